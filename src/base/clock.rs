@@ -1,0 +1,151 @@
+//! Time: the one place that reads a clock, and the timestamp everything else is handed.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment so many milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later; the far end of time when that does not fit.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// The moment `secs` seconds later.
+    #[must_use]
+    pub fn after_secs(self, secs: u64) -> Self {
+        Self(self.0.saturating_add(secs.saturating_mul(1000)))
+    }
+
+    /// The time that has passed since `earlier`; zero when `earlier` lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// ISO 8601 in UTC with milliseconds, such as `2026-11-20T09:30:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The latest moment that the four-digit year of ISO 8601 can say: 9999-12-31T23:59:59.999Z.
+        const LAST_MILLIS: u64 = 253_402_300_799_999;
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_MILLIS));
+        humantime::format_rfc3339_millis(moment).fmt(f)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where the time comes from.
+///
+/// Only the floors that talk to the outside hold a clock; everything below takes `now`.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment by the wall clock.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+        let moment = SystemTime::now();
+        let span = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Measures how long something took, by the clock that never steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+        let start = Instant::now();
+        Self(start)
+    }
+
+    /// The time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A clock that stands still until a test moves it.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+pub struct ManualClock(std::sync::atomic::AtomicU64);
+
+#[cfg(any(test, feature = "testing"))]
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn at(start: Timestamp) -> Self {
+        Self(std::sync::atomic::AtomicU64::new(start.millis()))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Sets the clock, backwards too.
+    pub fn set(&self, moment: Timestamp) {
+        self.0.store(moment.millis(), std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Default for ManualClock {
+    /// A clock that shows 2026-01-01T00:00:00Z.
+    fn default() -> Self {
+        Self::at(Timestamp::from_millis(1_767_225_600_000))
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_reads_as_iso_8601_with_milliseconds() {
+        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(ManualClock::default().now().to_string(), "2026-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn the_far_end_of_time_is_not_passed() {
+        let late = Timestamp::from_millis(u64::MAX - 1);
+        assert_eq!(late.after_secs(u64::MAX), Timestamp::from_millis(u64::MAX));
+        assert_eq!(Timestamp::from_millis(5).since(late), Duration::ZERO);
+    }
+}

@@ -1,0 +1,20 @@
+//! Values every floor uses, and the only two sources of uncertainty: the clock and randomness.
+//!
+//! Nothing here knows HTTP, a store, a table or async.
+
+pub mod clock;
+pub mod digest;
+pub mod entropy;
+pub(crate) mod hex;
+pub mod id;
+pub mod limits;
+pub mod mode;
+pub(crate) mod nearest;
+pub mod secret;
+
+pub use clock::{Clock, Timestamp};
+pub use digest::Digest;
+pub use entropy::Entropy;
+pub use id::{ClaimId, DeviceId, RequestId, RequestIds, SessionId, TokenId};
+pub use mode::{Caller, RestoreMode};
+pub use secret::Secret;

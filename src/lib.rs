@@ -1,0 +1,4 @@
+//! callgate brings a callback from a third party back to exactly the session that started it,
+//! exactly once.
+
+pub mod base;
