@@ -2,3 +2,4 @@
 //! exactly once.
 
 pub mod base;
+pub mod table;

@@ -1,0 +1,158 @@
+//! The text that every match of an expression certainly begins with.
+//!
+//! It decides what can be said about an expression without running it: that it begins with a
+//! reserved path, or that no request ever fits it. Where the text is not certain, nothing is said.
+
+use regex::Regex;
+
+use super::path::Reserved;
+use super::pattern::never_fits;
+
+/// The literal beginning of an expression.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    literal: String,
+    /// Whether the expression has an alternation, so that it may begin otherwise as well.
+    other_branches: bool,
+}
+
+impl Beginning {
+    /// Reads over `^`, `\A` and flags such as `(?i)`, then takes plain and escaped characters up
+    /// to the first that may stand for something else.
+    pub(super) fn of(text: &str) -> Self {
+        let other_branches = text.contains('|');
+        let Some(mut rest) = after_anchors(text) else {
+            return Self { literal: String::new(), other_branches };
+        };
+        let mut literal = String::new();
+        while let Some((found, after)) = next_literal(rest) {
+            rest = after;
+            // An optional or repeated character is not certain; `+` keeps one of it.
+            if rest.starts_with(['*', '?', '{']) {
+                break;
+            }
+            literal.push(found);
+            if rest.starts_with('+') {
+                break;
+            }
+        }
+        Self { literal, other_branches }
+    }
+
+    /// The built-in part whose paths the expression is written for.
+    ///
+    /// `regex` is the anchored expression: where the literal ends just at the name, only a trial
+    /// tells `/rest.*` from `/rest[a-z]+`.
+    pub(super) fn reserved(&self, regex: &Regex) -> Option<Reserved> {
+        let part = Reserved::of(&self.literal)?;
+        let goes_below = self.literal.len() > part.as_str().len();
+        let fits = |end: &str| regex.is_match(&format!("{}{end}", self.literal));
+        (goes_below || ["", "/", "/x"].into_iter().any(fits)).then_some(part)
+    }
+
+    /// Why no request ever fits, and the way out; none where that is not certain.
+    pub(super) fn never_fits(&self) -> Option<(&'static str, &'static str)> {
+        if self.literal.is_empty() || self.other_branches {
+            return None;
+        }
+        if !self.literal.starts_with('/') {
+            return Some(("every path begins with a slash", "begin the expression with /"));
+        }
+        never_fits(&self.literal)
+    }
+}
+
+/// The expression behind its anchors and flags; none in verbose mode, where blanks mean nothing.
+fn after_anchors(text: &str) -> Option<&str> {
+    let mut rest = text;
+    loop {
+        if let Some(after) = rest.strip_prefix('^').or_else(|| rest.strip_prefix(r"\A")) {
+            rest = after;
+            continue;
+        }
+        let flags = rest.strip_prefix("(?").and_then(|inner| inner.split_once(')'));
+        match flags {
+            Some((flags, after)) if flags.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') => {
+                if flags.contains('x') {
+                    return None;
+                }
+                rest = after;
+            }
+            _ => return Some(rest),
+        }
+    }
+}
+
+/// The next character if it stands for itself, and what follows it.
+fn next_literal(rest: &str) -> Option<(char, &str)> {
+    let mut chars = rest.chars();
+    match chars.next()? {
+        // An escaped letter or digit is a class, an anchor or a code.
+        '\\' => {
+            let escaped = chars.next().filter(|c| !c.is_alphanumeric())?;
+            Some((escaped, chars.as_str()))
+        }
+        '.' | '[' | ']' | '(' | ')' | '{' | '}' | '*' | '+' | '?' | '|' | '^' | '$' => None,
+        plain => Some((plain, chars.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::expression::compile;
+
+    #[test]
+    fn the_literal_ends_where_certainty_ends() {
+        for (text, literal) in [
+            ("/docs/invoices/(past|today)", "/docs/invoices/"),
+            ("^/sessions/?$", "/sessions"),
+            ("(?i)^/a", "/a"),
+            (r"\A(?i-s)/a\.b\/c", "/a.b/c"),
+            (r"/\$shared", "/$shared"),
+            ("/ab+c", "/ab"),
+            ("/ab*c", "/a"),
+            ("/ab{2}", "/a"),
+            (r"/\d", "/"),
+            ("/.+", "/"),
+            ("(?x) /rest", ""),
+            ("(/a)", ""),
+            ("(?:/a)", ""),
+        ] {
+            assert_eq!(Beginning::of(text).literal, literal, "{text}");
+        }
+    }
+
+    #[test]
+    fn expressions_for_reserved_paths_are_known_by_their_beginning() {
+        let reserved = |text: &str| Beginning::of(text).reserved(&compile(text).unwrap());
+        for text in [
+            "/rest",
+            "^/rest/",
+            "(?i)/REST.*",
+            r"\/rest/x",
+            "/rest$",
+            "/rest(/|$)",
+            "/rest/?",
+            "/rests?",
+        ] {
+            assert_eq!(reserved(text), Some(Reserved::Rest), "{text}");
+        }
+        assert_eq!(reserved(r"/\$shared"), Some(Reserved::Shared));
+        assert_eq!(reserved(r"/\$lib/renderer/.*"), Some(Reserved::Renderer));
+        assert_eq!(reserved("/4daction/[a-z]+"), Some(Reserved::FourDAction));
+        for text in ["/restaurant", "/rest[a-z]+", "/.+", "/$shared", "/api/rest"] {
+            assert_eq!(reserved(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_certain_misses_are_called_so() {
+        for text in ["docs", "^docs/x", "(?i)docs", r"\.well-known", "/a//b", r"/a/\.\./b"] {
+            assert!(Beginning::of(text).never_fits().is_some(), "{text}");
+        }
+        for text in ["/docs", ".*docs", "x*/docs", "docs|/docs", "(docs|/x)", "[/]docs", "$"] {
+            assert!(Beginning::of(text).never_fits().is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! From the file as written to checked rows, or to every problem at once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::fields::Fields;
+use super::otp;
+use super::otp::OtpRule;
+use super::pattern::Pattern;
+use super::position::Lines;
+use super::problem::Flaw;
+use super::problem::Problem;
+use super::problem::Severity;
+use super::problem::one_of;
+use super::raw;
+use super::raw::Kind;
+use super::raw::Value;
+use super::row::Place;
+use super::row::Row;
+use super::row::RowLimits;
+use super::row::Target;
+use super::verbs::Verbs;
+use crate::base::limits::ROW_BODY_BYTES_MAX;
+use crate::base::limits::ROW_TIMEOUT_MS_MAX;
+use crate::base::limits::TABLE_ROWS_MAX;
+use crate::base::nearest::nearest;
+
+/// What a row can have in this version; see [`not_available`] for the rest of the contract.
+const PROPERTIES: [&str; 10] = [
+    "class",
+    "method",
+    "pattern",
+    "regexPattern",
+    "verbs",
+    "requires",
+    "otp",
+    "limits",
+    "comment",
+    "id",
+];
+
+/// The problems found so far, and where the check is.
+#[derive(Debug)]
+pub(super) struct Notes<'f> {
+    file: &'f str,
+    lines: Lines<'f>,
+    row: Option<usize>,
+    problems: Vec<Problem>,
+}
+
+impl<'f> Notes<'f> {
+    pub(super) fn on(file: &'f str, text: &'f str) -> Self {
+        Self { file, lines: Lines::of(text), row: None, problems: Vec::new() }
+    }
+
+    /// Notes something that keeps the file from being used.
+    pub(super) fn error(&mut self, span: &Range<usize>, flaw: Flaw) {
+        self.note(Severity::Error, span, flaw);
+    }
+
+    /// Notes something that is probably not meant.
+    pub(super) fn warn(&mut self, span: &Range<usize>, flaw: Flaw) {
+        self.note(Severity::Warning, span, flaw);
+    }
+
+    fn note(&mut self, severity: Severity, span: &Range<usize>, flaw: Flaw) {
+        let (line, column) = self.lines.position(span.start);
+        self.problems.push(Problem {
+            file: self.file.to_owned(),
+            line,
+            column,
+            row: self.row,
+            severity,
+            code: flaw.code,
+            what: flaw.what,
+            fix: flaw.fix,
+            span: Some(span.clone()),
+        });
+    }
+
+    /// The value, or nothing and a note.
+    pub(super) fn keep<T>(&mut self, span: &Range<usize>, read: Result<T, Flaw>) -> Option<T> {
+        read.map_err(|flaw| self.error(span, flaw)).ok()
+    }
+
+    /// As [`Notes::keep`], and notes the warnings that came with the value.
+    fn accept<T>(&mut self, span: &Range<usize>, read: Result<(T, Vec<Flaw>), Flaw>) -> Option<T> {
+        let (value, warnings) = self.keep(span, read)?;
+        for flaw in warnings {
+            self.warn(span, flaw);
+        }
+        Some(value)
+    }
+
+    /// Warns about every property that nobody asked for. `owner` is put before its name, such as
+    /// `otp.`, and empty for a row.
+    pub(super) fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
+        for member in fields.rest() {
+            let fix = match nearest(&member.key, known.iter().copied()) {
+                Some(known) => format!("write {known:?} if that is meant, or remove it"),
+                None => format!("remove it, or use {}", one_of(known)),
+            };
+            let what = format!("unknown property {:?}", format!("{owner}{}", member.key));
+            self.warn(&member.key_span, Flaw::new("unknown-property", what, fix));
+        }
+    }
+
+    /// Every problem in the order of the file, and whether one of them is an error.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, bool) {
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        let broken = self.problems.iter().any(|problem| problem.severity == Severity::Error);
+        (self.problems, broken)
+    }
+}
+
+/// Reads all rows; rows that cannot be used are noted and left out.
+pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Vec<Row> {
+    let value = match raw::parse(text) {
+        Ok(value) => value,
+        Err((span, flaw)) => {
+            notes.error(&span, flaw);
+            return Vec::new();
+        }
+    };
+    let Kind::List(entries) = value.kind else {
+        let what = format!("a table is a list of rows, not {}", value.kind.name());
+        notes.error(&value.span, Flaw::new("not-a-list", what, "write [ … ] around the rows"));
+        return Vec::new();
+    };
+    if let Some(first_too_many) = entries.get(TABLE_ROWS_MAX) {
+        let what = format!("{} rows; a table has at most {TABLE_ROWS_MAX}", entries.len());
+        let flaw = Flaw::new("table-too-many-rows", what, "merge rows with a regexPattern");
+        notes.error(&first_too_many.span, flaw);
+        return Vec::new();
+    }
+    let checked = entries.into_iter().zip(1..).filter_map(|(entry, number)| {
+        notes.row = Some(number);
+        row(notes, number, entry)
+    });
+    let rows = checked.collect();
+    notes.row = None;
+    rows
+}
+
+fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
+    let span = entry.span.clone();
+    duplicates(notes, &entry);
+    let mut fields = notes.keep(&span, Fields::of(entry, "a row"))?;
+    let forwards = not_available(notes, &mut fields);
+    // A row that forwards has no class; asking for one would send its author the wrong way.
+    let target = if forwards { None } else { target(notes, &mut fields, &span) };
+    let pattern = pattern(notes, &mut fields, &span);
+    let verbs = match fields.take("verbs") {
+        Some(value) => notes
+            .accept(&value.span, value.text("verbs").map_err(verbs_hint).and_then(Verbs::parse)),
+        None => Some(Verbs::ALL),
+    };
+    let requires = fields.take("requires").map(|value| requires(notes, value)).unwrap_or_default();
+    let otp = match fields.take("otp") {
+        Some(value) => otp::read(notes, value),
+        None => OtpRule::default(),
+    };
+    let limits = fields.take("limits").map(|value| limits(notes, value)).unwrap_or_default();
+    for ignored in ["comment", "id"] {
+        fields.take(ignored);
+    }
+    notes.unknown(fields, "", &PROPERTIES);
+    let (line, column) = notes.lines.position(span.start);
+    let place = Place { line, column, span };
+    let (target, pattern, verbs) = (target?, pattern?, verbs?);
+    Some(Row { number, place, target, pattern, verbs, requires, otp, limits })
+}
+
+/// Notes every key that an object has twice, at any depth: JSON readers differ in which they take.
+fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
+    match &value.kind {
+        Kind::List(items) => items.iter().for_each(|item| duplicates(notes, item)),
+        Kind::Object(members) => {
+            let mut seen: HashMap<&str, &Range<usize>> = HashMap::with_capacity(members.len());
+            for member in members {
+                if let Some(first) = seen.get(&*member.key) {
+                    let (line, column) = notes.lines.position(first.start);
+                    let place = format!("first at line {line}, column {column}");
+                    let what = format!("{:?} is given twice, {place}", member.key);
+                    let flaw = Flaw::new("duplicate-key", what, "keep one of the two");
+                    notes.error(&member.key_span, flaw);
+                } else {
+                    seen.insert(&member.key, &member.key_span);
+                }
+                duplicates(notes, &member.value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Refuses what the contract knows and this version does not serve, and tells whether the row
+/// forwards. Reading over it would run a handler more often, or elsewhere, than its author wants.
+fn not_available(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> bool {
+    let mut forwards = false;
+    for (name, fix) in [
+        ("forward", "let a \"class\" and \"method\" answer, or proxy in front of callgate"),
+        ("repeat", "leave it out and let the handler answer a repeated callback itself"),
+        ("onInterrupted", "leave it out"),
+    ] {
+        if let Some(value) = fields.take(name) {
+            let what = format!("{name:?} is not available in this version of callgate");
+            notes.error(&value.span, Flaw::new("not-available", what, fix));
+            forwards |= name == "forward";
+        }
+    }
+    if forwards {
+        fields.take("class");
+        fields.take("method");
+    }
+    forwards
+}
+
+fn target(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Target> {
+    let mut part = |name: &str, example: &str| {
+        let Some(value) = fields.take(name) else {
+            let what = format!("{name:?} is missing");
+            let fix = format!("name what answers, such as \"{name}\": {example:?}");
+            notes.error(row, Flaw::new("missing-property", what, fix));
+            return None;
+        };
+        let read = value.text(name).and_then(|text| identifier(name, text));
+        notes.keep(&value.span, read.map(str::to_owned))
+    };
+    let class = part("class", "RequestHandler");
+    let method = part("method", "validateEmail");
+    Some(Target::new(&class?, &method?))
+}
+
+/// A class or method name. A class becomes the name of a file, so that nothing in it may climb.
+fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
+    let name = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+    };
+    let dotted = property == "class";
+    if name(text) || dotted && text.split('.').all(name) {
+        return Ok(text);
+    }
+    let fix = match (text, dotted) {
+        ("", true) => "write the name of the class",
+        ("", false) => "write the name of the function",
+        (_, true) => "use letters, digits, _ and $, with dots between the parts",
+        (_, false) if text.split('.').all(name) => "write the part before the dot as \"class\"",
+        (_, false) => "use letters, digits, _ and $",
+    };
+    let code = if dotted { "bad-class" } else { "bad-method" };
+    Err(Flaw::new(code, format!("{property} {text:?} is not a name"), fix))
+}
+
+fn pattern(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Pattern> {
+    match (fields.take("pattern"), fields.take("regexPattern")) {
+        (prefix, Some(value)) => {
+            if let Some(prefix) = prefix {
+                let what = "\"pattern\" does not count beside \"regexPattern\"";
+                notes.warn(&prefix.span, Flaw::new("both-patterns", what, "remove one of the two"));
+            }
+            notes.accept(&value.span, value.text("regexPattern").and_then(Pattern::regex))
+        }
+        (Some(value), None) => {
+            notes.accept(&value.span, value.text("pattern").and_then(Pattern::prefix))
+        }
+        (None, None) => {
+            let fix = "say which paths are meant, such as \"pattern\": \"payment/done\"";
+            let what = "\"pattern\" and \"regexPattern\" are missing";
+            notes.error(row, Flaw::new("missing-property", what, fix));
+            None
+        }
+    }
+}
+
+fn verbs_hint(flaw: Flaw) -> Flaw {
+    Flaw { fix: "write one text, such as \"GET, POST\"".to_owned(), ..flaw }
+}
+
+/// An empty wish is refused rather than read as "nothing is needed".
+fn requires(notes: &mut Notes<'_>, value: Value<'_>) -> Box<[Box<str>]> {
+    const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
+    let span = value.span.clone();
+    let mut names: Vec<Box<str>> = Vec::new();
+    let values = match value.kind {
+        Kind::List(items) => items,
+        kind => vec![Value { span: span.clone(), kind }],
+    };
+    let none = || Flaw::new("requires-empty", "requires names no privilege", SHAPE);
+    if values.is_empty() {
+        notes.error(&span, none());
+    }
+    for value in values {
+        let text = value.text("requires").map_err(|flaw| Flaw { fix: SHAPE.to_owned(), ..flaw });
+        let Some(text) = notes.keep(&value.span, text) else { continue };
+        if text.trim().is_empty() {
+            notes.error(&value.span, none());
+            continue;
+        }
+        for name in text.split(',').map(str::trim) {
+            if name.is_empty() {
+                let what = format!("requires {text:?} has an empty name");
+                notes.error(&value.span, Flaw::new("requires-empty", what, SHAPE));
+            } else if !names.iter().any(|known| **known == *name) {
+                names.push(name.into());
+            }
+        }
+    }
+    names.into()
+}
+
+fn limits(notes: &mut Notes<'_>, value: Value<'_>) -> RowLimits {
+    let span = value.span.clone();
+    let Some(mut fields) = notes.keep(&span, Fields::of(value, "limits")) else {
+        return RowLimits::default();
+    };
+    let mut bound = |name: &str, max: u64| {
+        let value = fields.take(name)?;
+        notes.keep(&value.span, value.integer(&format!("limits.{name}"), 1, max))
+    };
+    let limits = RowLimits {
+        body_bytes: bound("bodyBytes", ROW_BODY_BYTES_MAX),
+        timeout_ms: bound("timeoutMs", ROW_TIMEOUT_MS_MAX),
+    };
+    notes.unknown(fields, "limits.", &["bodyBytes", "timeoutMs"]);
+    limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::RestoreMode;
+    use crate::table::OnRefused;
+    use crate::table::Table;
+
+    fn rows(text: &str) -> Vec<Row> {
+        let checked = Table::read("handlers.json", text).unwrap();
+        assert_eq!(checked.warnings, []);
+        checked.table.rows().to_vec()
+    }
+
+    #[test]
+    fn everything_a_row_says_is_kept() {
+        let rows = rows(
+            r#"[{ "class": "callgate.Accounts", "method": "signin", "pattern": "a",
+                 "verbs": "post", "requires": ["a, b", "b"], "comment": 1, "id": [],
+                 "otp": { "param": "state", "mode": "transfer", "confirm": "never",
+                          "strip": true, "onRefused": { "status": 599 } },
+                 "limits": { "bodyBytes": 26214400, "timeoutMs": 1 } }]"#,
+        );
+        let row = &rows[0];
+        assert_eq!((row.number(), row.target()), (1, "callgate.Accounts.signin"));
+        assert_eq!((row.class(), row.method()), ("callgate.Accounts", "signin"));
+        assert_eq!(row.verbs().to_string(), "POST");
+        assert_eq!(row.requires(), ["a".into(), "b".into()]);
+        assert_eq!(
+            *row.otp(),
+            OtpRule {
+                param: Some("state".into()),
+                mode: RestoreMode::Transfer,
+                strip: true,
+                on_refused: OnRefused::Status(599),
+            }
+        );
+        let limits = RowLimits { body_bytes: Some(ROW_BODY_BYTES_MAX), timeout_ms: Some(1) };
+        assert_eq!(row.limits(), limits);
+    }
+
+    #[test]
+    fn what_a_row_leaves_out_has_the_documented_default() {
+        let rows = rows(
+            r#"[{ "class": "A", "method": "a", "pattern": "a" },
+                { "class": "A", "method": "a", "pattern": "a", "otp": {}, "limits": {} },
+                { "class": "A", "method": "a", "pattern": "a",
+                  "otp": { "onRefused": "continue" }, "verbs": "" }]"#,
+        );
+        for row in &rows {
+            assert!(row.verbs().is_all());
+            assert!(row.requires().is_empty());
+            assert_eq!(*row.otp(), OtpRule::default());
+            assert_eq!(row.otp().mode, RestoreMode::Auto);
+            assert_eq!(row.otp().on_refused, OnRefused::Continue);
+            assert_eq!(row.limits(), RowLimits::default());
+        }
+        assert_eq!(rows.iter().map(Row::number).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_redirect_may_have_a_query_that_names_another_site() {
+        let rows = rows(
+            r#"[{ "class": "A", "method": "a", "pattern": "a",
+                  "otp": { "onRefused": { "redirect": "/expired?from=https://shop.example//" } } }]"#,
+        );
+        let expected = OnRefused::Redirect("/expired?from=https://shop.example//".into());
+        assert_eq!(rows[0].otp().on_refused, expected);
+    }
+
+    #[test]
+    fn a_problem_spans_the_value_it_means() {
+        let text = "\u{feff}[\n  {\"class\": \"A\", \"method\": \"é.b\", \"pattern\": \"a\"}]";
+        let problems = Table::read("handlers.json", text).unwrap_err();
+        assert_eq!((problems[0].line, problems[0].column), (2, 28));
+        assert_eq!(&text[problems[0].span.clone().unwrap()], "\"é.b\"");
+    }
+}

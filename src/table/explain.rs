@@ -1,0 +1,307 @@
+//! Why a request is answered the way it is, row by row.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Found;
+use super::Table;
+use super::path::BadPath;
+use super::path::BasePath;
+use super::path::CanonicalPath;
+use super::path::Reserved;
+use super::pattern::Pattern;
+use super::row::Row;
+
+/// What one row says to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The row, counted from 1.
+    pub row: usize,
+    /// Whether pattern and verb both fit. The first hit answers.
+    pub hit: bool,
+    /// The reason, as a sentence without full stop.
+    pub why: String,
+}
+
+/// How a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// By a row.
+    Row,
+    /// 404: no pattern fits, or the path lies outside the base path.
+    NotFound,
+    /// 405: patterns fit, but no row has the verb. `OPTIONS` gets 204 instead.
+    MethodNotAllowed,
+    /// 400: the path has no single meaning.
+    BadPath,
+    /// By a built-in part of callgate; the table is not asked.
+    Reserved,
+}
+
+/// The answer to one request and the steps that led to it.
+///
+/// Serialised it has the shape of contract §2; `Display` is for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// How the request is answered.
+    pub answer: Answer,
+    /// The row that answers, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<usize>,
+    /// The class of that row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The method of that row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The verbs of the header `Allow`, for [`Answer::MethodNotAllowed`] only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
+    /// Every row of the table. Where the table is not asked, each step says why.
+    pub rows: Vec<Step>,
+    /// The verb that was asked for.
+    #[serde(skip)]
+    pub verb: String,
+    /// What was matched, or why nothing was.
+    #[serde(skip)]
+    pub reason: String,
+}
+
+/// Explains a request as the server would answer it.
+///
+/// `target` may be absolute, such as `http://host/x?y`, or a path with or without query. Query and
+/// fragment do not take part in matching.
+pub fn explain(table: &Table, verb: &str, target: &str, base_path: &BasePath) -> Explanation {
+    match CanonicalPath::of(path_of(target), base_path) {
+        Err(BadPath::OutsideMount) => {
+            let reason = format!("the path lies outside the base path {:?}", base_path.as_str());
+            not_asked(table, verb, (Answer::NotFound, reason))
+        }
+        Err(bad) => not_asked(table, verb, (Answer::BadPath, bad.to_string())),
+        Ok(path) => match path.reserved() {
+            Some(part) => not_asked(table, verb, (Answer::Reserved, reserved(part))),
+            None => asked(table, verb, &path),
+        },
+    }
+}
+
+/// The path of a request target or URL, as raw as it came.
+fn path_of(target: &str) -> &str {
+    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+    let local = match scheme {
+        None => target,
+        Some(scheme) => {
+            let rest = target.get(scheme.len()..).unwrap_or_default();
+            let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
+            // `http://host` and `http://host?x` ask for `/` (RFC 9112 §3.2.1).
+            if path.starts_with('/') { path } else { "/" }
+        }
+    };
+    local.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn reserved(part: Reserved) -> String {
+    format!("callgate answers {part} itself; such paths never reach the table")
+}
+
+fn not_asked(table: &Table, verb: &str, (answer, reason): (Answer, String)) -> Explanation {
+    let step = |row: &Row| Step { row: row.number(), hit: false, why: reason.clone() };
+    let rows = table.rows().iter().map(step).collect();
+    Explanation { rows, reason, ..empty(answer, verb) }
+}
+
+fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
+    let found = table.find(verb, path);
+    let answer = match &found {
+        Found::Row(_) => Answer::Row,
+        Found::NoSuchPath => Answer::NotFound,
+        Found::VerbNotAllowed(_) => Answer::MethodNotAllowed,
+    };
+    let mut explanation = empty(answer, verb);
+    match &found {
+        Found::Row(row) => {
+            explanation.row = Some(row.number());
+            explanation.class = Some(row.class().to_owned());
+            explanation.method = Some(row.method().to_owned());
+        }
+        Found::VerbNotAllowed(allow) => {
+            explanation.allow = Some(allow.iter().map(str::to_owned).collect());
+        }
+        Found::NoSuchPath => {}
+    }
+    explanation.rows = steps(table, verb, path);
+    explanation.reason = format!("matched path {:?}", path.as_str());
+    explanation
+}
+
+fn empty(answer: Answer, verb: &str) -> Explanation {
+    Explanation {
+        answer,
+        row: None,
+        class: None,
+        method: None,
+        allow: None,
+        rows: Vec::new(),
+        verb: verb.to_owned(),
+        reason: String::new(),
+    }
+}
+
+/// One step per row, each row asked by itself.
+pub(super) fn steps(table: &Table, verb: &str, path: &CanonicalPath) -> Vec<Step> {
+    let mut first_hit = None;
+    let step = |row: &Row| {
+        let pattern = row.pattern();
+        let (hit, why) = if !pattern.fits(path) {
+            (false, format!("{pattern} does not fit{}", near_miss(pattern, path)))
+        } else if !row.verbs().allows(verb) {
+            (false, format!("{pattern} fits, but the verbs are {}", row.verbs()))
+        } else {
+            let verbs = if row.verbs().is_all() { "every verb is" } else { "the verb is" };
+            let first = *first_hit.get_or_insert(row.number());
+            let later = if first < row.number() {
+                format!("; row {first} comes first")
+            } else {
+                String::new()
+            };
+            (true, format!("{pattern} fits and {verbs} allowed{later}"))
+        };
+        Step { row: row.number(), hit, why }
+    };
+    table.rows().iter().map(step).collect()
+}
+
+/// What a person who expected a fit has probably overlooked.
+fn near_miss(pattern: &Pattern, path: &CanonicalPath) -> String {
+    let text = path.as_str();
+    let fits =
+        |other: &str| CanonicalPath::of_decoded(other).is_some_and(|other| pattern.fits(&other));
+    let unbounded = text.strip_prefix('/').is_some_and(|rest| rest.starts_with(pattern.as_str()));
+    if !pattern.is_regex() && unbounded {
+        return format!(": the path goes on without a slash after \"/{}\"", pattern.as_str());
+    }
+    if fits(&text.to_lowercase()) {
+        return ": the case of letters differs".to_owned();
+    }
+    let inner = text.match_indices('/').skip(1).filter_map(|(at, _)| text.get(at..));
+    if inner.into_iter().any(fits) {
+        return ": it fits only further inside the path, and matching begins at the start"
+            .to_owned();
+    }
+    String::new()
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.len().to_string().len();
+        for Step { row, hit, why } in &self.rows {
+            let hit = if *hit { "hit " } else { "miss" };
+            writeln!(f, "row {row:>width$}  {hit}  {why}")?;
+        }
+        writeln!(f, "{}", self.reason)?;
+        let class = self.class.as_deref().unwrap_or_default();
+        let method = self.method.as_deref().unwrap_or_default();
+        let allow = self.allow.as_deref().unwrap_or_default().join(", ");
+        match self.answer {
+            Answer::Row => {
+                write!(f, "answer: row {}, {class}.{method}", self.row.unwrap_or_default())
+            }
+            Answer::NotFound => f.write_str("answer: 404 not found"),
+            Answer::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {
+                write!(f, "answer: 204 no content, Allow: {allow}")
+            }
+            Answer::MethodNotAllowed => write!(f, "answer: 405 method not allowed, Allow: {allow}"),
+            Answer::BadPath => f.write_str("answer: 400 bad request"),
+            Answer::Reserved => f.write_str("answer: callgate itself"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let text = r#"[
+            { "class": "A", "method": "a", "pattern": "info", "verbs": "GET" },
+            { "class": "B.C", "method": "b", "regexPattern": "/info", "verbs": "PUT, get" },
+            { "class": "D", "method": "d", "regexPattern": "/all" }
+        ]"#;
+        Table::read("handlers.json", text).unwrap().table
+    }
+
+    fn of(verb: &str, target: &str) -> Explanation {
+        explain(&table(), verb, target, &BasePath::none())
+    }
+
+    #[test]
+    fn the_json_has_the_shape_of_the_contract() {
+        assert_eq!(
+            serde_json::to_string(&of("GET", "/info")).unwrap(),
+            concat!(
+                r#"{"answer":"row","row":1,"class":"A","method":"a","rows":["#,
+                r#"{"row":1,"hit":true,"why":"pattern \"info\" fits and the verb is allowed"},"#,
+                r#"{"row":2,"hit":true,"why":"regexPattern \"/info\" fits and the verb is allowed; row 1 comes first"},"#,
+                r#"{"row":3,"hit":false,"why":"regexPattern \"/all\" does not fit"}]}"#
+            )
+        );
+        let refused = serde_json::to_value(of("POST", "/info")).unwrap();
+        assert_eq!(refused["answer"], "methodNotAllowed");
+        assert_eq!(refused["allow"], serde_json::json!(["GET", "PUT"]));
+        assert!(refused.get("row").is_none() && refused.get("class").is_none());
+    }
+
+    #[test]
+    fn every_answer_names_every_row() {
+        for (verb, target, answer) in [
+            ("GET", "/x", Answer::NotFound),
+            ("PUT", "/info", Answer::Row),
+            ("DELETE", "/info", Answer::MethodNotAllowed),
+            ("GET", "/info/..", Answer::BadPath),
+            ("GET", "info", Answer::BadPath),
+            ("GET", "/REST/x", Answer::Reserved),
+        ] {
+            let explanation = of(verb, target);
+            assert_eq!(explanation.answer, answer, "{target}");
+            assert_eq!(explanation.rows.len(), 3, "{target}");
+        }
+        assert_eq!(of("GET", "/info/..").rows[1].why, "the path has a dot segment");
+    }
+
+    #[test]
+    fn a_url_is_reduced_to_its_path() {
+        for (target, path) in [
+            ("http://h/x?y", "/x"),
+            ("HTTPS://h:8/x#f", "/x"),
+            ("http://h", "/"),
+            ("http://h?/x", "/"),
+            ("/x?http://h/y", "/x"),
+            ("/x", "/x"),
+            ("//x/y", "//x/y"),
+            ("x", "x"),
+            ("?", ""),
+        ] {
+            assert_eq!(path_of(target), path, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_says_what_was_overlooked() {
+        assert!(of("GET", "/infox").rows[0].why.ends_with("without a slash after \"/info\""));
+        assert!(of("GET", "/ALL").rows[2].why.ends_with("the case of letters differs"));
+        assert!(of("GET", "/tools/all").rows[2].why.contains("further inside"));
+    }
+
+    #[test]
+    fn the_text_for_people_ends_with_the_answer() {
+        let base = BasePath::parse("/tools").unwrap();
+        let last = |e: Explanation| e.to_string().lines().last().map(str::to_owned).unwrap();
+        assert_eq!(last(of("get", "/info")), "answer: row 1, A.a");
+        assert_eq!(last(of("POST", "/info")), "answer: 405 method not allowed, Allow: GET, PUT");
+        assert_eq!(last(of("OPTIONS", "/info")), "answer: 204 no content, Allow: GET, PUT");
+        assert_eq!(last(explain(&table(), "GET", "/x", &base)), "answer: 404 not found");
+    }
+}

@@ -1,0 +1,125 @@
+//! The handler table: ordered rows, each a URL pattern, the verbs it allows, and what answers.
+//!
+//! Pure: text in, rows or problems out; no HTTP library, no clock, no file. The first row whose
+//! pattern and verb both fit answers (contract §3, 4D §1.3).
+//!
+//! ```
+//! use callgate::table::BasePath;
+//! use callgate::table::CanonicalPath;
+//! use callgate::table::Found;
+//! use callgate::table::Table;
+//!
+//! let text = r#"[{ "class": "Mail", "method": "validate", "pattern": "validate", "verbs": "GET" }]"#;
+//! let table = Table::read("handlers.json", text).expect("a table without errors").table;
+//! let path = CanonicalPath::of("/validate/me", &BasePath::none()).expect("a plain path");
+//! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.target() == "Mail.validate"));
+//! ```
+
+mod beginning;
+mod check;
+mod explain;
+mod expression;
+mod fields;
+mod index;
+mod otp;
+mod path;
+mod pattern;
+mod position;
+mod problem;
+mod raw;
+mod row;
+mod syntax;
+mod verbs;
+
+pub use explain::Answer;
+pub use explain::Explanation;
+pub use explain::Step;
+pub use explain::explain;
+pub use otp::OnRefused;
+pub use otp::OtpRule;
+pub use path::BadPath;
+pub use path::BasePath;
+pub use path::CanonicalPath;
+pub use path::Reserved;
+pub use pattern::Pattern;
+pub use problem::Problem;
+pub use problem::Severity;
+pub use row::Row;
+pub use row::RowLimits;
+pub use verbs::Allow;
+pub use verbs::Verbs;
+
+use check::Notes;
+use index::Index;
+
+/// A checked table. It never changes; a reload makes another.
+#[derive(Debug)]
+pub struct Table {
+    rows: Box<[Row]>,
+    index: Index,
+}
+
+/// A table that can be used, and what its author should look at all the same.
+#[derive(Debug)]
+pub struct Checked {
+    /// The table.
+    pub table: Table,
+    /// What is probably not meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+impl Table {
+    /// Reads the text of a table file, naming it `file` in problems.
+    ///
+    /// The error is every problem at once, warnings included, in the order of the file. Only text
+    /// that is not well-formed JSON ends the search at its first problem.
+    pub fn read(file: &str, text: &str) -> Result<Checked, Vec<Problem>> {
+        let mut notes = Notes::on(file, text);
+        let rows = check::rows(&mut notes, text);
+        let (problems, broken) = notes.finish();
+        if broken {
+            return Err(problems);
+        }
+        let index = Index::of(&rows);
+        Ok(Checked { table: Self { rows: rows.into(), index }, warnings: problems })
+    }
+
+    /// The rows in their order.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The first row whose pattern and verb fit, or why none does.
+    ///
+    /// A wrong verb falls through to later rows. Verbs compare without regard to case. Reserved
+    /// paths are the caller's to take out first, see [`CanonicalPath::reserved`].
+    pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Found<'t> {
+        let fitting = self.index.fitting(&self.rows, path);
+        if let Some(row) = fitting.rows().find(|row| row.verbs().allows(verb)) {
+            return Found::Row(row);
+        }
+        if fitting.rows().next().is_none() {
+            return Found::NoSuchPath;
+        }
+        Found::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
+    }
+
+    /// What every row says to a request, one step per row in table order.
+    ///
+    /// It asks each row by itself rather than the index, so that it can be compared with
+    /// [`Table::find`]: the first hit is the row found.
+    pub fn explain(&self, verb: &str, path: &CanonicalPath) -> Vec<Step> {
+        explain::steps(self, verb, path)
+    }
+}
+
+/// What a table says to a request.
+#[derive(Debug, Clone)]
+pub enum Found<'t> {
+    /// This row answers.
+    Row(&'t Row),
+    /// No pattern fits: 404.
+    NoSuchPath,
+    /// Patterns fit, but none of their rows has the verb: 405 with this `Allow`.
+    VerbNotAllowed(Allow<'t>),
+}

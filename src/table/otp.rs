@@ -1,0 +1,179 @@
+//! How a row treats the token of a request.
+
+use super::check::Notes;
+use super::fields::Fields;
+use super::fields::wrong_type;
+use super::problem::Flaw;
+use super::problem::one_of;
+use super::raw::Kind;
+use super::raw::Value;
+use crate::base::RestoreMode;
+use crate::base::limits::QUERY_NAME_BYTES_MAX;
+
+const PROPERTIES: [&str; 5] = ["param", "mode", "confirm", "strip", "onRefused"];
+
+/// The property `otp` of a row (contract §6.2, §6.4).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OtpRule {
+    /// The query parameter that carries the token besides `$4DSID`, such as `state`.
+    pub param: Option<String>,
+    /// How far a redeemed token lets its bearer in, unless the mint said otherwise.
+    pub mode: RestoreMode,
+    /// Whether a redemption is answered 303 to the same URL without the token.
+    pub strip: bool,
+    /// What happens when the token is refused.
+    pub on_refused: OnRefused,
+}
+
+/// What a row does with a request whose token is used, expired, unknown or for another row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OnRefused {
+    /// The handler runs all the same, in the session the request came with.
+    #[default]
+    Continue,
+    /// The request is answered with this status, from 400 to 599.
+    Status(u16),
+    /// The request is answered 303 to this path of the same origin.
+    Redirect(String),
+}
+
+/// Reads the property `otp`; what cannot be read is noted and left at its default.
+pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
+    let span = value.span.clone();
+    let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp")) else {
+        return OtpRule::default();
+    };
+    let mut rule = OtpRule::default();
+    if let Some(value) = fields.take("param") {
+        rule.param = notes.keep(&value.span, param(&value));
+    }
+    if let Some(value) = fields.take("mode") {
+        rule.mode = notes.keep(&value.span, mode(&value)).unwrap_or_default();
+    }
+    if let Some(value) = fields.take("confirm") {
+        notes.keep(&value.span, confirm(&value));
+    }
+    if let Some(value) = fields.take("strip") {
+        rule.strip = notes.keep(&value.span, value.flag("otp.strip")).unwrap_or_default();
+    }
+    if let Some(value) = fields.take("onRefused") {
+        rule.on_refused = on_refused(notes, value);
+    }
+    notes.unknown(fields, "otp.", &PROPERTIES);
+    rule
+}
+
+fn param(value: &Value<'_>) -> Result<String, Flaw> {
+    let name = value.text("otp.param")?;
+    // $4DSID is always read. As a row's own parameter it would be looked for twice.
+    if name.eq_ignore_ascii_case("$4DSID") {
+        return Err(Flaw::new(
+            "bad-otp-param",
+            format!("otp.param {name:?} is always looked for"),
+            "leave param out, or name another parameter such as \"state\"",
+        ));
+    }
+    let plain = |b: u8| b.is_ascii_graphic() && !b"&=+%#?'\"<>\\".contains(&b);
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(Flaw::new(
+            "bad-otp-param",
+            format!("otp.param {name:?} is not the name of a query parameter"),
+            "write the name alone, such as \"state\"",
+        ));
+    }
+    if name.len() > QUERY_NAME_BYTES_MAX {
+        return Err(Flaw::new(
+            "bad-otp-param",
+            format!("otp.param has {} bytes and may have {QUERY_NAME_BYTES_MAX}", name.len()),
+            "choose a shorter name, such as \"state\"",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
+    let name = value.text("otp.mode")?;
+    name.parse().map_err(|_| {
+        let names = RestoreMode::NAMES.map(|(name, _)| name);
+        Flaw::new(
+            "unknown-mode",
+            format!("unknown restore mode {name:?}"),
+            format!("use {}", one_of(&names)),
+        )
+    })
+}
+
+/// The confirm page is not served yet. Reading the wish over would let a mail scanner spend the
+/// token that the author wanted protected, so that it is refused.
+fn confirm(value: &Value<'_>) -> Result<(), Flaw> {
+    match value.text("otp.confirm")? {
+        "never" => Ok(()),
+        wish @ ("foreign" | "always") => Err(Flaw::new(
+            "not-available",
+            format!("otp.confirm {wish:?} is not available in this version of callgate"),
+            "leave it out; to keep a link from scanners, let it show a page whose button posts the \
+             token under another name, and call session.restore there",
+        )),
+        other => Err(Flaw::new(
+            "unknown-confirm",
+            format!("unknown otp.confirm {other:?}"),
+            "use \"never\", or leave it out",
+        )),
+    }
+}
+
+fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
+    const SHAPES: &str = "write \"continue\", {\"status\": 403} or {\"redirect\": \"/expired\"}";
+    let span = value.span.clone();
+    if let Kind::Text(text) = &value.kind {
+        if text != "continue" {
+            let what = format!("unknown otp.onRefused {text:?}");
+            notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
+        }
+        return OnRefused::Continue;
+    }
+    if !matches!(value.kind, Kind::Object(_)) {
+        let flaw = wrong_type("otp.onRefused", SHAPES, &value.kind);
+        notes.error(&span, Flaw { fix: SHAPES.to_owned(), ..flaw });
+        return OnRefused::Continue;
+    }
+    let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp.onRefused")) else {
+        return OnRefused::Continue;
+    };
+    let status = fields.take("status");
+    let redirect = fields.take("redirect");
+    notes.unknown(fields, "otp.onRefused.", &["status", "redirect"]);
+    match (status, redirect) {
+        (Some(value), None) => notes.keep(&value.span, self::status(&value)).unwrap_or_default(),
+        (None, Some(value)) => notes.keep(&value.span, self::redirect(&value)).unwrap_or_default(),
+        (Some(_), Some(_)) => {
+            let what = "otp.onRefused has both \"status\" and \"redirect\"";
+            notes.error(&span, Flaw::new("bad-on-refused", what, "keep one of the two"));
+            OnRefused::Continue
+        }
+        (None, None) => {
+            let what = "otp.onRefused has neither \"status\" nor \"redirect\"";
+            notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
+            OnRefused::Continue
+        }
+    }
+}
+
+fn status(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+    let status = value.integer("otp.onRefused.status", 400, 599)?;
+    Ok(OnRefused::Status(u16::try_from(status).unwrap_or(403)))
+}
+
+/// A path of the same origin: `//host` and, to browsers, `/\host` would lead elsewhere.
+fn redirect(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+    let path = value.text("otp.onRefused.redirect")?;
+    let printable = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if path.starts_with('/') && !path.starts_with("//") && printable {
+        return Ok(OnRefused::Redirect(path.to_owned()));
+    }
+    Err(Flaw::new(
+        "bad-redirect",
+        format!("otp.onRefused.redirect {path:?} is not a path of this site"),
+        "begin it with one slash and percent-encode blanks and letters beyond ASCII",
+    ))
+}

@@ -1,0 +1,135 @@
+//! What is wrong with a table: where, how badly, and the way out.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Serialize;
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file cannot be used as it stands.
+    Error,
+    /// The file works, but probably not as its author means.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One thing that is wrong with a file, and what to do about it.
+///
+/// `Display` writes one line that editors and terminals can jump to:
+/// `handlers.json:7:14: error: row 3: unknown restore mode "shar"; use "share"`. Serialised it
+/// is what `check --format json` prints, with `row` null for a problem of the whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file as it was named to the reader.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: u32,
+    /// Column in characters, counted from 1.
+    pub column: u32,
+    /// Row of the table, counted from 1; none when the problem belongs to no row.
+    pub row: Option<usize>,
+    /// Whether the file can be used all the same.
+    pub severity: Severity,
+    /// A stable name of this kind of problem, in kebab case.
+    pub code: &'static str,
+    /// What is wrong, with the author's own text quoted.
+    pub what: String,
+    /// The way out.
+    pub fix: String,
+    /// The bytes of the file that are meant, to underline them.
+    #[serde(skip)]
+    pub span: Option<Range<usize>>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}: ", self.file, self.line, self.column, self.severity)?;
+        if let Some(row) = self.row {
+            write!(f, "row {row}: ")?;
+        }
+        write!(f, "{}; {}", self.what, self.fix)
+    }
+}
+
+/// A problem before it is known where in which file it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) code: &'static str,
+    pub(super) what: String,
+    pub(super) fix: String,
+}
+
+impl Flaw {
+    pub(super) fn new(code: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, what: what.into(), fix: fix.into() }
+    }
+}
+
+/// `"a", "b" or "c"`: a choice, as a sentence names it.
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!("{last:?}"),
+        Some((last, rest)) => {
+            let rest: Vec<String> = rest.iter().map(|name| format!("{name:?}")).collect();
+            format!("{} or {last:?}", rest.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(row: Option<usize>) -> Problem {
+        Problem {
+            file: "handlers.json".into(),
+            line: 7,
+            column: 14,
+            row,
+            severity: Severity::Error,
+            code: "unknown-mode",
+            what: "unknown restore mode \"shar\"".into(),
+            fix: "use \"share\"".into(),
+            span: Some(3..9),
+        }
+    }
+
+    #[test]
+    fn a_problem_is_one_line_an_editor_can_jump_to() {
+        assert_eq!(
+            problem(Some(3)).to_string(),
+            "handlers.json:7:14: error: row 3: unknown restore mode \"shar\"; use \"share\""
+        );
+        assert_eq!(
+            problem(None).to_string(),
+            "handlers.json:7:14: error: unknown restore mode \"shar\"; use \"share\""
+        );
+    }
+
+    #[test]
+    fn a_problem_as_json_has_every_field_in_order() {
+        assert_eq!(
+            serde_json::to_string(&problem(Some(3))).unwrap(),
+            r#"{"file":"handlers.json","line":7,"column":14,"row":3,"severity":"error","code":"unknown-mode","what":"unknown restore mode \"shar\"","fix":"use \"share\""}"#
+        );
+        assert!(serde_json::to_string(&problem(None)).unwrap().contains(r#""row":null"#));
+    }
+
+    #[test]
+    fn a_choice_reads_as_a_sentence() {
+        assert_eq!(one_of(&["a", "b", "c"]), r#""a", "b" or "c""#);
+        assert_eq!(one_of(&["a"]), r#""a""#);
+    }
+}

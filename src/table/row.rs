@@ -1,0 +1,141 @@
+//! One row of a table, checked.
+
+use std::ops::Range;
+
+use super::otp::OtpRule;
+use super::path::CanonicalPath;
+use super::pattern::Pattern;
+use super::problem::Problem;
+use super::problem::Severity;
+use super::verbs::Verbs;
+
+/// A row: the paths and verbs it is for, what answers, and under which conditions.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub(super) number: usize,
+    pub(super) place: Place,
+    pub(super) target: Target,
+    pub(super) pattern: Pattern,
+    pub(super) verbs: Verbs,
+    pub(super) requires: Box<[Box<str>]>,
+    pub(super) otp: OtpRule,
+    pub(super) limits: RowLimits,
+}
+
+/// Where a row stands in its file.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) span: Range<usize>,
+}
+
+impl Row {
+    /// The place of the row in the table, counted from 1.
+    pub const fn number(&self) -> usize {
+        self.number
+    }
+
+    /// A warning about this row, for whoever finds something odd that the table alone cannot
+    /// know, such as a class that does not exist. `file` is the file that the table was read from.
+    pub fn warning(&self, file: &str, code: &'static str, what: String, fix: String) -> Problem {
+        Problem {
+            file: file.to_owned(),
+            line: self.place.line,
+            column: self.place.column,
+            row: Some(self.number),
+            severity: Severity::Warning,
+            code,
+            what,
+            fix,
+            span: Some(self.place.span.clone()),
+        }
+    }
+
+    /// The class that answers; it may be dotted, such as `callgate.Accounts`.
+    pub fn class(&self) -> &str {
+        self.target.class()
+    }
+
+    /// The function of the class.
+    pub fn method(&self) -> &str {
+        self.target.method()
+    }
+
+    /// Class and function in one text, such as `RequestHandler.validateEmail`.
+    pub fn target(&self) -> &str {
+        &self.target.text
+    }
+
+    /// The paths the row is for.
+    pub const fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// The verbs the row is for.
+    pub const fn verbs(&self) -> &Verbs {
+        &self.verbs
+    }
+
+    /// Privileges of which the session needs any one; none are needed when there are none.
+    pub const fn requires(&self) -> &[Box<str>] {
+        &self.requires
+    }
+
+    /// How the row treats tokens.
+    pub const fn otp(&self) -> &OtpRule {
+        &self.otp
+    }
+
+    /// Bounds of this row that differ from the settings.
+    pub const fn limits(&self) -> RowLimits {
+        self.limits
+    }
+
+    /// The named groups of the pattern and what they caught in the path.
+    pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
+        self.pattern.params(path)
+    }
+}
+
+/// Bounds of one row; what is absent is as in the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowLimits {
+    /// Longest request body, in bytes.
+    pub body_bytes: Option<u64>,
+    /// Longest run of the handler, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// `Class.method`, kept as one text because tokens are bound to it in that form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    text: Box<str>,
+}
+
+impl Target {
+    /// The method has no dot, so that the text splits again in one way only.
+    pub(super) fn new(class: &str, method: &str) -> Self {
+        Self { text: format!("{class}.{method}").into() }
+    }
+
+    fn class(&self) -> &str {
+        self.text.rsplit_once('.').map_or("", |(class, _)| class)
+    }
+
+    fn method(&self) -> &str {
+        self.text.rsplit_once('.').map_or("", |(_, method)| method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_splits_at_its_last_dot() {
+        let target = Target::new("4D.NetKit.OAuth2Authorization", "getResponse");
+        assert_eq!(target.class(), "4D.NetKit.OAuth2Authorization");
+        assert_eq!(target.method(), "getResponse");
+    }
+}
