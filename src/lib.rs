@@ -2,4 +2,5 @@
 //! exactly once.
 
 pub mod base;
+pub mod session;
 pub mod table;

@@ -1,0 +1,365 @@
+//! The stored form of a session: versioned JSON, apart from the type the program works with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::Serialize;
+use serde::Serializer;
+use serde::ser::Error as _;
+use serde_json::value::RawValue;
+
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::hex;
+use crate::session::lifetime::Lifetime;
+use crate::session::patch::AccessChange;
+use crate::session::patch::Patch;
+use crate::session::record::Access;
+use crate::session::record::Device;
+use crate::session::record::Record;
+use crate::session::storage::Entry;
+use crate::session::storage::JsonText;
+use crate::session::storage::Storage;
+
+/// The version this program writes. It reads every version up to this one and refuses later
+/// ones, so that an old program never misreads what a new one stored.
+pub const VERSION: u8 = 1;
+
+/// Stored bytes that cannot be a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadRecord {
+    /// Written by a later version of callgate.
+    Newer(u8),
+    /// Not what any version writes.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer(version) => write!(
+                f,
+                "a record has version {version}, and this callgate reads up to {VERSION}; start \
+                 the newer callgate"
+            ),
+            Self::Malformed(part) => write!(f, "a record cannot be read: {part}"),
+        }
+    }
+}
+
+impl std::error::Error for BadRecord {}
+
+/// A session as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredRecord {
+    v: u8,
+    id: String,
+    created: u64,
+    idle: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    absolute: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    known: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    privileges: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    user: String,
+    /// Key to revision and value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    storage: BTreeMap<Arc<str>, (u64, StoredJson)>,
+    revision: u64,
+    devices: Vec<StoredDevice>,
+}
+
+/// A browser's right to a session as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredDevice {
+    id: String,
+    digest: String,
+    since: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    label: String,
+}
+
+/// A change of a session as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredPatch {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<(Arc<str>, StoredValue)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<StoredAccess>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotate: Option<StoredDevice>,
+}
+
+/// One JSON value, or none for a key that is removed. A list, because JSON cannot tell an absent
+/// value from the value null.
+type StoredValue = Vec<StoredJson>;
+
+/// JSON text as part of other JSON, taken over as it is.
+#[derive(Debug)]
+struct StoredJson(JsonText);
+
+impl Serialize for StoredJson {
+    /// Fails for a text that is no JSON: written down, it would spoil everything around it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(self.0.text()).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredJson {
+    /// Borrows from the bytes that are read, so that a value is copied once.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(JsonText::from_raw).map(Self)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredAccess {
+    #[serde(default, skip_serializing_if = "is_false")]
+    clear: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    grant: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    known: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl StoredRecord {
+    /// The stored form of a session.
+    pub fn of(record: &Record) -> Self {
+        let entries = record.storage.entries();
+        Self {
+            v: VERSION,
+            id: record.id.to_string(),
+            created: record.created_at.millis(),
+            idle: record.lifetime.idle_minutes,
+            absolute: record.lifetime.absolute_minutes,
+            known: record.access.known,
+            privileges: record.access.privileges.clone(),
+            user: record.access.user_name.clone(),
+            storage: entries
+                .map(|(key, entry)| {
+                    (Arc::clone(key), (entry.revision, StoredJson(entry.json.clone())))
+                })
+                .collect(),
+            revision: record.storage.last_revision(),
+            devices: record.devices.iter().map(StoredDevice::of).collect(),
+        }
+    }
+
+    /// The session.
+    pub fn record(self) -> Result<Record, BadRecord> {
+        if self.v > VERSION {
+            return Err(BadRecord::Newer(self.v));
+        }
+        let entries = self
+            .storage
+            .into_iter()
+            .map(|(key, (revision, StoredJson(json)))| (key, Entry { revision, json }));
+        let devices = self.devices.into_iter().map(StoredDevice::device);
+        let mut devices: Vec<Device> = devices.collect::<Result<_, _>>()?;
+        // A parser makes room for four, and there may be a million sessions with one.
+        devices.shrink_to_fit();
+        Ok(Record {
+            id: parse_session(&self.id)?,
+            created_at: Timestamp::from_millis(self.created),
+            lifetime: Lifetime { idle_minutes: self.idle, absolute_minutes: self.absolute },
+            access: Access { known: self.known, privileges: self.privileges, user_name: self.user },
+            storage: Storage::from_parts(entries.collect(), self.revision),
+            devices,
+        })
+    }
+}
+
+impl StoredDevice {
+    /// The stored form of a device.
+    pub fn of(device: &Device) -> Self {
+        Self {
+            id: device.id.to_string(),
+            digest: hex(&device.digest),
+            since: device.since.millis(),
+            label: device.label.clone(),
+        }
+    }
+
+    /// The device.
+    pub fn device(self) -> Result<Device, BadRecord> {
+        Ok(Device {
+            id: self.id.parse().map_err(|_| BadRecord::Malformed("device id"))?,
+            digest: parse_digest(&self.digest)?,
+            since: Timestamp::from_millis(self.since),
+            label: self.label,
+        })
+    }
+}
+
+impl StoredPatch {
+    /// The stored form of a patch that has been accepted; what it expected is history.
+    pub fn of(patch: &Patch) -> Self {
+        let entries = patch.entries.iter();
+        Self {
+            entries: entries
+                .map(|(key, json)| {
+                    (Arc::clone(key), json.iter().cloned().map(StoredJson).collect())
+                })
+                .collect(),
+            access: patch.access.as_ref().map(|change| StoredAccess {
+                clear: change.clear,
+                grant: change.grant.clone(),
+                user: change.user_name.clone(),
+                known: change.known,
+            }),
+            idle: patch.idle_minutes,
+            rotate: patch.rotate.as_ref().map(StoredDevice::of),
+        }
+    }
+
+    /// The patch.
+    pub fn patch(self) -> Result<Patch, BadRecord> {
+        let entries = self.entries.into_iter();
+        Ok(Patch {
+            entries: entries
+                .map(|(key, json)| (key, json.into_iter().next().map(|StoredJson(json)| json)))
+                .collect(),
+            expect: None,
+            by: None,
+            access: self.access.map(|change| AccessChange {
+                clear: change.clear,
+                grant: change.grant,
+                user_name: change.user,
+                known: change.known,
+            }),
+            idle_minutes: self.idle,
+            rotate: self.rotate.map(StoredDevice::device).transpose()?,
+        })
+    }
+}
+
+/// Bytes of a session, for stores outside of this crate that keep each session whole; those in
+/// this crate write [`StoredRecord`]s into rows of their own. An error means that nothing may be
+/// stored: the session could not be read back.
+pub fn encode(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&StoredRecord::of(record))
+}
+
+/// The session in such bytes.
+pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
+    let stored: StoredRecord =
+        serde_json::from_slice(bytes).map_err(|_| BadRecord::Malformed("not a session"))?;
+    stored.record()
+}
+
+/// Reads a stored session id.
+pub fn parse_session(text: &str) -> Result<SessionId, BadRecord> {
+    text.parse().map_err(|_| BadRecord::Malformed("session id"))
+}
+
+/// Reads a stored device id.
+pub fn parse_device(text: &str) -> Result<DeviceId, BadRecord> {
+    text.parse().map_err(|_| BadRecord::Malformed("device id"))
+}
+
+/// Reads a stored digest.
+pub fn parse_digest(text: &str) -> Result<Digest, BadRecord> {
+    hex::read(text).map(Digest::from_bytes).map_err(|_| BadRecord::Malformed("digest"))
+}
+
+/// The stored form of a digest.
+pub fn hex(digest: &Digest) -> String {
+    hex::lower(digest.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record() -> Record {
+        let device = Device {
+            id: DeviceId::from_bytes([2; 8]),
+            digest: Digest::from_bytes([3; 32]),
+            since: Timestamp::from_millis(4),
+            label: "Firefox \"quoted\"".into(),
+        };
+        let id = SessionId::from_bytes([1; 16]);
+        let life = Lifetime { idle_minutes: 90, absolute_minutes: Some(720) };
+        let mut record = Record::new(id, Timestamp::from_millis(5), life, device);
+        record.access =
+            Access { known: true, privileges: vec!["a".into()], user_name: "Ann".into() };
+        record
+            .storage
+            .put(&"k".into(), Some(&JsonText::of(&json!({"deep": [1, null, "é\n"]})).unwrap()));
+        record.storage.put(&"gone".into(), None);
+        record
+    }
+
+    #[test]
+    fn a_session_reads_back_what_was_stored() {
+        let record = record();
+        let again = decode(&encode(&record).unwrap()).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{record:?}"));
+        assert_eq!(again.storage.find("k").unwrap().json, record.storage.find("k").unwrap().json);
+    }
+
+    #[test]
+    fn a_session_that_was_read_takes_no_room_for_browsers_it_does_not_have() {
+        let again = decode(&encode(&record()).unwrap()).unwrap();
+        assert_eq!((again.devices.len(), again.devices.capacity()), (1, 1));
+    }
+
+    #[test]
+    fn a_value_that_is_no_json_is_an_error_and_not_null() {
+        let mut record = record();
+        record.storage.put(&"k".into(), Some(&JsonText::broken()));
+        assert!(encode(&record).is_err());
+        let entries = vec![("k".into(), Some(JsonText::broken()))];
+        let patch = StoredPatch::of(&Patch { entries, ..Patch::default() });
+        assert!(serde_json::to_vec(&patch).is_err());
+    }
+
+    #[test]
+    fn a_later_version_is_refused_and_not_misread() {
+        let text =
+            String::from_utf8(encode(&record()).unwrap()).unwrap().replace("\"v\":1", "\"v\":2");
+        assert_eq!(decode(text.as_bytes()).unwrap_err(), BadRecord::Newer(2));
+        assert!(matches!(decode(b"{}").unwrap_err(), BadRecord::Malformed(_)));
+    }
+
+    #[test]
+    fn a_patch_reads_back_what_was_stored() {
+        let patch = Patch {
+            entries: vec![
+                ("a".into(), Some(JsonText::of(&json!(null)).unwrap())),
+                ("b".into(), None),
+            ],
+            expect: Some(("a".into(), 7)),
+            by: None,
+            access: Some(AccessChange {
+                clear: true,
+                grant: vec!["p".into()],
+                ..Default::default()
+            }),
+            idle_minutes: Some(75),
+            rotate: record().devices.pop(),
+        };
+        let text = serde_json::to_string(&StoredPatch::of(&patch)).unwrap();
+        let again = serde_json::from_str::<StoredPatch>(&text).unwrap().patch().unwrap();
+        let accepted = Patch { expect: None, ..patch };
+        assert_eq!(format!("{again:?}"), format!("{accepted:?}"));
+    }
+}

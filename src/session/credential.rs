@@ -1,0 +1,334 @@
+//! The value of a session cookie: what opens a session, and the keys that seal it.
+//!
+//! A credential names its session under a mask, so neither the id can be read off a cookie nor a
+//! cookie be made from an id or from anything a store holds. Because it carries a keyed MAC,
+//! forged and damaged cookies are refused before any store is asked, and a guest needs no record:
+//! his cookie alone keeps his id.
+//!
+//! ```text
+//!   kind 1 │ key 1 │ issued 4 │ nonce 16 │ id xor mask(nonce) 16 │ mac 32     base64url, 94 letters
+//! ```
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+use crate::base::Digest;
+use crate::base::Secret;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::entropy::Entropy;
+use crate::base::entropy::NoEntropy;
+use crate::base::hex;
+use crate::base::limits::GUEST_WINDOW;
+use crate::base::secret::SecretText;
+
+const SEALED_BYTES: usize = 70;
+const MAC_BYTES: usize = 32;
+/// Letters of a sealed credential: 70 bytes in base64url without padding.
+pub const SEALED_LETTERS: usize = 94;
+
+/// What a browser holds to open a session.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    session: SessionId,
+    kind: Kind,
+    issued_at: Timestamp,
+    nonce: Secret<16>,
+}
+
+/// Whether a session must exist for the credential to mean anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Given to a new visitor; his first write founds the session.
+    Guest,
+    /// Given to a browser that joined a session that exists.
+    Member,
+}
+
+impl Credential {
+    /// A credential for a visitor of whom nothing is stored yet.
+    pub fn guest(entropy: &dyn Entropy, now: Timestamp) -> Result<Self, NoEntropy> {
+        let session = SessionId::random(entropy)?;
+        Ok(Self { session, kind: Kind::Guest, issued_at: now, nonce: Secret::random(entropy)? })
+    }
+
+    /// The secret part of a credential for a session that is not known yet, as when a token is
+    /// about to be redeemed.
+    pub fn nonce(entropy: &dyn Entropy) -> Result<Secret<16>, NoEntropy> {
+        Secret::random(entropy)
+    }
+
+    /// A credential for a browser that joins `session`.
+    pub fn member(session: SessionId, nonce: Secret<16>, now: Timestamp) -> Self {
+        Self { session, kind: Kind::Member, issued_at: now, nonce }
+    }
+
+    /// The session it names.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// What the session's record holds in place of the credential.
+    pub fn digest(&self, app: &str) -> Digest {
+        Digest::of("credential", app, &self.nonce)
+    }
+
+    /// Whether it may found its session at `now`, provided the store has never heard of it.
+    ///
+    /// Only for the guest window: a session that ended is remembered for longer than that, so an
+    /// old cookie can never bring an ended id back.
+    pub fn may_found(&self, now: Timestamp) -> bool {
+        self.kind == Kind::Guest && now.since(self.issued_at) < GUEST_WINDOW
+    }
+
+    /// The same credential with a new date, when a guest who stores nothing keeps coming back
+    /// and half of his window has passed.
+    pub fn renewed(&self, now: Timestamp) -> Option<Self> {
+        let due = now.since(self.issued_at) >= GUEST_WINDOW / 2;
+        (due && self.may_found(now)).then(|| Self { issued_at: now, ..self.clone() })
+    }
+}
+
+/// The keys that seal credentials: the first one seals, all of them open.
+pub struct Keyring {
+    keys: Vec<Key>,
+    app: String,
+}
+
+struct Key {
+    /// Tells keys apart in a cookie; not secret.
+    tag: u8,
+    mac: hmac::Key,
+    mask: hmac::Key,
+}
+
+/// A key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadKey {
+    /// There is no key at all.
+    Missing,
+    /// The key is not 32 bytes in base64url or 64 hex digits.
+    Malformed,
+}
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "no key is given",
+            Self::Malformed => {
+                "a key must be 64 hex digits (32 random bytes); make one with: openssl rand -hex 32"
+            }
+        })
+    }
+}
+
+impl std::error::Error for BadKey {}
+
+impl Keyring {
+    /// Reads keys of 64 hex digits for one application. Put a new key in front to rotate; drop
+    /// the old one when its cookies may end.
+    pub fn read(app: &str, texts: &[SecretText]) -> Result<Self, BadKey> {
+        let keys: Vec<Key> =
+            texts.iter().map(|text| Key::read(text, app)).collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(BadKey::Missing);
+        }
+        Ok(Self { keys, app: app.to_owned() })
+    }
+
+    /// A ring of one new key that nobody else has: every cookie ends with the process.
+    pub fn ephemeral(app: &str, entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
+        let keys = vec![Key::new(&Secret::random(entropy)?, app)];
+        Ok(Self { keys, app: app.to_owned() })
+    }
+
+    /// The text of a new key, for a key file.
+    pub fn fresh_key(entropy: &dyn Entropy) -> Result<SecretText, NoEntropy> {
+        let secret: Secret<32> = Secret::random(entropy)?;
+        Ok(SecretText::new(hex::lower(secret.expose())))
+    }
+
+    /// The application that credentials are made for.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// The cookie value of a credential.
+    pub fn seal(&self, credential: &Credential) -> SecretText {
+        let Some(key) = self.keys.first() else { return SecretText::new(String::new()) };
+        let kind = match credential.kind {
+            Kind::Guest => b'G',
+            Kind::Member => b'M',
+        };
+        // Whole seconds since the epoch fit 32 bits until 2106.
+        let issued = u32::try_from(credential.issued_at.millis() / 1000).unwrap_or(u32::MAX);
+        let mut bytes = Vec::with_capacity(SEALED_BYTES);
+        bytes.extend([kind, key.tag]);
+        bytes.extend(issued.to_be_bytes());
+        bytes.extend(credential.nonce.expose());
+        bytes.extend(key.masked(credential.nonce.expose(), credential.session.bytes()));
+        bytes.extend(hmac::sign(&key.mac, &bytes).as_ref());
+        SecretText::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The credential in a cookie value; `None` if it was not sealed here, or with a key that
+    /// has been dropped.
+    pub fn open(&self, text: &str) -> Option<Credential> {
+        if text.len() != SEALED_LETTERS {
+            return None;
+        }
+        let mut bytes = [0_u8; SEALED_BYTES];
+        URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let (signed, mac) = bytes.split_last_chunk::<MAC_BYTES>()?;
+        let (&[kind, tag], rest) = signed.split_first_chunk::<2>()?;
+        let (issued, rest) = rest.split_first_chunk::<4>()?;
+        let (nonce, rest) = rest.split_first_chunk::<16>()?;
+        let (masked, _) = rest.split_first_chunk::<16>()?;
+        let kind = match kind {
+            b'G' => Kind::Guest,
+            b'M' => Kind::Member,
+            _ => return None,
+        };
+        let holds = |key: &&Key| key.tag == tag && hmac::verify(&key.mac, signed, mac).is_ok();
+        let key = self.keys.iter().find(holds)?;
+        Some(Credential {
+            session: SessionId::from_bytes(key.masked(nonce, masked)),
+            kind,
+            issued_at: Timestamp::from_millis(u64::from(u32::from_be_bytes(*issued)) * 1000),
+            nonce: Secret::new(*nonce),
+        })
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} keys for {:?})", self.keys.len(), self.app)
+    }
+}
+
+impl Key {
+    fn read(text: &SecretText, app: &str) -> Result<Self, BadKey> {
+        let bytes = hex::read(text.expose().trim()).map_err(|_| BadKey::Malformed)?;
+        Ok(Self::new(&Secret::new(bytes), app))
+    }
+
+    /// Two independent keys from one secret, for one application: one signs, one masks.
+    fn new(secret: &Secret<32>, app: &str) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        let derive =
+            |purpose: &str| hmac::sign(&root, format!("callgate/1 {purpose} {app}").as_bytes());
+        let key = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
+        let tag = derive("tag").as_ref().first().copied().unwrap_or(0);
+        Self { tag, mac: key("mac"), mask: key("mask") }
+    }
+
+    /// Masks an id, and unmasks it again: the mask is the same both ways.
+    fn masked(&self, nonce: &[u8; 16], id: &[u8; 16]) -> [u8; 16] {
+        let mask = hmac::sign(&self.mask, nonce);
+        let mut out = *id;
+        for (byte, mask) in out.iter_mut().zip(mask.as_ref()) {
+            *byte ^= mask;
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::DryEntropy;
+    use crate::base::entropy::SeededEntropy;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    fn ring(seed: u64) -> Keyring {
+        Keyring::ephemeral("shop", &SeededEntropy::new(seed)).unwrap()
+    }
+
+    fn guest() -> Credential {
+        Credential::guest(&SeededEntropy::new(9), NOW).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_credential_opens_to_the_same_session() {
+        let (ring, guest) = (ring(1), guest());
+        let sealed = ring.seal(&guest);
+        assert_eq!(sealed.expose().len(), SEALED_LETTERS);
+        let opened = ring.open(sealed.expose()).unwrap();
+        assert_eq!(opened.session(), guest.session());
+        assert_eq!(opened.digest("shop"), guest.digest("shop"));
+        assert!(opened.may_found(NOW));
+    }
+
+    #[test]
+    fn no_letter_of_a_cookie_can_be_changed() {
+        let ring = ring(1);
+        let sealed = ring.seal(&guest());
+        for at in 0..SEALED_LETTERS {
+            for letter in [b'A', b'_', b'7'] {
+                let mut forged = sealed.expose().as_bytes().to_vec();
+                if forged[at] == letter {
+                    continue;
+                }
+                forged[at] = letter;
+                assert!(ring.open(std::str::from_utf8(&forged).unwrap()).is_none(), "letter {at}");
+            }
+        }
+        for text in ["", "x", &"A".repeat(SEALED_LETTERS), &"é".repeat(47)] {
+            assert!(ring.open(text).is_none());
+        }
+    }
+
+    #[test]
+    fn the_id_cannot_be_read_off_the_cookie() {
+        let (ring, guest) = (ring(1), guest());
+        let bytes = URL_SAFE_NO_PAD.decode(ring.seal(&guest).expose()).unwrap();
+        assert!(!bytes.windows(4).any(|part| guest.session().bytes().starts_with(part)));
+    }
+
+    #[test]
+    fn an_old_key_still_opens_and_a_dropped_key_does_not() {
+        let texts: Vec<_> =
+            (1..3).map(|n| Keyring::fresh_key(&SeededEntropy::new(n)).unwrap()).collect();
+        let old = Keyring::read("shop", &texts[..1]).unwrap();
+        let sealed = old.seal(&guest());
+        let both = Keyring::read("shop", &[texts[1].clone(), texts[0].clone()]).unwrap();
+        assert!(both.open(sealed.expose()).is_some());
+        let new = Keyring::read("shop", &texts[1..]).unwrap();
+        assert!(new.open(sealed.expose()).is_none());
+        assert!(old.open(both.seal(&guest()).expose()).is_none(), "the first key seals");
+    }
+
+    #[test]
+    fn a_cookie_of_another_application_does_not_open() {
+        let texts = [Keyring::fresh_key(&SeededEntropy::new(1)).unwrap()];
+        let shop = Keyring::read("shop", &texts).unwrap();
+        let bank = Keyring::read("bank", &texts).unwrap();
+        assert!(bank.open(shop.seal(&guest()).expose()).is_none());
+    }
+
+    #[test]
+    fn a_guest_may_found_a_session_for_an_hour_and_renews_his_window() {
+        let guest = guest();
+        assert!(guest.renewed(NOW.after_secs(1799)).is_none());
+        let renewed = guest.renewed(NOW.after_secs(1800)).unwrap();
+        assert_eq!(renewed.session(), guest.session());
+        assert!(!guest.may_found(NOW.after_secs(3600)));
+        assert!(renewed.may_found(NOW.after_secs(3600)));
+        assert!(guest.renewed(NOW.after_secs(3600)).is_none());
+        let member = Credential::member(guest.session(), Secret::new([0; 16]), NOW);
+        assert!(!member.may_found(NOW));
+    }
+
+    #[test]
+    fn keys_are_checked_and_never_shown() {
+        let bad = |text: &str| Keyring::read("a", &[SecretText::new(text.into())]).unwrap_err();
+        assert_eq!(bad("short"), BadKey::Malformed);
+        assert_eq!(Keyring::read("a", &[]).unwrap_err(), BadKey::Missing);
+        assert_eq!(format!("{:?}", ring(1)), "Keyring(1 keys for \"shop\")");
+        assert!(Keyring::fresh_key(&DryEntropy).is_err());
+    }
+}

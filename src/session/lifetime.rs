@@ -1,0 +1,75 @@
+//! How long a session lives: the idle timeout and the absolute limit, as plain arithmetic.
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+use crate::base::limits::IDLE_MINUTES_MAX;
+use crate::base::limits::IDLE_MINUTES_MIN;
+
+/// The limits of one session's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Minutes without a request after which the session ends; default and minimum 60
+    /// (4D `Session.idleTimeout`).
+    pub idle_minutes: u32,
+    /// Minutes after its founding at which the session ends however busy it is; off by default.
+    pub absolute_minutes: Option<u32>,
+}
+
+impl Default for Lifetime {
+    fn default() -> Self {
+        Self { idle_minutes: IDLE_MINUTES_MIN, absolute_minutes: None }
+    }
+}
+
+impl Lifetime {
+    /// The idle timeout nearest to `minutes` that is allowed.
+    pub fn clamp_idle(minutes: u32) -> u32 {
+        minutes.clamp(IDLE_MINUTES_MIN, IDLE_MINUTES_MAX)
+    }
+
+    /// The idle timeout.
+    pub fn idle(self) -> Duration {
+        Duration::from_secs(u64::from(self.idle_minutes) * 60)
+    }
+
+    /// When a session founded at `created_at` and last used at `seen_at` ends.
+    pub fn expires_at(self, created_at: Timestamp, seen_at: Timestamp) -> Timestamp {
+        let idle_at = seen_at.after(self.idle());
+        match self.absolute_minutes {
+            Some(minutes) => idle_at.min(created_at.after_secs(u64::from(minutes) * 60)),
+            None => idle_at,
+        }
+    }
+
+    /// How far the durable copy of "last used" may lag behind: a tenth of the idle timeout.
+    ///
+    /// Every request moves the moment a session was last used, but a store need not make each
+    /// of these moves durable (SEC D.5). After a crash a store gives this much back, so that a
+    /// session never ends before its idle timeout has passed.
+    pub fn touch_lag(self) -> Duration {
+        (self.idle() / 10).max(Duration::from_mins(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_of_both_limits_ends_a_session() {
+        let start = Timestamp::from_millis(0);
+        let life = Lifetime { idle_minutes: 60, absolute_minutes: Some(90) };
+        assert_eq!(life.expires_at(start, start), start.after_secs(3600));
+        assert_eq!(life.expires_at(start, start.after_secs(3000)), start.after_secs(5400));
+        let idle_only = Lifetime::default();
+        assert_eq!(idle_only.expires_at(start, start.after_secs(9000)), start.after_secs(12_600));
+    }
+
+    #[test]
+    fn idle_timeouts_are_raised_to_an_hour() {
+        assert_eq!(Lifetime::clamp_idle(0), 60);
+        assert_eq!(Lifetime::clamp_idle(61), 61);
+        assert_eq!(Lifetime::clamp_idle(u32::MAX), IDLE_MINUTES_MAX);
+    }
+}

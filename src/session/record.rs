@@ -1,0 +1,90 @@
+//! What is kept of one session.
+
+use std::sync::Arc;
+
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::limits::DEVICES_PER_SESSION_MAX;
+use crate::session::lifetime::Lifetime;
+use crate::session::storage::Storage;
+
+/// A stored session: a value without behaviour towards stores or clients.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its name, which may be logged.
+    pub id: SessionId,
+    /// When the first write founded it.
+    pub created_at: Timestamp,
+    /// How long it may live.
+    pub lifetime: Lifetime,
+    /// Who works in it and what he may do.
+    pub access: Access,
+    /// The application's own values.
+    pub storage: Storage,
+    /// The browsers that may open it, in the order they joined.
+    pub devices: Vec<Device>,
+}
+
+/// Who works in a session and what he may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether privileges were ever set; until then the session is a guest's (4D 21 `isGuest`).
+    pub known: bool,
+    /// Names of privileges as they were granted, in the order they were granted; what they
+    /// include is not expanded here.
+    pub privileges: Vec<Arc<str>>,
+    /// The user's name; empty for nobody.
+    pub user_name: String,
+}
+
+/// One browser's right to open a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its public name within the session.
+    pub id: DeviceId,
+    /// The digest of the credential in its cookie.
+    pub digest: Digest,
+    /// When it joined.
+    pub since: Timestamp,
+    /// What it said it is (`User-Agent`), shortened; for the person who looks at his devices.
+    pub label: String,
+}
+
+impl Record {
+    /// A session that nobody has written to yet, opened by one browser.
+    pub fn new(id: SessionId, now: Timestamp, lifetime: Lifetime, device: Device) -> Self {
+        Self {
+            id,
+            created_at: now,
+            lifetime,
+            access: Access::default(),
+            storage: Storage::default(),
+            devices: vec![device],
+        }
+    }
+
+    /// Whether the session still lives at `now`, having last been used at `seen_at`.
+    pub fn is_live(&self, seen_at: Timestamp, now: Timestamp) -> bool {
+        now < self.expires_at(seen_at)
+    }
+
+    /// When it ends unless it is used again after `seen_at`.
+    pub fn expires_at(&self, seen_at: Timestamp) -> Timestamp {
+        self.lifetime.expires_at(self.created_at, seen_at)
+    }
+
+    /// The browser whose credential has this digest, if it may open the session.
+    pub fn device(&self, credential: &Digest) -> Option<&Device> {
+        self.devices.iter().find(|device| device.digest == *credential)
+    }
+
+    /// Lets one more browser in; beyond the limit the one that joined first makes room.
+    pub fn admit(&mut self, device: Device) {
+        if self.devices.len() >= DEVICES_PER_SESSION_MAX {
+            self.devices.remove(0);
+        }
+        self.devices.push(device);
+    }
+}
