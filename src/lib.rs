@@ -4,3 +4,4 @@
 pub mod base;
 pub mod session;
 pub mod table;
+pub mod token;

@@ -1,0 +1,177 @@
+//! Making a token: the secret that leaves, and what is kept of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::Secret;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::entropy::Entropy;
+use crate::base::entropy::NoEntropy;
+use crate::base::hex;
+use crate::base::limits::TOKEN_HANDLERS_MAX;
+use crate::base::limits::TOKEN_LIFE_SECS_MAX;
+use crate::base::limits::TOKEN_LIFE_SECS_MIN;
+use crate::token::Token;
+
+/// A token as it travels: 128 random bits, written as 32 upper-case hex digits (the shape of
+/// 4D's tokens).
+#[derive(Debug, Clone)]
+pub struct TokenSecret(Secret<16>);
+
+impl TokenSecret {
+    /// A new token.
+    pub fn random(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
+        Secret::random(entropy).map(Self)
+    }
+
+    /// Reads a token from a request; `None` for anything but 32 hex digits. Lower case is let
+    /// through, because some mail programs change the case of links.
+    pub fn parse(text: &str) -> Option<Self> {
+        hex::read(text).ok().map(|bytes| Self(Secret::new(bytes)))
+    }
+
+    /// The text that is sent away. It must go nowhere else.
+    pub fn expose(&self) -> String {
+        hex::upper(self.0.expose())
+    }
+
+    /// Under which it is kept.
+    pub fn digest(&self, app: &str) -> Digest {
+        Digest::of("token", app, &self.0)
+    }
+}
+
+/// What the application asks of a new token (`createOTP`).
+#[derive(Debug, Clone, Default)]
+pub struct MintWish {
+    /// Seconds it shall live; `None` for the session's idle timeout. Less than 10 becomes 10.
+    pub lifespan_secs: Option<u64>,
+    /// The handlers, as `Class.method`, that may redeem it; empty for any.
+    pub handlers: Vec<Arc<str>>,
+    /// What its bearer gets; `None` leaves it to the row.
+    pub mode: Option<RestoreMode>,
+}
+
+/// Why no token can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MintRefused {
+    /// The operating system gave no random bytes.
+    NoEntropy,
+    /// More handlers were named than a token may be bound to.
+    TooManyHandlers,
+}
+
+impl fmt::Display for MintRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoEntropy => NoEntropy.fmt(f),
+            Self::TooManyHandlers => {
+                write!(f, "a token can be bound to {TOKEN_HANDLERS_MAX} handlers at most")
+            }
+        }
+    }
+}
+
+impl std::error::Error for MintRefused {}
+
+impl From<NoEntropy> for MintRefused {
+    fn from(NoEntropy: NoEntropy) -> Self {
+        Self::NoEntropy
+    }
+}
+
+impl MintWish {
+    /// The lifespan that is given: the wish within its bounds, or `idle_minutes`.
+    pub fn lifespan_secs(&self, idle_minutes: u32) -> u64 {
+        let wish = self.lifespan_secs.unwrap_or(u64::from(idle_minutes) * 60);
+        wish.clamp(TOKEN_LIFE_SECS_MIN, TOKEN_LIFE_SECS_MAX)
+    }
+
+    /// Makes a token for `session`; the secret goes out, the record goes into the store.
+    pub fn mint(
+        &self,
+        entropy: &dyn Entropy,
+        session: SessionId,
+        app: &str,
+        times: MintTimes,
+    ) -> Result<(TokenSecret, Token), MintRefused> {
+        if self.handlers.len() > TOKEN_HANDLERS_MAX {
+            return Err(MintRefused::TooManyHandlers);
+        }
+        let secret = TokenSecret::random(entropy)?;
+        let token = Token {
+            digest: secret.digest(app),
+            id: TokenId::random(entropy)?,
+            session,
+            minted_at: times.now,
+            expires_at: times.now.after_secs(self.lifespan_secs(times.idle_minutes)),
+            handlers: self.handlers.clone(),
+            mode: self.mode,
+            claim: None,
+        };
+        Ok((secret, token))
+    }
+}
+
+/// The moments that a mint depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct MintTimes {
+    /// The present.
+    pub now: Timestamp,
+    /// The idle timeout of the session, the default lifespan of its tokens.
+    pub idle_minutes: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::DryEntropy;
+    use crate::base::entropy::SeededEntropy;
+
+    const TIMES: MintTimes = MintTimes { now: Timestamp::from_millis(1_000), idle_minutes: 60 };
+
+    fn mint(wish: &MintWish) -> Result<(TokenSecret, Token), MintRefused> {
+        wish.mint(&SeededEntropy::new(5), SessionId::from_bytes([1; 16]), "shop", TIMES)
+    }
+
+    #[test]
+    fn a_token_is_32_upper_case_hex_digits_and_is_found_by_its_digest() {
+        let (secret, token) = mint(&MintWish::default()).unwrap();
+        let text = secret.expose();
+        assert_eq!(text.len(), 32);
+        assert!(!text.contains(|c: char| !c.is_ascii_digit() && !('A'..='F').contains(&c)));
+        let read = |text: &str| TokenSecret::parse(text).unwrap().digest("shop");
+        assert_eq!(read(&text), token.digest);
+        assert_eq!(read(&text.to_lowercase()), token.digest);
+        assert!(!format!("{token:?} {secret:?}").contains(&text));
+    }
+
+    #[test]
+    fn lifespans_default_to_the_idle_timeout_and_are_at_least_ten_seconds() {
+        let life = |secs| {
+            let wish = MintWish { lifespan_secs: secs, ..MintWish::default() };
+            mint(&wish).unwrap().1.expires_at.since(TIMES.now).as_secs()
+        };
+        assert_eq!(life(None), 3600);
+        assert_eq!((life(Some(0)), life(Some(9)), life(Some(11))), (10, 10, 11));
+        assert_eq!(life(Some(u64::MAX)), TOKEN_LIFE_SECS_MAX);
+    }
+
+    #[test]
+    fn without_randomness_nothing_is_minted() {
+        let session = SessionId::from_bytes([1; 16]);
+        let refused = MintWish::default().mint(&DryEntropy, session, "shop", TIMES);
+        assert_eq!(refused.unwrap_err(), MintRefused::NoEntropy);
+    }
+
+    #[test]
+    fn text_that_is_no_token_is_refused_without_asking_a_store() {
+        for text in ["", "abc", &"0".repeat(31), &"0".repeat(33), &"g".repeat(32)] {
+            assert!(TokenSecret::parse(text).is_none(), "{text:?}");
+        }
+    }
+}
