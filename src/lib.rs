@@ -5,3 +5,4 @@ pub mod base;
 pub mod session;
 pub mod table;
 pub mod token;
+pub mod store;

@@ -1,0 +1,187 @@
+//! Promises about the end of things by time.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::base::limits::TOKEN_GRACE;
+use crate::base::limits::TOMBSTONE;
+use crate::session::Lifetime;
+use crate::session::Patch;
+use crate::store::contract::Broken;
+use crate::store::contract::Kept;
+use crate::store::contract::Stage;
+use crate::store::contract::stage::TOKEN_LIFE;
+use crate::store::contract::stage::ensure;
+use crate::store::contract::stage::ensure_is;
+use crate::store::contract::stage::founder;
+use crate::store::contract::stage::set;
+use crate::store::port::Founding;
+use crate::store::port::Redeemed;
+use crate::store::port::Resumed;
+use crate::token::Token;
+
+const INSTANT: Duration = Duration::from_millis(1);
+
+fn idle() -> Duration {
+    Lifetime::default().idle()
+}
+
+pub(super) async fn a_token_is_refused_from_its_last_moment_on(stage: Stage) -> Kept {
+    let id = stage.session().await?.id;
+    let (early, late) = (stage.minted(id).await?, stage.minted(id).await?);
+    let before = stage.later(TOKEN_LIFE.saturating_sub(INSTANT));
+    before.granted(before.claim(&early)?).await?;
+    for span in [TOKEN_LIFE, TOKEN_LIFE + INSTANT] {
+        let after = stage.later(span);
+        let claim = after.claim(&late)?;
+        let newcomer = claim.newcomer.clone();
+        ensure_is!(after.redeem(after.now, claim).await?, Redeemed::Expired);
+        ensure!(!after.opens(id, &newcomer).await?, "the bearer got in");
+    }
+    Ok(())
+}
+
+pub(super) async fn a_session_is_closed_from_its_last_moment_on(stage: Stage) -> Kept {
+    let (early, late) = (stage.session().await?, stage.session().await?);
+    let before = stage.later(idle().saturating_sub(INSTANT));
+    ensure!(before.opens(early.id, founder(&early)?).await?, "it ended too early");
+    let after = stage.later(idle());
+    after.is_over(late.id, founder(&late)?).await?;
+    ensure!(after.opens(early.id, founder(&early)?).await?, "another session ended with it");
+    Ok(())
+}
+
+pub(super) async fn use_prolongs_a_session_and_looking_does_not(stage: Stage) -> Kept {
+    let (used, watched) = (stage.session().await?, stage.session().await?);
+    for minutes in [40, 80, 120, 160] {
+        let then = stage.later(Duration::from_mins(minutes));
+        ensure!(then.opens(used.id, founder(&used)?).await?, "it ended in use at {minutes} min");
+        let looked = then.look(then.now, watched.id).await?;
+        ensure!(looked.is_some() == (minutes < 60), "looking at {minutes} min: {looked:?}");
+    }
+    Ok(())
+}
+
+pub(super) async fn a_redemption_counts_as_use(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let half = stage.later(idle() / 2);
+    let grant = half.granted(half.claim(&half.minted(session.id).await?)?).await?;
+    ensure!(grant.opened.seen_at >= half.now, "the answer shows an older use");
+    let late = stage.later(idle() + idle() / 4);
+    ensure!(late.opens(session.id, founder(&session)?).await?, "it ended in spite of the use");
+    Ok(())
+}
+
+pub(super) async fn the_absolute_limit_ends_a_busy_session(stage: Stage) -> Kept {
+    let mut founding = stage.founding()?;
+    founding.record.lifetime.absolute_minutes = Some(100);
+    let session = founding.record.clone();
+    stage.found(founding).await?;
+    for minutes in [30, 60, 99] {
+        let then = stage.later(Duration::from_mins(minutes));
+        ensure!(then.opens(session.id, founder(&session)?).await?, "it ended at {minutes} min");
+    }
+    let end = stage.later(Duration::from_mins(100));
+    end.is_over(session.id, founder(&session)?).await
+}
+
+pub(super) async fn a_shorter_timeout_counts_at_once(stage: Stage) -> Kept {
+    let mut founding = stage.founding()?;
+    founding.record.lifetime.idle_minutes = 600;
+    let session = founding.record.clone();
+    stage.found(founding).await?;
+    let shorter = Patch { idle_minutes: Some(60), ..Patch::default() };
+    stage.patched(session.id, shorter).await?;
+    let after = stage.later(idle());
+    ensure!(after.sweep(after.now, 100).await? >= 1, "the sweep has not noticed");
+    after.is_over(session.id, founder(&session)?).await
+}
+
+pub(super) async fn a_clock_that_steps_back_revives_nothing(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let other = stage.session().await?;
+    let token = stage.minted(other.id).await?;
+    let after = stage.later(TOKEN_LIFE);
+    ensure_is!(after.redeem(after.now, after.claim(&token)?).await?, Redeemed::Expired);
+    ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Expired);
+    let after = stage.later(idle());
+    after.is_over(session.id, founder(&session)?).await?;
+    stage.is_over(session.id, founder(&session)?).await?;
+    // Nor does a session that nobody has asked about yet profit from it.
+    let resumed = stage.resume(stage.now, other.id, founder(&other)?.digest).await?;
+    ensure_is!(resumed, Resumed::Closed);
+    Ok(())
+}
+
+pub(super) async fn a_used_token_is_remembered_until_its_grace_is_over(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let (used, unused) = (stage.minted(session.id).await?, stage.minted(session.id).await?);
+    stage.granted(stage.claim(&used)?).await?;
+    let late = stage.later((TOKEN_LIFE + TOKEN_GRACE).saturating_sub(INSTANT));
+    late.sweep(late.now, 100).await?;
+    let redeemed = late.redeem(late.now, late.claim(&used)?).await?;
+    ensure_is!(redeemed, Redeemed::Used(at) if at == stage.now);
+    ensure_is!(late.redeem(late.now, late.claim(&unused)?).await?, Redeemed::Expired);
+    let later = stage.later(TOKEN_LIFE + TOKEN_GRACE);
+    ensure_is!(later.redeem(later.now, later.claim(&used)?).await?, Redeemed::Unknown);
+    later.sweep(later.now, 100).await?;
+    ensure_is!(later.redeem(later.now, later.claim(&unused)?).await?, Redeemed::Unknown);
+    Ok(())
+}
+
+pub(super) async fn an_expired_session_is_closed_to_every_verb(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let token = stage.token(session.id)?;
+    let expires_at = stage.now.after(idle() * 2);
+    let token = stage.keep(Token { expires_at, ..token }).await?;
+    let after = stage.later(idle());
+    let claim = after.claim(&token)?;
+    ensure_is!(after.redeem(after.now, claim.clone()).await?, Redeemed::SessionGone);
+    ensure!(!after.opens(session.id, &claim.newcomer).await?, "the newcomer got in");
+    after.is_over(session.id, founder(&session)?).await?;
+    ensure!(after.sessions(after.now, None, 100).await?.is_empty(), "it is still listed");
+    after.sweep(after.now, 100).await?;
+    after.is_over(session.id, founder(&session)?).await
+}
+
+pub(super) async fn a_sweep_is_bounded_and_comes_to_an_end(stage: Stage) -> Kept {
+    for _ in 0..20 {
+        stage.minted(stage.session().await?.id).await?;
+    }
+    let after = stage.later(idle());
+    let mut dropped = 0;
+    for _ in 0..1_000 {
+        let now = after.sweep(after.now, 7).await?;
+        ensure!(now <= 7, "a sweep of 7 dropped {now}");
+        dropped += now;
+        if now == 0 {
+            break;
+        }
+    }
+    ensure!(dropped >= 20, "{dropped} records of 20 sessions and 20 tokens were dropped");
+    let last = after.later(TOMBSTONE);
+    for _ in 0..1_000 {
+        if last.sweep(last.now, 7).await? == 0 {
+            return Ok(());
+        }
+    }
+    Err(Broken::new("a thousand sweeps found no end"))
+}
+
+pub(super) async fn a_sweep_takes_nothing_that_lives(stage: Stage) -> Kept {
+    let founding = Founding { patch: set("k", &json!("kept")), ..stage.founding()? };
+    let session = founding.record.clone();
+    stage.found(founding).await?;
+    let almost = stage.later(idle().saturating_sub(INSTANT));
+    ensure!(almost.opens(session.id, founder(&session)?).await?, "it ended too early");
+    let token = almost.minted(session.id).await?;
+    // The time is over that it would have had if it had not been used.
+    let late = almost.later(TOKEN_LIFE.saturating_sub(INSTANT));
+    late.sweep(late.now, 1_000).await?;
+    ensure!(late.opens(session.id, founder(&session)?).await?, "the sweep took a session");
+    let grant = late.granted(late.claim(&token)?).await?;
+    let kept = grant.opened.record.storage.find("k").is_some();
+    ensure!(kept, "the sweep took a value");
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The promises of the port as a suite that any store can run.
+//!
+//! ```no_run
+//! # async fn example(my_store: fn() -> std::sync::Arc<dyn callgate::store::Store>) {
+//! use callgate::base::Timestamp;
+//!
+//! let start = Timestamp::from_millis(1_900_000_000_000);
+//! let kept = callgate::store::contract::run(start, || async { my_store() }).await;
+//! assert!(kept.is_ok(), "{kept:#?}");
+//! # }
+//! ```
+//!
+//! Run it on a runtime with several threads, or the races are none.
+
+mod expiry;
+mod faults;
+mod races;
+mod redemption;
+mod sessions;
+mod stage;
+mod tokens;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+use crate::store::port::Store;
+
+pub use races::race;
+pub use stage::{Broken, Stage};
+
+/// Whether a promise was kept.
+pub type Kept = Result<(), Broken>;
+
+/// One promise of the port.
+#[derive(Clone, Copy)]
+pub struct Promise {
+    /// What is promised, as a sentence with underscores.
+    pub name: &'static str,
+    keep: fn(Stage) -> Pin<Box<dyn Future<Output = Kept> + Send>>,
+}
+
+impl Promise {
+    /// Holds a store to it. The store must be fresh: some promises go far into the future.
+    pub async fn check(&self, start: Timestamp, store: Arc<dyn Store>) -> Kept {
+        (self.keep)(Stage::new(start, store)).await
+    }
+}
+
+impl fmt::Debug for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A promise that a store broke.
+#[derive(Debug)]
+pub struct Breach {
+    /// Which one.
+    pub promise: &'static str,
+    /// How.
+    pub how: Broken,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.how)
+    }
+}
+
+/// Holds a store to every promise, each time a fresh one; the number of promises, or all that
+/// were broken.
+///
+/// `start` is where the clock of the suite begins. A store that has a clock of its own must be
+/// given a moment ahead of it.
+pub async fn run<F, Fut>(start: Timestamp, fresh: F) -> Result<usize, Vec<Breach>>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    let mut breaches = Vec::new();
+    for promise in PROMISES {
+        if let Err(how) = promise.check(start, fresh().await).await {
+            breaches.push(Breach { promise: promise.name, how });
+        }
+    }
+    if breaches.is_empty() { Ok(PROMISES.len()) } else { Err(breaches) }
+}
+
+macro_rules! promises {
+    ($($module:ident: $($name:ident)*;)*) => {
+        /// Every promise.
+        pub const PROMISES: &[Promise] = &[
+            $($(Promise {
+                name: stringify!($name),
+                keep: |stage| Box::pin($module::$name(stage)),
+            },)*)*
+        ];
+    };
+}
+
+promises! {
+    sessions:
+        a_founded_session_opens_for_its_browser_only
+        a_session_nobody_founded_is_unheard_of
+        a_founding_brings_its_writes_and_its_token
+        a_browser_that_founds_twice_meets_its_session
+        another_browser_cannot_found_a_session_that_exists
+        a_rotation_at_the_founding_replaces_the_first_browser
+        a_founding_that_is_too_large_founds_nothing
+        a_patch_creates_nothing
+        patches_of_different_keys_both_stay
+        a_patch_of_a_key_that_changed_is_a_conflict
+        values_are_kept_up_to_the_limit_and_refused_beyond
+        odd_keys_and_values_come_back_as_they_were
+        privileges_and_timeouts_come_back_as_they_were
+        detaching_a_browser_ends_its_right_and_no_other
+        an_ended_session_is_closed_to_every_verb
+        an_ended_id_never_comes_back
+        a_rotation_ends_the_other_browsers_and_tokens
+        a_browser_that_was_shut_out_changes_no_privileges
+        a_patch_that_names_no_browser_asks_for_none
+        a_rotation_and_a_patch_in_any_order_keep_both
+        a_logout_and_a_patch_in_any_order_end_the_session
+        pages_show_every_living_session_once_and_in_order
+        a_closed_store_refuses_every_verb;
+    tokens:
+        a_mint_publishes_its_patch
+        a_mint_whose_patch_is_refused_mints_nothing
+        a_browser_that_was_shut_out_mints_nothing
+        a_session_holds_sixteen_unspent_tokens
+        a_revoked_token_is_unknown
+        a_spent_token_cannot_be_revoked
+        a_token_of_an_ended_session_is_spent_on_nothing
+        an_ended_session_mints_nothing
+        a_secret_of_one_application_is_unknown_in_another
+        pages_show_every_unspent_token_once_and_in_order;
+    redemption:
+        a_token_is_redeemed_once
+        the_winner_is_told_the_same_again
+        a_winner_that_asks_after_the_end_of_the_session_is_told_so
+        a_wrong_handler_changes_nothing
+        a_share_lets_the_newcomer_in
+        a_context_lets_nobody_in
+        a_transfer_leaves_the_newcomer_alone
+        a_transfer_to_a_browser_of_the_session_leaves_that_one
+        a_browser_of_the_session_keeps_its_credential
+        a_credential_that_was_ended_is_no_membership
+        a_credential_for_another_session_is_no_membership
+        the_mint_decides_the_mode_before_the_row;
+    expiry:
+        a_token_is_refused_from_its_last_moment_on
+        a_session_is_closed_from_its_last_moment_on
+        use_prolongs_a_session_and_looking_does_not
+        a_redemption_counts_as_use
+        the_absolute_limit_ends_a_busy_session
+        a_shorter_timeout_counts_at_once
+        a_clock_that_steps_back_revives_nothing
+        a_used_token_is_remembered_until_its_grace_is_over
+        an_expired_session_is_closed_to_every_verb
+        a_sweep_is_bounded_and_comes_to_an_end
+        a_sweep_takes_nothing_that_lives;
+    races:
+        of_many_claimers_exactly_one_wins
+        many_repeats_of_one_claim_are_one_redemption
+        writers_of_different_keys_lose_nothing
+        writers_of_one_key_lose_no_update
+        a_logout_racing_patches_stands
+        a_logout_racing_a_redemption_stands
+        a_revocation_racing_a_redemption_has_one_winner
+        a_rotation_racing_a_patch_loses_neither
+        founders_in_parallel_found_one_session
+        minters_in_parallel_keep_to_the_limit
+        a_sweep_racing_claims_takes_none_of_them;
+    faults:
+        a_claim_whose_reply_was_lost_can_be_asked_again
+        a_claim_whose_request_was_lost_has_not_happened
+        a_claim_that_was_given_up_is_done_or_not_done
+        a_patch_whose_reply_was_lost_shows_in_its_revision;
+}

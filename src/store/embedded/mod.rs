@@ -1,0 +1,462 @@
+//! The durable store for one machine: everything in memory, every change in a journal first.
+//!
+//! A verb is answered when its change is on disk (fsync), so whatever was answered survives
+//! `kill -9` and, if the disk keeps its word, a power cut. A read is answered from memory at once
+//! when nothing about its session is still on the way to the disk; otherwise it waits its turn,
+//! so that nobody ever sees what a crash could take back.
+//!
+//! After the first failure of the disk nothing is answered any more until a restart: a page that
+//! could not be written may be dropped by the operating system and reported as written the next
+//! time, so an fsync is never tried twice (SEC T60).
+
+mod codec;
+mod error;
+mod folder;
+mod journal;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::WRITER_QUEUE_OPS_MAX;
+use crate::session::Patch;
+use crate::store::embedded::folder::Folder;
+use crate::store::embedded::journal::Journal;
+use crate::store::embedded::writer::Message;
+use crate::store::embedded::writer::Shared;
+use crate::store::embedded::writer::Stage;
+use crate::store::embedded::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::live::Change;
+use crate::store::live::Config;
+use crate::store::live::Decided;
+use crate::store::live::Live;
+use crate::store::port::Claim;
+use crate::store::port::Created;
+use crate::store::port::Founding;
+use crate::store::port::Guarantees;
+use crate::store::port::Minted;
+use crate::store::port::Opened;
+use crate::store::port::Patched;
+use crate::store::port::Pending;
+use crate::store::port::Redeemed;
+use crate::store::port::Resumed;
+use crate::store::port::Store;
+use crate::token::Token;
+
+pub use error::{OpenError, OpenErrorKind};
+
+/// How far the clock of a store may be ahead of the wall clock without a word: more than a clock
+/// steps, and less than anybody wants to wait.
+const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
+
+/// Keeps sessions and tokens in a directory of this machine.
+///
+/// Dropping it without [`Store::close`] loses nothing either, but waits for the last commit on
+/// the thread that drops it.
+pub struct EmbeddedStore {
+    shared: Arc<Mutex<Shared>>,
+    /// `None` only while it is being dropped.
+    queue: Option<mpsc::Sender<Message>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, of the default size; makes the directory (mode 0700) and the
+    /// store if there is none.
+    ///
+    /// Reads the whole journal, so this blocks: call it before serving. One million sessions
+    /// take seconds.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(dir, Config::default())
+    }
+
+    /// Opens the store in `dir`.
+    pub fn open_with(dir: &Path, config: Config) -> Result<Self, OpenError> {
+        let (folder, journal) = Folder::open(dir)?;
+        Self::start(journal, dir, config, Some(folder))
+    }
+
+    /// Opens a store on a disk of the caller's making, to see what a failing one does to it.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn open_on(disk: impl redb::StorageBackend, config: Config) -> Result<Self, OpenError> {
+        let path = Path::new("a disk of a test");
+        let database = folder::builder()
+            .create_with_backend(disk)
+            .map_err(|error| folder::explain(path, error))?;
+        Self::start(Journal::open_or_create(database, path)?, path, config, None)
+    }
+
+    /// Compares the latest moment that anybody has named to the store with the wall clock; how
+    /// far the store is ahead. More than a day is logged as `store.clock_ahead`: time goes on
+    /// from that moment, so what is minted by a clock behind it is expired at once.
+    pub fn compare_clock(&self, wall: Timestamp) -> Duration {
+        let latest = Shared::lock(&self.shared).live.latest();
+        let ahead = latest.since(wall);
+        if ahead > CLOCK_AHEAD_MAX {
+            tracing::warn!(
+                event = "store.clock_ahead",
+                %latest,
+                %wall,
+                "the store was used with a clock far ahead of this one, and its time does not go \
+                 back: until then new tokens are expired at once and no idle session ends; set \
+                 this clock if it is behind, or move the store away to start empty"
+            );
+        }
+        ahead
+    }
+
+    fn start(
+        mut journal: Journal,
+        path: &Path,
+        config: Config,
+        folder: Option<Folder>,
+    ) -> Result<Self, OpenError> {
+        let mut live = Live::asleep(config);
+        journal.replay(path, |number, row| {
+            live.apply(number, &Change::Noted { at: row.at });
+            for change in &row.changes {
+                live.apply(number, change);
+            }
+        })?;
+        live.wake();
+        let (sessions, _, tokens) = live.census();
+        tracing::info!(event = "store.open", sessions, tokens, bytes = journal.bytes());
+        let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
+        let shared = Arc::new(Mutex::new(shared));
+        let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
+        let writer = Writer { shared: Arc::clone(&shared), journal, queue, _folder: folder };
+        let thread = thread::Builder::new()
+            .name("callgate-store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| OpenError::new(path, OpenErrorKind::Io).because(error))?;
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { shared, queue: Some(sender), thread })
+    }
+
+    /// Sends a verb to the writer and waits for its answer. A future that is dropped before it
+    /// was polled has done nothing; later, the verb is done.
+    fn ask<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        decide: impl FnOnce(&Live, Timestamp) -> Decided<T> + Send + 'static,
+    ) -> Pending<'_, T> {
+        Box::pin(async move {
+            Shared::lock(&self.shared).check()?;
+            let (job, answer) = writer::job(now, decide);
+            self.submit(Message::Job(job))?;
+            match answer.await {
+                Ok(answer) => answer,
+                Err(_) => Err(Shared::lock(&self.shared).unanswered()),
+            }
+        })
+    }
+
+    fn submit(&self, message: Message) -> Result<(), StoreError> {
+        let Some(queue) = &self.queue else {
+            return Err(StoreError::Refused("it is closed"));
+        };
+        queue.try_send(message).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Refused("too many verbs wait for it"),
+            mpsc::error::TrySendError::Closed(_) => StoreError::Refused("it has stopped"),
+        })
+    }
+
+    /// Answers a read from memory, or not at all if that could be taken back by a crash.
+    fn at_once<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        decide: impl FnOnce(&Live, Timestamp) -> Decided<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut shared = Shared::lock(&self.shared);
+        shared.check()?;
+        if !shared.live.is_settled(id, shared.durable) {
+            return Ok(None);
+        }
+        let now = shared.live.present(now);
+        let mut decided = decide(&shared.live, now);
+        match decided.changes.as_slice() {
+            [] | [Change::Touched { .. }] => {}
+            // The answer does not wait for this; half of the lag is left for it to arrive.
+            [seen @ Change::Seen { .. }] => {
+                let seen = vec![seen.clone()];
+                let (job, _) = writer::job(now, move |_, _| Decided::with(seen, ()));
+                self.submit(Message::Job(job))?;
+                decided.changes = vec![Change::Touched { id, at: now }];
+            }
+            _ => return Ok(None),
+        }
+        shared.live.perform(0, decided).answer.map(Some)
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
+        Box::pin(async move {
+            match self.at_once(now, id, |live, now| live.resume(now, id, credential))? {
+                Some(resumed) => Ok(resumed),
+                None => self.ask(now, move |live, now| live.resume(now, id, credential)).await,
+            }
+        })
+    }
+
+    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
+        self.ask(now, move |live, now| live.create(now, &founding))
+    }
+
+    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
+        self.ask(now, move |live, now| live.patch(now, id, &patch))
+    }
+
+    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
+        self.ask(now, move |live, now| live.mint(now, &patch, &token))
+    }
+
+    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
+        self.ask(now, move |live, now| live.redeem(now, &claim))
+    }
+
+    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
+        self.ask(now, move |live, now| live.detach(now, id, device))
+    }
+
+    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
+        self.ask(now, move |live, now| live.end(now, id))
+    }
+
+    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
+        self.ask(now, move |live, now| live.revoke(now, token))
+    }
+
+    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
+        Box::pin(async move {
+            match self.at_once(now, id, |live, now| live.look(now, id))? {
+                Some(opened) => Ok(opened),
+                None => self.ask(now, move |live, now| live.look(now, id)).await,
+            }
+        })
+    }
+
+    fn sessions(
+        &self,
+        now: Timestamp,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Opened>> {
+        self.ask(now, move |live, now| live.sessions(now, after, at_most))
+    }
+
+    fn tokens(
+        &self,
+        now: Timestamp,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Token>> {
+        self.ask(now, move |live, now| live.tokens(now, after, at_most))
+    }
+
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
+        self.ask(now, move |live, now| live.sweep(now, at_most))
+    }
+
+    fn self_check(&self) -> Pending<'_, Guarantees> {
+        Box::pin(async move {
+            Shared::lock(&self.shared).check()?;
+            Ok(Guarantees {
+                store: "embedded",
+                survives_crash: true,
+                survives_power_loss: true,
+                shared: false,
+                notes: vec![
+                    "every answer waits for fsync; a power cut loses nothing if the disk keeps \
+                     its word about that, which network file systems may not"
+                        .to_owned(),
+                    "a restored backup brings back tokens that were redeemed after it was made"
+                        .to_owned(),
+                ],
+            })
+        })
+    }
+
+    /// A second call waits for nothing. After a failure it says so, and what was answered before
+    /// is on disk.
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            {
+                let mut shared = Shared::lock(&self.shared);
+                match shared.stage {
+                    Stage::Open => shared.stage = Stage::Closed,
+                    Stage::Closed => {}
+                    Stage::Failed(_) => return shared.check(),
+                }
+            }
+            if let Some(queue) = &self.queue {
+                // If nobody listens the writer is gone already.
+                let _ = queue.send(Message::Stop).await;
+            }
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = thread {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+            match &Shared::lock(&self.shared).stage {
+                Stage::Failed(why) => Err(StoreError::Corrupt(why.to_string().into())),
+                Stage::Open | Stage::Closed => Ok(()),
+            }
+        })
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        // The writer ends when nobody can ask any more, after it has finished what it has. Whoever
+        // opens the directory next must find it closed.
+        self.queue = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic in there has been reported by its alarm.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = Shared::lock(&self.shared);
+        write!(f, "EmbeddedStore({:?}, {:?})", shared.live, shared.stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Device;
+    use crate::session::JsonText;
+    use crate::session::Lifetime;
+    use crate::session::Record;
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+    use std::io;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+
+    /// A disk that panics at an fsync, outside of every lock of the store.
+    #[derive(Debug)]
+    struct Explosive {
+        inner: InMemoryBackend,
+        armed: Arc<AtomicBool>,
+    }
+
+    impl StorageBackend for Explosive {
+        fn len(&self) -> io::Result<u64> {
+            self.inner.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.inner.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.inner.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            assert!(!self.armed.load(Ordering::SeqCst), "a disk of a test");
+            self.inner.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.inner.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_commit_is_never_reported_as_not_executed() {
+        let armed = Arc::new(AtomicBool::new(false));
+        let disk = Explosive { inner: InMemoryBackend::new(), armed: Arc::clone(&armed) };
+        let store = EmbeddedStore::open_on(disk, Config::default()).unwrap();
+        armed.store(true, Ordering::SeqCst);
+        let noted = Change::Noted { at: Timestamp::from_millis(1) };
+        let verb = store.ask(Timestamp::from_millis(1), |_, _| Decided::with(vec![noted], ()));
+        // Closing meanwhile makes the store look as if it ended in order.
+        let (lost, closed) = tokio::join!(verb, store.close());
+        assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
+        assert!(matches!(closed, Err(StoreError::Corrupt(_))), "{closed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_written_is_acknowledged_to_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let (now, id) = (Timestamp::from_millis(1), SessionId::from_bytes([1; 16]));
+        let device = Device {
+            id: DeviceId::from_bytes([1; 8]),
+            digest: Digest::from_bytes([1; 32]),
+            since: now,
+            label: String::new(),
+        };
+        let record = Record::new(id, now, Lifetime::default(), device);
+        let founding = Founding { record, patch: Patch::default(), token: None };
+        store.create(now, founding).await.unwrap();
+        let entries = vec![("k".into(), Some(JsonText::broken()))];
+        let lost = store.patch(now, id, Patch { entries, ..Patch::default() }).await;
+        assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
+        assert!(matches!(store.look(now, id).await, Err(StoreError::Corrupt(_))));
+        drop(store);
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let kept = store.look(now, id).await.unwrap().unwrap();
+        assert!(kept.record.storage.find("k").is_none(), "it reads as something else");
+    }
+
+    #[tokio::test]
+    async fn a_store_from_the_future_is_noticed_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let wall = Timestamp::from_millis(1_900_000_000_000);
+        let span = CLOCK_AHEAD_MAX * 3;
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        assert_eq!(store.compare_clock(wall), Duration::ZERO);
+        let noted = Change::Noted { at: wall.after(span) };
+        store.ask(wall, |_, _| Decided::with(vec![noted], ())).await.unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        assert_eq!(store.compare_clock(wall), span);
+    }
+
+    #[test]
+    fn only_a_store_that_was_closed_says_that_an_unanswered_verb_was_not_executed() {
+        let said =
+            |stage| Shared { live: Live::new(Config::default()), durable: 0, stage }.unanswered();
+        assert!(matches!(said(Stage::Open), StoreError::Unreachable(_)));
+        assert!(matches!(said(Stage::Failed("a test".into())), StoreError::Unreachable(_)));
+        assert!(matches!(said(Stage::Closed), StoreError::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_writer_ends_everything_until_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let now = Timestamp::from_millis(1);
+        let lost = store.ask::<()>(now, |_, _| panic!("a verb of a test")).await;
+        assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
+        let id = SessionId::from_bytes([1; 16]);
+        assert!(matches!(store.look(now, id).await, Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.end(now, id).await, Err(StoreError::Corrupt(_))));
+        assert!(store.self_check().await.is_err());
+        drop(store);
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        assert!(!store.end(now, id).await.unwrap());
+    }
+}

@@ -1,0 +1,299 @@
+//! The state machine that the memory store and the embedded store share.
+//!
+//! Deciding and applying are apart. A verb looks at the state (`&Live`, so it cannot change it)
+//! and answers with a `Decided`: what happened, as a short list of `Change`s, and how to say
+//! it. Applying a change is the only way the state changes, and it cannot fail:
+//!
+//! ```text
+//!   memory store     lock · decide · apply
+//!   embedded store   lock · decide · apply · write the changes down · answer
+//!   after a restart  apply
+//! ```
+//!
+//! Pure and sync: no lock, no I/O, no clock. The present is an argument, and it never goes back.
+
+mod apply;
+mod change;
+mod expiry;
+mod index;
+mod sessions;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::TOMBSTONE;
+use crate::session::Record;
+use crate::store::error::StoreError;
+use crate::store::port::Opened;
+use crate::token::Token;
+
+pub(crate) use change::Change;
+use index::Index;
+
+/// How much a store keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Sessions it keeps at most; default 1,000,000. It remembers four times as many ended
+    /// sessions and as many tokens, so that neither can fill the memory of the process.
+    pub sessions_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { sessions_max: 1_000_000 }
+    }
+}
+
+impl Config {
+    /// Ended sessions that are remembered at most, and tokens that are kept at most.
+    fn others_max(self) -> usize {
+        self.sessions_max.saturating_mul(4)
+    }
+}
+
+/// All sessions and tokens of one store.
+pub(crate) struct Live {
+    config: Config,
+    /// The latest moment anybody has named.
+    latest: Timestamp,
+    /// The latest moment that a change has named, and that a restart will therefore remember.
+    noted: Timestamp,
+    // Keyed hashing (SipHash with random keys): some of the keys come from clients.
+    sessions: HashMap<SessionId, Held>,
+    tokens: HashMap<Digest, HeldToken>,
+    names: BTreeMap<TokenId, Digest>,
+    /// The unspent tokens of each session that has any, in the order they were minted. Apart
+    /// from the sessions, because a replay may meet a token before its session.
+    tokens_of: HashMap<SessionId, Vec<Digest>>,
+    index: Index,
+    /// About how many bytes full copies of everything would take in a journal.
+    bytes: usize,
+}
+
+/// What is known of one session id.
+enum Held {
+    Living(Living),
+    Ended(Tombstone),
+}
+
+/// A session that has not ended. Its time may be over all the same.
+struct Living {
+    record: Arc<Record>,
+    seen_at: Timestamp,
+    /// The `seen_at` that a restart would find.
+    saved_at: Timestamp,
+    due_at: Timestamp,
+    rows: Rows,
+    bytes: usize,
+}
+
+/// The memory of a session that ended.
+struct Tombstone {
+    ended_at: Timestamp,
+    rows: Rows,
+}
+
+/// A token and when it is forgotten.
+struct HeldToken {
+    token: Arc<Token>,
+    due_at: Timestamp,
+    rows: Rows,
+}
+
+/// Where a journal has something; both are 0 where there is no journal.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    /// The row with the last full copy: a replay needs nothing older.
+    home: u64,
+    /// The row with the last change.
+    last: u64,
+}
+
+/// What a deadline is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A session that lives, or the memory of one that ended.
+    Session(SessionId),
+    /// A token.
+    Token(Digest),
+}
+
+/// How a session stands at one moment.
+enum Standing<'a> {
+    Living(&'a Living),
+    /// Its time is over and nobody has noticed yet.
+    Expired,
+    Ended,
+    Unheard,
+}
+
+/// The outcome of a verb that has changed nothing yet.
+pub(crate) struct Decided<T> {
+    /// What happened.
+    pub(crate) changes: Vec<Change>,
+    answer: Answer<T>,
+}
+
+/// Says what happened, once the changes are applied.
+type Answer<T> = Box<dyn FnOnce(&Live) -> Result<T, StoreError> + Send>;
+
+impl<T: Send + 'static> Decided<T> {
+    /// An answer to be read off the state that the changes lead to.
+    fn after(changes: Vec<Change>, answer: impl FnOnce(&Live) -> T + Send + 'static) -> Self {
+        Self { changes, answer: Box::new(move |live| Ok(answer(live))) }
+    }
+
+    /// An answer that is known already.
+    pub(crate) fn with(changes: Vec<Change>, answer: T) -> Self {
+        Self::after(changes, move |_| answer)
+    }
+
+    /// An answer, and nothing happened.
+    pub(crate) fn only(answer: T) -> Self {
+        Self::with(Vec::new(), answer)
+    }
+
+    /// There is no room; the changes are what was swept to make some.
+    fn full(changes: Vec<Change>) -> Self {
+        Self { changes, answer: Box::new(|_| Err(StoreError::Full)) }
+    }
+}
+
+impl Live {
+    /// A state in which nothing has ever happened.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            latest: Timestamp::default(),
+            noted: Timestamp::default(),
+            sessions: HashMap::new(),
+            tokens: HashMap::new(),
+            names: BTreeMap::new(),
+            tokens_of: HashMap::new(),
+            index: Index::default(),
+            bytes: 0,
+        }
+    }
+
+    /// A state to be replayed; [`Live::wake`] makes it fit to work.
+    pub(crate) fn asleep(config: Config) -> Self {
+        Self { index: Index::asleep(), ..Self::new(config) }
+    }
+
+    /// The present, given what the caller's clock says: a clock that steps back revives nothing.
+    pub(crate) fn present(&mut self, now: Timestamp) -> Timestamp {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// The latest moment anybody has named.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// About how many bytes full copies of everything would take in a journal.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Living sessions, ended ones that are remembered, and tokens.
+    pub(crate) fn census(&self) -> (usize, usize, usize) {
+        (self.index.ids.len(), self.sessions.len() - self.index.ids.len(), self.tokens.len())
+    }
+
+    /// Applies what was decided, as row `row` of a journal, and answers.
+    pub(crate) fn perform<T>(&mut self, row: u64, decided: Decided<T>) -> Performed<T> {
+        for change in &decided.changes {
+            self.apply(row, change);
+        }
+        Performed { answer: (decided.answer)(self), changes: decided.changes }
+    }
+
+    /// Whether everything that has changed about a session is in a row up to `row`.
+    pub(crate) fn is_settled(&self, id: SessionId, row: u64) -> bool {
+        match self.sessions.get(&id) {
+            Some(Held::Living(living)) => living.rows.last <= row,
+            Some(Held::Ended(tombstone)) => tombstone.rows.last <= row,
+            None => true,
+        }
+    }
+
+    fn standing(&self, id: SessionId, now: Timestamp) -> Standing<'_> {
+        match self.sessions.get(&id) {
+            Some(Held::Living(living)) if living.record.is_live(living.seen_at, now) => {
+                Standing::Living(living)
+            }
+            Some(Held::Living(_)) => Standing::Expired,
+            Some(Held::Ended(_)) => Standing::Ended,
+            None => Standing::Unheard,
+        }
+    }
+
+    fn living(&self, id: SessionId, now: Timestamp) -> Option<&Living> {
+        match self.standing(id, now) {
+            Standing::Living(living) => Some(living),
+            Standing::Expired | Standing::Ended | Standing::Unheard => None,
+        }
+    }
+
+    /// The session as it is; `None` once it has ended.
+    fn opened(&self, id: SessionId) -> Option<Opened> {
+        match self.sessions.get(&id) {
+            Some(Held::Living(living)) => Some(living.opened()),
+            _ => None,
+        }
+    }
+
+    /// Ends a session that is found to have expired, before anybody hears of it: what is said
+    /// once must hold after a restart, when the clock may have stepped back.
+    fn noticed(&self, id: SessionId, now: Timestamp) -> Vec<Change> {
+        match self.standing(id, now) {
+            Standing::Expired => vec![Change::Ended { id, at: now }],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A verb that has been performed.
+pub(crate) struct Performed<T> {
+    /// What it answers.
+    pub(crate) answer: Result<T, StoreError>,
+    /// What happened, for a journal.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Living {
+    fn opened(&self) -> Opened {
+        Opened { record: Arc::clone(&self.record), seen_at: self.seen_at }
+    }
+}
+
+impl Held {
+    fn due_at(&self) -> Timestamp {
+        match self {
+            Self::Living(living) => living.due_at,
+            Self::Ended(tombstone) => tombstone.forget_at(),
+        }
+    }
+}
+
+impl Tombstone {
+    fn forget_at(&self) -> Timestamp {
+        self.ended_at.after(TOMBSTONE)
+    }
+}
+
+/// Numbers only.
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (living, ended, tokens) = self.census();
+        write!(f, "Live({living} sessions, {ended} ended, {tokens} tokens)")
+    }
+}

@@ -1,0 +1,186 @@
+//! Deciding the verbs about sessions.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::limits::SWEEP_RECORDS_MAX;
+use crate::session::Patch;
+use crate::session::PatchRefused;
+use crate::session::Record;
+use crate::store::live::Change;
+use crate::store::live::Decided;
+use crate::store::live::Live;
+use crate::store::live::Living;
+use crate::store::live::Standing;
+use crate::store::port::Created;
+use crate::store::port::Founding;
+use crate::store::port::Opened;
+use crate::store::port::Patched;
+use crate::store::port::Resumed;
+
+impl Live {
+    pub(crate) fn resume(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        credential: Digest,
+    ) -> Decided<Resumed> {
+        match self.standing(id, now) {
+            Standing::Living(living) if living.record.device(&credential).is_some() => {
+                Decided::after(vec![living.touch(now)], move |live| {
+                    live.opened(id).map_or(Resumed::Closed, Resumed::Open)
+                })
+            }
+            Standing::Unheard => Decided::only(Resumed::Unheard),
+            Standing::Living(_) | Standing::Expired | Standing::Ended => {
+                Decided::with(self.noticed(id, now), Resumed::Closed)
+            }
+        }
+    }
+
+    pub(crate) fn create(&self, now: Timestamp, founding: &Founding) -> Decided<Created> {
+        let id = founding.record.id;
+        match self.standing(id, now) {
+            Standing::Living(living) => Decided::only(meet(living, &founding.record)),
+            Standing::Expired | Standing::Ended => {
+                Decided::with(self.noticed(id, now), Created::Closed)
+            }
+            Standing::Unheard => self.found_new(now, founding),
+        }
+    }
+
+    fn found_new(&self, now: Timestamp, founding: &Founding) -> Decided<Created> {
+        let record = match founding.patch.apply(&founding.record) {
+            Ok(record) => Arc::new(record),
+            Err(PatchRefused::TooLarge) => return Decided::only(Created::TooLarge),
+            // It read a value of a session that is not there any more.
+            Err(PatchRefused::Conflict | PatchRefused::Revoked) => {
+                return Decided::only(Created::Closed);
+            }
+        };
+        let mut changes = Vec::new();
+        if !self.has_room_for_session(&changes) {
+            changes = self.overdue(now, SWEEP_RECORDS_MAX);
+        }
+        let has_room = self.has_room_for_session(&changes)
+            && (founding.token.is_none() || self.has_room_for_token(&changes));
+        if !has_room {
+            return Decided::full(changes);
+        }
+        let id = record.id;
+        changes.push(Change::Founded { record, seen_at: now });
+        if let Some(token) = &founding.token {
+            changes.push(Change::Minted { token: Arc::new(token.clone()) });
+        }
+        Decided::after(changes, move |live| live.opened(id).map_or(Created::Closed, Created::New))
+    }
+
+    /// Whether one more session may be founded after `swept`. A session that is swept becomes a
+    /// tombstone.
+    fn has_room_for_session(&self, swept: &[Change]) -> bool {
+        let ending = swept.iter().filter(|change| matches!(change, Change::Ended { .. })).count();
+        let ended = self.sessions.len() - self.index.ids.len() + ending;
+        self.index.ids.len() < self.config.sessions_max + ending
+            && ended <= self.config.others_max()
+    }
+
+    pub(crate) fn patch(&self, now: Timestamp, id: SessionId, patch: &Patch) -> Decided<Patched> {
+        let Some(living) = self.living(id, now) else {
+            return Decided::with(self.noticed(id, now), Patched::Gone);
+        };
+        match patch.apply(&living.record) {
+            Ok(_) => Decided::after(self.patching(id, patch), move |live| {
+                live.opened(id).map_or(Patched::Gone, Patched::Done)
+            }),
+            Err(PatchRefused::Conflict) => Decided::only(Patched::Conflict(living.opened())),
+            Err(PatchRefused::TooLarge) => Decided::only(Patched::TooLarge),
+            Err(PatchRefused::Revoked) => Decided::only(Patched::Gone),
+        }
+    }
+
+    /// What an accepted patch does; nothing if it says nothing.
+    pub(super) fn patching(&self, id: SessionId, patch: &Patch) -> Vec<Change> {
+        if patch.is_empty() {
+            return Vec::new();
+        }
+        let accepted = Patch { expect: None, by: None, ..patch.clone() };
+        let mut changes = vec![Change::Patched { id, patch: accepted }];
+        if patch.rotate.is_some() {
+            changes.extend(self.dropping(id, None));
+        }
+        changes
+    }
+
+    /// Takes back every unspent token of a session but one.
+    pub(super) fn dropping(&self, id: SessionId, spared: Option<Digest>) -> Vec<Change> {
+        let digests = self.tokens_of.get(&id).into_iter().flatten();
+        digests
+            .filter(|digest| Some(**digest) != spared)
+            .map(|digest| Change::Dropped { token: *digest })
+            .collect()
+    }
+
+    pub(crate) fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Decided<bool> {
+        match self.living(id, now) {
+            Some(living) if living.record.devices.iter().any(|held| held.id == device) => {
+                Decided::with(vec![Change::Left { id, device }], true)
+            }
+            Some(_) => Decided::only(false),
+            None => Decided::with(self.noticed(id, now), false),
+        }
+    }
+
+    pub(crate) fn end(&self, now: Timestamp, id: SessionId) -> Decided<bool> {
+        match self.living(id, now) {
+            Some(_) => Decided::with(vec![Change::Ended { id, at: now }], true),
+            None => Decided::with(self.noticed(id, now), false),
+        }
+    }
+
+    pub(crate) fn look(&self, now: Timestamp, id: SessionId) -> Decided<Option<Opened>> {
+        match self.living(id, now) {
+            Some(living) => Decided::only(Some(living.opened())),
+            None => Decided::with(self.noticed(id, now), None),
+        }
+    }
+
+    pub(crate) fn sessions(
+        &self,
+        now: Timestamp,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Decided<Vec<Opened>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = self.index.ids.range((from, Bound::Unbounded));
+        let page = ids.filter_map(|id| self.living(*id, now)).map(Living::opened).take(at_most);
+        Decided::only(page.collect())
+    }
+}
+
+impl Living {
+    /// Counts the session as used.
+    ///
+    /// A restart hears of it once half of the lag is used up: the other half is for the time
+    /// that the change takes to become durable.
+    fn touch(&self, now: Timestamp) -> Change {
+        let id = self.record.id;
+        if now.since(self.saved_at) >= self.record.lifetime.touch_lag() / 2 {
+            Change::Seen { id, at: now }
+        } else {
+            Change::Touched { id, at: now }
+        }
+    }
+}
+
+/// What a founder is told who finds the session founded already.
+fn meet(living: &Living, founder: &Record) -> Created {
+    let known = founder
+        .devices
+        .first()
+        .is_some_and(|device| living.record.device(&device.digest).is_some());
+    if known { Created::Met(living.opened()) } else { Created::Closed }
+}

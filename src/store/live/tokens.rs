@@ -1,0 +1,163 @@
+//! Deciding the verbs about tokens.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::SWEEP_RECORDS_MAX;
+use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::session::Patch;
+use crate::session::PatchRefused;
+use crate::store::live::Change;
+use crate::store::live::Decided;
+use crate::store::live::Live;
+use crate::store::live::Living;
+use crate::store::port::Claim;
+use crate::store::port::Grant;
+use crate::store::port::Minted;
+use crate::store::port::Redeemed;
+use crate::token::ClaimMark;
+use crate::token::Token;
+use crate::token::Verdict;
+
+impl Live {
+    pub(crate) fn mint(&self, now: Timestamp, patch: &Patch, token: &Token) -> Decided<Minted> {
+        let id = token.session;
+        let Some(living) = self.living(id, now) else {
+            return Decided::with(self.noticed(id, now), Minted::Gone);
+        };
+        match patch.apply(&living.record) {
+            Err(PatchRefused::Revoked) => return Decided::only(Minted::Gone),
+            Ok(_) if !self.tokens.contains_key(&token.digest) => {}
+            _ => return Decided::only(Minted::Refused),
+        }
+        // A rotation takes back the session's other tokens first.
+        let held = if patch.rotate.is_some() { 0 } else { self.unspent(id, now) };
+        if held >= TOKENS_PER_SESSION_MAX {
+            return Decided::only(Minted::TooMany);
+        }
+        let mut changes = Vec::new();
+        if !self.has_room_for_token(&changes) {
+            changes = self.overdue(now, SWEEP_RECORDS_MAX);
+        }
+        if !self.has_room_for_token(&changes) {
+            return Decided::full(changes);
+        }
+        changes.extend(self.patching(id, patch));
+        changes.push(Change::Minted { token: Arc::new(token.clone()) });
+        Decided::after(changes, move |live| live.opened(id).map_or(Minted::Gone, Minted::Done))
+    }
+
+    fn unspent(&self, id: SessionId, now: Timestamp) -> usize {
+        let digests = self.tokens_of.get(&id).into_iter().flatten();
+        let tokens = digests.filter_map(|digest| self.tokens.get(digest));
+        tokens.filter(|held| held.token.is_unspent(now)).count()
+    }
+
+    /// Whether one more token may be kept after `swept`.
+    pub(super) fn has_room_for_token(&self, swept: &[Change]) -> bool {
+        let forgotten =
+            swept.iter().filter(|change| matches!(change, Change::Forgotten { .. })).count();
+        self.tokens.len() < self.config.others_max() + forgotten
+    }
+
+    pub(crate) fn redeem(&self, now: Timestamp, claim: &Claim) -> Decided<Redeemed> {
+        let Some(held) = self.tokens.get(&claim.token).filter(|held| now < held.due_at) else {
+            return Decided::only(Redeemed::Unknown);
+        };
+        let token = &held.token;
+        match token.judge(claim.id, &claim.handler, now) {
+            Verdict::Won => self.win(now, token, claim),
+            Verdict::WonBefore => self.repeat(now, token, claim),
+            Verdict::Used(at) => Decided::only(Redeemed::Used(at)),
+            Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
+            Verdict::Expired => {
+                // Whoever hears this may rely on it after a restart with a clock that is behind.
+                let known = self.noted >= token.expires_at;
+                let changes = if known { Vec::new() } else { vec![Change::Noted { at: now }] };
+                Decided::with(changes, Redeemed::Expired)
+            }
+        }
+    }
+
+    fn win(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
+        let id = token.session;
+        let mark = ClaimMark { id: claim.id, at: now };
+        let mut changes = vec![Change::Claimed { token: token.digest, mark }];
+        let Some(living) = self.living(id, now) else {
+            changes.extend(self.noticed(id, now));
+            return Decided::with(changes, Redeemed::SessionGone);
+        };
+        let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
+        let own = living.own_credential(claim);
+        if mode == RestoreMode::Transfer {
+            let others = living.record.devices.iter().filter(|device| Some(device.digest) != own);
+            changes.extend(others.map(|device| Change::Left { id, device: device.id }));
+            changes.extend(self.dropping(id, Some(token.digest)));
+        }
+        if mode != RestoreMode::Context && own.is_none() {
+            changes.push(Change::Joined { id, device: claim.newcomer.clone() });
+        }
+        changes.push(Change::Seen { id, at: now });
+        Decided::after(changes, grant(token, claim))
+    }
+
+    /// Tells the winner again what it was told, and changes nothing: whatever has happened to
+    /// the session since then stands.
+    fn repeat(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
+        match self.living(token.session, now) {
+            Some(_) => Decided::after(Vec::new(), grant(token, claim)),
+            None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),
+        }
+    }
+
+    pub(crate) fn revoke(&self, now: Timestamp, name: TokenId) -> Decided<bool> {
+        let token = self.names.get(&name).and_then(|digest| self.tokens.get(digest));
+        match token {
+            Some(held) if held.token.is_unspent(now) => {
+                Decided::with(vec![Change::Dropped { token: held.token.digest }], true)
+            }
+            _ => Decided::only(false),
+        }
+    }
+
+    pub(crate) fn tokens(
+        &self,
+        now: Timestamp,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Decided<Vec<Token>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let digests = self.names.range((from, Bound::Unbounded)).map(|(_, digest)| digest);
+        let tokens = digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &held.token);
+        let unspent = tokens
+            .filter(|token| token.is_unspent(now) && self.living(token.session, now).is_some());
+        Decided::only(unspent.take(at_most).map(|token| Token::clone(token)).collect())
+    }
+}
+
+impl Living {
+    /// The credential by which the request works in this very session already.
+    fn own_credential(&self, claim: &Claim) -> Option<Digest> {
+        let (id, credential) = claim.current?;
+        (id == self.record.id && self.record.device(&credential).is_some()).then_some(credential)
+    }
+}
+
+/// The answer to a winner, read off the session it has won.
+fn grant(token: &Token, claim: &Claim) -> impl FnOnce(&Live) -> Redeemed + Send + 'static {
+    let (id, token_id) = (token.session, token.id);
+    let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
+    let newcomer = claim.newcomer.digest;
+    move |live| match live.opened(id) {
+        Some(opened) => {
+            let joined = opened.record.device(&newcomer).is_some();
+            Redeemed::Granted(Grant { opened, token: token_id, mode, joined })
+        }
+        None => Redeemed::SessionGone,
+    }
+}

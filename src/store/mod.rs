@@ -1,0 +1,34 @@
+//! Keeping sessions and tokens: the port, its promises, and the stores that keep them.
+//!
+//! ```text
+//!   port       what a store is asked, and the rules for whoever implements it
+//!   contract   the rules as a test suite that any store can run      (feature `testing`)
+//!   faulty     loses requests and replies when a test says so        (feature `testing`)
+//!   live       the state machine that both stores below share
+//!   memory     loses everything with the process
+//!   embedded   one machine; what it answered survives a crash and a power cut
+//!   sweep      the loop that gives up what is over
+//! ```
+//!
+//! At most one redemption, and no session that comes back, hold in every store. What differs is
+//! what is left after a crash: nothing in `memory`; in `embedded` everything that was answered,
+//! and of the moments sessions were last used all but a tenth of the idle timeout.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(dead_code, reason = "some of it is for a journal, which only the embedded store has")
+)]
+pub mod live;
+pub mod memory;
+pub mod port;
+pub mod sweep;
+
+pub use error::StoreError;
+pub use port::{Pending, Store};

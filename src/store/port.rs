@@ -1,0 +1,240 @@
+//! What callgate asks of a store: verbs of its own trade, each of them atomic.
+//!
+//! A store may be a map, a file or a server; what it must not be is clever. Each verb happens
+//! as a whole or not at all, in one round trip where the engine allows, and the store answers
+//! only when the effect is as durable as it will ever be. `store::contract` is the list of
+//! promises as a test suite that any store can run.
+//!
+//! Rules for whoever implements it:
+//!
+//! 1. **At most one redemption.** Of any number of [`Store::redeem`] calls for one token, one
+//!    wins; asked again with the same claim id, the winner is told the same again.
+//! 2. **No verb creates on update.** Only [`Store::create`] makes a session. A session that
+//!    ended is remembered for [`TOMBSTONE`] and is not created again.
+//! 3. **`now` is the caller's.** A store may be stricter (its own clock may be ahead), and it
+//!    never goes back: what has expired once stays expired, whatever `now` says later.
+//! 4. **An answer is a fact.** Whatever a verb has answered survives a crash of the process,
+//!    and of the machine where the store says so in [`Store::self_check`].
+//! 5. **A future that is dropped** leaves the operation done or not done, never half done.
+//!
+//! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::base::ClaimId;
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::mode::Caller;
+use crate::session::Device;
+use crate::session::Patch;
+use crate::session::Record;
+use crate::store::error::StoreError;
+use crate::token::Token;
+
+/// The answer of a store, still on its way.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Keeps sessions and tokens.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Opens the session `id` for the browser whose credential has this digest, and counts it
+    /// as used at `now`.
+    ///
+    /// The new "last used" moment may become durable later than the answer, by no more than
+    /// [`Lifetime::touch_lag`](crate::session::Lifetime::touch_lag); a store that lost it in a
+    /// crash gives that much time back.
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed>;
+
+    /// Founds a session, with the first writes in it and perhaps its first token.
+    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created>;
+
+    /// Changes a session that lives.
+    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched>;
+
+    /// Changes a session and keeps a new token of it, in one step: what the handler wrote before
+    /// it minted must be there when the token comes back.
+    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted>;
+
+    /// Redeems a token and opens its session, in one step.
+    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
+
+    /// Ends one browser's right to a session; false if it had none.
+    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool>;
+
+    /// Ends a session, its credentials and its tokens, for good; false if it did not live.
+    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool>;
+
+    /// Ends an unspent token; false if there is none of that name.
+    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool>;
+
+    /// Looks at a session without counting it as used.
+    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>>;
+
+    /// One page of living sessions in the order of their ids, beginning after `after`.
+    fn sessions(
+        &self,
+        now: Timestamp,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Opened>>;
+
+    /// One page of unspent tokens in the order of their ids, beginning after `after`.
+    fn tokens(
+        &self,
+        now: Timestamp,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Token>>;
+
+    /// Drops what nobody needs to remember, `at_most` records; the number dropped.
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
+
+    /// Asks whether the store can work, and what it guarantees.
+    fn self_check(&self) -> Pending<'_, Guarantees>;
+
+    /// Finishes what was begun and closes; every later verb is refused.
+    fn close(&self) -> Pending<'_, ()>;
+}
+
+/// A session that lives, as it was at one moment.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The session.
+    pub record: Arc<Record>,
+    /// When it was last used.
+    pub seen_at: Timestamp,
+}
+
+/// The answer to [`Store::resume`].
+#[derive(Debug, Clone)]
+pub enum Resumed {
+    /// The session lives and accepts the credential.
+    Open(Opened),
+    /// The store has never heard of the session.
+    Unheard,
+    /// The session has ended, or does not accept the credential (any more).
+    Closed,
+}
+
+/// A session to be founded.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    /// The session with its first browser, without what was written.
+    pub record: Record,
+    /// What was written. Its `rotate` replaces the first browser.
+    pub patch: Patch,
+    /// A token that the first request minted.
+    pub token: Option<Token>,
+}
+
+/// The answer to [`Store::create`].
+#[derive(Debug, Clone)]
+pub enum Created {
+    /// The session is founded.
+    New(Opened),
+    /// Another request of the same browser founded it first; nothing was written. The caller
+    /// goes on with [`Store::patch`] or [`Store::mint`].
+    Met(Opened),
+    /// The session has ended, or is another browser's; nothing was written.
+    Closed,
+    /// The session would outgrow its limits; nothing was written.
+    TooLarge,
+}
+
+/// The answer to [`Store::patch`].
+#[derive(Debug, Clone)]
+pub enum Patched {
+    /// The session as it is now.
+    Done(Opened),
+    /// The revision that the patch expects is gone; the session as it is now.
+    Conflict(Opened),
+    /// The session has ended, or the credential that acts was shut out; nothing was written.
+    Gone,
+    /// The session would outgrow its limits; nothing was written.
+    TooLarge,
+}
+
+/// The answer to [`Store::mint`].
+#[derive(Debug, Clone)]
+pub enum Minted {
+    /// The token can be redeemed; the session as it is now.
+    Done(Opened),
+    /// The session has as many unspent tokens as it may; nothing was written.
+    TooMany,
+    /// The session has ended, or the credential that acts was shut out; nothing was written.
+    Gone,
+    /// The session would outgrow its limits, or the patch expects a revision that is gone;
+    /// nothing was written.
+    Refused,
+}
+
+/// One attempt to redeem a token.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The digest of the token.
+    pub token: Digest,
+    /// The name of this attempt. Only a repetition of the very same attempt may use it again.
+    pub id: ClaimId,
+    /// The handler that is about to answer, as `Class.method`.
+    pub handler: Arc<str>,
+    /// What the row wants the bearer to get.
+    pub row_mode: RestoreMode,
+    /// Who asks.
+    pub caller: Caller,
+    /// The session that the request works in so far, with the digest of the credential that
+    /// opened it. A browser that redeems a token of its own session keeps its credential.
+    pub current: Option<(SessionId, Digest)>,
+    /// The credential that the bearer gets if the mode gives him one.
+    pub newcomer: Device,
+}
+
+/// The answer to [`Store::redeem`].
+#[derive(Debug, Clone)]
+pub enum Redeemed {
+    /// This attempt won.
+    Granted(Grant),
+    /// Another attempt won, at this moment.
+    Used(Timestamp),
+    /// Its lifespan was over.
+    Expired,
+    /// The store knows no such token.
+    Unknown,
+    /// Its session has ended; the token is spent.
+    SessionGone,
+    /// It is for other handlers; nothing changed.
+    WrongHandler,
+}
+
+/// A redemption that won.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The session, which counts as used now.
+    pub opened: Opened,
+    /// The public name of the token.
+    pub token: TokenId,
+    /// What the bearer gets; never [`RestoreMode::Auto`].
+    pub mode: RestoreMode,
+    /// Whether the newcomer's credential was let in. It is not in `context`, and not when the
+    /// request works in the session already.
+    pub joined: bool,
+}
+
+/// What a store really guarantees, for the person who starts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guarantees {
+    /// What it is, such as `embedded`, without secrets.
+    pub store: &'static str,
+    /// Whether what was answered survives a crash of the process.
+    pub survives_crash: bool,
+    /// Whether what was answered survives a power cut.
+    pub survives_power_loss: bool,
+    /// Whether several nodes may use it at once.
+    pub shared: bool,
+    /// Anything else worth knowing, one sentence each.
+    pub notes: Vec<String>,
+}
