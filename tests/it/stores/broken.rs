@@ -1,0 +1,225 @@
+//! A store with one defect, as a control: the contract suite must notice each.
+
+use std::sync::Arc;
+
+use callgate::base::ClaimId;
+use callgate::base::DeviceId;
+use callgate::base::Digest;
+use callgate::base::RestoreMode;
+use callgate::base::SessionId;
+use callgate::base::Timestamp;
+use callgate::base::TokenId;
+use callgate::session::Lifetime;
+use callgate::session::Patch;
+use callgate::session::Record;
+use callgate::store::Pending;
+use callgate::store::Store;
+use callgate::store::port::Claim;
+use callgate::store::port::Created;
+use callgate::store::port::Founding;
+use callgate::store::port::Grant;
+use callgate::store::port::Guarantees;
+use callgate::store::port::Minted;
+use callgate::store::port::Opened;
+use callgate::store::port::Patched;
+use callgate::store::port::Redeemed;
+use callgate::store::port::Resumed;
+use callgate::token::Token;
+
+use crate::stores::kit::START;
+use crate::stores::kit::device;
+
+/// What is wrong with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// Looks whether a token is unspent, and grants it in a second step.
+    LooksThenTakes,
+    /// A patch of a session that is not there makes one.
+    PatchCreates,
+    /// Every redemption is a new attempt.
+    ForgetsClaimIds,
+    /// What a patch expects is not looked at.
+    LastWriterWins,
+    /// The clock stands still.
+    IgnoresTime,
+    /// A logout is acknowledged and not done.
+    LogoutIsLater,
+    /// Tokens are for every handler.
+    AnyHandler,
+    /// A rotation leaves everybody else in.
+    RotationAddsOnly,
+    /// A look counts as use.
+    LookingIsUse,
+    /// Mints first and patches then.
+    MintIsTwoSteps,
+    /// A context redemption lets the caller in.
+    ContextJoins,
+    /// A sweep knows no bound.
+    SweepsAll,
+    /// Who mints or sets privileges is not looked at.
+    AnybodyActs,
+}
+
+#[derive(Debug)]
+pub(crate) struct Broken {
+    inner: Arc<dyn Store>,
+    defect: Defect,
+}
+
+impl Broken {
+    pub(crate) fn new(inner: Arc<dyn Store>, defect: Defect) -> Self {
+        Self { inner, defect }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
+
+    fn clock(&self, now: Timestamp) -> Timestamp {
+        if self.has(Defect::IgnoresTime) { START } else { now }
+    }
+}
+
+impl Store for Broken {
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
+        self.inner.resume(self.clock(now), id, credential)
+    }
+
+    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
+        self.inner.create(self.clock(now), founding)
+    }
+
+    fn patch(&self, now: Timestamp, id: SessionId, mut patch: Patch) -> Pending<'_, Patched> {
+        let now = self.clock(now);
+        if self.has(Defect::LastWriterWins) {
+            patch.expect = None;
+        }
+        if self.has(Defect::RotationAddsOnly) {
+            patch.rotate = None;
+        }
+        if self.has(Defect::AnybodyActs) {
+            patch.by = None;
+        }
+        Box::pin(async move {
+            let patched = self.inner.patch(now, id, patch.clone()).await?;
+            if matches!(patched, Patched::Gone) && self.has(Defect::PatchCreates) {
+                let record = Record::new(id, now, Lifetime::default(), device());
+                let founding = Founding { record, patch, token: None };
+                if let Created::New(opened) = self.inner.create(now, founding).await? {
+                    return Ok(Patched::Done(opened));
+                }
+            }
+            Ok(patched)
+        })
+    }
+
+    fn mint(&self, now: Timestamp, mut patch: Patch, token: Token) -> Pending<'_, Minted> {
+        let now = self.clock(now);
+        if self.has(Defect::RotationAddsOnly) {
+            patch.rotate = None;
+        }
+        if self.has(Defect::AnybodyActs) {
+            patch.by = None;
+        }
+        if self.has(Defect::MintIsTwoSteps) {
+            return Box::pin(async move {
+                let id = token.session;
+                let minted = self.inner.mint(now, Patch::default(), token).await?;
+                match self.inner.patch(now, id, patch).await? {
+                    Patched::Done(opened) => Ok(Minted::Done(opened)),
+                    Patched::Gone => Ok(minted),
+                    Patched::Conflict(_) | Patched::TooLarge => Ok(Minted::Refused),
+                }
+            });
+        }
+        self.inner.mint(now, patch, token)
+    }
+
+    fn redeem(&self, now: Timestamp, mut claim: Claim) -> Pending<'_, Redeemed> {
+        let now = self.clock(now);
+        if self.has(Defect::ForgetsClaimIds) {
+            claim.id = ClaimId::from_bytes(*device().digest.bytes().first_chunk().unwrap());
+        }
+        if self.has(Defect::ContextJoins) && claim.row_mode == RestoreMode::Context {
+            claim.row_mode = RestoreMode::Share;
+        }
+        if self.has(Defect::AnyHandler) {
+            claim.handler = "Pay.done".into();
+        }
+        if !self.has(Defect::LooksThenTakes) {
+            return self.inner.redeem(now, claim);
+        }
+        Box::pin(async move {
+            let tokens = self.inner.tokens(now, None, usize::MAX).await?;
+            let unspent = tokens.into_iter().find(|held| held.digest == claim.token);
+            tokio::task::yield_now().await;
+            let redeemed = self.inner.redeem(now, claim).await?;
+            let (Some(token), Redeemed::Used(_)) = (unspent, &redeemed) else {
+                return Ok(redeemed);
+            };
+            // Another one came between, which a store like this does not notice.
+            let opened = self.inner.look(now, token.session).await?;
+            let mode = RestoreMode::Share;
+            let grant = |opened| Grant { opened, token: token.id, mode, joined: true };
+            Ok(opened.map_or(redeemed, |opened| Redeemed::Granted(grant(opened))))
+        })
+    }
+
+    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
+        self.inner.detach(self.clock(now), id, device)
+    }
+
+    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
+        if self.has(Defect::LogoutIsLater) {
+            return Box::pin(async { Ok(true) });
+        }
+        self.inner.end(self.clock(now), id)
+    }
+
+    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
+        self.inner.revoke(self.clock(now), token)
+    }
+
+    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
+        let now = self.clock(now);
+        Box::pin(async move {
+            let opened = self.inner.look(now, id).await?;
+            if let Some(opened) = opened.as_ref().filter(|_| self.has(Defect::LookingIsUse)) {
+                let first = opened.record.devices.first().map(|device| device.digest);
+                self.inner.resume(now, id, first.unwrap_or(device().digest)).await?;
+            }
+            Ok(opened)
+        })
+    }
+
+    fn sessions(
+        &self,
+        now: Timestamp,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Opened>> {
+        self.inner.sessions(self.clock(now), after, at_most)
+    }
+
+    fn tokens(
+        &self,
+        now: Timestamp,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Token>> {
+        self.inner.tokens(self.clock(now), after, at_most)
+    }
+
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
+        let at_most = if self.has(Defect::SweepsAll) { usize::MAX } else { at_most };
+        self.inner.sweep(self.clock(now), at_most)
+    }
+
+    fn self_check(&self) -> Pending<'_, Guarantees> {
+        self.inner.self_check()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        self.inner.close()
+    }
+}

@@ -1,0 +1,91 @@
+//! Every store keeps the promises, and the suite notices stores that do not.
+
+use std::sync::Arc;
+
+use callgate::store::Store;
+use callgate::store::contract;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::live::Config;
+use callgate::store::memory::MemoryStore;
+
+use crate::stores::broken::Broken;
+use crate::stores::broken::Defect;
+use crate::stores::disk::Disk;
+use crate::stores::kit::START;
+
+fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+fn embedded() -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_memory_store_keeps_every_promise() {
+    let kept = contract::run(START, || async { memory() }).await;
+    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_embedded_store_keeps_every_promise() {
+    let kept = contract::run(START, || async { embedded() }).await;
+    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
+}
+
+/// Figures of the two test sizes: tokens, and claimers of each.
+fn size() -> (usize, usize) {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
+    let size = std::env::var("CALLGATE_TEST_SIZE");
+    match size.as_deref() {
+        Ok("full") => (10_000, 64),
+        _ => (200, 64),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_tokens_has_one_winner_in_memory() {
+    let (tokens, claimers) = size();
+    contract::race(START, memory(), tokens, claimers).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_tokens_has_one_winner_on_disk() {
+    let (tokens, claimers) = size();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+    contract::race(START, store, tokens, claimers).await.unwrap();
+}
+
+/// Runs the whole suite on a store with this defect; the promises that were broken.
+async fn caught(defect: Defect) -> Vec<&'static str> {
+    let fresh = || async { Arc::new(Broken::new(memory(), defect)) as Arc<dyn Store> };
+    match contract::run(START, fresh).await {
+        Ok(_) => Vec::new(),
+        Err(breaches) => breaches.iter().map(|breach| breach.promise).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_suite_catches_each_of_these_defects() {
+    let expected = [
+        (Defect::LooksThenTakes, "of_many_claimers_exactly_one_wins"),
+        (Defect::PatchCreates, "a_patch_creates_nothing"),
+        (Defect::ForgetsClaimIds, "the_winner_is_told_the_same_again"),
+        (Defect::LastWriterWins, "writers_of_one_key_lose_no_update"),
+        (Defect::IgnoresTime, "a_token_is_refused_from_its_last_moment_on"),
+        (Defect::LogoutIsLater, "an_ended_session_is_closed_to_every_verb"),
+        (Defect::AnyHandler, "a_wrong_handler_changes_nothing"),
+        (Defect::RotationAddsOnly, "a_rotation_ends_the_other_browsers_and_tokens"),
+        (Defect::LookingIsUse, "use_prolongs_a_session_and_looking_does_not"),
+        (Defect::MintIsTwoSteps, "a_mint_whose_patch_is_refused_mints_nothing"),
+        (Defect::ContextJoins, "a_context_lets_nobody_in"),
+        (Defect::AnybodyActs, "a_browser_that_was_shut_out_changes_no_privileges"),
+        (Defect::AnybodyActs, "a_browser_that_was_shut_out_mints_nothing"),
+        (Defect::SweepsAll, "a_sweep_is_bounded_and_comes_to_an_end"),
+    ];
+    for (defect, promise) in expected {
+        let caught = caught(defect).await;
+        assert!(caught.contains(&promise), "{defect:?} broke only {caught:?}");
+    }
+}

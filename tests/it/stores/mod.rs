@@ -1,0 +1,8 @@
+//! The stores: the promises of the port, and what is left after a crash.
+
+mod broken;
+mod contract;
+mod crash;
+mod disk;
+mod embedded;
+mod kit;
