@@ -6,3 +6,6 @@ pub mod session;
 pub mod table;
 pub mod token;
 pub mod store;
+pub mod http;
+
+pub use http::{IncomingMessage, OutgoingMessage, Session};

@@ -1,0 +1,365 @@
+//! Failures as answers: the only place that turns one into a status and a text.
+//!
+//! A fault has two sides. What the client reads is fixed text from this file; what went wrong
+//! inside is kept as the cause, for the log. No word of a cause can reach a client.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use serde_json::json;
+
+use crate::base::limits::RETRY_AFTER_SECS;
+use crate::http::session::SessionError;
+use crate::store::StoreError;
+use crate::table::BadPath;
+
+/// A failure of callgate itself, or of a handler that raised.
+#[derive(Debug)]
+pub struct Fault {
+    status: StatusCode,
+    code: &'static str,
+    public: &'static str,
+    shape: Shape,
+    allow: Option<String>,
+    closes: bool,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// The text of a handler's own failure, shown in development only.
+    raised: Option<String>,
+}
+
+/// Which of the two documented bodies a fault has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// RFC 9457, or a page for people.
+    Problem,
+    /// `{"__ERROR":[…]}`, the model's own (4D §4.6).
+    ErrorStack,
+}
+
+/// What the caller can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// `application/problem+json`.
+    Problem,
+    /// A small page.
+    Page,
+    /// `__ERROR` arrays, under `/rest`.
+    ErrorStack,
+}
+
+impl Fault {
+    const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
+        let shape = Shape::Problem;
+        Self { status, code, public, shape, allow: None, closes: false, cause: None, raised: None }
+    }
+
+    fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Box::new(cause)), ..self }
+    }
+
+    /// No row answers this path.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing answers this address.")
+    }
+
+    /// Rows answer this path, but not this method; `allow` lists those that are answered.
+    pub fn method_not_allowed(allow: String) -> Self {
+        let text = "This address does not answer this method.";
+        let fault = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text);
+        Self { allow: Some(allow), ..fault }
+    }
+
+    /// The method is one that no handler may see: `TRACE`, `CONNECT`, or not upper case.
+    pub fn method_unknown() -> Self {
+        let text = "This method is not supported.";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "method_unknown", text)
+    }
+
+    /// The request is ambiguous or malformed in some way that `code` names.
+    pub fn bad_request(code: &'static str, public: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, public)
+    }
+
+    /// The request does not say plainly where it ends; its connection is closed.
+    pub fn bad_framing() -> Self {
+        let text = "The request does not say plainly where its body ends.";
+        Self { closes: true, ..Self::bad_request("bad_framing", text) }
+    }
+
+    /// The request target is longer than allowed.
+    pub fn target_too_long() -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "target_too_long", "The address is too long.")
+    }
+
+    /// The body is longer than the row allows.
+    pub fn body_too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large.")
+    }
+
+    /// The body did not come in time.
+    pub fn body_too_slow() -> Self {
+        let text = "The body did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text)
+    }
+
+    /// The body is compressed, which callgate does not undo (SEC T47).
+    pub fn body_encoded() -> Self {
+        let text = "Send the body without content encoding.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_encoded", text)
+    }
+
+    /// The session is a guest's, and the row requires a privilege.
+    pub fn sign_in_first() -> Self {
+        let text = "Sign in first.";
+        Self::new(StatusCode::UNAUTHORIZED, "sign_in_first", text)
+    }
+
+    /// The session's user lacks the privilege that the row requires.
+    pub fn not_allowed() -> Self {
+        let text = "You are not allowed to do this.";
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", text)
+    }
+
+    /// The token was refused and the row wants this status (`otp.onRefused`).
+    pub fn token_refused(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        Self::new(status, "token_refused", "This link is not valid, or not valid any more.")
+    }
+
+    /// The row's class or method does not exist (4D §1.6).
+    pub fn missing_target(missing: super::handler::Missing) -> Self {
+        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", missing.text());
+        Self { shape: Shape::ErrorStack, ..fault }
+    }
+
+    /// The handler raised; its text is for the log, and for the client in development.
+    pub fn raised(text: String) -> Self {
+        let public = "The handler failed.";
+        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_failed", public);
+        Self { shape: Shape::ErrorStack, raised: Some(text), ..fault }
+    }
+
+    /// The handler panicked; the process goes on.
+    pub fn panicked() -> Self {
+        Self::raised("the handler panicked".to_owned())
+    }
+
+    /// The handler did not answer in time.
+    pub fn handler_too_slow() -> Self {
+        let public = "The handler did not answer in time.";
+        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_too_slow", public);
+        Self { shape: Shape::ErrorStack, ..fault }
+    }
+
+    /// callgate itself failed in a way that only its log can tell.
+    pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "Something went wrong on our side.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text).because(cause)
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What a log may say about the inside: each cause in turn.
+    pub fn inside(&self) -> Option<String> {
+        use fmt::Write as _;
+        if let Some(text) = &self.raised {
+            return Some(text.clone());
+        }
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&**self.cause.as_ref()?);
+        let mut text = String::new();
+        while let Some(error) = next {
+            let between = if text.is_empty() { "" } else { ": " };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{between}{error}");
+            next = error.source();
+        }
+        Some(text)
+    }
+
+    /// The answer that a caller gets who speaks `speaks`.
+    pub(crate) fn into_response(self, speaks: Speaks, development: bool) -> Response<Full<Bytes>> {
+        let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
+        let (kind, body) = match (self.shape, speaks) {
+            (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
+                ("application/json", self.error_stack(detail))
+            }
+            (Shape::Problem, Speaks::Page) => ("text/html; charset=utf-8", self.page()),
+            (Shape::Problem, Speaks::Problem) => ("application/problem+json", self.problem()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if speaks == Speaks::Page {
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            headers.insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    fn problem(&self) -> String {
+        json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.public,
+        })
+        .to_string()
+    }
+
+    fn error_stack(&self, detail: &str) -> String {
+        json!({
+            "__ERROR": [{
+                "message": detail,
+                "componentSignature": "callgate",
+                "errCode": self.status.as_u16(),
+            }]
+        })
+        .to_string()
+    }
+
+    /// Every word in the page comes from this file, so nothing needs escaping.
+    fn page(&self) -> String {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        include_str!("fault.html")
+            .replace("{title}", title)
+            .replace("{status}", self.status.as_str())
+            .replace("{detail}", self.public)
+            .replace("{code}", self.code)
+    }
+}
+
+impl Speaks {
+    /// What a caller with these headers can read.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let wish = |name: &str| {
+            let accept =
+                headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let mut ranges = accept.flat_map(|value| value.split(','));
+            ranges.find_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(name));
+                let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+                named.then(|| weight.unwrap_or(1.0))
+            })
+        };
+        let json = [wish("application/problem+json"), wish("application/json")];
+        let json = json.into_iter().flatten().fold(0.0, f32::max);
+        match wish("text/html") {
+            Some(html) if html > 0.0 && html >= json => Self::Page,
+            _ => Self::Problem,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status.as_u16(), self.code)
+    }
+}
+
+impl From<StoreError> for Fault {
+    /// Whatever the store's trouble is, nobody is treated as a guest because of it.
+    fn from(error: StoreError) -> Self {
+        let text = "The service cannot answer just now. Try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text).because(error)
+    }
+}
+
+impl From<SessionError> for Fault {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Store(error) => error.into(),
+            error => Self::raised(error.to_string()),
+        }
+    }
+}
+
+impl From<BadPath> for Fault {
+    fn from(bad: BadPath) -> Self {
+        match bad {
+            BadPath::OutsideMount => Self::not_found(),
+            bad => Self::bad_request("bad_path", "The address is malformed.").because(bad),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    fn accept(text: &'static str) -> HeaderMap {
+        [(header::ACCEPT, HeaderValue::from_static(text))].into_iter().collect()
+    }
+
+    #[test]
+    fn people_get_a_page_and_programs_a_problem() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (text, speaks) in [
+            (browser, Speaks::Page),
+            ("text/html;q=0.5, application/json", Speaks::Problem),
+            ("application/json;q=0.5, text/html", Speaks::Page),
+            ("text/html;q=0", Speaks::Problem),
+            ("*/*", Speaks::Problem),
+        ] {
+            assert_eq!(Speaks::of(&accept(text)), speaks, "{text}");
+        }
+        assert_eq!(Speaks::of(&HeaderMap::new()), Speaks::Problem);
+    }
+
+    #[tokio::test]
+    async fn no_word_of_a_cause_reaches_the_client() {
+        for speaks in [Speaks::Problem, Speaks::Page, Speaks::ErrorStack] {
+            for fault in [
+                Fault::from(StoreError::Corrupt("secret-of-the-store".into())),
+                Fault::raised("secret-of-the-handler".into()),
+            ] {
+                assert!(fault.inside().unwrap().contains("secret-of"));
+                let response = fault.into_response(speaks, false);
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                assert!(!String::from_utf8_lossy(&body).contains("secret-of"));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handlers_own_text_is_shown_in_development() {
+        let response = Fault::raised("division by zero".into()).into_response(Speaks::Page, true);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("division by zero"));
+    }
+
+    #[test]
+    fn an_unavailable_store_says_when_to_come_back() {
+        let response = Fault::from(StoreError::Full).into_response(Speaks::Problem, false);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+}

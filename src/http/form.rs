@@ -1,0 +1,166 @@
+//! Submitted forms, urlencoded and multipart.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+
+use crate::base::limits::FORM_FIELDS_MAX;
+
+/// The fields of a form in the order in which they were sent.
+#[derive(Debug, Clone, Default)]
+pub struct Form {
+    fields: Vec<Field>,
+}
+
+/// One field of a form.
+#[derive(Clone)]
+pub struct Field {
+    /// Its name; empty if the form gave none.
+    pub name: String,
+    /// The name of an uploaded file, as the client says it: never use it as a path.
+    pub file_name: Option<String>,
+    /// The media type of an uploaded file, as the client says it.
+    pub media_type: Option<String>,
+    /// Its content.
+    pub value: Bytes,
+}
+
+/// Name and size only: what people type may be private.
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Field({:?}, {} bytes)", self.name, self.value.len())
+    }
+}
+
+/// A body that is no form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadForm {
+    /// The content type is neither of the two that forms have.
+    NotAForm,
+    /// A form of more fields than anybody fills in.
+    TooManyFields,
+    /// The multipart body is broken.
+    Malformed,
+}
+
+impl fmt::Display for BadForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAForm => f.write_str(
+                "the body is no form; its content type must be application/x-www-form-urlencoded \
+                 or multipart/form-data",
+            ),
+            Self::TooManyFields => write!(f, "the form has more than {FORM_FIELDS_MAX} fields"),
+            Self::Malformed => f.write_str("the multipart body is broken"),
+        }
+    }
+}
+
+impl std::error::Error for BadForm {}
+
+impl Form {
+    /// Reads a body that was sent with `content_type`.
+    pub async fn read(content_type: &str, body: Bytes) -> Result<Self, BadForm> {
+        if is_urlencoded(content_type) {
+            Self::read_urlencoded(&body)
+        } else if let Ok(boundary) = multer::parse_boundary(content_type) {
+            Self::read_multipart(boundary, body).await
+        } else {
+            Err(BadForm::NotAForm)
+        }
+    }
+
+    /// The text of a field; of a repeated one, the last. Bytes that are no UTF-8 are replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let field = self.fields.iter().rev().find(|field| field.name == name)?;
+        Some(String::from_utf8_lossy(&field.value).into_owned())
+    }
+
+    /// Every field in the order in which they were sent.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    fn read_urlencoded(body: &[u8]) -> Result<Self, BadForm> {
+        let mut form = Self::default();
+        for (name, value) in form_urlencoded::parse(body) {
+            let value = Bytes::from(value.into_owned());
+            let name = name.into_owned();
+            form.push(Field { name, file_name: None, media_type: None, value })?;
+        }
+        Ok(form)
+    }
+
+    async fn read_multipart(boundary: String, body: Bytes) -> Result<Self, BadForm> {
+        // The body is in memory already, bounded by the row's limit.
+        let mut parts = multer::Multipart::new(Full::new(body).into_data_stream(), boundary);
+        let mut form = Self::default();
+        while let Some(part) = parts.next_field().await.map_err(|_| BadForm::Malformed)? {
+            let name = part.name().unwrap_or_default().to_owned();
+            let file_name = part.file_name().map(ToOwned::to_owned);
+            let media_type = part.content_type().map(ToString::to_string);
+            let value = part.bytes().await.map_err(|_| BadForm::Malformed)?;
+            form.push(Field { name, file_name, media_type, value })?;
+        }
+        Ok(form)
+    }
+
+    fn push(&mut self, field: Field) -> Result<(), BadForm> {
+        if self.fields.len() == FORM_FIELDS_MAX {
+            return Err(BadForm::TooManyFields);
+        }
+        self.fields.push(field);
+        Ok(())
+    }
+}
+
+/// Whether a content type is that of an ordinary HTML form.
+pub(crate) fn is_urlencoded(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_ordinary_form_is_decoded() {
+        let body = Bytes::from_static(b"name=J%C3%BCrgen+W&x=1&x=2&empty=");
+        let form = Form::read("application/x-www-form-urlencoded; charset=utf-8", body).await;
+        let form = form.unwrap();
+        assert_eq!(form.text("name").unwrap(), "Jürgen W");
+        assert_eq!(form.text("x").unwrap(), "2");
+        assert_eq!(form.text("empty").unwrap(), "");
+        assert_eq!(form.text("absent"), None);
+    }
+
+    #[tokio::test]
+    async fn a_multipart_form_keeps_its_files() {
+        let body = "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n\
+                    --B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\
+                    Content-Type: text/plain\r\n\r\n\x01\x02\r\n--B--\r\n";
+        let form = Form::read("multipart/form-data; boundary=B", body.into()).await.unwrap();
+        assert_eq!(form.text("note").unwrap(), "hello");
+        let file = &form.fields()[1];
+        assert_eq!(file.file_name.as_deref(), Some("a.txt"));
+        assert_eq!(
+            (file.media_type.as_deref(), &*file.value),
+            (Some("text/plain"), &b"\x01\x02"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_form_is_refused() {
+        let read = async |kind: &str, body: &'static str| Form::read(kind, body.into()).await;
+        assert_eq!(read("text/plain", "a=1").await.unwrap_err(), BadForm::NotAForm);
+        let torn = read("multipart/form-data; boundary=B", "--B\r\nContent-Disp").await;
+        assert_eq!(torn.unwrap_err(), BadForm::Malformed);
+        let many = Bytes::from("a=1&".repeat(FORM_FIELDS_MAX + 1));
+        let many = Form::read("application/x-www-form-urlencoded", many).await;
+        assert_eq!(many.unwrap_err(), BadForm::TooManyFields);
+    }
+}

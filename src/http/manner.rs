@@ -1,0 +1,115 @@
+//! How answers are dressed: the cookie, and the headers that every answer to a request has.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::body::Body;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
+
+use crate::base::RequestId;
+use crate::http::fault::Speaks;
+use crate::http::query;
+use crate::http::query::Brought;
+use crate::table::Reserved;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Drops a `Set-Cookie` by which a handler would give away a session cookie of its own making.
+/// Browsers trim the name (RFC 6265 §5.2), so it is compared trimmed.
+pub(crate) fn without_own_cookie(mut headers: HeaderMap, name: &str) -> HeaderMap {
+    let is_own = |value: &HeaderValue| {
+        let given = value.as_bytes().split(|byte| b"=;".contains(byte)).next();
+        given.is_some_and(|given| given.trim_ascii() == name.as_bytes())
+    };
+    if headers.get_all(header::SET_COOKIE).iter().any(is_own) {
+        let kept: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .filter(|value| !is_own(value))
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        headers.extend(kept.into_iter().map(|value| (header::SET_COOKIE, value)));
+    }
+    headers
+}
+
+/// 204, with the methods that are answered if there is something to say about them.
+pub(crate) fn no_content(allow: Option<&str>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// How every answer to one request is dressed, whatever it says.
+pub(crate) struct Manner {
+    pub(crate) speaks: Speaks,
+    /// The session cookie that the browser is to keep.
+    pub(crate) cookie: Option<HeaderValue>,
+    is_head: bool,
+    /// Whether the request carried a token, spent or not.
+    pub(crate) saw_token: bool,
+}
+
+impl Manner {
+    pub(crate) fn of(head: &Head) -> Self {
+        let saw_token = head.uri.query().is_some_and(query::brings_token);
+        let is_head = head.method == Method::HEAD;
+        Self { speaks: Speaks::of(&head.headers), cookie: None, is_head, saw_token }
+    }
+
+    /// Under `/rest`, failures have the model's own shape.
+    pub(crate) fn speak_to(&mut self, reserved: Reserved) {
+        if reserved == Reserved::Rest {
+            self.speaks = Speaks::ErrorStack;
+        }
+    }
+
+    /// Looks for a token under the row's own parameter too, in the query and in a form.
+    pub(crate) fn watch(&mut self, param: Option<&str>, raw: &str, form: Option<&str>) {
+        self.saw_token |= !matches!(query::find_token(raw, param, form), Brought::Nothing);
+    }
+
+    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04).
+    pub(crate) fn dress(self, response: &mut Response<Full<Bytes>>, id: RequestId) {
+        let headers = response.headers_mut();
+        if let Some(cookie) = self.cookie {
+            headers.append(header::SET_COOKIE, cookie);
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        }
+        if self.saw_token {
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        }
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(nosniff);
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        cut_body(response, self.is_head);
+    }
+}
+
+/// Takes away a body that must not be sent (RFC 9110 §6.4.1). hyper does so over HTTP/1.1; over
+/// HTTP/2 it sends the body, and clients reset the stream.
+fn cut_body(response: &mut Response<Full<Bytes>>, is_head: bool) {
+    let is_empty = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !is_head && !is_empty {
+        return;
+    }
+    let length = response.body().size_hint().exact().filter(|_| !is_empty);
+    *response.body_mut() = Full::default();
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}

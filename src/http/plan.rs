@@ -1,0 +1,51 @@
+//! The table in use together with what answers each of its rows.
+
+use std::sync::Arc;
+
+use crate::http::handler::Handler;
+use crate::http::handler::Handlers;
+use crate::http::handler::Missing;
+use crate::table::Row;
+use crate::table::Table;
+
+/// A table whose rows have been connected to their handlers; immutable, and swapped whole.
+pub struct Plan {
+    table: Table,
+    answers: Vec<Answer>,
+}
+
+/// What answers one row.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    /// `Class.method`, shared with every claim that is made for it.
+    pub(crate) target: Arc<str>,
+    pub(crate) handler: Result<Arc<dyn Handler>, Missing>,
+}
+
+impl Plan {
+    /// Connects each row to its handler. A row without one still answers, with the model's own
+    /// error (4D §1.6).
+    pub fn new(table: Table, handlers: &dyn Handlers) -> Self {
+        let answer = |row: &Row| Answer {
+            target: row.target().into(),
+            handler: handlers.find(row.class(), row.method()),
+        };
+        let answers = table.rows().iter().map(answer).collect();
+        Self { table, answers }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(crate) fn answer(&self, row: &Row) -> Option<&Answer> {
+        self.answers.get(row.number().checked_sub(1)?)
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plan({} rows)", self.answers.len())
+    }
+}

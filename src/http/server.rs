@@ -1,0 +1,144 @@
+//! The accept loop: how many connections there may be, and how they all end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::http::connection::connection;
+
+/// Pause after a failed accept, such as when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How connections are treated (SEC D.1, D.2).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Connections at once; more wait to be accepted. Default 10,000.
+    pub connections_max: usize,
+    /// How long a new connection may say nothing. Default 5 s.
+    pub first_byte_timeout: Duration,
+    /// How long the header of a request may take, and an idle connection be kept. Default 15 s.
+    pub header_timeout: Duration,
+    /// Longest header of a request in all. Default 32 KiB.
+    pub header_bytes_max: usize,
+    /// Header fields of a request. Default 100.
+    pub headers_max: usize,
+    /// Requests on one HTTP/1.1 connection. Default 1,000.
+    pub requests_max: u64,
+    /// Age at which a connection is asked to end. Default 1 h.
+    pub age_max: Duration,
+    /// HTTP/2 streams of one connection at once. Default 100.
+    pub streams_max: u32,
+    /// How long a client may take no byte of an answer. Default 30 s.
+    pub write_stall_timeout: Duration,
+    /// How long requests under way may take to finish once the server stops. Default 25 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            first_byte_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(15),
+            header_bytes_max: 32 * 1024,
+            headers_max: 100,
+            requests_max: 1_000,
+            age_max: Duration::from_hours(1),
+            streams_max: 100,
+            write_stall_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Answers the requests of all connections. Failures are answers too.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request that came from `peer`.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every accepted request was answered.
+    Clean,
+    /// Some connections were still busy when the time was over.
+    CutOff(usize),
+}
+
+/// Serves connections of `listener` until `stop` turns true, then lets them finish.
+///
+/// A future that is dropped closes every connection at once.
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    config: Arc<Config>,
+    mut stop: watch::Receiver<bool>,
+) -> Drained {
+    let permits = Arc::new(Semaphore::new(config.connections_max));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            accepted = accept(&listener, &permits) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, peer, permit)) => {
+                let (service, config, stop) =
+                    (Arc::clone(&service), Arc::clone(&config), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, peer, service, &config, stop).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(event = "server.accept_failed", %error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    drain(connections, config.drain_timeout).await
+}
+
+/// Waits for room first, so that more than the limit stay in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Drained {
+    let all = async { while connections.join_next().await.is_some() {} };
+    match tokio::time::timeout(timeout, all).await {
+        Ok(()) => Drained::Clean,
+        Err(_) => Drained::CutOff(connections.len()),
+    }
+}
+
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone can never say stop; whoever dropped it wants the server to end.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,80 @@
+//! What a session cannot do, in words for the handler's author.
+
+use std::fmt;
+
+use crate::base::entropy::NoEntropy;
+use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::session::storage::StorageFull;
+use crate::store::StoreError;
+use crate::token::MintRefused;
+
+/// Something a session cannot do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed; nobody knows more.
+    Store(StoreError),
+    /// The session ended while the handler ran.
+    Ended,
+    /// The session would outgrow its limits.
+    TooLarge,
+    /// The session has as many unspent tokens as it may.
+    TooManyTokens,
+    /// The value cannot be kept as JSON.
+    NotJson(String),
+    /// A storage key, user name or path that is not acceptable; the text says why.
+    Refused(String),
+    /// So many requests changed the key at once that this one never got its turn.
+    Contended,
+    /// No token can be made.
+    Mint(MintRefused),
+    /// Callback URLs need the setting `public_origin`.
+    NoPublicOrigin,
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Ended => f.write_str("the session has ended; nothing was written"),
+            Self::TooLarge => StorageFull.fmt(f),
+            Self::TooManyTokens => {
+                write!(f, "the session has {TOKENS_PER_SESSION_MAX} unspent tokens already")
+            }
+            Self::NotJson(why) => write!(f, "the value cannot be kept as JSON: {why}"),
+            Self::Refused(why) => f.write_str(why),
+            Self::Contended => f.write_str("too many requests are changing this key at once"),
+            Self::Mint(refused) => refused.fmt(f),
+            Self::NoPublicOrigin => f.write_str(
+                "callback URLs need the setting public_origin, such as \"https://shop.example\"",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<MintRefused> for SessionError {
+    fn from(refused: MintRefused) -> Self {
+        Self::Mint(refused)
+    }
+}
+
+impl From<NoEntropy> for SessionError {
+    fn from(none: NoEntropy) -> Self {
+        Self::Mint(none.into())
+    }
+}

@@ -1,0 +1,324 @@
+//! The session of one request, as its handler sees it (4D `Session`).
+//!
+//! This file reads and drafts; nothing here waits. What talks to the store is in `settle`.
+
+mod draft;
+mod error;
+mod settle;
+mod wish;
+
+pub use error::SessionError;
+pub use wish::Privileges;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use hyper::header::HeaderValue;
+use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::base::DeviceId;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::limits::PRIVILEGE_BYTES_MAX;
+use crate::base::limits::STORAGE_BYTES_MAX;
+use crate::base::limits::STORAGE_KEY_BYTES_MAX;
+use crate::base::limits::USER_NAME_BYTES_MAX;
+use crate::http::session::draft::Draft;
+use crate::http::sessions::Errand;
+use crate::http::sessions::Sessions;
+use crate::session::Access;
+use crate::session::AccessChange;
+use crate::session::Credential;
+use crate::session::JsonText;
+use crate::session::Lifetime;
+use crate::store::port::Opened;
+use crate::token::Outcome;
+
+/// The request's own view of its session; cheap to clone.
+///
+/// Reading shows the session as it was when the request began, with the handler's own writes.
+/// Writes are kept when the handler has returned, and before that when it mints a token: the
+/// callback may arrive while the handler still runs. [`Session::reload`] shows what other
+/// requests have written since.
+#[derive(Clone)]
+pub struct Session {
+    house: Arc<Sessions>,
+    errand: Arc<Errand>,
+    state: Arc<Mutex<State>>,
+}
+
+/// What changes in the course of a request.
+#[derive(Debug)]
+struct State {
+    standing: Standing,
+    draft: Draft,
+    /// The credential that the answer gives to the browser.
+    cookie: Option<Credential>,
+    /// Whether the caller must not be given any cookie (`context`).
+    mute: bool,
+    restore_outcome: Outcome,
+    /// Whether the handler was brought a token.
+    saw_token: bool,
+}
+
+/// Where the request stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// Nothing is stored; the first write founds a session with this credential.
+    Guest(Credential),
+    /// In a stored session, opened by this credential. A caller in `context` has none.
+    Open {
+        /// The session as it was last read.
+        opened: Opened,
+        /// What opened it.
+        credential: Option<Credential>,
+    },
+}
+
+/// One browser that may open the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Its public name, for [`Session::end_device`].
+    pub id: DeviceId,
+    /// When it joined.
+    pub since: Timestamp,
+    /// What it said it is (`User-Agent`).
+    pub label: String,
+    /// Whether this request came from it.
+    pub current: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        house: Arc<Sessions>,
+        errand: Errand,
+        standing: Standing,
+        cookie: Option<Credential>,
+    ) -> Self {
+        let restore_outcome = Outcome::Absent;
+        let draft = Draft::default();
+        let state =
+            State { standing, draft, cookie, mute: false, restore_outcome, saw_token: false };
+        Self { house, errand: Arc::new(errand), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The name of the session: 32 upper-case hex digits that may be logged.
+    pub fn id(&self) -> SessionId {
+        self.lock().id()
+    }
+
+    /// The value of a storage key.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.lock().find(key).map(|json| json.value())
+    }
+
+    /// The whole storage.
+    pub fn storage(&self) -> Map<String, Value> {
+        let state = self.lock();
+        let stored = state.opened().into_iter().flat_map(|opened| opened.record.storage.entries());
+        let mut all: Map<String, Value> =
+            stored.map(|(key, entry)| (key.to_string(), entry.json.value())).collect();
+        for (key, json) in &state.draft.entries {
+            match json {
+                Some(json) => all.insert(key.to_string(), json.value()),
+                None => all.remove(&**key),
+            };
+        }
+        all
+    }
+
+    /// Sets a storage key.
+    pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
+        let value = serde_json::to_value(value)
+            .map_err(|error| SessionError::NotJson(error.to_string()))?;
+        let json = JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+        if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
+            return Err(SessionError::TooLarge);
+        }
+        self.lock().draft.entries.insert(key.into(), Some(json));
+        Ok(())
+    }
+
+    /// Removes a storage key.
+    pub fn remove(&self, key: &str) {
+        self.lock().draft.entries.insert(key.into(), None);
+    }
+
+    /// The user's name; empty for nobody.
+    pub fn user_name(&self) -> String {
+        self.lock().access().user_name
+    }
+
+    /// When the session ends unless it is used again.
+    pub fn expiration_date(&self) -> Timestamp {
+        let now = self.house.clock.now();
+        let state = self.lock();
+        let lifetime = Lifetime { idle_minutes: self.idle_minutes(&state), ..self.house.lifetime };
+        match state.opened() {
+            Some(opened) => {
+                let lifetime =
+                    Lifetime { idle_minutes: lifetime.idle_minutes, ..opened.record.lifetime };
+                lifetime.expires_at(opened.record.created_at, opened.seen_at.max(now))
+            }
+            None => lifetime.expires_at(now, now),
+        }
+    }
+
+    /// The idle timeout in minutes.
+    pub fn idle_timeout(&self) -> u32 {
+        self.idle_minutes(&self.lock())
+    }
+
+    /// Sets the idle timeout in minutes; less than 60 becomes 60.
+    pub fn set_idle_timeout(&self, minutes: u32) {
+        self.lock().draft.idle_minutes = Some(Lifetime::clamp_idle(minutes));
+    }
+
+    /// Whether no privileges were ever set.
+    pub fn is_guest(&self) -> bool {
+        !self.lock().access().known
+    }
+
+    /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
+    pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
+        let wish = wish.into();
+        if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
+            let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");
+            return Err(SessionError::Refused(text));
+        }
+        let roles = &self.house.roles;
+        let split = |names: &[String]| -> Vec<String> {
+            names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
+        };
+        let mut grant: Vec<Arc<str>> =
+            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
+        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
+        if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
+            let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
+            return Err(SessionError::Refused(text));
+        }
+        let change = AccessChange { clear: false, grant, user_name: wish.user_name, known: true };
+        let mut state = self.lock();
+        state.draft.change_access(change);
+        state.draft.puts_others_out |= !wish.keep_devices;
+        Ok(true)
+    }
+
+    /// Takes all privileges away. Always true; the session does not become a guest's again
+    /// (4D 21 `clearPrivileges`).
+    pub fn clear_privileges(&self) -> bool {
+        let change = AccessChange { clear: true, ..AccessChange::default() };
+        self.lock().draft.change_access(change);
+        true
+    }
+
+    /// Whether the session has this privilege, itself or through an inclusion.
+    pub fn has_privilege(&self, name: &str) -> bool {
+        self.house.roles.allows(&self.lock().access(), name)
+    }
+
+    /// Every privilege of the session, what is included first.
+    pub fn privileges(&self) -> Vec<Arc<str>> {
+        self.house.roles.expand(&self.lock().access())
+    }
+
+    /// The browsers that may open the session, in the order they joined; none for a guest of
+    /// whom nothing is stored.
+    pub fn devices(&self) -> Vec<DeviceView> {
+        let state = self.lock();
+        let own = state.credential().map(|credential| credential.digest(self.house.app()));
+        let devices = state.opened().into_iter().flat_map(|opened| &opened.record.devices);
+        let view = |device: &crate::session::Device| DeviceView {
+            id: device.id,
+            since: device.since,
+            label: device.label.clone(),
+            current: own == Some(device.digest),
+        };
+        devices.map(view).collect()
+    }
+
+    /// What became of the token that the handler gave to [`Session::restore`] last.
+    pub fn restore_outcome(&self) -> Outcome {
+        self.lock().restore_outcome
+    }
+
+    /// The cookie that the answer gives to the browser. A failure gives none, unless the request
+    /// has come into a session by a token: the token is spent, so the browser would be left with
+    /// neither.
+    pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
+        let state = self.lock();
+        let entered = matches!(state.standing, Standing::Open { .. });
+        let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
+        self.house.cookie.set(&self.house.keyring.seal(credential))
+    }
+
+    /// Whether the handler gave a token to [`Session::restore`].
+    pub(crate) fn was_brought_a_token(&self) -> bool {
+        self.lock().saw_token
+    }
+
+    /// Whether the caller must not be given a cookie.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.lock().mute
+    }
+
+    /// The state, for the length of one statement: nothing is awaited while it is locked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single assignment, so a panic elsewhere in a handler
+        // leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle_minutes(&self, state: &State) -> u32 {
+        let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
+        state.draft.idle_minutes.or(stored).unwrap_or(self.house.lifetime.idle_minutes)
+    }
+}
+
+impl State {
+    fn id(&self) -> SessionId {
+        match &self.standing {
+            Standing::Guest(credential) => credential.session(),
+            Standing::Open { opened, .. } => opened.record.id,
+        }
+    }
+
+    fn opened(&self) -> Option<&Opened> {
+        match &self.standing {
+            Standing::Guest(_) => None,
+            Standing::Open { opened, .. } => Some(opened),
+        }
+    }
+
+    fn credential(&self) -> Option<&Credential> {
+        match &self.standing {
+            Standing::Guest(credential) => Some(credential),
+            Standing::Open { credential, .. } => credential.as_ref(),
+        }
+    }
+
+    /// What the session's user may do, drafts included.
+    fn access(&self) -> Access {
+        let stored = self.opened().map(|opened| &opened.record.access);
+        self.draft.access_over(stored.unwrap_or(&Access::default()))
+    }
+
+    fn find(&self, key: &str) -> Option<JsonText> {
+        match self.draft.entries.get(key) {
+            Some(json) => json.clone(),
+            None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),
+        }
+    }
+}
+
+/// The id only: a storage may be private.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({})", self.id())
+    }
+}

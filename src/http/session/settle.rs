@@ -1,0 +1,393 @@
+//! The part of a session's handle that talks to the store: writing, minting, restoring, ending.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::base::ClaimId;
+use crate::base::DeviceId;
+use crate::base::RestoreMode;
+use crate::base::Timestamp;
+use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::base::limits::UPDATE_ATTEMPTS_MAX;
+use crate::http::session::Session;
+use crate::http::session::SessionError;
+use crate::http::session::Standing;
+use crate::http::session::draft::Draft;
+use crate::session::Credential;
+use crate::session::Device;
+use crate::session::JsonText;
+use crate::session::Patch;
+use crate::session::Record;
+use crate::store::StoreError;
+use crate::store::port::Claim;
+use crate::store::port::Created;
+use crate::store::port::Founding;
+use crate::store::port::Grant;
+use crate::store::port::Minted;
+use crate::store::port::Opened;
+use crate::store::port::Patched;
+use crate::store::port::Redeemed;
+use crate::token::MintWish;
+use crate::token::Outcome;
+use crate::token::Token;
+use crate::token::TokenSecret;
+use crate::token::mint::MintTimes;
+
+/// One write: the patch, and what the browser gets once it is done.
+struct Write {
+    patch: Patch,
+    /// The credential of a browser that gained privileges.
+    renewed: Option<Credential>,
+}
+
+/// What a store made of a write.
+enum Written {
+    Done(Opened),
+    Conflict(Opened),
+}
+
+impl Session {
+    /// Mints a token that brings one later request back into this session (4D `createOTP`).
+    ///
+    /// What the handler has written so far is kept first, in the same step. Returns after the
+    /// token is durable.
+    pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
+        let now = self.house.clock.now();
+        let times = MintTimes { now, idle_minutes: self.idle_timeout() };
+        let house = &self.house;
+        let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
+        tracing::debug!(event = "token.minted", token = %token.id, session = %token.session);
+        self.publish(Some(token)).await?;
+        Ok(secret.expose())
+    }
+
+    /// Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`.
+    ///
+    /// The URL is made as [`Session::public_url`] makes it.
+    pub async fn create_callback_url(
+        &self,
+        path: &str,
+        wish: MintWish,
+    ) -> Result<String, SessionError> {
+        let url = self.public_url(path)?;
+        let join = if path.contains('?') { '&' } else { '?' };
+        let token = self.create_otp(wish).await?;
+        Ok(format!("{url}{join}$4DSID={token}"))
+    }
+
+    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in.
+    ///
+    /// It begins with the setting `public_origin`, never with anything from the request: who
+    /// could choose the `Host` of a request could have the answer sent to himself.
+    pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
+        let origin = self.house.public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
+        let local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+        if !local || path.contains('#') || path.chars().any(|c| c.is_control() || c == ' ') {
+            let text = format!("{path:?} is not a path of this site; begin it with a single slash");
+            return Err(SessionError::Refused(text));
+        }
+        Ok(format!("{origin}{}{path}", self.house.base_path))
+    }
+
+    /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
+    ///
+    /// True: from now on this is the session that minted it. False: nothing has changed, and
+    /// [`Session::restore_outcome`] tells why. What was written before stays with the session
+    /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
+    /// nothing: false, with the outcome `absent`.
+    pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
+        self.lock().saw_token = true;
+        let outcome = match TokenSecret::parse(token.trim()) {
+            _ if !self.errand.may_redeem => Outcome::Absent,
+            Some(secret) => self.redeem(&secret).await?,
+            None => Outcome::Unknown,
+        };
+        self.lock().restore_outcome = outcome;
+        Ok(outcome.is_restored())
+    }
+
+    /// Changes one storage key by what it was: no other writer comes between (`null` for a key
+    /// without a value). `change` may run several times. Returns what was written.
+    pub async fn update(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Value) -> Value + Send,
+    ) -> Result<Value, SessionError> {
+        self.publish(None).await?;
+        let key: Arc<str> = key.into();
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let entry =
+                self.lock().opened().and_then(|opened| opened.record.storage.find(&key).cloned());
+            let revision = entry.as_ref().map_or(0, |entry| entry.revision);
+            let value = change(entry.map_or(Value::Null, |entry| entry.json.value()));
+            let json =
+                JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+            let entries = vec![(Arc::clone(&key), Some(json))];
+            let expect = Some((Arc::clone(&key), revision));
+            let patch = Patch { entries, expect, ..Patch::default() };
+            let written = self.write(Write { patch, renewed: None }, None).await?;
+            let done = matches!(written, Written::Done(_));
+            self.adopt(written, None);
+            if done {
+                return Ok(value);
+            }
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// Ends the session for good, with every credential and token of it. The rest of the request
+    /// works in a new guest's session.
+    pub async fn logout(&self) -> Result<(), SessionError> {
+        let now = self.house.clock.now();
+        // A guest's too: another request of his may have founded it since this one began.
+        let id = self.id();
+        if self.house.store.end(now, id).await? {
+            tracing::info!(event = "session.ended", session = %id, "logout");
+        }
+        let guest = Credential::guest(&*self.house.entropy, now)?;
+        let mut state = self.lock();
+        state.draft = Draft::default();
+        state.cookie = Some(guest.clone());
+        state.standing = Standing::Guest(guest);
+        Ok(())
+    }
+
+    /// Ends one browser's right to the session; false if it had none.
+    pub async fn end_device(&self, device: DeviceId) -> Result<bool, SessionError> {
+        let now = self.house.clock.now();
+        let Some(id) = self.lock().opened().map(|opened| opened.record.id) else {
+            return Ok(false);
+        };
+        let ended = self.house.store.detach(now, id, device).await?;
+        self.reload().await?;
+        Ok(ended)
+    }
+
+    /// Reads again what other requests have written; the handler's own writes stay on top.
+    /// False when the session has ended, or has put out the browser that this request came from:
+    /// then nothing new is shown.
+    pub async fn reload(&self) -> Result<bool, SessionError> {
+        let now = self.house.clock.now();
+        let Some(opened) = self.house.store.look(now, self.id()).await? else {
+            return Ok(matches!(self.lock().standing, Standing::Guest(_)));
+        };
+        let own = self.lock().credential().map(|credential| credential.digest(self.house.app()));
+        let may_see = own.is_none_or(|own| opened.record.device(&own).is_some());
+        if may_see {
+            self.adopt(Written::Done(opened), None);
+        }
+        Ok(may_see)
+    }
+
+    /// Keeps what the handler has written, once it has returned.
+    pub(crate) async fn settle(&self) -> Result<(), SessionError> {
+        match self.publish(None).await {
+            Err(SessionError::Ended) => {
+                // Somebody logged out while the handler ran. The answer still goes out; what it
+                // wrote belongs to a session that is gone.
+                tracing::info!(event = "session.write_dropped", session = %self.id());
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Redeems a token before or inside a handler.
+    pub(crate) async fn redeem(&self, secret: &TokenSecret) -> Result<Outcome, SessionError> {
+        self.publish(None).await?;
+        let house = &self.house;
+        let now = house.clock.now();
+        let nonce = Credential::nonce(&*house.entropy)?;
+        let digest = crate::base::Digest::of("credential", house.app(), &nonce);
+        let current = match &self.lock().standing {
+            Standing::Open { opened, credential: Some(credential) } => {
+                Some((opened.record.id, credential.digest(house.app())))
+            }
+            _ => None,
+        };
+        let claim = Claim {
+            token: secret.digest(house.app()),
+            id: ClaimId::random(&*house.entropy)?,
+            handler: Arc::clone(&self.errand.handler),
+            row_mode: self.errand.row_mode,
+            caller: self.errand.caller,
+            current,
+            newcomer: house.device(digest, &self.errand.label, now)?,
+        };
+        let fingerprint = claim.token.fingerprint();
+        let redeemed = self.claim(now, claim).await?;
+        let outcome = match redeemed {
+            Redeemed::Granted(grant) => {
+                tracing::info!(event = "token.redeemed", token = %grant.token,
+                    session = %grant.opened.record.id, mode = %grant.mode);
+                let credential = Credential::member(grant.opened.record.id, nonce, now);
+                self.enter(grant, credential);
+                Outcome::Restored
+            }
+            Redeemed::Used(at) => {
+                tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
+                Outcome::Used { at }
+            }
+            Redeemed::Expired => Outcome::Expired,
+            Redeemed::Unknown => Outcome::Unknown,
+            Redeemed::SessionGone => Outcome::SessionGone,
+            Redeemed::WrongHandler => Outcome::WrongHandler,
+        };
+        Ok(outcome)
+    }
+
+    /// Asks the store, and once more under the same claim id when its reply was lost: the store
+    /// knows the attempt again, so this cannot become a second redemption.
+    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+        let store = &self.house.store;
+        let first = store.redeem(now, claim.clone()).await;
+        let Err(StoreError::Unreachable(cause)) = first else {
+            return Ok(first?);
+        };
+        let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
+        Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
+    }
+
+    /// Moves the request into the session that a token opened.
+    fn enter(&self, grant: Grant, newcomer: Credential) {
+        let mut state = self.lock();
+        let credential = match (grant.mode, grant.joined) {
+            (RestoreMode::Context, _) => {
+                // The caller works in the session and is handed nothing that could open it.
+                state.mute = true;
+                None
+            }
+            (_, true) => {
+                state.mute = false;
+                state.cookie = Some(newcomer.clone());
+                Some(newcomer)
+            }
+            // The browser is in this session already and keeps its credential.
+            (_, false) => state.credential().cloned(),
+        };
+        state.standing = Standing::Open { opened: grant.opened, credential };
+    }
+
+    /// Writes the draft, with a token that goes into the store in the same step.
+    async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
+        let draft = {
+            let mut state = self.lock();
+            let is_guest = matches!(state.standing, Standing::Guest(_));
+            // Where nothing is stored there is nothing to take away: a guest still costs nothing.
+            let idle = state.draft.is_empty() || (is_guest && state.draft.only_takes_away());
+            if idle && token.is_none() {
+                return Ok(());
+            }
+            std::mem::take(&mut state.draft)
+        };
+        let result = match self.plan(&draft) {
+            Ok(write) => {
+                let renewed = write.renewed.clone();
+                self.write(write, token).await.map(|written| self.adopt(written, renewed))
+            }
+            Err(error) => Err(error),
+        };
+        // What failed is offered again later; a session that ended has no later.
+        if let Err(error) = &result
+            && !matches!(error, SessionError::Ended)
+        {
+            self.lock().draft.put_back(draft);
+        }
+        result
+    }
+
+    /// Makes the patch of a draft, with a fresh credential if the browser gains privileges.
+    fn plan(&self, draft: &Draft) -> Result<Write, SessionError> {
+        let mut patch = draft.patch();
+        let (id, gains) = {
+            let state = self.lock();
+            let stored = state.opened().map(|opened| opened.record.access.clone());
+            let before = stored.unwrap_or_default();
+            let after = draft.access_over(&before);
+            let roles = &self.house.roles;
+            let held = roles.expand(&before);
+            // Somebody else with the same privileges is a gain too: they are his now.
+            let gains = (after.known && !before.known)
+                || (draft.signs_in() && after.user_name != before.user_name)
+                || (draft.signs_in() && draft.starts_over())
+                || roles.expand(&after).iter().any(|name| !held.contains(name));
+            // A caller without a credential cannot be given a fresh one, and takes nobody's.
+            (state.id(), gains && draft.puts_others_out && state.credential().is_some())
+        };
+        if !gains {
+            return Ok(Write { patch, renewed: None });
+        }
+        let now = self.house.clock.now();
+        let nonce = Credential::nonce(&*self.house.entropy)?;
+        let renewed = Credential::member(id, nonce, now);
+        let digest = renewed.digest(self.house.app());
+        patch.rotate = Some(self.house.device(digest, &self.errand.label, now)?);
+        Ok(Write { patch, renewed: Some(renewed) })
+    }
+
+    /// Founds the session with this write, or changes it. Storage is written whatever happened
+    /// meanwhile; tokens and privileges only by a credential that still opens the session.
+    async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
+        let now = self.house.clock.now();
+        let store = &self.house.store;
+        let mut patch = write.patch;
+        if token.is_some() || patch.access.is_some() {
+            let state = self.lock();
+            patch.by = state.credential().map(|credential| credential.digest(self.house.app()));
+        }
+        let founder = match &self.lock().standing {
+            Standing::Guest(credential) => Some(credential.clone()),
+            Standing::Open { .. } => None,
+        };
+        if let Some(founder) = founder {
+            let record = self.founded(&founder, now)?;
+            let founding = Founding { record, patch: patch.clone(), token: token.clone() };
+            match store.create(now, founding).await? {
+                Created::New(opened) => {
+                    // The browser may not hold it yet, or not any more.
+                    self.lock().cookie = Some(founder);
+                    return Ok(Written::Done(opened));
+                }
+                // Another request of this guest was first: both meet in one session.
+                Created::Met(_) => {}
+                Created::Closed => return Err(SessionError::Ended),
+                Created::TooLarge => return Err(SessionError::TooLarge),
+            }
+        }
+        let id = self.id();
+        match token {
+            None => match store.patch(now, id, patch).await? {
+                Patched::Done(opened) => Ok(Written::Done(opened)),
+                Patched::Conflict(opened) => Ok(Written::Conflict(opened)),
+                Patched::Gone => Err(SessionError::Ended),
+                Patched::TooLarge => Err(SessionError::TooLarge),
+            },
+            Some(token) => match store.mint(now, patch, token).await? {
+                Minted::Done(opened) => Ok(Written::Done(opened)),
+                Minted::TooMany => Err(SessionError::TooManyTokens),
+                Minted::Gone => Err(SessionError::Ended),
+                Minted::Refused => Err(SessionError::TooLarge),
+            },
+        }
+    }
+
+    fn founded(&self, founder: &Credential, now: Timestamp) -> Result<Record, SessionError> {
+        let house = &self.house;
+        let device: Device = house.device(founder.digest(house.app()), &self.errand.label, now)?;
+        Ok(Record::new(founder.session(), now, house.lifetime, device))
+    }
+
+    /// Takes over what the store says the session is now.
+    fn adopt(&self, written: Written, renewed: Option<Credential>) {
+        let (Written::Done(opened) | Written::Conflict(opened)) = written;
+        let mut state = self.lock();
+        if let Some(renewed) = renewed {
+            state.cookie = Some(renewed.clone());
+            state.standing = Standing::Open { opened, credential: Some(renewed) };
+        } else {
+            let credential = state.credential().cloned();
+            state.standing = Standing::Open { opened, credential };
+        }
+    }
+}

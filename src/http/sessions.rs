@@ -1,0 +1,168 @@
+//! What all requests need in order to work with sessions, and how a request gets its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use hyper::HeaderMap;
+
+use crate::base::Caller;
+use crate::base::Clock;
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::Entropy;
+use crate::base::RestoreMode;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
+use crate::http::cookie::CookieRule;
+use crate::http::cookie::Presented;
+use crate::http::fault::Fault;
+use crate::http::session::Session;
+use crate::http::session::Standing;
+use crate::session::Credential;
+use crate::session::Device;
+use crate::session::Keyring;
+use crate::session::Lifetime;
+use crate::session::Roles;
+use crate::store::Store;
+use crate::store::port::Resumed;
+
+/// Longest label of a device, from its `User-Agent`.
+const LABEL_BYTES_MAX: usize = 120;
+
+/// The store, the clock, the keys and the rules that every session shares.
+pub struct Sessions {
+    /// Where sessions and tokens are kept.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// What seals cookies.
+    pub keyring: Keyring,
+    /// Which privileges exist.
+    pub roles: Roles,
+    /// How long new sessions live.
+    pub lifetime: Lifetime,
+    /// How the session cookie is named and guarded.
+    pub cookie: CookieRule,
+    /// The mount prefix that callback URLs begin with, such as `/tools`; may be empty.
+    pub base_path: String,
+    /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
+    /// address is known; never from a request (SEC T32).
+    pub public_origin: OnceLock<String>,
+}
+
+/// What the row and the request say about a redemption.
+#[derive(Debug, Clone)]
+pub(crate) struct Errand {
+    /// The handler that is about to answer, as `Class.method`.
+    pub(crate) handler: Arc<str>,
+    /// What the row wants the bearer of a token to get.
+    pub(crate) row_mode: RestoreMode,
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// Whether the request may redeem at all; one that only looks may not.
+    pub(crate) may_redeem: bool,
+    /// What the browser says it is.
+    pub(crate) label: String,
+}
+
+impl Sessions {
+    /// The application's name.
+    pub fn app(&self) -> &str {
+        self.keyring.app()
+    }
+
+    /// Opens the session that a request's cookie names, or makes its caller a guest.
+    ///
+    /// Forged, damaged and doubled cookies are turned away here, before any store is asked.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        errand: Errand,
+    ) -> Result<Session, Fault> {
+        let now = self.clock.now();
+        let credential = match self.cookie.read(headers) {
+            Presented::One(value) => self.keyring.open(value),
+            Presented::Nothing => None,
+            Presented::Several => {
+                tracing::warn!(
+                    event = "session.cookie_doubled",
+                    "several session cookies; none counts"
+                );
+                None
+            }
+        };
+        let Some(credential) = credential else {
+            return self.guest(now, errand);
+        };
+        let digest = credential.digest(self.app());
+        match self.store.resume(now, credential.session(), digest).await? {
+            Resumed::Open(opened) => {
+                let standing = Standing::Open { opened, credential: Some(credential) };
+                Ok(Session::new(Arc::clone(self), errand, standing, None))
+            }
+            Resumed::Unheard if credential.may_found(now) => {
+                let renewed = credential.renewed(now);
+                let standing = Standing::Guest(renewed.clone().unwrap_or(credential));
+                Ok(Session::new(Arc::clone(self), errand, standing, renewed))
+            }
+            Resumed::Unheard => self.guest(now, errand),
+            Resumed::Closed => self.put_out(now, credential.session(), errand).await,
+        }
+    }
+
+    /// A guest whose credential opens nothing any more.
+    ///
+    /// When the session lives on, this browser has perhaps just been given a fresh credential
+    /// for it, by an answer that overtook this request. A new cookie would throw that one away,
+    /// so none is sent until something is written.
+    async fn put_out(
+        self: &Arc<Self>,
+        now: Timestamp,
+        id: SessionId,
+        errand: Errand,
+    ) -> Result<Session, Fault> {
+        if self.store.look(now, id).await?.is_none() {
+            return self.guest(now, errand);
+        }
+        let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
+        Ok(Session::new(Arc::clone(self), errand, Standing::Guest(guest), None))
+    }
+
+    /// Describes a browser that joins a session with the secret `nonce`.
+    pub(crate) fn device(
+        &self,
+        digest: Digest,
+        label: &str,
+        now: Timestamp,
+    ) -> Result<Device, NoEntropy> {
+        let id = DeviceId::random(&*self.entropy)?;
+        Ok(Device { id, digest, since: now, label: label.to_owned() })
+    }
+
+    fn guest(self: &Arc<Self>, now: Timestamp, errand: Errand) -> Result<Session, Fault> {
+        let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
+        let standing = Standing::Guest(guest.clone());
+        Ok(Session::new(Arc::clone(self), errand, standing, Some(guest)))
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("store", &self.store)
+            .field("keyring", &self.keyring)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a browser says it is, short enough to keep: printable characters only.
+pub(crate) fn label(headers: &HeaderMap) -> String {
+    let agent = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = agent.unwrap_or_default();
+    agent.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect()
+}
