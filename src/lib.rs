@@ -7,5 +7,8 @@ pub mod table;
 pub mod token;
 pub mod store;
 pub mod http;
+pub mod admin;
+pub mod backend;
 
+pub use backend::Singleton;
 pub use http::{IncomingMessage, OutgoingMessage, Session};

@@ -1,0 +1,80 @@
+//! The internal listener: what operators and orchestrators ask, never reachable from outside.
+//!
+//! | method, path | answer |
+//! |---|---|
+//! | `GET /livez` | 200 while the process can answer at all; never asks the store |
+//! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping |
+
+pub mod health;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::header::HeaderValue;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::server;
+
+pub use health::Health;
+
+/// Answers the requests of the internal listener.
+#[derive(Debug)]
+pub struct Admin {
+    health: Arc<Health>,
+}
+
+impl Admin {
+    /// Answers by what `health` knows.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self { health }
+    }
+
+    /// Answers one request for `method` and `path`.
+    pub async fn reply(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let known = ["/livez", "/readyz"].contains(&path);
+        match path {
+            _ if known && *method != Method::GET && *method != Method::HEAD => {
+                let mut response = json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({}));
+                let allow = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(header::ALLOW, allow);
+                response
+            }
+            "/livez" => json_response(StatusCode::OK, &json!({ "live": true })),
+            "/readyz" => {
+                let report = self.health.report().await;
+                let status =
+                    if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                json_response(status, &report.to_json())
+            }
+            _ => json_response(StatusCode::NOT_FOUND, &json!({ "code": "not_found" })),
+        }
+    }
+}
+
+impl server::Service for Admin {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _: SocketAddr,
+    ) -> Response<Full<Bytes>> {
+        self.reply(request.method(), request.uri().path()).await
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

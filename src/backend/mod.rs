@@ -1,0 +1,8 @@
+//! What answers a row: the registry of classes, and the kinds of handlers there are.
+
+pub mod demo;
+pub mod native;
+pub mod registry;
+
+pub use native::Singleton;
+pub use registry::Registry;

@@ -1,0 +1,105 @@
+//! Handlers written in Rust: async functions and closures over one shared state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::http::Answering;
+use crate::http::Handler;
+use crate::http::IncomingMessage;
+use crate::http::Raised;
+use crate::http::Reply;
+use crate::http::Session;
+
+/// A class with one instance in the process, and its functions.
+///
+/// The state is shared by all requests at once, so whatever changes in it needs its own lock.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use callgate::{IncomingMessage, OutgoingMessage, Session, Singleton};
+///
+/// let counter = Singleton::new("Counter", AtomicU64::new(0)).method(
+///     "hit",
+///     async |count: Arc<AtomicU64>, _: IncomingMessage, _: Session| {
+///         let hits = count.fetch_add(1, Ordering::Relaxed) + 1;
+///         OutgoingMessage::new().with_body(format!("hit {hits}"))
+///     },
+/// );
+/// # let _ = counter;
+/// ```
+pub struct Singleton<S> {
+    class: String,
+    state: Arc<S>,
+    methods: BTreeMap<String, Arc<dyn Handler>>,
+}
+
+/// What a native handler may return: anything that is a [`Reply`], or a `Result` of it.
+pub trait IntoAnswer {
+    /// The answer, or why there is none.
+    fn into_answer(self) -> Result<Reply, Raised>;
+}
+
+impl<R: Into<Reply>> IntoAnswer for R {
+    fn into_answer(self) -> Result<Reply, Raised> {
+        Ok(self.into())
+    }
+}
+
+impl<R: Into<Reply>, E: Into<Raised>> IntoAnswer for Result<R, E> {
+    fn into_answer(self) -> Result<Reply, Raised> {
+        self.map(Into::into).map_err(Into::into)
+    }
+}
+
+impl<S: Send + Sync + 'static> Singleton<S> {
+    /// A class without functions yet. `class` is what rows call it, dots allowed.
+    pub fn new(class: impl Into<String>, state: S) -> Self {
+        Self::shared(class, Arc::new(state))
+    }
+
+    /// As [`Singleton::new`], with a state that others hold too.
+    pub fn shared(class: impl Into<String>, state: Arc<S>) -> Self {
+        Self { class: class.into(), state, methods: BTreeMap::new() }
+    }
+
+    /// Adds a function; one of the same name is replaced.
+    #[must_use]
+    pub fn method<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAnswer> + Send + 'static,
+    {
+        let native = Native { state: Arc::clone(&self.state), function };
+        self.methods.insert(name.into(), Arc::new(native));
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (String, BTreeMap<String, Arc<dyn Handler>>) {
+        (self.class, self.methods)
+    }
+}
+
+impl<S> fmt::Debug for Singleton<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Singleton({} with {} methods)", self.class, self.methods.len())
+    }
+}
+
+struct Native<S, F> {
+    state: Arc<S>,
+    function: F,
+}
+
+impl<S, F, Fut> Handler for Native<S, F>
+where
+    S: Send + Sync + 'static,
+    F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: IntoAnswer> + Send + 'static,
+{
+    fn call(&self, request: IncomingMessage, session: Session) -> Answering {
+        let answering = (self.function)(Arc::clone(&self.state), request, session);
+        Box::pin(async move { answering.await.into_answer() })
+    }
+}
