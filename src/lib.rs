@@ -9,6 +9,8 @@ pub mod store;
 pub mod http;
 pub mod admin;
 pub mod backend;
+pub mod settings;
 
 pub use backend::Singleton;
 pub use http::{IncomingMessage, OutgoingMessage, Session};
+pub use settings::Settings;

@@ -1,0 +1,281 @@
+//! Makes typed settings of what the layers give, and collects everything that is wrong.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::secret::SecretText;
+use crate::session::Keyring;
+use crate::table::BasePath;
+
+use super::Settings;
+use super::names::AppName;
+use super::names::PublicOrigin;
+use super::names::StoreUrl;
+use super::problem::Flaw;
+use super::problem::Problem;
+use super::problem::quoted;
+use super::raw::Raw;
+use super::raw::Value;
+
+/// The settings that `raw` amounts to; where a value is wrong, the default stays.
+pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
+    let mut settings = Settings::default();
+    let mut check = Check { raw, problems };
+    check.places(&mut settings);
+    check.keys(&mut settings);
+    check.sessions(&mut settings);
+    check.limits(&mut settings);
+    settings
+}
+
+struct Check<'r> {
+    raw: &'r Raw,
+    problems: &'r mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn places(&mut self, s: &mut Settings) {
+        self.text("handlers", &mut s.handlers, path);
+        self.optional("classes", &mut s.classes, path);
+        self.optional("roles", &mut s.roles, path);
+        self.text("app", &mut s.app, |text| AppName::parse(text).map_err(|fix| bad(text, fix)));
+        self.text("listen", &mut s.listen, address);
+        self.text("internal", &mut s.internal, |text| match text {
+            "off" => Ok(None),
+            _ => address(text).map(Some),
+        });
+        self.text("store", &mut s.store, |text| {
+            // Only what stands before the colon is repeated: a password may follow.
+            let scheme = text.split(':').next().unwrap_or_default();
+            StoreUrl::parse(text).map_err(|fix| {
+                Flaw::error("bad-store", format!("is of the kind {}", quoted(scheme)), fix)
+            })
+        });
+        self.text("safety", &mut s.safety, word);
+        self.text("base_path", &mut s.base_path, |text| {
+            BasePath::parse(text).map_err(|fix| bad(text, fix))
+        });
+        self.optional("public_origin", &mut s.public_origin, |text| {
+            PublicOrigin::parse(text).map_err(|fix| {
+                if text.contains('@') {
+                    Flaw::error("bad-value", "carries credentials", fix)
+                } else {
+                    bad(text, fix)
+                }
+            })
+        });
+        self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
+        self.switch("strict", &mut s.strict);
+        self.switch("development", &mut s.development);
+    }
+
+    fn keys(&mut self, s: &mut Settings) {
+        self.optional("keys_file", &mut s.keys_file, path);
+        let Some(Value::Secrets(keys)) = self.raw.find("keys").map(|given| &given.value) else {
+            return;
+        };
+        match check_keys(s.app.as_str(), keys) {
+            Ok(()) => s.keys.clone_from(keys),
+            Err(flaw) => self.refuse("keys", flaw),
+        }
+    }
+
+    fn sessions(&mut self, s: &mut Settings) {
+        self.number("session.idle_minutes", &mut s.lifetime.idle_minutes);
+        let mut absolute_minutes = 0;
+        self.number("session.absolute_minutes", &mut absolute_minutes);
+        s.lifetime.absolute_minutes = (absolute_minutes > 0).then_some(absolute_minutes);
+        self.number("session.max", &mut s.sessions_max);
+        self.text("cookie.prefix", &mut s.cookie_prefix, word);
+        self.text("cookie.same_site", &mut s.same_site, word);
+        self.text("cookie.secure", &mut s.cookie_secure, word);
+        self.text("log.format", &mut s.log_format, word);
+        self.text("log.level", &mut s.log_level, word);
+    }
+
+    fn limits(&mut self, s: &mut Settings) {
+        let limits = &mut s.limits;
+        self.number("limits.connections", &mut limits.connections);
+        self.number("limits.header_bytes", &mut limits.header_bytes);
+        self.number("limits.headers", &mut limits.headers);
+        self.number("limits.target_bytes", &mut limits.target_bytes);
+        self.number("limits.body_bytes", &mut limits.body_bytes);
+        self.secs("limits.first_byte_secs", &mut limits.first_byte);
+        self.secs("limits.header_secs", &mut limits.header);
+        self.secs("limits.body_secs", &mut limits.body);
+        self.secs("limits.handler_secs", &mut limits.handler);
+        self.number("limits.requests_per_connection", &mut limits.requests_per_connection);
+        self.secs("limits.connection_age_secs", &mut limits.connection_age);
+        self.secs("limits.write_stall_secs", &mut limits.write_stall);
+        self.number("limits.streams", &mut limits.streams);
+        self.secs("limits.drain_secs", &mut limits.drain);
+    }
+
+    fn text<T>(&mut self, name: &str, slot: &mut T, read: impl FnOnce(&str) -> Result<T, Flaw>) {
+        if let Some(Value::Text(text)) = self.raw.find(name).map(|given| &given.value) {
+            match read(text) {
+                Ok(value) => *slot = value,
+                Err(flaw) => self.refuse(name, flaw),
+            }
+        }
+    }
+
+    /// A text that may be missing; an empty one unsets what a lower layer gave.
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        slot: &mut Option<T>,
+        read: impl FnOnce(&str) -> Result<T, Flaw>,
+    ) {
+        self.text(name, slot, |text| match text {
+            "" => Ok(None),
+            _ => read(text).map(Some),
+        });
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self, name: &str, slot: &mut T) {
+        if let Some(Value::Number(number)) = self.raw.find(name).map(|given| &given.value) {
+            match T::try_from(*number) {
+                Ok(value) => *slot = value,
+                // Ranges are far inside 32 bits; only a change of a range could come here.
+                Err(_) => self.refuse(name, bad(&number.to_string(), "use a smaller number")),
+            }
+        }
+    }
+
+    fn secs(&mut self, name: &str, slot: &mut Duration) {
+        let mut secs = slot.as_secs();
+        self.number(name, &mut secs);
+        *slot = Duration::from_secs(secs);
+    }
+
+    fn switch(&mut self, name: &str, slot: &mut bool) {
+        if let Some(Value::Switch(on)) = self.raw.find(name).map(|given| &given.value) {
+            *slot = *on;
+        }
+    }
+
+    fn refuse(&mut self, name: &str, flaw: Flaw) {
+        self.problems.push(Problem::of(name, &self.raw.origin(name), flaw));
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, Flaw> {
+    match text {
+        "" => Err(bad(text, "name a file or a folder")),
+        _ => Ok(text.into()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Flaw> {
+    let fix = "use an IP address and a port, such as \"127.0.0.1:8044\" or \"[::]:8044\"";
+    text.parse().map_err(|_| bad(text, fix))
+}
+
+fn word<T: std::str::FromStr>(text: &str) -> Result<T, Flaw>
+where
+    T::Err: fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| bad(text, error.to_string()))
+}
+
+/// Whether every key is one. Which of them is not is said by its number, never by its text.
+fn check_keys(app: &str, keys: &[SecretText]) -> Result<(), Flaw> {
+    for (index, key) in keys.iter().enumerate() {
+        if let Err(error) = Keyring::read(app, std::slice::from_ref(key)) {
+            let what = format!("has no key at place {}", index + 1);
+            return Err(Flaw::error("bad-key", what, error.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn bad(text: &str, fix: impl Into<String>) -> Flaw {
+    Flaw::error("bad-value", format!("is {}", quoted(text)), fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::raw::Origin;
+    use crate::settings::raw::SETTINGS;
+    use crate::settings::raw::Setting;
+
+    fn with(name: &str, text: &str) -> (Settings, Vec<Problem>) {
+        let setting = Setting::find(name).unwrap();
+        let mut raw = Raw::default();
+        let origin = Origin::Flag(format!("--{name}"));
+        raw.put(setting.name, setting.kind.read(text).unwrap(), origin);
+        let mut problems = Vec::new();
+        let settings = settings(&raw, &mut problems);
+        (settings, problems)
+    }
+
+    #[test]
+    fn every_setting_reaches_the_settings() {
+        let other = |setting: &Setting| match setting.name {
+            "listen" | "internal" => "127.0.0.1:1".to_owned(),
+            "store" => "memory:".to_owned(),
+            "base_path" => "/tools".to_owned(),
+            "public_origin" => "https://shop.example".to_owned(),
+            "keys" => "ab".repeat(32),
+            _ => match setting.kind {
+                super::super::Kind::Choice(words) => words.last().unwrap().to_string(),
+                super::super::Kind::Number { max, .. } => max.to_string(),
+                super::super::Kind::Switch => "true".to_owned(),
+                _ => "other".to_owned(),
+            },
+        };
+        let default = format!("{:?}", Settings::default());
+        for setting in SETTINGS {
+            let (settings, problems) = with(setting.name, &other(setting));
+            assert_eq!(problems, [], "{}", setting.name);
+            assert_ne!(format!("{settings:?}"), default, "{} changes nothing", setting.name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_the_way_out_and_the_default_stays() {
+        for (name, text, line) in [
+            ("app", "my shop", "--app is \"my shop\"; use 1 to 32 letters, digits, - and _"),
+            (
+                "listen",
+                "localhost:80",
+                "--listen is \"localhost:80\"; use an IP address and a port, such as \"127.0.0.1:8044\" or \"[::]:8044\"",
+            ),
+            ("handlers", "", "--handlers is \"\"; name a file or a folder"),
+            (
+                "store",
+                "redis://me:pw@host",
+                "--store is of the kind \"redis\"; stores for many nodes arrive in a later version; use \"embedded:FOLDER\"",
+            ),
+            (
+                "public_origin",
+                "https://me:pw@shop.example",
+                "--public_origin carries credentials; take the user name and the password out",
+            ),
+        ] {
+            let (settings, problems) = with(name, text);
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(lines, [format!("error: {line}")]);
+            assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_named_by_its_place() {
+        let good = "0123456789abcdef".repeat(4);
+        let (settings, problems) = with("keys", &format!("{good},topsecret"));
+        assert!(settings.keys.is_empty());
+        let line = problems[0].to_string();
+        assert!(line.contains("has no key at place 2; ") && !line.contains("topsecret"), "{line}");
+    }
+
+    #[test]
+    fn an_empty_text_unsets() {
+        let (settings, problems) = with("public_origin", "");
+        assert_eq!((settings.public_origin, problems), (None, Vec::new()));
+    }
+}

@@ -1,0 +1,177 @@
+//! Settings that are each fine and do not go together (SEC G47, D.4).
+
+use super::CookiePrefix;
+use super::CookieSecure;
+use super::PublicOrigin;
+use super::Safety;
+use super::SameSite;
+use super::Settings;
+use super::StoreUrl;
+use super::problem::Flaw;
+use super::problem::Problem;
+use super::raw::Raw;
+
+/// Everything that does not go together; `raw` knows where each value came from.
+pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
+    let mut found = Vec::new();
+    cookie(settings, &mut found);
+    addresses(settings, &mut found);
+    if settings.development {
+        development(settings, &mut found);
+    }
+    if settings.safety == Safety::Strict {
+        strict(settings, &mut found);
+    }
+    if !settings.keys.is_empty() && settings.keys_file.is_some() {
+        let fix = "drop one of them";
+        found.push(("keys_file", Flaw::error("two-keys", "stands beside keys", fix)));
+    }
+    found.into_iter().map(|(name, flaw)| Problem::of(name, &raw.origin(name), flaw)).collect()
+}
+
+/// A flaw and the setting that is to blame for it.
+type Found = Vec<(&'static str, Flaw)>;
+
+fn cookie(settings: &Settings, found: &mut Found) {
+    const FIX: &str = "set public_origin to an https address, or cookie.secure = \"on\"";
+    let secure = settings.is_cookie_secure();
+    // Browsers drop such cookies without a word (RFC 6265bis §5.7), so every visitor would
+    // arrive with a new session each time.
+    if settings.same_site == SameSite::None && !secure {
+        let what = "is \"None\", which browsers only take from a Secure cookie";
+        found.push(("cookie.same_site", Flaw::error("insecure-none", what, FIX)));
+    }
+    if settings.cookie_prefix == CookiePrefix::Host && !secure {
+        let what = "is \"host\", which browsers only take from a Secure cookie";
+        found.push(("cookie.prefix", Flaw::error("insecure-prefix", what, FIX)));
+    }
+    let https = settings.public_origin.as_ref().is_some_and(PublicOrigin::is_https);
+    if https && settings.cookie_secure == CookieSecure::Off && settings.safety == Safety::Normal {
+        let what = "is \"off\" although the public comes over https";
+        found.push(("cookie.secure", Flaw::warning("insecure-cookie", what, "use \"auto\"")));
+    }
+}
+
+fn addresses(settings: &Settings, found: &mut Found) {
+    let Some(internal) = settings.internal else { return };
+    if internal == settings.listen && internal.port() != 0 {
+        let fix = "give it a port of its own, or \"off\"";
+        found.push(("internal", Flaw::error("same-address", "is the address of listen", fix)));
+    } else if !internal.ip().is_loopback() {
+        let what = "can be reached from other machines and asks nobody who he is";
+        let fix = "use 127.0.0.1, or see that only your own network gets there";
+        found.push(("internal", Flaw::warning("open-internal", what, fix)));
+    }
+}
+
+fn development(settings: &Settings, found: &mut Found) {
+    let origin = settings.public_origin.as_ref();
+    let what = if !settings.listen.ip().is_loopback() {
+        "shows the errors of handlers, but listen is open to other machines"
+    } else if origin.is_some_and(|origin| !origin.is_local()) {
+        "shows the errors of handlers, but public_origin is not this machine"
+    } else {
+        let what = "shows the errors of handlers to clients";
+        let fix = "switch it off where others can see it";
+        found.push(("development", Flaw::warning("development", what, fix)));
+        return;
+    };
+    let fix = "switch it off, or stay on 127.0.0.1";
+    found.push(("development", Flaw::error("open-development", what, fix)));
+}
+
+fn strict(settings: &Settings, found: &mut Found) {
+    let mut refuse = |name, what, fix| found.push((name, Flaw::error("not-safe", what, fix)));
+    if settings.store == StoreUrl::Memory {
+        let what = "is \"memory:\", which loses everything; safety is \"strict\"";
+        refuse("store", what, "use \"embedded:FOLDER\"");
+    }
+    match &settings.public_origin {
+        None => refuse("public_origin", "is not set; safety is \"strict\"", "set it"),
+        Some(origin) if !origin.is_https() => {
+            refuse("public_origin", "is not https; safety is \"strict\"", "use an https address");
+        }
+        Some(_) if !settings.is_cookie_secure() => {
+            let what = "keeps the cookie from being Secure; safety is \"strict\"";
+            refuse("cookie.secure", what, "use \"auto\"");
+        }
+        Some(_) => {}
+    }
+    if settings.development {
+        refuse("development", "is on; safety is \"strict\"", "switch it off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(settings: &Settings) -> Vec<String> {
+        let found = find(settings, &Raw::default());
+        found
+            .iter()
+            .map(|problem| {
+                let subject = problem.what.split(' ').next().unwrap();
+                format!("{} {} {subject}", problem.severity, problem.code)
+            })
+            .collect()
+    }
+
+    fn over(origin: &str) -> Settings {
+        let public_origin = Some(PublicOrigin::parse(origin).unwrap());
+        Settings { public_origin, ..Settings::default() }
+    }
+
+    #[test]
+    fn the_defaults_go_together() {
+        assert_eq!(codes(&Settings::default()), Vec::<String>::new());
+        assert_eq!(codes(&over("https://shop.example")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn cookies_that_browsers_drop_are_refused() {
+        let none = Settings { same_site: SameSite::None, ..Settings::default() };
+        assert_eq!(codes(&none), ["error insecure-none cookie.same_site"]);
+        let host = Settings { cookie_prefix: CookiePrefix::Host, ..Settings::default() };
+        assert_eq!(codes(&host), ["error insecure-prefix cookie.prefix"]);
+        let secure = Settings { cookie_secure: CookieSecure::On, ..none };
+        assert_eq!(codes(&secure), Vec::<String>::new());
+        let off = Settings { cookie_secure: CookieSecure::Off, ..over("https://shop.example") };
+        assert_eq!(codes(&off), ["warning insecure-cookie cookie.secure"]);
+    }
+
+    #[test]
+    fn the_internal_address_stays_apart() {
+        let default = Settings::default();
+        let same = Settings { internal: Some(default.listen), ..default.clone() };
+        assert_eq!(codes(&same), ["error same-address internal"]);
+        let free = "127.0.0.1:0".parse().unwrap();
+        let both_free = Settings { listen: free, internal: Some(free), ..default.clone() };
+        assert_eq!(codes(&both_free), Vec::<String>::new());
+        let open = Settings { internal: "0.0.0.0:8045".parse().ok(), ..default };
+        assert_eq!(codes(&open), ["warning open-internal internal"]);
+    }
+
+    #[test]
+    fn development_stays_on_this_machine() {
+        let on = |settings| Settings { development: true, ..settings };
+        assert_eq!(codes(&on(Settings::default())), ["warning development development"]);
+        assert_eq!(codes(&on(over("http://localhost:8044"))), ["warning development development"]);
+        let public = on(over("https://shop.example"));
+        assert_eq!(codes(&public), ["error open-development development"]);
+        let listen = "0.0.0.0:8044".parse().unwrap();
+        let open = on(Settings { listen, ..Settings::default() });
+        assert_eq!(codes(&open), ["error open-development development"]);
+    }
+
+    #[test]
+    fn strict_safety_refuses_what_is_not_fit_for_production() {
+        let strict = |settings| Settings { safety: Safety::Strict, ..settings };
+        assert_eq!(codes(&strict(over("https://shop.example"))), Vec::<String>::new());
+        let plain = strict(Settings { store: StoreUrl::Memory, ..Settings::default() });
+        assert_eq!(codes(&plain), ["error not-safe store", "error not-safe public_origin"]);
+        assert_eq!(codes(&strict(over("http://shop.example"))), ["error not-safe public_origin"]);
+        let off = Settings { cookie_secure: CookieSecure::Off, ..over("https://shop.example") };
+        assert_eq!(codes(&strict(off)), ["error not-safe cookie.secure"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether the files that the settings name are there, and closed to strangers where they must be.
+
+use std::path::Path;
+
+use super::Safety;
+use super::Settings;
+use super::problem::Flaw;
+use super::problem::Problem;
+use super::raw::Origin;
+use super::raw::Raw;
+
+/// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
+pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, path) in [("roles", &settings.roles), ("keys_file", &settings.keys_file)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
+            let what = format!("is {}, which is not a file", path.display());
+            let fix = "name one that is there, or leave it out";
+            let flaw = Flaw::error("missing-file", what, fix);
+            problems.push(Problem::of(name, &raw.origin(name), flaw));
+        }
+    }
+    let settings_file = match raw.origin("keys") {
+        Origin::File { file, .. } if !settings.keys.is_empty() => Some(file),
+        _ => None,
+    };
+    let keys_file = settings.keys_file.as_deref().map(|path| ("keys_file", path));
+    let inline = settings_file.as_deref().map(|file| ("keys", Path::new(file)));
+    for (name, path) in keys_file.into_iter().chain(inline) {
+        if is_open(path) {
+            let flaw = open_to_others(path, settings.safety);
+            problems.push(Problem::of(name, &raw.origin(name), flaw));
+        }
+    }
+    problems
+}
+
+/// Whoever reads the keys can make a cookie for any session. `strict` refuses such a file
+/// (SEC G47); otherwise it is a warning, because a container's secrets are often mounted that
+/// way and nobody else lives in the container.
+fn open_to_others(path: &Path, safety: Safety) -> Flaw {
+    let what = format!("is in {}, which other users of this machine can read", path.display());
+    let fix = format!("chmod 600 {}", path.display());
+    match safety {
+        Safety::Normal => Flaw::warning("open-key-file", what, fix),
+        Safety::Strict => Flaw::error("open-key-file", what, fix),
+    }
+}
+
+#[cfg(unix)]
+fn is_open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    const OTHERS: u32 = 0o077;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & OTHERS != 0)
+}
+
+/// Elsewhere access lists decide, which the standard library does not show.
+#[cfg(not(unix))]
+fn is_open(_: &Path) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::table::Severity;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn problems(settings: &Settings) -> Vec<(Severity, &'static str)> {
+        let found = check(settings, &Raw::default());
+        found.iter().map(|problem| (problem.severity, problem.code)).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let settings = Settings {
+            roles: Some("/nowhere/roles.json".into()),
+            keys_file: Some("/nowhere/keys".into()),
+            ..Settings::default()
+        };
+        let missing = (Severity::Error, "missing-file");
+        assert_eq!(problems(&settings), [missing, missing]);
+        assert_eq!(problems(&Settings::default()), []);
+    }
+
+    #[test]
+    fn keys_that_others_can_read_are_refused_in_strict() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, "x").unwrap();
+        let chmod = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let settings = Settings { keys_file: Some(path.clone()), ..Settings::default() };
+        let strict = Settings { safety: Safety::Strict, ..settings.clone() };
+        chmod(0o644);
+        assert_eq!(problems(&settings), [(Severity::Warning, "open-key-file")]);
+        assert_eq!(problems(&strict), [(Severity::Error, "open-key-file")]);
+        chmod(0o600);
+        assert_eq!(problems(&strict), []);
+    }
+}

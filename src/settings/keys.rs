@@ -1,0 +1,213 @@
+//! The keys that seal cookies: given, read from a file, or made at the first start.
+
+use std::fmt;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::base::Entropy;
+use crate::base::entropy::NoEntropy;
+use crate::base::secret::SecretText;
+use crate::session::Keyring;
+use crate::session::credential::BadKey;
+
+use super::Settings;
+use super::StoreUrl;
+
+/// The file that is made in the folder of the embedded store.
+const FILE_NAME: &str = "callgate.key";
+
+impl Settings {
+    /// The keys to work with, from the first of these that there is: `keys`, `keys_file`, the
+    /// file `callgate.key` in the folder of the embedded store. The last one is made, with one
+    /// new key and for the owner only, if it is not there yet; with `memory:` the new key lives
+    /// and ends with the process, as the sessions do.
+    pub fn keyring(&self, entropy: &dyn Entropy) -> Result<Keyring, KeyFault> {
+        let app = self.app.as_str();
+        if !self.keys.is_empty() {
+            return Keyring::read(app, &self.keys).map_err(KeyFault::Given);
+        }
+        match (self.key_path(), &self.keys_file) {
+            (None, _) => Keyring::ephemeral(app, entropy).map_err(KeyFault::NoEntropy),
+            (Some(path), Some(_)) => read(app, &path),
+            (Some(path), None) => {
+                make(&path, entropy)?;
+                read(app, &path)
+            }
+        }
+    }
+
+    /// The file that [`Settings::keyring`] takes its keys from; `None` when there is none.
+    pub fn key_path(&self) -> Option<PathBuf> {
+        match (&self.keys_file, &self.store) {
+            _ if !self.keys.is_empty() => None,
+            (Some(path), _) => Some(path.clone()),
+            (None, StoreUrl::Embedded(folder)) => Some(folder.join(FILE_NAME)),
+            (None, StoreUrl::Memory) => None,
+        }
+    }
+}
+
+/// Why there are no keys to work with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum KeyFault {
+    /// A key in `keys` is not one.
+    Given(BadKey),
+    /// The file cannot be read or written.
+    Io(PathBuf, std::io::Error),
+    /// The file is there and holds no usable key.
+    Content(PathBuf, BadKey),
+    /// The operating system gave no randomness for a new key.
+    NoEntropy(NoEntropy),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(error) => write!(f, "keys: {error}"),
+            Self::Io(path, error) => {
+                write!(f, "key file {}: {error}; see that callgate may use it", path.display())
+            }
+            Self::Content(path, error) => write!(f, "key file {}: {error}", path.display()),
+            Self::NoEntropy(error) => write!(f, "no key can be made: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for KeyFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Given(error) | Self::Content(_, error) => Some(error),
+            Self::Io(_, error) => Some(error),
+            Self::NoEntropy(error) => Some(error),
+        }
+    }
+}
+
+/// Reads a key file: one key per line, the sealing one first; `#` begins a comment.
+fn read(app: &str, path: &Path) -> Result<Keyring, KeyFault> {
+    let text = std::fs::read_to_string(path);
+    let text = SecretText::new(text.map_err(|error| KeyFault::Io(path.to_owned(), error))?);
+    let lines = text.expose().lines().map(str::trim);
+    let keys: Vec<SecretText> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| SecretText::new(line.to_owned()))
+        .collect();
+    Keyring::read(app, &keys).map_err(|error| KeyFault::Content(path.to_owned(), error))
+}
+
+/// Makes the file with one new key, unless it is there.
+///
+/// The key is written under another name and linked to its own: of two processes that start
+/// together one wins and both read its key, and a crash leaves no half file behind.
+fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFault> {
+    let fault = |error| KeyFault::Io(path.to_owned(), error);
+    if path.try_exists().map_err(fault)? {
+        return Ok(());
+    }
+    let key = Keyring::fresh_key(entropy).map_err(KeyFault::NoEntropy)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !folder.as_os_str().is_empty() {
+        std::fs::create_dir_all(folder).map_err(fault)?;
+    }
+    let draft = path.with_extension(format!("key.{}", std::process::id()));
+    let linked = write_private(&draft, &key).and_then(|()| std::fs::hard_link(&draft, path));
+    // The draft holds a key that may be in use from now on: it must not stay behind.
+    let removed = std::fs::remove_file(&draft);
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(fault(error)),
+        _ => removed.and_then(|()| sync_folder(folder)).map_err(fault),
+    }
+}
+
+fn write_private(path: &Path, key: &SecretText) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(b"# Seals the cookies of callgate. Keep it secret; back it up apart.\n")?;
+    file.write_all(key.expose().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// Makes the new name itself durable; elsewhere than on Unix a folder cannot be opened for it.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::DryEntropy;
+    use crate::base::entropy::SeededEntropy;
+
+    fn embedded(folder: &Path) -> Settings {
+        Settings { store: StoreUrl::Embedded(folder.to_owned()), ..Settings::default() }
+    }
+
+    #[test]
+    fn the_first_start_makes_a_key_that_later_starts_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = embedded(&folder.path().join("data"));
+        settings.keyring(&SeededEntropy::new(1)).unwrap();
+        let path = settings.key_path().unwrap();
+        let made = std::fs::read_to_string(&path).unwrap();
+        settings.keyring(&DryEntropy).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
+        let names = std::fs::read_dir(folder.path().join("data")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["callgate.key"], "nothing else stays behind");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_made_without_randomness() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = embedded(folder.path()).keyring(&DryEntropy).err().unwrap();
+        assert!(matches!(fault, KeyFault::NoEntropy(_)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let memory = Settings { store: StoreUrl::Memory, ..Settings::default() };
+        assert!(matches!(memory.keyring(&DryEntropy), Err(KeyFault::NoEntropy(_))));
+    }
+
+    #[test]
+    fn a_named_key_file_is_read_and_never_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let settings =
+            Settings { keys_file: Some(path.clone()), ..embedded(&folder.path().join("data")) };
+        let fault = settings.keyring(&SeededEntropy::new(1)).err().unwrap();
+        assert!(matches!(fault, KeyFault::Io(..)), "{fault}");
+        assert!(!path.exists());
+        let two = format!("# rotated\n{}\n\n  {}\n", "ab".repeat(32), "cd".repeat(32));
+        std::fs::write(&path, two).unwrap();
+        settings.keyring(&DryEntropy).unwrap();
+    }
+
+    #[test]
+    fn a_bad_key_file_is_named_and_its_content_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let settings = Settings { keys_file: Some(path.clone()), ..Settings::default() };
+        for (content, said) in [("topsecret\n", "64 hex digits"), ("# empty\n", "no key")] {
+            std::fs::write(&path, content).unwrap();
+            let fault = settings.keyring(&DryEntropy).err().unwrap();
+            let shown = format!("{fault} {fault:?}");
+            assert!(shown.contains(said) && !shown.contains("topsecret"), "{shown}");
+        }
+    }
+}

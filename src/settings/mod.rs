@@ -1,0 +1,275 @@
+//! What the program is told: flags, environment and settings file, made into one checked value.
+//!
+//! ```text
+//! default.toml < callgate.toml < CALLGATE_* < --flags     sources, file
+//!          └──────────┴────┬─────────┴────────────┘
+//!                         Raw    every value with its origin     raw
+//!                          │     understood, or a Problem        check
+//!                       Settings                                 this file
+//!                          │     what does not go together       contradictions
+//!                          │     what must be there on disk      files, keys
+//! ```
+//!
+//! Every problem of every layer is reported at once. Relative paths count from the working
+//! directory, in the settings file as on the command line.
+
+mod check;
+mod choice;
+mod contradictions;
+mod file;
+mod files;
+mod keys;
+mod limits;
+mod manual;
+mod names;
+mod problem;
+mod raw;
+mod sources;
+
+pub use choice::CookiePrefix;
+pub use choice::CookieSecure;
+pub use choice::LogFormat;
+pub use choice::NotAChoice;
+pub use choice::Safety;
+pub use choice::SameSite;
+pub use keys::KeyFault;
+pub use limits::Limits;
+pub use manual::meaning;
+pub use names::AppName;
+pub use names::PublicOrigin;
+pub use names::StoreUrl;
+pub use problem::Problem;
+pub use raw::Given;
+pub use raw::Kind;
+pub use raw::Origin;
+pub use raw::Raw;
+pub use raw::SETTINGS;
+pub use raw::Setting;
+pub use raw::Value;
+pub use sources::Environment;
+pub use sources::Flags;
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::base::secret::SecretText;
+use crate::session::Lifetime;
+use crate::table::BasePath;
+
+/// The commented default file, as `callgate settings --default` prints it.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+/// Everything a gate can be told. `Settings::default()` is what `default.toml` says.
+///
+/// A program that embeds a gate sets the fields it cares about and asks [`Settings::check`]
+/// whether they go together:
+///
+/// ```
+/// use callgate::settings::{Settings, StoreUrl};
+///
+/// let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
+/// assert!(settings.check().is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The handler table; default `handlers.json`.
+    pub handlers: PathBuf,
+    /// The folder of the classes; `None`, the default: `classes` beside the table
+    /// ([`Settings::classes_folder`]).
+    pub classes: Option<PathBuf>,
+    /// Privileges and roles; `None`, the default: `roles.json` beside the table if it is there
+    /// ([`Settings::roles_file`]).
+    pub roles: Option<PathBuf>,
+    /// The name of the application; default `callgate`.
+    pub app: AppName,
+    /// Where requests are accepted; default `127.0.0.1:8044`. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where health, metrics and administration are served; default `127.0.0.1:8045`, `None`
+    /// for nowhere.
+    pub internal: Option<SocketAddr>,
+    /// Where sessions and tokens are kept; default `embedded:data`.
+    pub store: StoreUrl,
+    /// How much the start refuses; default [`Safety::Normal`].
+    pub safety: Safety,
+    /// What is taken off the front of every path before the table is asked; default nothing.
+    pub base_path: BasePath,
+    /// The address the public knows, from which callback URLs are built; default unset.
+    pub public_origin: Option<PublicOrigin>,
+    /// Whether rates are limited; on by default.
+    pub rate_limits: bool,
+    /// Whether warnings about the table refuse the start; off by default.
+    pub strict: bool,
+    /// Whether clients see the error messages of handlers; off by default.
+    pub development: bool,
+    /// Keys of 64 hex digits for cookies, the sealing one first; default none, see
+    /// [`Settings::keyring`].
+    pub keys: Vec<SecretText>,
+    /// A file with such keys, one per line; default unset.
+    pub keys_file: Option<PathBuf>,
+    /// How long a new session lives; default 60 idle minutes and no absolute limit.
+    pub lifetime: Lifetime,
+    /// Sessions kept at once; default 1,000,000.
+    pub sessions_max: usize,
+    /// Whether `__Host-` stands in front of the cookie's name; default
+    /// [`CookiePrefix::Auto`].
+    pub cookie_prefix: CookiePrefix,
+    /// The cookie's `SameSite`; default [`SameSite::Lax`].
+    pub same_site: SameSite,
+    /// The cookie's `Secure`; default [`CookieSecure::Auto`].
+    pub cookie_secure: CookieSecure,
+    /// What a log line looks like; default [`LogFormat::Auto`].
+    pub log_format: LogFormat,
+    /// The least that is logged; default `info`.
+    pub log_level: tracing::Level,
+    /// The bounds of the listener and its requests.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            handlers: "handlers.json".into(),
+            classes: None,
+            roles: None,
+            app: AppName::default(),
+            listen: local(8044),
+            internal: Some(local(8045)),
+            store: StoreUrl::default(),
+            safety: Safety::default(),
+            base_path: BasePath::default(),
+            public_origin: None,
+            rate_limits: true,
+            strict: false,
+            development: false,
+            keys: Vec::new(),
+            keys_file: None,
+            lifetime: Lifetime::default(),
+            sessions_max: 1_000_000,
+            cookie_prefix: CookiePrefix::default(),
+            same_site: SameSite::default(),
+            cookie_secure: CookieSecure::default(),
+            log_format: LogFormat::default(),
+            log_level: tracing::Level::INFO,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads every layer and checks what they amount to. The settings file itself, and whether
+    /// the files that the settings name are there, are looked up on disk.
+    pub fn read(flags: &Flags, environment: &Environment) -> Reading {
+        let (raw, mut problems) = sources::read(flags, environment);
+        let settings = check::settings(&raw, &mut problems);
+        problems.extend(contradictions::find(&settings, &raw));
+        problems.extend(files::check(&settings, &raw));
+        // Those of the file in its order, then those of variables and flags.
+        problems.sort_by_key(|problem| (problem.file.is_none(), problem.line, problem.column));
+        Reading { settings, raw, problems }
+    }
+
+    /// What does not go together in settings that a program has put together itself. Errors
+    /// and warnings; empty when all is well.
+    pub fn check(&self) -> Vec<Problem> {
+        contradictions::find(self, &Raw::default())
+    }
+
+    /// The folder of the classes: the one that was named, or `classes` beside the table.
+    pub fn classes_folder(&self) -> PathBuf {
+        self.classes.clone().unwrap_or_else(|| self.beside_the_table("classes"))
+    }
+
+    /// The file of privileges and roles: the one that was named, or `roles.json` beside the
+    /// table if it is there.
+    pub fn roles_file(&self) -> Option<PathBuf> {
+        let beside = || Some(self.beside_the_table("roles.json")).filter(|path| path.exists());
+        self.roles.clone().or_else(beside)
+    }
+
+    /// Whether the session cookie is `Secure`.
+    pub fn is_cookie_secure(&self) -> bool {
+        match self.cookie_secure {
+            CookieSecure::On => true,
+            CookieSecure::Off => false,
+            CookieSecure::Auto => self.public_origin.as_ref().is_some_and(PublicOrigin::is_https),
+        }
+    }
+
+    /// The name of the session cookie: `4DSID_<app>`, or `__Host-4DSID_<app>` (contract §5).
+    pub fn cookie_name(&self) -> String {
+        let host = match self.cookie_prefix {
+            CookiePrefix::Host => true,
+            CookiePrefix::None => false,
+            CookiePrefix::Auto => self.is_cookie_secure(),
+        };
+        format!("{}4DSID_{}", if host { "__Host-" } else { "" }, self.app)
+    }
+
+    fn beside_the_table(&self, name: &str) -> PathBuf {
+        self.handlers.parent().unwrap_or(Path::new("")).join(name)
+    }
+}
+
+/// What reading the settings came to.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The settings; where a value was wrong, the default stands in for it.
+    pub settings: Settings,
+    /// Every value with its origin.
+    pub raw: Raw,
+    /// Everything that is wrong, in all layers.
+    pub problems: Vec<Problem>,
+}
+
+impl Reading {
+    /// Whether the settings must not be used.
+    pub fn is_refused(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_exactly_the_defaults() {
+        let mut raw = Raw::default();
+        let mut problems = file::File::of_defaults().read(&mut raw);
+        let said = check::settings(&raw, &mut problems);
+        assert_eq!(problems, []);
+        assert_eq!(format!("{said:#?}"), format!("{:#?}", Settings::default()));
+    }
+
+    #[test]
+    fn the_cookie_is_secure_and_host_bound_exactly_over_https() {
+        let over = |origin: &str| Settings {
+            public_origin: Some(PublicOrigin::parse(origin).unwrap()),
+            ..Settings::default()
+        };
+        assert_eq!(Settings::default().cookie_name(), "4DSID_callgate");
+        assert_eq!(over("http://shop.example").cookie_name(), "4DSID_callgate");
+        assert_eq!(over("https://shop.example").cookie_name(), "__Host-4DSID_callgate");
+        assert!(over("https://shop.example").is_cookie_secure());
+        let plain = Settings { cookie_prefix: CookiePrefix::None, ..over("https://shop.example") };
+        assert_eq!(plain.cookie_name(), "4DSID_callgate");
+        assert!(plain.is_cookie_secure());
+    }
+
+    #[test]
+    fn classes_and_roles_stand_beside_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let handlers = folder.path().join("handlers.json");
+        let settings = Settings { handlers, ..Settings::default() };
+        assert_eq!(settings.classes_folder(), folder.path().join("classes"));
+        assert_eq!(settings.roles_file(), None);
+        let roles = folder.path().join("roles.json");
+        std::fs::write(&roles, "{}").unwrap();
+        assert_eq!(settings.roles_file(), Some(roles));
+        assert_eq!(Settings::default().classes_folder(), Path::new("classes"));
+    }
+}

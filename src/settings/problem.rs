@@ -1,0 +1,143 @@
+//! What is wrong with a setting: where it was given, how badly, and the way out.
+
+use std::fmt;
+
+use crate::table::Severity;
+
+use super::raw::Origin;
+
+/// One thing that is wrong with the settings, and what to do about it.
+///
+/// `Display` writes one line: `callgate.toml:3:10: error: listen is "x", not an address; …`, or
+/// for a value that came from elsewhere `error: CALLGATE_LISTEN is "x", …`. No value of a secret
+/// setting is ever part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The settings file as it was named to the program; `None` when the value came from a flag,
+    /// a variable or a default, which `what` then names.
+    pub file: Option<String>,
+    /// Line in the file, counted from 1.
+    pub line: Option<u32>,
+    /// Column in characters, counted from 1.
+    pub column: Option<u32>,
+    /// Whether the program can start all the same.
+    pub severity: Severity,
+    /// A stable name of this kind of problem, in kebab case.
+    pub code: &'static str,
+    /// What is wrong, beginning with the setting, flag or variable it is about.
+    pub what: String,
+    /// The way out.
+    pub fix: String,
+}
+
+impl Problem {
+    /// Whether the settings cannot be used; otherwise they can, and are probably not what is
+    /// meant.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// A flaw of the setting `name`, whose value came from `origin`.
+    pub(super) fn of(name: &str, origin: &Origin, flaw: Flaw) -> Self {
+        let subject = match origin {
+            Origin::File { .. } | Origin::Default => name,
+            Origin::Environment(variable) => variable,
+            Origin::Flag(option) => option,
+        };
+        Self { what: format!("{subject} {}", flaw.what), ..Self::at(origin, flaw) }
+    }
+
+    /// A flaw that names its subject itself.
+    pub(super) fn at(origin: &Origin, flaw: Flaw) -> Self {
+        let (file, line, column) = match origin {
+            Origin::File { file, line, column } => {
+                (Some(file.to_string()), Some(*line), Some(*column))
+            }
+            _ => (None, None, None),
+        };
+        let Flaw { severity, code, what, fix } = flaw;
+        Self { file, line, column, severity, code, what, fix }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+            for number in [self.line, self.column].into_iter().flatten() {
+                write!(f, "{number}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "{}: {}; {}", self.severity, self.what, self.fix)
+    }
+}
+
+/// A problem before it is known where the value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) severity: Severity,
+    pub(super) code: &'static str,
+    pub(super) what: String,
+    pub(super) fix: String,
+}
+
+impl Flaw {
+    pub(super) fn error(
+        code: &'static str,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Error, code, what: what.into(), fix: fix.into() }
+    }
+
+    pub(super) fn warning(
+        code: &'static str,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, what, fix) }
+    }
+}
+
+/// The user's text in quotes, cut short: a key that strayed into a name is not shown whole.
+pub(super) fn quoted(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    const CHARS_KEPT: usize = 8;
+    if text.chars().count() <= CHARS_MAX {
+        return format!("{text:?}");
+    }
+    let kept: String = text.chars().take(CHARS_KEPT).collect();
+    format!("{kept:?}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_the_place_the_value_came_from() {
+        let flaw = Flaw::error("bad-address", "is \"x\"", "use HOST:PORT");
+        let file = Origin::File { file: "callgate.toml".into(), line: 3, column: 10 };
+        assert_eq!(
+            Problem::of("listen", &file, flaw.clone()).to_string(),
+            "callgate.toml:3:10: error: listen is \"x\"; use HOST:PORT"
+        );
+        let variable = Origin::Environment("CALLGATE_LISTEN".into());
+        assert_eq!(
+            Problem::of("listen", &variable, flaw.clone()).to_string(),
+            "error: CALLGATE_LISTEN is \"x\"; use HOST:PORT"
+        );
+        let option = Origin::Flag("--listen".into());
+        assert_eq!(
+            Problem::of("listen", &option, flaw).to_string(),
+            "error: --listen is \"x\"; use HOST:PORT"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_not_quoted_whole() {
+        assert_eq!(quoted("short"), "\"short\"");
+        assert_eq!(quoted(&"ab".repeat(32)), "\"abababab\"…");
+    }
+}
