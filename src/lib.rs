@@ -10,7 +10,9 @@ pub mod http;
 pub mod admin;
 pub mod backend;
 pub mod settings;
+pub mod gate;
 
 pub use backend::Singleton;
+pub use gate::Gate;
 pub use http::{IncomingMessage, OutgoingMessage, Session};
 pub use settings::Settings;

@@ -1,0 +1,71 @@
+//! Why a gate cannot be opened.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::session::privileges::BadRoles;
+use crate::settings;
+use crate::settings::KeyFault;
+use crate::table::Problem;
+
+/// Why a gate cannot be opened. Nothing was bound.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GateError {
+    /// A file is missing or cannot be read.
+    File(String),
+    /// The settings contradict themselves.
+    Settings(Vec<settings::Problem>),
+    /// The table is not usable; every problem of it.
+    Table(Vec<Problem>),
+    /// `roles.json` is not usable; every problem of it.
+    Roles(PathBuf, Vec<BadRoles>),
+    /// There is no key to seal cookies with.
+    Keys(KeyFault),
+    /// The embedded store cannot be opened.
+    #[cfg(feature = "embedded")]
+    Store(crate::store::embedded::OpenError),
+    /// There is no store, for a reason that lies in callgate: opening it panicked, or this
+    /// callgate was built without it.
+    NoStore(String),
+}
+
+impl fmt::Display for GateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(text) | Self::NoStore(text) => f.write_str(text),
+            Self::Settings(problems) => lines(f, problems),
+            Self::Table(problems) => lines(f, problems),
+            Self::Roles(path, problems) => {
+                for (at, problem) in problems.iter().enumerate() {
+                    let end = if at + 1 == problems.len() { "" } else { "\n" };
+                    let line = problem.line.map_or(String::new(), |line| format!(":{line}"));
+                    let column =
+                        problem.column.map_or(String::new(), |column| format!(":{column}"));
+                    write!(f, "{}{line}{column}: error: {problem}{end}", path.display())?;
+                }
+                Ok(())
+            }
+            Self::Keys(fault) => fault.fmt(f),
+            #[cfg(feature = "embedded")]
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for GateError {
+    /// What lies beneath the error inside: that one has said its own part already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Keys(fault) => fault.source(),
+            #[cfg(feature = "embedded")]
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+fn lines<P: fmt::Display>(f: &mut fmt::Formatter<'_>, problems: &[P]) -> fmt::Result {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    f.write_str(&texts.join("\n"))
+}
