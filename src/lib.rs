@@ -11,6 +11,7 @@ pub mod admin;
 pub mod backend;
 pub mod settings;
 pub mod gate;
+pub mod cli;
 
 pub use backend::Singleton;
 pub use gate::Gate;

@@ -1,0 +1,166 @@
+//! `callgate check`: everything that is wrong with table, roles and settings, at once.
+
+use std::path::Path;
+
+use crate::gate::lint;
+use crate::http::Handlers;
+use crate::session::Roles;
+use crate::settings::Reading;
+use crate::settings::Settings;
+use crate::table::Checked;
+use crate::table::Severity;
+use crate::table::Table;
+
+use super::Format;
+use super::exit::Exit;
+use super::exit::Said;
+use super::exit::Stop;
+use super::report;
+use super::report::Finding;
+use super::report::Part;
+
+/// Checks everything that `reading` names, against what answers rows in this program.
+///
+/// The exit code is 65 when table or roles have an error, or under `strict` anything has a
+/// warning; 78 when only the settings have an error.
+pub(super) fn run(reading: Reading, format: Format, handlers: &dyn Handlers) -> Result<Said, Stop> {
+    let Reading { settings, problems, .. } = reading;
+    let findings = problems.into_iter().map(Finding::from).collect();
+    let mut parts = vec![check_table(&settings, handlers)];
+    parts.extend(settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path)));
+    let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
+    parts.push(Part { name: "settings".to_owned(), findings, ..Part::default() });
+    let any = |severity| parts.iter().any(|part| part.count(severity) > 0);
+    let exit = if data || (settings.strict && any(Severity::Warning)) {
+        Exit::BadTable
+    } else if any(Severity::Error) {
+        Exit::BadSettings
+    } else {
+        Exit::Ok
+    };
+    let text = match format {
+        Format::Human => parts.iter().map(Part::for_people).collect(),
+        Format::Json => report::for_programs(&parts)
+            .map_err(|error| Stop::new(Exit::Io, format!("report: {error}")))?,
+    };
+    Ok(Said { text, exit })
+}
+
+/// Reads the table that the settings name, for commands that need one without problems.
+pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
+    let name = settings.handlers.display().to_string();
+    let read = read_text(&settings.handlers, "unreadable-table").and_then(|text| {
+        let checked = Table::read(&name, &text);
+        checked.map_err(|problems| Part {
+            findings: problems.into_iter().map(Finding::from).collect(),
+            text: Some(text),
+            ..Part::default()
+        })
+    });
+    match read {
+        Ok(checked) => Ok(checked.table),
+        Err(part) => {
+            let part = Part { name, ..part };
+            Err(Stop::new(Exit::BadTable, part.for_people().trim_end()))
+        }
+    }
+}
+
+fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
+    let name = settings.handlers.display().to_string();
+    let text = match read_text(&settings.handlers, "unreadable-table") {
+        Ok(text) => text,
+        Err(part) => return Part { name, ..part },
+    };
+    match Table::read(&name, &text) {
+        Err(problems) => {
+            let findings = problems.into_iter().map(Finding::from).collect();
+            Part { name, size: None, text: Some(text), findings }
+        }
+        Ok(Checked { table, warnings }) => {
+            let mut all = warnings;
+            all.extend(lint(&table, settings, handlers));
+            all.sort_by_key(|problem| (problem.line, problem.column));
+            let findings = all.into_iter().map(Finding::from).collect();
+            let size = match table.rows().len() {
+                1 => "1 row".to_owned(),
+                many => format!("{many} rows"),
+            };
+            Part { name, size: Some(size), text: Some(text), findings }
+        }
+    }
+}
+
+fn check_roles(path: &Path) -> Part {
+    let name = path.display().to_string();
+    let text = match read_text(path, "unreadable-roles") {
+        Ok(text) => text,
+        Err(part) => return Part { name, ..part },
+    };
+    let bad = Roles::read(&text).err().unwrap_or_default();
+    let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
+    Part { name, size: None, text: Some(text), findings }
+}
+
+/// The text of a file, or a report that says why there is none.
+fn read_text(path: &Path, code: &'static str) -> Result<String, Part> {
+    let name = path.display().to_string();
+    std::fs::read_to_string(path).map_err(|error| {
+        let what = format!("cannot be read: {error}");
+        let fix = "name a file of UTF-8 text that is there";
+        Part { findings: vec![Finding::of_file(&name, code, &what, fix)], ..Part::default() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Registry;
+    use crate::backend::Singleton;
+    use crate::settings::Raw;
+    use crate::settings::SameSite;
+
+    /// Checks a table in a program that has `Pay.done`.
+    fn check(table: &str, settings: Settings) -> Said {
+        let mut registry = Registry::default();
+        registry.add(Singleton::new("Pay", ()).method("done", async |_, _, _| ()));
+        let folder = tempfile::tempdir().unwrap();
+        let handlers = folder.path().join("handlers.json");
+        std::fs::write(&handlers, table).unwrap();
+        let settings = Settings { handlers, ..settings };
+        let reading = Reading { settings, raw: Raw::default(), problems: Vec::new() };
+        let said = run(reading, Format::Human, &registry).unwrap();
+        let text = said.text.replace(&format!("{}/", folder.path().display()), "");
+        Said { text, ..said }
+    }
+
+    const STRIP: &str = r#"[
+  { "class": "Pay", "method": "done", "pattern": "pay", "otp": { "strip": true } }
+]"#;
+
+    #[test]
+    fn a_table_that_is_answered_has_no_problems() {
+        let said = check(STRIP, Settings::default());
+        assert_eq!(said.text, "handlers.json: 1 row, no problems\nsettings: no problems\n");
+        assert_eq!(said.exit, Exit::Ok);
+    }
+
+    #[test]
+    fn a_function_that_nobody_has_is_a_warning_at_its_row() {
+        let said = check(&STRIP.replace("done", "dome"), Settings::default());
+        let first = said.text.lines().next().unwrap();
+        assert!(first.starts_with("handlers.json:2:3: warning: row 1: nothing answers"), "{first}");
+        assert!(first.contains("\"Pay.dome\""), "{first}");
+        assert_eq!(said.exit, Exit::Ok);
+    }
+
+    #[test]
+    fn stripping_the_token_under_a_strict_cookie_is_a_warning() {
+        let settings = Settings { same_site: SameSite::Strict, ..Settings::default() };
+        let said = check(STRIP, settings.clone());
+        assert!(said.text.contains("warning: row 1: otp.strip loses"), "{}", said.text);
+        assert_eq!(said.exit, Exit::Ok);
+        let strict = Settings { strict: true, ..settings };
+        assert_eq!(check(STRIP, strict).exit, Exit::BadTable, "under strict a warning fails");
+    }
+}

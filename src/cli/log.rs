@@ -1,0 +1,32 @@
+//! The log of the running server: JSON lines, or text where a person reads along.
+
+use std::io::IsTerminal;
+use std::panic;
+
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::settings::LogFormat;
+use crate::settings::Settings;
+
+/// Begins to log to standard error, panics too. A second call changes nothing.
+pub(super) fn start(settings: &Settings) {
+    let json = match settings.log_format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(LevelFilter::from_level(settings.log_level));
+    // Whoever embeds callgate may have set up a log of his own; that one stays.
+    let _ = if json {
+        builder.json().flatten_event(true).with_current_span(false).try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("no text");
+        tracing::error!(event = "panic", place, why);
+    }));
+}

@@ -1,0 +1,183 @@
+//! The command line: what can be asked of the program, and how it answers and ends.
+
+mod check;
+mod exit;
+mod explain;
+mod flags;
+mod log;
+mod report;
+mod serve;
+mod settings;
+
+pub use exit::Exit;
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::backend::demo;
+use crate::settings::Environment;
+use crate::settings::Reading;
+use crate::settings::Settings;
+use crate::table::Severity;
+
+use exit::Stop;
+use flags::FlagArguments;
+
+/// Brings a callback from a third party back to exactly the session that started it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "callgate",
+    version,
+    after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
+                  and a variable CALLGATE_*.\n\
+                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table or roles, \
+                  69 store unreachable, 74 input or output failed, 78 bad settings."
+)]
+struct Arguments {
+    #[command(flatten)]
+    flags: FlagArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (also without a command).
+    Serve,
+    /// Report every problem of table, roles and settings.
+    Check {
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show which row answers a request, and why the others do not.
+    Explain {
+        /// The verb, such as GET.
+        method: String,
+        /// The URL, or its path and query.
+        url: String,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show the effective settings and where each came from.
+    Settings {
+        /// Print the commented default file instead.
+        #[arg(long)]
+        default: bool,
+    },
+}
+
+/// Whom a report is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One JSON object for programs.
+    Json,
+}
+
+/// Runs the program with the arguments and the environment of this process.
+pub fn main() -> ExitCode {
+    match run(std::env::args_os(), &Environment::of_process()) {
+        Ok(exit) => exit.into(),
+        Err(Stop { exit, why }) => {
+            complain(&format!("callgate: {why}"));
+            exit.into()
+        }
+    }
+}
+
+fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(other) => return Ok(answer_usage(&other)),
+    };
+    let read = || Settings::read(&arguments.flags.0, environment);
+    let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
+        Command::Serve => serve::run(settle(read())?.settings)?,
+        Command::Check { format } => check::run(read(), *format, &demo::registry())?,
+        Command::Explain { method, url, format } => {
+            explain::run(&settle(read())?.settings, method, url, *format)?
+        }
+        Command::Settings { default: true } => settings::default_file(),
+        Command::Settings { default: false } => settings::run(&settle(read())?),
+    };
+    print(&said.text)?;
+    Ok(said.exit)
+}
+
+/// Prints help or version, or says what is wrong with the command line.
+fn answer_usage(other: &clap::Error) -> Exit {
+    // The text is out or its reader is gone; neither changes how this ends.
+    let _ = other.print();
+    if other.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// Settings that can be worked with; warnings are said on the way, errors end the program.
+fn settle(reading: Reading) -> Result<Reading, Stop> {
+    let lines = |severity| {
+        let found = reading.problems.iter().filter(move |problem| problem.severity == severity);
+        found.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    if reading.is_refused() {
+        return Err(Stop::new(
+            Exit::BadSettings,
+            format!("bad settings\n{}", lines(Severity::Error)),
+        ));
+    }
+    let warnings = lines(Severity::Warning);
+    if !warnings.is_empty() {
+        complain(&warnings);
+    }
+    Ok(reading)
+}
+
+/// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), Stop> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Stop::new(Exit::Io, format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes to standard error. When that fails there is nobody left to tell.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_may_stand_before_or_after_the_command() {
+        let given = |words: &[&str]| {
+            let words = ["callgate"].iter().chain(words);
+            Arguments::try_parse_from(words).unwrap().flags.0.given
+        };
+        let listen = vec![("listen", "127.0.0.1:1".to_owned())];
+        assert_eq!(given(&["--listen", "127.0.0.1:1", "check"]), listen);
+        assert_eq!(given(&["check", "--listen", "127.0.0.1:1"]), listen);
+        assert_eq!(given(&["check", "--strict"]), [("strict", "true".to_owned())]);
+        assert_eq!(given(&["--strict", "check"]), [("strict", "true".to_owned())]);
+        assert_eq!(given(&["check", "--strict=false"]), [("strict", "false".to_owned())]);
+        assert_eq!(given(&["check"]), []);
+    }
+}

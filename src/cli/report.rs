@@ -1,0 +1,271 @@
+//! The report of everything that is wrong, for people and for programs.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::session::privileges::BadRoles;
+use crate::settings;
+use crate::table;
+use crate::table::Severity;
+
+/// One problem of any file, as `check --format json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u32>,
+    pub(super) column: Option<u32>,
+    pub(super) row: Option<usize>,
+    pub(super) severity: Severity,
+    pub(super) code: &'static str,
+    pub(super) what: String,
+    pub(super) fix: String,
+    /// The bytes of the file to underline.
+    #[serde(skip)]
+    pub(super) span: Option<Range<usize>>,
+}
+
+impl From<table::Problem> for Finding {
+    fn from(problem: table::Problem) -> Self {
+        let table::Problem { file, line, column, row, severity, code, what, fix, span } = problem;
+        let (file, line, column) = (Some(file), Some(line), Some(column));
+        Self { file, line, column, row, severity, code, what, fix, span }
+    }
+}
+
+impl From<settings::Problem> for Finding {
+    fn from(problem: settings::Problem) -> Self {
+        let settings::Problem { file, line, column, severity, code, what, fix } = problem;
+        Self { file, line, column, row: None, severity, code, what, fix, span: None }
+    }
+}
+
+impl Finding {
+    /// A problem of a `roles.json`. Callgate does not start with one (contract §5).
+    pub(super) fn of_roles(file: &str, bad: &BadRoles) -> Self {
+        // Some of these sentences end with their way out, some have none but the file itself.
+        let (what, fix) = bad.what.rsplit_once("; ").unwrap_or((&bad.what, "correct the file"));
+        let number = |count: Option<usize>| count.and_then(|count| u32::try_from(count).ok());
+        Self {
+            line: number(bad.line),
+            column: number(bad.column),
+            ..Self::of_file(file, "bad-roles", what, fix)
+        }
+    }
+
+    /// An error of a whole file.
+    pub(super) fn of_file(file: &str, code: &'static str, what: &str, fix: &str) -> Self {
+        let (line, column, row, span) = (None, None, None, None);
+        let (file, severity) = (Some(file.to_owned()), Severity::Error);
+        Self { file, line, column, row, severity, code, what: what.into(), fix: fix.into(), span }
+    }
+
+    /// `handlers.json:7:14: error: row 3: what is wrong; the way out`.
+    pub(super) fn line(&self) -> String {
+        let mut line = String::new();
+        let place = [self.line, self.column].into_iter().flatten();
+        if let Some(file) = &self.file {
+            line.push_str(file);
+            line.extend(place.map(|number| format!(":{number}")));
+            line.push_str(": ");
+        }
+        let row = self.row.map(|row| format!("row {row}: ")).unwrap_or_default();
+        line + &format!("{}: {row}{}; {}", self.severity, self.what, self.fix)
+    }
+}
+
+/// The problems of one file, with what is needed to show them.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// The file, or `settings`.
+    pub(super) name: String,
+    /// What to say about it when nothing is wrong, such as `12 rows`.
+    pub(super) size: Option<String>,
+    /// What is in the file, to quote lines of it; `None` for settings, which may hold keys.
+    pub(super) text: Option<String>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Part {
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Each problem in a line with its source underneath, then a line that sums them up.
+    pub(super) fn for_people(&self) -> String {
+        let mut page = String::new();
+        for finding in &self.findings {
+            page.push_str(&finding.line());
+            page.push('\n');
+            if let Some(excerpt) = self.text.as_ref().and_then(|text| excerpt(text, finding)) {
+                page.push_str(&excerpt);
+            }
+        }
+        page + &format!("{}: {}\n", self.name, self.summary())
+    }
+
+    fn summary(&self) -> String {
+        let count = |severity, one: &str| match self.count(severity) {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            many => Some(format!("{many} {one}s")),
+        };
+        let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        match (counts.is_empty(), &self.size) {
+            (true, Some(size)) => format!("{size}, no problems"),
+            (true, None) => "no problems".to_owned(),
+            (false, _) => counts.join(", "),
+        }
+    }
+}
+
+/// Characters of a line that are shown before and after the place that is meant.
+const CONTEXT_CHARS: usize = 60;
+
+/// The line that is meant, with its number, and what is meant underlined:
+///
+/// ```text
+///    7 |   "otp": { "mode": "shar" }
+///      |                    ^^^^^^
+/// ```
+fn excerpt(text: &str, finding: &Finding) -> Option<String> {
+    let (line, column) = (finding.line?, finding.column?);
+    let skip = usize::try_from(line).ok()?.checked_sub(1)?;
+    let before = usize::try_from(column).ok()?.checked_sub(1)?;
+    // A tab or a control character has no width to count on, and an escape could drive the
+    // terminal.
+    let show = |c: char| if c.is_control() { ' ' } else { c };
+    let source: Vec<char> =
+        text.trim_start_matches('\u{feff}').lines().nth(skip)?.chars().collect();
+    let fits = source.len() <= 2 * CONTEXT_CHARS;
+    let from = if fits { 0 } else { before.saturating_sub(CONTEXT_CHARS) };
+    let shown: String =
+        source.iter().copied().skip(from).take(2 * CONTEXT_CHARS).map(show).collect();
+    let meant = finding.span.clone().and_then(|span| text.get(span));
+    let width = meant.map_or(1, |meant| meant.lines().next().unwrap_or_default().chars().count());
+    // What reaches over the end of the shown line is not underlined.
+    let width = width.min((from + shown.chars().count()).saturating_sub(before)).max(1);
+    let indent = before.min(source.len()) - from.min(source.len());
+    let mut lines = String::new();
+    writeln!(lines, "{line:>5} | {}", shown.trim_end()).ok()?;
+    writeln!(lines, "      | {:indent$}{:^<width$}", "", "").ok()?;
+    Some(lines)
+}
+
+/// `{"problems":[…],"errors":2,"warnings":1}` on one line.
+pub(super) fn for_programs(parts: &[Part]) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Report<'p> {
+        problems: Vec<&'p Finding>,
+        errors: usize,
+        warnings: usize,
+    }
+    let count = |severity| parts.iter().map(|part| part.count(severity)).sum();
+    let report = Report {
+        problems: parts.iter().flat_map(|part| &part.findings).collect(),
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+    };
+    Ok(serde_json::to_string(&report)? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(text: &str, meant: &str) -> Finding {
+        let start = text.find(meant).unwrap();
+        let before = &text[..start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+        Finding {
+            line: u32::try_from(line).ok(),
+            column: u32::try_from(column).ok(),
+            row: Some(3),
+            span: Some(start..start + meant.len()),
+            ..Finding::of_file("handlers.json", "unknown-mode", "unknown mode", "use \"share\"")
+        }
+    }
+
+    #[test]
+    fn a_problem_is_shown_under_its_source() {
+        let text = "[\n\t{ \"ä\": \"x\", \"mode\": \"shar\" }\n]";
+        let part = Part {
+            name: "handlers.json".into(),
+            text: Some(text.into()),
+            findings: vec![finding(text, "\"shar\"")],
+            size: None,
+        };
+        assert_eq!(
+            part.for_people(),
+            "handlers.json:2:22: error: row 3: unknown mode; use \"share\"\n    \
+             2 |  { \"ä\": \"x\", \"mode\": \"shar\" }\n      \
+             |                      ^^^^^^\n\
+             handlers.json: 1 error\n"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_what_is_meant() {
+        let text = format!("{}BAD{}", "a".repeat(500), "b".repeat(500));
+        let shown = excerpt(&text, &finding(&text, "BAD")).unwrap();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines.iter().all(|line| line.len() < 140), "{shown}");
+        assert_eq!(lines[0].find("BAD"), lines[1].find("^^^"));
+        assert!(lines[1].ends_with(" ^^^"), "{shown}");
+    }
+
+    #[test]
+    fn control_characters_of_a_file_do_not_reach_the_terminal() {
+        let text = "\u{1b}[31mx\u{7} BAD";
+        let shown = excerpt(text, &finding(text, "BAD")).unwrap();
+        assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7}'), "{shown:?}");
+    }
+
+    #[test]
+    fn what_spans_lines_is_underlined_on_its_first_line_only() {
+        let text = "{ \"a\": [\n1,\n2] }";
+        let shown = excerpt(text, &finding(text, "[\n1,\n2]")).unwrap();
+        assert_eq!(shown.matches('^').count(), 1, "{shown}");
+    }
+
+    #[test]
+    fn a_place_outside_the_file_has_no_excerpt() {
+        let outside = Finding { line: Some(99), ..finding("x", "x") };
+        assert_eq!(excerpt("x", &outside), None);
+        assert_eq!(excerpt("x", &Finding { line: None, ..outside }), None);
+    }
+
+    #[test]
+    fn the_sum_says_errors_before_warnings() {
+        let error = finding("x", "x");
+        let warning = Finding { severity: Severity::Warning, ..error.clone() };
+        let findings = vec![error.clone(), warning, error];
+        let part = Part { name: "handlers.json".into(), findings, ..Part::default() };
+        assert!(part.for_people().ends_with("handlers.json: 2 errors, 1 warning\n"));
+        let clean = Part { name: "h".into(), size: Some("2 rows".into()), ..Part::default() };
+        assert_eq!(clean.for_people(), "h: 2 rows, no problems\n");
+    }
+
+    #[test]
+    fn a_program_reads_every_problem_and_their_number() {
+        let part = Part { findings: vec![finding("x", "x")], ..Part::default() };
+        assert_eq!(
+            for_programs(&[part, Part::default()]).unwrap(),
+            "{\"problems\":[{\"file\":\"handlers.json\",\"line\":1,\"column\":1,\"row\":3,\
+             \"severity\":\"error\",\"code\":\"unknown-mode\",\"what\":\"unknown mode\",\
+             \"fix\":\"use \\\"share\\\"\"}],\"errors\":1,\"warnings\":0}\n"
+        );
+    }
+
+    #[test]
+    fn a_problem_of_the_roles_has_a_way_out() {
+        let bad = |what: &str| BadRoles { line: None, column: None, what: what.into() };
+        let own = Finding::of_roles("roles.json", &bad("role x is y; add it"));
+        assert_eq!(own.line(), "roles.json: error: role x is y; add it");
+        let plain = Finding::of_roles("roles.json", &bad("role x is y"));
+        assert_eq!(plain.line(), "roles.json: error: role x is y; correct the file");
+    }
+}

@@ -1,0 +1,78 @@
+//! `callgate settings`: every setting with its value and where that came from.
+
+use crate::settings::DEFAULT_TOML;
+use crate::settings::Reading;
+use crate::settings::SETTINGS;
+use crate::settings::Settings;
+use crate::settings::Value;
+
+use super::exit::Said;
+
+/// The commented default file.
+pub(super) fn default_file() -> Said {
+    Said::well(DEFAULT_TOML.to_owned())
+}
+
+/// How far to the right origins may stand: one long value must not push them all out of sight.
+const CHARS_MAX: usize = 60;
+
+/// The effective settings as a settings file, each line with its origin behind it. Secrets are
+/// counted, not shown; a setting that is unset is a comment with what stands in for it.
+pub(super) fn run(reading: &Reading) -> Said {
+    let rows: Vec<(&str, String, String)> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let (section, key) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
+            let given = reading.raw.find(setting.name);
+            let shown = given.and_then(|given| shown(setting.name, &given.value));
+            let line = match (shown, instead(&reading.settings, setting.name)) {
+                (Some(value), _) => format!("{key} = {value}"),
+                (None, Some(value)) => format!("#{key} = {value}"),
+                (None, None) => format!("#{key}"),
+            };
+            (section, line, reading.raw.origin(setting.name).to_string())
+        })
+        .collect();
+    let widths = rows.iter().map(|(_, line, _)| line.chars().count());
+    let width = widths.max().unwrap_or_default().min(CHARS_MAX);
+    let mut page = Vec::new();
+    let mut current = "";
+    for (section, line, origin) in &rows {
+        if *section != current {
+            page.push(format!("\n[{section}]"));
+            current = section;
+        }
+        page.push(format!("{line:width$}  # {origin}"));
+    }
+    Said::well(page.join("\n") + "\n")
+}
+
+/// A value as TOML; `None` for an unset one and for secrets.
+fn shown(name: &str, value: &Value) -> Option<String> {
+    match value {
+        // No text unsets a setting, except for the path that is taken off: there it is the value.
+        Value::Text(text) if text.is_empty() && name != "base_path" => None,
+        Value::Text(text) => Some(quoted(text)),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Switch(on) => Some(on.to_string()),
+        Value::Secrets(secrets) => secrets.is_empty().then(|| "[]".to_owned()),
+    }
+}
+
+/// What stands in for a setting that has no value to show.
+fn instead(settings: &Settings, name: &str) -> Option<String> {
+    let path = |path: std::path::PathBuf| quoted(&path.display().to_string());
+    match name {
+        "classes" => Some(path(settings.classes_folder())),
+        "roles" => settings.roles_file().map(path),
+        "keys" if settings.keys.len() == 1 => Some("[1 key]".to_owned()),
+        "keys" => Some(format!("[{} keys]", settings.keys.len())),
+        "keys_file" => settings.key_path().map(path),
+        _ => None,
+    }
+}
+
+/// A TOML basic string. JSON's escapes are a part of TOML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
