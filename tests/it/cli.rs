@@ -1,0 +1,406 @@
+//! The program as a person or a script runs it: what it prints, and how it ends.
+
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A key that must never be seen in any output.
+const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
+/// The start of it: nor may a part of it be seen.
+const KEY_PART: &str = "5ec2e75ec2e7";
+
+const TABLE: &str = r#"[
+  { "class": "Post", "method": "validate", "pattern": "validate", "verbs": "GET" },
+  { "class": "Fee", "method": "done", "pattern": "pay", "verbs": "POST" }
+]"#;
+
+/// A folder to run the program in.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, file: &str, text: &str) -> Self {
+        std::fs::write(self.0.path().join(file), text).unwrap();
+        self
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+        command.args(words).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program and holds what no output may ever show.
+    fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let output = self.command(words).envs(variables.iter().copied()).output().unwrap();
+        let ended = Ended::of(&output);
+        assert!(!ended.out.contains(KEY_PART), "a key was shown: {}", ended.out);
+        assert!(!ended.err.contains(KEY_PART), "a key was shown: {}", ended.err);
+        ended
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// What the program printed, and its exit code.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The line that `callgate settings` prints for a setting.
+    fn line(&self, start: &str) -> &str {
+        let mut lines = self.out.lines();
+        lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {self:?}"))
+    }
+}
+
+#[test]
+fn help_and_version_end_well() {
+    let place = Place::new();
+    let version = place.run(&["--version"], &[]);
+    assert_eq!(version.code, Some(0));
+    assert_eq!(version.out, format!("callgate {}\n", env!("CARGO_PKG_VERSION")));
+    let short = place.run(&["-h"], &[]);
+    assert_eq!(short.code, Some(0));
+    assert!(short.out.contains("--listen") && !short.out.contains("--limits-headers"));
+    let long = place.run(&["--help"], &[]);
+    assert!(long.out.contains("--limits-headers") && !long.out.contains("--keys "), "{}", long.out);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_64() {
+    let place = Place::new();
+    for words in [&["chekc"][..], &["check", "--formt", "json"], &["explain", "GET"], &["--listen"]]
+    {
+        let ended = place.run(words, &[]);
+        assert_eq!(ended.code, Some(64), "{words:?}: {ended:?}");
+        assert_eq!(ended.out, "");
+        assert!(ended.err.starts_with("error: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_default_file_is_printed_and_can_be_used_as_it_is() {
+    let bare = Place::new();
+    let file = bare.run(&["settings", "--default"], &[]);
+    assert_eq!(file.code, Some(0));
+    assert_eq!(file.out, callgate::settings::DEFAULT_TOML);
+    let place = Place::new().with("callgate.toml", &file.out);
+    let values = |ended: &Ended| {
+        let lines = ended.out.lines().map(|line| line.split("  #").next().unwrap().trim_end());
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let from_file = place.run(&["settings"], &[]);
+    assert_eq!((from_file.code, &*from_file.err), (Some(0), ""));
+    assert_eq!(values(&from_file), values(&bare.run(&["settings"], &[])));
+    assert!(from_file.line("listen =").ends_with("# file callgate.toml:21"), "{}", from_file.out);
+}
+
+#[test]
+fn flags_win_over_variables_over_the_file_over_the_default() {
+    let place = Place::new().with("callgate.toml", "app = \"in_file\"\n");
+    let bare = Place::new();
+    let flag: &[&str] = &["settings", "--app", "in_flag"];
+    let variable: &[(&str, &str)] = &[("CALLGATE_APP", "in_variable")];
+    let seen = |place: &Place, words: &[&str], variables: &[(&str, &str)]| {
+        let ended = place.run(words, variables);
+        assert_eq!((ended.code, &*ended.err), (Some(0), ""));
+        ended.line("app =").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let settings: &[&str] = &["settings"];
+    let by_flag = r#"app = "in_flag" # flag --app"#;
+    let by_variable = r#"app = "in_variable" # environment CALLGATE_APP"#;
+    let by_file = r#"app = "in_file" # file callgate.toml:1"#;
+    assert_eq!(seen(&bare, settings, &[]), r#"app = "callgate" # default"#);
+    assert_eq!(seen(&place, settings, &[]), by_file);
+    assert_eq!(seen(&bare, settings, variable), by_variable);
+    assert_eq!(seen(&place, settings, variable), by_variable);
+    assert_eq!(seen(&bare, flag, &[]), by_flag);
+    assert_eq!(seen(&place, flag, &[]), by_flag);
+    assert_eq!(seen(&bare, flag, variable), by_flag);
+    assert_eq!(seen(&place, flag, variable), by_flag);
+}
+
+#[test]
+fn the_settings_are_printed_as_a_settings_file() {
+    let place = Place::new().with("callgate.toml", "public_origin = \"https://Shop.Example\"\n");
+    let words = ["settings", "--session-idle-minutes", "90", "--strict"];
+    let printed = place.run(&words, &[("CALLGATE_KEYS", KEY)]);
+    let copy = Place::new().with("copy.toml", &printed.out);
+    let again = copy.run(&["settings", "--settings", "copy.toml"], &[]);
+    assert_eq!((again.code, &*again.err), (Some(0), ""));
+    for start in ["public_origin =", "idle_minutes = 90", "strict = true"] {
+        assert!(again.line(start).contains("file copy.toml:"), "{}", again.out);
+    }
+}
+
+#[test]
+fn an_unknown_setting_is_refused_with_the_nearest_name() {
+    let place = Place::new().with("callgate.toml", "\n[session]\nidle_minuts = 90\n");
+    let ended = place.run(&["settings"], &[]);
+    assert_eq!(ended.code, Some(78));
+    assert_eq!(ended.out, "");
+    assert_eq!(
+        ended.err,
+        "callgate: bad settings\ncallgate.toml:3:1: error: unknown setting \
+         \"session.idle_minuts\"; did you mean \"session.idle_minutes\"\n"
+    );
+    let variable = Place::new().run(&["settings"], &[("CALLGATE_LISTN", "x")]);
+    assert_eq!(variable.code, Some(0));
+    assert_eq!(
+        variable.err,
+        "warning: CALLGATE_LISTN is not known; did you mean CALLGATE_LISTEN\n"
+    );
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    // `Place::run` looks for the key in every output.
+    let with_key = Place::new().with("handlers.json", "[]");
+    let given = with_key.run(&["settings"], &[("CALLGATE_KEYS", &format!("{KEY},{KEY}"))]);
+    assert!(given.line("#keys").starts_with("#keys = [2 keys]"), "{}", given.out);
+    assert!(given.line("#keys").ends_with("# environment CALLGATE_KEYS"), "{}", given.out);
+    let key = KEY;
+    for file in [
+        format!("keys = [\"{key}\"]\n"),
+        format!("keys = [\"{key}x\"]\n"),
+        format!("keys = \"{key}\"\n"),
+        format!("keys = [{key}]\n"),
+        format!("keys = [\"{key}\n"),
+        format!("key = [\"{key}\"]\n"),
+        format!("\"{key}\" = 1\n"),
+        format!("app = \"{key}\"\n"),
+    ] {
+        let place = Place::new().with("handlers.json", "[]").with("callgate.toml", &file);
+        for words in [
+            &["settings"][..],
+            &["check"],
+            &["check", "--format", "json"],
+            &["explain", "GET", "/"],
+        ] {
+            let ended = place.run(words, &[]);
+            let fine = file.starts_with(&format!("keys = [\"{key}\"]"));
+            assert_eq!(ended.code == Some(0), fine, "{file}: {ended:?}");
+        }
+    }
+    let bad = with_key.run(&["check"], &[("CALLGATE_KEYS", &KEY[1..])]);
+    assert!(bad.out.contains("error: CALLGATE_KEYS has no key at place 1; "), "{}", bad.out);
+}
+
+#[test]
+fn a_password_in_a_store_url_is_never_shown() {
+    let place = Place::new().with("handlers.json", "[]");
+    let ended = place.run(&["check", "--store", "postgres://me:hunter2@db/x"], &[]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.out.contains("arrive in a later version"), "{}", ended.out);
+    assert!(!ended.out.contains("hunter2") && !ended.err.contains("hunter2"));
+}
+
+#[test]
+fn every_problem_of_every_file_is_reported_at_once() {
+    let table = "[\n  { \"class\": \"Fee\", \"method\": \"done\", \"pattern\": \"a\", \"otp\": { \"mode\": \"shar\" } },\n  { \"class\": \"Fee\", \"method\": \"done\", \"regexPattern\": \"(\" }\n]";
+    let place = Place::new()
+        .with("handlers.json", table)
+        .with("roles.json", "{ \"privileges\": [{ \"privilege\": \"\" }] }")
+        .with("callgate.toml", "app = \"my shop\"\n");
+    let variables = [("CALLGATE_LISTEN", "nowhere")];
+    let ended = place.run(&["check", "--log-level", "loud"], &variables);
+    assert_eq!(ended.code, Some(65));
+    let starts = |start: &str| ended.out.lines().any(|line| line.starts_with(start));
+    for start in [
+        "handlers.json:2:72: error: row 1: ",
+        "handlers.json:3:",
+        "handlers.json: 2 errors",
+        "roles.json: error: a privilege has no name; correct the file",
+        "roles.json: 1 error",
+        "callgate.toml:1:7: error: app is \"my shop\"; ",
+        "error: CALLGATE_LISTEN is \"nowhere\"; ",
+        "error: --log-level is \"loud\"; ",
+        "settings: 3 errors",
+    ] {
+        assert!(starts(start), "{start} is not in\n{}", ended.out);
+    }
+    let lines: Vec<&str> = ended.out.lines().collect();
+    let at = lines[1].find("\"shar\"").unwrap();
+    assert_eq!(lines[2].find('^'), Some(at), "{}", ended.out);
+    assert_eq!(lines[2].matches('^').count(), "\"shar\"".len());
+}
+
+#[test]
+fn a_program_reads_the_problems_as_json() {
+    let place = Place::new()
+        .with("handlers.json", "[{ \"class\": \"Fee\", \"method\": \"done\" }]")
+        .with("callgate.toml", "app = \"my shop\"\n");
+    let ended = place.run(&["check", "--format", "json"], &[]);
+    assert_eq!(ended.code, Some(65));
+    assert_eq!(ended.out.lines().count(), 1);
+    let report = ended.json();
+    let problems = report["problems"].as_array().unwrap();
+    let names = ["file", "line", "column", "row", "severity", "code", "what", "fix"];
+    for problem in problems {
+        let keys: Vec<&String> = problem.as_object().unwrap().keys().collect();
+        assert_eq!(keys, names);
+    }
+    let errors = problems.iter().filter(|problem| problem["severity"] == "error").count();
+    assert_eq!(report["errors"], errors);
+    assert_eq!(report["warnings"], problems.len() - errors);
+    assert_eq!(problems[0]["file"], "handlers.json");
+    assert_eq!(problems[0]["row"], 1);
+    let app = problems.last().unwrap();
+    assert_eq!((&app["file"], &app["line"]), (&"callgate.toml".into(), &1.into()));
+    assert_eq!(app["row"], Value::Null);
+}
+
+#[test]
+fn bad_settings_alone_end_with_78() {
+    let place = Place::new().with("handlers.json", "[]");
+    assert_eq!(place.run(&["check"], &[]).code, Some(0));
+    let ended = place.run(&["check"], &[("CALLGATE_SAFETY", "strict")]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.out.contains("error: public_origin is not set"), "{}", ended.out);
+    for command in [&["settings"][..], &["explain", "GET", "/"]] {
+        assert_eq!(place.run(command, &[("CALLGATE_SAFETY", "strict")]).code, Some(78));
+    }
+    let roles = place.run(&["check", "--roles", "nowhere.json"], &[]);
+    assert_eq!(roles.code, Some(78));
+    assert!(roles.out.contains("error: --roles is nowhere.json, which is not a file; "));
+}
+
+#[test]
+fn a_table_that_is_not_there_ends_with_65() {
+    let place = Place::new();
+    for words in [&["check"][..], &["explain", "GET", "/"]] {
+        let ended = place.run(words, &[]);
+        assert_eq!(ended.code, Some(65));
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(said.contains("handlers.json: error: cannot be read: "), "{said}");
+    }
+}
+
+#[test]
+fn warnings_fail_only_under_strict() {
+    let place = Place::new().with("handlers.json", TABLE);
+    let ended = place.run(&["check", "--format", "json"], &[]);
+    let report = ended.json();
+    assert_eq!((ended.code, &report["errors"]), (Some(0), &0.into()));
+    let codes: Vec<&Value> =
+        report["problems"].as_array().unwrap().iter().map(|problem| &problem["code"]).collect();
+    assert_eq!(codes, ["missing-function", "missing-function"]);
+    assert_eq!(place.run(&["check", "--strict"], &[]).code, Some(65));
+    assert_eq!(place.run(&["check"], &[("CALLGATE_STRICT", "1")]).code, Some(65));
+}
+
+#[test]
+fn explain_names_the_row_that_answers() {
+    let place = Place::new().with("handlers.json", TABLE);
+    let explained = |words: &[&str]| {
+        let ended = place.run(&[&["explain", "--format", "json"], words].concat(), &[]);
+        assert_eq!((ended.code, &*ended.err), (Some(0), ""));
+        ended.json()
+    };
+    let row = explained(&["POST", "https://shop.example/pay/1?x=2"]);
+    assert_eq!((&row["answer"], &row["row"]), (&"row".into(), &2.into()));
+    assert_eq!((&row["class"], &row["method"]), (&"Fee".into(), &"done".into()));
+    assert_eq!(row["rows"].as_array().unwrap().len(), 2);
+    let wrong_verb = explained(&["POST", "/validate"]);
+    assert_eq!(wrong_verb["answer"], "methodNotAllowed");
+    assert_eq!(wrong_verb["allow"], serde_json::json!(["GET"]));
+    assert_eq!(explained(&["GET", "/other"])["answer"], "notFound");
+    assert_eq!(explained(&["GET", "/%2e%2e/"])["answer"], "badPath");
+    assert_eq!(explained(&["GET", "/rest/x"])["answer"], "reserved");
+    let mounted = explained(&["GET", "/tools/validate", "--base-path", "/tools"]);
+    assert_eq!((&mounted["answer"], &mounted["row"]), (&"row".into(), &1.into()));
+    let human = place.run(&["explain", "GET", "/validate"], &[]);
+    assert!(human.code == Some(0) && human.out.contains("Post.validate"), "{human:?}");
+}
+
+#[test]
+fn a_settings_file_that_is_named_must_be_there() {
+    let place = Place::new();
+    for (words, variables) in [
+        (&["settings", "--settings", "other.toml"][..], &[][..]),
+        (&["settings"], &[("CALLGATE_SETTINGS", "other.toml")]),
+    ] {
+        let ended = place.run(words, variables);
+        assert_eq!(ended.code, Some(78));
+        assert!(ended.err.contains("other.toml: error: cannot be read: "), "{ended:?}");
+    }
+    assert_eq!(place.run(&["settings"], &[]).code, Some(0), "the default one need not be");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    // With nobody left to read, the first write already breaks.
+    drop(reader);
+    let output = place.command(&["settings", "--default"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn a_server_that_may_not_start_says_why_and_ends() {
+    let place = Place::new().with("handlers.json", TABLE).with("bad.json", "[{}]");
+    let ports = ["--listen", "127.0.0.1:0", "--internal", "off", "--store", "memory:"];
+    // Without a command, callgate serves.
+    for serve in [&[][..], &["serve"]] {
+        let ended = |words: &[&str]| place.run(&[serve, &ports, words].concat(), &[]);
+        for (words, code, why) in [
+            (
+                &["--app", "my shop"][..],
+                78,
+                "callgate: bad settings\nerror: --app is \"my shop\"; ",
+            ),
+            (&["--safety", "strict"], 78, "callgate: bad settings\nerror: --store is \"memory:\""),
+            (&["--handlers", "bad.json"], 65, "callgate: bad.json:1:2: error: row 1: "),
+            (&["--strict"], 65, "callgate: handlers.json:2:3: warning: row 1: "),
+        ] {
+            let ended = ended(words);
+            assert_eq!(ended.code, Some(code), "{words:?}: {ended:?}");
+            assert!(ended.err.contains(why), "{words:?}: {ended:?}");
+            assert_eq!(ended.out, "", "it must not say that it listens");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_ends_with_74() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Place::new().command(&["settings"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+}
+
+#[test]
+fn looking_writes_nothing() {
+    let place = Place::new().with("handlers.json", TABLE);
+    for words in [&["settings"][..], &["check"], &["explain", "GET", "/"]] {
+        place.run(words, &[]);
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["handlers.json"], "neither a store nor a key is made");
+}

@@ -1,0 +1,113 @@
+//! What makes a test five lines: a gate with one class that does what it is told.
+
+pub(crate) mod leaks;
+pub(crate) mod probe;
+pub(crate) mod visitor;
+pub(crate) mod wire;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate::Gate;
+use callgate::Settings;
+use callgate::base::clock::Clock;
+use callgate::base::clock::ManualClock;
+use callgate::gate::Answer;
+use callgate::settings::StoreUrl;
+use callgate::store::faulty::Faulty;
+use callgate::store::faulty::Lose;
+use callgate::store::faulty::Verb;
+use callgate::store::faulty::When;
+use callgate::store::memory::MemoryStore;
+use callgate::store::port::Opened;
+use callgate::store::port::Store;
+use callgate::token::Token;
+
+use crate::support::leaks::Ledger;
+use crate::support::probe::Probe;
+use crate::support::visitor::Visitor;
+
+/// The reserved key, as it is written in a URL.
+pub(crate) const TOKEN_KEY: &str = "$4DSID";
+
+/// A gate whose time stands still until the test moves it, and whose store can be cut off.
+pub(crate) struct House {
+    pub(crate) gate: Gate,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) probe: Arc<Probe>,
+    pub(crate) ledger: Arc<Ledger>,
+    cookie_name: String,
+}
+
+impl House {
+    /// A gate with the probe class and the probe table, on a store of its own.
+    pub(crate) async fn open(settings: Settings) -> Self {
+        Self::on(Arc::new(MemoryStore::new()), settings).await
+    }
+
+    /// The same on a store that somebody else may use too.
+    pub(crate) async fn on(store: Arc<dyn Store>, settings: Settings) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let store = Arc::new(Faulty::new(store));
+        let probe = Arc::new(Probe::new());
+        let ledger = Ledger::new(settings.development);
+        let cookie_name = settings.cookie_name();
+        let gate = Gate::builder(settings)
+            .table(probe::TABLE)
+            .singleton(probe::singleton(Arc::clone(&probe)))
+            .store(store.clone())
+            .clock(clock.clone())
+            .open()
+            .await
+            .unwrap();
+        Self { gate, clock, store, probe, ledger: Arc::new(ledger), cookie_name }
+    }
+
+    /// Somebody whom the gate has not seen.
+    pub(crate) fn visitor(&self) -> Visitor {
+        let name = self.cookie_name.clone();
+        Visitor::new(self.gate.client(), Arc::clone(&self.ledger), name)
+    }
+
+    pub(crate) fn wait_secs(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs));
+    }
+
+    /// The next calls of these verbs fail, until [`Faulty::heal`].
+    pub(crate) fn cut_off(&self, verbs: &[Verb]) {
+        for verb in verbs {
+            self.store.lose(*verb, Lose::Request, When::Every(1));
+        }
+    }
+
+    /// The sessions that are stored.
+    pub(crate) async fn stored(&self) -> Vec<Opened> {
+        self.store.inner().sessions(self.clock.now(), None, 1_000).await.unwrap()
+    }
+
+    /// The tokens that can still be redeemed.
+    pub(crate) async fn unspent(&self) -> Vec<Token> {
+        self.store.inner().tokens(self.clock.now(), None, 1_000).await.unwrap()
+    }
+}
+
+/// Settings for a gate that keeps nothing and finds no files of its own.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        store: StoreUrl::Memory,
+        handlers: Path::new("nowhere/handlers.json").to_owned(),
+        ..Settings::default()
+    }
+}
+
+/// A gate in memory with the probe class.
+pub(crate) async fn house() -> House {
+    House::open(settings()).await
+}
+
+/// What the handler was told became of the token.
+pub(crate) fn outcome(answer: &Answer) -> &str {
+    answer.header("x-outcome")
+}
