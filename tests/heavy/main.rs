@@ -1,0 +1,26 @@
+//! The suites that need a real server process, real sockets and many of everything.
+//!
+//! `cargo test` builds the servers and runs each suite small. In full:
+//!
+//! ```text
+//! cargo build --release --examples
+//! CALLGATE_TEST_SIZE=full cargo test --release --test heavy -- --nocapture --test-threads 1
+//! ```
+//!
+//! Lines that begin with `figure:` are what was measured.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
+)]
+
+mod canary;
+mod checker;
+mod drain;
+mod flood;
+mod kill;
+mod races;
+mod speed;
+mod support;
+mod writers;

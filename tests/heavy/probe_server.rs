@@ -1,0 +1,212 @@
+//! A server with the probe class, for the heavy tests: what `callgate serve` does, with handlers
+//! that do what their query says. Settings come from `CALLGATE_*`; the one word `faulty` puts a
+//! store in between that loses what it is told to lose.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a program for tests: what goes wrong in it fails the test"
+)]
+
+#[expect(dead_code, reason = "tests that hold the gate in their own process use more of it")]
+#[path = "../it/support/probe.rs"]
+mod probe;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use callgate::Gate;
+use callgate::IncomingMessage;
+use callgate::Session;
+use callgate::Settings;
+use callgate::Singleton;
+use callgate::base::Clock;
+use callgate::base::clock::SystemClock;
+use callgate::http::Raised;
+use callgate::http::server::Drained;
+use callgate::settings::Environment;
+use callgate::settings::Flags;
+use callgate::settings::LogFormat;
+use callgate::settings::StoreUrl;
+use callgate::store::Store;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::faulty::Faulty;
+use callgate::store::faulty::Lose;
+use callgate::store::faulty::Verb;
+use callgate::store::faulty::When;
+use callgate::store::live;
+use callgate::store::memory::MemoryStore;
+use probe::Probe;
+use serde_json::Value;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Rows by which a test looks into the server and steers it.
+const CONTROL: &str = r#"[
+    { "class": "Control", "method": "census", "pattern": "control/census" },
+    { "class": "Control", "method": "arrivals", "pattern": "control/arrivals" },
+    { "class": "Control", "method": "open", "pattern": "control/open" },
+    { "class": "Control", "method": "lose", "pattern": "control/lose" },
+    { "class": "Control", "method": "leak", "pattern": "control/leak" },
+"#;
+
+/// What the control rows work on.
+struct Control {
+    store: Arc<dyn Store>,
+    faulty: Option<Arc<Faulty>>,
+    probe: Arc<Probe>,
+}
+
+fn main() -> ExitCode {
+    let reading = Settings::read(&Flags::default(), &Environment::of_process());
+    assert!(!reading.is_refused(), "{:?}", reading.problems);
+    log(&reading.settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    match runtime.block_on(serve(reading.settings)) {
+        Drained::Clean => ExitCode::SUCCESS,
+        Drained::CutOff(_) => ExitCode::FAILURE,
+    }
+}
+
+/// As `callgate serve` logs.
+fn log(settings: &Settings) {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(LevelFilter::from_level(settings.log_level));
+    if settings.log_format == LogFormat::Text {
+        builder.with_ansi(false).init();
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).init();
+    }
+}
+
+async fn serve(settings: Settings) -> Drained {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let (listen, internal) = (settings.listen, settings.internal);
+    let probe = Arc::new(Probe::new());
+    let mut store = open(&settings);
+    let mut faulty = None;
+    if std::env::args().any(|word| word == "faulty") {
+        let wrapped = Arc::new(Faulty::new(store));
+        store = wrapped.clone();
+        faulty = Some(wrapped);
+    }
+    let control = Control { store: Arc::clone(&store), faulty, probe: Arc::clone(&probe) };
+    let rest = probe::TABLE.trim_start().trim_start_matches('[');
+    let gate = Gate::builder(settings)
+        .table(format!("{CONTROL}{rest}"))
+        .singleton(probe::singleton(probe))
+        .singleton(singleton(control))
+        .store(store)
+        .open()
+        .await;
+    let gate = gate.unwrap_or_else(|error| panic!("{error}"));
+    let inside = match internal {
+        Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+        None => None,
+    };
+    let listener = TcpListener::bind(listen).await.unwrap();
+    if let Some(inside) = &inside {
+        println!("internal on http://{}", inside.local_addr().unwrap());
+    }
+    println!("listening on http://{}", listener.local_addr().unwrap());
+    let stop = async move {
+        terminate.recv().await;
+    };
+    gate.serve(listener, inside, stop).await
+}
+
+fn open(settings: &Settings) -> Arc<dyn Store> {
+    let config = live::Config { sessions_max: settings.sessions_max };
+    match &settings.store {
+        StoreUrl::Memory => Arc::new(MemoryStore::with(config)),
+        StoreUrl::Embedded(folder) => match EmbeddedStore::open_with(folder, config) {
+            Ok(store) => Arc::new(store),
+            Err(error) => panic!("{error}"),
+        },
+    }
+}
+
+fn singleton(control: Control) -> Singleton<Control> {
+    Singleton::new("Control", control)
+        .method("census", census)
+        .method("arrivals", arrivals)
+        .method("open", open_door)
+        .method("lose", lose)
+        .method("leak", leak)
+}
+
+fn query<'r>(request: &'r IncomingMessage, name: &str) -> &'r str {
+    request.url_query().find(name).unwrap_or_default()
+}
+
+/// Counts what the store holds, page by page.
+async fn census(control: Arc<Control>, _: IncomingMessage, _: Session) -> Result<Value, Raised> {
+    const PAGE: usize = 1_000;
+    let now = SystemClock.now();
+    let (mut sessions, mut last) = (0, None);
+    loop {
+        let page = control.store.sessions(now, last, PAGE).await?;
+        sessions += page.len();
+        last = page.last().map(|opened| opened.record.id);
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    let (mut tokens, mut last) = (0, None);
+    loop {
+        let page = control.store.tokens(now, last, PAGE).await?;
+        tokens += page.len();
+        last = page.last().map(|token| token.id);
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    Ok(json!({ "sessions": sessions, "tokens": tokens }))
+}
+
+/// Answers once so many requests have come to the door.
+async fn arrivals(
+    control: Arc<Control>,
+    request: IncomingMessage,
+    _: Session,
+) -> Result<(), Raised> {
+    let count = query(&request, "count").parse()?;
+    control.probe.arrived.acquire_many(count).await?.forget();
+    Ok(())
+}
+
+/// Lets so many requests through the door.
+async fn open_door(
+    control: Arc<Control>,
+    request: IncomingMessage,
+    _: Session,
+) -> Result<(), Raised> {
+    control.probe.door.add_permits(query(&request, "count").parse()?);
+    Ok(())
+}
+
+/// Loses the next request for, or reply to, a verb of the store.
+async fn lose(control: Arc<Control>, request: IncomingMessage, _: Session) -> Result<(), Raised> {
+    let verb = match query(&request, "verb") {
+        "resume" => Verb::Resume,
+        "create" => Verb::Create,
+        "mint" => Verb::Mint,
+        "redeem" => Verb::Redeem,
+        other => return Err(Raised::new(format!("no such verb: {other}"))),
+    };
+    let what = if query(&request, "what") == "reply" { Lose::Reply } else { Lose::Request };
+    let times = query(&request, "times").parse()?;
+    let Some(faulty) = &control.faulty else { return Err(Raised::new("the store is sound")) };
+    faulty.lose(verb, what, When::Next(times));
+    Ok(())
+}
+
+/// Does what callgate must never do, so that a test can see that it would notice.
+async fn leak(_: Arc<Control>, request: IncomingMessage, _: Session) -> Result<(), Raised> {
+    tracing::info!(leaked = query(&request, "text"));
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! A first reading of speed: what a request costs, held against hyper that only says hello.
+//!
+//! Everything runs on one machine, client and server share its cores, so throughput says little
+//! by itself. The processor time of the server process per request does not depend on the client.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use callgate::base::clock::Stopwatch;
+use tokio::task::JoinSet;
+
+use crate::support::Ask;
+use crate::support::Connection;
+use crate::support::Server;
+use crate::support::ServerPlan;
+use crate::support::figure;
+use crate::support::median;
+use crate::support::process::folder;
+use crate::support::real;
+use crate::support::run;
+use crate::support::size;
+
+/// Connections that are kept and always busy.
+const CONNECTIONS: usize = 48;
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `GET /`, of bare hyper.
+    Hello,
+    /// A handler reads one storage key of the session that the cookie opens.
+    Resume,
+    /// Two requests: a session mints a token, and a server redeems it.
+    Callback,
+}
+
+/// One that is measured.
+struct Contender {
+    name: &'static str,
+    kind: Kind,
+    server: Server,
+    requests: usize,
+    /// Microseconds of the server's processor time per request, one for each round.
+    cpu: Vec<f64>,
+    /// Requests per second, one for each round.
+    rate: Vec<f64>,
+}
+
+#[test]
+fn what_a_request_costs() {
+    let rounds = size(1, 7);
+    let (many, few) = size((1_000, 300), (60_000, 20_000));
+    let (disk, quiet_disk) = (folder(), folder());
+    let memory = ServerPlan::probe("memory:");
+    let embedded = ServerPlan::embedded(disk.path());
+    let start = |name, kind, plan: &ServerPlan, requests| {
+        let (cpu, rate) = (Vec::new(), Vec::new());
+        Contender { name, kind, server: plan.start(), requests, cpu, rate }
+    };
+    let quiet = |plan: ServerPlan| plan.set("LOG_LEVEL", "warn");
+    let mut contenders = vec![
+        start("bare hyper", Kind::Hello, &ServerPlan::bare(), many),
+        start("resume, memory", Kind::Resume, &memory, many),
+        start("resume, memory, log level warn", Kind::Resume, &quiet(memory.clone()), many),
+        start("resume, embedded", Kind::Resume, &embedded, many),
+        start(
+            "resume, embedded, log level warn",
+            Kind::Resume,
+            &quiet(ServerPlan::embedded(quiet_disk.path())),
+            many,
+        ),
+        start("mint and redeem, memory", Kind::Callback, &memory, few),
+    ];
+    let callback_disk = folder();
+    let plan = ServerPlan::embedded(callback_disk.path());
+    contenders.push(start("mint and redeem, embedded", Kind::Callback, &plan, few));
+    run(async {
+        // Alternating, so that what else happens on the machine hits all of them.
+        for round in 0..=rounds {
+            for contender in &mut contenders {
+                contender.measure(round > 0).await;
+            }
+        }
+    });
+    report(&contenders);
+}
+
+impl Contender {
+    async fn measure(&mut self, counts: bool) {
+        let clients = self.server.connections(CONNECTIONS).await;
+        let left = Arc::new(AtomicUsize::new(self.requests));
+        let mut asking = JoinSet::new();
+        let (cpu, watch) = (self.server.cpu(), Stopwatch::start());
+        for client in clients {
+            asking.spawn(ask(client, self.kind, Arc::clone(&left)));
+        }
+        asking.join_all().await;
+        let elapsed = watch.elapsed().as_secs_f64();
+        let cpu = self.server.cpu().saturating_sub(cpu).as_secs_f64();
+        if counts {
+            self.cpu.push(cpu * 1e6 / real(self.requests));
+            self.rate.push(real(self.requests) / elapsed);
+        }
+    }
+}
+
+/// One connection, which asks until all requests are taken.
+async fn ask(mut client: Connection, kind: Kind, left: Arc<AtomicUsize>) {
+    let take = |count| {
+        let take = move |left: usize| left.checked_sub(count);
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    };
+    let found = Ask::get("/write?key=a&value=1");
+    match kind {
+        Kind::Hello => {
+            let bytes = Ask::get("/").bytes();
+            while take(1) {
+                assert_eq!(client.ask_bytes(&bytes, false).await.unwrap().status, 200);
+            }
+        }
+        Kind::Resume => {
+            let cookie = client.ask(&found).await.unwrap().good().cookie().unwrap().to_owned();
+            let bytes = Ask::get("/read?key=a").cookie(&cookie).bytes();
+            while take(1) {
+                let reply = client.ask_bytes(&bytes, false).await.unwrap();
+                assert_eq!(reply.body, br#"{"result":"1"}"#);
+            }
+        }
+        Kind::Callback => {
+            let cookie = client.ask(&found).await.unwrap().good().cookie().unwrap().to_owned();
+            let mint = Ask::get("/mint").cookie(&cookie).bytes();
+            while take(2) {
+                let token = client.ask_bytes(&mint, false).await.unwrap().good().text();
+                let redeem = Ask::get(&format!("/context?$4DSID={token}"));
+                let reply = client.ask(&redeem).await.unwrap();
+                assert_eq!(reply.outcome(), "restored");
+            }
+        }
+    }
+}
+
+fn report(contenders: &[Contender]) {
+    let bare = (median(contenders[0].cpu.clone()), median(contenders[0].rate.clone()));
+    for contender in contenders {
+        let (cpu, rate) = (median(contender.cpu.clone()), median(contender.rate.clone()));
+        let (low, high) = contender
+            .cpu
+            .iter()
+            .fold((f64::MAX, 0.0_f64), |(low, high), cpu| (low.min(*cpu), high.max(*cpu)));
+        assert!(rate > 0.0);
+        figure(
+            &format!("speed of {}", contender.name),
+            format!(
+                "{cpu:.1} us CPU per request ({:.2} x bare; {low:.1} to {high:.1}), {rate:.0} \
+                 requests/s ({:.2} x bare), {} rounds of {} on {CONNECTIONS} connections",
+                cpu / bare.0,
+                rate / bare.1,
+                contender.cpu.len(),
+                contender.requests,
+            ),
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! What the heavy suites share: a server process, a plain client, and how large to be.
+
+pub(crate) mod process;
+pub(crate) mod wire;
+
+use std::fmt::Display;
+
+pub(crate) use process::Server;
+pub(crate) use process::ServerPlan;
+pub(crate) use wire::Ask;
+pub(crate) use wire::Connection;
+pub(crate) use wire::Reply;
+
+/// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
+pub(crate) fn size<T>(small: T, full: T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "the one switch of the heavy suites")]
+    let asked = std::env::var("CALLGATE_TEST_SIZE");
+    if asked.is_ok_and(|asked| asked == "full") { full } else { small }
+}
+
+/// Says what was measured.
+#[expect(clippy::print_stdout, reason = "figures are collected from the output of the tests")]
+pub(crate) fn figure(name: &str, value: impl Display) {
+    println!("figure: {name}: {value}");
+}
+
+/// A runtime with as many threads as the machine has cores.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(test)
+}
+
+/// A count, to be divided by.
+pub(crate) fn real(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().ok().unwrap())
+}
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Numbers that look random and are the same in every run (`splitmix64`).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
+    }
+}
