@@ -1,0 +1,59 @@
+//! A platform calls back under `$4DSID`, once. Run: `cargo run --example complete_operation`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use callgate::http::Raised;
+use callgate::settings::{PublicOrigin, StoreUrl};
+use callgate::token::{MintWish, Outcome};
+use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+
+type Answer = Result<OutgoingMessage, Raised>;
+
+const TABLE: &str = r#"[
+    { "class": "OperationsHandler", "method": "validateOperation", "pattern": "my4DApp/validate" },
+    { "class": "OperationsHandler", "method": "handleOperation",
+      "regexPattern": "/my4DApp/completeOperation", "verbs": "get" }
+]"#;
+
+/// Begins an operation. The returned address is what you give to the platform.
+async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
+    session.set("operation", "begun")?;
+    let wish = MintWish::default();
+    let callback = session.create_callback_url("/my4DApp/completeOperation", wish).await?;
+    Ok(OutgoingMessage::new().with_body(callback))
+}
+
+/// The platform calls. If the token was good, `session` is the one that began the operation.
+async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
+    if request.otp().is_restored() {
+        session.set("operation", "complete")?;
+    }
+    let text = match request.otp() {
+        Outcome::Restored => "complete".to_owned(),
+        // Platforms repeat themselves when an answer is lost; tell them that all is well.
+        Outcome::Used { at } => format!("was complete at {at}"),
+        refused => format!("no operation: {}", refused.name()),
+    };
+    Ok(OutgoingMessage::new().with_body(text))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let public_origin = Some(PublicOrigin::parse("https://acme.example")?);
+    let settings = Settings { store: StoreUrl::Memory, public_origin, ..Settings::default() };
+    let operations = Singleton::new("OperationsHandler", ())
+        .method("validateOperation", validate)
+        .method("handleOperation", handle);
+    let gate = Gate::builder(settings).table(TABLE).singleton(operations).open().await?;
+
+    let (user, platform) = (gate.client(), gate.client());
+    let callback = user.post("/my4DApp/validate").send().await.text();
+    let path = callback.trim_start_matches("https://acme.example");
+    // A server is no browser: it works in the session and is handed no cookie for it.
+    let answer = platform.get(path).send().await;
+    println!("the platform calls: {}, {:?}", answer.text(), answer.headers.get("set-cookie"));
+    println!("it calls again: {}", platform.get(path).send().await.text());
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! A platform hands the token back as `state`. Run: `cargo run --example complete_operation_state`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use callgate::http::Raised;
+use callgate::settings::StoreUrl;
+use callgate::token::MintWish;
+use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+
+type Answer = Result<OutgoingMessage, Raised>;
+
+const TABLE: &str = r#"[
+    { "class": "OperationsHandler", "method": "validate", "pattern": "my4DApp/validate" },
+    { "class": "OperationsHandler", "method": "handleOperation",
+      "regexPattern": "/my4DApp/completeOperation", "verbs": "get" }
+]"#;
+
+/// Begins an operation. The platform takes a `state` and no parameter of ours in its address.
+async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
+    session.set("operation", "begun")?;
+    let handlers = vec!["OperationsHandler.handleOperation".into()];
+    let token = session.create_otp(MintWish { handlers, ..MintWish::default() }).await?;
+    Ok(OutgoingMessage::new().with_body(token))
+}
+
+/// The platform sends the user back. Nobody but this function knows that `state` is a token, so
+/// that it restores the session itself.
+async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
+    let state = request.url_query().find("state").unwrap_or_default();
+    if !session.restore(state).await? {
+        let text = format!("refused: {}", session.restore_outcome().name());
+        return Ok(OutgoingMessage::new().with_status(403)?.with_body(text));
+    }
+    let before = session.get("operation").unwrap_or_default();
+    session.set("operation", "complete")?;
+    Ok(OutgoingMessage::new().with_body(format!("{before} is complete")))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
+    let operations = Singleton::new("OperationsHandler", ())
+        .method("validate", validate)
+        .method("handleOperation", handle);
+    let gate = Gate::builder(settings).table(TABLE).singleton(operations).open().await?;
+
+    let user = gate.client();
+    let state = user.post("/my4DApp/validate").send().await.text();
+    let path = format!("/my4DApp/completeOperation?state={state}");
+    let guess = "/my4DApp/completeOperation?state=1";
+    for (who, path) in [("another browser", &*path), ("the same again", &path), ("a guess", guess)]
+    {
+        let answer = gate.client().get(path).as_browser().send().await;
+        println!("{who}: {} {}", answer.status, answer.text());
+    }
+    Ok(())
+}

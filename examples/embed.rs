@@ -1,0 +1,58 @@
+//! Serves a handler of your own from your own program. Run: `cargo run --example embed`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use callgate::http::Raised;
+use callgate::settings::StoreUrl;
+use callgate::{Gate, IncomingMessage, Session, Settings, Singleton};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Which requests are answered, and by what. Usually a file: `handlers.json`.
+const TABLE: &str = r#"[
+    { "class": "Greeter", "method": "hello", "regexPattern": "/hello/(?<name>[a-z]+)$", "verbs": "GET" }
+]"#;
+
+/// What all requests share: one instance of the class, for the life of the program.
+#[derive(Default)]
+struct Greeter {
+    greeted: AtomicU64,
+}
+
+/// Runs once for each request. What is written to the session is kept when it has returned.
+async fn hello(
+    greeter: Arc<Greeter>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<Value, Raised> {
+    let name = request.param("name").unwrap_or("stranger");
+    let before = session.get("name");
+    session.set("name", name)?;
+    let number = greeter.greeted.fetch_add(1, Ordering::Relaxed) + 1;
+    Ok(json!({ "hello": name, "visitor": number, "youWere": before }))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // Without this line sessions survive a restart, in the folder `data`.
+    let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
+    let greeter = Singleton::new("Greeter", Greeter::default()).method("hello", hello);
+    let gate = Gate::builder(settings).table(TABLE).singleton(greeter).open().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+
+    // A program of yours stops at tokio::signal::ctrl_c(); this one after three requests of a
+    // client that needs no socket, which is how you test handlers as well.
+    let visitor = gate.client();
+    let visits = async {
+        for path in ["/hello/anna", "/hello/ada", "/goodbye"] {
+            let answer = visitor.get(path).send().await;
+            println!("GET {path}: {} {}", answer.status, answer.text());
+        }
+    };
+    gate.serve(listener, None, visits).await;
+    Ok(())
+}

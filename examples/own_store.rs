@@ -1,0 +1,59 @@
+//! Holds a store of your own to the contract of all stores. Run: `cargo run --example own_store`
+//! (in your own `Cargo.toml`, the suite comes with the feature `testing`)
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
+use callgate::session::Patch;
+use callgate::store::contract;
+use callgate::store::memory::MemoryStore;
+use callgate::store::port::{Claim, Created, Founding, Guarantees, Minted, Opened};
+use callgate::store::port::{Patched, Pending, Redeemed, Resumed, Store};
+use callgate::token::Token;
+
+static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts attempts to redeem and leaves the rest to another store.
+#[derive(Debug)]
+struct Counting(MemoryStore);
+
+/// Verbs that are passed on as they came.
+macro_rules! pass_on {
+    ($($verb:ident($($word:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $answer> { self.0.$verb($($word),*) })*
+    };
+}
+
+impl Store for Counting {
+    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
+        Box::pin(async move {
+            ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+            self.0.redeem(now, claim).await
+        })
+    }
+    pass_on! {
+        resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;
+        create(now: Timestamp, founding: Founding) -> Created;
+        patch(now: Timestamp, id: SessionId, patch: Patch) -> Patched;
+        mint(now: Timestamp, patch: Patch, token: Token) -> Minted;
+        detach(now: Timestamp, id: SessionId, device: DeviceId) -> bool;
+        end(now: Timestamp, id: SessionId) -> bool;
+        revoke(now: Timestamp, token: TokenId) -> bool;
+        look(now: Timestamp, id: SessionId) -> Option<Opened>;
+        sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
+        tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
+        sweep(now: Timestamp, at_most: usize) -> usize;
+        self_check() -> Guarantees;
+        close() -> ();
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let fresh = || async { Arc::new(Counting(MemoryStore::default())) as Arc<dyn Store> };
+    let kept = contract::run(Timestamp::from_millis(1_900_000_000_000), fresh).await;
+    let kept = kept.expect("a store that keeps every promise");
+    println!("{kept} promises kept, {ATTEMPTS:?} attempts to redeem");
+}

@@ -1,0 +1,56 @@
+//! Validates an e-mail address by a link with `$4DSID`. Run: `cargo run --example validate_email`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use callgate::http::Raised;
+use callgate::settings::{PublicOrigin, StoreUrl};
+use callgate::token::MintWish;
+use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+
+type Answer = Result<OutgoingMessage, Raised>;
+
+const TABLE: &str = r#"[
+    { "class": "Users", "method": "create", "pattern": "users", "verbs": "POST" },
+    { "class": "RequestHandler", "method": "validateEmail", "pattern": "validateEmail", "verbs": "GET" }
+]"#;
+
+/// Notes what the session waits for, and makes the link that belongs into the mail.
+async fn create(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
+    session.set("email", request.form().await?.text("email"))?;
+    session.set("step", "Waiting for validation email")?;
+    let handlers = vec!["RequestHandler.validateEmail".into()];
+    let wish = MintWish { handlers, ..MintWish::default() };
+    let link = session.create_callback_url("/validateEmail", wish).await?;
+    Ok(OutgoingMessage::new().with_body(link))
+}
+
+/// Where the link leads: `session` is the one that asked for it, whichever browser this is.
+async fn validate_email(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
+    let waits = session.get("step") == Some("Waiting for validation email".into());
+    if !request.otp().is_restored() || !waits {
+        let text = format!("Invalid token: {}", request.otp().name());
+        return Ok(OutgoingMessage::new().with_status(403)?.with_body(text));
+    }
+    session.set("step", "Email validated")?;
+    let email = session.get("email").unwrap_or_default();
+    Ok(OutgoingMessage::new().with_body(format!("Congratulations, {email} has been validated")))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let public_origin = Some(PublicOrigin::parse("https://my.server.example")?);
+    let settings = Settings { store: StoreUrl::Memory, public_origin, ..Settings::default() };
+    let users = Singleton::new("Users", ()).method("create", create);
+    let handler = Singleton::new("RequestHandler", ()).method("validateEmail", validate_email);
+    let gate =
+        Gate::builder(settings).table(TABLE).singleton(users).singleton(handler).open().await?;
+
+    let (desk, phone) = (gate.client(), gate.client());
+    let link = desk.post("/users").form(&[("email", "anna@example.com")]).send().await.text();
+    let path = link.trim_start_matches("https://my.server.example");
+    println!("the phone opens the link: {}", phone.get(path).as_browser().send().await.text());
+    println!("a scanner opens it later: {}", gate.client().get(path).send().await.text());
+    Ok(())
+}
