@@ -1,0 +1,167 @@
+//! Holds the tree up: the rules of the house that neither the compiler nor clippy can see.
+//!
+//! Imports go down the floors only. Time, randomness, the environment and printing have one home
+//! each. Files say at the top what they are and stay short enough to read. Secrets cannot be
+//! printed, stored or compared by accident. A breach is reported as `file:line: what; way out`.
+//!
+//! The rules look at one file's path and text at a time, so `planted` proves on small texts that
+//! each of them catches what it is there for, and nothing that only looks like it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
+)]
+
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/homes.rs"]
+mod homes;
+#[path = "tidy/planted.rs"]
+mod planted;
+#[path = "tidy/secrets.rs"]
+mod secrets;
+#[path = "tidy/shape.rs"]
+mod shape;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+use callgate::base::clock::Clock;
+use callgate::base::clock::ManualClock;
+use callgate::base::entropy::SeededEntropy;
+use callgate::session::credential::Credential;
+use callgate::session::credential::Keyring;
+use callgate::table::Table;
+use callgate::token::TokenSecret;
+
+use source::Breach;
+use source::Source;
+
+/// Fails with every breach on a line of its own.
+fn none(breaches: impl IntoIterator<Item = Breach>) {
+    let lines: Vec<String> = breaches.into_iter().map(|breach| breach.to_string()).collect();
+    assert!(lines.is_empty(), "{} to mend:\n{}", lines.len(), lines.join("\n"));
+}
+
+fn shipped() -> impl Iterator<Item = &'static Source> {
+    tree::sources().iter().filter(|source| source.path.starts_with("src/"))
+}
+
+fn manifest() -> String {
+    std::fs::read_to_string(tree::root().join("Cargo.toml")).unwrap()
+}
+
+#[test]
+fn imports_go_down_the_floors_only() {
+    none(shipped().flat_map(floors::imports));
+}
+
+#[test]
+fn a_floor_names_only_the_outside_crates_it_is_allowed() {
+    let crates = floors::dependencies(&manifest());
+    assert!(crates.contains(&"hyper".to_owned()), "Cargo.toml lists no hyper: {crates:?}");
+    none(shipped().flat_map(|source| floors::outside(source, &crates)));
+}
+
+#[test]
+fn every_dependency_is_named_by_some_file() {
+    let sources: Vec<&Source> = shipped().collect();
+    let mut idle = floors::dependencies(&manifest());
+    idle.retain(|name| !sources.iter().any(|source| !source::paths(&source.code, name).is_empty()));
+    assert!(idle.is_empty(), "Cargo.toml: nothing in src names {idle:?}; take them out");
+}
+
+#[test]
+fn values_do_not_wait_lock_or_reach_out() {
+    none(shipped().flat_map(floors::impurities));
+}
+
+#[test]
+fn clock_randomness_environment_and_printing_have_one_home_each() {
+    none(shipped().flat_map(homes::strays));
+}
+
+#[test]
+fn shipped_code_neither_gives_up_nor_leaves_business_unfinished() {
+    none(shipped().flat_map(homes::banned));
+    none(tree::sources().iter().flat_map(homes::slack));
+}
+
+#[test]
+fn every_file_begins_with_a_sentence_that_says_what_it_is() {
+    none(tree::sources().iter().flat_map(shape::first_sentence));
+}
+
+#[test]
+fn files_and_functions_stay_short_enough_to_read() {
+    let sources: Vec<&Source> = shipped().collect();
+    let mut lines: Vec<usize> = sources.iter().map(|source| source.shipped_lines()).collect();
+    lines.sort_unstable();
+    println!("{} files, {:?} shipped lines at the median", lines.len(), lines.get(lines.len() / 2));
+    none(sources.into_iter().flat_map(shape::sizes));
+}
+
+#[test]
+fn an_example_shows_one_idea_and_how_to_run_it() {
+    let examples = tree::sources().iter().filter(|each| each.path.starts_with("examples/"));
+    none(examples.flat_map(shape::example));
+}
+
+#[test]
+fn every_file_of_the_crate_is_compiled() {
+    none(tree::strangers(tree::sources()));
+}
+
+#[test]
+fn secrets_cannot_be_printed_stored_or_compared() {
+    let sources: Vec<&Source> = shipped().collect();
+    for secret in secrets::SECRETS {
+        let declared = sources.iter().any(|source| secrets::declares(source, secret));
+        assert!(declared, "src declares no {secret}; enter its new name in tests/tidy/secrets.rs");
+    }
+    none(sources.into_iter().flat_map(secrets::leaks));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let entropy = SeededEntropy::new(3);
+    let now = ManualClock::default().now();
+    let token = TokenSecret::random(&entropy).unwrap();
+    let key = Keyring::fresh_key(&entropy).unwrap();
+    let ring = Keyring::read("shop", std::slice::from_ref(&key)).unwrap();
+    let nonce = Credential::nonce(&entropy).unwrap();
+    let session = Credential::guest(&entropy, now).unwrap().session();
+    let credential = Credential::member(session, nonce.clone(), now);
+    let sealed = ring.seal(&credential);
+    let hex: Vec<String> = nonce.expose().iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = hex.concat();
+    let bytes = format!("{:?}", nonce.expose());
+    let secrets =
+        [&token.expose(), key.expose(), sealed.expose(), &hex, bytes.trim_matches(['[', ']'])];
+
+    let shown = format!("{token:?} {key:?} {ring:?} {nonce:?} {credential:?} {sealed:?}");
+    let shown = shown.to_lowercase();
+    assert!(shown.contains(&format!("{session:?}").to_lowercase()), "a session's name may be seen");
+    for secret in secrets {
+        assert!(!shown.contains(&secret.to_lowercase()), "{secret} is in {shown}");
+    }
+}
+
+#[test]
+fn the_shipped_table_loads_without_a_problem() {
+    let path = tree::root().join("handlers.json");
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|e| panic!("handlers.json: {e}; a newcomer's first start needs it"));
+    let problems = match Table::read("handlers.json", &text) {
+        Ok(checked) => checked.warnings,
+        Err(problems) => problems,
+    };
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
+
+#[test]
+fn no_file_names_the_machine_it_was_written_on_or_a_registry() {
+    none(tree::texts().iter().flat_map(|(path, text)| secrets::foreign(path, text)));
+}
