@@ -1,16 +1,89 @@
 //! callgate brings a callback from a third party back to exactly the session that started it,
 //! exactly once.
+//!
+//! An application sends a person off to somebody else: a payment page, an identity provider, an
+//! e-mail with a link. Later that somebody calls back, perhaps from another browser, without our
+//! cookie, twice, or from a program that only looks. callgate is the server that stands there,
+//! and this crate is that server to embed in a program of your own.
+//!
+//! # The picture
+//!
+//! ```text
+//!                 ┌───────────────────────── callgate ─────────────────────────┐
+//!   browser ────▶ │ handlers.json ─▶ row ─▶ handler ─▶ session.createOTP()     │
+//!      │          │                                        │ token              │
+//!      ▼          │                                        ▼                    │
+//!   somebody else ◀───────── callback URL with the token ──┘                    │
+//!      │          │                                                             │
+//!      └────────▶ │ ?$4DSID=TOKEN ─▶ redeemed, once ─▶ handler, in the session  │
+//!                 └─────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Where things are
+//!
+//! The crate is built in floors, and imports go down only; `tests/tidy.rs` holds that up.
+//!
+//! | floor | module | what it is |
+//! |---|---|---|
+//! | 0 | [`base`] | values, limits, and the only two sources of uncertainty: clock and randomness |
+//! | 1 | [`table`] | `handlers.json`: reading, checking, matching, explaining |
+//! | 1 | [`session`] | what a session is, who may open it, how long it lives |
+//! | 1 | [`token`] | what a token is, and every way a redemption can end |
+//! | 2 | [`store`] | keeping both: the port, its contract, the stores |
+//! | 3 | [`http`] | the life of a request, from a connection to an answer |
+//! | 4 | [`backend`] | what answers a row: native handlers, and the shipped demonstration |
+//! | 4 | [`admin`] | the internal listener |
+//! | 5 | [`settings`] | flags, environment and file, made into one checked value |
+//! | 6 | [`gate`] | everything put together, to serve or to drive in a test |
+//! | 7 | [`cli`] | the `callgate` program |
+//!
+//! To follow a request, begin at [`http::server`] and read [`http::dispatch`]; to follow a token,
+//! read [`token`], then the [`store::Store`] port.
+//!
+//! # Invariants
+//!
+//! Most of them are absences.
+//!
+//! 1. Floors 0 and 1 are pure: no `async`, no lock, no I/O. Only [`base::clock`] reads the time,
+//!    only [`base::entropy`] asks for randomness, only `settings::sources` reads the environment,
+//!    only [`cli`] prints.
+//! 2. [`store`] never names [`http`]; [`http`] never names a concrete store or backend;
+//!    [`backend`] and [`admin`] never name each other; only [`gate`] and [`cli`] name
+//!    [`settings`].
+//! 3. Secrets are types without `Display`, `Serialize` and `PartialEq`, with a redacted `Debug`,
+//!    wiped on drop. What is stored of them is a digest.
+//! 4. Of any number of requests that carry a token, one redeems it. A redemption whose outcome is
+//!    unknown counts as spent and is answered 503.
+//! 5. A session that ended never comes back: no verb of the port creates on update, and its name
+//!    is remembered for longer than any cookie could found it again.
+//! 6. No public text of an answer is made from an inner error ([`http::fault`]).
+//! 7. A store that cannot answer makes nobody a guest.
+//! 8. A panic, a slow handler or a client that hangs up ends one request and nothing else.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `embedded` | yes | the durable store for one machine |
+//! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store |
 
 pub mod base;
+
 pub mod session;
 pub mod table;
 pub mod token;
+
 pub mod store;
+
 pub mod http;
+
 pub mod admin;
 pub mod backend;
+
 pub mod settings;
+
 pub mod gate;
+
 pub mod cli;
 
 pub use backend::Singleton;
