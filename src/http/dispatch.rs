@@ -55,7 +55,7 @@ pub struct Dispatch {
     sessions: Arc<Sessions>,
     config: Config,
     ids: RequestIds,
-    /// Requests that are being run, whether or not their clients still wait.
+    /// Requests whose handlers had to wait, whether or not their clients still do.
     running: TaskTracker,
 }
 
@@ -127,7 +127,7 @@ impl Dispatch {
         self.plan.load_full()
     }
 
-    /// Requests that are being run.
+    /// Requests that are being run, but for those that run without waiting.
     pub fn under_way(&self) -> usize {
         self.running.len()
     }
