@@ -8,6 +8,7 @@ pub mod entropy;
 pub(crate) mod hex;
 pub mod id;
 pub mod limits;
+pub(crate) mod masked;
 pub mod mode;
 pub(crate) mod nearest;
 pub mod secret;

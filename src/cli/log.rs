@@ -5,8 +5,12 @@ use std::panic;
 
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::base::masked::masked;
 use crate::settings::LogFormat;
 use crate::settings::Settings;
+
+/// Longest text of a panic that is logged.
+const PANIC_BYTES_MAX: usize = 1024;
 
 /// Begins to log to standard error, panics too. A second call changes nothing.
 pub(super) fn start(settings: &Settings) {
@@ -26,7 +30,7 @@ pub(super) fn start(settings: &Settings) {
     };
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let why = panic.payload_as_str().unwrap_or("no text");
-        tracing::error!(event = "panic", place, why);
+        let why = masked(panic.payload_as_str().unwrap_or("no text"), PANIC_BYTES_MAX);
+        tracing::error!(event = "panic", place, why = &*why);
     }));
 }

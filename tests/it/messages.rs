@@ -246,7 +246,7 @@ async fn a_handler_that_fails_is_a_500_that_tells_nothing() {
 async fn in_development_the_handlers_own_text_is_shown() {
     let house = House::open(Settings { development: true, ..settings() }).await;
     let answer = house.visitor().get("/fail").send().await;
-    assert_eq!(answer.json()["__ERROR"][0]["message"], json!("inner text of a failure"));
+    assert_eq!(answer.json()["__ERROR"][0]["message"], json!("inner text of a failure at /fail"));
     let panic = house.visitor().get("/panic").send().await;
     assert_eq!((panic.status, panic.json()["__ERROR"].is_array()), (500, true));
     house.cut_off(&[Verb::Create]);

@@ -57,6 +57,7 @@ async fn live_through_everything(house: &House) {
     for target in [format!("/nowhere/{token}"), with_token("/nowhere", &token)] {
         phone.get(&target).header("referer", &target).no_token_here().send_unchecked().await;
     }
+    phone.get(&format!("/fail?state={token}")).no_token_here().send().await;
     phone.get(&format!("/restore?token={token}")).send().await;
     phone.get(&format!("{}&$4DSID={token}", with_token("/whoami", &token))).send().await;
     phone.post("/state").form(&[("state", &token)]).send().await;

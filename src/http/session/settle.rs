@@ -57,8 +57,9 @@ impl Session {
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
-        tracing::debug!(event = "token.minted", token = %token.id, session = %token.session);
+        let (id, session) = (token.id, token.session);
         self.publish(Some(token)).await?;
+        tracing::debug!(event = "token.minted", token = %id, %session);
         Ok(secret.expose())
     }
 

@@ -127,7 +127,10 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
             probe.pass().await;
             logout(probe, request, session).await
         })
-        .method("fail", async |_, _, _| Err::<(), _>(Raised::new("inner text of a failure")))
+        .method("fail", async |_, request: IncomingMessage, _| {
+            // As careless as handlers are: the address of a callback brings a token.
+            Err::<(), _>(Raised::new(format!("inner text of a failure at {}", request.url())))
+        })
         .method("panic", async |_, _, _| -> Value { panic!("inner text of a panic") })
         .method("echo", echo)
         .method("say", say)
