@@ -7,7 +7,6 @@
 
 pub mod health;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use hyper::header::HeaderValue;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::Arrival;
 use crate::http::server;
 
 pub use health::Health;
@@ -64,7 +64,7 @@ impl server::Service for Admin {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _: SocketAddr,
+        _: Arrival,
     ) -> Response<Full<Bytes>> {
         self.reply(request.method(), request.uri().path()).await
     }

@@ -31,7 +31,6 @@ pub use lint::lint;
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +44,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::admin::Health;
 use crate::base::clock::Stopwatch;
+use crate::http::Arrival;
 use crate::http::Dispatch;
 use crate::http::body::RequestBody;
 use crate::http::server;
@@ -158,8 +158,8 @@ impl server::Service for Public {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        arrival: Arrival,
     ) -> Response<Full<Bytes>> {
-        self.0.answer(request.map(RequestBody::Wire), Some(peer.ip())).await
+        self.0.answer(request.map(RequestBody::Wire), Some(arrival)).await
     }
 }

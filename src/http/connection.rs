@@ -26,6 +26,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::http::arrival::Arrival;
 use crate::http::server::Config;
 use crate::http::server::Service;
 use crate::http::server::stopped;
@@ -54,26 +55,26 @@ const PARTING: Duration = Duration::from_secs(1);
 /// The other end of a connection.
 struct Client {
     stream: Unstalled<Sniffed<TcpStream>>,
-    peer: SocketAddr,
+    arrival: Arrival,
 }
 
 /// Answers the requests of one connection and counts them.
 struct Desk<S> {
     service: Arc<S>,
-    peer: SocketAddr,
+    arrival: Arrival,
     /// Requests that have begun.
     begun: AtomicU64,
 }
 
 impl<S: Service> Desk<S> {
-    fn new(service: Arc<S>, peer: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { service, peer, begun: AtomicU64::new(0) })
+    fn new(service: Arc<S>, arrival: Arrival) -> Arc<Self> {
+        Arc::new(Self { service, arrival, begun: AtomicU64::new(0) })
     }
 
     /// Answers a request, and says which one of the connection it was, from 1.
     async fn answer(&self, request: Request<Incoming>) -> (Response<Full<Bytes>>, u64) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        (Arc::clone(&self.service).answer(request, self.peer).await, number)
+        (Arc::clone(&self.service).answer(request, self.arrival).await, number)
     }
 
     fn is_new(&self) -> bool {
@@ -91,6 +92,9 @@ pub(super) async fn connection<S: Service>(
 ) {
     // Answers are small and complete: there is nothing to wait for before they are sent.
     let _ = stream.set_nodelay(true);
+    // A client that is gone already needs no answer.
+    let Ok(local) = stream.local_addr() else { return };
+    let arrival = Arrival { peer, local, tls: false };
     let first = tokio::select! {
         biased;
         () = stopped(&mut stop) => return,
@@ -98,7 +102,7 @@ pub(super) async fn connection<S: Service>(
     };
     // Anything else is silent, gone, or neither protocol: nothing that could be answered.
     if let Ok(Ok((protocol, stream))) = first {
-        let client = Client { stream: Unstalled::new(stream, config.write_stall_timeout), peer };
+        let client = Client { stream: Unstalled::new(stream, config.write_stall_timeout), arrival };
         match protocol {
             Protocol::Http1 => http1(client, service, config, stop).await,
             Protocol::Http2 => http2(client, service, config, stop).await,
@@ -112,7 +116,7 @@ async fn http1<S: Service>(
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.peer);
+    let desk = Desk::new(service, client.arrival);
     let (answering, requests_max) = (Arc::clone(&desk), config.requests_max);
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);
@@ -143,7 +147,7 @@ async fn http2<S: Service>(
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.peer);
+    let desk = Desk::new(service, client.arrival);
     let answering = Arc::clone(&desk);
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::base::RequestIds;
 use crate::base::entropy::NoEntropy;
 use crate::http::access::AccessLine;
+use crate::http::arrival::Arrival;
 use crate::http::body;
 use crate::http::body::RequestBody;
 use crate::http::caught::Panicked;
@@ -139,7 +140,8 @@ impl Dispatch {
         self.running.reopen();
     }
 
-    /// Answers one request; every failure is an answer too.
+    /// Answers one request; every failure is an answer too. One that came over no connection, as
+    /// in a test, has no `arrival`.
     ///
     /// What runs a row and has to wait is a task of its own: once a token is redeemed, neither the
     /// handler nor the log line may end because the client hung up. Most requests do not wait,
@@ -147,13 +149,13 @@ impl Dispatch {
     pub async fn answer(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        remote: Option<IpAddr>,
+        arrival: Option<Arrival>,
     ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let now = self.sessions.clock.now();
         let mut line = AccessLine::start(self.ids.next(now), &head.method, head.uri.path());
         let mut manner = Manner::of(&head);
-        let source = Source { body, remote };
+        let source = Source { body, remote: arrival.map(|arrival| arrival.peer.ip()) };
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));

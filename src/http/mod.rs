@@ -14,6 +14,7 @@
 //! store or which kind of handler is behind the ports.
 
 pub mod access;
+pub mod arrival;
 pub mod body;
 mod caught;
 mod connection;
@@ -35,6 +36,7 @@ pub mod sessions;
 mod sniff;
 mod stall;
 
+pub use arrival::Arrival;
 pub use dispatch::Dispatch;
 pub use fault::Fault;
 pub use handler::{Answering, Handler, Handlers, Missing, Raised};

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::http::arrival::Arrival;
 use crate::http::connection::connection;
 
 /// Pause after a failed accept, such as when the process is out of file descriptors.
@@ -66,11 +67,11 @@ impl Default for Config {
 
 /// Answers the requests of all connections. Failures are answers too.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one request that came from `peer`.
+    /// Answers one request that came in as `arrival` says.
     fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        arrival: Arrival,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
