@@ -19,6 +19,7 @@ mod canary;
 mod checker;
 mod drain;
 mod flood;
+mod fuzz;
 mod kill;
 mod races;
 mod speed;
