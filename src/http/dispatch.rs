@@ -305,7 +305,8 @@ impl Dispatch {
             binding: None,
         };
         let brought = run.brought(row.otp(), errand.may_redeem)?;
-        if !errand.may_redeem && matches!(brought, Brought::Token(_)) {
+        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
+        if only_asks && matches!(brought, Brought::Token(_)) {
             return self.ask(&run, row, Question::Click, String::new());
         }
         let opened = self.sessions.open(&run.head.headers, errand).await?;
@@ -339,7 +340,8 @@ impl Dispatch {
         user: String,
     ) -> Result<Response<Full<Bytes>>, Fault> {
         let (head, param) = (&run.head, row.otp().param.as_deref());
-        let asking = Asking { head, param, question, user };
+        let is_stale = run.agreement == Agreement::Stale;
+        let asking = Asking { head, param, question, user, is_stale };
         confirm::page(&self.sessions, &self.config.confirm_page, &asking)
     }
 

@@ -9,6 +9,7 @@ use hyper::Uri;
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::http::request::Parts as Head;
+use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
 use crate::http::body;
@@ -18,6 +19,7 @@ use crate::http::confirm::MARK;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
+use crate::http::fault::Speaks;
 use crate::http::query;
 use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
@@ -32,60 +34,86 @@ pub(crate) fn is_click(head: &Head) -> bool {
 }
 
 /// Makes of the form of the page the request that was asked about, agreed to. Any other form is
-/// refused, and its token is left alone.
+/// refused, and its token is left alone; a person who pressed our own button too late is asked
+/// again.
 pub(crate) async fn hear(
     house: &Sessions,
     head: &mut Head,
     body: RequestBody,
     deadline: Duration,
 ) -> Result<(Agreement, RequestBody), Fault> {
-    let refused = |why: &'static str| {
-        tracing::warn!(event = "confirm.refused", why);
-        Fault::confirm_refused()
-    };
-    if !comes_from_here(house, &head.headers) {
+    let origin = Origin::of(house, head);
+    if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
     }
     let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, deadline).await?;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
     let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
-    let Presented::One(nonce) = house.cookie.find_confirm(&head.headers) else {
-        return Err(refused("its cookie is missing"));
+    let raw = with_token(head.uri.query().unwrap_or(""), &form.token);
+    let uri = raw.and_then(|raw| with_query(&head.uri, &raw));
+    let uri = uri.ok_or_else(|| refused("its address is malformed"))?;
+    let agreement = match form.check(house, &head.headers) {
+        Ok(()) => Agreement::Clicked(form.question),
+        Err(why) => {
+            let fault = refused(why);
+            if origin != Origin::Own || Speaks::of(&head.headers) != Speaks::Page {
+                return Err(fault);
+            }
+            Agreement::Stale
+        }
     };
-    let nonce = Nonce::read(nonce).ok_or_else(|| refused("its cookie is malformed"))?;
-    let raw = head.uri.query().unwrap_or("");
-    let raw = with_token(raw, &form.token).ok_or_else(|| refused("its address is malformed"))?;
-    let token = query::token_in(&form.token).ok_or_else(|| refused("it brings no token"))?;
-    if !nonce.proves(&house.keyring, (&token.digest(house.app()), form.question), &form.proof) {
-        return Err(refused("its proof is wrong"));
-    }
-    head.uri = with_query(&head.uri, &raw).ok_or_else(|| refused("its address is malformed"))?;
+    head.uri = uri;
     head.method = Method::GET;
     for field in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         head.headers.remove(field);
     }
-    Ok((Agreement::Clicked(form.question), RequestBody::Whole(Full::default())))
+    Ok((agreement, RequestBody::Whole(Full::default())))
 }
 
-/// What the browser says about where the form stood, if it says anything.
-///
-/// Browsers do not name the origin of a page that sends no `Referer`, as ours is, and say `null`
-/// (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. The cookie must be there in any
-/// case.
-fn comes_from_here(house: &Sessions, headers: &HeaderMap) -> bool {
-    const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let all = |name, is_fine: &dyn Fn(&[u8]) -> bool| {
-        headers.get_all(name).iter().all(|value| is_fine(value.as_bytes()))
-    };
-    let own = |origin: &[u8]| {
-        let public = house.public_origin.get().is_some_and(|own| own.as_bytes() == origin);
+fn refused(why: &'static str) -> Fault {
+    tracing::warn!(event = "confirm.refused", why);
+    Fault::confirm_refused()
+}
+
+/// Where the form stood, as far as the browser says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// On this site.
+    Own,
+    /// It does not say. Browsers do not name the origin of a page that sends no `Referer`, as
+    /// ours is, and say `null` (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. It
+    /// is for the cookie then, which is `Strict`.
+    Unsaid,
+    /// On another.
+    Foreign,
+}
+
+impl Origin {
+    fn of(house: &Sessions, head: &Head) -> Self {
+        const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+        let mut said = Self::Unsaid;
+        for site in head.headers.get_all(FETCH_SITE) {
+            said =
+                if site.as_bytes() == b"same-origin" { Self::Own } else { return Self::Foreign };
+        }
+        let public = house.public_origin.get().map(String::as_str);
         let scheme = if house.cookie.is_secure() { "https" } else { "http" };
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        origin == b"null"
-            || public
-            || host.is_some_and(|host| format!("{scheme}://{host}").as_bytes() == origin)
-    };
-    all(FETCH_SITE, &|site| site == b"same-origin") && all(header::ORIGIN, &own)
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        // Over HTTP/2 it stands in the target.
+        let host = host.or_else(|| head.uri.authority().map(Authority::as_str));
+        let host = host.map(|host| format!("{scheme}://{host}"));
+        for origin in head.headers.get_all(header::ORIGIN) {
+            let Ok(origin) = origin.to_str() else { return Self::Foreign };
+            if origin == "null" {
+                continue;
+            }
+            if public != Some(origin) && host.as_deref() != Some(origin) {
+                return Self::Foreign;
+            }
+            said = Self::Own;
+        }
+        said
+    }
 }
 
 /// The fields of the form.
@@ -117,6 +145,22 @@ impl Form {
             _ => return None,
         };
         Some(Self { token: token?, question, proof: proof? })
+    }
+
+    /// Whether this browser was shown the page that holds this form, about this token.
+    fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<(), &'static str> {
+        let nonce = match house.cookie.find_confirm(headers) {
+            Presented::One(value) => Nonce::read(value).ok_or("its cookie is malformed")?,
+            Presented::Nothing => return Err("its cookie is missing"),
+            Presented::Several => return Err("its cookie is doubled"),
+        };
+        let token = query::token_in(&self.token).ok_or("it brings no token")?;
+        let about = (&token.digest(house.app()), self.question);
+        if nonce.proves(&house.keyring, about, &self.proof) {
+            Ok(())
+        } else {
+            Err("its proof is wrong")
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) enum Agreement {
     Sent,
     /// It is a GET that has been agreed to on the page that asked this.
     Clicked(Question),
+    /// It is a GET that somebody tried to agree to with a form of ours that does not count, such
+    /// as one that stood too long. It redeems nothing, and asks again.
+    Stale,
 }
 
 impl Agreement {
@@ -54,7 +57,7 @@ impl Agreement {
         if *method == hyper::Method::GET { Self::Opened } else { Self::Sent }
     }
 
-    /// Whether the form of the page brought the request.
+    /// Whether the form of the page brought the request, and counts.
     pub(crate) const fn is_click(self) -> bool {
         matches!(self, Self::Clicked(_))
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
+use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
@@ -29,6 +30,8 @@ pub(crate) struct Asking<'r> {
     pub(crate) question: Question,
     /// The name of the user who is signed in; may be empty.
     pub(crate) user: String,
+    /// Whether it is asked once more, because the form that came did not count.
+    pub(crate) is_stale: bool,
 }
 
 /// The page with its cookie. No store has been changed, and none is asked.
@@ -54,6 +57,9 @@ pub(crate) fn page(
     let form = Form { action: &part.without(raw), token: part.text, proof: &proof };
     let body = filled(house, template, words, asking, &form);
     let mut response = Response::new(Full::new(Bytes::from(body)));
+    if asking.is_stale {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
     guard(response.headers_mut(), template, words);
     if let Some(cookie) = house.cookie.set_confirm(&nonce.text()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -89,7 +95,7 @@ fn filled(
             _ => escaped(part),
         })
         .collect();
-    let note = escaped(asked.note);
+    let note = escaped(if asking.is_stale { words.again } else { asked.note });
     let (name, stay) = match question {
         Question::Click => ("click", String::new()),
         Question::Switch => {

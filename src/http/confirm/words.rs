@@ -13,6 +13,8 @@ pub(super) struct Words {
     switch_unnamed: &'static str,
     /// The link that leaves everything as it is.
     pub(super) stay: &'static str,
+    /// In place of the note, after a click that did not count.
+    pub(super) again: &'static str,
 }
 
 /// The texts of one question.
@@ -44,6 +46,8 @@ const LANGUAGES: [Words; 5] = [
         },
         switch_unnamed: "You are signed in to {app}. This link opens another session.",
         stay: "Stay signed in as I am",
+        again: "That did not work: the page stood for too long, or the browser keeps no \
+                cookies. The link is still unused.",
     },
     Words {
         tag: "fr",
@@ -64,6 +68,8 @@ const LANGUAGES: [Words; 5] = [
         },
         switch_unnamed: "Vous êtes connecté à {app}. Ce lien ouvre une autre session.",
         stay: "Rester dans ma session",
+        again: "Cela n’a pas fonctionné : la page est restée ouverte trop longtemps, ou le \
+                navigateur n’accepte pas les cookies. Le lien n’a pas encore servi.",
     },
     Words {
         tag: "de",
@@ -84,6 +90,8 @@ const LANGUAGES: [Words; 5] = [
         },
         switch_unnamed: "Sie sind bei {app} angemeldet. Dieser Link öffnet eine andere Sitzung.",
         stay: "Angemeldet bleiben wie bisher",
+        again: "Das hat nicht geklappt: Die Seite war zu lange offen, oder der Browser behält \
+                keine Cookies. Der Link ist noch unbenutzt.",
     },
     Words {
         tag: "es",
@@ -103,6 +111,8 @@ const LANGUAGES: [Words; 5] = [
         },
         switch_unnamed: "Ha iniciado sesión en {app}. Este enlace abre otra sesión.",
         stay: "Seguir en mi sesión",
+        again: "No ha funcionado: la página estuvo abierta demasiado tiempo o el navegador no \
+                guarda cookies. El enlace sigue sin usarse.",
     },
     Words {
         tag: "ja",
@@ -122,6 +132,8 @@ const LANGUAGES: [Words; 5] = [
         },
         switch_unnamed: "{app} にサインインしています。このリンクは別のセッションを開きます。",
         stay: "今のセッションを続ける",
+        again: "うまくいきませんでした。ページを長く開いたままだったか、ブラウザーがクッキーを保存していません。\
+                リンクはまだ使われていません。",
     },
 ];
 

@@ -54,7 +54,7 @@ impl Session {
         self.lock().saw_token = true;
         let consent = match self.errand.agreement {
             Agreement::Sent => Consent::Given,
-            Agreement::Opened | Agreement::Clicked(_) => {
+            Agreement::Opened | Agreement::Clicked(_) | Agreement::Stale => {
                 Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in: None }
             }
         };
@@ -83,7 +83,7 @@ impl Session {
         let consent = match errand.agreement {
             Agreement::Sent | Agreement::Clicked(Question::Switch) => Consent::Given,
             Agreement::Clicked(Question::Click) => Consent::Clicked { signed_in: self.signed_in() },
-            Agreement::Opened => Consent::Open {
+            Agreement::Opened | Agreement::Stale => Consent::Open {
                 row: errand.row_confirm,
                 // What is embedded in a page, or fetched by a script, nobody has opened.
                 browser: self.browser().filter(|_| errand.navigates),
