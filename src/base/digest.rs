@@ -57,6 +57,11 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The plain SHA-256 of a public text, for those who compute the same from it.
+pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
+    *Digest::from_ring(&ring::digest::digest(&ring::digest::SHA256, text)).bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

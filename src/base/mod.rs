@@ -3,17 +3,20 @@
 //! Nothing here knows HTTP, a store, a table or async.
 
 pub mod clock;
+pub mod confirm;
 pub mod digest;
 pub mod entropy;
 pub(crate) mod hex;
 pub mod id;
 pub mod limits;
+pub(crate) mod markup;
 pub(crate) mod masked;
 pub mod mode;
 pub(crate) mod nearest;
 pub mod secret;
 
 pub use clock::{Clock, Timestamp};
+pub use confirm::Confirm;
 pub use digest::Digest;
 pub use entropy::Entropy;
 pub use id::{ClaimId, DeviceId, RequestId, RequestIds, SessionId, TokenId};

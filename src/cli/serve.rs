@@ -141,7 +141,7 @@ fn stop_of(error: GateError) -> Stop {
     }
     let exit = match error {
         GateError::Table(_) | GateError::Roles(..) | GateError::File(_) => Exit::BadTable,
-        GateError::Settings(_) | GateError::Keys(_) => Exit::BadSettings,
+        GateError::Settings(_) | GateError::Page(..) | GateError::Keys(_) => Exit::BadSettings,
         #[cfg(feature = "embedded")]
         GateError::Store(error) if error.kind == OpenErrorKind::Locked => Exit::StoreUnreachable,
         #[cfg(feature = "embedded")]

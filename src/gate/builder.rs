@@ -22,6 +22,7 @@ use crate::gate::lint::lint;
 use crate::http::Dispatch;
 use crate::http::Plan;
 use crate::http::Sessions;
+use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
 use crate::http::dispatch;
@@ -118,6 +119,7 @@ impl Builder {
         }
         let (plan, warnings) = self.plan()?;
         let roles = self.roles()?;
+        let confirm_page = self.confirm_page()?;
         let store = match self.store.take() {
             Some(store) => store,
             None => open_store(&self.settings, self.clock.now()).await?,
@@ -138,7 +140,7 @@ impl Builder {
             public_origin: origin
                 .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
         };
-        let config = dispatch_config(&self.settings);
+        let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
         Ok(Gate {
@@ -163,6 +165,12 @@ impl Builder {
             return Err(GateError::Table(warnings));
         }
         Ok((plan, warnings))
+    }
+
+    fn confirm_page(&self) -> Result<Template, GateError> {
+        let Some(path) = &self.settings.confirm_page else { return Ok(Template::default()) };
+        let text = read(path).map_err(GateError::File)?;
+        Template::read(&text).map_err(|flaws| GateError::Page(path.clone(), flaws))
     }
 
     fn roles(&self) -> Result<Roles, GateError> {
@@ -231,10 +239,12 @@ fn cookie_rule(settings: &Settings) -> CookieRule {
         settings::SameSite::Strict => cookie::SameSite::Strict,
         settings::SameSite::None => cookie::SameSite::None,
     };
-    CookieRule::new(settings.cookie_name(), same_site, settings.is_cookie_secure())
+    let prefix =
+        if settings.has_host_prefix() { cookie::Prefix::Host } else { cookie::Prefix::None };
+    CookieRule::new(prefix, settings.app.as_str(), same_site, settings.is_cookie_secure())
 }
 
-fn dispatch_config(settings: &Settings) -> dispatch::Config {
+fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Config {
     let limits = &settings.limits;
     dispatch::Config {
         base_path: settings.base_path.clone(),
@@ -243,6 +253,7 @@ fn dispatch_config(settings: &Settings) -> dispatch::Config {
         body_timeout: limits.body,
         handler_timeout: limits.handler,
         development: settings.development,
+        confirm_page,
     }
 }
 

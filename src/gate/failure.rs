@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::http::confirm::BadPage;
 use crate::session::privileges::BadRoles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -20,6 +21,8 @@ pub enum GateError {
     Table(Vec<Problem>),
     /// `roles.json` is not usable; every problem of it.
     Roles(PathBuf, Vec<BadRoles>),
+    /// The page that asks before a link counts is not usable; every flaw of it.
+    Page(PathBuf, Vec<BadPage>),
     /// There is no key to seal cookies with.
     Keys(KeyFault),
     /// The embedded store cannot be opened.
@@ -45,6 +48,10 @@ impl fmt::Display for GateError {
                     write!(f, "{}{line}{column}: error: {problem}{end}", path.display())?;
                 }
                 Ok(())
+            }
+            Self::Page(path, flaws) => {
+                let line = |flaw: &BadPage| format!("{}: error: {flaw}", path.display());
+                lines(f, &flaws.iter().map(line).collect::<Vec<_>>())
             }
             Self::Keys(fault) => fault.fmt(f),
             #[cfg(feature = "embedded")]

@@ -1,4 +1,7 @@
-//! The session cookie: reading it from a request and writing it into an answer.
+//! callgate's cookies: reading them from a request and writing them into an answer.
+//!
+//! The session cookie opens a session. The binding cookie says which tokens this browser minted,
+//! and the confirmation cookie that it was shown the page which asks before a link counts.
 
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
@@ -7,13 +10,26 @@ use hyper::header::HeaderValue;
 use crate::base::limits::COOKIE_BYTES_MAX;
 use crate::base::limits::COOKIES_MAX;
 use crate::base::secret::SecretText;
+use crate::http::confirm::NONCE_SECS;
 
-/// How the session cookie is named and guarded.
+/// How the cookies are named and guarded.
 #[derive(Debug, Clone)]
 pub struct CookieRule {
     name: String,
+    binding: String,
+    confirm: String,
     same_site: SameSite,
     secure: bool,
+}
+
+/// What goes in front of every cookie's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefix {
+    /// `__Host-`: browsers take the cookie only from this very host, over HTTPS (RFC 6265bis
+    /// §4.1.3.2).
+    Host,
+    /// Nothing.
+    None,
 }
 
 /// When a browser sends the cookie along with requests that other sites cause.
@@ -29,7 +45,13 @@ pub enum SameSite {
     None,
 }
 
-/// What a request presents under the session cookie's name.
+/// What a request presents in the two cookies that every request is looked at for.
+pub(crate) struct Cookies<'r> {
+    pub(crate) session: Presented<'r>,
+    pub(crate) binding: Presented<'r>,
+}
+
+/// What a request presents under a cookie's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) enum Presented<'r> {
@@ -43,14 +65,33 @@ pub(crate) enum Presented<'r> {
 }
 
 impl CookieRule {
-    /// The cookie of this full name, such as `4DSID_shop` or `__Host-4DSID_shop`.
-    pub fn new(name: String, same_site: SameSite, secure: bool) -> Self {
-        Self { name, same_site, secure }
+    /// The cookies of the application `app`, such as `4DSID_shop` or `__Host-4DSID_shop` for its
+    /// sessions. `same_site` is for that one: the binding cookie is always `Lax`, or a return from
+    /// another site would look like a foreign browser, and the confirmation cookie always `Strict`.
+    pub fn new(prefix: Prefix, app: &str, same_site: SameSite, secure: bool) -> Self {
+        let prefix = match prefix {
+            Prefix::Host => "__Host-",
+            Prefix::None => "",
+        };
+        Self {
+            name: format!("{prefix}4DSID_{app}"),
+            binding: format!("{prefix}4DBIND_{app}"),
+            confirm: format!("{prefix}4DCONF"),
+            same_site,
+            secure,
+        }
     }
 
-    /// The cookie's full name.
+    /// The session cookie's full name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether a cookie of this name is callgate's own. Browsers trim names (RFC 6265 §5.2), so
+    /// it is compared trimmed.
+    pub(crate) fn owns(&self, name: &[u8]) -> bool {
+        let name = name.trim_ascii();
+        [&self.name, &self.binding, &self.confirm].iter().any(|own| own.as_bytes() == name)
     }
 
     /// Whether answers to the browser travel over HTTPS.
@@ -58,57 +99,89 @@ impl CookieRule {
         self.secure
     }
 
-    /// Reads the cookie from a request.
-    ///
-    /// The header is split at `;` as bytes, and nothing but spaces and tabs is trimmed: no
-    /// quotes, no escapes, no attributes. Names that only look alike after some other program's
-    /// decoding are other names, and what other cookies hold does not matter (SEC T29). A header
-    /// beyond the limits may hide a second value, so it counts as one.
-    pub(crate) fn read<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
-        let mut found = Presented::Nothing;
-        let mut cookies = 0;
-        for header in headers.get_all(COOKIE) {
-            if header.len() > COOKIE_BYTES_MAX {
-                return Presented::Several;
-            }
-            for part in header.as_bytes().split(|byte| *byte == b';') {
-                cookies += 1;
-                if cookies > COOKIES_MAX {
-                    return Presented::Several;
-                }
-                let mut halves = part.splitn(2, |byte| *byte == b'=');
-                let name = halves.next().unwrap_or_default();
-                if trimmed(name) != self.name.as_bytes() {
-                    continue;
-                }
-                let value = std::str::from_utf8(trimmed(halves.next().unwrap_or_default()));
-                found = match (found, value) {
-                    (Presented::Nothing, Ok(value)) => Presented::One(value),
-                    _ => Presented::Several,
-                };
-            }
-        }
-        found
+    /// Reads session and binding from a request.
+    pub(crate) fn read<'r>(&self, headers: &'r HeaderMap) -> Cookies<'r> {
+        let [session, binding] = find(headers, [&self.name, &self.binding]);
+        Cookies { session, binding }
+    }
+
+    /// Reads the confirmation cookie, which only the page and its form are about.
+    pub(crate) fn find_confirm<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+        let [confirm] = find(headers, [&self.confirm]);
+        confirm
     }
 
     /// The header value that gives a browser this credential until it is closed.
     pub(crate) fn set(&self, credential: &SecretText) -> Option<HeaderValue> {
-        let text = format!("{}={}{}", self.name, credential.expose(), self.attributes());
-        let mut value = HeaderValue::from_str(&text).ok()?;
-        // Keeps it out of HPACK's tables and of `Debug`.
-        value.set_sensitive(true);
-        Some(value)
+        written(&format!("{}={}{}", self.name, credential.expose(), self.attributes()))
+    }
+
+    /// The header value that gives a browser this binding for so many seconds.
+    pub(crate) fn set_binding(&self, value: &SecretText, max_age_secs: u64) -> Option<HeaderValue> {
+        let (name, value) = (&self.binding, value.expose());
+        let attributes = attributes(SameSite::Lax, self.secure);
+        written(&format!("{name}={value}{attributes}; Max-Age={max_age_secs}"))
+    }
+
+    /// The header value that gives a browser the nonce of a page that asks it something.
+    pub(crate) fn set_confirm(&self, value: &SecretText) -> Option<HeaderValue> {
+        let (name, value) = (&self.confirm, value.expose());
+        let attributes = attributes(SameSite::Strict, self.secure);
+        written(&format!("{name}={value}{attributes}; Max-Age={NONCE_SECS}"))
     }
 
     fn attributes(&self) -> &'static str {
-        match (self.same_site, self.secure) {
-            (SameSite::Lax, false) => "; Path=/; HttpOnly; SameSite=Lax",
-            (SameSite::Lax, true) => "; Path=/; Secure; HttpOnly; SameSite=Lax",
-            (SameSite::Strict, false) => "; Path=/; HttpOnly; SameSite=Strict",
-            (SameSite::Strict, true) => "; Path=/; Secure; HttpOnly; SameSite=Strict",
-            (SameSite::None, _) => "; Path=/; Secure; HttpOnly; SameSite=None",
+        attributes(self.same_site, self.secure)
+    }
+}
+
+/// What a request presents under each of these names, in one pass over its cookies.
+///
+/// The header is split at `;` as bytes, and nothing but spaces and tabs is trimmed: no quotes, no
+/// escapes, no attributes. Names that only look alike after some other program's decoding are
+/// other names, and what other cookies hold does not matter (SEC T29). A header beyond the limits
+/// may hide a second value, so it counts as one.
+fn find<'r, const N: usize>(headers: &'r HeaderMap, names: [&str; N]) -> [Presented<'r>; N] {
+    let mut found = [Presented::Nothing; N];
+    let mut cookies = 0;
+    for header in headers.get_all(COOKIE) {
+        if header.len() > COOKIE_BYTES_MAX {
+            return [Presented::Several; N];
+        }
+        for part in header.as_bytes().split(|byte| *byte == b';') {
+            cookies += 1;
+            if cookies > COOKIES_MAX {
+                return [Presented::Several; N];
+            }
+            let mut halves = part.splitn(2, |byte| *byte == b'=');
+            let name = trimmed(halves.next().unwrap_or_default());
+            let wanted = names.iter().zip(&mut found).find(|(own, _)| own.as_bytes() == name);
+            let Some((_, slot)) = wanted else { continue };
+            let value = std::str::from_utf8(trimmed(halves.next().unwrap_or_default()));
+            *slot = match (*slot, value) {
+                (Presented::Nothing, Ok(value)) => Presented::One(value),
+                _ => Presented::Several,
+            };
         }
     }
+    found
+}
+
+fn attributes(same_site: SameSite, secure: bool) -> &'static str {
+    match (same_site, secure) {
+        (SameSite::Lax, false) => "; Path=/; HttpOnly; SameSite=Lax",
+        (SameSite::Lax, true) => "; Path=/; Secure; HttpOnly; SameSite=Lax",
+        (SameSite::Strict, false) => "; Path=/; HttpOnly; SameSite=Strict",
+        (SameSite::Strict, true) => "; Path=/; Secure; HttpOnly; SameSite=Strict",
+        (SameSite::None, _) => "; Path=/; Secure; HttpOnly; SameSite=None",
+    }
+}
+
+fn written(cookie: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(cookie).ok()?;
+    // Keeps it out of HPACK's tables and of `Debug`.
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Bytes without the spaces and tabs around them (RFC 6265 §4.2.1).
@@ -124,7 +197,11 @@ mod tests {
     use super::*;
 
     fn rule() -> CookieRule {
-        CookieRule::new("4DSID_shop".into(), SameSite::Lax, false)
+        CookieRule::new(Prefix::None, "shop", SameSite::Lax, false)
+    }
+
+    fn read(headers: &HeaderMap) -> Presented<'_> {
+        rule().read(headers).session
     }
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
@@ -135,9 +212,9 @@ mod tests {
     #[test]
     fn the_cookie_is_found_among_others() {
         let found = headers(&[b"a=1;  4DSID_shop=xyz\t; b=2"]);
-        assert_eq!(rule().read(&found), Presented::One("xyz"));
-        assert_eq!(rule().read(&headers(&[b"a=1", b"4DSID_shop=q"])), Presented::One("q"));
-        assert_eq!(rule().read(&HeaderMap::new()), Presented::Nothing);
+        assert_eq!(read(&found), Presented::One("xyz"));
+        assert_eq!(read(&headers(&[b"a=1", b"4DSID_shop=q"])), Presented::One("q"));
+        assert_eq!(read(&HeaderMap::new()), Presented::Nothing);
     }
 
     #[test]
@@ -150,28 +227,28 @@ mod tests {
             b"4DSID_shop2=x",
             b"=4DSID_shop",
         ] {
-            assert_eq!(rule().read(&headers(&[text])), Presented::Nothing, "{text:?}");
+            assert_eq!(read(&headers(&[text])), Presented::Nothing, "{text:?}");
         }
     }
 
     #[test]
     fn what_other_cookies_hold_does_not_matter() {
         let found = headers(&["n=J\u{fc}rgen; 4DSID_shop=xyz".as_bytes(), b"m=\xff"]);
-        assert_eq!(rule().read(&found), Presented::One("xyz"));
+        assert_eq!(read(&found), Presented::One("xyz"));
     }
 
     #[test]
     fn a_header_beyond_the_limits_is_none() {
         let many = "4DSID_shop=a; ".to_owned() + &"x=1; ".repeat(COOKIES_MAX) + "4DSID_shop=b";
-        assert_eq!(rule().read(&headers(&[many.as_bytes()])), Presented::Several);
+        assert_eq!(read(&headers(&[many.as_bytes()])), Presented::Several);
         let long = format!("4DSID_shop=a; x={}", "y".repeat(COOKIE_BYTES_MAX));
-        assert_eq!(rule().read(&headers(&[long.as_bytes()])), Presented::Several);
+        assert_eq!(read(&headers(&[long.as_bytes()])), Presented::Several);
     }
 
     #[test]
     fn two_values_are_none() {
-        assert_eq!(rule().read(&headers(&[b"4DSID_shop=a; 4DSID_shop=a"])), Presented::Several);
-        assert_eq!(rule().read(&headers(&[b"4DSID_shop=a", b"4DSID_shop=b"])), Presented::Several);
+        assert_eq!(read(&headers(&[b"4DSID_shop=a; 4DSID_shop=a"])), Presented::Several);
+        assert_eq!(read(&headers(&[b"4DSID_shop=a", b"4DSID_shop=b"])), Presented::Several);
     }
 
     #[test]
@@ -183,8 +260,33 @@ mod tests {
         };
         assert_eq!(text(rule()), "4DSID_shop=q7; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(
-            text(CookieRule::new("__Host-4DSID_shop".into(), SameSite::Strict, true)),
+            text(CookieRule::new(Prefix::Host, "shop", SameSite::Strict, true)),
             "__Host-4DSID_shop=q7; Path=/; Secure; HttpOnly; SameSite=Strict"
         );
+    }
+
+    #[test]
+    fn one_pass_finds_session_and_binding_and_each_counts_for_itself() {
+        let headers = headers(&[b"4DBIND_shop=b; 4DSID_shop=s; 4DBIND_shop=c; 4DCONF=n"]);
+        let found = rule().read(&headers);
+        assert_eq!((found.session, found.binding), (Presented::One("s"), Presented::Several));
+        assert_eq!(rule().find_confirm(&headers), Presented::One("n"));
+    }
+
+    #[test]
+    fn the_other_cookies_keep_their_own_guards() {
+        let rule = CookieRule::new(Prefix::Host, "shop", SameSite::Strict, true);
+        let value = SecretText::new("q7".into());
+        let text = |value: Option<HeaderValue>| value.unwrap().to_str().unwrap().to_owned();
+        assert_eq!(
+            text(rule.set_binding(&value, 90)),
+            "__Host-4DBIND_shop=q7; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=90"
+        );
+        assert_eq!(
+            text(rule.set_confirm(&value)),
+            "__Host-4DCONF=q7; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600"
+        );
+        assert!(rule.owns(b" __Host-4DCONF") && rule.owns(b"__Host-4DBIND_shop\t"));
+        assert!(!rule.owns(b"4DCONF"));
     }
 }

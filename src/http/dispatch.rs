@@ -24,6 +24,9 @@ use crate::http::body;
 use crate::http::body::RequestBody;
 use crate::http::caught::Panicked;
 use crate::http::caught::caught;
+use crate::http::confirm;
+use crate::http::confirm::Agreement;
+use crate::http::confirm::Asking;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
 use crate::http::head;
@@ -35,9 +38,11 @@ use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Brought;
 use crate::http::query::Query;
+use crate::http::redemption;
 use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
 use crate::http::run::submitted;
+use crate::http::session::Redemption;
 use crate::http::session::Session;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -45,9 +50,9 @@ use crate::http::sessions::label;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
 use crate::table::Found;
-use crate::table::OnRefused;
 use crate::table::Row;
 use crate::token::Outcome;
+use crate::token::Question;
 
 /// Answers requests by the table in use.
 #[derive(Debug)]
@@ -75,6 +80,8 @@ pub struct Config {
     pub handler_timeout: Duration,
     /// Whether clients see what a handler raised. For developers only.
     pub development: bool,
+    /// The page that asks before a link counts.
+    pub confirm_page: confirm::Template,
 }
 
 impl Default for Config {
@@ -86,6 +93,7 @@ impl Default for Config {
             body_timeout: Duration::from_mins(1),
             handler_timeout: Duration::from_secs(30),
             development: false,
+            confirm_page: confirm::Template::default(),
         }
     }
 }
@@ -175,8 +183,8 @@ impl Dispatch {
     /// Finds the row and its handler, and reads the body.
     async fn prepare(
         &self,
-        head: Head,
-        source: Source,
+        mut head: Head,
+        mut source: Source,
         line: &mut AccessLine,
         manner: &mut Manner,
     ) -> Result<Prepared, Fault> {
@@ -188,6 +196,13 @@ impl Dispatch {
         if let Some(reserved) = path.reserved() {
             manner.speak_to(reserved);
             return Err(Fault::not_found());
+        }
+        let mut agreement = Agreement::of(&head.method);
+        if confirm::is_click(&head) {
+            manner.saw_token = true;
+            let (house, deadline) = (&self.sessions, self.config.body_timeout);
+            (agreement, source.body) =
+                confirm::hear(house, &mut head, source.body, deadline).await?;
         }
         let plan = self.plan.load_full();
         let row = match plan.table().find(head.method.as_str(), &path) {
@@ -218,7 +233,7 @@ impl Dispatch {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
         let (row, remote) = (row.number(), source.remote);
-        let run = Run { plan, row, head, path, query, body, remote, id: line.id };
+        let run = Run { plan, row, head, path, query, body, remote, id: line.id, agreement };
         Ok(Prepared::Run(Box::new(run)))
     }
 
@@ -230,12 +245,15 @@ impl Dispatch {
         mut manner: Manner,
     ) -> Response<Full<Bytes>> {
         let trace = Trace::default();
+        let is_click = run.agreement.is_click();
         let result = caught(self.in_session(run, &trace)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked()));
+        let result = if is_click { result.map(confirm::land) } else { result };
         line.otp = trace.otp.get().copied().unwrap_or_default();
         if let Some(session) = trace.session.get() {
             line.session = Some(session.id());
             manner.cookie = session.parting_cookie(result.is_ok());
+            manner.binding = session.parting_binding();
             manner.saw_token |= session.was_brought_a_token();
         }
         self.conclude(result, &line, manner)
@@ -281,18 +299,27 @@ impl Dispatch {
             caller: head::caller(&run.head.headers),
             may_redeem: head::may_redeem(&run.head.method, &run.head.headers),
             label: label(&run.head.headers),
+            row_confirm: row.otp().confirm,
+            agreement: run.agreement,
+            navigates: head::navigates(&run.head.headers),
+            binding: None,
         };
         let brought = run.brought(row.otp(), errand.may_redeem)?;
+        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
+        if only_asks && matches!(brought, Brought::Token(_)) {
+            return self.ask(&run, row, Question::Click, String::new());
+        }
         let opened = self.sessions.open(&run.head.headers, errand).await?;
         let session = trace.session.get_or_init(|| opened);
-        let otp = match brought {
-            Brought::Token(secret) => session.redeem(&secret).await?,
-            Brought::Garbage => Outcome::Unknown,
-            Brought::Nothing | Brought::Several => Outcome::Absent,
+        let otp = match redemption::redeem(session, &brought).await? {
+            Redemption::Ended(otp) => otp,
+            Redemption::Asks(question) => {
+                return self.ask(&run, row, question, session.user_name());
+            }
         };
         let otp = *trace.otp.get_or_init(|| otp);
-        admit(row, session)?;
-        if let Some(message) = self.after_redemption(&run, row, otp, session)? {
+        redemption::admit(row, session)?;
+        if let Some(message) = redemption::answer(&run, row, otp, session)? {
             return Ok(self.response(message));
         }
         let timeout =
@@ -304,28 +331,18 @@ impl Dispatch {
         Ok(self.response(reply.into_message()))
     }
 
-    /// What the row wants done about a token before its handler runs, if that is not the handler.
-    fn after_redemption(
+    /// The page that asks a person about the token of a request, instead of running it.
+    fn ask(
         &self,
         run: &Run,
         row: &Row,
-        otp: Outcome,
-        session: &Session,
-    ) -> Result<Option<OutgoingMessage>, Fault> {
-        let rule = row.otp();
-        // Who got no cookie would come back as a stranger, and a form cannot be sent again.
-        let strips = rule.strip && run.head.method == Method::GET && !session.is_mute();
-        let location = match (otp.is_restored(), &rule.on_refused) {
-            (true, _) if strips => run.target_without_token(rule),
-            (false, OnRefused::Redirect(path)) if otp.is_refused() => {
-                format!("{}{path}", self.sessions.base_path)
-            }
-            (false, OnRefused::Status(status)) if otp.is_refused() => {
-                return Err(Fault::token_refused(*status));
-            }
-            _ => return Ok(None),
-        };
-        OutgoingMessage::redirect(&location).map(Some).map_err(Fault::internal)
+        question: Question,
+        user: String,
+    ) -> Result<Response<Full<Bytes>>, Fault> {
+        let (head, param) = (&run.head, row.otp().param.as_deref());
+        let is_stale = run.agreement == Agreement::Stale;
+        let asking = Asking { head, param, question, user, is_stale };
+        confirm::page(&self.sessions, &self.config.confirm_page, &asking)
     }
 
     /// The answer that a message asks for.
@@ -333,16 +350,7 @@ impl Dispatch {
         let (status, headers, body) = message.into_parts();
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
-        *response.headers_mut() = without_own_cookie(headers, self.sessions.cookie.name());
+        *response.headers_mut() = without_own_cookie(headers, &self.sessions.cookie);
         response
     }
-}
-
-/// Checks what the row requires, after the redemption: it may have brought the privilege.
-fn admit(row: &Row, session: &Session) -> Result<(), Fault> {
-    let required = row.requires();
-    if required.is_empty() || required.iter().any(|name| session.has_privilege(name)) {
-        return Ok(());
-    }
-    Err(if session.is_guest() { Fault::sign_in_first() } else { Fault::not_allowed() })
 }

@@ -133,6 +133,13 @@ impl Fault {
         Self::new(status, "token_refused", "This link is not valid, or not valid any more.")
     }
 
+    /// The form of the confirmation page is not one of ours, or has stood too long; the token is
+    /// left alone.
+    pub fn confirm_refused() -> Self {
+        let text = "This page is not valid any more. Open the link again.";
+        Self::new(StatusCode::FORBIDDEN, "confirm_refused", text)
+    }
+
     /// The row's class or method does not exist (4D §1.6).
     pub fn missing_target(missing: super::handler::Missing) -> Self {
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", missing.text());

@@ -76,6 +76,15 @@ pub(crate) fn caller(headers: &HeaderMap) -> Caller {
     if fetches || reads_html { Caller::Browser } else { Caller::Server }
 }
 
+/// Whether a person may be about to see the answer as a page of its own. A browser says so when
+/// it embeds the answer, or when a script asks for it.
+pub(crate) fn navigates(headers: &HeaderMap) -> bool {
+    let says = |name: &str, wanted: &str| {
+        headers.get_all(name).iter().all(|value| value.as_bytes() == wanted.as_bytes())
+    };
+    says("sec-fetch-dest", "document") && says("sec-fetch-mode", "navigate")
+}
+
 /// Whether the request may redeem a token: not when its answer is only to be looked at, stored
 /// or shown later.
 pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
@@ -109,6 +118,17 @@ mod tests {
         assert_eq!(caller(&[("accept", "text/html,*/*;q=0.8")]), Caller::Browser);
         assert_eq!(caller(&[("accept", "*/*"), ("user-agent", "Stripe/1.0")]), Caller::Server);
         assert_eq!(caller(&[]), Caller::Server);
+    }
+
+    #[test]
+    fn a_page_of_its_own_is_no_part_of_another() {
+        let navigates = |pairs: &[_]| navigates(&headers(pairs));
+        let (dest, mode) = ("sec-fetch-dest", "sec-fetch-mode");
+        assert!(navigates(&[]) && navigates(&[(dest, "document"), (mode, "navigate")]));
+        for embedded in ["iframe", "image", "empty", "script", "object"] {
+            assert!(!navigates(&[(dest, embedded), (mode, "navigate")]), "{embedded}");
+        }
+        assert!(!navigates(&[(dest, "document"), (mode, "cors")]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
+use crate::http::cookie::CookieRule;
 use crate::http::fault::Speaks;
 use crate::http::query;
 use crate::http::query::Brought;
@@ -21,12 +22,12 @@ use crate::table::Reserved;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Drops a `Set-Cookie` by which a handler would give away a session cookie of its own making.
-/// Browsers trim the name (RFC 6265 §5.2), so it is compared trimmed.
-pub(crate) fn without_own_cookie(mut headers: HeaderMap, name: &str) -> HeaderMap {
+/// Drops a `Set-Cookie` by which a handler would give away a cookie of callgate's of its own
+/// making.
+pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let is_own = |value: &HeaderValue| {
         let given = value.as_bytes().split(|byte| b"=;".contains(byte)).next();
-        given.is_some_and(|given| given.trim_ascii() == name.as_bytes())
+        given.is_some_and(|given| rule.owns(given))
     };
     if headers.get_all(header::SET_COOKIE).iter().any(is_own) {
         let kept: Vec<_> = headers
@@ -56,6 +57,8 @@ pub(crate) struct Manner {
     pub(crate) speaks: Speaks,
     /// The session cookie that the browser is to keep.
     pub(crate) cookie: Option<HeaderValue>,
+    /// The binding cookie that it is to keep.
+    pub(crate) binding: Option<HeaderValue>,
     is_head: bool,
     /// Whether the request carried a token, spent or not.
     pub(crate) saw_token: bool,
@@ -65,7 +68,7 @@ impl Manner {
     pub(crate) fn of(head: &Head) -> Self {
         let saw_token = head.uri.query().is_some_and(query::brings_token);
         let is_head = head.method == Method::HEAD;
-        Self { speaks: Speaks::of(&head.headers), cookie: None, is_head, saw_token }
+        Self { speaks: Speaks::of(&head.headers), cookie: None, binding: None, is_head, saw_token }
     }
 
     /// Under `/rest`, failures have the model's own shape.
@@ -83,7 +86,7 @@ impl Manner {
     /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04).
     pub(crate) fn dress(self, response: &mut Response<Full<Bytes>>, id: RequestId) {
         let headers = response.headers_mut();
-        if let Some(cookie) = self.cookie {
+        for cookie in [self.cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, NO_STORE);
         }

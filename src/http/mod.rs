@@ -15,8 +15,10 @@
 
 pub mod access;
 pub mod arrival;
+mod binding;
 pub mod body;
 mod caught;
+pub mod confirm;
 mod connection;
 pub mod cookie;
 pub mod dispatch;
@@ -28,6 +30,7 @@ mod manner;
 pub mod message;
 pub mod plan;
 pub mod query;
+mod redemption;
 pub mod reply;
 mod run;
 pub mod server;

@@ -102,16 +102,40 @@ pub(crate) fn find_token(raw: &str, param: Option<&str>, form: Option<&str>) -> 
 
 /// A raw query without the parameters under which a token came.
 pub(crate) fn without_token(raw: &str, param: Option<&str>) -> String {
-    let is_token = |name: &str, value: &str| {
-        TOKEN_KEYS.contains(&name)
-            || (param.is_some_and(|param| decoded(name) == param)
-                && TokenSecret::parse(&decoded(value)).is_some())
-    };
-    let kept = raw.split('&').filter(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        !is_token(name, value)
-    });
+    let kept = raw.split('&').filter(|part| !brings(part, param));
     kept.collect::<Vec<_>>().join("&")
+}
+
+/// The one parameter of a raw query that brings the token.
+pub(crate) struct TokenPart<'q> {
+    /// Name and value, as they were written.
+    pub(crate) text: &'q str,
+    /// How many parts stand before it.
+    pub(crate) place: usize,
+    pub(crate) token: TokenSecret,
+}
+
+/// The parameter that brings the one token of a query; `None` if there is none.
+pub(crate) fn token_part<'q>(raw: &'q str, param: Option<&str>) -> Option<TokenPart<'q>> {
+    let (place, text) = raw.split('&').enumerate().find(|(_, part)| brings(part, param))?;
+    Some(TokenPart { text, place, token: token_in(text)? })
+}
+
+/// The token of one parameter, name and value.
+pub(crate) fn token_in(part: &str) -> Option<TokenSecret> {
+    TokenSecret::parse(&decoded(part.split_once('=')?.1))
+}
+
+/// Whether a raw query has a parameter of this very name.
+pub(crate) fn has(raw: &str, name: &str) -> bool {
+    raw_pairs(raw).any(|(written, _)| written == name)
+}
+
+fn brings(part: &str, param: Option<&str>) -> bool {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    TOKEN_KEYS.contains(&name)
+        || (param.is_some_and(|param| decoded(name) == param)
+            && TokenSecret::parse(&decoded(value)).is_some())
 }
 
 fn raw_pairs(raw: &str) -> impl Iterator<Item = (&str, &str)> {

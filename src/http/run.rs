@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
+use hyper::Method;
 use hyper::header;
 use hyper::http::request::Parts as Head;
 
+use crate::base::Confirm;
 use crate::base::RequestId;
+use crate::http::confirm::Agreement;
 use crate::http::fault::Fault;
 use crate::http::form::is_urlencoded;
 use crate::http::message::IncomingMessage;
@@ -32,18 +35,25 @@ pub(crate) struct Run {
     pub(crate) body: Bytes,
     pub(crate) remote: Option<IpAddr>,
     pub(crate) id: RequestId,
+    pub(crate) agreement: Agreement,
 }
 
 impl Run {
-    /// What the request brings to be redeemed, if it is one that may redeem.
+    /// What the request brings to be redeemed, if it is one that may redeem, or be asked to.
     pub(crate) fn brought(&self, rule: &OtpRule, may_redeem: bool) -> Result<Brought, Fault> {
         let raw = self.head.uri.query().unwrap_or("");
-        let form = submitted(&self.head.headers, &self.body);
+        // What a GET carries as its body means nothing (RFC 9110 §9.3.1).
+        let is_get = self.head.method == Method::GET;
+        let form = submitted(&self.head.headers, &self.body).filter(|_| !is_get);
         match query::find_token(raw, rule.param.as_deref(), form) {
             Brought::Several => Err(Fault::bad_request(
                 "several_tokens",
                 "The address brings more than one token; none was used.",
             )),
+            // Whoever looks at a link that asks first may see what it asks.
+            Brought::Token(secret) if is_get && !may_redeem && rule.confirm > Confirm::Never => {
+                Ok(Brought::Token(secret))
+            }
             _ if !may_redeem => Ok(Brought::Nothing),
             brought => Ok(brought),
         }

@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 
 use crate::base::Caller;
 use crate::base::Clock;
+use crate::base::Confirm;
 use crate::base::DeviceId;
 use crate::base::Digest;
 use crate::base::Entropy;
@@ -15,6 +16,8 @@ use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
+use crate::http::binding::Binding;
+use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
@@ -67,6 +70,14 @@ pub(crate) struct Errand {
     pub(crate) may_redeem: bool,
     /// What the browser says it is.
     pub(crate) label: String,
+    /// Whether the row asks before a link counts.
+    pub(crate) row_confirm: Confirm,
+    /// How far the request shows that somebody means to redeem.
+    pub(crate) agreement: Agreement,
+    /// Whether the answer may be a page of its own.
+    pub(crate) navigates: bool,
+    /// What this browser was given when it minted a token, if it was and brings it.
+    pub(crate) binding: Option<Binding>,
 }
 
 impl Sessions {
@@ -81,10 +92,14 @@ impl Sessions {
     pub(crate) async fn open(
         self: &Arc<Self>,
         headers: &HeaderMap,
-        errand: Errand,
+        mut errand: Errand,
     ) -> Result<Session, Fault> {
         let now = self.clock.now();
-        let credential = match self.cookie.read(headers) {
+        let cookies = self.cookie.read(headers);
+        if let Presented::One(value) = cookies.binding {
+            errand.binding = Binding::read(value, now);
+        }
+        let credential = match cookies.session {
             Presented::One(value) => self.keyring.open(value),
             Presented::Nothing => None,
             Presented::Several => {

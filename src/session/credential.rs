@@ -103,6 +103,7 @@ struct Key {
     tag: u8,
     mac: hmac::Key,
     mask: hmac::Key,
+    proof: hmac::Key,
 }
 
 /// A key cannot be used.
@@ -154,6 +155,20 @@ impl Keyring {
     /// The application that credentials are made for.
     pub fn app(&self) -> &str {
         &self.app
+    }
+
+    /// Proves that these bytes were put together here; for forms, not for cookies.
+    pub fn prove(&self, words: &[u8]) -> [u8; 32] {
+        let mut proof = [0; MAC_BYTES];
+        if let Some(key) = self.keys.first() {
+            proof.copy_from_slice(hmac::sign(&key.proof, words).as_ref());
+        }
+        proof
+    }
+
+    /// Whether one of the keys made this proof of these bytes. Takes as long for any wrong one.
+    pub fn is_proof(&self, words: &[u8], proof: &[u8; 32]) -> bool {
+        self.keys.iter().any(|key| hmac::verify(&key.proof, words, proof).is_ok())
     }
 
     /// The cookie value of a credential.
@@ -215,14 +230,15 @@ impl Key {
         Ok(Self::new(&Secret::new(bytes), app))
     }
 
-    /// Two independent keys from one secret, for one application: one signs, one masks.
+    /// Independent keys from one secret, for one application: one signs cookies, one masks ids in
+    /// them, one signs forms.
     fn new(secret: &Secret<32>, app: &str) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
         let derive =
             |purpose: &str| hmac::sign(&root, format!("callgate/1 {purpose} {app}").as_bytes());
         let key = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
         let tag = derive("tag").as_ref().first().copied().unwrap_or(0);
-        Self { tag, mac: key("mac"), mask: key("mask") }
+        Self { tag, mac: key("mac"), mask: key("mask"), proof: key("proof") }
     }
 
     /// Masks an id, and unmasks it again: the mask is the same both ways.

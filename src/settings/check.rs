@@ -66,6 +66,7 @@ impl Check<'_> {
                 }
             })
         });
+        self.optional("confirm_page", &mut s.confirm_page, path);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);

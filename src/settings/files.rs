@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use crate::http::confirm::BadPage;
+use crate::http::confirm::Template;
+
 use super::Safety;
 use super::Settings;
 use super::problem::Flaw;
@@ -11,7 +14,7 @@ use super::raw::Raw;
 
 /// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = confirm_page(settings, raw);
     for (name, path) in [("roles", &settings.roles), ("keys_file", &settings.keys_file)] {
         if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
             let what = format!("is {}, which is not a file", path.display());
@@ -33,6 +36,28 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Every flaw of the page that asks before a link counts.
+fn confirm_page(settings: &Settings, raw: &Raw) -> Vec<Problem> {
+    let Some(path) = &settings.confirm_page else { return Vec::new() };
+    let flaws = match std::fs::read_to_string(path) {
+        Err(error) => {
+            let what = format!("is {}, which cannot be read: {error}", path.display());
+            let fix = "name a file of UTF-8 text that is there, or leave it out";
+            vec![Flaw::error("missing-file", what, fix)]
+        }
+        Ok(text) => {
+            let flaw = |bad: BadPage| {
+                let line = bad.line.map_or(String::new(), |line| format!(":{line}"));
+                let what = format!("is {}{line}, where {}", path.display(), bad.what);
+                Flaw::error("bad-page", what, bad.fix)
+            };
+            Template::read(&text).err().into_iter().flatten().map(flaw).collect()
+        }
+    };
+    let origin = raw.origin("confirm_page");
+    flaws.into_iter().map(|flaw| Problem::of("confirm_page", &origin, flaw)).collect()
 }
 
 /// Whoever reads the keys can make a cookie for any session. `strict` refuses such a file
@@ -81,6 +106,33 @@ mod tests {
         let missing = (Severity::Error, "missing-file");
         assert_eq!(problems(&settings), [missing, missing]);
         assert_eq!(problems(&Settings::default()), []);
+    }
+
+    #[test]
+    fn every_flaw_of_the_page_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        let settings = Settings { confirm_page: Some(path.clone()), ..Settings::default() };
+        assert_eq!(problems(&settings), [(Severity::Error, "missing-file")]);
+        std::fs::write(&path, "{{text}}\n{{fomr}}").unwrap();
+        let found = check(&settings, &Raw::default());
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let file = path.display();
+        assert_eq!(
+            lines,
+            [
+                format!(
+                    "error: confirm_page is {file}:2, where nothing fills \"fomr\"; did you mean \
+                     {{{{form}}}}?"
+                ),
+                format!(
+                    "error: confirm_page is {file}, where {{{{form}}}} stands in it 0 times; write it \
+                     exactly once"
+                ),
+            ]
+        );
+        std::fs::write(&path, "{{text}}\n{{form}}").unwrap();
+        assert_eq!(problems(&settings), []);
     }
 
     #[test]

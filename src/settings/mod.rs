@@ -98,6 +98,9 @@ pub struct Settings {
     pub base_path: BasePath,
     /// The address the public knows, from which callback URLs are built; default unset.
     pub public_origin: Option<PublicOrigin>,
+    /// A page of the owner's own that asks before a link counts, as
+    /// [`Template`](crate::http::confirm::Template) reads it; default the shipped one.
+    pub confirm_page: Option<PathBuf>,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
     /// Whether warnings about the table refuse the start; off by default.
@@ -142,6 +145,7 @@ impl Default for Settings {
             safety: Safety::default(),
             base_path: BasePath::default(),
             public_origin: None,
+            confirm_page: None,
             rate_limits: true,
             strict: false,
             development: false,
@@ -201,12 +205,16 @@ impl Settings {
 
     /// The name of the session cookie: `4DSID_<app>`, or `__Host-4DSID_<app>` (contract §5).
     pub fn cookie_name(&self) -> String {
-        let host = match self.cookie_prefix {
+        format!("{}4DSID_{}", if self.has_host_prefix() { "__Host-" } else { "" }, self.app)
+    }
+
+    /// Whether the names of cookies begin with `__Host-`.
+    pub fn has_host_prefix(&self) -> bool {
+        match self.cookie_prefix {
             CookiePrefix::Host => true,
             CookiePrefix::None => false,
             CookiePrefix::Auto => self.is_cookie_secure(),
-        };
-        format!("{}4DSID_{}", if host { "__Host-" } else { "" }, self.app)
+        }
     }
 
     fn beside_the_table(&self, name: &str) -> PathBuf {

@@ -154,6 +154,7 @@ pub const SETTINGS: &[Setting] = &[
     choice("safety", Safety::NAMES),
     text("base_path"),
     text("public_origin"),
+    text("confirm_page"),
     choice("rate_limits", &["on", "off"]),
     switch("strict"),
     switch("development"),

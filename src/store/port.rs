@@ -35,6 +35,9 @@ use crate::session::Device;
 use crate::session::Patch;
 use crate::session::Record;
 use crate::store::error::StoreError;
+use crate::token::Attempt;
+use crate::token::Consent;
+use crate::token::Question;
 use crate::token::Token;
 
 /// The answer of a store, still on its way.
@@ -186,6 +189,8 @@ pub struct Claim {
     pub row_mode: RestoreMode,
     /// Who asks.
     pub caller: Caller,
+    /// Whether a person has agreed to it.
+    pub consent: Consent,
     /// The session that the request works in so far, with the digest of the credential that
     /// opened it. A browser that redeems a token of its own session keeps its credential.
     pub current: Option<(SessionId, Digest)>,
@@ -204,10 +209,25 @@ pub enum Redeemed {
     Expired,
     /// The store knows no such token.
     Unknown,
-    /// Its session has ended; the token is spent.
+    /// Its session has ended; the token leads nowhere any more.
     SessionGone,
     /// It is for other handlers; nothing changed.
     WrongHandler,
+    /// A person must be asked first; nothing changed.
+    AskFirst(Question),
+}
+
+impl Claim {
+    /// What [`Token::judge`] looks at.
+    pub fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            id: self.id,
+            handler: &self.handler,
+            row_mode: self.row_mode,
+            caller: self.caller,
+            consent: self.consent,
+        }
+    }
 }
 
 /// A redemption that won.

@@ -329,6 +329,7 @@ fn limits(notes: &mut Notes<'_>, value: Value<'_>) -> RowLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Confirm;
     use crate::base::RestoreMode;
     use crate::table::OnRefused;
     use crate::table::Table;
@@ -344,7 +345,7 @@ mod tests {
         let rows = rows(
             r#"[{ "class": "callgate.Accounts", "method": "signin", "pattern": "a",
                  "verbs": "post", "requires": ["a, b", "b"], "comment": 1, "id": [],
-                 "otp": { "param": "state", "mode": "transfer", "confirm": "never",
+                 "otp": { "param": "state", "mode": "transfer", "confirm": "always",
                           "strip": true, "onRefused": { "status": 599 } },
                  "limits": { "bodyBytes": 26214400, "timeoutMs": 1 } }]"#,
         );
@@ -358,6 +359,7 @@ mod tests {
             OtpRule {
                 param: Some("state".into()),
                 mode: RestoreMode::Transfer,
+                confirm: Confirm::Always,
                 strip: true,
                 on_refused: OnRefused::Status(599),
             }

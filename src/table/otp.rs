@@ -7,6 +7,7 @@ use super::problem::Flaw;
 use super::problem::one_of;
 use super::raw::Kind;
 use super::raw::Value;
+use crate::base::Confirm;
 use crate::base::RestoreMode;
 use crate::base::limits::QUERY_NAME_BYTES_MAX;
 
@@ -19,6 +20,8 @@ pub struct OtpRule {
     pub param: Option<String>,
     /// How far a redeemed token lets its bearer in, unless the mint said otherwise.
     pub mode: RestoreMode,
+    /// Who is asked before a link counts that is opened with a GET, unless the mint was stricter.
+    pub confirm: Confirm,
     /// Whether a redemption is answered 303 to the same URL without the token.
     pub strip: bool,
     /// What happens when the token is refused.
@@ -51,7 +54,7 @@ pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
         rule.mode = notes.keep(&value.span, mode(&value)).unwrap_or_default();
     }
     if let Some(value) = fields.take("confirm") {
-        notes.keep(&value.span, confirm(&value));
+        rule.confirm = notes.keep(&value.span, confirm(&value)).unwrap_or_default();
     }
     if let Some(value) = fields.take("strip") {
         rule.strip = notes.keep(&value.span, value.flag("otp.strip")).unwrap_or_default();
@@ -103,23 +106,16 @@ fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
     })
 }
 
-/// The confirm page is not served yet. Reading the wish over would let a mail scanner spend the
-/// token that the author wanted protected, so that it is refused.
-fn confirm(value: &Value<'_>) -> Result<(), Flaw> {
-    match value.text("otp.confirm")? {
-        "never" => Ok(()),
-        wish @ ("foreign" | "always") => Err(Flaw::new(
-            "not-available",
-            format!("otp.confirm {wish:?} is not available in this version of callgate"),
-            "leave it out; to keep a link from scanners, let it show a page whose button posts the \
-             token under another name, and call session.restore there",
-        )),
-        other => Err(Flaw::new(
+fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
+    let name = value.text("otp.confirm")?;
+    name.parse().map_err(|_| {
+        let names = Confirm::NAMES.map(|(name, _)| name);
+        Flaw::new(
             "unknown-confirm",
-            format!("unknown otp.confirm {other:?}"),
-            "use \"never\", or leave it out",
-        )),
-    }
+            format!("unknown otp.confirm {name:?}"),
+            format!("use {}", one_of(&names)),
+        )
+    })
 }
 
 fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {

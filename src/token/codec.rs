@@ -52,6 +52,10 @@ pub struct StoredToken {
     handlers: Vec<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirm: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    binding: Option<String>,
     /// The winning attempt and its moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<(String, u64)>,
@@ -69,6 +73,8 @@ impl StoredToken {
             expires: token.expires_at.millis(),
             handlers: token.handlers.clone(),
             mode: token.mode.map(|mode| mode.to_string()),
+            confirm: token.confirm.map(|wish| wish.to_string()),
+            binding: token.binding.map(|digest| hex::lower(digest.bytes())),
             claim: token.claim.map(|mark| (mark.id.to_string(), mark.at.millis())),
         }
     }
@@ -86,6 +92,8 @@ impl StoredToken {
             None => None,
         };
         let mode = self.mode.map(|name| name.parse()).transpose();
+        let confirm = self.confirm.map(|name| name.parse()).transpose();
+        let binding = self.binding.map(|text| hex::read(&text).map(Digest::from_bytes));
         Ok(Token {
             digest: hex::read(&self.digest)
                 .map(Digest::from_bytes)
@@ -96,6 +104,8 @@ impl StoredToken {
             expires_at: Timestamp::from_millis(self.expires),
             handlers: self.handlers,
             mode: mode.map_err(|_| BadToken::Malformed("mode"))?,
+            confirm: confirm.map_err(|_| BadToken::Malformed("confirm"))?,
+            binding: binding.transpose().map_err(|_| BadToken::Malformed("binding"))?,
             claim,
         })
     }
@@ -118,6 +128,7 @@ pub fn decode(bytes: &[u8]) -> Result<Token, BadToken> {
 mod tests {
     use super::*;
     use crate::base::ClaimId;
+    use crate::base::Confirm;
     use crate::base::RestoreMode;
     use crate::base::SessionId;
     use crate::base::TokenId;
@@ -134,11 +145,23 @@ mod tests {
             expires_at: Timestamp::from_millis(20_000),
             handlers: vec!["A.b".into(), "C.d".into()],
             mode: Some(RestoreMode::Transfer),
+            confirm: Some(Confirm::Foreign),
+            binding: Some(Digest::from_bytes([4; 32])),
             claim: Some(mark),
         };
         assert_eq!(decode(&encode(&token).unwrap()).unwrap(), token);
-        let plain = Token { handlers: Vec::new(), mode: None, claim: None, ..token };
-        assert_eq!(decode(&encode(&plain).unwrap()).unwrap(), plain);
+        let plain = Token {
+            handlers: Vec::new(),
+            mode: None,
+            confirm: None,
+            binding: None,
+            claim: None,
+            ..token
+        };
+        let bytes = encode(&plain).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), plain);
+        // What earlier versions wrote had no word of confirmation, and none is written for none.
+        assert!(!String::from_utf8(bytes).unwrap().contains("confirm"));
         let later =
             String::from_utf8(encode(&plain).unwrap()).unwrap().replace("\"v\":1", "\"v\":9");
         assert_eq!(decode(later.as_bytes()).unwrap_err(), BadToken::Newer(9));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::Confirm;
 use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::Secret;
@@ -54,6 +55,10 @@ pub struct MintWish {
     pub handlers: Vec<Arc<str>>,
     /// What its bearer gets; `None` leaves it to the row.
     pub mode: Option<RestoreMode>,
+    /// Whom callgate asks before the token counts; `None` leaves it to the row, and of two wishes
+    /// the stricter counts. It concerns links that are opened with a GET: see
+    /// [`Confirm`], and `restore` for tokens that a handler redeems itself.
+    pub confirm: Option<Confirm>,
 }
 
 /// Why no token can be made.
@@ -91,7 +96,8 @@ impl MintWish {
         wish.clamp(TOKEN_LIFE_SECS_MIN, TOKEN_LIFE_SECS_MAX)
     }
 
-    /// Makes a token for `session`; the secret goes out, the record goes into the store.
+    /// Makes a token for `session`; the secret goes out, the record goes into the store. It is
+    /// bound to no browser yet.
     pub fn mint(
         &self,
         entropy: &dyn Entropy,
@@ -111,6 +117,8 @@ impl MintWish {
             expires_at: times.now.after_secs(self.lifespan_secs(times.idle_minutes)),
             handlers: self.handlers.clone(),
             mode: self.mode,
+            confirm: self.confirm,
+            binding: None,
             claim: None,
         };
         Ok((secret, token))

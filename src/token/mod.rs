@@ -13,12 +13,14 @@
 //! [`judge`]: Token::judge
 
 pub mod codec;
+pub mod consent;
 pub mod mint;
 pub mod outcome;
 
 use std::sync::Arc;
 
 use crate::base::ClaimId;
+use crate::base::Confirm;
 use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::SessionId;
@@ -26,6 +28,7 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKEN_GRACE;
 
+pub use consent::{Attempt, Consent, Question};
 pub use mint::{MintRefused, MintWish, TokenSecret};
 pub use outcome::Outcome;
 
@@ -46,6 +49,12 @@ pub struct Token {
     pub handlers: Vec<Arc<str>>,
     /// What the mint wants the bearer to get; `None` leaves it to the row.
     pub mode: Option<RestoreMode>,
+    /// Whom the mint wants asked before the token counts; the stricter of this and the row's wish
+    /// counts.
+    pub confirm: Option<Confirm>,
+    /// The digest of the nonce that the browser which minted was given; `None` when it could be
+    /// given none, and then every browser is a foreign one.
+    pub binding: Option<Digest>,
     /// The redemption that won, if there was one.
     pub claim: Option<ClaimMark>,
 }
@@ -73,17 +82,19 @@ pub enum Verdict {
     Expired,
     /// It is for other handlers; nothing changes.
     WrongHandler,
+    /// A person must be asked first; nothing changes.
+    AskFirst(Question),
 }
 
 impl Token {
-    /// Decides one attempt by the handler `handler`, written `Class.method`.
-    pub fn judge(&self, attempt: ClaimId, handler: &str, now: Timestamp) -> Verdict {
+    /// Decides one attempt. Nobody is asked about a token that would be refused all the same.
+    pub fn judge(&self, attempt: &Attempt<'_>, now: Timestamp) -> Verdict {
         match self.claim {
-            Some(mark) if mark.id == attempt => Verdict::WonBefore,
+            Some(mark) if mark.id == attempt.id => Verdict::WonBefore,
             Some(mark) => Verdict::Used(mark.at),
             None if now >= self.expires_at => Verdict::Expired,
-            None if !self.is_for(handler) => Verdict::WrongHandler,
-            None => Verdict::Won,
+            None if !self.is_for(attempt.handler) => Verdict::WrongHandler,
+            None => self.question(attempt).map_or(Verdict::Won, Verdict::AskFirst),
         }
     }
 
@@ -105,6 +116,7 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Caller;
 
     fn token() -> Token {
         Token {
@@ -115,16 +127,28 @@ mod tests {
             expires_at: Timestamp::from_millis(10_000),
             handlers: vec!["Pay.done".into()],
             mode: None,
+            confirm: None,
+            binding: None,
             claim: None,
         }
     }
 
     const A: ClaimId = ClaimId::from_bytes([1; 16]);
     const B: ClaimId = ClaimId::from_bytes([2; 16]);
+    const NOW: Timestamp = Timestamp::from_millis(1);
+
+    fn attempt(id: ClaimId, handler: &str) -> Attempt<'_> {
+        let (row_mode, caller) = (RestoreMode::Auto, Caller::Browser);
+        Attempt { id, handler, row_mode, caller, consent: Consent::Given }
+    }
+
+    fn open(row: Confirm, browser: Option<Digest>, signed_in: Option<SessionId>) -> Consent {
+        Consent::Open { row, browser, signed_in }
+    }
 
     #[test]
     fn a_token_is_refused_from_the_very_moment_it_expires() {
-        let at = |millis| token().judge(A, "Pay.done", Timestamp::from_millis(millis));
+        let at = |millis| token().judge(&attempt(A, "Pay.done"), Timestamp::from_millis(millis));
         assert_eq!(at(9_999), Verdict::Won);
         assert_eq!(at(10_000), Verdict::Expired);
     }
@@ -134,16 +158,68 @@ mod tests {
         let mark = ClaimMark { id: A, at: Timestamp::from_millis(5) };
         let claimed = Token { claim: Some(mark), ..token() };
         let late = Timestamp::from_millis(20_000);
-        assert_eq!(claimed.judge(A, "Pay.done", late), Verdict::WonBefore);
-        assert_eq!(claimed.judge(B, "Pay.done", late), Verdict::Used(mark.at));
+        assert_eq!(claimed.judge(&attempt(A, "Pay.done"), late), Verdict::WonBefore);
+        assert_eq!(claimed.judge(&attempt(B, "Pay.done"), late), Verdict::Used(mark.at));
     }
 
     #[test]
     fn only_the_handlers_it_is_for_may_redeem_it() {
-        let now = Timestamp::from_millis(1);
-        assert_eq!(token().judge(A, "Pay.cancel", now), Verdict::WrongHandler);
-        assert_eq!(token().judge(A, "pay.done", now), Verdict::WrongHandler);
+        for other in ["Pay.cancel", "pay.done"] {
+            assert_eq!(token().judge(&attempt(A, other), NOW), Verdict::WrongHandler);
+        }
         let open = Token { handlers: Vec::new(), ..token() };
-        assert_eq!(open.judge(A, "Pay.cancel", now), Verdict::Won);
+        assert_eq!(open.judge(&attempt(A, "Pay.cancel"), NOW), Verdict::Won);
+    }
+
+    #[test]
+    fn the_stricter_wish_counts_and_a_bound_browser_is_not_foreign() {
+        use Confirm::{Always, Foreign, Never};
+        let (own, other) = (Digest::from_bytes([8; 32]), Digest::from_bytes([9; 32]));
+        let token = Token { binding: Some(own), ..token() };
+        let asks = |minted, row, browser| {
+            let consent = open(row, browser, None);
+            let token = Token { confirm: minted, ..token.clone() };
+            token.judge(&Attempt { consent, ..attempt(A, "Pay.done") }, NOW) != Verdict::Won
+        };
+        assert!(!asks(None, Never, None) && !asks(Some(Never), Never, None));
+        assert!(asks(None, Foreign, None) && asks(None, Foreign, Some(other)));
+        assert!(!asks(None, Foreign, Some(own)) && !asks(Some(Foreign), Never, Some(own)));
+        assert!(asks(Some(Foreign), Never, None) && asks(Some(Never), Foreign, None));
+        assert!(asks(Some(Always), Never, Some(own)) && asks(Some(Foreign), Always, Some(own)));
+        let unbound = Token { binding: None, ..token.clone() };
+        let nobody = Attempt { consent: open(Foreign, None, None), ..attempt(A, "Pay.done") };
+        assert_eq!(unbound.judge(&nobody, NOW), Verdict::AskFirst(Question::Click));
+    }
+
+    #[test]
+    fn nobody_leaves_the_session_he_is_signed_in_to_without_being_asked() {
+        let (own, other) = (token().session, SessionId::from_bytes([4; 16]));
+        let judge = |consent, row_mode| {
+            token().judge(&Attempt { consent, row_mode, ..attempt(A, "Pay.done") }, NOW)
+        };
+        let switch = Verdict::AskFirst(Question::Switch);
+        let there = |session| open(Confirm::Never, None, Some(session));
+        assert_eq!(judge(there(other), RestoreMode::Share), switch);
+        assert_eq!(judge(there(other), RestoreMode::Transfer), switch);
+        assert_eq!(judge(there(other), RestoreMode::Context), Verdict::Won);
+        assert_eq!(judge(there(own), RestoreMode::Share), Verdict::Won);
+        // Who agreed to open a link has not agreed to leave a session that the page did not know.
+        let clicked = Consent::Clicked { signed_in: Some(other) };
+        assert_eq!(judge(clicked, RestoreMode::Share), switch);
+        assert_eq!(judge(Consent::Clicked { signed_in: None }, RestoreMode::Share), Verdict::Won);
+        assert_eq!(judge(Consent::Given, RestoreMode::Share), Verdict::Won);
+    }
+
+    #[test]
+    fn nobody_is_asked_about_a_token_that_leads_nowhere() {
+        let consent = open(Confirm::Always, None, Some(SessionId::from_bytes([4; 16])));
+        let asked = Attempt { consent, ..attempt(A, "Pay.done") };
+        let late = Timestamp::from_millis(10_000);
+        assert_eq!(token().judge(&asked, late), Verdict::Expired);
+        let elsewhere = Attempt { handler: "Pay.cancel", ..asked };
+        assert_eq!(token().judge(&elsewhere, NOW), Verdict::WrongHandler);
+        let mark = ClaimMark { id: B, at: NOW };
+        let used = Token { claim: Some(mark), ..token() };
+        assert_eq!(used.judge(&asked, NOW), Verdict::Used(NOW));
     }
 }

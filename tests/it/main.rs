@@ -7,8 +7,10 @@
 )]
 
 mod agree;
+mod binding;
 mod callbacks;
 mod cli;
+mod confirm;
 mod demo;
 mod messages;
 mod modes;

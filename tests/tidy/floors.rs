@@ -29,6 +29,7 @@ const MODULES: &[Module] = &[
         floor: 3,
         crates: &[
             "arc_swap",
+            "base64",
             "bytes",
             "form_urlencoded",
             "http_body_util",

@@ -8,8 +8,8 @@ use super::source::occurrences;
 use super::source::words;
 
 /// The types that hold something which opens something.
-pub(crate) const SECRETS: [&str; 5] =
-    ["Secret", "SecretText", "TokenSecret", "Credential", "Keyring"];
+pub(crate) const SECRETS: [&str; 7] =
+    ["Secret", "SecretText", "TokenSecret", "Credential", "Keyring", "Binding", "Nonce"];
 
 /// Traits by which a secret would be printed, stored or compared without anybody noticing.
 const LEAKS: [&str; 8] =

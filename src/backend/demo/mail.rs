@@ -92,7 +92,7 @@ async fn send(
     let wish = MintWish {
         lifespan_secs: Some(lifespan_secs),
         handlers: vec!["Mail.validate".into()],
-        mode: None,
+        ..MintWish::default()
     };
     let link = match session.create_callback_url("/validateEmail", wish).await {
         Err(SessionError::TooManyTokens) => return too_many(&session),

@@ -3,6 +3,7 @@
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
 
+use crate::base::markup::escaped;
 use crate::http::IncomingMessage;
 use crate::http::OutgoingMessage;
 use crate::http::Raised;
@@ -25,18 +26,7 @@ pub(super) struct Html(String);
 
 impl<T: AsRef<str>> From<T> for Html {
     fn from(words: T) -> Self {
-        let mut safe = String::with_capacity(words.as_ref().len());
-        for letter in words.as_ref().chars() {
-            match letter {
-                '&' => safe.push_str("&amp;"),
-                '<' => safe.push_str("&lt;"),
-                '>' => safe.push_str("&gt;"),
-                '"' => safe.push_str("&quot;"),
-                '\'' => safe.push_str("&#39;"),
-                letter => safe.push(letter),
-            }
-        }
-        Self(safe)
+        Self(escaped(words.as_ref()))
     }
 }
 

@@ -89,8 +89,11 @@ async fn check_out(
     };
     session.set("order", Order { number, state: State::Open })?;
     let path = format!("/order/paid?order={number}");
-    let wish =
-        MintWish { lifespan_secs: Some(15 * 60), handlers: vec!["Shop.paid".into()], mode: None };
+    let wish = MintWish {
+        lifespan_secs: Some(15 * 60),
+        handlers: vec!["Shop.paid".into()],
+        ..MintWish::default()
+    };
     let callback = match session.create_callback_url(&path, wish).await {
         Err(SessionError::TooManyTokens) => return too_many(&session),
         callback => encoded(&callback?),

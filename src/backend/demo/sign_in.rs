@@ -47,7 +47,7 @@ async fn start(
     let wish = MintWish {
         lifespan_secs: Some(10 * 60),
         handlers: vec!["SignIn.finish".into()],
-        mode: None,
+        ..MintWish::default()
     };
     let state = match session.create_otp(wish).await {
         Err(SessionError::TooManyTokens) => return too_many(&session),

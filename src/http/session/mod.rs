@@ -1,13 +1,17 @@
 //! The session of one request, as its handler sees it (4D `Session`).
 //!
-//! This file reads and drafts; nothing here waits. What talks to the store is in `settle`.
+//! This file reads and drafts; nothing here waits. What talks to the store is in `settle`, `mint`
+//! and `redeem`.
 
 mod draft;
 mod error;
+mod mint;
+mod redeem;
 mod settle;
 mod wish;
 
 pub use error::SessionError;
+pub(crate) use redeem::Redemption;
 pub use wish::Privileges;
 
 use std::fmt;
@@ -28,6 +32,7 @@ use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
+use crate::http::binding::Binding;
 use crate::http::session::draft::Draft;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -64,6 +69,10 @@ struct State {
     restore_outcome: Outcome,
     /// Whether the handler was brought a token.
     saw_token: bool,
+    /// What the browser brought to be known by, or was given by this request.
+    binding: Option<Binding>,
+    /// Whether the answer has to give it to the browser.
+    binds: bool,
 }
 
 /// Where the request stands.
@@ -102,8 +111,16 @@ impl Session {
     ) -> Self {
         let restore_outcome = Outcome::Absent;
         let draft = Draft::default();
-        let state =
-            State { standing, draft, cookie, mute: false, restore_outcome, saw_token: false };
+        let state = State {
+            standing,
+            draft,
+            cookie,
+            mute: false,
+            restore_outcome,
+            saw_token: false,
+            binding: errand.binding.clone(),
+            binds: false,
+        };
         Self { house, errand: Arc::new(errand), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -257,9 +274,23 @@ impl Session {
         self.house.cookie.set(&self.house.keyring.seal(credential))
     }
 
+    /// The binding cookie that the answer gives to the browser, if a token was minted for which
+    /// the one it has is not enough. A failure gives it, too: the token may be on its way.
+    pub(crate) fn parting_binding(&self) -> Option<HeaderValue> {
+        let state = self.lock();
+        let binding = state.binding.as_ref().filter(|_| state.binds && !state.mute)?;
+        let max_age_secs = binding.max_age_secs(self.house.clock.now());
+        self.house.cookie.set_binding(&binding.text(), max_age_secs)
+    }
+
     /// Whether the handler gave a token to [`Session::restore`].
     pub(crate) fn was_brought_a_token(&self) -> bool {
         self.lock().saw_token
+    }
+
+    /// The mount prefix that addresses of this site begin with; may be empty.
+    pub(crate) fn base_path(&self) -> &str {
+        &self.house.base_path
     }
 
     /// Whether the caller must not be given a cookie.

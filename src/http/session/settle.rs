@@ -1,14 +1,11 @@
-//! The part of a session's handle that talks to the store: writing, minting, restoring, ending.
+//! The part of a session's handle that keeps what was written, reads it again, and ends it.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::base::ClaimId;
 use crate::base::DeviceId;
-use crate::base::RestoreMode;
 use crate::base::Timestamp;
-use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
@@ -19,20 +16,12 @@ use crate::session::Device;
 use crate::session::JsonText;
 use crate::session::Patch;
 use crate::session::Record;
-use crate::store::StoreError;
-use crate::store::port::Claim;
 use crate::store::port::Created;
 use crate::store::port::Founding;
-use crate::store::port::Grant;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
-use crate::store::port::Redeemed;
-use crate::token::MintWish;
-use crate::token::Outcome;
 use crate::token::Token;
-use crate::token::TokenSecret;
-use crate::token::mint::MintTimes;
 
 /// One write: the patch, and what the browser gets once it is done.
 struct Write {
@@ -48,66 +37,6 @@ enum Written {
 }
 
 impl Session {
-    /// Mints a token that brings one later request back into this session (4D `createOTP`).
-    ///
-    /// What the handler has written so far is kept first, in the same step. Returns after the
-    /// token is durable.
-    pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
-        let now = self.house.clock.now();
-        let times = MintTimes { now, idle_minutes: self.idle_timeout() };
-        let house = &self.house;
-        let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
-        let (id, session) = (token.id, token.session);
-        self.publish(Some(token)).await?;
-        tracing::debug!(event = "token.minted", token = %id, %session);
-        Ok(secret.expose())
-    }
-
-    /// Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`.
-    ///
-    /// The URL is made as [`Session::public_url`] makes it.
-    pub async fn create_callback_url(
-        &self,
-        path: &str,
-        wish: MintWish,
-    ) -> Result<String, SessionError> {
-        let url = self.public_url(path)?;
-        let join = if path.contains('?') { '&' } else { '?' };
-        let token = self.create_otp(wish).await?;
-        Ok(format!("{url}{join}$4DSID={token}"))
-    }
-
-    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in.
-    ///
-    /// It begins with the setting `public_origin`, never with anything from the request: who
-    /// could choose the `Host` of a request could have the answer sent to himself.
-    pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
-        let origin = self.house.public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
-        let local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-        if !local || path.contains('#') || path.chars().any(|c| c.is_control() || c == ' ') {
-            let text = format!("{path:?} is not a path of this site; begin it with a single slash");
-            return Err(SessionError::Refused(text));
-        }
-        Ok(format!("{origin}{}{path}", self.house.base_path))
-    }
-
-    /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
-    ///
-    /// True: from now on this is the session that minted it. False: nothing has changed, and
-    /// [`Session::restore_outcome`] tells why. What was written before stays with the session
-    /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
-    /// nothing: false, with the outcome `absent`.
-    pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
-        self.lock().saw_token = true;
-        let outcome = match TokenSecret::parse(token.trim()) {
-            _ if !self.errand.may_redeem => Outcome::Absent,
-            Some(secret) => self.redeem(&secret).await?,
-            None => Outcome::Unknown,
-        };
-        self.lock().restore_outcome = outcome;
-        Ok(outcome.is_restored())
-    }
-
     /// Changes one storage key by what it was: no other writer comes between (`null` for a key
     /// without a value). `change` may run several times. Returns what was written.
     pub async fn update(
@@ -194,84 +123,8 @@ impl Session {
         }
     }
 
-    /// Redeems a token before or inside a handler.
-    pub(crate) async fn redeem(&self, secret: &TokenSecret) -> Result<Outcome, SessionError> {
-        self.publish(None).await?;
-        let house = &self.house;
-        let now = house.clock.now();
-        let nonce = Credential::nonce(&*house.entropy)?;
-        let digest = crate::base::Digest::of("credential", house.app(), &nonce);
-        let current = match &self.lock().standing {
-            Standing::Open { opened, credential: Some(credential) } => {
-                Some((opened.record.id, credential.digest(house.app())))
-            }
-            _ => None,
-        };
-        let claim = Claim {
-            token: secret.digest(house.app()),
-            id: ClaimId::random(&*house.entropy)?,
-            handler: Arc::clone(&self.errand.handler),
-            row_mode: self.errand.row_mode,
-            caller: self.errand.caller,
-            current,
-            newcomer: house.device(digest, &self.errand.label, now)?,
-        };
-        let fingerprint = claim.token.fingerprint();
-        let redeemed = self.claim(now, claim).await?;
-        let outcome = match redeemed {
-            Redeemed::Granted(grant) => {
-                tracing::info!(event = "token.redeemed", token = %grant.token,
-                    session = %grant.opened.record.id, mode = %grant.mode);
-                let credential = Credential::member(grant.opened.record.id, nonce, now);
-                self.enter(grant, credential);
-                Outcome::Restored
-            }
-            Redeemed::Used(at) => {
-                tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
-                Outcome::Used { at }
-            }
-            Redeemed::Expired => Outcome::Expired,
-            Redeemed::Unknown => Outcome::Unknown,
-            Redeemed::SessionGone => Outcome::SessionGone,
-            Redeemed::WrongHandler => Outcome::WrongHandler,
-        };
-        Ok(outcome)
-    }
-
-    /// Asks the store, and once more under the same claim id when its reply was lost: the store
-    /// knows the attempt again, so this cannot become a second redemption.
-    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
-        let store = &self.house.store;
-        let first = store.redeem(now, claim.clone()).await;
-        let Err(StoreError::Unreachable(cause)) = first else {
-            return Ok(first?);
-        };
-        let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
-        Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
-    }
-
-    /// Moves the request into the session that a token opened.
-    fn enter(&self, grant: Grant, newcomer: Credential) {
-        let mut state = self.lock();
-        let credential = match (grant.mode, grant.joined) {
-            (RestoreMode::Context, _) => {
-                // The caller works in the session and is handed nothing that could open it.
-                state.mute = true;
-                None
-            }
-            (_, true) => {
-                state.mute = false;
-                state.cookie = Some(newcomer.clone());
-                Some(newcomer)
-            }
-            // The browser is in this session already and keeps its credential.
-            (_, false) => state.credential().cloned(),
-        };
-        state.standing = Standing::Open { opened: grant.opened, credential };
-    }
-
     /// Writes the draft, with a token that goes into the store in the same step.
-    async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
+    pub(super) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {
             let mut state = self.lock();
             let is_guest = matches!(state.standing, Standing::Guest(_));

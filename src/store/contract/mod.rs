@@ -12,6 +12,7 @@
 //!
 //! Run it on a runtime with several threads, or the races are none.
 
+mod consent;
 mod expiry;
 mod faults;
 mod races;
@@ -149,6 +150,14 @@ promises! {
         a_credential_that_was_ended_is_no_membership
         a_credential_for_another_session_is_no_membership
         the_mint_decides_the_mode_before_the_row;
+    consent:
+        asking_changes_nothing
+        asking_is_no_use_of_the_session
+        the_stricter_of_row_and_mint_is_asked_for
+        a_token_that_is_bound_to_no_browser_is_foreign_to_all
+        who_is_signed_in_elsewhere_is_asked_before_he_is_moved
+        nobody_is_asked_about_a_token_that_leads_nowhere
+        a_token_comes_back_as_it_was_minted;
     expiry:
         a_token_is_refused_from_its_last_moment_on
         a_session_is_closed_from_its_last_moment_on

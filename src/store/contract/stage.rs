@@ -35,6 +35,7 @@ use crate::store::port::Patched;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
+use crate::token::Consent;
 use crate::token::Token;
 
 /// The handler that redeems where it does not matter which.
@@ -209,6 +210,8 @@ impl Stage {
             expires_at: self.now.after(TOKEN_LIFE),
             handlers: Vec::new(),
             mode: None,
+            confirm: None,
+            binding: None,
             claim: None,
         })
     }
@@ -233,6 +236,7 @@ impl Stage {
             handler: HANDLER.into(),
             row_mode: RestoreMode::Auto,
             caller: Caller::Browser,
+            consent: Consent::Given,
             current: None,
             newcomer: self.device()?,
         })

@@ -277,6 +277,8 @@ mod tests {
             expires_at: AT,
             handlers: vec!["A.b".into()],
             mode: None,
+            confirm: None,
+            binding: None,
             claim: Some(mark),
         };
         vec![

@@ -70,11 +70,16 @@ impl Live {
             return Decided::only(Redeemed::Unknown);
         };
         let token = &held.token;
-        match token.judge(claim.id, &claim.handler, now) {
+        match token.judge(&claim.attempt(), now) {
             Verdict::Won => self.win(now, token, claim),
             Verdict::WonBefore => self.repeat(now, token, claim),
             Verdict::Used(at) => Decided::only(Redeemed::Used(at)),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
+            // Nobody is asked about a session that is over.
+            Verdict::AskFirst(question) => match self.living(token.session, now) {
+                Some(_) => Decided::only(Redeemed::AskFirst(question)),
+                None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),
+            },
             Verdict::Expired => {
                 // Whoever hears this may rely on it after a restart with a clock that is behind.
                 let known = self.noted >= token.expires_at;

@@ -24,6 +24,7 @@ use callgate::store::port::Opened;
 use callgate::store::port::Patched;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
+use callgate::token::Consent;
 use callgate::token::Token;
 
 use crate::stores::kit::START;
@@ -58,6 +59,14 @@ pub(crate) enum Defect {
     SweepsAll,
     /// Who mints or sets privileges is not looked at.
     AnybodyActs,
+    /// Everybody is taken to have agreed.
+    NeverAsks,
+    /// Asks, and has spent the token.
+    AskingSpends,
+    /// Tokens forget the browser that minted them.
+    ForgetsBindings,
+    /// Only what the row wants is asked for.
+    OnlyTheRowAsks,
 }
 
 #[derive(Debug)]
@@ -113,8 +122,14 @@ impl Store for Broken {
         })
     }
 
-    fn mint(&self, now: Timestamp, mut patch: Patch, token: Token) -> Pending<'_, Minted> {
+    fn mint(&self, now: Timestamp, mut patch: Patch, mut token: Token) -> Pending<'_, Minted> {
         let now = self.clock(now);
+        if self.has(Defect::ForgetsBindings) {
+            token.binding = None;
+        }
+        if self.has(Defect::OnlyTheRowAsks) {
+            token.confirm = None;
+        }
         if self.has(Defect::RotationAddsOnly) {
             patch.rotate = None;
         }
@@ -145,6 +160,19 @@ impl Store for Broken {
         }
         if self.has(Defect::AnyHandler) {
             claim.handler = "Pay.done".into();
+        }
+        if self.has(Defect::NeverAsks) {
+            claim.consent = Consent::Given;
+        }
+        if self.has(Defect::AskingSpends) {
+            return Box::pin(async move {
+                let asked = self.inner.redeem(now, claim.clone()).await?;
+                if matches!(asked, Redeemed::AskFirst(_)) {
+                    let consent = Consent::Given;
+                    self.inner.redeem(now, Claim { consent, ..claim }).await?;
+                }
+                Ok(asked)
+            });
         }
         if !self.has(Defect::LooksThenTakes) {
             return self.inner.redeem(now, claim);

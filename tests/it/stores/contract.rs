@@ -82,6 +82,13 @@ async fn the_suite_catches_each_of_these_defects() {
         (Defect::ContextJoins, "a_context_lets_nobody_in"),
         (Defect::AnybodyActs, "a_browser_that_was_shut_out_changes_no_privileges"),
         (Defect::AnybodyActs, "a_browser_that_was_shut_out_mints_nothing"),
+        (Defect::NeverAsks, "asking_changes_nothing"),
+        (Defect::NeverAsks, "who_is_signed_in_elsewhere_is_asked_before_he_is_moved"),
+        (Defect::AskingSpends, "asking_changes_nothing"),
+        (Defect::AskingSpends, "asking_is_no_use_of_the_session"),
+        (Defect::ForgetsBindings, "the_stricter_of_row_and_mint_is_asked_for"),
+        (Defect::OnlyTheRowAsks, "the_stricter_of_row_and_mint_is_asked_for"),
+        (Defect::ForgetsBindings, "a_token_comes_back_as_it_was_minted"),
         (Defect::SweepsAll, "a_sweep_is_bounded_and_comes_to_an_end"),
     ];
     for (defect, promise) in expected {

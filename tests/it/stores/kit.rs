@@ -21,6 +21,7 @@ use callgate::store::port::Claim;
 use callgate::store::port::Created;
 use callgate::store::port::Founding;
 use callgate::store::port::Minted;
+use callgate::token::Consent;
 use callgate::token::Token;
 use serde_json::Value;
 
@@ -65,6 +66,8 @@ pub(crate) fn token(session: SessionId) -> Token {
         expires_at: START.after_secs(600),
         handlers: Vec::new(),
         mode: None,
+        confirm: None,
+        binding: None,
         claim: None,
     }
 }
@@ -83,6 +86,7 @@ pub(crate) fn claim(token: &Token) -> Claim {
         handler: "Pay.done".into(),
         row_mode: RestoreMode::Auto,
         caller: Caller::Browser,
+        consent: Consent::Given,
         current: None,
         newcomer: device(),
     }

@@ -70,6 +70,19 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "whoami", "pattern": "strip-context", "otp": { "strip": true, "mode": "context" } },
     { "class": "Probe", "method": "whoami", "pattern": "refuse", "otp": { "onRefused": { "status": 403 } } },
     { "class": "Probe", "method": "whoami", "pattern": "moved", "otp": { "onRefused": { "redirect": "/expired" } } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign", "otp": { "confirm": "foreign" } },
+    { "class": "Probe", "method": "whoami", "pattern": "always", "otp": { "confirm": "always" } },
+    { "class": "Probe", "method": "message", "pattern": "foreign-message", "otp": { "confirm": "foreign" } },
+    { "class": "Probe", "method": "say", "pattern": "foreign-say", "otp": { "confirm": "foreign" } },
+    { "class": "Probe", "method": "login", "pattern": "foreign-login", "otp": { "confirm": "foreign" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-share", "otp": { "confirm": "foreign", "mode": "share" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-transfer", "otp": { "confirm": "foreign", "mode": "transfer" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-context", "otp": { "confirm": "foreign", "mode": "context" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-state", "otp": { "confirm": "foreign", "param": "state" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-strip", "otp": { "confirm": "foreign", "strip": true } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-refuse", "otp": { "confirm": "foreign", "onRefused": { "status": 410 } } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-get", "verbs": "GET", "otp": { "confirm": "foreign" } },
+    { "class": "Probe", "method": "whoami", "pattern": "foreign-admin", "requires": "admin", "otp": { "confirm": "foreign" } },
     { "class": "Probe", "method": "echo", "pattern": "small", "limits": { "bodyBytes": 10 } },
     { "class": "Probe", "method": "linger", "pattern": "hasty", "limits": { "timeoutMs": 50 } },
     { "class": "Probe", "method": "whoami", "regexPattern": "/orders/(?<number>[0-9]+)" },
@@ -229,6 +242,7 @@ fn wish(request: &IncomingMessage) -> Result<MintWish, Raised> {
         lifespan_secs: request.url_query().find("lifespan").map(str::parse).transpose()?,
         handlers: handlers.split(',').filter(|name| !name.is_empty()).map(Into::into).collect(),
         mode,
+        confirm: request.url_query().find("confirm").map(str::parse).transpose()?,
     })
 }
 

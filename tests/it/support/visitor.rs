@@ -9,6 +9,7 @@ use callgate::gate::Client;
 use serde_json::Value;
 
 use crate::support::TOKEN_KEY;
+use crate::support::asked::Asked;
 use crate::support::leaks::Ledger;
 
 /// A browser or another program, with its cookies.
@@ -52,6 +53,12 @@ impl Visitor {
         self.get(&with_token(path, token)).as_browser().send().await
     }
 
+    /// Opens a link and is asked.
+    pub(crate) async fn asked(&self, path: &str, token: &str) -> Asked {
+        let target = with_token(path, token);
+        Asked::read(&target, &self.get(&target).as_browser().send().await)
+    }
+
     /// Calls back as a platform's server does.
     pub(crate) async fn call_back(&self, path: &str, token: &str) -> Answer {
         self.get(&with_token(path, token)).send().await
@@ -93,6 +100,16 @@ impl Visitor {
     /// Puts something into the place of the session cookie.
     pub(crate) fn plant(&self, value: &str) {
         self.client.plant(&self.cookie_name, value);
+    }
+
+    /// What a cookie of this name holds.
+    pub(crate) fn find_cookie(&self, name: &str) -> Option<String> {
+        self.client.cookie(name)
+    }
+
+    /// Puts something into the place of a cookie of this name.
+    pub(crate) fn plant_as(&self, name: &str, value: &str) {
+        self.client.plant(name, value);
     }
 }
 

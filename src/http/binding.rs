@@ -1,0 +1,116 @@
+//! By what a browser is known again that has minted a token.
+
+use crate::base::Digest;
+use crate::base::Entropy;
+use crate::base::Secret;
+use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
+use crate::base::hex;
+use crate::base::limits::TOKEN_LIFE_SECS_MAX;
+use crate::base::secret::SecretText;
+
+/// The content of the binding cookie: a nonce of this browser, and until when it is kept.
+///
+/// A token holds the digest of the nonce. A browser that brings the nonce minted the token, and
+/// need not be asked whether it means to open the link; the nonce opens nothing by itself. It is
+/// apart from the session cookie because it must come along on a return from another site even
+/// where that one is `Strict` (SEC 0.1), and because it outlives a change of sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct Binding {
+    nonce: Secret<16>,
+    until: Timestamp,
+}
+
+impl Binding {
+    /// Makes one for a browser that brought none.
+    ///
+    /// Two first mints of one browser at the same time give it two, of which it keeps one; the
+    /// link of the other is then a foreign one, which costs a click.
+    pub(crate) fn fresh(entropy: &dyn Entropy, until: Timestamp) -> Result<Self, NoEntropy> {
+        Ok(Self { nonce: Secret::random(entropy)?, until })
+    }
+
+    /// Reads the value of a cookie; `None` if it is malformed, or should be gone at `now`.
+    pub(crate) fn read(text: &str, now: Timestamp) -> Option<Self> {
+        let (nonce, secs) = text.split_once('.')?;
+        let nonce = Secret::new(hex::read(nonce).ok()?);
+        if secs.is_empty() || !secs.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let until = Timestamp::from_millis(secs.parse::<u64>().ok()?.checked_mul(1_000)?);
+        // Nothing seals the date: whoever writes himself a later one keeps his own cookie longer.
+        let until = until.min(now.after_secs(TOKEN_LIFE_SECS_MAX));
+        (now < until).then_some(Self { nonce, until })
+    }
+
+    /// The same nonce, kept at least until the end of another token.
+    pub(crate) fn lasting(self, until: Timestamp) -> Self {
+        Self { until: self.until.max(until), ..self }
+    }
+
+    /// Whether it is kept until then.
+    pub(crate) fn lasts(&self, until: Timestamp) -> bool {
+        // The cookie's date has whole seconds.
+        until.millis().div_ceil(1_000) <= self.until.millis().div_ceil(1_000)
+    }
+
+    /// What a token holds in its place.
+    pub(crate) fn digest(&self, app: &str) -> Digest {
+        Digest::of("binding", app, &self.nonce)
+    }
+
+    /// The value of the cookie.
+    pub(crate) fn text(&self) -> SecretText {
+        // As hex digits, so that the log knows it for a secret wherever it is quoted.
+        let nonce = hex::upper(self.nonce.expose());
+        SecretText::new(format!("{nonce}.{}", self.until.millis().div_ceil(1_000)))
+    }
+
+    /// For how many seconds the browser is to keep it.
+    pub(crate) fn max_age_secs(&self, now: Timestamp) -> u64 {
+        self.until.millis().div_ceil(1_000).saturating_sub(now.millis() / 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::SeededEntropy;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_500);
+
+    #[test]
+    fn a_binding_reads_back_what_it_writes() {
+        let until = NOW.after_secs(60);
+        let binding = Binding::fresh(&SeededEntropy::new(1), until).unwrap();
+        let text = binding.text();
+        assert_eq!(text.expose().len(), 32 + 1 + 10);
+        let read = Binding::read(text.expose(), NOW).unwrap();
+        assert_eq!(read.digest("shop"), binding.digest("shop"));
+        assert_ne!(read.digest("shop"), binding.digest("bank"));
+        assert!(read.lasts(until) && !read.lasts(until.after_secs(1)));
+        assert_eq!(read.max_age_secs(NOW), 61);
+        assert!(Binding::read(text.expose(), NOW.after_secs(61)).is_none());
+    }
+
+    #[test]
+    fn a_shorter_token_shortens_nothing() {
+        let long = Binding::fresh(&SeededEntropy::new(1), NOW.after_secs(600)).unwrap();
+        let later = long.clone().lasting(NOW.after_secs(60));
+        assert_eq!(later.text().expose(), long.text().expose());
+        assert!(long.clone().lasting(NOW.after_secs(900)).lasts(NOW.after_secs(900)));
+    }
+
+    #[test]
+    fn what_is_no_binding_is_none_and_no_date_is_beyond_a_year() {
+        let nonce = "2E5D0D57751D471DB29FD110D2DCE253";
+        let far = Binding::read(&format!("{nonce}.99999999999"), NOW).unwrap();
+        assert!(far.max_age_secs(NOW) <= TOKEN_LIFE_SECS_MAX + 1);
+        for text in ["", nonce, &format!("{nonce}."), &format!("{nonce}.+9999999999")] {
+            assert!(Binding::read(text, NOW).is_none(), "{text:?}");
+        }
+        let huge = format!("{nonce}.18446744073709551615");
+        assert!(Binding::read(&huge, NOW).is_none());
+        assert!(Binding::read(&format!("{}.9999999999", &nonce[1..]), NOW).is_none());
+    }
+}

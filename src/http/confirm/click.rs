@@ -1,0 +1,218 @@
+//! Hearing the button: whether the form is that of our page, and the request it stands for.
+
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Uri;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::http::request::Parts as Head;
+use hyper::http::uri::Authority;
+use hyper::http::uri::PathAndQuery;
+
+use crate::http::body;
+use crate::http::body::RequestBody;
+use crate::http::confirm::Agreement;
+use crate::http::confirm::MARK;
+use crate::http::confirm::nonce::Nonce;
+use crate::http::cookie::Presented;
+use crate::http::fault::Fault;
+use crate::http::fault::Speaks;
+use crate::http::query;
+use crate::http::run::submitted;
+use crate::http::sessions::Sessions;
+use crate::token::Question;
+
+/// The form is a token, a word and a proof; parameter names are bounded, too.
+const FORM_BYTES_MAX: u64 = 8 * 1024;
+
+/// Whether a request may be the form of the page: whether it is, [`hear`] finds out.
+pub(crate) fn is_click(head: &Head) -> bool {
+    head.method == Method::POST && head.uri.query().is_some_and(|raw| query::has(raw, MARK))
+}
+
+/// Makes of the form of the page the request that was asked about, agreed to. Any other form is
+/// refused, and its token is left alone; a person who pressed our own button too late is asked
+/// again.
+pub(crate) async fn hear(
+    house: &Sessions,
+    head: &mut Head,
+    body: RequestBody,
+    deadline: Duration,
+) -> Result<(Agreement, RequestBody), Fault> {
+    let origin = Origin::of(house, head);
+    if origin == Origin::Foreign {
+        return Err(refused("it comes from another site"));
+    }
+    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, deadline).await?;
+    let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
+    let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
+    let raw = with_token(head.uri.query().unwrap_or(""), &form.token);
+    let uri = raw.and_then(|raw| with_query(&head.uri, &raw));
+    let uri = uri.ok_or_else(|| refused("its address is malformed"))?;
+    let agreement = match form.check(house, &head.headers) {
+        Ok(()) => Agreement::Clicked(form.question),
+        Err(why) => {
+            let fault = refused(why);
+            if origin != Origin::Own || Speaks::of(&head.headers) != Speaks::Page {
+                return Err(fault);
+            }
+            Agreement::Stale
+        }
+    };
+    head.uri = uri;
+    head.method = Method::GET;
+    for field in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        head.headers.remove(field);
+    }
+    Ok((agreement, RequestBody::Whole(Full::default())))
+}
+
+fn refused(why: &'static str) -> Fault {
+    tracing::warn!(event = "confirm.refused", why);
+    Fault::confirm_refused()
+}
+
+/// Where the form stood, as far as the browser says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// On this site.
+    Own,
+    /// It does not say. Browsers do not name the origin of a page that sends no `Referer`, as
+    /// ours is, and say `null` (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. It
+    /// is for the cookie then, which is `Strict`.
+    Unsaid,
+    /// On another.
+    Foreign,
+}
+
+impl Origin {
+    fn of(house: &Sessions, head: &Head) -> Self {
+        const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+        let mut said = Self::Unsaid;
+        for site in head.headers.get_all(FETCH_SITE) {
+            said =
+                if site.as_bytes() == b"same-origin" { Self::Own } else { return Self::Foreign };
+        }
+        let public = house.public_origin.get().map(String::as_str);
+        let scheme = if house.cookie.is_secure() { "https" } else { "http" };
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        // Over HTTP/2 it stands in the target.
+        let host = host.or_else(|| head.uri.authority().map(Authority::as_str));
+        let host = host.map(|host| format!("{scheme}://{host}"));
+        for origin in head.headers.get_all(header::ORIGIN) {
+            let Ok(origin) = origin.to_str() else { return Self::Foreign };
+            if origin == "null" {
+                continue;
+            }
+            if public != Some(origin) && host.as_deref() != Some(origin) {
+                return Self::Foreign;
+            }
+            said = Self::Own;
+        }
+        said
+    }
+}
+
+/// The fields of the form.
+struct Form {
+    /// The part of the query that brought the token.
+    token: String,
+    question: Question,
+    proof: String,
+}
+
+impl Form {
+    /// Reads the fields; `None` unless each is there exactly once.
+    fn read(text: &str) -> Option<Self> {
+        let (mut token, mut question, mut proof) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let field = match &*name {
+                "token" => &mut token,
+                "question" => &mut question,
+                "proof" => &mut proof,
+                _ => return None,
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return None;
+            }
+        }
+        let question = match question?.as_str() {
+            "click" => Question::Click,
+            "switch" => Question::Switch,
+            _ => return None,
+        };
+        Some(Self { token: token?, question, proof: proof? })
+    }
+
+    /// Whether this browser was shown the page that holds this form, about this token.
+    fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<(), &'static str> {
+        let nonce = match house.cookie.find_confirm(headers) {
+            Presented::One(value) => Nonce::read(value).ok_or("its cookie is malformed")?,
+            Presented::Nothing => return Err("its cookie is missing"),
+            Presented::Several => return Err("its cookie is doubled"),
+        };
+        let token = query::token_in(&self.token).ok_or("it brings no token")?;
+        let about = (&token.digest(house.app()), self.question);
+        if nonce.proves(&house.keyring, about, &self.proof) {
+            Ok(())
+        } else {
+            Err("its proof is wrong")
+        }
+    }
+}
+
+/// The query with the token back in its place; `None` unless the mark stands where the page has
+/// put it.
+fn with_token(raw: &str, token: &str) -> Option<String> {
+    let mut parts: Vec<&str> = raw.split('&').collect();
+    let place: usize = parts.pop()?.strip_prefix(MARK)?.strip_prefix('=')?.parse().ok()?;
+    if place > parts.len() || token.contains(['&', '#']) {
+        return None;
+    }
+    parts.insert(place, token);
+    Some(parts.join("&"))
+}
+
+fn with_query(uri: &Uri, raw: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{raw}", uri.path()).parse::<PathAndQuery>().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_back_to_where_it_stood() {
+        let back = |raw| with_token(raw, "$4DSID=T");
+        for (raw, whole) in [
+            ("$4DCONFIRM=0", "$4DSID=T"),
+            ("a=1&b&$4DCONFIRM=1", "a=1&$4DSID=T&b"),
+            ("a=1&b&$4DCONFIRM=2", "a=1&b&$4DSID=T"),
+            ("&$4DCONFIRM=1", "&$4DSID=T"),
+        ] {
+            assert_eq!(back(raw).as_deref(), Some(whole), "{raw}");
+        }
+        for raw in ["", "a=1", "$4DCONFIRM=1", "$4DCONFIRM", "$4DCONFIRM=0&a=1", "$4DCONFIRM=-1"] {
+            assert_eq!(back(raw), None, "{raw}");
+        }
+        assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T&a=1"), None);
+        assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T#"), None);
+    }
+
+    #[test]
+    fn a_form_has_each_of_its_fields_once() {
+        let whole = "token=%244DSID%3DT&question=switch&proof=ab";
+        let form = Form::read(whole).unwrap();
+        assert_eq!((&*form.token, form.question), ("$4DSID=T", Question::Switch));
+        for more in ["&proof=ab", "&token=x", "&other=1"] {
+            assert!(Form::read(&format!("{whole}{more}")).is_none(), "{more}");
+        }
+        assert!(Form::read("token=T&proof=ab").is_none());
+        assert!(Form::read("token=T&proof=ab&question=what").is_none());
+    }
+}

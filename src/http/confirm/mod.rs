@@ -1,0 +1,64 @@
+//! Asking a person before a link counts (contract §6.4).
+//!
+//! ```text
+//!   GET /paid?$4DSID=T      ─▶  the store says who must be asked    token::consent
+//!                                    │
+//!                                page with one button               page, words, template
+//!                                    │ a person presses it
+//!   POST /paid?$4DCONFIRM=0 ─▶  was it our page, in this browser?   click
+//!                                    │
+//!                           ─▶  GET /paid?$4DSID=T, agreed to       dispatch, as ever
+//!                                    │
+//!                                what a form may be answered with   landing
+//! ```
+//!
+//! Whatever only opens links stops at the page: nothing has changed in any store until the form
+//! of the page comes back. It cannot be sent by another site (SEC T14): the browser must hold a
+//! nonce in a `Strict` cookie, the form must hold its proof for this very token, and the request
+//! must say that it comes from here.
+
+mod click;
+mod landing;
+mod nonce;
+mod page;
+mod template;
+mod words;
+
+pub(crate) use click::hear;
+pub(crate) use click::is_click;
+pub(crate) use landing::land;
+pub(crate) use nonce::NONCE_SECS;
+pub(crate) use page::Asking;
+pub(crate) use page::page;
+pub use template::{BadPage, PAGE_BYTES_MAX, Template};
+
+use crate::token::Question;
+
+/// The query parameter that marks the form of the page.
+const MARK: &str = "$4DCONFIRM";
+
+/// How far a request shows by itself that somebody means to redeem the token it brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agreement {
+    /// It is a GET, which opens a link: a person may stand behind it, or a mail filter.
+    Opened,
+    /// It is of another verb, with which nobody looks (contract §6.4).
+    Sent,
+    /// It is a GET that has been agreed to on the page that asked this.
+    Clicked(Question),
+    /// It is a GET that somebody tried to agree to with a form of ours that does not count, such
+    /// as one that stood too long. It redeems nothing, and asks again.
+    Stale,
+}
+
+impl Agreement {
+    /// What a request of this method shows as it comes in.
+    pub(crate) fn of(method: &hyper::Method) -> Self {
+        if *method == hyper::Method::GET { Self::Opened } else { Self::Sent }
+    }
+
+    /// Whether the form of the page brought the request, and counts.
+    pub(crate) const fn is_click(self) -> bool {
+        matches!(self, Self::Clicked(_))
+    }
+}

@@ -1,0 +1,162 @@
+//! The page that asks, as an answer: what it says, and the headers that guard it.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
+
+use crate::base::markup::escaped;
+use crate::http::confirm::MARK;
+use crate::http::confirm::Template;
+use crate::http::confirm::nonce::Nonce;
+use crate::http::confirm::words::Words;
+use crate::http::cookie::Presented;
+use crate::http::fault::Fault;
+use crate::http::query;
+use crate::http::sessions::Sessions;
+use crate::token::Question;
+
+/// What is asked, and about which request.
+pub(crate) struct Asking<'r> {
+    /// The request that brought the token.
+    pub(crate) head: &'r Head,
+    /// The row's own parameter for tokens.
+    pub(crate) param: Option<&'r str>,
+    pub(crate) question: Question,
+    /// The name of the user who is signed in; may be empty.
+    pub(crate) user: String,
+    /// Whether it is asked once more, because the form that came did not count.
+    pub(crate) is_stale: bool,
+}
+
+/// The page with its cookie. No store has been changed, and none is asked.
+pub(crate) fn page(
+    house: &Sessions,
+    template: &Template,
+    asking: &Asking<'_>,
+) -> Result<Response<Full<Bytes>>, Fault> {
+    let nonce = match house.cookie.find_confirm(&asking.head.headers) {
+        Presented::One(value) => Nonce::read(value),
+        Presented::Nothing | Presented::Several => None,
+    };
+    let nonce = match nonce {
+        Some(nonce) => nonce,
+        None => Nonce::fresh(&*house.entropy).map_err(Fault::internal)?,
+    };
+    let raw = asking.head.uri.query().unwrap_or("");
+    let Some(part) = query::token_part(raw, asking.param) else {
+        return Err(Fault::confirm_refused());
+    };
+    let words = Words::liked(&accepted(&asking.head.headers));
+    let proof = nonce.proof(&house.keyring, &part.token.digest(house.app()), asking.question);
+    let form = Form { action: &part.without(raw), token: part.text, proof: &proof };
+    let body = filled(house, template, words, asking, &form);
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    if asking.is_stale {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    guard(response.headers_mut(), template, words);
+    if let Some(cookie) = house.cookie.set_confirm(&nonce.text()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// What the form sends, and where to.
+struct Form<'f> {
+    /// The query without the token.
+    action: &'f str,
+    /// The token, as it stood in the query.
+    token: &'f str,
+    proof: &'f str,
+}
+
+fn filled(
+    house: &Sessions,
+    template: &Template,
+    words: &Words,
+    asking: &Asking<'_>,
+    form: &Form<'_>,
+) -> String {
+    let question = asking.question;
+    let asked = words.asked(question);
+    let text = words.text(question, !asking.user.is_empty());
+    // Cut at the holes of our own words, so that a user's name brings no hole.
+    let text: String = text
+        .split_inclusive('}')
+        .map(|part| match part.split_once('{') {
+            Some((before, "app}")) => escaped(before) + &escaped(house.app()),
+            Some((before, "user}")) => escaped(before) + &escaped(&asking.user),
+            _ => escaped(part),
+        })
+        .collect();
+    let note = escaped(if asking.is_stale { words.again } else { asked.note });
+    let (name, stay) = match question {
+        Question::Click => ("click", String::new()),
+        Question::Switch => {
+            let home = escaped(&format!("{}/", house.base_path));
+            ("switch", format!("\n<p class=\"stay\"><a href=\"{home}\">{}</a></p>", words.stay))
+        }
+    };
+    let form = format!(
+        "<form method=\"post\" action=\"?{}\">\n\
+         <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
+         <input type=\"hidden\" name=\"question\" value=\"{name}\">\n\
+         <input type=\"hidden\" name=\"proof\" value=\"{}\">\n\
+         <button type=\"submit\">{}</button>\n</form>{stay}",
+        escaped(form.action),
+        escaped(form.token),
+        form.proof,
+        escaped(asked.button),
+    );
+    template.fill(&[
+        ("lang", words.tag),
+        ("title", &escaped(asked.title)),
+        ("app", &escaped(house.app())),
+        ("text", &format!("<p>{text}</p>\n<p class=\"note\">{note}</p>")),
+        ("form", &form),
+    ])
+}
+
+/// Nobody may frame the page, keep it, index it, or make it load or run anything (SEC D.10, T30).
+fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
+    const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+    const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (ROBOTS, "noindex"),
+        (header::VARY, "Accept-Language"),
+        (header::CONTENT_LANGUAGE, words.tag),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(policy) = HeaderValue::from_str(template.policy()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// Every `Accept-Language` of a request as one list (RFC 9110 §5.3).
+fn accepted(headers: &HeaderMap) -> String {
+    let fields = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+    fields.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
+}
+
+impl query::TokenPart<'_> {
+    /// The query of the form: the one of the request without the token, and the mark that says
+    /// where it stood.
+    fn without(&self, raw: &str) -> String {
+        let parts = raw.split('&').enumerate().filter(|(place, _)| *place != self.place);
+        let mut parts: Vec<String> = parts.map(|(_, part)| part.to_owned()).collect();
+        parts.push(format!("{MARK}={}", self.place));
+        parts.join("&")
+    }
+}

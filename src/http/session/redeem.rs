@@ -1,0 +1,197 @@
+//! The part of a session's handle that gets people back: redeeming a token, asked for or not.
+
+use std::sync::Arc;
+
+use crate::base::ClaimId;
+use crate::base::Confirm;
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::Secret;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::http::confirm::Agreement;
+use crate::http::session::Session;
+use crate::http::session::SessionError;
+use crate::http::session::Standing;
+use crate::session::Credential;
+use crate::store::StoreError;
+use crate::store::port::Claim;
+use crate::store::port::Grant;
+use crate::store::port::Redeemed;
+use crate::token::Consent;
+use crate::token::Outcome;
+use crate::token::Question;
+use crate::token::TokenSecret;
+
+/// How an attempt to redeem a token ended, or why it has not.
+pub(crate) enum Redemption {
+    /// As the handler may ask.
+    Ended(Outcome),
+    /// A person must be asked first.
+    Asks(Question),
+}
+
+impl Session {
+    /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
+    ///
+    /// True: from now on this is the session that minted it. False: nothing has changed, and
+    /// [`Session::restore_outcome`] tells why. What was written before stays with the session
+    /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
+    /// nothing: false, with the outcome `absent`.
+    ///
+    /// In a GET, which anybody can have a browser make, a token that was minted with
+    /// [`Confirm::Foreign`] is redeemed only for the browser that minted it, and one with
+    /// [`Confirm::Always`] for nobody: false, with the outcome `absent`, and a warning
+    /// `token.restore_unconfirmed` in the log. The page that asks is served for links, before a
+    /// handler runs; a handler that wants such tokens takes them in a POST, which counts as
+    /// agreed. The row's own `confirm` is not looked at, nor is it asked whether the browser is
+    /// signed in to another session: the handler can see both, and restores knowingly.
+    ///
+    /// [`Confirm::Foreign`]: crate::base::Confirm::Foreign
+    /// [`Confirm::Always`]: crate::base::Confirm::Always
+    pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
+        self.lock().saw_token = true;
+        let consent = match self.errand.agreement {
+            Agreement::Sent => Consent::Given,
+            Agreement::Opened | Agreement::Clicked(_) | Agreement::Stale => {
+                Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in: None }
+            }
+        };
+        let outcome = match TokenSecret::parse(token.trim()) {
+            _ if !self.errand.may_redeem => Outcome::Absent,
+            Some(secret) => match self.redeem(&secret, consent).await? {
+                Redemption::Ended(outcome) => outcome,
+                Redemption::Asks(_) => {
+                    let fingerprint = secret.digest(self.house.app()).fingerprint();
+                    tracing::warn!(event = "token.restore_unconfirmed", %fingerprint);
+                    Outcome::Absent
+                }
+            },
+            None => Outcome::Unknown,
+        };
+        self.lock().restore_outcome = outcome;
+        Ok(outcome.is_restored())
+    }
+
+    /// Redeems the token that the request itself brings, before its handler runs.
+    pub(crate) async fn redeem_brought(
+        &self,
+        secret: &TokenSecret,
+    ) -> Result<Redemption, SessionError> {
+        let errand = &self.errand;
+        let consent = match errand.agreement {
+            Agreement::Sent | Agreement::Clicked(Question::Switch) => Consent::Given,
+            Agreement::Clicked(Question::Click) => Consent::Clicked { signed_in: self.signed_in() },
+            Agreement::Opened | Agreement::Stale => Consent::Open {
+                row: errand.row_confirm,
+                // What is embedded in a page, or fetched by a script, nobody has opened.
+                browser: self.browser().filter(|_| errand.navigates),
+                signed_in: self.signed_in(),
+            },
+        };
+        self.redeem(secret, consent).await
+    }
+
+    /// What tokens hold of the browser that asks.
+    fn browser(&self) -> Option<Digest> {
+        self.errand.binding.as_ref().map(|binding| binding.digest(self.house.app()))
+    }
+
+    /// The session in which the browser is signed in at present.
+    fn signed_in(&self) -> Option<SessionId> {
+        let state = self.lock();
+        let record = state.opened().map(|opened| &opened.record);
+        record.filter(|record| record.access.known).map(|record| record.id)
+    }
+
+    async fn redeem(
+        &self,
+        secret: &TokenSecret,
+        consent: Consent,
+    ) -> Result<Redemption, SessionError> {
+        self.publish(None).await?;
+        let house = &self.house;
+        let now = house.clock.now();
+        let nonce = Credential::nonce(&*house.entropy)?;
+        let claim = self.claim_for(secret, &nonce, consent)?;
+        let fingerprint = claim.token.fingerprint();
+        let outcome = match self.claim(now, claim).await? {
+            Redeemed::Granted(grant) => {
+                tracing::info!(event = "token.redeemed", token = %grant.token,
+                    session = %grant.opened.record.id, mode = %grant.mode);
+                let credential = Credential::member(grant.opened.record.id, nonce, now);
+                self.enter(grant, credential);
+                Outcome::Restored
+            }
+            Redeemed::Used(at) => {
+                tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
+                Outcome::Used { at }
+            }
+            Redeemed::Expired => Outcome::Expired,
+            Redeemed::Unknown => Outcome::Unknown,
+            Redeemed::SessionGone => Outcome::SessionGone,
+            Redeemed::WrongHandler => Outcome::WrongHandler,
+            Redeemed::AskFirst(question) => return Ok(Redemption::Asks(question)),
+        };
+        Ok(Redemption::Ended(outcome))
+    }
+
+    fn claim_for(
+        &self,
+        secret: &TokenSecret,
+        nonce: &Secret<16>,
+        consent: Consent,
+    ) -> Result<Claim, SessionError> {
+        let (house, errand) = (&self.house, &self.errand);
+        let current = match &self.lock().standing {
+            Standing::Open { opened, credential: Some(credential) } => {
+                Some((opened.record.id, credential.digest(house.app())))
+            }
+            _ => None,
+        };
+        let digest = Digest::of("credential", house.app(), nonce);
+        Ok(Claim {
+            token: secret.digest(house.app()),
+            id: ClaimId::random(&*house.entropy)?,
+            handler: Arc::clone(&errand.handler),
+            row_mode: errand.row_mode,
+            caller: errand.caller,
+            consent,
+            current,
+            newcomer: house.device(digest, &errand.label, house.clock.now())?,
+        })
+    }
+
+    /// Asks the store, and once more under the same claim id when its reply was lost: the store
+    /// knows the attempt again, so this cannot become a second redemption.
+    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+        let store = &self.house.store;
+        let first = store.redeem(now, claim.clone()).await;
+        let Err(StoreError::Unreachable(cause)) = first else {
+            return Ok(first?);
+        };
+        let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
+        Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
+    }
+
+    /// Moves the request into the session that a token opened.
+    fn enter(&self, grant: Grant, newcomer: Credential) {
+        let mut state = self.lock();
+        let credential = match (grant.mode, grant.joined) {
+            (RestoreMode::Context, _) => {
+                // The caller works in the session and is handed nothing that could open it.
+                state.mute = true;
+                None
+            }
+            (_, true) => {
+                state.mute = false;
+                state.cookie = Some(newcomer.clone());
+                Some(newcomer)
+            }
+            // The browser is in this session already and keeps its credential.
+            (_, false) => state.credential().cloned(),
+        };
+        state.standing = Standing::Open { opened: grant.opened, credential };
+    }
+}
