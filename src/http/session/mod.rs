@@ -2,6 +2,7 @@
 //!
 //! This file reads and drafts; nothing here waits. What talks to the store is in `settle`.
 
+mod attempt;
 mod draft;
 mod error;
 mod settle;

@@ -57,6 +57,8 @@ impl Session {
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
+        let limited = house.rates.mint(self.id(), self.errand.client, now);
+        limited.map_err(SessionError::TooOften)?;
         let (id, session) = (token.id, token.session);
         self.publish(Some(token)).await?;
         tracing::debug!(event = "token.minted", token = %id, %session);
@@ -101,8 +103,7 @@ impl Session {
         self.lock().saw_token = true;
         let outcome = match TokenSecret::parse(token.trim()) {
             _ if !self.errand.may_redeem => Outcome::Absent,
-            Some(secret) => self.redeem(&secret).await?,
-            None => Outcome::Unknown,
+            secret => self.attempt(secret.as_ref()).await?,
         };
         self.lock().restore_outcome = outcome;
         Ok(outcome.is_restored())
@@ -195,7 +196,7 @@ impl Session {
     }
 
     /// Redeems a token before or inside a handler.
-    pub(crate) async fn redeem(&self, secret: &TokenSecret) -> Result<Outcome, SessionError> {
+    pub(super) async fn redeem(&self, secret: &TokenSecret) -> Result<Outcome, SessionError> {
         self.publish(None).await?;
         let house = &self.house;
         let now = house.clock.now();
@@ -342,6 +343,8 @@ impl Session {
             Standing::Open { .. } => None,
         };
         if let Some(founder) = founder {
+            let limited = self.house.rates.found(self.errand.client, now);
+            limited.map_err(SessionError::TooManyGuests)?;
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
             match store.create(now, founding).await? {

@@ -98,6 +98,8 @@ pub(crate) fn settings() -> Settings {
     Settings {
         store: StoreUrl::Memory,
         handlers: Path::new("nowhere/handlers.json").to_owned(),
+        // The tests of the limits switch them on; all others may be as busy as they like.
+        rate_limits: false,
         ..Settings::default()
     }
 }
