@@ -109,11 +109,13 @@ impl Front {
         let tls = caller.arrival.is_some_and(|arrival| arrival.tls);
         manner.hsts = self.policy.hsts && (tls || self.policy.hosts.is_https());
         let admitted = self.judge(head, caller, manner);
-        if admitted.is_err()
-            && let Ok(path) = CanonicalPath::of(head.uri.path(), &self.base_path)
-            && let Some(reserved) = path.reserved()
-        {
-            manner.speak_to(reserved);
+        if admitted.is_err() {
+            // Which parameter of it might be a token is for its row to say, and nobody asks.
+            manner.saw_token = true;
+            let path = CanonicalPath::of(head.uri.path(), &self.base_path).ok();
+            if let Some(reserved) = path.and_then(|path| path.reserved()) {
+                manner.speak_to(reserved);
+            }
         }
         admitted
     }
