@@ -5,23 +5,43 @@
 //! of the tests, with stable Rust.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use http_body_util::Full;
 use hyper::HeaderMap;
+use hyper::Request;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::Uri;
 use hyper::header::COOKIE;
+use hyper::header::FORWARDED;
+use hyper::header::HOST;
+use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
+use hyper::header::LOCATION;
+use serde_json::json;
+use url::Url;
 
 use crate::base::secret::SecretText;
+use crate::http::Arrival;
+use crate::http::confirm;
 use crate::http::cookie::CookieRule;
+use crate::http::cookie::Prefix;
 use crate::http::cookie::Presented;
 use crate::http::cookie::SameSite;
+use crate::http::hosts::HostRule;
+use crate::http::hosts::Hosts;
+use crate::http::proxies::TrustedProxies;
 use crate::http::query;
 use crate::http::query::Brought;
 use crate::http::query::Query;
+use crate::http::run;
 use crate::session::Keyring;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
 use crate::table::Found;
+use crate::table::OnRefused;
 use crate::table::Step;
 use crate::table::Table;
 use crate::token::TokenSecret;
@@ -39,8 +59,10 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "codec", run: codec },
     Target { name: "cookie", run: cookie },
+    Target { name: "host", run: host },
     Target { name: "path", run: path },
     Target { name: "query", run: query },
+    Target { name: "redirect", run: redirect },
     Target { name: "table", run: table },
 ];
 
@@ -135,16 +157,80 @@ fn query(input: &[u8]) {
 
 /// No cookie that we did not seal opens anything, and one that we did is found among any others.
 fn cookie(input: &[u8]) {
-    let rule = CookieRule::new("4DSID_fuzz".to_owned(), SameSite::Lax, false);
+    let rule = CookieRule::new(Prefix::None, "fuzz", SameSite::Lax, false);
     let Some(keyring) = &*KEYRING else { return };
     let Ok(value) = HeaderValue::from_bytes(input) else { return };
     let mut headers = HeaderMap::new();
     headers.append(COOKIE, value);
-    if let Presented::One(text) = rule.read(&headers) {
+    if let Presented::One(text) = rule.read(&headers).session {
         assert!(keyring.open(text).is_none(), "a forged credential was let through");
         headers.append(COOKIE, HeaderValue::from_static("4DSID_fuzz=other"));
-        assert!(matches!(rule.read(&headers), Presented::Several), "two values, one was taken");
+        assert!(
+            matches!(rule.read(&headers).session, Presented::Several),
+            "two values, one was taken"
+        );
     }
+}
+
+/// A list of one host lets that host through, whatever case and port it is written with, and
+/// nothing else; what a request claims about proxies never ends it.
+fn host(input: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(input) else { return };
+    let Ok(rule) = HostRule::parse("shop.example") else { return };
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.headers.insert(HOST, value.clone());
+    let (peer, local) = (([192, 0, 2, 9], 4_711).into(), ([192, 0, 2, 1], 443).into());
+    let arrival = Some(&Arrival { peer, local, tls: false });
+    if Hosts::new(vec![rule], false).admit(&head, arrival).is_ok() {
+        let name = input.split(|byte| *byte == b':').next().unwrap_or_default();
+        assert!(name.eq_ignore_ascii_case(b"shop.example"), "let through as shop.example");
+    }
+    if let Ok(rule) =
+        str::from_utf8(input).map_err(drop).and_then(|s| HostRule::parse(s).map_err(drop))
+    {
+        let all = Hosts::new(vec![rule], false).admit(&head, arrival);
+        assert!(all.is_ok() || input.starts_with(b"*"), "a rule does not cover its own host");
+    }
+    let everybody = ["0.0.0.0/0", "::/0"].iter().filter_map(|text| text.parse().ok());
+    let everybody = TrustedProxies::new(everybody.collect());
+    for name in [FORWARDED, HeaderName::from_static("x-forwarded-for")] {
+        let claims: HeaderMap = [(name, value.clone())].into_iter().collect();
+        everybody.client(&claims, IpAddr::from([127, 0, 0, 1]));
+    }
+}
+
+/// Nowhere that callgate itself sends a browser is another site.
+fn redirect(input: &[u8]) {
+    if let Ok(uri) = Uri::try_from(input)
+        && CanonicalPath::of(uri.path(), &BasePath::none()).is_ok()
+    {
+        stays(&run::without_token(&uri, Some("state")));
+    }
+    let Ok(text) = str::from_utf8(input) else { return };
+    let table = json!([{ "class": "A", "method": "a", "pattern": "a",
+                         "otp": { "onRefused": { "redirect": text } } }]);
+    if let Ok(checked) = Table::read("handlers.json", &table.to_string())
+        && let Some(OnRefused::Redirect(path)) =
+            checked.table.rows().first().map(|row| &row.otp().on_refused)
+    {
+        stays(path);
+    }
+    let Ok(location) = HeaderValue::from_bytes(input) else { return };
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    let landed = confirm::land(response);
+    if let Some(Ok(location)) = landed.headers().get(LOCATION).map(HeaderValue::to_str) {
+        assert!(landed.status() != StatusCode::PERMANENT_REDIRECT, "a form would be sent on");
+        stays(location);
+    }
+}
+
+/// A browser that is sent there from a page of this site is on this site.
+fn stays(location: &str) {
+    let Ok(here) = Url::parse("https://gate.example/a/b?c") else { return };
+    let there = here.join(location);
+    assert!(there.is_ok_and(|there| there.origin() == here.origin()), "{location:?} leads away");
 }
 
 /// Stored bytes are refused, or read and written back as the same.

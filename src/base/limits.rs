@@ -71,7 +71,9 @@ pub const QUERY_PARAMS_MAX: usize = 100;
 pub const QUERY_NAME_BYTES_MAX: usize = 128;
 /// Longest parameter value of a query.
 pub const QUERY_VALUE_BYTES_MAX: usize = 4_096;
-/// Longest header value that a handler may set.
+/// Longest name of a request's header field.
+pub const HEADER_NAME_BYTES_MAX: usize = 256;
+/// Longest header value, of a request and of what a handler may set.
 pub const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Headers that a handler may set.
 pub const REPLY_HEADERS_MAX: usize = 64;
@@ -89,6 +91,6 @@ pub const FORM_FIELDS_MAX: usize = 256;
 /// must be read back, and `serde_json` gives up at 128.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// How long a client is told to wait when the store cannot answer.
-pub const RETRY_AFTER_SECS: u32 = 2;
+pub const RETRY_AFTER_SECS: u64 = 2;
 /// How long one redemption may try to learn its outcome from a store that lost the reply.
 pub const CLAIM_RETRY_WINDOW: Duration = Duration::from_millis(1_500);

@@ -55,6 +55,10 @@ fn shown(name: &str, value: &Value) -> Option<String> {
         Value::Text(text) => Some(quoted(text)),
         Value::Number(number) => Some(number.to_string()),
         Value::Switch(on) => Some(on.to_string()),
+        Value::Texts(texts) => {
+            let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+            Some(format!("[{}]", texts.join(", ")))
+        }
         Value::Secrets(secrets) => secrets.is_empty().then(|| "[]".to_owned()),
     }
 }

@@ -25,11 +25,17 @@ use crate::http::Sessions;
 use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
+use crate::http::cors::Cors;
 use crate::http::dispatch;
+use crate::http::front::Policy;
+use crate::http::hosts::HostRule;
+use crate::http::hosts::Hosts;
+use crate::http::rates::Rates;
 use crate::http::server;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
+use crate::settings::PublicOrigin;
 use crate::settings::Settings;
 use crate::settings::StoreUrl;
 use crate::store::Store;
@@ -139,6 +145,7 @@ impl Builder {
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: origin
                 .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
+            rates: Arc::new(rates(&self.settings)),
         };
         let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
@@ -248,13 +255,32 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
     let limits = &settings.limits;
     dispatch::Config {
         base_path: settings.base_path.clone(),
-        target_bytes_max: limits.target_bytes,
+        policy: policy(settings),
         body_bytes_max: limits.body_bytes,
         body_timeout: limits.body,
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
     }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let own = settings.public_origin.as_ref();
+    let mut hosts = settings.hosts.clone();
+    hosts.extend(own.map(|own| HostRule::of_origin(own.as_str())));
+    Policy {
+        hosts: Hosts::new(hosts, own.is_some_and(PublicOrigin::is_https)),
+        own_origin: own.map(|own| own.as_str().to_owned()),
+        proxies: settings.trusted_proxies.clone(),
+        cors: Cors::new(settings.cors.clone()),
+        hsts: settings.hsts == settings::Hsts::Auto,
+        target_bytes_max: settings.limits.target_bytes,
+        headers_max: settings.limits.headers,
+    }
+}
+
+fn rates(settings: &Settings) -> Rates {
+    if settings.rate_limits { Rates::new(&settings.rates) } else { Rates::off() }
 }
 
 fn server_config(settings: &Settings) -> server::Config {

@@ -1,5 +1,7 @@
 //! One line in the log for each request, without a query and without secrets.
 
+use std::net::IpAddr;
+
 use hyper::Method;
 use hyper::StatusCode;
 
@@ -22,6 +24,7 @@ pub(crate) struct AccessLine {
     started: Stopwatch,
     method: Method,
     path: String,
+    pub(crate) client: Option<IpAddr>,
     pub(crate) row: Option<usize>,
     pub(crate) session: Option<SessionId>,
     pub(crate) otp: Outcome,
@@ -34,6 +37,7 @@ impl AccessLine {
             started: Stopwatch::start(),
             method: method.clone(),
             path: masked(path, PATH_BYTES_MAX).into_owned(),
+            client: None,
             row: None,
             session: None,
             otp: Outcome::Absent,
@@ -54,11 +58,12 @@ impl AccessLine {
         // A method may be any word.
         let method = &*masked(self.method.as_str(), PATH_BYTES_MAX);
         let (id, path, row) = (self.id, &self.path, self.row);
+        let client = self.client.map(tracing::field::display);
         let (status, otp) = (status.as_u16(), self.otp.name());
         if status >= 500 {
-            tracing::error!(target: "callgate::access", %id, method, path, status, ms, row, session, otp, code, cause, "request");
+            tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, code, cause, "request");
         } else {
-            tracing::info!(target: "callgate::access", %id, method, path, status, ms, row, session, otp, code, "request");
+            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, code, "request");
         }
     }
 }

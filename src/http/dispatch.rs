@@ -1,7 +1,6 @@
 //! The life of a request: what is there, whose session it is, what answers it.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::task::Poll;
@@ -29,6 +28,9 @@ use crate::http::confirm::Agreement;
 use crate::http::confirm::Asking;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
+use crate::http::front::Caller;
+use crate::http::front::Front;
+use crate::http::front::Policy;
 use crate::http::head;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
@@ -59,6 +61,7 @@ use crate::token::Question;
 pub struct Dispatch {
     plan: ArcSwap<Plan>,
     sessions: Arc<Sessions>,
+    front: Front,
     config: Config,
     ids: RequestIds,
     /// Requests whose handlers had to wait, whether or not their clients still do.
@@ -70,8 +73,8 @@ pub struct Dispatch {
 pub struct Config {
     /// The mount prefix that is stripped from every path.
     pub base_path: BasePath,
-    /// Longest request target. Default 8,192 bytes.
-    pub target_bytes_max: usize,
+    /// What is asked of every request before it is looked at.
+    pub policy: Policy,
     /// Largest body, unless the row says otherwise. Default 1 MiB.
     pub body_bytes_max: u64,
     /// How long a body may take to arrive. Default 60 s.
@@ -88,7 +91,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             base_path: BasePath::none(),
-            target_bytes_max: 8_192,
+            policy: Policy::default(),
             body_bytes_max: 1024 * 1024,
             body_timeout: Duration::from_mins(1),
             handler_timeout: Duration::from_secs(30),
@@ -101,7 +104,7 @@ impl Default for Config {
 /// Where a request comes from.
 struct Source {
     body: RequestBody,
-    remote: Option<IpAddr>,
+    caller: Caller,
 }
 
 /// What is to be done about a request.
@@ -122,8 +125,10 @@ impl Dispatch {
     /// Answers by `plan`, with sessions kept by `sessions`. Fails without randomness.
     pub fn new(plan: Plan, sessions: Arc<Sessions>, config: Config) -> Result<Self, NoEntropy> {
         let ids = RequestIds::new(&*sessions.entropy)?;
+        let (policy, base_path) = (config.policy.clone(), config.base_path.clone());
+        let front = Front::new(policy, base_path, Arc::clone(&sessions.rates));
         let running = TaskTracker::new();
-        Ok(Self { plan: ArcSwap::from_pointee(plan), sessions, config, ids, running })
+        Ok(Self { plan: ArcSwap::from_pointee(plan), sessions, front, config, ids, running })
     }
 
     /// What sessions share.
@@ -163,7 +168,8 @@ impl Dispatch {
         let now = self.sessions.clock.now();
         let mut line = AccessLine::start(self.ids.next(now), &head.method, head.uri.path());
         let mut manner = Manner::of(&head);
-        let source = Source { body, remote: arrival.map(|arrival| arrival.peer.ip()) };
+        let source = Source { body, caller: self.front.caller(&head.headers, arrival, now) };
+        line.client = source.caller.address;
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));
@@ -188,7 +194,9 @@ impl Dispatch {
         line: &mut AccessLine,
         manner: &mut Manner,
     ) -> Result<Prepared, Fault> {
-        head::check(&head, self.config.target_bytes_max)?;
+        if let Some(response) = self.front.admit(&mut head, &source.caller, manner)? {
+            return Ok(Prepared::Answer(response));
+        }
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
             return Ok(Prepared::Answer(no_content(None)));
         }
@@ -232,7 +240,7 @@ impl Dispatch {
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
-        let (row, remote) = (row.number(), source.remote);
+        let (row, remote) = (row.number(), source.caller.address);
         let run = Run { plan, row, head, path, query, body, remote, id: line.id, agreement };
         Ok(Prepared::Run(Box::new(run)))
     }
@@ -303,6 +311,7 @@ impl Dispatch {
             agreement: run.agreement,
             navigates: head::navigates(&run.head.headers),
             binding: None,
+            client: run.remote,
         };
         let brought = run.brought(row.otp(), errand.may_redeem)?;
         let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;

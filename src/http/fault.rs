@@ -16,6 +16,7 @@ use hyper::header::HeaderValue;
 use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
+use crate::http::rates::Wait;
 use crate::http::session::SessionError;
 use crate::store::StoreError;
 use crate::table::BadPath;
@@ -29,6 +30,8 @@ pub struct Fault {
     shape: Shape,
     allow: Option<String>,
     closes: bool,
+    /// How many seconds the caller should stay away.
+    retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     /// The text of a handler's own failure, shown in development only.
     raised: Option<String>,
@@ -57,7 +60,17 @@ pub(crate) enum Speaks {
 impl Fault {
     const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
         let shape = Shape::Problem;
-        Self { status, code, public, shape, allow: None, closes: false, cause: None, raised: None }
+        Self {
+            status,
+            code,
+            public,
+            shape,
+            allow: None,
+            closes: false,
+            retry_after: None,
+            cause: None,
+            raised: None,
+        }
     }
 
     fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
@@ -113,6 +126,44 @@ impl Fault {
     pub fn body_encoded() -> Self {
         let text = "Send the body without content encoding.";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_encoded", text)
+    }
+
+    /// The header has too many fields, or one that is too long (RFC 6585 §5).
+    pub fn header_too_large() -> Self {
+        let text = "The header of the request is too large.";
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large", text)
+    }
+
+    /// The request names a host that is none of ours (RFC 9110 §15.5.20).
+    pub fn misdirected_host() -> Self {
+        let text = "This server does not answer for that host.";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text)
+    }
+
+    /// The request came in early data, and might do something if it came again (RFC 8470 §5.2).
+    pub fn too_early() -> Self {
+        let text = "Send this again once the connection is fully set up.";
+        Self::new(StatusCode::TOO_EARLY, "too_early", text)
+    }
+
+    /// A page of this origin may not ask this (4D §5.2).
+    pub fn origin_not_allowed() -> Self {
+        let text = "Pages of this origin may not ask this.";
+        Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", text)
+    }
+
+    /// The caller does something more often than he may (RFC 6585 §4).
+    pub fn rate_limited(wait: Wait) -> Self {
+        let text = "That was too often. Try again a little later.";
+        let fault = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
+        Self { retry_after: Some(wait.secs()), ..fault }
+    }
+
+    /// The request would begin a session, and too many were begun just now.
+    pub fn too_many_guests(wait: Wait) -> Self {
+        let text = "Too many visitors have just arrived. Try again in a moment.";
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_guests", text);
+        Self { retry_after: Some(wait.secs()), ..fault }
     }
 
     /// The session is a guest's, and the row requires a privilege.
@@ -217,8 +268,8 @@ impl Fault {
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
+        if let Some(secs) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -295,7 +346,8 @@ impl From<StoreError> for Fault {
     /// Whatever the store's trouble is, nobody is treated as a guest because of it.
     fn from(error: StoreError) -> Self {
         let text = "The service cannot answer just now. Try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text).because(error)
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text);
+        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault.because(error) }
     }
 }
 
@@ -303,6 +355,8 @@ impl From<SessionError> for Fault {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Store(error) => error.into(),
+            SessionError::TooOften(wait) => Self::rate_limited(wait),
+            SessionError::TooManyGuests(wait) => Self::too_many_guests(wait),
             error => Self::raised(error.to_string()),
         }
     }

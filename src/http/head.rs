@@ -4,16 +4,24 @@ use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Version;
 use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
-use hyper::http::uri::Authority;
 
 use crate::base::Caller;
+use crate::base::limits::HEADER_NAME_BYTES_MAX;
+use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::http::fault::Fault;
 
-/// Turns away requests that no row may see: methods of the connection itself, targets that are
-/// too long, and requests that do not name exactly one host.
-pub(crate) fn check(head: &Head, target_bytes_max: usize) -> Result<(), Fault> {
-    let Head { method, uri, .. } = head;
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
+/// Turns away requests that no row may see: methods of the connection itself, and whatever is
+/// too long, too much, or framed ambiguously.
+///
+/// Which other methods there are is for the table to say: verbs of rows are any names
+/// (contract §3).
+pub(crate) fn check(head: &Head, target_bytes_max: usize, fields_max: usize) -> Result<(), Fault> {
+    let Head { method, uri, headers, .. } = head;
     let shouted = method.as_str().bytes().all(|byte| !byte.is_ascii_lowercase());
     if !shouted || *method == Method::TRACE || *method == Method::CONNECT {
         return Err(Fault::method_unknown());
@@ -25,10 +33,51 @@ pub(crate) fn check(head: &Head, target_bytes_max: usize) -> Result<(), Fault> {
     if !is_framed_plainly(head) {
         return Err(Fault::bad_framing());
     }
-    if names_one_host(head) {
-        Ok(())
-    } else {
-        Err(Fault::bad_request("bad_host", "A request must name exactly one host."))
+    // HTTP/2 knows no such number: its fields are counted here.
+    if headers.len() > fields_max {
+        return Err(Fault::header_too_large());
+    }
+    headers.iter().try_for_each(|(name, value)| check_field(name.as_str(), value.as_bytes()))
+}
+
+fn check_field(name: &str, value: &[u8]) -> Result<(), Fault> {
+    if name.len() > HEADER_NAME_BYTES_MAX || value.len() > HEADER_VALUE_BYTES_MAX {
+        return Err(Fault::header_too_large());
+    }
+    // RFC 9113 §8.2.1: HTTP/2 must not have them, and HTTP/1.1 has had them taken off.
+    let blank = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+    if blank(value.first()) || blank(value.last()) {
+        return Err(Fault::bad_request(
+            "bad_header",
+            "A header field begins or ends with a blank.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the request was taken from early data (RFC 8470 §5.1), which anybody on the way can
+/// send again, and could do something: any but a reading method, or one whose query may carry a
+/// token.
+///
+/// Whoever says so, a proxy or the client, asks for nothing but to be sent back.
+pub(crate) fn is_early(head: &Head) -> bool {
+    let harmless = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    head.headers.get(&EARLY_DATA).is_some_and(|early| early == "1")
+        && (!harmless || head.uri.query().is_some())
+}
+
+/// Joins cookies that HTTP/2 sent in several fields, as it must be done before anybody else reads
+/// them (RFC 9113 §8.2.3).
+pub(crate) fn join_cookies(head: &mut Head) {
+    if head.version != Version::HTTP_2
+        || head.headers.get_all(header::COOKIE).iter().nth(1).is_none()
+    {
+        return;
+    }
+    let crumbs: Vec<&[u8]> =
+        head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        head.headers.insert(header::COOKIE, whole);
     }
 }
 
@@ -41,29 +90,6 @@ fn is_framed_plainly(head: &Head) -> bool {
     let is_plain =
         codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     is_plain && codings.next().is_none() && lengths <= 1
-}
-
-/// RFC 9112 §3.2, RFC 9113 §8.3.1: one host, well-formed and without user, and the same one where
-/// the target or `:authority` says it too. Only HTTP/1.0 may leave it out.
-fn names_one_host(head: &Head) -> bool {
-    let mut fields = head.headers.get_all(header::HOST).iter();
-    let target = head.uri.authority();
-    match (fields.next(), fields.next()) {
-        (_, Some(_)) => false,
-        (Some(field), None) => {
-            let host = field.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-            host.is_some_and(|host| is_plain(&host) && target.is_none_or(|target| *target == host))
-        }
-        (None, None) => match head.version {
-            Version::HTTP_10 => true,
-            Version::HTTP_11 => false,
-            _ => target.is_some_and(is_plain),
-        },
-    }
-}
-
-fn is_plain(host: &Authority) -> bool {
-    !host.as_str().contains('@')
 }
 
 /// Who asks: a browser sends `Sec-Fetch-*`, or asks for HTML.
@@ -101,8 +127,6 @@ pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderName;
-    use hyper::header::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -141,23 +165,63 @@ mod tests {
         assert!(!may(Method::GET, &[("purpose", "Preview")]));
     }
 
+    fn head(target: &str, pairs: &[(&'static str, &'static str)]) -> Head {
+        let (mut head, ()) = hyper::Request::new(()).into_parts();
+        (head.uri, head.headers) = (target.parse().unwrap(), headers(pairs));
+        head
+    }
+
     #[test]
-    fn a_request_names_exactly_one_host() {
-        let names = |version, target: &str, pairs: &[_]| {
-            let (mut head, ()) = hyper::Request::new(()).into_parts();
-            (head.version, head.headers) = (version, headers(pairs));
-            head.uri = target.parse().unwrap();
-            names_one_host(&head)
+    fn one_field_must_not_be_too_long_nor_begin_or_end_with_a_blank() {
+        let code = |name: &str, value: &[u8]| {
+            let mut head = head("/", &[]);
+            let value = HeaderValue::from_bytes(value).unwrap();
+            head.headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+            check(&head, 100, 100).map_or_else(|fault| fault.code(), |()| "ok")
         };
-        let one = |host| names(Version::HTTP_11, "/", &[("host", host)]);
-        assert!(one("a") && one("a.example:80") && one("[::1]:80"));
-        assert!(!one("") && !one("a b") && !one("u@a") && !one("a/b") && !one("a,b/"));
-        let (v1, v2) = (Version::HTTP_11, Version::HTTP_2);
-        assert!(!names(v1, "/", &[]) && names(Version::HTTP_10, "/", &[]));
-        assert!(!names(v1, "/", &[("host", "a"), ("host", "a")]));
-        assert!(names(v1, "http://a/", &[("host", "A")]));
-        assert!(!names(v1, "http://a/", &[]) && !names(v1, "http://a/", &[("host", "b")]));
-        assert!(names(v2, "http://a/", &[]) && names(v2, "http://a/", &[("host", "a")]));
-        assert!(!names(v2, "/", &[]) && !names(v2, "http://u@a/", &[]));
+        assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX]), "ok");
+        assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX + 1]), "header_too_large");
+        assert_eq!(code(&"x".repeat(HEADER_NAME_BYTES_MAX), b""), "ok");
+        assert_eq!(code(&"x".repeat(HEADER_NAME_BYTES_MAX + 1), b""), "header_too_large");
+        for value in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
+            assert_eq!(code("x-a", value), "bad_header", "{value:?}");
+        }
+        assert_eq!(code("x-a", b"a b\tc"), "ok");
+    }
+
+    #[test]
+    fn so_many_fields_and_no_more() {
+        let mut head = head("/", &[]);
+        for _ in 0..100 {
+            head.headers.append("x-a", HeaderValue::from_static(""));
+        }
+        assert!(check(&head, 100, 100).is_ok());
+        assert_eq!(check(&head, 100, 99).unwrap_err().code(), "header_too_large");
+    }
+
+    #[test]
+    fn early_data_may_only_read() {
+        let early = |method, target: &str, value| {
+            let mut head = head(target, &[("early-data", value)]);
+            head.method = method;
+            is_early(&head)
+        };
+        assert!(early(Method::GET, "/a?$4DSID=x", "1") && early(Method::GET, "/a?state=x", "1"));
+        assert!(early(Method::POST, "/a", "1") && early(Method::DELETE, "/a", "1"));
+        assert!(!early(Method::GET, "/a", "1") && !early(Method::HEAD, "/a", "1"));
+        assert!(!early(Method::POST, "/a", "0"));
+    }
+
+    #[test]
+    fn crumbs_of_http2_become_one_cookie() {
+        let crumbs = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
+        let mut two = head("/", &crumbs);
+        two.version = Version::HTTP_2;
+        join_cookies(&mut two);
+        let joined: Vec<_> = two.headers.get_all("cookie").iter().collect();
+        assert_eq!(joined, ["a=1; b=2; c=3"]);
+        let mut one = head("/", &crumbs);
+        join_cookies(&mut one);
+        assert_eq!(one.headers.get_all("cookie").iter().count(), 3, "HTTP/1.1 has one anyway");
     }
 }

@@ -14,6 +14,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
 use crate::http::cookie::CookieRule;
+use crate::http::cors::Grant;
 use crate::http::fault::Speaks;
 use crate::http::query;
 use crate::http::query::Brought;
@@ -21,6 +22,10 @@ use crate::table::Reserved;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
+/// A year, and every host below, as the lists that browsers ship with ask for (RFC 6797 §6.1).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// Drops a `Set-Cookie` by which a handler would give away a cookie of callgate's of its own
 /// making.
@@ -62,13 +67,19 @@ pub(crate) struct Manner {
     is_head: bool,
     /// Whether the request carried a token, spent or not.
     pub(crate) saw_token: bool,
+    /// What the answer says about origins, where there are rules for them.
+    pub(crate) grant: Option<Grant>,
+    /// Whether browsers are told to come over https only.
+    pub(crate) hsts: bool,
 }
 
 impl Manner {
     pub(crate) fn of(head: &Head) -> Self {
         let saw_token = head.uri.query().is_some_and(query::brings_token);
         let is_head = head.method == Method::HEAD;
-        Self { speaks: Speaks::of(&head.headers), cookie: None, binding: None, is_head, saw_token }
+        let speaks = Speaks::of(&head.headers);
+        let (cookie, binding) = (None, None);
+        Self { speaks, cookie, binding, is_head, saw_token, grant: None, hsts: false }
     }
 
     /// Under `/rest`, failures have the model's own shape.
@@ -83,7 +94,8 @@ impl Manner {
         self.saw_token |= !matches!(query::find_token(raw, param, form), Brought::Nothing);
     }
 
-    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04).
+    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04). The
+    /// rest are the defaults of SEC D.10.
     pub(crate) fn dress(self, response: &mut Response<Full<Bytes>>, id: RequestId) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {
@@ -94,8 +106,14 @@ impl Manner {
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             headers.insert(header::CACHE_CONTROL, NO_STORE);
         }
-        let nosniff = HeaderValue::from_static("nosniff");
-        headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(nosniff);
+        headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(NOSNIFF);
+        headers.entry(header::REFERRER_POLICY).or_insert(REFERRER_POLICY);
+        if self.hsts {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
+        if let Some(grant) = self.grant {
+            grant.dress(headers);
+        }
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(REQUEST_ID, id);
         }

@@ -3,6 +3,8 @@
 //! ```text
 //!   server      accept, first bytes, HTTP/1.1 or HTTP/2, deadlines, drain
 //!      │
+//!   front       one host and ours, the client's address, rates, early data, origins
+//!      │
 //!   dispatch    canonical path ─▶ row ─▶ body ─▶ session of the cookie ─▶ token, redeemed once
 //!      │        ─▶ privileges ─▶ handler ─▶ what it wrote is kept ─▶ cookie and headers ─▶ log
 //!      │
@@ -17,22 +19,29 @@ pub mod access;
 pub mod arrival;
 mod binding;
 pub mod body;
+mod buckets;
 mod caught;
 pub mod confirm;
 mod connection;
 pub mod cookie;
+pub mod cors;
+pub mod cors_rule;
 pub mod dispatch;
 pub mod fault;
 pub mod form;
+pub mod front;
 pub mod handler;
 mod head;
+pub mod hosts;
 mod manner;
 pub mod message;
 pub mod plan;
+pub mod proxies;
 pub mod query;
+pub mod rates;
 mod redemption;
 pub mod reply;
-mod run;
+pub(crate) mod run;
 pub mod server;
 pub mod session;
 pub mod sessions;

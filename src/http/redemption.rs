@@ -15,8 +15,8 @@ use crate::token::Outcome;
 /// Redeems what the request brings.
 pub(crate) async fn redeem(session: &Session, brought: &Brought) -> Result<Redemption, Fault> {
     Ok(match brought {
-        Brought::Token(secret) => session.redeem_brought(secret).await?,
-        Brought::Garbage => Redemption::Ended(Outcome::Unknown),
+        Brought::Token(secret) => session.redeem_brought(Some(secret)).await?,
+        Brought::Garbage => session.redeem_brought(None).await?,
         Brought::Nothing | Brought::Several => Redemption::Ended(Outcome::Absent),
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::Method;
+use hyper::Uri;
 use hyper::header;
 use hyper::http::request::Parts as Head;
 
@@ -59,13 +60,9 @@ impl Run {
         }
     }
 
-    /// The same address without the token. It begins with a single slash, because the path of
-    /// the request does; the browser stays on this site.
+    /// The same address without the token.
     pub(crate) fn target_without_token(&self, rule: &OtpRule) -> String {
-        let raw = self.head.uri.query().unwrap_or("");
-        let rest = query::without_token(raw, rule.param.as_deref());
-        let path = format!("/{}", self.head.uri.path().trim_start_matches('/'));
-        if rest.is_empty() { path } else { format!("{path}?{rest}") }
+        without_token(&self.head.uri, rule.param.as_deref())
     }
 
     /// The request as its handler is given it.
@@ -84,6 +81,14 @@ impl Run {
             otp,
         })
     }
+}
+
+/// The address of a request without its token. It begins with a single slash, because the path of
+/// the request does; the browser stays on this site.
+pub(crate) fn without_token(uri: &Uri, param: Option<&str>) -> String {
+    let rest = query::without_token(uri.query().unwrap_or(""), param);
+    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    if rest.is_empty() { path } else { format!("{path}?{rest}") }
 }
 
 /// The fields of an ordinary form, as they were sent.

@@ -1,6 +1,7 @@
 //! What all requests need in order to work with sessions, and how a request gets its own.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -21,6 +22,7 @@ use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
+use crate::http::rates::Rates;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -55,6 +57,8 @@ pub struct Sessions {
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
     /// address is known; never from a request (SEC T32).
     pub public_origin: OnceLock<String>,
+    /// How often what may be done.
+    pub rates: Arc<Rates>,
 }
 
 /// What the row and the request say about a redemption.
@@ -78,6 +82,8 @@ pub(crate) struct Errand {
     pub(crate) navigates: bool,
     /// What this browser was given when it minted a token, if it was and brings it.
     pub(crate) binding: Option<Binding>,
+    /// The address of the client, if there is one.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl Sessions {

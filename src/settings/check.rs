@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::secret::SecretText;
+use crate::http::hosts::HostRule;
+use crate::http::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 
@@ -27,6 +29,7 @@ pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     check.keys(&mut settings);
     check.sessions(&mut settings);
     check.limits(&mut settings);
+    check.rates(&mut settings);
     settings
 }
 
@@ -67,6 +70,12 @@ impl Check<'_> {
             })
         });
         self.optional("confirm_page", &mut s.confirm_page, path);
+        self.list("hosts", &mut s.hosts, HostRule::parse);
+        let mut networks = Vec::new();
+        self.list("trusted_proxies", &mut networks, str::parse);
+        s.trusted_proxies = TrustedProxies::new(networks);
+        self.list("cors", &mut s.cors, str::parse);
+        self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
@@ -114,6 +123,25 @@ impl Check<'_> {
         self.secs("limits.drain_secs", &mut limits.drain);
     }
 
+    fn rates(&mut self, s: &mut Settings) {
+        let rates = &mut s.rates;
+        self.number("rates.requests_per_sec", &mut rates.requests.count);
+        self.number("rates.requests_burst", &mut rates.requests.burst);
+        self.number("rates.failures_per_min", &mut rates.failures.count);
+        self.number("rates.failures_burst", &mut rates.failures.burst);
+        self.number("rates.failures_alarm_per_min", &mut rates.failures_alarm.count);
+        // Nobody is refused by it, so there is nothing to be had at once.
+        rates.failures_alarm.burst = rates.failures_alarm.count;
+        self.number("rates.session_mints_per_min", &mut rates.session_mints.count);
+        self.number("rates.session_mints_burst", &mut rates.session_mints.burst);
+        self.number("rates.mints_per_min", &mut rates.mints.count);
+        self.number("rates.mints_burst", &mut rates.mints.burst);
+        self.number("rates.guests_per_min", &mut rates.guests.count);
+        self.number("rates.guests_burst", &mut rates.guests.burst);
+        self.number("rates.all_guests_per_sec", &mut rates.all_guests.count);
+        self.number("rates.all_guests_burst", &mut rates.all_guests.burst);
+    }
+
     fn text<T>(&mut self, name: &str, slot: &mut T, read: impl FnOnce(&str) -> Result<T, Flaw>) {
         if let Some(Value::Text(text)) = self.raw.find(name).map(|given| &given.value) {
             match read(text) {
@@ -134,6 +162,21 @@ impl Check<'_> {
             "" => Ok(None),
             _ => read(text).map(Some),
         });
+    }
+
+    /// A list whose every item is read alone; where one is wrong, the default stays.
+    fn list<T>(&mut self, name: &str, slot: &mut Vec<T>, read: impl Fn(&str) -> Result<T, String>) {
+        let Some(Value::Texts(texts)) = self.raw.find(name).map(|given| &given.value) else {
+            return;
+        };
+        let item = |text: &String| {
+            let flaw = |fix| Flaw::error("bad-value", format!("holds {}", quoted(text)), fix);
+            read(text).map_err(flaw)
+        };
+        match texts.iter().map(item).collect() {
+            Ok(items) => *slot = items,
+            Err(flaw) => self.refuse(name, flaw),
+        }
     }
 
     fn number<T: TryFrom<u64>>(&mut self, name: &str, slot: &mut T) {
@@ -221,6 +264,8 @@ mod tests {
             "store" => "memory:".to_owned(),
             "base_path" => "/tools".to_owned(),
             "public_origin" => "https://shop.example".to_owned(),
+            "hosts" | "cors" => "a.example, *.b.example".to_owned(),
+            "trusted_proxies" => "10.0.0.0/8, ::1".to_owned(),
             "keys" => "ab".repeat(32),
             _ => match setting.kind {
                 super::super::Kind::Choice(words) => words.last().unwrap().to_string(),
@@ -247,6 +292,21 @@ mod tests {
                 "--listen is \"localhost:80\"; use an IP address and a port, such as \"127.0.0.1:8044\" or \"[::]:8044\"",
             ),
             ("handlers", "", "--handlers is \"\"; name a file or a folder"),
+            (
+                "hosts",
+                "a.example,http://b.example",
+                "--hosts holds \"http://b.example\"; use host or host:port, such as \"shop.example\" or \"*.shop.example\"",
+            ),
+            (
+                "trusted_proxies",
+                "10.0.0.1/8",
+                "--trusted_proxies holds \"10.0.0.1/8\"; use 10.0.0.0/8",
+            ),
+            (
+                "cors",
+                "https://app.example get,post",
+                "--cors holds \"post\"; separate methods with \";\", such as \"app.example get;post\"",
+            ),
             (
                 "store",
                 "redis://me:pw@host",

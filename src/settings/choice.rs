@@ -100,6 +100,17 @@ choice!(
 );
 
 choice!(
+    /// Whether browsers are told to come over https only (RFC 6797).
+    Hsts {
+        /// When callgate itself speaks TLS, or the public origin is https; the default.
+        #[default]
+        "auto" => Auto,
+        /// Never, for a site whose other hosts do not all speak https.
+        "off" => Off,
+    }
+);
+
+choice!(
     /// What a log line looks like.
     LogFormat {
         /// Text on a terminal, JSON otherwise; the default.
@@ -129,6 +140,7 @@ mod tests {
         reads_back::<CookiePrefix>(&["auto", "host", "none"]);
         reads_back::<SameSite>(&["Lax", "Strict", "None"]);
         reads_back::<CookieSecure>(&["auto", "on", "off"]);
+        reads_back::<Hsts>(&["auto", "off"]);
         reads_back::<LogFormat>(&["auto", "json", "text"]);
         assert_eq!("lax".parse::<SameSite>(), Err(NotAChoice));
     }

@@ -16,6 +16,7 @@ pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut found = Vec::new();
     cookie(settings, &mut found);
     addresses(settings, &mut found);
+    proxies(settings, &mut found);
     if settings.development {
         development(settings, &mut found);
     }
@@ -64,6 +65,14 @@ fn addresses(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn proxies(settings: &Settings, found: &mut Found) {
+    for network in settings.trusted_proxies.networks().iter().filter(|it| it.is_everybody()) {
+        let what = format!("holds {network}, so that anybody can claim any address");
+        let flaw = Flaw::error("open-proxies", what, "name the network of your proxies");
+        found.push(("trusted_proxies", flaw));
+    }
+}
+
 fn development(settings: &Settings, found: &mut Found) {
     let origin = settings.public_origin.as_ref();
     let what = if !settings.listen.ip().is_loopback() {
@@ -105,6 +114,7 @@ fn strict(settings: &Settings, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::proxies::TrustedProxies;
 
     fn codes(settings: &Settings) -> Vec<String> {
         let found = find(settings, &Raw::default());
@@ -150,6 +160,17 @@ mod tests {
         assert_eq!(codes(&both_free), Vec::<String>::new());
         let open = Settings { internal: "0.0.0.0:8045".parse().ok(), ..default };
         assert_eq!(codes(&open), ["warning open-internal internal"]);
+    }
+
+    #[test]
+    fn not_everybody_is_a_trusted_proxy() {
+        let trusting = |text: &str| {
+            let trusted_proxies = TrustedProxies::new(vec![text.parse().unwrap()]);
+            codes(&Settings { trusted_proxies, ..Settings::default() })
+        };
+        assert_eq!(trusting("0.0.0.0/0"), ["error open-proxies trusted_proxies"]);
+        assert_eq!(trusting("::/0"), ["error open-proxies trusted_proxies"]);
+        assert_eq!(trusting("10.0.0.0/8"), Vec::<String>::new());
     }
 
     #[test]

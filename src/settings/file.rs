@@ -132,11 +132,14 @@ impl Kind {
                 self.read(&decimal.map_or_else(|_| number.to_string(), |n| n.to_string()))
             }
             (Self::Switch, DeValue::Boolean(on)) => Ok(Value::Switch(*on)),
-            (Self::Secrets, DeValue::Array(items)) => {
-                let texts = items.iter().map(|item| item.get_ref().as_str());
-                let secrets = texts.map(|text| text.map(|text| SecretText::new(text.to_owned())));
-                let secrets: Option<Vec<SecretText>> = secrets.collect();
-                secrets.map(Value::Secrets).ok_or_else(|| self.flaw("holds more than texts"))
+            (Self::Texts | Self::Secrets, DeValue::Array(items)) => {
+                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+                let texts: Option<Vec<String>> = texts.collect();
+                let texts = texts.ok_or_else(|| self.flaw("holds more than texts"))?;
+                Ok(match self {
+                    Self::Texts => Value::Texts(texts),
+                    _ => Value::Secrets(texts.into_iter().map(SecretText::new).collect()),
+                })
             }
             (_, other) => Err(self.flaw(match other {
                 DeValue::String(_) => "is a text",

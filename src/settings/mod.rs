@@ -28,6 +28,7 @@ mod sources;
 
 pub use choice::CookiePrefix;
 pub use choice::CookieSecure;
+pub use choice::Hsts;
 pub use choice::LogFormat;
 pub use choice::NotAChoice;
 pub use choice::Safety;
@@ -56,6 +57,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::base::secret::SecretText;
+use crate::http::cors_rule::CorsRule;
+use crate::http::hosts::HostRule;
+use crate::http::proxies::TrustedProxies;
+use crate::http::rates;
 use crate::session::Lifetime;
 use crate::table::BasePath;
 
@@ -101,6 +106,17 @@ pub struct Settings {
     /// A page of the owner's own that asks before a link counts, as
     /// [`Template`](crate::http::confirm::Template) reads it; default the shipped one.
     pub confirm_page: Option<PathBuf>,
+    /// The hosts that requests may name besides the one of `public_origin`; default none. Where
+    /// neither is given, every host is answered ([`crate::http::hosts::Hosts`]).
+    pub hosts: Vec<HostRule>,
+    /// The peers that are proxies of ours, whose word about their clients is taken; default none
+    /// ([`TrustedProxies`]).
+    pub trusted_proxies: TrustedProxies,
+    /// The foreign origins whose pages may read answers; default none, which switches CORS off
+    /// ([`crate::http::cors::Cors`]).
+    pub cors: Vec<CorsRule>,
+    /// Whether browsers are told to come over https only; default [`Hsts::Auto`].
+    pub hsts: Hsts,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
     /// Whether warnings about the table refuse the start; off by default.
@@ -129,6 +145,8 @@ pub struct Settings {
     pub log_level: tracing::Level,
     /// The bounds of the listener and its requests.
     pub limits: Limits,
+    /// What the rate limits are, where they are on.
+    pub rates: rates::Rules,
 }
 
 impl Default for Settings {
@@ -146,6 +164,10 @@ impl Default for Settings {
             base_path: BasePath::default(),
             public_origin: None,
             confirm_page: None,
+            hosts: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            cors: Vec::new(),
+            hsts: Hsts::default(),
             rate_limits: true,
             strict: false,
             development: false,
@@ -159,6 +181,7 @@ impl Default for Settings {
             log_format: LogFormat::default(),
             log_level: tracing::Level::INFO,
             limits: Limits::default(),
+            rates: rates::Rules::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::base::secret::SecretText;
 
 use super::choice::CookiePrefix;
 use super::choice::CookieSecure;
+use super::choice::Hsts;
 use super::choice::LogFormat;
 use super::choice::Safety;
 use super::choice::SameSite;
@@ -56,6 +57,8 @@ pub enum Value {
     Number(u64),
     /// Yes or no.
     Switch(bool),
+    /// Texts in order.
+    Texts(Vec<String>),
     /// Texts that are never shown.
     Secrets(Vec<SecretText>),
 }
@@ -118,12 +121,18 @@ pub enum Kind {
     },
     /// `true` or `false`; `on`, `off`, `1` and `0` where there is only text.
     Switch,
+    /// A list of texts; separated by commas where there is only text.
+    Texts,
     /// A list of texts that are never shown; separated by commas where there is only text.
     Secrets,
 }
 
 const fn text(name: &'static str) -> Setting {
     Setting { name, kind: Kind::Text }
+}
+
+const fn texts(name: &'static str) -> Setting {
+    Setting { name, kind: Kind::Texts }
 }
 
 const fn choice(name: &'static str, words: &'static [&'static str]) -> Setting {
@@ -140,6 +149,8 @@ const fn switch(name: &'static str) -> Setting {
 
 const KIB: u64 = 1024;
 const DAY_SECS: u64 = 24 * 3600;
+/// Beyond it a rate is none: switch it off with the rest.
+const RATE_MAX: u64 = 1_000_000;
 
 /// Every setting, in the order of `default.toml`. The ranges of `limits` are those of SEC D.1
 /// and D.2 where it gives one.
@@ -155,6 +166,10 @@ pub const SETTINGS: &[Setting] = &[
     text("base_path"),
     text("public_origin"),
     text("confirm_page"),
+    texts("hosts"),
+    texts("trusted_proxies"),
+    texts("cors"),
+    choice("hsts", Hsts::NAMES),
     choice("rate_limits", &["on", "off"]),
     switch("strict"),
     switch("development"),
@@ -182,6 +197,19 @@ pub const SETTINGS: &[Setting] = &[
     number("limits.write_stall_secs", 1, 600),
     number("limits.streams", 1, 1_000),
     number("limits.drain_secs", 0, 600),
+    number("rates.requests_per_sec", 1, RATE_MAX),
+    number("rates.requests_burst", 1, RATE_MAX),
+    number("rates.failures_per_min", 1, RATE_MAX),
+    number("rates.failures_burst", 1, RATE_MAX),
+    number("rates.failures_alarm_per_min", 1, RATE_MAX),
+    number("rates.session_mints_per_min", 1, RATE_MAX),
+    number("rates.session_mints_burst", 1, RATE_MAX),
+    number("rates.mints_per_min", 1, RATE_MAX),
+    number("rates.mints_burst", 1, RATE_MAX),
+    number("rates.guests_per_min", 1, RATE_MAX),
+    number("rates.guests_burst", 1, RATE_MAX),
+    number("rates.all_guests_per_sec", 1, RATE_MAX),
+    number("rates.all_guests_burst", 1, RATE_MAX),
 ];
 
 impl Setting {
@@ -224,9 +252,10 @@ impl Kind {
                 "false" | "off" | "0" => Ok(Value::Switch(false)),
                 _ => Err(bad()),
             },
+            Self::Texts => Ok(Value::Texts(parts(text).map(str::to_owned).collect())),
             Self::Secrets => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                Ok(Value::Secrets(parts.map(|part| SecretText::new(part.to_owned())).collect()))
+                let secrets = parts(text).map(|part| SecretText::new(part.to_owned()));
+                Ok(Value::Secrets(secrets.collect()))
             }
         }
     }
@@ -244,12 +273,17 @@ impl Kind {
                 ("not-in-range", format!("use a whole number from {min} to {max}"))
             }
             Self::Switch => ("not-a-switch", "use true or false".to_owned()),
+            Self::Texts => ("not-a-list", "use a list of texts, such as [\"…\", \"…\"]".to_owned()),
             Self::Secrets => {
                 ("not-a-list", "use a list of texts, such as keys = [\"…\", \"…\"]".to_owned())
             }
         };
         Flaw::error(code, what, fix)
     }
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]

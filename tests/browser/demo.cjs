@@ -23,6 +23,7 @@ const blocked = [];
 /** Starts the program on a free port; resolves with its address once it listens. */
 function serve() {
   const args = ["serve", "--store", "memory:", "--listen", "127.0.0.1:0", "--internal", "off"];
+  args.push("--rate-limits", "off");
   const server = spawn(PROGRAM, args, { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"] });
   const ready = new Promise((resolve, reject) => {
     let said = "";

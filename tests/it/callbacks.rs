@@ -320,7 +320,10 @@ async fn a_request_that_is_refused_before_its_row_runs_consumes_nothing() {
         (visitor.post(&at("/whoami")).header("content-encoding", "gzip").body("x"), 415),
         (visitor.get(&at(&many)), 400),
         (visitor.get(&at(&format!("/whoami?long={}", "a".repeat(9_000)))), 414),
-        (visitor.get(&at("/whoami")).header("host", "second.test"), 400),
+        (visitor.get(&at("/whoami")).header("host", "one.test").header("host", "two.test"), 400),
+        (visitor.get(&at("/whoami")).header("host", "us@er"), 400),
+        (visitor.get(&at("/whoami")).header("early-data", "1"), 425),
+        (visitor.get(&at("/whoami")).header("x-long", &"a".repeat(8_193)), 431),
     ];
     for (ask, status) in refused {
         let answer = ask.send().await;

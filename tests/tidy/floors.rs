@@ -70,7 +70,11 @@ const MODULES: &[Module] = &[
         floor: 7,
         crates: &["clap", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"],
     },
-    Module { name: "fuzz", floor: 7, crates: &["hyper", "percent_encoding", "serde_json"] },
+    Module {
+        name: "fuzz",
+        floor: 7,
+        crates: &["http_body_util", "hyper", "percent_encoding", "serde_json", "url"],
+    },
 ];
 
 const CONCRETE_STORES: [&str; 3] = ["memory", "embedded", "live"];

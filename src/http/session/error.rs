@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::base::entropy::NoEntropy;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::http::rates::Wait;
 use crate::session::storage::StorageFull;
 use crate::store::StoreError;
 use crate::token::MintRefused;
@@ -20,6 +21,12 @@ pub enum SessionError {
     TooLarge,
     /// The session has as many unspent tokens as it may.
     TooManyTokens,
+    /// This session, or this client, does it more often than it may; nothing was done. A handler
+    /// that passes this on answers 429 with `Retry-After`.
+    TooOften(Wait),
+    /// The write would found a session, and too many were founded just now; nothing was written.
+    /// A handler that passes this on answers 503 with `Retry-After`.
+    TooManyGuests(Wait),
     /// The value cannot be kept as JSON.
     NotJson(String),
     /// A storage key, user name or path that is not acceptable; the text says why.
@@ -40,6 +47,12 @@ impl fmt::Display for SessionError {
             Self::TooLarge => StorageFull.fmt(f),
             Self::TooManyTokens => {
                 write!(f, "the session has {TOKENS_PER_SESSION_MAX} unspent tokens already")
+            }
+            Self::TooOften(wait) => {
+                write!(f, "this is done too often; try again in {} s", wait.secs())
+            }
+            Self::TooManyGuests(wait) => {
+                write!(f, "too many sessions were just begun; try again in {} s", wait.secs())
             }
             Self::NotJson(why) => write!(f, "the value cannot be kept as JSON: {why}"),
             Self::Refused(why) => f.write_str(why),

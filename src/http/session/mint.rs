@@ -21,6 +21,8 @@ impl Session {
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
+        let limited = house.rates.mint(self.id(), self.errand.client, now);
+        limited.map_err(SessionError::TooOften)?;
         let binding = self.bind(token.expires_at)?;
         let token = Token { binding, ..token };
         let (id, session) = (token.id, token.session);

@@ -3,6 +3,7 @@
 //! This file reads and drafts; nothing here waits. What talks to the store is in `settle`, `mint`
 //! and `redeem`.
 
+mod attempt;
 mod draft;
 mod error;
 mod mint;

@@ -58,26 +58,26 @@ impl Session {
                 Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in: None }
             }
         };
-        let outcome = match TokenSecret::parse(token.trim()) {
-            _ if !self.errand.may_redeem => Outcome::Absent,
-            Some(secret) => match self.redeem(&secret, consent).await? {
-                Redemption::Ended(outcome) => outcome,
-                Redemption::Asks(_) => {
-                    let fingerprint = secret.digest(self.house.app()).fingerprint();
-                    tracing::warn!(event = "token.restore_unconfirmed", %fingerprint);
-                    Outcome::Absent
-                }
-            },
-            None => Outcome::Unknown,
+        let secret = TokenSecret::parse(token.trim());
+        let outcome = if !self.errand.may_redeem {
+            Outcome::Absent
+        } else if let Redemption::Ended(outcome) = self.attempt(secret.as_ref(), consent).await? {
+            outcome
+        } else {
+            let fingerprint = secret.map(|secret| secret.digest(self.house.app()).fingerprint());
+            let fingerprint = fingerprint.map(tracing::field::display);
+            tracing::warn!(event = "token.restore_unconfirmed", fingerprint);
+            Outcome::Absent
         };
         self.lock().restore_outcome = outcome;
         Ok(outcome.is_restored())
     }
 
-    /// Redeems the token that the request itself brings, before its handler runs.
+    /// Redeems what the request itself brings, before its handler runs; `None` for something
+    /// that cannot be a token.
     pub(crate) async fn redeem_brought(
         &self,
-        secret: &TokenSecret,
+        secret: Option<&TokenSecret>,
     ) -> Result<Redemption, SessionError> {
         let errand = &self.errand;
         let consent = match errand.agreement {
@@ -90,22 +90,22 @@ impl Session {
                 signed_in: self.signed_in(),
             },
         };
-        self.redeem(secret, consent).await
+        self.attempt(secret, consent).await
     }
 
     /// What tokens hold of the browser that asks.
-    fn browser(&self) -> Option<Digest> {
+    pub(super) fn browser(&self) -> Option<Digest> {
         self.errand.binding.as_ref().map(|binding| binding.digest(self.house.app()))
     }
 
     /// The session in which the browser is signed in at present.
-    fn signed_in(&self) -> Option<SessionId> {
+    pub(super) fn signed_in(&self) -> Option<SessionId> {
         let state = self.lock();
         let record = state.opened().map(|opened| &opened.record);
         record.filter(|record| record.access.known).map(|record| record.id)
     }
 
-    async fn redeem(
+    pub(super) async fn redeem(
         &self,
         secret: &TokenSecret,
         consent: Consent,

@@ -195,6 +195,8 @@ impl Session {
             Standing::Open { .. } => None,
         };
         if let Some(founder) = founder {
+            let limited = self.house.rates.found(self.errand.client, now);
+            limited.map_err(SessionError::TooManyGuests)?;
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
             match store.create(now, founding).await? {

@@ -57,7 +57,8 @@ impl ServerPlan {
     pub(crate) fn probe(store: &str) -> Self {
         let plan =
             Self { program: "probe_server", words: Vec::new(), variables: Vec::new(), log: None };
-        plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store)
+        let plan = plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store);
+        plan.set("RATE_LIMITS", "off")
     }
 
     /// The probe server with its sessions on disk below `folder`.

@@ -1,6 +1,7 @@
 //! What makes a test five lines: a gate with one class that does what it is told.
 
 pub(crate) mod asked;
+pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod probe;
 pub(crate) mod visitor;
@@ -99,6 +100,8 @@ pub(crate) fn settings() -> Settings {
     Settings {
         store: StoreUrl::Memory,
         handlers: Path::new("nowhere/handlers.json").to_owned(),
+        // The tests of the limits switch them on; all others may be as busy as they like.
+        rate_limits: false,
         ..Settings::default()
     }
 }

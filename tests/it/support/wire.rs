@@ -107,20 +107,25 @@ impl Wire {
 
     /// Reads one answer with a body.
     pub(crate) async fn answer(&mut self) -> Answer {
+        self.answer_to(false).await
+    }
+
+    /// The same; `carried` says whether the request carried a token.
+    pub(crate) async fn answer_to(&mut self, carried: bool) -> Answer {
         let mut answer = self.head().await;
         let length: usize = answer.header("content-length").parse().unwrap_or(0);
         while self.ahead.len() < length {
             assert!(self.read_more().await > 0, "the connection ended inside a body");
         }
         answer.body = self.ahead.drain(..length).collect::<Vec<u8>>().into();
-        self.check(&answer);
+        self.check(&answer, carried);
         answer
     }
 
     /// Reads one answer that has no body, whatever its length says.
     pub(crate) async fn answer_without_body(&mut self) -> Answer {
         let answer = self.head().await;
-        self.check(&answer);
+        self.check(&answer, false);
         answer
     }
 
@@ -129,9 +134,9 @@ impl Wire {
         self.head().await
     }
 
-    fn check(&self, answer: &Answer) {
+    fn check(&self, answer: &Answer, carried: bool) {
         if let Some(ledger) = &self.ledger {
-            ledger.check(&answer.headers, &answer.body, false);
+            ledger.check(&answer.headers, &answer.body, carried);
         }
     }
 

@@ -1,0 +1,161 @@
+//! What is decided from the head of a request alone, before anything is looked up.
+//!
+//! ```text
+//!   client (its own address, or what a trusted proxy says)
+//!      │
+//!   well-formed ─▶ one host, and ours ─▶ within its rate ─▶ not in early data ─▶ origin allowed
+//!   400 414 431    400 421               429                425                 403, or a preflight
+//!   501
+//! ```
+//!
+//! Whoever is turned away here has reached no row, no session and no token (contract §6.2).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::Response;
+use hyper::http::request::Parts as Head;
+
+use crate::base::Timestamp;
+use crate::http::arrival::Arrival;
+use crate::http::cors::Cors;
+use crate::http::cors::Grant;
+use crate::http::fault::Fault;
+use crate::http::head;
+use crate::http::hosts::Hosts;
+use crate::http::manner::Manner;
+use crate::http::proxies;
+use crate::http::proxies::TrustedProxies;
+use crate::http::rates::Rates;
+use crate::table::BasePath;
+use crate::table::CanonicalPath;
+
+/// What a gate asks of every request. The default asks for nothing but good form.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The hosts that requests may name.
+    pub hosts: Hosts,
+    /// The address the public knows, such as `https://shop.example`, if it was set.
+    pub own_origin: Option<String>,
+    /// The peers whose word about their clients is taken.
+    pub proxies: TrustedProxies,
+    /// The foreign origins whose pages may read answers.
+    pub cors: Cors,
+    /// Whether browsers are told to come over https only, where they do already (RFC 6797).
+    pub hsts: bool,
+    /// Longest request target. Default 8,192 bytes.
+    pub target_bytes_max: usize,
+    /// Header fields of a request. Default 100; HTTP/1.1 counts them while it reads.
+    pub headers_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            hosts: Hosts::default(),
+            own_origin: None,
+            proxies: TrustedProxies::default(),
+            cors: Cors::default(),
+            hsts: false,
+            target_bytes_max: 8_192,
+            headers_max: 100,
+        }
+    }
+}
+
+/// The policy at work.
+#[derive(Debug)]
+pub(crate) struct Front {
+    policy: Policy,
+    base_path: BasePath,
+    rates: Arc<Rates>,
+}
+
+/// Who asks, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) arrival: Option<Arrival>,
+    /// The address behind all proxies of ours; `None` where there is no connection.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) now: Timestamp,
+}
+
+impl Front {
+    pub(crate) fn new(policy: Policy, base_path: BasePath, rates: Arc<Rates>) -> Self {
+        Self { policy, base_path, rates }
+    }
+
+    /// Who asks: the peer of the connection, or the client whom a proxy of ours names.
+    pub(crate) fn caller(
+        &self,
+        headers: &HeaderMap,
+        arrival: Option<Arrival>,
+        now: Timestamp,
+    ) -> Caller {
+        let client = |arrival: Arrival| self.policy.proxies.client(headers, arrival.peer.ip());
+        Caller { arrival, address: arrival.map(client), now }
+    }
+
+    /// Lets a request in, turns it away, or answers it if it is a preflight.
+    pub(crate) fn admit(
+        &self,
+        head: &mut Head,
+        caller: &Caller,
+        manner: &mut Manner,
+    ) -> Result<Option<Response<Full<Bytes>>>, Fault> {
+        let tls = caller.arrival.is_some_and(|arrival| arrival.tls);
+        manner.hsts = self.policy.hsts && (tls || self.policy.hosts.is_https());
+        let admitted = self.judge(head, caller, manner);
+        if admitted.is_err() {
+            // Which parameter of it might be a token is for its row to say, and nobody asks.
+            manner.saw_token = true;
+            let path = CanonicalPath::of(head.uri.path(), &self.base_path).ok();
+            if let Some(reserved) = path.and_then(|path| path.reserved()) {
+                manner.speak_to(reserved);
+            }
+        }
+        admitted
+    }
+
+    fn judge(
+        &self,
+        head: &mut Head,
+        caller: &Caller,
+        manner: &mut Manner,
+    ) -> Result<Option<Response<Full<Bytes>>>, Fault> {
+        let policy = &self.policy;
+        // Counted before it is looked at: nonsense costs too. Told afterwards: the answer to a
+        // request that is framed ambiguously must close its connection.
+        let in_rate = self.rates.request(caller.address, caller.now);
+        head::check(head, policy.target_bytes_max, policy.headers_max)?;
+        policy.hosts.admit(head, caller.arrival.as_ref())?;
+        if let Err(wait) = in_rate {
+            self.suspect_a_proxy(&head.headers, caller);
+            return Err(Fault::rate_limited(wait));
+        }
+        if head::is_early(head) {
+            return Err(Fault::too_early());
+        }
+        head::join_cookies(head);
+        if !policy.cors.is_on() {
+            return Ok(None);
+        }
+        let grant = manner.grant.insert(Grant::default());
+        let judged = policy.cors.judge(head, policy.own_origin.as_deref())?;
+        *grant = judged.grant;
+        Ok(judged.preflight)
+    }
+
+    /// A proxy that nobody named as one is held for a single busy client.
+    fn suspect_a_proxy(&self, headers: &HeaderMap, caller: &Caller) {
+        if let Some(arrival) = caller.arrival
+            && proxies::are_claimed(headers)
+            && !self.policy.proxies.trusts(arrival.peer.ip())
+        {
+            self.rates.hint(arrival.peer.ip(), caller.now);
+        }
+    }
+}
