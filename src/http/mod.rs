@@ -17,6 +17,7 @@ pub mod access;
 pub mod arrival;
 pub mod body;
 mod caught;
+pub mod certificates;
 mod connection;
 pub mod cookie;
 pub mod dispatch;
