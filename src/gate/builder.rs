@@ -17,15 +17,16 @@ use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
+use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
 use crate::gate::lint::lint;
 use crate::http::Dispatch;
 use crate::http::Plan;
 use crate::http::Sessions;
+use crate::http::body;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
 use crate::http::dispatch;
-use crate::http::server;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -118,6 +119,7 @@ impl Builder {
         }
         let (plan, warnings) = self.plan()?;
         let roles = self.roles()?;
+        let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = match self.store.take() {
             Some(store) => store,
             None => open_store(&self.settings, self.clock.now()).await?,
@@ -144,7 +146,11 @@ impl Builder {
         Ok(Gate {
             dispatch: Arc::new(dispatch),
             health: Arc::new(health),
-            server: Arc::new(server_config(&self.settings)),
+            public: Arc::new(entrances.public),
+            internal: Arc::new(entrances.internal),
+            redirect: Arc::new(entrances.redirect),
+            certificates: entrances.certificates,
+            drain: self.settings.limits.drain,
             warnings,
         })
     }
@@ -240,24 +246,8 @@ fn dispatch_config(settings: &Settings) -> dispatch::Config {
         base_path: settings.base_path.clone(),
         target_bytes_max: limits.target_bytes,
         body_bytes_max: limits.body_bytes,
-        body_timeout: limits.body,
+        pace: body::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
-    }
-}
-
-fn server_config(settings: &Settings) -> server::Config {
-    let limits = &settings.limits;
-    server::Config {
-        connections_max: limits.connections,
-        first_byte_timeout: limits.first_byte,
-        header_timeout: limits.header,
-        header_bytes_max: limits.header_bytes,
-        headers_max: limits.headers,
-        requests_max: limits.requests_per_connection as u64,
-        age_max: limits.connection_age,
-        streams_max: limits.streams,
-        write_stall_timeout: limits.write_stall,
-        drain_timeout: limits.drain,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::http::BadCertificate;
 use crate::session::privileges::BadRoles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -20,6 +21,8 @@ pub enum GateError {
     Table(Vec<Problem>),
     /// `roles.json` is not usable; every problem of it.
     Roles(PathBuf, Vec<BadRoles>),
+    /// HTTPS has no certificate to show.
+    Certificate(BadCertificate),
     /// There is no key to seal cookies with.
     Keys(KeyFault),
     /// The embedded store cannot be opened.
@@ -46,6 +49,7 @@ impl fmt::Display for GateError {
                 }
                 Ok(())
             }
+            Self::Certificate(error) => error.fmt(f),
             Self::Keys(fault) => fault.fmt(f),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.fmt(f),
@@ -57,6 +61,7 @@ impl std::error::Error for GateError {
     /// What lies beneath the error inside: that one has said its own part already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Certificate(error) => error.source(),
             Self::Keys(fault) => fault.source(),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.source(),

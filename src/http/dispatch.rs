@@ -69,8 +69,8 @@ pub struct Config {
     pub target_bytes_max: usize,
     /// Largest body, unless the row says otherwise. Default 1 MiB.
     pub body_bytes_max: u64,
-    /// How long a body may take to arrive. Default 60 s.
-    pub body_timeout: Duration,
+    /// How fast a body must arrive.
+    pub pace: body::Pace,
     /// How long a handler may run, unless the row says otherwise. Default 30 s.
     pub handler_timeout: Duration,
     /// Whether clients see what a handler raised. For developers only.
@@ -83,7 +83,7 @@ impl Default for Config {
             base_path: BasePath::none(),
             target_bytes_max: 8_192,
             body_bytes_max: 1024 * 1024,
-            body_timeout: Duration::from_mins(1),
+            pace: body::Pace::default(),
             handler_timeout: Duration::from_secs(30),
             development: false,
         }
@@ -212,8 +212,7 @@ impl Dispatch {
             return Err(Fault::missing_target(*missing));
         }
         let bytes_max = row.limits().body_bytes.unwrap_or(self.config.body_bytes_max);
-        let body =
-            body::read(source.body, &head.headers, bytes_max, self.config.body_timeout).await?;
+        let body = body::read(source.body, &head.headers, bytes_max, self.config.pace).await?;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }

@@ -182,8 +182,10 @@ mod tests {
 
     #[test]
     fn https_is_whole_and_leads_to_itself() {
-        let files = |cert: Option<&str>, key: Option<&str>| {
-            Tls { cert: cert.map(Into::into), key: key.map(Into::into), ..Tls::default() }
+        let files = |cert: Option<&str>, key: Option<&str>| Tls {
+            cert: cert.map(Into::into),
+            key: key.map(Into::into),
+            ..Tls::default()
         };
         let with = |tls| Settings { tls, ..Settings::default() };
         assert_eq!(codes(&with(files(Some("c"), Some("k")))), Vec::<String>::new());
