@@ -9,7 +9,9 @@
 mod agree;
 mod callbacks;
 mod cli;
+mod connections;
 mod demo;
+mod h2;
 mod messages;
 mod modes;
 mod paths;

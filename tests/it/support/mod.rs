@@ -1,5 +1,6 @@
 //! What makes a test five lines: a gate with one class that does what it is told.
 
+pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod probe;
 pub(crate) mod visitor;

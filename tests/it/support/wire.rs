@@ -105,6 +105,18 @@ impl Wire {
         self.answer().await
     }
 
+    /// The status of a GET; `None` when the connection was closed instead.
+    pub(crate) async fn try_get(&mut self, target: &str) -> Option<u16> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n");
+        soon(self.stream.write_all(request.as_bytes())).await.ok()?;
+        while soon(self.stream.read_buf(&mut self.ahead)).await.ok()? > 0 {
+            if let Some(status) = self.ahead.get(9..12) {
+                return std::str::from_utf8(status).ok()?.parse().ok();
+            }
+        }
+        None
+    }
+
     /// Reads one answer with a body.
     pub(crate) async fn answer(&mut self) -> Answer {
         let mut answer = self.head().await;
