@@ -56,20 +56,21 @@ impl Ending {
         let ending = async {
             tokio::select! {
                 hurried = self.told(gate) => if hurried {
-                    return;
+                    return gate.crowding().open;
                 },
                 () = store_failed => cause = Cause::StoreFailed,
             }
             let _ = stop.send(());
             self.signals.next().await;
+            gate.crowding().open
         };
         let drained = tokio::select! {
-            drained = gate.serve_all(listeners, stopped) => Some(drained),
-            () = ending => None,
+            drained = gate.serve_all(listeners, stopped) => Ok(drained),
+            left = ending => Err(left),
         };
         match drained {
-            Some(drained) => said(cause, drained),
-            None => said(Cause::SecondSignal, Drained::CutOff(gate.crowding().open)),
+            Ok(drained) => said(cause, drained),
+            Err(left) => said(Cause::SecondSignal, Drained::CutOff(left)),
         }
     }
 

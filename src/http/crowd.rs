@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Crowd {
     max: usize,
     spared: Spared,
     inside: Mutex<Inside>,
+    /// All that are inside, counted by address or not.
+    open: AtomicUsize,
     turned_away: AtomicU64,
 }
 
@@ -71,30 +74,40 @@ impl fmt::Debug for Spared {
 impl Crowd {
     /// Lets `max` connections of one address in; 0 is any number.
     pub(crate) fn new(max: usize, spared: Spared) -> Arc<Self> {
-        Arc::new(Self { max, spared, inside: Mutex::default(), turned_away: AtomicU64::new(0) })
+        let (open, turned_away) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { max, spared, inside: Mutex::default(), open, turned_away })
     }
 
     /// A place for a connection from `address`; `None` when that has as many as it may.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let crowd = Arc::clone(self);
         if self.max == 0 || (self.spared.0)(address.to_canonical()) {
-            return Some(Place { crowd, who: None });
+            return Some(self.place(None));
         }
         let who = neighbourhood(address);
         let mut inside = self.lock();
         let count = inside.counts.entry(who).or_default();
         if *count < self.max {
             *count += 1;
-            return Some(Place { crowd, who: Some(who) });
+            return Some(self.place(Some(who)));
         }
         self.turned_away.fetch_add(1, Ordering::Relaxed);
         inside.complain(who);
         None
     }
 
+    /// Connections that have a place now.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Connections that got no place since the start.
     pub(crate) fn turned_away(&self) -> u64 {
         self.turned_away.load(Ordering::Relaxed)
+    }
+
+    fn place(self: &Arc<Self>, who: Option<IpAddr>) -> Place {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Place { crowd: Arc::clone(self), who }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -121,6 +134,7 @@ impl Inside {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.crowd.open.fetch_sub(1, Ordering::Relaxed);
         let Some(who) = self.who else { return };
         if let Entry::Occupied(mut entry) = self.crowd.lock().counts.entry(who) {
             *entry.get_mut() -= 1;
@@ -172,9 +186,9 @@ mod tests {
         let places: Vec<_> = ["192.0.2.1", "192.0.2.1", "2001:db8::1"]
             .map(|text| crowd.enter(at(text)).unwrap())
             .into();
-        assert_eq!(crowd.lock().counts.len(), 2);
+        assert_eq!((crowd.lock().counts.len(), crowd.open()), (2, 3));
         drop(places);
-        assert_eq!(crowd.lock().counts.len(), 0);
+        assert_eq!((crowd.lock().counts.len(), crowd.open()), (0, 0));
     }
 
     #[test]

@@ -65,8 +65,7 @@ impl Entrance {
 
     /// How full it is now.
     pub fn crowding(&self) -> Crowding {
-        let open = self.config.connections_max.saturating_sub(self.permits.available_permits());
-        Crowding { open, turned_away: self.crowd.turned_away() }
+        Crowding { open: self.crowd.open(), turned_away: self.crowd.turned_away() }
     }
 
     /// How connections shake hands; `None` when they are plain.
