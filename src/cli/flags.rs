@@ -99,7 +99,7 @@ fn value_name(setting: &Setting) -> String {
         (Kind::Number { .. }, _) => "NUMBER",
         (Kind::Switch, _) => "true|false",
         (_, "classes") => "DIR",
-        (_, "listen") => "ADDR",
+        (_, "listen" | "tls.redirect_listen") => "ADDR",
         (_, "internal") => "ADDR|off",
         (_, "store") => "URL",
         (_, "app") => "NAME",

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and how it answers and ends.
 
 mod check;
+mod ending;
 mod exit;
 mod explain;
 mod flags;

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 
 use super::complain;
+use super::ending::Ending;
+use super::ending::Signals;
 use super::exit::Exit;
 use super::exit::Said;
 use super::exit::Stop;
@@ -18,7 +17,7 @@ use super::print;
 use crate::backend::demo;
 use crate::gate::Gate;
 use crate::gate::GateError;
-use crate::http::server::Drained;
+use crate::gate::Listeners;
 use crate::settings::Settings;
 use crate::store::StoreError;
 #[cfg(feature = "embedded")]
@@ -27,59 +26,54 @@ use crate::store::embedded::OpenErrorKind;
 /// How often a store that has stopped for good is looked for.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why the server is to stop.
-enum Cause {
-    Signal,
-    StoreFailed,
-}
-
 /// Serves until the process is told to end.
 pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
     log::start(&settings);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
-    runtime.block_on(serve(settings))
+    let ended = runtime.block_on(serve(settings));
+    // Whoever still runs has had his time, and must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(settings: Settings) -> Result<Said, Stop> {
-    let (listen, internal) = (settings.listen, settings.internal);
+    let (listen, internal, redirect) =
+        (settings.listen, settings.internal, settings.tls.redirect_listen);
+    let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
     // Signals count from here on: one that comes while the store is being opened ends the
     // program in order, too.
-    let mut signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
+    let signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
     let gate = Gate::builder(settings).registry(demo::registry()).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
         complain(&warning.to_string());
     }
     announce(&gate).await?;
-    let internal = match internal {
-        Some(address) => Some(bind(address, "internal").await?),
-        None => None,
-    };
+    let internal = bind_if(internal, "internal").await?;
+    let redirect = bind_if(redirect, "tls.redirect_listen").await?;
     let listener = bind(listen, "listen").await?;
     if let Some((_, address)) = &internal {
         print(&format!("internal on http://{address}\n"))?;
     }
-    print(&format!("listening on http://{}\n", listener.1))?;
-    let mut cause = Cause::Signal;
-    let stop = async {
-        tokio::select! {
-            () = signals.end() => tracing::info!(event = "server.stopping", "told to stop"),
-            () = store_failed(&gate) => cause = Cause::StoreFailed,
-        }
+    if let Some((_, address)) = &redirect {
+        print(&format!("redirecting on http://{address}\n"))?;
+    }
+    print(&format!("listening on {}://{}\n", gate.scheme(), listener.1))?;
+    let listeners = Listeners {
+        public: listener.0,
+        internal: internal.map(|(listener, _)| listener),
+        redirect: redirect.map(|(listener, _)| listener),
     };
-    let drained = gate.serve(listener.0, internal.map(|(listener, _)| listener), stop).await;
-    match (cause, drained) {
-        (Cause::StoreFailed, _) => {
-            Err(Stop::new(Exit::Io, "the store failed and has stopped; see the log"))
-        }
-        (Cause::Signal, Drained::Clean) => {
-            tracing::info!(event = "server.stopped");
-            Ok(Said { text: String::new(), exit: Exit::Ok })
-        }
-        (Cause::Signal, Drained::CutOff(left)) => {
-            let why = format!("{left} connections were cut off; limits.drain_secs gives them more");
-            Err(Stop::new(Exit::CutOff, why))
-        }
+    Ending::new(signals, lead).of(&gate, listeners, store_failed(&gate)).await
+}
+
+async fn bind_if(
+    address: Option<SocketAddr>,
+    setting: &str,
+) -> Result<Option<(TcpListener, SocketAddr)>, Stop> {
+    match address {
+        Some(address) => bind(address, setting).await.map(Some),
+        None => Ok(None),
     }
 }
 
@@ -107,7 +101,8 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, Socket
             Exit::Io,
             format!(
                 "{setting}: cannot listen on {address}: {error}; is another callgate running? \
-                     choose another address with --{setting}"
+                     choose another address with --{}",
+                setting.replace(['.', '_'], "-")
             ),
         )
     };
@@ -141,7 +136,10 @@ fn stop_of(error: GateError) -> Stop {
     }
     let exit = match error {
         GateError::Table(_) | GateError::Roles(..) | GateError::File(_) => Exit::BadTable,
-        GateError::Settings(_) | GateError::Page(..) | GateError::Keys(_) => Exit::BadSettings,
+        GateError::Settings(_)
+        | GateError::Page(..)
+        | GateError::Keys(_)
+        | GateError::Certificate(_) => Exit::BadSettings,
         #[cfg(feature = "embedded")]
         GateError::Store(error) if error.kind == OpenErrorKind::Locked => Exit::StoreUnreachable,
         #[cfg(feature = "embedded")]
@@ -149,38 +147,6 @@ fn stop_of(error: GateError) -> Stop {
         GateError::NoStore(_) => Exit::Io,
     };
     Stop::new(exit, why)
-}
-
-/// The signals that the program listens to.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Done at the first signal to end.
-    async fn end(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                // Without this, a terminal that closes would end the server.
-                _ = self.hang_up.recv() => tracing::warn!(
-                    event = "server.reload_unavailable",
-                    "SIGHUP: this version reads its table once, at the start; restart to reload"
-                ),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

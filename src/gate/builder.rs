@@ -17,11 +17,13 @@ use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
+use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
 use crate::gate::lint::lint;
 use crate::http::Dispatch;
 use crate::http::Plan;
 use crate::http::Sessions;
+use crate::http::body;
 use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
@@ -31,7 +33,6 @@ use crate::http::front::Policy;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::rates::Rates;
-use crate::http::server;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -126,6 +127,7 @@ impl Builder {
         let (plan, warnings) = self.plan()?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
+        let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = match self.store.take() {
             Some(store) => store,
             None => open_store(&self.settings, self.clock.now()).await?,
@@ -153,7 +155,11 @@ impl Builder {
         Ok(Gate {
             dispatch: Arc::new(dispatch),
             health: Arc::new(health),
-            server: Arc::new(server_config(&self.settings)),
+            public: Arc::new(entrances.public),
+            internal: Arc::new(entrances.internal),
+            redirect: Arc::new(entrances.redirect),
+            certificates: entrances.certificates,
+            drain: self.settings.limits.drain,
             warnings,
         })
     }
@@ -257,7 +263,7 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         base_path: settings.base_path.clone(),
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
-        body_timeout: limits.body,
+        pace: body::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
@@ -281,20 +287,4 @@ fn policy(settings: &Settings) -> Policy {
 
 fn rates(settings: &Settings) -> Rates {
     if settings.rate_limits { Rates::new(&settings.rates) } else { Rates::off() }
-}
-
-fn server_config(settings: &Settings) -> server::Config {
-    let limits = &settings.limits;
-    server::Config {
-        connections_max: limits.connections,
-        first_byte_timeout: limits.first_byte,
-        header_timeout: limits.header,
-        header_bytes_max: limits.header_bytes,
-        headers_max: limits.headers,
-        requests_max: limits.requests_per_connection as u64,
-        age_max: limits.connection_age,
-        streams_max: limits.streams,
-        write_stall_timeout: limits.write_stall,
-        drain_timeout: limits.drain,
-    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::http::BadCertificate;
 use crate::http::confirm::BadPage;
 use crate::session::privileges::BadRoles;
 use crate::settings;
@@ -23,6 +24,8 @@ pub enum GateError {
     Roles(PathBuf, Vec<BadRoles>),
     /// The page that asks before a link counts is not usable; every flaw of it.
     Page(PathBuf, Vec<BadPage>),
+    /// HTTPS has no certificate to show.
+    Certificate(BadCertificate),
     /// There is no key to seal cookies with.
     Keys(KeyFault),
     /// The embedded store cannot be opened.
@@ -53,6 +56,7 @@ impl fmt::Display for GateError {
                 let line = |flaw: &BadPage| format!("{}: error: {flaw}", path.display());
                 lines(f, &flaws.iter().map(line).collect::<Vec<_>>())
             }
+            Self::Certificate(error) => error.fmt(f),
             Self::Keys(fault) => fault.fmt(f),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.fmt(f),
@@ -64,6 +68,7 @@ impl std::error::Error for GateError {
     /// What lies beneath the error inside: that one has said its own part already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Certificate(error) => error.source(),
             Self::Keys(fault) => fault.source(),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.source(),

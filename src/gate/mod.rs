@@ -21,6 +21,7 @@
 
 mod builder;
 mod client;
+mod entrances;
 mod failure;
 mod lint;
 
@@ -32,6 +33,7 @@ pub use lint::lint;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -45,7 +47,11 @@ use crate::admin::Admin;
 use crate::admin::Health;
 use crate::base::clock::Stopwatch;
 use crate::http::Arrival;
+use crate::http::Certificates;
+use crate::http::Crowding;
 use crate::http::Dispatch;
+use crate::http::Entrance;
+use crate::http::Redirect;
 use crate::http::body::RequestBody;
 use crate::http::server;
 use crate::http::server::Drained;
@@ -59,8 +65,23 @@ use crate::table::Problem;
 pub struct Gate {
     dispatch: Arc<Dispatch>,
     health: Arc<Health>,
-    server: Arc<server::Config>,
+    public: Arc<Entrance>,
+    internal: Arc<Entrance>,
+    redirect: Arc<Entrance>,
+    certificates: Option<Arc<Certificates>>,
+    drain: Duration,
     warnings: Vec<Problem>,
+}
+
+/// Where a gate is served.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everybody.
+    pub public: TcpListener,
+    /// For operators; `None` leaves them out.
+    pub internal: Option<TcpListener>,
+    /// For plain HTTP, which is sent on to `public_origin`; `None` leaves it out.
+    pub redirect: Option<TcpListener>,
 }
 
 impl Gate {
@@ -77,12 +98,19 @@ impl Gate {
         internal: Option<TcpListener>,
         stop: impl Future<Output = ()>,
     ) -> Drained {
+        self.serve_all(Listeners { public: listener, internal, redirect: None }, stop).await
+    }
+
+    /// As [`Gate::serve`], on every listener that there can be.
+    pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
+        let Listeners { public: listener, internal, redirect } = listeners;
         // Where no public_origin was set, a developer on this machine can do without. Any other
         // address is perhaps not the one that the public knows.
         if let Ok(address) = listener.local_addr()
             && address.ip().is_loopback()
         {
-            let _ = self.dispatch.sessions().public_origin.set(format!("http://{address}"));
+            let origin = format!("{}://{address}", self.scheme());
+            let _ = self.dispatch.sessions().public_origin.set(origin);
         }
         let (stop_public, public_stop) = watch::channel(false);
         let (stop_rest, rest_stop) = watch::channel(false);
@@ -94,10 +122,15 @@ impl Gate {
         ));
         let admin = internal.map(|listener| {
             let admin = Arc::new(Admin::new(Arc::clone(&self.health)));
-            tokio::spawn(server::serve(listener, admin, Arc::clone(&self.server), rest_stop))
+            tokio::spawn(server::serve(listener, admin, Arc::clone(&self.internal), rest_stop))
+        });
+        let redirecting = redirect.map(|listener| {
+            let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));
+            let stop = public_stop.clone();
+            tokio::spawn(server::serve(listener, redirect, Arc::clone(&self.redirect), stop))
         });
         let public = Arc::new(Public(Arc::clone(&self.dispatch)));
-        let serving = server::serve(listener, public, Arc::clone(&self.server), public_stop);
+        let serving = server::serve(listener, public, Arc::clone(&self.public), public_stop);
         let stopping = async {
             stop.await;
             self.health.stop();
@@ -106,10 +139,13 @@ impl Gate {
         };
         let (drained, stopped) = tokio::join!(serving, stopping);
         // Requests whose clients hung up have no connection that could be waited for.
-        let patience = self.server.drain_timeout.saturating_sub(stopped.elapsed());
+        let patience = self.drain.saturating_sub(stopped.elapsed());
         let idle = tokio::time::timeout(patience, self.dispatch.idle()).await;
         let _ = stop_rest.send(true);
         let _ = sweeping.await;
+        if let Some(redirecting) = redirecting {
+            let _ = redirecting.await;
+        }
         if let Some(admin) = admin {
             let _ = admin.await;
         }
@@ -131,6 +167,27 @@ impl Gate {
     /// What was odd about the table and did not keep it from being used.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// Says on the internal listener that this gate is about to stop, while requests are still
+    /// accepted. Whoever spreads them over several gates has time to leave this one out.
+    pub fn retire(&self) {
+        self.health.stop();
+    }
+
+    /// What [`Gate::serve`] speaks: `https` when it has a certificate, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate, which can be changed while the gate serves; `None` over plain HTTP.
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
+    }
+
+    /// How full the public listener is.
+    pub fn crowding(&self) -> Crowding {
+        self.public.crowding()
     }
 
     /// What the store guarantees.

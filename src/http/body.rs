@@ -16,7 +16,12 @@ use hyper::body::Incoming;
 use hyper::body::SizeHint;
 use hyper::header;
 
+use crate::base::clock::Stopwatch;
 use crate::http::fault::Fault;
+use crate::http::stall::BYTES_PER_SEC_MIN;
+
+/// What every body gets, however little of it comes.
+const FIRST: Duration = Duration::from_secs(20);
 
 /// A request body from a connection, or from memory when no socket is involved.
 #[derive(Debug)]
@@ -56,12 +61,36 @@ impl Body for RequestBody {
     }
 }
 
-/// Reads a body of at most `bytes_max` that must be complete within `deadline`.
+/// How fast a body must arrive (SEC D.1).
+///
+/// It gets 20 s, and a second more for every 500 bytes that have come, so that a slow line is not taken for somebody who only wants to hold a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long it may take at most, however much has come. Default 60 s.
+    pub most: Duration,
+    /// How long nothing may come. Default 10 s.
+    pub gap: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { most: Duration::from_mins(1), gap: Duration::from_secs(10) }
+    }
+}
+
+impl Pace {
+    /// How long a body may take of which so many bytes have come.
+    fn earned(self, bytes: u64) -> Duration {
+        (FIRST + Duration::from_secs(bytes / BYTES_PER_SEC_MIN)).min(self.most)
+    }
+}
+
+/// Reads a body of at most `bytes_max` that must come at this pace.
 pub(crate) async fn read(
     mut body: RequestBody,
     headers: &HeaderMap,
     bytes_max: u64,
-    deadline: Duration,
+    pace: Pace,
 ) -> Result<Bytes, Fault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -73,17 +102,10 @@ pub(crate) async fn read(
     if body.size_hint().lower() > bytes_max {
         return Err(Fault::body_too_large());
     }
-    let whole = collect(&mut body, bytes_max);
-    tokio::time::timeout(deadline, whole).await.map_err(|_| Fault::body_too_slow())?
-}
-
-async fn collect(body: &mut RequestBody, bytes_max: u64) -> Result<Bytes, Fault> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     let mut total = 0_u64;
-    while let Some(frame) = body.frame().await {
-        let broken = |_| Fault::bad_request("bad_body", "The body is broken.");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+    let watch = Stopwatch::start();
+    while let Some(data) = next(&mut body, total, pace, watch).await? {
         total += data.len() as u64;
         if total > bytes_max {
             return Err(Fault::body_too_large());
@@ -99,13 +121,32 @@ async fn collect(body: &mut RequestBody, bytes_max: u64) -> Result<Bytes, Fault>
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
+/// The next bytes of a body of which `total` have come; `None` at its end.
+async fn next(
+    body: &mut RequestBody,
+    total: u64,
+    pace: Pace,
+    watch: Stopwatch,
+) -> Result<Option<Bytes>, Fault> {
+    loop {
+        let left = pace.earned(total).saturating_sub(watch.elapsed());
+        let frame = tokio::time::timeout(left.min(pace.gap), body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Fault::body_too_slow())? else { return Ok(None) };
+        let broken = |_| Fault::bad_request("bad_body", "The body is broken.");
+        // Trailers say nothing that is looked at.
+        if let Ok(data) = frame.map_err(broken)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn read_whole(text: &'static str, max: u64) -> Result<Bytes, Fault> {
         let body = RequestBody::Whole(Full::new(Bytes::from_static(text.as_bytes())));
-        read(body, &HeaderMap::new(), max, Duration::from_secs(1)).await
+        read(body, &HeaderMap::new(), max, Pace::default()).await
     }
 
     #[tokio::test]
@@ -115,12 +156,22 @@ mod tests {
         assert_eq!(read_whole("", 0).await.unwrap(), "");
     }
 
+    #[test]
+    fn a_body_earns_time_by_coming() {
+        let pace = Pace::default();
+        for (bytes, secs) in [(0, 20), (499, 20), (500, 21), (5_000, 30), (1 << 30, 60)] {
+            assert_eq!(pace.earned(bytes), Duration::from_secs(secs), "{bytes}");
+        }
+        let short = Pace { most: Duration::from_secs(3), ..pace };
+        assert_eq!(short.earned(0), Duration::from_secs(3));
+    }
+
     #[tokio::test]
     async fn a_compressed_body_is_refused() {
         let body = RequestBody::Whole(Full::new(Bytes::from_static(b"x")));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
-        let fault = read(body, &headers, 9, Duration::from_secs(1)).await.unwrap_err();
+        let fault = read(body, &headers, 9, Pace::default()).await.unwrap_err();
         assert_eq!(fault.code(), "body_encoded");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::Response;
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::header::HeaderValue;
@@ -23,17 +25,26 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::http::arrival::Arrival;
+use crate::http::entrance::Admitted;
+use crate::http::entrance::Entrance;
+use crate::http::frames::Framed;
 use crate::http::server::Config;
 use crate::http::server::Service;
 use crate::http::server::stopped;
+use crate::http::sniff::PREFACE;
 use crate::http::sniff::Protocol;
 use crate::http::sniff::Sniffed;
 use crate::http::sniff::sniff;
 use crate::http::stall::Unstalled;
+use crate::http::traffic::Traffic;
+use crate::http::transport::Transport;
 
 /// Bytes that HTTP/1.1 reads ahead at most.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -49,12 +60,14 @@ const SEND_BYTES_MAX: usize = 128 * 1024;
 /// Pause after which a silent HTTP/2 peer is pinged, and how long it may take to answer.
 const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection that never asked for anything may still take to end.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long a connection that serves nobody any more may still take to end.
+const PARTING: Duration = Duration::from_millis(500);
+/// How long what a client still sends is read once the server has closed its side.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The other end of a connection.
 struct Client {
-    stream: Unstalled<Sniffed<TcpStream>>,
+    stream: Sniffed<Transport>,
     arrival: Arrival,
 }
 
@@ -62,52 +75,106 @@ struct Client {
 struct Desk<S> {
     service: Arc<S>,
     arrival: Arrival,
-    /// Requests that have begun.
+    /// Requests that have begun, and how many there may be.
     begun: AtomicU64,
+    max: u64,
+    /// Told when there were as many.
+    worn: Notify,
+    /// Whether the last request had a body.
+    had_body: AtomicBool,
+    /// What passes over HTTP/2; hyper itself watches HTTP/1.1.
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl<S: Service> Desk<S> {
-    fn new(service: Arc<S>, arrival: Arrival) -> Arc<Self> {
-        Arc::new(Self { service, arrival, begun: AtomicU64::new(0) })
+    fn new(
+        service: Arc<S>,
+        arrival: Arrival,
+        max: u64,
+        traffic: Option<Arc<Traffic>>,
+    ) -> Arc<Self> {
+        let (begun, had_body) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { service, arrival, begun, max, worn: Notify::new(), had_body, traffic })
     }
 
-    /// Answers a request, and says which one of the connection it was, from 1.
-    async fn answer(&self, request: Request<Incoming>) -> (Response<Full<Bytes>>, u64) {
+    /// Answers a request, and says whether it was the last that the connection may have.
+    async fn answer(&self, request: Request<Incoming>) -> (Response<Full<Bytes>>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        (Arc::clone(&self.service).answer(request, self.arrival).await, number)
+        self.had_body.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        let is_last = number >= self.max;
+        if is_last {
+            self.worn.notify_one();
+        }
+        (Arc::clone(&self.service).answer(request, self.arrival).await, is_last)
     }
 
     fn is_new(&self) -> bool {
         self.begun.load(Ordering::Relaxed) == 0
     }
+
+    /// Done once nobody is served here any more: the peer has asked for nothing for as long as
+    /// `idle`, or does not take what he asked for.
+    async fn useless(&self, idle: Duration) {
+        if let Some(traffic) = &self.traffic {
+            return traffic.dead(idle).await;
+        }
+        tokio::time::sleep(idle).await;
+        if !self.is_new() {
+            pending::<()>().await;
+        }
+    }
 }
 
 /// Serves one connection from its first byte to its end.
 pub(super) async fn connection<S: Service>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    client: Admitted,
     service: Arc<S>,
-    config: &Config,
+    entrance: &Entrance,
     mut stop: watch::Receiver<bool>,
 ) {
+    // The seat is free again when this function ends.
+    let Admitted { stream, peer, seat: _seat } = client;
     // Answers are small and complete: there is nothing to wait for before they are sent.
     let _ = stream.set_nodelay(true);
     // A client that is gone already needs no answer.
     let Ok(local) = stream.local_addr() else { return };
-    let arrival = Arrival { peer, local, tls: false };
-    let first = tokio::select! {
+    let arrival = Arrival { peer, local, tls: entrance.tls().is_some() };
+    let begun = tokio::select! {
         biased;
         () = stopped(&mut stop) => return,
-        first = tokio::time::timeout(config.first_byte_timeout, sniff(stream)) => first,
+        begun = begin(stream, entrance) => begun,
     };
     // Anything else is silent, gone, or neither protocol: nothing that could be answered.
-    if let Ok(Ok((protocol, stream))) = first {
-        let client = Client { stream: Unstalled::new(stream, config.write_stall_timeout), arrival };
+    if let Some((protocol, stream)) = begun {
+        let client = Client { stream, arrival };
         match protocol {
-            Protocol::Http1 => http1(client, service, config, stop).await,
-            Protocol::Http2 => http2(client, service, config, stop).await,
+            Protocol::Http1 => http1(client, service, &entrance.config, stop).await,
+            Protocol::Http2 => http2(client, service, &entrance.config, stop).await,
         }
     }
+}
+
+/// Shakes hands and finds out what the connection speaks.
+async fn begin(stream: TcpStream, entrance: &Entrance) -> Option<(Protocol, Sniffed<Transport>)> {
+    let config = &entrance.config;
+    let stream = Unstalled::new(stream, config.write_stall_timeout);
+    let (agreed, transport) = match entrance.tls() {
+        None => (None, Transport::Plain(stream)),
+        Some(tls) => {
+            let shaken = tokio::time::timeout(config.handshake_timeout, tls.accept(stream)).await;
+            let stream = shaken.ok()?.ok()?;
+            // Over TLS, HTTP/2 is spoken where both ends agreed on it, and only there (RFC 9113
+            // §3.2).
+            let agreed = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Protocol::Http2,
+                _ => Protocol::Http1,
+            };
+            (Some(agreed), Transport::Tls(Box::new(stream)))
+        }
+    };
+    let first = tokio::time::timeout(config.first_byte_timeout, sniff(transport)).await;
+    let (protocol, stream) = first.ok()?.ok()?;
+    agreed.is_none_or(|agreed| agreed == protocol).then_some((protocol, stream))
 }
 
 async fn http1<S: Service>(
@@ -116,13 +183,13 @@ async fn http1<S: Service>(
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.arrival);
-    let (answering, requests_max) = (Arc::clone(&desk), config.requests_max);
+    let desk = Desk::new(service, client.arrival, config.requests_max, None);
+    let answering = Arc::clone(&desk);
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);
         async move {
-            let (mut response, number) = desk.answer(request).await;
-            if number >= requests_max {
+            let (mut response, is_last) = desk.answer(request).await;
+            if is_last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
@@ -137,8 +204,12 @@ async fn http1<S: Service>(
         .max_headers(config.headers_max)
         .max_buf_size(BUFFER_BYTES_MAX.max(config.header_bytes_max))
         .half_close(false);
-    attend(builder.serve_connection(TokioIo::new(client.stream), answer), &desk, config, stop)
-        .await;
+    let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
+    let ended = attend(Pin::new(&mut connection), &desk, config, stop).await;
+    let refused = ended.is_err_and(|error| error.is_parse());
+    if refused || desk.had_body.load(Ordering::Relaxed) {
+        linger(connection.into_parts().io.into_inner()).await;
+    }
 }
 
 async fn http2<S: Service>(
@@ -147,7 +218,9 @@ async fn http2<S: Service>(
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.arrival);
+    let traffic = Arc::new(Traffic::new(config.write_stall_timeout));
+    let stream = Framed::new(client.stream, PREFACE.len(), Arc::clone(&traffic));
+    let desk = Desk::new(service, client.arrival, config.h2_requests_max, Some(traffic));
     let answering = Arc::clone(&desk);
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);
@@ -170,38 +243,67 @@ async fn http2<S: Service>(
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_PATIENCE);
-    attend(builder.serve_connection(TokioIo::new(client.stream), answer), &desk, config, stop)
-        .await;
+    let connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let _ = attend(connection, &desk, config, stop).await;
 }
 
-/// Lets a connection live until it ends, is old, asks for nothing, or the server stops; then lets
-/// it finish what it has begun.
+/// Lets a connection live until it ends, has served its time, serves nobody any more, or the
+/// server stops; then lets it finish what it has begun.
 ///
 /// Every wait has an end: hyper's own do not all have one, such as that for the first frame of an
-/// HTTP/2 peer.
+/// HTTP/2 peer, or for one that takes no answer.
 async fn attend<S: Service>(
-    connection: impl GracefulConnection<Error = hyper::Error>,
+    mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
     desk: &Desk<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
-) {
-    let mut connection = pin!(connection);
+) -> Result<(), hyper::Error> {
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = end_of(stop, config.age_max) => None,
-        () = silence(desk, config.header_timeout) => None,
+        () = desk.worn.notified(), if desk.traffic.is_some() => None,
+        () = desk.useless(config.header_timeout) => None,
     };
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        connection.as_mut().graceful_shutdown();
-        let patience = if desk.is_new() { PARTING } else { config.drain_timeout };
-        tokio::time::timeout(patience, connection).await.unwrap_or(Ok(()))
+    let ended = match ended {
+        Some(ended) => ended,
+        None => part(connection, desk, config.drain_timeout).await,
     };
     // Clients hang up and send nonsense all the time; that is worth a look only when debugging.
-    if let Err(error) = ended {
+    if let Err(error) = &ended {
         tracing::debug!(event = "server.connection_ended", %error);
     }
+    ended
+}
+
+/// Says goodbye; who is being served is served to the end, but for no longer than `drain`.
+async fn part<S: Service>(
+    mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
+    desk: &Desk<S>,
+    drain: Duration,
+) -> Result<(), hyper::Error> {
+    connection.as_mut().graceful_shutdown();
+    if let Ok(ended) = tokio::time::timeout(PARTING.min(drain), connection.as_mut()).await {
+        return ended;
+    }
+    tokio::select! {
+        ended = connection => ended,
+        () = tokio::time::sleep(drain.saturating_sub(PARTING)) => Ok(()),
+        () = desk.useless(PARTING) => Ok(()),
+    }
+}
+
+/// Closes the server's side and reads on for a moment.
+///
+/// A client that is still sending the body of a request that has been refused would otherwise be
+/// cut off by a reset, which can take the answer with it (RFC 9112 §9.6).
+async fn linger(mut stream: Sniffed<Transport>) {
+    let mut dropped = vec![0; 4 * 1024];
+    let reading = async {
+        // hyper has done so already, unless it was cut off itself.
+        let _ = stream.shutdown().await;
+        while stream.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
+    };
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 /// When a connection is to finish: the server stops, or it has become old.
@@ -209,13 +311,5 @@ async fn end_of(mut stop: watch::Receiver<bool>, age_max: Duration) {
     tokio::select! {
         () = stopped(&mut stop) => {}
         () = tokio::time::sleep(age_max) => {}
-    }
-}
-
-/// When a connection has asked for nothing for as long as the header of a request may take.
-async fn silence<S: Service>(desk: &Desk<S>, patience: Duration) {
-    tokio::time::sleep(patience).await;
-    if !desk.is_new() {
-        pending::<()>().await;
     }
 }

@@ -77,8 +77,8 @@ pub struct Config {
     pub policy: Policy,
     /// Largest body, unless the row says otherwise. Default 1 MiB.
     pub body_bytes_max: u64,
-    /// How long a body may take to arrive. Default 60 s.
-    pub body_timeout: Duration,
+    /// How fast a body must arrive.
+    pub pace: body::Pace,
     /// How long a handler may run, unless the row says otherwise. Default 30 s.
     pub handler_timeout: Duration,
     /// Whether clients see what a handler raised. For developers only.
@@ -93,7 +93,7 @@ impl Default for Config {
             base_path: BasePath::none(),
             policy: Policy::default(),
             body_bytes_max: 1024 * 1024,
-            body_timeout: Duration::from_mins(1),
+            pace: body::Pace::default(),
             handler_timeout: Duration::from_secs(30),
             development: false,
             confirm_page: confirm::Template::default(),
@@ -208,9 +208,8 @@ impl Dispatch {
         let mut agreement = Agreement::of(&head.method);
         if confirm::is_click(&head) {
             manner.saw_token = true;
-            let (house, deadline) = (&self.sessions, self.config.body_timeout);
-            (agreement, source.body) =
-                confirm::hear(house, &mut head, source.body, deadline).await?;
+            let (house, pace) = (&self.sessions, self.config.pace);
+            (agreement, source.body) = confirm::hear(house, &mut head, source.body, pace).await?;
         }
         let plan = self.plan.load_full();
         let row = match plan.table().find(head.method.as_str(), &path) {
@@ -235,8 +234,7 @@ impl Dispatch {
             return Err(Fault::missing_target(*missing));
         }
         let bytes_max = row.limits().body_bytes.unwrap_or(self.config.body_bytes_max);
-        let body =
-            body::read(source.body, &head.headers, bytes_max, self.config.body_timeout).await?;
+        let body = body::read(source.body, &head.headers, bytes_max, self.config.pace).await?;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }

@@ -106,6 +106,12 @@ impl Fault {
         Self { closes: true, ..Self::bad_request("bad_framing", text) }
     }
 
+    /// The request came over plain HTTP, and is none that could be sent on.
+    pub fn not_encrypted() -> Self {
+        let text = "This is answered over https only.";
+        Self { closes: true, ..Self::bad_request("not_encrypted", text) }
+    }
+
     /// The request target is longer than allowed.
     pub fn target_too_long() -> Self {
         Self::new(StatusCode::URI_TOO_LONG, "target_too_long", "The address is too long.")

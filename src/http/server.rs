@@ -1,8 +1,6 @@
 //! The accept loop: how many connections there may be, and how they all end.
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +10,12 @@ use hyper::Request;
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::http::arrival::Arrival;
 use crate::http::connection::connection;
+use crate::http::entrance::Entrance;
 
 /// Pause after a failed accept, such as when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +25,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Config {
     /// Connections at once; more wait to be accepted. Default 10,000.
     pub connections_max: usize,
+    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 is any
+    /// number. Default 256.
+    pub connections_per_address_max: usize,
+    /// How long a TLS handshake may take. Default 10 s.
+    pub handshake_timeout: Duration,
     /// How long a new connection may say nothing. Default 5 s.
     pub first_byte_timeout: Duration,
     /// How long the header of a request may take, and an idle connection be kept. Default 15 s.
@@ -38,11 +40,13 @@ pub struct Config {
     pub headers_max: usize,
     /// Requests on one HTTP/1.1 connection. Default 1,000.
     pub requests_max: u64,
+    /// Requests on one HTTP/2 connection. Default 10,000.
+    pub h2_requests_max: u64,
     /// Age at which a connection is asked to end. Default 1 h.
     pub age_max: Duration,
     /// HTTP/2 streams of one connection at once. Default 100.
     pub streams_max: u32,
-    /// How long a client may take no byte of an answer. Default 30 s.
+    /// How long a client may take no byte of an answer, or fewer than 500 a second. Default 30 s.
     pub write_stall_timeout: Duration,
     /// How long requests under way may take to finish once the server stops. Default 25 s.
     pub drain_timeout: Duration,
@@ -52,11 +56,14 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_address_max: 256,
+            handshake_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(15),
             header_bytes_max: 32 * 1024,
             headers_max: 100,
             requests_max: 1_000,
+            h2_requests_max: 10_000,
             age_max: Duration::from_hours(1),
             streams_max: 100,
             write_stall_timeout: Duration::from_secs(30),
@@ -84,33 +91,35 @@ pub enum Drained {
     CutOff(usize),
 }
 
-/// Serves connections of `listener` until `stop` turns true, then lets them finish.
+/// Serves connections of `listener` that come in through `entrance` until `stop` turns true, then
+/// lets them finish.
 ///
 /// A future that is dropped closes every connection at once.
 pub async fn serve<S: Service>(
     listener: TcpListener,
     service: Arc<S>,
-    config: Arc<Config>,
+    entrance: Arc<Entrance>,
     mut stop: watch::Receiver<bool>,
 ) -> Drained {
-    let permits = Arc::new(Semaphore::new(config.connections_max));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = entrance.admit(&listener) => accepted,
             Some(_) = connections.join_next() => continue,
         };
+        // A flood that never leaves the queue empty would keep what has ended from being cleared.
+        while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, peer, permit)) => {
-                let (service, config, stop) =
-                    (Arc::clone(&service), Arc::clone(&config), stop.clone());
+            Ok(Some(client)) => {
+                let (service, entrance) = (Arc::clone(&service), Arc::clone(&entrance));
+                let stop = stop.clone();
                 connections.spawn(async move {
-                    connection(stream, peer, service, &config, stop).await;
-                    drop(permit);
+                    connection(client, service, &entrance, stop).await;
                 });
             }
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(event = "server.accept_failed", %error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -118,17 +127,7 @@ pub async fn serve<S: Service>(
         }
     }
     drop(listener);
-    drain(connections, config.drain_timeout).await
-}
-
-/// Waits for room first, so that more than the limit stay in the kernel's queue.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
+    drain(connections, entrance.config.drain_timeout).await
 }
 
 async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Drained {

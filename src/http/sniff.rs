@@ -16,7 +16,7 @@ use tokio::io::ReadBuf;
 
 /// The HTTP/2 preface (RFC 9113 §3.4). It is read whole: hyper's handshake has no deadline of
 /// its own, so a client could stop in the middle of it and stay.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// So much of it is enough to know that it is no HTTP/1.1 request.
 const TELLTALE: usize = 3;
 

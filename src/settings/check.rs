@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::problem::quoted;
 use super::raw::Raw;
 use super::raw::Value;
+use super::tls::Tls;
 
 /// The settings that `raw` amounts to; where a value is wrong, the default stays.
 pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
@@ -28,6 +29,7 @@ pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     check.places(&mut settings);
     check.keys(&mut settings);
     check.sessions(&mut settings);
+    check.tls(&mut settings.tls);
     check.limits(&mut settings);
     check.rates(&mut settings);
     settings
@@ -105,21 +107,31 @@ impl Check<'_> {
         self.text("log.level", &mut s.log_level, word);
     }
 
+    fn tls(&mut self, tls: &mut Tls) {
+        self.optional("tls.cert", &mut tls.cert, path);
+        self.optional("tls.key", &mut tls.key, path);
+        self.optional("tls.redirect_listen", &mut tls.redirect_listen, address);
+    }
+
     fn limits(&mut self, s: &mut Settings) {
         let limits = &mut s.limits;
         self.number("limits.connections", &mut limits.connections);
+        self.number("limits.connections_per_address", &mut limits.connections_per_address);
         self.number("limits.header_bytes", &mut limits.header_bytes);
         self.number("limits.headers", &mut limits.headers);
         self.number("limits.target_bytes", &mut limits.target_bytes);
         self.number("limits.body_bytes", &mut limits.body_bytes);
+        self.secs("limits.handshake_secs", &mut limits.handshake);
         self.secs("limits.first_byte_secs", &mut limits.first_byte);
         self.secs("limits.header_secs", &mut limits.header);
         self.secs("limits.body_secs", &mut limits.body);
+        self.secs("limits.body_gap_secs", &mut limits.body_gap);
         self.secs("limits.handler_secs", &mut limits.handler);
         self.number("limits.requests_per_connection", &mut limits.requests_per_connection);
         self.secs("limits.connection_age_secs", &mut limits.connection_age);
         self.secs("limits.write_stall_secs", &mut limits.write_stall);
         self.number("limits.streams", &mut limits.streams);
+        self.secs("limits.drain_lead_secs", &mut limits.drain_lead);
         self.secs("limits.drain_secs", &mut limits.drain);
     }
 
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn every_setting_reaches_the_settings() {
         let other = |setting: &Setting| match setting.name {
-            "listen" | "internal" => "127.0.0.1:1".to_owned(),
+            "listen" | "internal" | "tls.redirect_listen" => "127.0.0.1:1".to_owned(),
             "store" => "memory:".to_owned(),
             "base_path" => "/tools".to_owned(),
             "public_origin" => "https://shop.example".to_owned(),

@@ -17,6 +17,7 @@ pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     cookie(settings, &mut found);
     addresses(settings, &mut found);
     proxies(settings, &mut found);
+    tls(settings, &mut found);
     if settings.development {
         development(settings, &mut found);
     }
@@ -73,6 +74,32 @@ fn proxies(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn tls(settings: &Settings, found: &mut Found) {
+    let tls = &settings.tls;
+    let mut refuse = |name, code, what, fix| found.push((name, Flaw::error(code, what, fix)));
+    match (&tls.cert, &tls.key) {
+        (Some(_), None) => refuse("tls.cert", "half-tls", "stands without tls.key", "set both"),
+        (None, Some(_)) => refuse("tls.key", "half-tls", "stands without tls.cert", "set both"),
+        _ => {}
+    }
+    let origin = settings.public_origin.as_ref();
+    // Callback URLs would lead to a port that speaks another protocol, without the Secure cookie.
+    if tls.is_on() && origin.is_some_and(|origin| !origin.is_https()) {
+        let what = "is not https, although tls.cert is set";
+        refuse("public_origin", "plain-origin", what, "use an https address");
+    }
+    let Some(redirect) = tls.redirect_listen else { return };
+    let taken = [Some(settings.listen), settings.internal];
+    if redirect.port() != 0 && taken.contains(&Some(redirect)) {
+        let what = "is the address of listen or internal";
+        refuse("tls.redirect_listen", "same-address", what, "give it a port of its own");
+    }
+    if !origin.is_some_and(PublicOrigin::is_https) {
+        let what = "sends people to public_origin, which is not https";
+        refuse("tls.redirect_listen", "no-way-on", what, "set public_origin to an https address");
+    }
+}
+
 fn development(settings: &Settings, found: &mut Found) {
     let origin = settings.public_origin.as_ref();
     let what = if !settings.listen.ip().is_loopback() {
@@ -115,6 +142,7 @@ fn strict(settings: &Settings, found: &mut Found) {
 mod tests {
     use super::*;
     use crate::http::proxies::TrustedProxies;
+    use crate::settings::Tls;
 
     fn codes(settings: &Settings) -> Vec<String> {
         let found = find(settings, &Raw::default());
@@ -171,6 +199,28 @@ mod tests {
         assert_eq!(trusting("0.0.0.0/0"), ["error open-proxies trusted_proxies"]);
         assert_eq!(trusting("::/0"), ["error open-proxies trusted_proxies"]);
         assert_eq!(trusting("10.0.0.0/8"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn https_is_whole_and_leads_to_itself() {
+        let files = |cert: Option<&str>, key: Option<&str>| Tls {
+            cert: cert.map(Into::into),
+            key: key.map(Into::into),
+            ..Tls::default()
+        };
+        let with = |tls| Settings { tls, ..Settings::default() };
+        assert_eq!(codes(&with(files(Some("c"), Some("k")))), Vec::<String>::new());
+        assert_eq!(codes(&with(files(Some("c"), None))), ["error half-tls tls.cert"]);
+        assert_eq!(codes(&with(files(None, Some("k")))), ["error half-tls tls.key"]);
+        let whole = files(Some("c"), Some("k"));
+        let plain = Settings { tls: whole.clone(), ..over("http://shop.example") };
+        assert_eq!(codes(&plain), ["error plain-origin public_origin"]);
+        let redirect = |at: &str| Tls { redirect_listen: at.parse().ok(), ..whole.clone() };
+        let on = Settings { tls: redirect("127.0.0.1:80"), ..over("https://shop.example") };
+        assert_eq!(codes(&on), Vec::<String>::new());
+        let same = Settings { tls: redirect("127.0.0.1:8044"), ..on };
+        assert_eq!(codes(&same), ["error same-address tls.redirect_listen"]);
+        assert_eq!(codes(&with(redirect("127.0.0.1:80"))), ["error no-way-on tls.redirect_listen"]);
     }
 
     #[test]

@@ -15,7 +15,13 @@ use super::raw::Raw;
 /// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut problems = confirm_page(settings, raw);
-    for (name, path) in [("roles", &settings.roles), ("keys_file", &settings.keys_file)] {
+    let named = [
+        ("roles", &settings.roles),
+        ("keys_file", &settings.keys_file),
+        ("tls.cert", &settings.tls.cert),
+        ("tls.key", &settings.tls.key),
+    ];
+    for (name, path) in named {
         if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
             let what = format!("is {}, which is not a file", path.display());
             let fix = "name one that is there, or leave it out";
@@ -29,8 +35,10 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     };
     let keys_file = settings.keys_file.as_deref().map(|path| ("keys_file", path));
     let inline = settings_file.as_deref().map(|file| ("keys", Path::new(file)));
-    for (name, path) in keys_file.into_iter().chain(inline) {
-        if is_open(path) {
+    let private = keys_file.into_iter().chain(inline).map(|(name, path)| (name, path, OTHERS));
+    let tls_key = settings.tls.key.as_deref().map(|path| ("tls.key", path, STRANGERS));
+    for (name, path, who) in private.chain(tls_key) {
+        if is_open(path, who) {
             let flaw = open_to_others(path, settings.safety);
             problems.push(Problem::of(name, &raw.origin(name), flaw));
         }
@@ -60,8 +68,13 @@ fn confirm_page(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     flaws.into_iter().map(|flaw| Problem::of("confirm_page", &origin, flaw)).collect()
 }
 
-/// Whoever reads the keys can make a cookie for any session. `strict` refuses such a file
-/// (SEC G47); otherwise it is a warning, because a container's secrets are often mounted that
+/// Everybody but the owner of a file.
+const OTHERS: u32 = 0o077;
+/// Everybody but its owner and group: certificates are often handed out through a group (SEC D.3).
+const STRANGERS: u32 = 0o007;
+
+/// Whoever reads the keys can make a cookie for any session, or pass for this server. `strict`
+/// refuses such a file (SEC G47); otherwise it is a warning, because a container's secrets are often mounted that
 /// way and nobody else lives in the container.
 fn open_to_others(path: &Path, safety: Safety) -> Flaw {
     let what = format!("is in {}, which other users of this machine can read", path.display());
@@ -73,21 +86,21 @@ fn open_to_others(path: &Path, safety: Safety) -> Flaw {
 }
 
 #[cfg(unix)]
-fn is_open(path: &Path) -> bool {
+fn is_open(path: &Path, who: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    const OTHERS: u32 = 0o077;
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & OTHERS != 0)
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & who != 0)
 }
 
 /// Elsewhere access lists decide, which the standard library does not show.
 #[cfg(not(unix))]
-fn is_open(_: &Path) -> bool {
+fn is_open(_: &Path, _: u32) -> bool {
     false
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::settings::Tls;
     use crate::table::Severity;
     use std::os::unix::fs::PermissionsExt;
 
@@ -150,5 +163,11 @@ mod tests {
         assert_eq!(problems(&strict), [(Severity::Error, "open-key-file")]);
         chmod(0o600);
         assert_eq!(problems(&strict), []);
+        let tls = Tls { key: Some(path.clone()), ..Tls::default() };
+        let https = Settings { tls, keys_file: None, ..strict };
+        chmod(0o644);
+        assert_eq!(problems(&https), [(Severity::Error, "open-key-file")]);
+        chmod(0o640);
+        assert_eq!(problems(&https), [], "a group may read it");
     }
 }

@@ -25,6 +25,7 @@ mod names;
 mod problem;
 mod raw;
 mod sources;
+mod tls;
 
 pub use choice::CookiePrefix;
 pub use choice::CookieSecure;
@@ -49,6 +50,7 @@ pub use raw::Setting;
 pub use raw::Value;
 pub use sources::Environment;
 pub use sources::Flags;
+pub use tls::Tls;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -139,6 +141,8 @@ pub struct Settings {
     pub same_site: SameSite,
     /// The cookie's `Secure`; default [`CookieSecure::Auto`].
     pub cookie_secure: CookieSecure,
+    /// Whether and how callgate speaks HTTPS itself; default not at all.
+    pub tls: Tls,
     /// What a log line looks like; default [`LogFormat::Auto`].
     pub log_format: LogFormat,
     /// The least that is logged; default `info`.
@@ -178,6 +182,7 @@ impl Default for Settings {
             cookie_prefix: CookiePrefix::default(),
             same_site: SameSite::default(),
             cookie_secure: CookieSecure::default(),
+            tls: Tls::default(),
             log_format: LogFormat::default(),
             log_level: tracing::Level::INFO,
             limits: Limits::default(),
@@ -217,12 +222,18 @@ impl Settings {
         self.roles.clone().or_else(beside)
     }
 
+    /// Whether the public comes over https: callgate speaks it itself, or `public_origin` says
+    /// that a proxy in front does.
+    pub fn is_https(&self) -> bool {
+        self.tls.is_on() || self.public_origin.as_ref().is_some_and(PublicOrigin::is_https)
+    }
+
     /// Whether the session cookie is `Secure`.
     pub fn is_cookie_secure(&self) -> bool {
         match self.cookie_secure {
             CookieSecure::On => true,
             CookieSecure::Off => false,
-            CookieSecure::Auto => self.public_origin.as_ref().is_some_and(PublicOrigin::is_https),
+            CookieSecure::Auto => self.is_https(),
         }
     }
 
@@ -289,6 +300,9 @@ mod tests {
         let plain = Settings { cookie_prefix: CookiePrefix::None, ..over("https://shop.example") };
         assert_eq!(plain.cookie_name(), "4DSID_callgate");
         assert!(plain.is_cookie_secure());
+        let tls = Tls { cert: Some("c".into()), key: Some("k".into()), ..Tls::default() };
+        let itself = Settings { tls, ..Settings::default() };
+        assert_eq!(itself.cookie_name(), "__Host-4DSID_callgate");
     }
 
     #[test]

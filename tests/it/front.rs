@@ -10,9 +10,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::support::House;
-use crate::support::frames::Peer;
-use crate::support::frames::Said;
 use crate::support::outcome;
+use crate::support::peer::Peer;
+use crate::support::peer::Said;
 use crate::support::settings;
 use crate::support::visitor::with_token;
 use crate::support::wire::Served;

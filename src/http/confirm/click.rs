@@ -1,7 +1,5 @@
 //! Hearing the button: whether the form is that of our page, and the request it stands for.
 
-use std::time::Duration;
-
 use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
@@ -13,6 +11,7 @@ use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
 use crate::http::body;
+use crate::http::body::Pace;
 use crate::http::body::RequestBody;
 use crate::http::confirm::Agreement;
 use crate::http::confirm::MARK;
@@ -40,13 +39,13 @@ pub(crate) async fn hear(
     house: &Sessions,
     head: &mut Head,
     body: RequestBody,
-    deadline: Duration,
+    pace: Pace,
 ) -> Result<(Agreement, RequestBody), Fault> {
     let origin = Origin::of(house, head);
     if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
     }
-    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, deadline).await?;
+    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, pace).await?;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
     let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
     let raw = with_token(head.uri.query().unwrap_or(""), &form.token);

@@ -1,6 +1,6 @@
 //! The cases of HTTP/2: SEC F.2.
 
-use crate::support::frames::Said;
+use crate::support::peer::Said;
 
 pub(super) type Fields = Vec<(String, String)>;
 

@@ -7,8 +7,8 @@
 mod http1;
 mod http2;
 
-use crate::support::frames::Peer;
-use crate::support::frames::Said;
+use crate::support::peer::Peer;
+use crate::support::peer::Said;
 use crate::support::settings;
 use crate::support::wire::Served;
 

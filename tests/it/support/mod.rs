@@ -3,6 +3,7 @@
 pub(crate) mod asked;
 pub(crate) mod frames;
 pub(crate) mod leaks;
+pub(crate) mod peer;
 pub(crate) mod probe;
 pub(crate) mod visitor;
 pub(crate) mod wire;

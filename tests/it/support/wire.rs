@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use callgate::Settings;
 use callgate::gate::Answer;
+use callgate::gate::Listeners;
 use callgate::http::server::Drained;
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -29,6 +30,7 @@ pub(crate) struct Served {
     pub(crate) house: Arc<House>,
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
+    redirect: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -52,17 +54,21 @@ impl Served {
         let house = Arc::new(House::open(settings).await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (public, internal) = (listener.local_addr().unwrap(), other.local_addr().unwrap());
+        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = |listener: &TcpListener| listener.local_addr().unwrap();
+        let (public, internal, redirect) = (address(&listener), address(&other), address(&plain));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let house = Arc::clone(&house);
             async move {
                 // A test that ends without stopping drops the sender; that is a stop too.
                 let stop = async { stopped.await.unwrap_or(()) };
-                house.gate.serve(listener, Some(other), stop).await
+                let (internal, redirect) = (Some(other), Some(plain));
+                let listeners = Listeners { public: listener, internal, redirect };
+                house.gate.serve_all(listeners, stop).await
             }
         });
-        Self { house, public, internal, stop: Some(stop), serving }
+        Self { house, public, internal, redirect, stop: Some(stop), serving }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
@@ -74,6 +80,14 @@ impl Served {
     pub(crate) async fn connect_inside(&self) -> Wire {
         let stream = TcpStream::connect(self.internal).await.unwrap();
         Wire { stream, ahead: Vec::new(), ledger: None }
+    }
+
+    /// One request to the listener that sends people on to HTTPS.
+    pub(crate) async fn redirect(&self, method: &str, target: &str) -> Answer {
+        let stream = TcpStream::connect(self.redirect).await.unwrap();
+        let mut wire = Wire { stream, ahead: Vec::new(), ledger: None };
+        wire.send(format!("{method} {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n")).await;
+        wire.answer().await
     }
 
     /// One request on a connection of its own.
@@ -103,6 +117,18 @@ impl Wire {
     pub(crate) async fn get(&mut self, target: &str) -> Answer {
         self.send(format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n")).await;
         self.answer().await
+    }
+
+    /// The status of a GET; `None` when the connection was closed instead.
+    pub(crate) async fn try_get(&mut self, target: &str) -> Option<u16> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n");
+        soon(self.stream.write_all(request.as_bytes())).await.ok()?;
+        while soon(self.stream.read_buf(&mut self.ahead)).await.ok()? > 0 {
+            if let Some(status) = self.ahead.get(9..12) {
+                return std::str::from_utf8(status).ok()?.parse().ok();
+            }
+        }
+        None
     }
 
     /// Reads one answer with a body.

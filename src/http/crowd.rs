@@ -1,0 +1,215 @@
+//! How many connections each address has, so that no single one can take them all (SEC T42).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::base::clock::Stopwatch;
+
+/// Pause between two log lines about addresses that are full, which a flood could fill a disk with.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
+/// The part of an IPv6 address that one customer is given whole (RFC 6177).
+const PREFIX_MASK: u128 = !0 << 64;
+
+/// Addresses whose connections are not counted, such as those of proxies that speak for many.
+#[derive(Clone)]
+pub struct Spared(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+/// Counts connections by address.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    /// Connections of one address; 0 is any number.
+    max: usize,
+    spared: Spared,
+    inside: Mutex<Inside>,
+    /// All that are inside, counted by address or not.
+    open: AtomicUsize,
+    turned_away: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// Never longer than there are connections.
+    counts: HashMap<IpAddr, usize>,
+    /// When the last line was logged, and how many were turned away since.
+    said: Option<Stopwatch>,
+    unsaid: u64,
+}
+
+/// The place of one connection, which is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    crowd: Arc<Crowd>,
+    /// `None` for an address that is not counted.
+    who: Option<IpAddr>,
+}
+
+impl Spared {
+    /// Those of whom `is_spared` says so.
+    pub fn when(is_spared: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_spared))
+    }
+
+    /// Nobody.
+    pub fn nobody() -> Self {
+        Self::when(|_| false)
+    }
+}
+
+impl fmt::Debug for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spared(..)")
+    }
+}
+
+impl Crowd {
+    /// Lets `max` connections of one address in; 0 is any number.
+    pub(crate) fn new(max: usize, spared: Spared) -> Arc<Self> {
+        let (open, turned_away) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { max, spared, inside: Mutex::default(), open, turned_away })
+    }
+
+    /// A place for a connection from `address`; `None` when that has as many as it may.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        if self.max == 0 || (self.spared.0)(address.to_canonical()) {
+            return Some(self.place(None));
+        }
+        let who = neighbourhood(address);
+        let mut inside = self.lock();
+        let count = inside.counts.entry(who).or_default();
+        if *count < self.max {
+            *count += 1;
+            return Some(self.place(Some(who)));
+        }
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+        inside.complain(who);
+        None
+    }
+
+    /// Connections that have a place now.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Connections that got no place since the start.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    fn place(self: &Arc<Self>, who: Option<IpAddr>) -> Place {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Place { crowd: Arc::clone(self), who }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // Whoever panicked with it in hand left whole numbers behind.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn complain(&mut self, who: IpAddr) {
+        self.unsaid += 1;
+        if self.said.is_some_and(|said| said.elapsed() < LOG_PAUSE) {
+            return;
+        }
+        tracing::warn!(
+            event = "server.address_full",
+            address = %who,
+            turned_away = self.unsaid,
+            "limits.connections_per_address lets no more in"
+        );
+        (self.said, self.unsaid) = (Some(Stopwatch::start()), 0);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crowd.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(who) = self.who else { return };
+        if let Entry::Occupied(mut entry) = self.crowd.lock().counts.entry(who) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+/// What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 /64.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & PREFIX_MASK).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_gets_so_many_places_and_others_get_their_own() {
+        let crowd = Crowd::new(2, Spared::nobody());
+        let first = crowd.enter(at("192.0.2.1")).unwrap();
+        let _second = crowd.enter(at("::ffff:192.0.2.1")).unwrap();
+        assert!(crowd.enter(at("192.0.2.1")).is_none());
+        assert!(crowd.enter(at("192.0.2.2")).is_some());
+        drop(first);
+        assert!(crowd.enter(at("192.0.2.1")).is_some());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let crowd = Crowd::new(1, Spared::nobody());
+        let _one = crowd.enter(at("2001:db8::1")).unwrap();
+        assert!(crowd.enter(at("2001:db8::ffff:1:2:3")).is_none());
+        assert!(crowd.enter(at("2001:db8:0:1::1")).is_some());
+    }
+
+    #[test]
+    fn nobody_is_remembered_who_has_left() {
+        let crowd = Crowd::new(2, Spared::nobody());
+        let places: Vec<_> = ["192.0.2.1", "192.0.2.1", "2001:db8::1"]
+            .map(|text| crowd.enter(at(text)).unwrap())
+            .into();
+        assert_eq!((crowd.lock().counts.len(), crowd.open()), (2, 3));
+        drop(places);
+        assert_eq!((crowd.lock().counts.len(), crowd.open()), (0, 0));
+    }
+
+    #[test]
+    fn a_proxy_and_an_unbounded_crowd_are_not_counted() {
+        let proxy = at("192.0.2.9");
+        let crowd = Crowd::new(1, Spared::when(move |address| address == proxy));
+        let any = Crowd::new(0, Spared::nobody());
+        for crowd in [crowd, any] {
+            let places: Vec<_> = (0..3).map(|_| crowd.enter(proxy)).collect();
+            assert!(places.iter().all(Option::is_some));
+        }
+    }
+
+    #[test]
+    fn a_flood_is_logged_once_in_a_while() {
+        let crowd = Crowd::new(1, Spared::nobody());
+        let _place = crowd.enter(at("192.0.2.1"));
+        for _ in 0..100 {
+            assert!(crowd.enter(at("192.0.2.1")).is_none());
+        }
+        assert_eq!(crowd.lock().unsaid, 99, "one of them was logged");
+        assert_eq!(crowd.turned_away(), 100);
+    }
+}
