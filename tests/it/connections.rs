@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use callgate::Settings;
+
 use crate::support::settings;
 use crate::support::wire::Served;
 use crate::support::wire::limited;
@@ -12,7 +14,8 @@ const SHORT: Duration = Duration::from_millis(150);
 
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_gets_its_place_back() {
-    let served = Served::start(limited(|limits| limits.connections_per_address = 2)).await;
+    let settings = limited(|limits| limits.connections_per_address = 2);
+    let served = Served::start(Settings { rate_limits: true, ..settings }).await;
     let mut first = served.connect().await;
     let mut second = served.connect().await;
     for wire in [&mut first, &mut second] {
