@@ -315,6 +315,26 @@ async function formPost(gate, browser, other, secs) {
   });
 }
 
+/** Somebody comes back from another site with a GET, which the row answers in place (SEC T24). */
+async function comeBack(gate, browser, other) {
+  const origin = `http://a.test:${gate.port}`;
+  await inContext(browser, async (page) => {
+    await page.goto(`${origin}/write?key=cart&value=3`);
+    const { result: id } = JSON.parse(await page.locator("body").innerText());
+    await page.goto(`${origin}/mint`);
+    const token = await page.locator("body").innerText();
+    // A row that asks strangers: the binding cookie comes along whatever the session cookie is.
+    const back = `${origin}/foreign-state?code=7&state=${token}`;
+    other.pages.set("/sign-in", `<a href="${back}">back</a>`);
+    await page.goto(`http://b.test:${other.port}/sign-in`);
+    const [answer] = await Promise.all([page.waitForResponse(back), page.click("a")]);
+    assert.deepEqual([answer.headers()["x-outcome"], (await answer.json()).id], ["restored", id]);
+    await page.evaluate(() => { location.href = "/whoami"; });
+    await page.waitForURL(`${origin}/whoami`);
+    assert.equal(JSON.parse(await page.locator("body").innerText()).id, id);
+  });
+}
+
 /** The page that a link leads to loads something from another site (SEC T04). */
 async function nothingLeaks(gate, browser, other) {
   const origin = `http://a.localhost:${gate.port}`;
@@ -386,8 +406,9 @@ async function main() {
     for (const sameSite of ["Lax", "Strict"]) {
       const strict = await serve({ CALLGATE_COOKIE_SAME_SITE: sameSite });
       started.push(strict);
+      await comeBack(strict, browser, other);
       for (const secs of delays) await formPost(strict, browser, other, secs);
-      console.log(`${sameSite}: a form from another site after ${delays.join(" s and ")} s restores`);
+      console.log(`${sameSite}: a link and a form from another site, the form after ${delays.join(" s and ")} s, restore`);
     }
   } finally {
     await browser?.close();
