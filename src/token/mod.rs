@@ -195,7 +195,7 @@ mod tests {
     fn nobody_leaves_the_session_he_is_signed_in_to_without_being_asked() {
         let (own, other) = (token().session, SessionId::from_bytes([4; 16]));
         let judge = |consent, row_mode| {
-            token().judge(&Attempt { consent, row_mode, ..attempt(A, "Pay.done") }, NOW)
+            token().judge(&Attempt { row_mode, consent, ..attempt(A, "Pay.done") }, NOW)
         };
         let switch = Verdict::AskFirst(Question::Switch);
         let there = |session| open(Confirm::Never, None, Some(session));

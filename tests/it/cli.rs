@@ -289,6 +289,29 @@ fn bad_settings_alone_end_with_78() {
 }
 
 #[test]
+fn a_page_that_lacks_its_form_is_found_before_anybody_is_asked() {
+    let place = Place::new()
+        .with("handlers.json", "[]")
+        .with("ask.html", "<h1>{{title}}</h1>\n<p>{{txt}}</p>\n<script></script>\n{{form}}")
+        .with("callgate.toml", "store = \"memory:\"\nconfirm_page = \"ask.html\"\n");
+    let checked = place.run(&["check"], &[]);
+    assert_eq!(checked.code, Some(78), "{checked:?}");
+    for line in [
+        "callgate.toml:2:16: error: confirm_page is ask.html:2, where nothing fills \"txt\"; did you \
+         mean {{text}}?",
+        "callgate.toml:2:16: error: confirm_page is ask.html:3, where \"<script\" does not work here; \
+         the page runs no scripts; take it out",
+        "callgate.toml:2:16: error: confirm_page is ask.html, where {{text}} stands in it 0 times; \
+         write it exactly once",
+    ] {
+        assert!(checked.out.contains(line), "{line}\n{}", checked.out);
+    }
+    let served = place.run(&["serve"], &[]);
+    assert_eq!((served.code, served.out.as_str()), (Some(78), ""), "{served:?}");
+    assert!(served.err.contains("ask.html:2"), "{served:?}");
+}
+
+#[test]
 fn a_table_that_is_not_there_ends_with_65() {
     let place = Place::new();
     for words in [&["check"][..], &["explain", "GET", "/"]] {

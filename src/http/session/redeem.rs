@@ -132,7 +132,10 @@ impl Session {
             Redeemed::Unknown => Outcome::Unknown,
             Redeemed::SessionGone => Outcome::SessionGone,
             Redeemed::WrongHandler => Outcome::WrongHandler,
-            Redeemed::AskFirst(question) => return Ok(Redemption::Asks(question)),
+            Redeemed::AskFirst(question) => {
+                tracing::info!(event = "token.asked", %fingerprint, ?question);
+                return Ok(Redemption::Asks(question));
+            }
         };
         Ok(Redemption::Ended(outcome))
     }

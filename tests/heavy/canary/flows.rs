@@ -31,6 +31,30 @@ pub(super) struct Visit {
     pub(super) met: BTreeSet<String>,
 }
 
+/// The form of the page that asks before a link counts.
+#[derive(Clone)]
+struct Form {
+    token: String,
+    question: String,
+    proof: String,
+}
+
+impl Form {
+    fn read(reply: &Reply) -> Option<Self> {
+        let page = reply.text();
+        let field = |name: &str| {
+            let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        Some(Self { token: field("token")?, question: field("question")?, proof: field("proof")? })
+    }
+
+    fn body(&self) -> String {
+        let token = self.token.replace('%', "%25").replace('$', "%24").replace('=', "%3D");
+        format!("token={token}&question={}&proof={}", self.question, self.proof)
+    }
+}
+
 impl Visit {
     pub(super) async fn begin(server: &Server) -> Self {
         let connection = server.connect().await;
@@ -68,8 +92,8 @@ impl Visit {
         let ask = Ask::get(target).cookie(&self.cookie);
         let reply = self.connection.ask(&ask).await.unwrap().good();
         self.requests += 1;
+        self.learn(&reply);
         if let Some(cookie) = reply.cookie() {
-            self.secrets.add_cookie(cookie);
             cookie.clone_into(&mut self.cookie);
         }
         let token = reply.text();
@@ -77,17 +101,34 @@ impl Visit {
         token
     }
 
-    /// Keeps an answer for the search, without what it hands out on purpose: the new cookie,
-    /// and the address that the probe shows because that is its task.
-    fn note(&mut self, asked: &str, reply: &Reply) {
-        self.met.insert(reply.status.to_string());
-        self.met.insert(reply.outcome().to_owned());
+    /// Takes down the secrets in the cookies of an answer; its head without them.
+    fn learn(&mut self, reply: &Reply) -> String {
         let mut head = reply.head.clone();
         if let Some(cookie) = reply.cookie() {
             self.secrets.add_cookie(cookie);
             head = head.replacen(cookie, "", 1);
         }
-        let mut body = reply.body.clone();
+        for name in ["4DBIND_callgate", "4DCONF"] {
+            if let Some(value) = reply.given(name) {
+                let nonce = value.split('.').next().unwrap();
+                self.secrets.add_nonce(nonce);
+                head = head.replacen(nonce, "", 1);
+            }
+        }
+        head
+    }
+
+    /// Keeps an answer for the search, without what it hands out on purpose: new cookies, the
+    /// token in the form of the page that asks, and the address that the probe shows because that
+    /// is its task.
+    fn note(&mut self, asked: &str, reply: &Reply) {
+        self.met.insert(reply.status.to_string());
+        self.met.insert(reply.outcome().to_owned());
+        let head = self.learn(reply);
+        let mut body = match Form::read(reply) {
+            Some(form) => reply.text().replacen(&form.token, "", 1).into_bytes(),
+            None => reply.body.clone(),
+        };
         if let Ok(Value::Object(mut seen)) = serde_json::from_slice(&body)
             && reply.outcome() != ""
         {
@@ -101,6 +142,8 @@ impl Visit {
 
     pub(super) async fn everything(&mut self, server: &Server) {
         self.redemptions().await;
+        self.confirmations().await;
+        self.begin_anew().await;
         self.privileges().await;
         self.begin_anew().await;
         self.refusals().await;
@@ -150,6 +193,37 @@ impl Visit {
         self.stranger(Ask::get(&format!("/share?$4DSID={token}")).browser()).await;
         // The transfer has ended this browser's own credential.
         self.plain(Ask::get("/whoami")).await;
+    }
+
+    /// Links that ask, and forms that are ours, or not.
+    async fn confirmations(&mut self) {
+        for (row, key) in
+            [("foreign", "$4DSID"), ("always", "%244DSID"), ("foreign-state", "state")]
+        {
+            let token = self.mint().await;
+            let link = Ask::get(&format!("/{row}?a=1&{key}={token}"));
+            self.stranger(link.clone().header("Sec-Purpose", "prefetch")).await;
+            self.stranger(link.clone()).await;
+            let page = self.stranger(link.clone().browser()).await;
+            let form = Form::read(&page).expect("a page that asks");
+            let nonce = page.given("4DCONF").unwrap().to_owned();
+            let press = |form: &Form| {
+                let ask = Ask::new("POST", &format!("/{row}?a=1&$4DCONFIRM=1")).browser();
+                ask.body("application/x-www-form-urlencoded", &form.body())
+            };
+            self.stranger(press(&form)).await;
+            let cookie = format!("4DCONF={nonce}");
+            let foreign = press(&form).header("Cookie", &cookie);
+            self.stranger(foreign.header("Sec-Fetch-Site", "cross-site")).await;
+            let forged = Form { proof: "0".repeat(64), ..form.clone() };
+            let stale = press(&forged).header("Cookie", &cookie);
+            self.stranger(stale.header("Sec-Fetch-Site", "same-origin")).await;
+            for _ in 0..2 {
+                self.stranger(press(&form).header("Cookie", &cookie)).await;
+            }
+        }
+        let token = self.mint_for("/mint?confirm=always").await;
+        self.stranger(Ask::get(&format!("/restore?token={token}"))).await;
     }
 
     async fn privileges(&mut self) {

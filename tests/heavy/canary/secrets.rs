@@ -17,6 +17,7 @@ const PREFIX: usize = 24;
 pub(super) struct Secrets {
     tokens: Vec<String>,
     cookies: Vec<String>,
+    nonces: usize,
     forms: BTreeSet<Form>,
 }
 
@@ -48,6 +49,13 @@ impl Secrets {
         self.add_bytes("the secret of a cookie", &bytes[NONCE]);
     }
 
+    /// What a browser is known by, or was shown a page with.
+    pub(super) fn add_nonce(&mut self, digits: &str) {
+        assert_eq!(digits.len(), 32, "{digits:?} is no nonce");
+        self.nonces += 1;
+        self.add_bytes("a nonce", &unhex(digits));
+    }
+
     pub(super) fn add_key(&mut self, key: &str) {
         assert_eq!(key.len(), 64, "a key has 64 digits");
         self.add_bytes("the key", &unhex(key));
@@ -74,7 +82,7 @@ impl Secrets {
 
     /// How many secrets there are, and in how many forms they are looked for.
     pub(super) fn size(&self) -> (usize, usize) {
-        (self.tokens.len() + self.cookies.len(), self.forms.len())
+        (self.tokens.len() + self.cookies.len() + self.nonces, self.forms.len())
     }
 
     /// What is found in `bytes`, with what is around it.

@@ -169,7 +169,12 @@ impl Reply {
 
     /// The session cookie that the answer sets.
     pub(crate) fn cookie(&self) -> Option<&str> {
-        let value = self.headers("set-cookie").find_map(|set| set.strip_prefix(COOKIE))?;
+        self.given(COOKIE)
+    }
+
+    /// The value of a cookie that the answer sets.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        let value = self.headers("set-cookie").find_map(|set| set.strip_prefix(name))?;
         value.strip_prefix('=')?.split(';').next()
     }
 

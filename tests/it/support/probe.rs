@@ -80,6 +80,8 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "whoami", "pattern": "foreign-context", "otp": { "confirm": "foreign", "mode": "context" } },
     { "class": "Probe", "method": "whoami", "pattern": "foreign-state", "otp": { "confirm": "foreign", "param": "state" } },
     { "class": "Probe", "method": "whoami", "pattern": "foreign-strip", "otp": { "confirm": "foreign", "strip": true } },
+    { "class": "Probe", "method": "say", "pattern": "strip-say", "otp": { "strip": true } },
+    { "class": "Probe", "method": "say", "pattern": "foreign-strip-say", "otp": { "confirm": "foreign", "strip": true } },
     { "class": "Probe", "method": "whoami", "pattern": "foreign-refuse", "otp": { "confirm": "foreign", "onRefused": { "status": 410 } } },
     { "class": "Probe", "method": "whoami", "pattern": "foreign-get", "verbs": "GET", "otp": { "confirm": "foreign" } },
     { "class": "Probe", "method": "whoami", "pattern": "foreign-admin", "requires": "admin", "otp": { "confirm": "foreign" } },
