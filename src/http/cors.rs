@@ -138,13 +138,11 @@ fn is_own(origin: &HeaderValue, head: &Head, own: Option<&str>) -> bool {
 /// Whether a script wants to read the answer. Where the browser does not say how it asks, a
 /// request for a page is taken for a navigation.
 fn is_for_a_script(headers: &HeaderMap) -> bool {
-    match headers.get(SEC_FETCH_MODE) {
-        Some(mode) => mode == "cors",
-        None => {
-            let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-            !accepts.is_some_and(|accept| accept.contains("text/html"))
-        }
+    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
+        return mode == "cors";
     }
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    !accepts.is_some_and(|accept| accept.contains("text/html"))
 }
 
 #[cfg(test)]
