@@ -229,8 +229,7 @@ mod tests {
             take(stranger, 1);
         }
         assert!(buckets.look(0, pace, SEC).is_err(), "a flood does not reset a bucket");
-        let place = buckets.places[0].lock().unwrap();
-        assert!(place.len() <= WAYS);
+        assert!(buckets.places[0].lock().unwrap().len() <= WAYS);
     }
 
     #[test]

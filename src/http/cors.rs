@@ -32,6 +32,7 @@ const MAX_AGE_SECS: u64 = 600;
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static(
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 );
@@ -124,8 +125,12 @@ fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<
     response
 }
 
-/// Whether an origin is this site's own: browsers send it along with every POST.
+/// Whether an origin is this site's own: browsers send it along with every POST. One that says so
+/// itself cannot be made to lie by a page; another program could, and is not what CORS is about.
 fn is_own(origin: &HeaderValue, head: &Head, own: Option<&str>) -> bool {
+    if head.headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "same-origin") {
+        return true;
+    }
     let origin = origin.as_bytes();
     let host = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
     let host = host.or(head.uri.authority().map(|target| target.as_str().as_bytes()));
@@ -138,13 +143,11 @@ fn is_own(origin: &HeaderValue, head: &Head, own: Option<&str>) -> bool {
 /// Whether a script wants to read the answer. Where the browser does not say how it asks, a
 /// request for a page is taken for a navigation.
 fn is_for_a_script(headers: &HeaderMap) -> bool {
-    match headers.get(SEC_FETCH_MODE) {
-        Some(mode) => mode == "cors",
-        None => {
-            let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-            !accepts.is_some_and(|accept| accept.contains("text/html"))
-        }
+    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
+        return mode == "cors";
     }
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    !accepts.is_some_and(|accept| accept.contains("text/html"))
 }
 
 #[cfg(test)]
@@ -207,6 +210,10 @@ mod tests {
         assert_eq!(said("POST", &[evil, ("accept", "text/html,*/*;q=0.8")]), "-");
         assert_eq!(said("POST", &[("origin", "https://shop.example")]), "-", "its own host");
         assert_eq!(said("POST", &[("origin", "https://public.example")]), "-", "its own origin");
+        let rewritten = [("origin", "https://www.example"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(said("POST", &rewritten), "-", "its own host, which a proxy has rewritten");
+        let sibling = [("origin", "https://www.example"), ("sec-fetch-site", "same-site")];
+        assert_eq!(said("POST", &sibling), "403");
         assert_eq!(said("POST", &[("origin", "https://app.example")]), "https://app.example+");
         assert_eq!(said("PUT", &[("origin", "https://app.example")]), "403", "not this method");
         let twice = [("origin", "https://app.example"), ("origin", "https://app.example")];

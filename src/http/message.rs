@@ -113,7 +113,9 @@ impl IncomingMessage {
         self.0.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The address of the client; `None` when the request came through no socket.
+    /// The address of the client: the peer of the connection or, behind a proxy that the setting
+    /// `trusted_proxies` names, the client that it stands for. `None` when the request came
+    /// through no socket.
     pub fn remote_address(&self) -> Option<IpAddr> {
         self.0.remote
     }

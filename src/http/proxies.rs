@@ -199,6 +199,7 @@ fn node(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use hyper::header::HeaderValue;
+    use proptest::prelude::*;
 
     fn proxies(texts: &[&str]) -> TrustedProxies {
         TrustedProxies::new(texts.iter().map(|text| text.parse().unwrap()).collect())
@@ -270,6 +271,32 @@ mod tests {
         assert_eq!(client(&claim, "::ffff:198.51.100.1"), "198.51.100.1");
         assert_eq!(client(&claim, "10.0.0.1"), "203.0.113.5", "both agree");
         assert_eq!(client(&[], "10.0.0.1"), "10.0.0.1");
+    }
+
+    /// What might be made of something else within an element.
+    const PIECES: [&str; 10] =
+        [",", ";", "=", " ", "for", "for=6.6.6.6", "x=", "\\\"", "\\\\", "[::6]"];
+
+    proptest! {
+        /// What a client puts in front of a proxy's own entry changes nothing about it.
+        #[test]
+        fn nothing_in_front_of_a_proxys_own_entry_counts(text in "[ -~]{0,60}") {
+            let forwarded = format!("{text}, for=203.0.113.5;proto=https");
+            assert_eq!(client(&[("forwarded", &forwarded)], "10.0.0.1"), "203.0.113.5");
+            let plain = format!("{text}, 203.0.113.5");
+            assert_eq!(client(&[("x-forwarded-for", &plain)], "10.0.0.1"), "203.0.113.5");
+        }
+
+        /// A proxy that quotes the client's words within its own entry is not talked into naming
+        /// somebody else; at worst it is itself taken for the client.
+        #[test]
+        fn nothing_quoted_within_a_proxys_own_entry_counts(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..9)
+        ) {
+            let entry = format!("for=203.0.113.5;host=\"{}\"", pieces.concat());
+            let named = client(&[("forwarded", &entry)], "10.0.0.1");
+            assert!(["203.0.113.5", "10.0.0.1"].contains(&named.as_str()), "{entry} names {named}");
+        }
     }
 
     #[test]

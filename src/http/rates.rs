@@ -270,8 +270,8 @@ mod tests {
         ManualClock::default().now()
     }
 
-    fn client(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn client(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     fn until_refused(mut ask: impl FnMut() -> Result<(), Wait>) -> usize {
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_that_are_documented() {
         let rates = Rates::new(&Rules::default());
-        let one = client("192.0.2.1");
+        let one = Some(client("192.0.2.1"));
         assert_eq!(until_refused(|| rates.request(one, now())), 400);
         let failing = || rates.may_redeem(one, now()).map(|()| rates.failed(one, now()));
         assert_eq!(until_refused(failing), 20);
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_client_is_a_prefix() {
         let rates = Rates::new(&Rules::default());
-        let asks = |text| until_refused(|| rates.request(client(text), now()));
+        let asks = |text| until_refused(|| rates.request(Some(client(text)), now()));
         assert_eq!(asks("2001:db8:0:1::1"), 400);
         assert_eq!(asks("2001:db8:0:1:ffff::2"), 0, "the same 64 bits");
         assert_eq!(asks("2001:db8:0:2::1"), 400);
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn whoever_waits_as_long_as_he_was_told_is_let_in_again() {
         let rates = Rates::new(&Rules::default());
-        let (one, clock) = (client("192.0.2.1"), ManualClock::default());
+        let (one, clock) = (Some(client("192.0.2.1")), ManualClock::default());
         while rates.may_redeem(one, clock.now()).is_ok() {
             rates.failed(one, clock.now());
         }
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn switched_off_nothing_is_refused() {
-        let (rates, one) = (Rates::off(), client("192.0.2.1"));
+        let (rates, one) = (Rates::off(), Some(client("192.0.2.1")));
         assert_eq!(until_refused(|| rates.request(one, now())), 10_000);
         assert_eq!(until_refused(|| rates.found(one, now())), 10_000);
     }

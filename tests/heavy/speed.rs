@@ -63,6 +63,7 @@ fn what_a_request_costs() {
         start("bare hyper", Kind::Hello, &ServerPlan::bare(), many),
         start("resume, memory", Kind::Resume, &memory, many),
         start("resume, memory, log level warn", Kind::Resume, &quiet(memory.clone()), many),
+        start("resume, memory, rates counted", Kind::Resume, &counted(memory.clone()), many),
         start("resume, embedded", Kind::Resume, &embedded, many),
         start(
             "resume, embedded, log level warn",
@@ -84,6 +85,13 @@ fn what_a_request_costs() {
         }
     });
     report(&contenders);
+}
+
+/// Counts every request, and limits nobody who comes from this machine alone.
+fn counted(plan: ServerPlan) -> ServerPlan {
+    let names = ["REQUESTS_PER_SEC", "REQUESTS_BURST", "GUESTS_BURST", "ALL_GUESTS_BURST"];
+    let plan = plan.set("RATE_LIMITS", "on");
+    names.iter().fold(plan, |plan, name| plan.set(&format!("RATES_{name}"), "1000000"))
 }
 
 impl Contender {

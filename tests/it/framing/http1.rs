@@ -156,9 +156,7 @@ fn lines() -> Vec<Case> {
         ),
         case(
             "early data",
-            format!(
-                "POST /echo HTTP/1.1\r\nHost: x\r\nEarly-Data: 1\r\nContent-Length: 3\r\n\r\nabc"
-            ),
+            "POST /echo HTTP/1.1\r\nHost: x\r\nEarly-Data: 1\r\nContent-Length: 3\r\n\r\nabc",
             GoesOn(425),
         ),
     ]

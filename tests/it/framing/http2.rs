@@ -23,7 +23,7 @@ fn but(name: &str, value: Option<&str>, more: &[(&str, &str)]) -> Fields {
     fields.retain(|(own, _)| own != name || value.is_some());
     for (own, text) in &mut fields {
         if let Some(value) = value.filter(|_| own == name) {
-            *text = value.to_owned();
+            value.clone_into(text);
         }
     }
     fields.extend(owned(more.iter()));

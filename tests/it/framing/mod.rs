@@ -48,7 +48,7 @@ async fn every_ambiguous_request_gets_its_verdict_and_nothing_behind_it_is_read(
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(http1::cases().len() >= 90, "only {} cases", http1::cases().len());
+    assert!(http1::cases().len() >= 124, "only {} cases", http1::cases().len());
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn every_malformed_request_of_http2_is_answered_or_reset_and_reaches_no_ro
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(http2::cases().len() >= 30, "only {} cases", http2::cases().len());
+    assert!(http2::cases().len() >= 35, "only {} cases", http2::cases().len());
 }
 
 #[tokio::test]
