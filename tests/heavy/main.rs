@@ -18,9 +18,11 @@
 mod canary;
 mod checker;
 mod drain;
+mod exhausted;
 mod flood;
 mod kill;
 mod races;
+mod slow;
 mod speed;
 mod support;
 mod writers;
