@@ -18,6 +18,7 @@ use crate::backend::demo;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
+use crate::http::server::listen;
 use crate::settings::Settings;
 use crate::store::StoreError;
 #[cfg(feature = "embedded")]
@@ -38,7 +39,7 @@ pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
 }
 
 async fn serve(settings: Settings) -> Result<Said, Stop> {
-    let (listen, internal, redirect) =
+    let (address, internal, redirect) =
         (settings.listen, settings.internal, settings.tls.redirect_listen);
     let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
     // Signals count from here on: one that comes while the store is being opened ends the
@@ -49,9 +50,9 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         complain(&warning.to_string());
     }
     announce(&gate).await?;
-    let internal = bind_if(internal, "internal").await?;
-    let redirect = bind_if(redirect, "tls.redirect_listen").await?;
-    let listener = bind(listen, "listen").await?;
+    let internal = bind_if(internal, "internal")?;
+    let redirect = bind_if(redirect, "tls.redirect_listen")?;
+    let listener = bind(address, "listen")?;
     if let Some((_, address)) = &internal {
         print(&format!("internal on http://{address}\n"))?;
     }
@@ -67,12 +68,12 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     Ending::new(signals, lead).of(&gate, listeners, store_failed(&gate)).await
 }
 
-async fn bind_if(
+fn bind_if(
     address: Option<SocketAddr>,
     setting: &str,
 ) -> Result<Option<(TcpListener, SocketAddr)>, Stop> {
     match address {
-        Some(address) => bind(address, setting).await.map(Some),
+        Some(address) => bind(address, setting).map(Some),
         None => Ok(None),
     }
 }
@@ -95,7 +96,7 @@ async fn announce(gate: &Gate) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
+fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
     let failed = |error| {
         Stop::new(
             Exit::Io,
@@ -106,7 +107,7 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, Socket
             ),
         )
     };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listen(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }

@@ -62,8 +62,10 @@ const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection that serves nobody any more may still take to end.
 const PARTING: Duration = Duration::from_millis(500);
-/// How long what a client still sends is read once the server has closed its side.
+/// How long what a client still sends is read once the server has closed its side, and how long he
+/// may pause before it is taken that he has nothing more to send.
 const LINGER: Duration = Duration::from_secs(2);
+const LINGER_GAP: Duration = Duration::from_millis(300);
 
 /// The other end of a connection.
 struct Client {
@@ -301,7 +303,8 @@ async fn linger(mut stream: Sniffed<Transport>) {
     let reading = async {
         // hyper has done so already, unless it was cut off itself.
         let _ = stream.shutdown().await;
-        while stream.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
+        let mut next = async || tokio::time::timeout(LINGER_GAP, stream.read(&mut dropped)).await;
+        while next().await.is_ok_and(|read| read.is_ok_and(|count| count > 0)) {}
     };
     let _ = tokio::time::timeout(LINGER, reading).await;
 }

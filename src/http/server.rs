@@ -1,6 +1,8 @@
 //! The accept loop: how many connections there may be, and how they all end.
 
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use hyper::Request;
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -89,6 +92,20 @@ pub enum Drained {
     Clean,
     /// Some connections were still busy when the time was over.
     CutOff(usize),
+}
+
+/// Opens a listener whose queue holds as many clients as come at once on a bad day: the usual 128
+/// would leave the next one waiting for seconds (SEC D.1).
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that is started again must not wait for the connections of the last one.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves connections of `listener` that come in through `entrance` until `stop` turns true, then

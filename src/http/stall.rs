@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// The least that a reader must take per second of patience, as long as there is more for him: a
@@ -30,11 +31,32 @@ pub(crate) struct Unstalled<S> {
     taken: u64,
 }
 
+/// What can be closed without caring for bytes that are still to be sent.
+pub(crate) trait Abandon {
+    /// From now on a close sends nothing more.
+    fn abandon(&self);
+}
+
+impl Abandon for TcpStream {
+    /// Otherwise the kernel would go on where the server gave up, and keep megabytes for it.
+    fn abandon(&self) {
+        // Whatever is wrong with the socket, it is closed next.
+        let _ = self.set_zero_linger();
+    }
+}
+
 impl<S> Unstalled<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, alarm: None, taken: 0 }
     }
 
+    fn rest(&mut self) {
+        self.alarm = None;
+        self.taken = 0;
+    }
+}
+
+impl<S: Abandon> Unstalled<S> {
     /// Passes a write on that went through in whole or in part.
     fn note(
         &mut self,
@@ -62,12 +84,8 @@ impl<S> Unstalled<S> {
         let patience = self.patience;
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(alarm.as_mut().poll(context));
+        self.stream.abandon();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    fn rest(&mut self) {
-        self.alarm = None;
-        self.taken = 0;
     }
 }
 
@@ -81,7 +99,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
+impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -128,6 +146,11 @@ mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
+    use tokio::io::DuplexStream;
+
+    impl Abandon for DuplexStream {
+        fn abandon(&self) {}
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_who_takes_nothing_or_too_little_is_given_up() {

@@ -24,17 +24,18 @@ use crate::support::run;
 use crate::support::size;
 
 /// Connections that have been answered and are kept.
-const KEPT: usize = 100;
+const KEPT: usize = 200;
 /// Requests under way on HTTP/1.1.
-const SLOW: usize = 20;
+const SLOW: usize = 50;
 /// HTTP/2 connections, each with a request under way.
-const H2: usize = 5;
+const H2: usize = 20;
 
 #[test]
 fn a_server_told_to_stop_answers_everything_it_has_accepted() {
-    let drains = size(2, 10);
+    let drains = size(3, 50);
     let folder = folder();
-    let plan = ServerPlan::embedded(folder.path());
+    // All of them come from one address.
+    let plan = ServerPlan::embedded(folder.path()).set("LIMITS_CONNECTIONS_PER_ADDRESS", "0");
     let mut millis = Vec::new();
     run(async {
         for _ in 0..drains {

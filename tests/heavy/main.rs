@@ -18,10 +18,12 @@
 mod canary;
 mod checker;
 mod drain;
+mod exhausted;
 mod flood;
 mod fuzz;
 mod kill;
 mod races;
+mod slow;
 mod speed;
 mod support;
 mod writers;

@@ -14,9 +14,12 @@ mod probe;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use callgate::Gate;
 use callgate::IncomingMessage;
+use callgate::OutgoingMessage;
 use callgate::Session;
 use callgate::Settings;
 use callgate::Singleton;
@@ -24,6 +27,7 @@ use callgate::base::Clock;
 use callgate::base::clock::SystemClock;
 use callgate::http::Raised;
 use callgate::http::server::Drained;
+use callgate::http::server::listen as listen_at;
 use callgate::settings::Environment;
 use callgate::settings::Flags;
 use callgate::settings::LogFormat;
@@ -39,7 +43,6 @@ use callgate::store::memory::MemoryStore;
 use probe::Probe;
 use serde_json::Value;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tracing_subscriber::filter::LevelFilter;
@@ -51,7 +54,11 @@ const CONTROL: &str = r#"[
     { "class": "Control", "method": "open", "pattern": "control/open" },
     { "class": "Control", "method": "lose", "pattern": "control/lose" },
     { "class": "Control", "method": "leak", "pattern": "control/leak" },
+    { "class": "Control", "method": "much", "pattern": "control/much" },
 "#;
+
+/// More than the buffers of a connection hold; the same bytes in every answer.
+static MUCH: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![b'x'; 16 * 1024 * 1024]));
 
 /// What the control rows work on.
 struct Control {
@@ -105,14 +112,14 @@ async fn serve(settings: Settings) -> Drained {
         .await;
     let gate = gate.unwrap_or_else(|error| panic!("{error}"));
     let inside = match internal {
-        Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+        Some(address) => Some(listen_at(address).unwrap()),
         None => None,
     };
-    let listener = TcpListener::bind(listen).await.unwrap();
+    let listener = listen_at(listen).unwrap();
     if let Some(inside) = &inside {
         println!("internal on http://{}", inside.local_addr().unwrap());
     }
-    println!("listening on http://{}", listener.local_addr().unwrap());
+    println!("listening on {}://{}", gate.scheme(), listener.local_addr().unwrap());
     let stop = async move {
         terminate.recv().await;
     };
@@ -137,6 +144,7 @@ fn singleton(control: Control) -> Singleton<Control> {
         .method("open", open_door)
         .method("lose", lose)
         .method("leak", leak)
+        .method("much", async |_, _, _| OutgoingMessage::new().with_body(MUCH.clone()))
 }
 
 fn query<'r>(request: &'r IncomingMessage, name: &str) -> &'r str {

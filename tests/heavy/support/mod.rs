@@ -1,6 +1,10 @@
 //! What the heavy suites share: a server process, a plain client, and how large to be.
 
+#[expect(dead_code, reason = "the tests of the wire use more of it")]
+#[path = "../../it/support/frames.rs"]
+pub(crate) mod frames;
 pub(crate) mod process;
+pub(crate) mod slow;
 pub(crate) mod wire;
 
 use std::fmt::Display;

@@ -27,6 +27,7 @@ pub(crate) struct ServerPlan {
     words: Vec<String>,
     variables: Vec<(String, String)>,
     log: Option<PathBuf>,
+    files: Option<u32>,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -55,8 +56,13 @@ pub(crate) fn folder() -> TempDir {
 impl ServerPlan {
     /// The probe server with its sessions in `store`, quiet, on a free port.
     pub(crate) fn probe(store: &str) -> Self {
-        let plan =
-            Self { program: "probe_server", words: Vec::new(), variables: Vec::new(), log: None };
+        let plan = Self {
+            program: "probe_server",
+            words: Vec::new(),
+            variables: Vec::new(),
+            log: None,
+            files: None,
+        };
         let plan = plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store);
         plan.set("RATE_LIMITS", "off")
     }
@@ -68,7 +74,13 @@ impl ServerPlan {
 
     /// The server that callgate's speed is held against.
     pub(crate) fn bare() -> Self {
-        Self { program: "bare_server", words: Vec::new(), variables: Vec::new(), log: None }
+        Self {
+            program: "bare_server",
+            words: Vec::new(),
+            variables: Vec::new(),
+            log: None,
+            files: None,
+        }
     }
 
     /// Gives a setting, named as in the environment without `CALLGATE_`.
@@ -88,6 +100,19 @@ impl ServerPlan {
         self
     }
 
+    /// Lets the server open so many files at once.
+    pub(crate) fn files(mut self, count: u32) -> Self {
+        self.files = Some(count);
+        self
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let Some(files) = self.files else { return Command::new(program) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(program);
+        shell
+    }
+
     /// Starts the server and waits until it listens.
     pub(crate) fn start(&self) -> Server {
         let program = example(self.program);
@@ -95,7 +120,8 @@ impl ServerPlan {
             File::options().create(true).append(true).open(path).unwrap().into()
         });
         let since_spawn = Stopwatch::start();
-        let mut child = Command::new(&program)
+        let mut child = self
+            .command(&program)
             .args(&self.words)
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -111,9 +137,11 @@ impl ServerPlan {
             let Some(Ok(line)) = lines.next() else {
                 panic!("{} ended before it listened: {:?}", program.display(), child.wait());
             };
-            match line.split_once(" on http://") {
-                Some(("internal", address)) => internal = address.parse().ok(),
-                Some(("listening", address)) => break address.parse().unwrap(),
+            let Some((what, url)) = line.split_once(" on ") else { continue };
+            let address = url.split("://").last().unwrap_or_default();
+            match what {
+                "internal" => internal = address.parse().ok(),
+                "listening" => break address.parse().unwrap(),
                 _ => {}
             }
         };
