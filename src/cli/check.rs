@@ -75,10 +75,13 @@ fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
     match Table::read(&name, &text) {
         Err(problems) => {
             let findings = problems.into_iter().map(Finding::from).collect();
-            Part { name, size: None, text: Some(text), findings }
+            Part { name, text: Some(text), findings, ..Part::default() }
         }
         Ok(Checked { table, warnings }) => {
+            let proof = table.prove(&name);
+            let undecided = proof.undecided();
             let mut all = warnings;
+            all.extend(proof.problems);
             all.extend(lint(&table, settings, handlers));
             all.sort_by_key(|problem| (problem.line, problem.column));
             let findings = all.into_iter().map(Finding::from).collect();
@@ -86,7 +89,7 @@ fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
                 1 => "1 row".to_owned(),
                 many => format!("{many} rows"),
             };
-            Part { name, size: Some(size), text: Some(text), findings }
+            Part { name, size: Some(size), text: Some(text), findings, undecided }
         }
     }
 }
@@ -99,7 +102,7 @@ fn check_roles(path: &Path) -> Part {
     };
     let bad = Roles::read(&text).err().unwrap_or_default();
     let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
-    Part { name, size: None, text: Some(text), findings }
+    Part { name, text: Some(text), findings, ..Part::default() }
 }
 
 /// The text of a file, or a report that says why there is none.

@@ -118,6 +118,14 @@ impl Pattern {
         regex.capture_names().flatten().filter_map(caught_as).collect()
     }
 
+    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned that no request fits.
+    pub(super) fn is_known_to_fit_nothing(&self) -> bool {
+        match &self.kind {
+            Kind::Prefix(prefix) => never_fits(prefix).is_some(),
+            Kind::Regex { .. } => Beginning::of(&self.text).never_fits().is_some(),
+        }
+    }
+
     /// The pattern as one anchored regular expression, for the index over all rows.
     pub(super) fn expression(&self) -> String {
         match &self.kind {
