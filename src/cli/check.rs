@@ -7,6 +7,7 @@ use crate::http::Handlers;
 use crate::session::Roles;
 use crate::settings::Reading;
 use crate::settings::Settings;
+use crate::table;
 use crate::table::Checked;
 use crate::table::Severity;
 use crate::table::Table;
@@ -44,6 +45,11 @@ pub(super) fn run(reading: Reading, format: Format, handlers: &dyn Handlers) -> 
             .map_err(|error| Stop::new(Exit::Io, format!("report: {error}")))?,
     };
     Ok(Said { text, exit })
+}
+
+/// The JSON Schema of a table, to be saved where an editor finds it.
+pub(super) fn schema() -> Said {
+    Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
 }
 
 /// Reads the table that the settings name, for commands that need one without problems.

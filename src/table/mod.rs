@@ -17,6 +17,7 @@
 
 mod beginning;
 mod check;
+mod dots;
 mod explain;
 mod expression;
 mod fields;
@@ -55,6 +56,10 @@ pub use verbs::Verbs;
 
 use check::Notes;
 use index::Index;
+
+/// The JSON Schema (draft 7) of a table file, for editors: they complete, explain and check while
+/// one types. What it refuses is refused or warned about here as well.
+pub const SCHEMA: &str = include_str!("handlers.schema.json");
 
 /// A checked table. It never changes; a reload makes another.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::fmt;
 use regex::Regex;
 
 use super::beginning::Beginning;
+use super::dots;
 use super::expression;
 use super::path::CanonicalPath;
 use super::path::Reserved;
@@ -83,6 +84,7 @@ impl Pattern {
                 "write .+ for anything; this is an expression and no glob",
             ));
         }
+        warnings.extend(dots::flaw(text));
         let named = regex.capture_names().flatten().next().is_some();
         Ok((Self { text: text.into(), kind: Kind::Regex { regex, named } }, warnings))
     }

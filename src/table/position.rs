@@ -32,7 +32,11 @@ impl<'t> Lines<'t> {
 
     /// Where a part of a JSON text stands in the file: `span` is the text with its quotes, `part`
     /// counts the bytes that it means.
-    pub(super) fn within_text(&self, span: &Range<usize>, part: Range<usize>) -> Option<Range<usize>> {
+    pub(super) fn within_text(
+        &self,
+        span: &Range<usize>,
+        part: Range<usize>,
+    ) -> Option<Range<usize>> {
         let quoted = self.text.get(span.clone())?.strip_prefix('"')?;
         let place = |meant: usize| Some(span.start + 1 + written_before(quoted, meant)?);
         Some(place(part.start)?..place(part.end)?)

@@ -14,6 +14,8 @@ mod messages;
 mod modes;
 mod paths;
 mod privileges;
+mod proof;
+mod schema;
 mod secrets;
 mod sessions;
 mod stores;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use super::program::Classes;
+use super::search::Budget;
 
 /// Characters in the order in which they are taken to stand for their letter, so that a path
 /// that is found looks like one that somebody could type.
-const SHOWN: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.~/+,;:=@!$&'()* ";
+const SHOWN: &str =
+    "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.~/+,;:=@!$&'()* ";
 
 /// A partition of all characters. Letters are numbered from 0, those that read well first.
 #[derive(Debug)]
@@ -52,22 +54,16 @@ impl Letters {
 }
 
 impl Alphabet {
-    /// The coarsest partition of which every class is a union.
-    pub(super) fn of(ids: &BTreeSet<u32>, classes: &Classes) -> Self {
+    /// The coarsest partition of which every class is a union; none if the budget is too small.
+    pub(super) fn of(ids: &BTreeSet<u32>, classes: &Classes, budget: &mut Budget) -> Option<Self> {
         let bounds = bounds(ids, classes);
-        let parts = refine(&bounds, ids, classes);
+        budget.spend(cheap(bounds.len()))?;
+        let parts = refine(&bounds, ids, classes, budget)?;
         let letters = representatives(&bounds, &parts);
+        budget.spend(cheap(letters.len().saturating_mul(ids.len())))?;
         let of_class = |id: &u32| (*id, letters_in(&letters, classes.ranges(*id)));
         let members = ids.iter().map(of_class).collect();
-        Self { letters, members }
-    }
-
-    /// What building it costs, before it is built.
-    pub(super) fn cost(ids: &BTreeSet<u32>, classes: &Classes) -> u64 {
-        let ranges: usize = ids.iter().map(|id| classes.ranges(*id).len()).sum();
-        // Each class is compared with each letter, and there are rarely more letters than ranges.
-        let pairs = ranges.min(512).saturating_mul(ids.len());
-        u64::try_from(pairs.saturating_add(ranges)).unwrap_or(u64::MAX)
+        Some(Self { letters, members })
     }
 
     /// One character of each letter.
@@ -79,6 +75,11 @@ impl Alphabet {
     pub(super) fn class(&self, id: u32) -> Option<&Letters> {
         self.members.get(&id)
     }
+}
+
+/// Steps for work that is done in a row, of which many make one step of a search.
+fn cheap(count: usize) -> u64 {
+    u64::try_from(count / 8).unwrap_or(u64::MAX)
 }
 
 /// Where some class begins or has just ended: between two bounds no class changes.
@@ -93,14 +94,21 @@ fn bounds(ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
 
 /// The part that each stretch from one bound to the next belongs to: each class splits every
 /// part into what it has of it and what it has not.
-fn refine(bounds: &[u32], ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
+fn refine(
+    bounds: &[u32],
+    ids: &BTreeSet<u32>,
+    classes: &Classes,
+    budget: &mut Budget,
+) -> Option<Vec<u32>> {
     let mut parts = vec![0; bounds.len()];
     let mut fresh = 0;
     for id in ids {
         let mut inside: HashMap<u32, u32> = HashMap::new();
+        let mut work = 0;
         for (first, last) in classes.ranges(*id) {
             let from = bounds.partition_point(|bound| *bound < u32::from(*first));
             let to = bounds.partition_point(|bound| *bound <= u32::from(*last));
+            work += 1 + to - from;
             for part in parts.get_mut(from..to).into_iter().flatten() {
                 *part = *inside.entry(*part).or_insert_with(|| {
                     fresh += 1;
@@ -108,8 +116,9 @@ fn refine(bounds: &[u32], ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
                 });
             }
         }
+        budget.spend(cheap(4 * work))?;
     }
-    parts
+    Some(parts)
 }
 
 /// One character of each part, the most readable first.
@@ -150,7 +159,8 @@ mod tests {
     fn of(ranges: &[&[(char, char)]]) -> (Alphabet, Vec<u32>) {
         let mut classes = Classes::default();
         let ids: Vec<u32> = ranges.iter().map(|ranges| classes.id(ranges.to_vec())).collect();
-        (Alphabet::of(&ids.iter().copied().collect(), &classes), ids)
+        let plenty = &mut Budget::of(1_000);
+        (Alphabet::of(&ids.iter().copied().collect(), &classes, plenty).unwrap(), ids)
     }
 
     #[test]

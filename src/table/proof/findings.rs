@@ -11,6 +11,7 @@ use super::open_end::OpenEnd;
 use super::prover::Prover;
 use super::prover::RowAnswer;
 use super::search::End;
+use crate::table::Pattern;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::problem::Flaw;
@@ -55,8 +56,13 @@ fn repeats(row: &Row, duplicate: &Duplicate) -> Flaw {
     if duplicate.is_whole {
         let has = if duplicate.rows().len() == 1 { "has" } else { "have" };
         let verbs = if row.verbs().is_all() { "all verbs".into() } else { row.verbs().to_string() };
-        let what = format!("{earlier} already {has} {pattern} with {verbs}, so that this never answers");
-        return Flaw::new("duplicate-row", what, "remove this row, or correct its pattern or verbs");
+        let what =
+            format!("{earlier} already {has} {pattern} with {verbs}, so that this never answers");
+        return Flaw::new(
+            "duplicate-row",
+            what,
+            "remove this row, or correct its pattern or verbs",
+        );
     }
     let verbs: Vec<&str> = duplicate.verbs.iter().map(|(verb, _)| &**verb).collect();
     let verbs = verbs.join(", ");
@@ -72,8 +78,8 @@ fn unreachable(prover: &mut Prover<'_>, at: usize, row: &Row, reach: &Reach) -> 
         Reach::FitsNothing => Some(Flaw::new(
             "pattern-never-fits",
             format!("{pattern} fits no request"),
-            "paths begin with one slash and have no \"//\", no \".\" or \"..\" segments, no \
-             backslash and no control characters, and nothing comes after $ or before ^",
+            "correct it: a path begins with a slash and has no \"//\", no \".\" or \"..\" between \
+             slashes, no backslash and no control character; nothing comes before ^ or after $",
         )),
         Reach::FitsReserved => Some(Flaw::new(
             "pattern-never-fits",
@@ -97,7 +103,7 @@ fn way_out(prover: &mut Prover<'_>, at: usize, takers: &[usize]) -> String {
     let taker = number.saturating_sub(1);
     let closed = prover.ask(&[(at, End::Open)], &[(taker, End::Closed)]);
     let pattern = prover.row(taker).map(Row::pattern);
-    let is_freed = matches!(closed, RowAnswer::Path(_)) && pattern.is_some_and(|p| p.is_regex());
+    let is_freed = matches!(closed, RowAnswer::Path(_)) && pattern.is_some_and(Pattern::is_regex);
     if prover.is_within(taker, at) {
         // Whichever comes first leaves nothing to the other.
         return format!("remove one of the two, or give row {number} other verbs");

@@ -31,9 +31,15 @@ pub struct Proof {
     pub reach: Vec<Reach>,
     /// Warnings, in the order of the rows they are about.
     pub problems: Vec<Problem>,
+    /// What it cost, in steps of the search: up to [`Proof::STEPS_MAX`].
+    pub steps: u64,
 }
 
 impl Proof {
+    /// Steps after which rows stay undecided. Measured on two cores of 2026, they take less than
+    /// half a second; a thousand ordinary rows take a third of them, the shipped table 10,000.
+    pub const STEPS_MAX: u64 = 6_000_000;
+
     /// The rows, counted from 1, of which nothing could be proven within bounds.
     pub fn undecided(&self) -> Vec<usize> {
         let rows = self.reach.iter().zip(1..);
@@ -83,5 +89,5 @@ pub(super) fn of(table: &Table, file: &str) -> Proof {
     });
     let reach: Vec<Reach> = reach.collect();
     let problems = findings::of(&mut prover, file, &duplicates, &reach);
-    Proof { reach, problems }
+    Proof { reach, problems, steps: prover.steps() }
 }

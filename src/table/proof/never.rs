@@ -5,8 +5,7 @@ use crate::table::path::Reserved;
 
 /// Paths that are refused or rewritten before matching; the rules are those of
 /// [`CanonicalPath`](crate::table::CanonicalPath). What is not a whole path is among them.
-pub(super) const NOT_CANONICAL: &str =
-    r"(?s)\z|[^/]|.*(?://|[\\\p{Cc}]|/\.\.?(?:[;/]|\z))";
+pub(super) const NOT_CANONICAL: &str = r"(?s)\z|[^/]|.*(?://|[\\\p{Cc}]|/\.\.?(?:[;/]|\z))";
 
 /// Paths that callgate answers itself.
 pub(super) fn reserved() -> String {
@@ -27,8 +26,9 @@ mod tests {
         let mut all = vec![String::new()];
         let mut last = all.clone();
         for _ in 0..length {
-            let longer = |text: &String| alphabet.iter().map(move |c| format!("{text}{c}"));
-            last = last.iter().flat_map(longer).collect();
+            let longer =
+                last.iter().flat_map(|text| alphabet.iter().map(move |c| text.clone() + c));
+            last = longer.collect();
             all.extend(last.clone());
         }
         all

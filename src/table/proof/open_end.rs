@@ -28,17 +28,19 @@ impl Prover<'_> {
         if !row.pattern().is_regex() {
             return None;
         }
-        let successors = self.successors(at);
-        if successors.is_empty() || !self.is_open_ended(at) {
-            return None;
-        }
         let rivals = self.rivals(at);
-        successors.into_iter().find_map(|later| {
+        let mut is_open_ended = None;
+        self.successors(at).into_iter().find_map(|later| {
+            // The cheapest question first: behind most rows stand only a few, and wide nets.
+            let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
+            if !matches!(beyond, RowAnswer::Path(_)) {
+                return None;
+            }
+            if !*is_open_ended.get_or_insert_with(|| self.is_open_ended(at)) {
+                return None;
+            }
             let verbs = shared_verbs(row, self.row(later)?);
-            let found = verbs.iter().find_map(|verb| self.taken(at, later, verb, &rivals))?;
-            // The wider net is asked about last: most successors share no such path.
-            let net = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
-            matches!(net, RowAnswer::Path(_)).then_some(found)
+            verbs.iter().find_map(|verb| self.taken(at, later, verb, &rivals))
         })
     }
 
@@ -48,13 +50,7 @@ impl Prover<'_> {
     }
 
     /// A path that the later row describes to its end, and that reaches this row all the same.
-    fn taken(
-        &mut self,
-        at: usize,
-        later: usize,
-        verb: &str,
-        rivals: &[usize],
-    ) -> Option<OpenEnd> {
+    fn taken(&mut self, at: usize, later: usize, verb: &str, rivals: &[usize]) -> Option<OpenEnd> {
         self.spend(rivals.len())?;
         let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(verb));
         let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, End::Open));

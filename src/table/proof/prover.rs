@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Proof;
 use super::Witness;
 use super::never;
 use super::program::Classes;
@@ -16,10 +17,8 @@ use crate::table::Found;
 use crate::table::Row;
 use crate::table::Table;
 
-/// Steps that all questions about one table may take together: well below a second.
-const STEPS_MAX: u64 = 20_000_000;
 /// Steps of one question, so that one hostile row does not leave the others undecided.
-const QUESTION_STEPS_MAX: u64 = 400_000;
+const QUESTION_STEPS_MAX: u64 = 200_000;
 
 /// Rows as programs, and what is left of the budget.
 #[derive(Debug)]
@@ -54,7 +53,12 @@ impl<'t> Prover<'t> {
         let never = [compile(never::NOT_CANONICAL), compile(&never::reserved())];
         let programs =
             table.rows().iter().map(|row| compile(&row.pattern().expression())).collect();
-        Self { table, programs, never, classes, budget: Budget::of(STEPS_MAX) }
+        Self { table, programs, never, classes, budget: Budget::of(Proof::STEPS_MAX) }
+    }
+
+    /// The steps that were taken so far.
+    pub(super) const fn steps(&self) -> u64 {
+        Proof::STEPS_MAX - self.budget.left()
     }
 
     pub(super) fn row(&self, at: usize) -> Option<&'t Row> {
@@ -102,13 +106,13 @@ impl<'t> Prover<'t> {
     }
 
     fn answer(&self, within: &[RowPart], without: &[RowPart]) -> Option<(RowAnswer, u64)> {
-        let part = |(row, end): &RowPart| {
-            self.program(*row).map(|program| Part { program, end: *end })
-        };
+        let part =
+            |(row, end): &RowPart| self.program(*row).map(|program| Part { program, end: *end });
         let within: Vec<Part<'_>> = within.iter().map(part).collect::<Option<_>>()?;
-        let never = self.never.iter().map(|never| {
-            never.as_ref().map(|program| Part { program, end: End::Open })
-        });
+        let never = self
+            .never
+            .iter()
+            .map(|never| never.as_ref().map(|program| Part { program, end: End::Open }));
         let excluded: Vec<Part<'_>> =
             never.chain(without.iter().map(part)).collect::<Option<_>>()?;
         let steps = self.budget.left().min(QUESTION_STEPS_MAX);

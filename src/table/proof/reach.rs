@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Reach;
+use super::Witness;
 use super::prover::Prover;
 use super::prover::RowAnswer;
 use super::search::End;
@@ -11,6 +12,9 @@ use crate::table::Verbs;
 
 /// Names that stand for a verb that no row lists, the plainest first.
 const UNLISTED: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW"];
+
+/// With no more rivals than this, they are asked about at once.
+const RIVALS_FEW: usize = 8;
 
 /// A verb of a row, and the rows before it that have the verb and may match its paths.
 struct Rivalry {
@@ -27,9 +31,15 @@ impl Prover<'_> {
     fn try_reach(&mut self, at: usize) -> Option<Reach> {
         let row = self.row(at)?;
         let rivals = self.rivals(at);
+        let rivalries = self.rivalries(row, &rivals)?;
+        if rivals.len() > RIVALS_FEW
+            && let Some(witness) = self.guess(at, &rivalries)
+        {
+            return Some(Reach::Answers(witness));
+        }
         let mut takers: Vec<BTreeSet<usize>> = Vec::new();
         let mut is_open = false;
-        for rivalry in self.rivalries(row, &rivals)? {
+        for rivalry in rivalries {
             match self.ask(&[(at, End::Open)], &open(&rivalry.rivals)) {
                 RowAnswer::Path(path) => match self.confirmed(at, &rivalry.verb, path) {
                     Some(witness) => return Some(Reach::Answers(witness)),
@@ -55,6 +65,14 @@ impl Prover<'_> {
         let fewest = takers.into_iter().flat_map(|rows| self.fewest(at, rows));
         let rows: BTreeSet<usize> = fewest.map(|taker| taker + 1).collect();
         Some(Reach::TakenBy(rows.into_iter().collect()))
+    }
+
+    /// The shortest path of the row alone, if the table sends it there. Behind many rows that is
+    /// far cheaper than a path that is none of theirs, and mostly good enough.
+    fn guess(&mut self, at: usize, rivalries: &[Rivalry]) -> Option<Witness> {
+        let RowAnswer::Path(path) = self.ask(&[(at, End::Open)], &[]) else { return None };
+        let mut verbs = rivalries.iter().map(|rivalry| &rivalry.verb);
+        verbs.find_map(|verb| self.confirmed(at, verb, path.clone()))
     }
 
     /// What has to be asked to know about every verb of the row: verbs with the same rivals share
@@ -121,9 +139,10 @@ pub(super) fn covers(all: &Verbs, some: &Verbs) -> bool {
 
 /// A verb that is not listed.
 pub(super) fn unlisted(listed: &BTreeSet<&str>) -> String {
-    let plain = UNLISTED.into_iter().find(|verb| !listed.contains(verb));
-    let numbered = || (1_u32..).map(|n| format!("VERB{n}")).find(|v| !listed.contains(&**v));
-    plain.map(str::to_owned).or_else(numbered).unwrap_or_default()
+    let plain = UNLISTED.into_iter().map(str::to_owned);
+    // One number more than there are names, so that one is left.
+    let numbered = (0..=listed.len()).map(|number| format!("VERB{number}"));
+    plain.chain(numbered).find(|verb| !listed.contains(&**verb)).unwrap_or_default()
 }
 
 fn open(rows: &[usize]) -> Vec<(usize, End)> {

@@ -18,6 +18,9 @@ use super::program::Program;
 /// Most states of one question. An ordinary one has as many as its pattern has characters.
 const STATES_MAX: usize = 20_000;
 
+/// What a state costs besides its nodes, in steps: room for it, and looking it up.
+const CALL_STEPS: u64 = 8;
+
 /// How many steps may still be taken; when none are left, questions stay open.
 #[derive(Debug)]
 pub(super) struct Budget(u64);
@@ -124,8 +127,7 @@ impl<'p> Search<'p> {
     ) -> Option<Self> {
         let parts = || within.iter().chain(without);
         let ids: BTreeSet<u32> = parts().flat_map(|part| &part.program.classes).copied().collect();
-        budget.spend(Alphabet::cost(&ids, classes))?;
-        let alphabet = Alphabet::of(&ids, classes);
+        let alphabet = Alphabet::of(&ids, classes, budget)?;
         let asks_for_words = parts().any(|part| part.program.asks_for_words);
         let in_word = |c: &char| if asks_for_words { InWord::of(*c) } else { InWord::default() };
         let words = alphabet.letters().iter().map(in_word).collect();
@@ -216,7 +218,7 @@ impl<'p> Search<'p> {
                 if *word != kind || !wanted.has(letter) {
                     continue;
                 }
-                budget.spend(u64::try_from(reached.takes.len() + 1).ok()?)?;
+                budget.spend(u64::try_from(reached.takes.len()).ok()? + CALL_STEPS)?;
                 steps.push((letter, self.step(&reached, letter, kind)));
             }
         }
@@ -299,7 +301,7 @@ impl<'p> Search<'p> {
                 }
             }
         }
-        budget.spend(visits)?;
+        budget.spend(visits + CALL_STEPS)?;
         Some(reached)
     }
 }
@@ -330,7 +332,10 @@ mod tests {
         assert_eq!(ask("/a+$", &[], PLENTY), path("/a"));
         assert_eq!(ask("/[^/]", &["/[a-z]"], PLENTY), path("/0"));
         assert_eq!(ask("/x", &["/x$"], PLENTY), path("/xa"));
-        assert_eq!(ask(r"/\w{3}|/é$".replace(r"\\", r"\").as_str(), &["/[a-z]"], PLENTY), path("/é"));
+        assert_eq!(
+            ask(r"/\w{3}|/é$".replace(r"\\", r"\").as_str(), &["/[a-z]"], PLENTY),
+            path("/é")
+        );
     }
 
     #[test]
@@ -365,7 +370,10 @@ mod tests {
 
     #[test]
     fn the_boundaries_of_words_are_seen() {
-        assert_eq!(ask(r"/a\bb".replace(r"\\", r"\").as_str(), &[], PLENTY), Answer::None([].into()));
+        assert_eq!(
+            ask(r"/a\bb".replace(r"\\", r"\").as_str(), &[], PLENTY),
+            Answer::None([].into())
+        );
         assert_eq!(ask(r"/a\b", &[r"/a$", r"/a/"], PLENTY), path("/a-"));
         assert_eq!(ask(r"/a\b.$", &[r"/a[^\w]"], PLENTY), Answer::None([0].into()));
         assert_eq!(ask(r"/a(?-u:\b).$", &[r"/a[^\w]"], PLENTY), path("/aª"));
