@@ -28,9 +28,9 @@ impl Prover<'_> {
         if !row.pattern().is_regex() {
             return None;
         }
-        let rivals = self.rivals(at);
+        let rivals = self.rivals(at)?;
         let mut is_open_ended = None;
-        self.successors(at).into_iter().find_map(|later| {
+        self.successors(at)?.into_iter().find_map(|later| {
             // The cheapest question first: behind most rows stand only a few, and wide nets.
             let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
             if !matches!(beyond, RowAnswer::Path(_)) {

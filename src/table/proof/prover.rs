@@ -1,6 +1,7 @@
 //! A table made ready for questions about all paths there are.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::Proof;
 use super::Witness;
@@ -71,23 +72,21 @@ impl<'t> Prover<'t> {
 
     /// The rows before `at` that may match a path of its, in table order. Those that are too
     /// large are left out, so that a path found may still be theirs.
-    pub(super) fn rivals(&mut self, at: usize) -> Vec<usize> {
+    pub(super) fn rivals(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, 0..at)
     }
 
     /// The rows after `at` that may match a path of its, in table order.
-    pub(super) fn successors(&mut self, at: usize) -> Vec<usize> {
+    pub(super) fn successors(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, at + 1..self.programs.len())
     }
 
-    fn meeting(&mut self, at: usize, others: std::ops::Range<usize>) -> Vec<usize> {
-        let cost = u64::try_from(others.len()).unwrap_or(u64::MAX);
-        if self.budget.spend(cost).is_none() {
-            return Vec::new();
-        }
-        let Some(own) = self.program(at) else { return Vec::new() };
+    fn meeting(&mut self, at: usize, others: Range<usize>) -> Option<Vec<usize>> {
+        // Most comparisons end at the first letters, so that many of them cost one step.
+        self.spend(others.len() / 8)?;
+        let own = self.program(at)?;
         let meets = |other: &usize| self.program(*other).is_some_and(|p| p.may_meet(own));
-        others.filter(meets).collect()
+        Some(others.filter(meets).collect())
     }
 
     /// Takes steps off the budget for work done elsewhere.

@@ -30,7 +30,7 @@ impl Prover<'_> {
 
     fn try_reach(&mut self, at: usize) -> Option<Reach> {
         let row = self.row(at)?;
-        let rivals = self.rivals(at);
+        let rivals = self.rivals(at)?;
         let rivalries = self.rivalries(row, &rivals)?;
         if rivals.len() > RIVALS_FEW
             && let Some(witness) = self.guess(at, &rivalries)
