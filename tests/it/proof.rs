@@ -24,7 +24,9 @@ const LETTERS: [char; 5] = ['/', 'a', 'b', 'A', '.'];
 const VERBS: [&str; 4] = ["GET", "POST", "HEAD", "BREW"];
 
 const PREFIXES: [&str; 9] = ["a", "b", "a/b", "a/a", "a.b", "ab", "a/b/a", "A", "aa"];
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 26] = [
+    r"/\.\.",
+    r"/(a|\.)",
     "/a",
     "/b",
     "/ab?",
