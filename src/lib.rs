@@ -26,7 +26,7 @@
 //! | floor | module | what it is |
 //! |---|---|---|
 //! | 0 | [`base`] | values, limits, and the only two sources of uncertainty: clock and randomness |
-//! | 1 | [`table`] | `handlers.json`: reading, checking, matching, explaining |
+//! | 1 | [`table`] | `handlers.json`: reading, checking, matching, explaining, proving |
 //! | 1 | [`session`] | what a session is, who may open it, how long it lives |
 //! | 1 | [`token`] | what a token is, and every way a redemption can end |
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |

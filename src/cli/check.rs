@@ -7,6 +7,7 @@ use crate::http::Handlers;
 use crate::session::Roles;
 use crate::settings::Reading;
 use crate::settings::Settings;
+use crate::table;
 use crate::table::Checked;
 use crate::table::Severity;
 use crate::table::Table;
@@ -46,6 +47,11 @@ pub(super) fn run(reading: Reading, format: Format, handlers: &dyn Handlers) -> 
     Ok(Said { text, exit })
 }
 
+/// The JSON Schema of a table, to be saved where an editor finds it.
+pub(super) fn schema() -> Said {
+    Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
+}
+
 /// Reads the table that the settings name, for commands that need one without problems.
 pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
     let name = settings.handlers.display().to_string();
@@ -75,10 +81,13 @@ fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
     match Table::read(&name, &text) {
         Err(problems) => {
             let findings = problems.into_iter().map(Finding::from).collect();
-            Part { name, size: None, text: Some(text), findings }
+            Part { name, text: Some(text), findings, ..Part::default() }
         }
         Ok(Checked { table, warnings }) => {
+            let proof = table.prove(&name);
+            let undecided = proof.undecided();
             let mut all = warnings;
+            all.extend(proof.problems);
             all.extend(lint(&table, settings, handlers));
             all.sort_by_key(|problem| (problem.line, problem.column));
             let findings = all.into_iter().map(Finding::from).collect();
@@ -86,7 +95,7 @@ fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
                 1 => "1 row".to_owned(),
                 many => format!("{many} rows"),
             };
-            Part { name, size: Some(size), text: Some(text), findings }
+            Part { name, size: Some(size), text: Some(text), findings, undecided }
         }
     }
 }
@@ -99,7 +108,7 @@ fn check_roles(path: &Path) -> Part {
     };
     let bad = Roles::read(&text).err().unwrap_or_default();
     let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
-    Part { name, size: None, text: Some(text), findings }
+    Part { name, text: Some(text), findings, ..Part::default() }
 }
 
 /// The text of a file, or a report that says why there is none.

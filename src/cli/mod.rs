@@ -56,6 +56,9 @@ enum Command {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+        /// Print the JSON Schema of the table, for editors, instead.
+        #[arg(long)]
+        schema: bool,
     },
     /// Show which row answers a request, and why the others do not.
     Explain {
@@ -104,7 +107,8 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let read = || Settings::read(&arguments.flags.0, environment);
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => serve::run(settle(read())?.settings)?,
-        Command::Check { format } => check::run(read(), *format, &demo::registry())?,
+        Command::Check { schema: true, .. } => check::schema(),
+        Command::Check { format, .. } => check::run(read(), *format, &demo::registry())?,
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }

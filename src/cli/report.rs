@@ -9,6 +9,7 @@ use crate::session::privileges::BadRoles;
 use crate::settings;
 use crate::table;
 use crate::table::Severity;
+use crate::table::Witness;
 
 /// One problem of any file, as `check --format json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +22,10 @@ pub(super) struct Finding {
     pub(super) code: &'static str,
     pub(super) what: String,
     pub(super) fix: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) others: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) witness: Option<Witness>,
     /// The bytes of the file to underline.
     #[serde(skip)]
     pub(super) span: Option<Range<usize>>,
@@ -28,16 +33,27 @@ pub(super) struct Finding {
 
 impl From<table::Problem> for Finding {
     fn from(problem: table::Problem) -> Self {
-        let table::Problem { file, line, column, row, severity, code, what, fix, span } = problem;
-        let (file, line, column) = (Some(file), Some(line), Some(column));
-        Self { file, line, column, row, severity, code, what, fix, span }
+        Self {
+            file: Some(problem.file),
+            line: Some(problem.line),
+            column: Some(problem.column),
+            row: problem.row,
+            severity: problem.severity,
+            code: problem.code,
+            what: problem.what,
+            fix: problem.fix,
+            others: problem.others,
+            witness: problem.witness,
+            span: problem.span,
+        }
     }
 }
 
 impl From<settings::Problem> for Finding {
     fn from(problem: settings::Problem) -> Self {
         let settings::Problem { file, line, column, severity, code, what, fix } = problem;
-        Self { file, line, column, row: None, severity, code, what, fix, span: None }
+        let (row, others, witness, span) = (None, Vec::new(), None, None);
+        Self { file, line, column, row, severity, code, what, fix, others, witness, span }
     }
 }
 
@@ -56,9 +72,10 @@ impl Finding {
 
     /// An error of a whole file.
     pub(super) fn of_file(file: &str, code: &'static str, what: &str, fix: &str) -> Self {
-        let (line, column, row, span) = (None, None, None, None);
-        let (file, severity) = (Some(file.to_owned()), Severity::Error);
-        Self { file, line, column, row, severity, code, what: what.into(), fix: fix.into(), span }
+        let (line, column, row, witness, span) = (None, None, None, None, None);
+        let (file, severity, others) = (Some(file.to_owned()), Severity::Error, Vec::new());
+        let (what, fix) = (what.to_owned(), fix.to_owned());
+        Self { file, line, column, row, severity, code, what, fix, others, witness, span }
     }
 
     /// `handlers.json:7:14: error: row 3: what is wrong; the way out`.
@@ -85,6 +102,8 @@ pub(super) struct Part {
     /// What is in the file, to quote lines of it; `None` for settings, which may hold keys.
     pub(super) text: Option<String>,
     pub(super) findings: Vec<Finding>,
+    /// Rows of which it could not be proven within bounds whether they can answer.
+    pub(super) undecided: Vec<usize>,
 }
 
 impl Part {
@@ -102,7 +121,18 @@ impl Part {
                 page.push_str(&excerpt);
             }
         }
-        page + &format!("{}: {}\n", self.name, self.summary())
+        page + &format!("{}: {}{}\n", self.name, self.summary(), self.remark())
+    }
+
+    /// What is no problem, and would pass for proven if it were not said.
+    fn remark(&self) -> String {
+        let rows = self.undecided.iter().take(UNDECIDED_NAMED_MAX).map(ToString::to_string);
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        match self.undecided.len().saturating_sub(UNDECIDED_NAMED_MAX) {
+            0 if rows.is_empty() => String::new(),
+            0 => format!(" (undecided whether these can answer: {rows})"),
+            more => format!(" (undecided whether these can answer: {rows} and {more} more)"),
+        }
     }
 
     fn summary(&self) -> String {
@@ -120,6 +150,9 @@ impl Part {
         }
     }
 }
+
+/// Rows that the remark names; of more it says how many there are.
+const UNDECIDED_NAMED_MAX: usize = 5;
 
 /// Characters of a line that are shown before and after the place that is meant.
 const CONTEXT_CHARS: usize = 60;
@@ -161,12 +194,15 @@ pub(super) fn for_programs(parts: &[Part]) -> Result<String, serde_json::Error> 
         problems: Vec<&'p Finding>,
         errors: usize,
         warnings: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        undecided: Vec<usize>,
     }
     let count = |severity| parts.iter().map(|part| part.count(severity)).sum();
     let report = Report {
         problems: parts.iter().flat_map(|part| &part.findings).collect(),
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
+        undecided: parts.iter().flat_map(|part| &part.undecided).copied().collect(),
     };
     Ok(serde_json::to_string(&report)? + "\n")
 }
@@ -196,7 +232,7 @@ mod tests {
             name: "handlers.json".into(),
             text: Some(text.into()),
             findings: vec![finding(text, "\"shar\"")],
-            size: None,
+            ..Part::default()
         };
         assert_eq!(
             part.for_people(),
@@ -247,6 +283,15 @@ mod tests {
         assert!(part.for_people().ends_with("handlers.json: 2 errors, 1 warning\n"));
         let clean = Part { name: "h".into(), size: Some("2 rows".into()), ..Part::default() };
         assert_eq!(clean.for_people(), "h: 2 rows, no problems\n");
+    }
+
+    #[test]
+    fn rows_that_stay_undecided_are_named() {
+        let part = |undecided| Part { name: "h".into(), undecided, ..Part::default() };
+        let few = part(vec![2, 7]);
+        assert!(few.for_people().ends_with("(undecided whether these can answer: 2, 7)\n"));
+        assert!(for_programs(&[few]).unwrap().ends_with("\"warnings\":0,\"undecided\":[2,7]}\n"));
+        assert!(part((1..=8).collect()).for_people().ends_with(": 1, 2, 3, 4, 5 and 3 more)\n"));
     }
 
     #[test]

@@ -174,6 +174,10 @@ impl Builder {
         let plan = Plan::new(checked.table, &self.registry);
         let mut warnings = checked.warnings;
         warnings.extend(lint(plan.table(), &self.settings, &self.registry));
+        // A proof takes time that only a table which must be without fault is worth.
+        if self.settings.strict {
+            warnings.extend(plan.table().prove(&file.display().to_string()).problems);
+        }
         if self.settings.strict && !warnings.is_empty() {
             return Err(GateError::Table(warnings));
         }

@@ -64,6 +64,8 @@ impl<'f> Notes<'f> {
     }
 
     fn note(&mut self, severity: Severity, span: &Range<usize>, flaw: Flaw) {
+        let within = flaw.within.clone().and_then(|part| self.lines.within_text(span, part));
+        let span = &within.unwrap_or_else(|| span.clone());
         let (line, column) = self.lines.position(span.start);
         self.problems.push(Problem {
             file: self.file.to_owned(),
@@ -74,6 +76,8 @@ impl<'f> Notes<'f> {
             code: flaw.code,
             what: flaw.what,
             fix: flaw.fix,
+            others: Vec::new(),
+            witness: None,
             span: Some(span.clone()),
         });
     }
@@ -103,6 +107,11 @@ impl<'f> Notes<'f> {
             let what = format!("unknown property {:?}", format!("{owner}{}", member.key));
             self.warn(&member.key_span, Flaw::new("unknown-property", what, fix));
         }
+    }
+
+    fn place(&self, span: Range<usize>) -> Place {
+        let (line, column) = self.lines.position(span.start);
+        Place { line, column, span }
     }
 
     /// Every problem in the order of the file, and whether one of them is an error.
@@ -165,10 +174,10 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
         fields.take(ignored);
     }
     notes.unknown(fields, "", &PROPERTIES);
-    let (line, column) = notes.lines.position(span.start);
-    let place = Place { line, column, span };
-    let (target, pattern, verbs) = (target?, pattern?, verbs?);
-    Some(Row { number, place, target, pattern, verbs, requires, otp, limits })
+    let place = notes.place(span);
+    let (target, (pattern, pattern_span), verbs) = (target?, pattern?, verbs?);
+    let pattern_place = notes.place(pattern_span);
+    Some(Row { number, place, pattern_place, target, pattern, verbs, requires, otp, limits })
 }
 
 /// Notes every key that an object has twice, at any depth: JSON readers differ in which they take.
@@ -252,17 +261,24 @@ fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
     Err(Flaw::new(code, format!("{property} {text:?} is not a name"), fix))
 }
 
-fn pattern(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Pattern> {
+/// The pattern that counts and the bytes it takes.
+fn pattern(
+    notes: &mut Notes<'_>,
+    fields: &mut Fields<'_>,
+    row: &Range<usize>,
+) -> Option<(Pattern, Range<usize>)> {
     match (fields.take("pattern"), fields.take("regexPattern")) {
         (prefix, Some(value)) => {
             if let Some(prefix) = prefix {
                 let what = "\"pattern\" does not count beside \"regexPattern\"";
                 notes.warn(&prefix.span, Flaw::new("both-patterns", what, "remove one of the two"));
             }
-            notes.accept(&value.span, value.text("regexPattern").and_then(Pattern::regex))
+            let read = value.text("regexPattern").and_then(Pattern::regex);
+            Some((notes.accept(&value.span, read)?, value.span))
         }
         (Some(value), None) => {
-            notes.accept(&value.span, value.text("pattern").and_then(Pattern::prefix))
+            let read = value.text("pattern").and_then(Pattern::prefix);
+            Some((notes.accept(&value.span, read)?, value.span))
         }
         (None, None) => {
             let fix = "say which paths are meant, such as \"pattern\": \"payment/done\"";

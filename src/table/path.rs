@@ -150,7 +150,7 @@ pub enum Reserved {
 }
 
 impl Reserved {
-    const ALL: [Self; 4] = [Self::Rest, Self::FourDAction, Self::Renderer, Self::Shared];
+    pub(super) const ALL: [Self; 4] = [Self::Rest, Self::FourDAction, Self::Renderer, Self::Shared];
 
     /// The path under which the part lives.
     pub const fn as_str(self) -> &'static str {

@@ -5,6 +5,7 @@ use std::fmt;
 use regex::Regex;
 
 use super::beginning::Beginning;
+use super::dots;
 use super::expression;
 use super::path::CanonicalPath;
 use super::path::Reserved;
@@ -83,6 +84,7 @@ impl Pattern {
                 "write .+ for anything; this is an expression and no glob",
             ));
         }
+        warnings.extend(dots::flaw(text));
         let named = regex.capture_names().flatten().next().is_some();
         Ok((Self { text: text.into(), kind: Kind::Regex { regex, named } }, warnings))
     }
@@ -116,6 +118,14 @@ impl Pattern {
         let caught_as =
             |name: &str| Some((name.to_owned(), caught.name(name)?.as_str().to_owned()));
         regex.capture_names().flatten().filter_map(caught_as).collect()
+    }
+
+    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned that no request fits.
+    pub(super) fn is_known_to_fit_nothing(&self) -> bool {
+        match &self.kind {
+            Kind::Prefix(prefix) => never_fits(prefix).is_some(),
+            Kind::Regex { .. } => Beginning::of(&self.text).never_fits().is_some(),
+        }
     }
 
     /// The pattern as one anchored regular expression, for the index over all rows.

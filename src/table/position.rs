@@ -1,5 +1,7 @@
 //! From a byte offset to the line and column a person sees in an editor.
 
+use std::ops::Range;
+
 /// The line starts of one text.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
@@ -27,6 +29,41 @@ impl<'t> Lines<'t> {
         let columns = shown.chars().count() + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(columns).unwrap_or(u32::MAX))
     }
+
+    /// Where a part of a JSON text stands in the file: `span` is the text with its quotes, `part`
+    /// counts the bytes that it means.
+    pub(super) fn within_text(
+        &self,
+        span: &Range<usize>,
+        part: Range<usize>,
+    ) -> Option<Range<usize>> {
+        let quoted = self.text.get(span.clone())?.strip_prefix('"')?;
+        let place = |meant: usize| Some(span.start + 1 + written_before(quoted, meant)?);
+        Some(place(part.start)?..place(part.end)?)
+    }
+}
+
+/// The bytes that a JSON text takes for the first `meant` bytes of what it means (RFC 8259 §7).
+fn written_before(quoted: &str, meant: usize) -> Option<usize> {
+    let mut rest = quoted;
+    let mut read = 0;
+    while read < meant {
+        let (width, bytes) = match rest.strip_prefix('\\') {
+            None => rest.chars().next().map(|c| (c.len_utf8(), c.len_utf8()))?,
+            Some(escape) if escape.starts_with('u') => escaped(escape)?,
+            Some(_) => (2, 1),
+        };
+        rest = rest.get(width..)?;
+        read += bytes;
+    }
+    Some(quoted.len() - rest.len())
+}
+
+/// The bytes that `\uXXXX`, or a pair of them, takes, and those that it means.
+fn escaped(escape: &str) -> Option<(usize, usize)> {
+    let code = u32::from_str_radix(escape.get(1..5)?, 16).ok()?;
+    // Half of a pair is no character; together with the other it takes four bytes of UTF-8.
+    Some(char::from_u32(code).map_or((12, 4), |c| (6, c.len_utf8())))
 }
 
 #[cfg(test)]
@@ -42,6 +79,17 @@ mod tests {
         assert_eq!(lines.position(3), (1, 3));
         assert_eq!(lines.position(5), (2, 1));
         assert_eq!(lines.position(99), (2, 3), "past the end");
+    }
+
+    #[test]
+    fn a_part_of_a_text_is_found_behind_escapes() {
+        let text = r#"["é\\\u00e9\ud83d\ude00.x"]"#;
+        let lines = Lines::of(text);
+        let meant: String = serde_json::from_str::<[String; 1]>(text).unwrap().concat();
+        let at = meant.find('.').unwrap();
+        let found = lines.within_text(&(1..text.len() - 1), at..at + 1).unwrap();
+        assert_eq!(&text[found], ".");
+        assert_eq!(lines.within_text(&(1..text.len() - 1), 99..100), None);
     }
 
     #[test]

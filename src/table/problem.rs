@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::proof::Witness;
+
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +49,12 @@ pub struct Problem {
     pub what: String,
     /// The way out.
     pub fix: String,
+    /// Other rows that have part in it, counted from 1; left out of JSON where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<usize>,
+    /// A request that shows it; left out of JSON where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
     /// The bytes of the file that are meant, to underline them.
     #[serde(skip)]
     pub span: Option<Range<usize>>,
@@ -68,11 +76,13 @@ pub(super) struct Flaw {
     pub(super) code: &'static str,
     pub(super) what: String,
     pub(super) fix: String,
+    /// The bytes that are meant of a text, where not all of it is.
+    pub(super) within: Option<Range<usize>>,
 }
 
 impl Flaw {
     pub(super) fn new(code: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { code, what: what.into(), fix: fix.into() }
+        Self { code, what: what.into(), fix: fix.into(), within: None }
     }
 }
 
@@ -102,6 +112,8 @@ mod tests {
             code: "unknown-mode",
             what: "unknown restore mode \"shar\"".into(),
             fix: "use \"share\"".into(),
+            others: Vec::new(),
+            witness: None,
             span: Some(3..9),
         }
     }
@@ -125,6 +137,15 @@ mod tests {
             r#"{"file":"handlers.json","line":7,"column":14,"row":3,"severity":"error","code":"unknown-mode","what":"unknown restore mode \"shar\"","fix":"use \"share\""}"#
         );
         assert!(serde_json::to_string(&problem(None)).unwrap().contains(r#""row":null"#));
+    }
+
+    #[test]
+    fn what_shows_a_problem_is_part_of_its_json() {
+        let witness = Witness { verb: "GET".into(), path: "/x".into() };
+        let shown = Problem { others: vec![1, 2], witness: Some(witness), ..problem(Some(3)) };
+        let json = serde_json::to_value(shown).unwrap();
+        assert_eq!(json["others"], serde_json::json!([1, 2]));
+        assert_eq!(json["witness"], serde_json::json!({ "verb": "GET", "path": "/x" }));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::otp::OtpRule;
 use super::path::CanonicalPath;
 use super::pattern::Pattern;
+use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::Severity;
 use super::verbs::Verbs;
@@ -14,6 +15,8 @@ use super::verbs::Verbs;
 pub struct Row {
     pub(super) number: usize,
     pub(super) place: Place,
+    /// Where the pattern that counts stands.
+    pub(super) pattern_place: Place,
     pub(super) target: Target,
     pub(super) pattern: Pattern,
     pub(super) verbs: Verbs,
@@ -39,16 +42,27 @@ impl Row {
     /// A warning about this row, for whoever finds something odd that the table alone cannot
     /// know, such as a class that does not exist. `file` is the file that the table was read from.
     pub fn warning(&self, file: &str, code: &'static str, what: String, fix: String) -> Problem {
+        self.warning_at(&self.place, file, Flaw::new(code, what, fix))
+    }
+
+    /// A warning about the pattern of this row.
+    pub(super) fn pattern_warning(&self, file: &str, flaw: Flaw) -> Problem {
+        self.warning_at(&self.pattern_place, file, flaw)
+    }
+
+    fn warning_at(&self, place: &Place, file: &str, flaw: Flaw) -> Problem {
         Problem {
             file: file.to_owned(),
-            line: self.place.line,
-            column: self.place.column,
+            line: place.line,
+            column: place.column,
             row: Some(self.number),
             severity: Severity::Warning,
-            code,
-            what,
-            fix,
-            span: Some(self.place.span.clone()),
+            code: flaw.code,
+            what: flaw.what,
+            fix: flaw.fix,
+            others: Vec::new(),
+            witness: None,
+            span: Some(place.span.clone()),
         }
     }
 

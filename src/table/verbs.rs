@@ -9,6 +9,8 @@ use super::problem::Flaw;
 /// The verbs of RFC 9110 §9 and RFC 5789, to tell a slip from a name we do not know.
 const KNOWN: [&str; 9] =
     ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
+/// Verbs that are refused before any row is asked: they speak to proxies, or echo secrets.
+const NEVER_HANDED_ON: [&str; 2] = ["TRACE", "CONNECT"];
 
 /// The verbs a row answers: the names it lists, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +137,13 @@ fn not_a_verb(wrong: &str, text: &str) -> Flaw {
 }
 
 fn slip(name: &str) -> Option<Flaw> {
+    if NEVER_HANDED_ON.contains(&name) {
+        return Some(Flaw::new(
+            "refused-verb",
+            format!("verb {name:?} never reaches a row, because callgate refuses it"),
+            "remove it",
+        ));
+    }
     if KNOWN.contains(&name) {
         return None;
     }
@@ -185,6 +194,7 @@ mod tests {
         assert_eq!(codes("GTE, PSOT"), ["unknown-verb", "unknown-verb"]);
         assert_eq!(codes("FOO, PROPFIND"), [""; 0]);
         assert_eq!(codes("GET, *"), ["all-verbs-mixed"]);
+        assert_eq!(codes("get, trace"), ["refused-verb"]);
     }
 
     #[test]

@@ -335,6 +335,53 @@ fn warnings_fail_only_under_strict() {
     assert_eq!(place.run(&["check"], &[("CALLGATE_STRICT", "1")]).code, Some(65));
 }
 
+/// Both rows are answered in this program; the second never gets a request.
+const SHADOWED: &str = r#"[
+  { "class": "Shop", "method": "show", "pattern": "order", "verbs": "GET, POST" },
+  { "class": "Shop", "method": "paid", "pattern": "order/paid", "verbs": "GET" },
+  { "class": "Mail", "method": "show", "regexPattern": "/mail", "verbs": "GET" },
+  { "class": "Mail", "method": "send", "regexPattern": "/mail/send$", "verbs": "GET, POST" }
+]"#;
+
+#[test]
+fn what_is_proven_of_a_table_is_reported_with_its_witness() {
+    let place = Place::new().with("handlers.json", SHADOWED);
+    let ended = place.run(&["check", "--format", "json"], &[]);
+    assert_eq!(ended.code, Some(0), "a table with such rows still works");
+    let report = ended.json();
+    let said: Vec<_> = report["problems"].as_array().unwrap().iter().collect();
+    assert_eq!(said.len(), 2, "{report}");
+    assert_eq!((&said[0]["code"], &said[0]["row"]), (&"unreachable-row".into(), &2.into()));
+    assert_eq!((&said[0]["line"], &said[0]["column"]), (&3.into(), &51.into()));
+    assert_eq!(said[0]["others"], serde_json::json!([1]));
+    assert_eq!((&said[1]["code"], &said[1]["row"]), (&"open-end".into(), &3.into()));
+    assert_eq!(said[1]["witness"], serde_json::json!({ "verb": "GET", "path": "/mail/send" }));
+    let explained = place.run(&["explain", "GET", "/mail/send", "--format", "json"], &[]).json();
+    assert_eq!(explained["row"], said[1]["row"], "the live table agrees with the witness");
+    let human = place.run(&["check"], &[]);
+    let wanted = "handlers.json:3:51: warning: row 2: pattern \"order/paid\" can never answer: row 1 \
+                  takes all of its requests; move this row above row 1, or remove it\n";
+    assert!(human.out.contains(wanted), "{}", human.out);
+}
+
+#[test]
+fn a_table_with_a_row_that_never_answers_is_served_unless_strict() {
+    let place = Place::new().with("handlers.json", SHADOWED);
+    let ports = ["--listen", "127.0.0.1:0", "--internal", "off", "--store", "memory:"];
+    assert_eq!(place.run(&["check", "--strict"], &[]).code, Some(65));
+    let refused = place.run(&[&["serve", "--strict"], &ports[..]].concat(), &[]);
+    assert_eq!(refused.code, Some(65), "{refused:?}");
+    assert!(refused.err.contains("row 2: pattern \"order/paid\" can never answer"), "{refused:?}");
+}
+
+#[test]
+fn the_schema_is_printed_for_editors() {
+    let ended = Place::new().run(&["check", "--schema"], &[]);
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""));
+    assert_eq!(ended.out, callgate::table::SCHEMA);
+    assert_eq!(ended.json()["type"], "array");
+}
+
 #[test]
 fn explain_names_the_row_that_answers() {
     let place = Place::new().with("handlers.json", TABLE);

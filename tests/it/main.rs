@@ -23,6 +23,8 @@ mod modes;
 mod paths;
 mod payloads;
 mod privileges;
+mod proof;
+mod schema;
 mod secrets;
 mod sessions;
 mod stores;

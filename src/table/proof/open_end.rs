@@ -1,0 +1,73 @@
+//! Rows whose open end reaches into the paths of a later, more specific row.
+
+use std::collections::BTreeSet;
+
+use super::Witness;
+use super::prover::Prover;
+use super::prover::RowAnswer;
+use super::reach::unlisted;
+use super::search::End;
+use crate::table::Row;
+
+/// What a row answers only because its expression does not say where paths end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OpenEnd {
+    /// The place in the table of the row that the request was written for.
+    pub(super) meant: usize,
+    pub(super) witness: Witness,
+}
+
+impl Prover<'_> {
+    /// Whether the open end of the row at this place is probably an oversight.
+    ///
+    /// It is one if the row answers a path that it would not answer with `$` at its end, that a
+    /// later row describes to its very end, and that later row is not merely a wider net: a
+    /// catch-all stands behind everything, and what stands before it is meant to take paths.
+    pub(super) fn open_end(&mut self, at: usize) -> Option<OpenEnd> {
+        let row = self.row(at)?;
+        if !row.pattern().is_regex() {
+            return None;
+        }
+        let rivals = self.rivals(at)?;
+        let mut is_open_ended = None;
+        self.successors(at)?.into_iter().find_map(|later| {
+            // The cheapest question first: behind most rows stand only a few, and wide nets.
+            let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
+            if !matches!(beyond, RowAnswer::Path(_)) {
+                return None;
+            }
+            if !*is_open_ended.get_or_insert_with(|| self.is_open_ended(at)) {
+                return None;
+            }
+            let verbs = shared_verbs(row, self.row(later)?);
+            verbs.iter().find_map(|verb| self.taken(at, later, verb, &rivals))
+        })
+    }
+
+    fn is_open_ended(&mut self, at: usize) -> bool {
+        let beyond = self.ask(&[(at, End::Open)], &[(at, End::Closed)]);
+        matches!(beyond, RowAnswer::Path(_))
+    }
+
+    /// A path that the later row describes to its end, and that reaches this row all the same.
+    fn taken(&mut self, at: usize, later: usize, verb: &str, rivals: &[usize]) -> Option<OpenEnd> {
+        self.spend(rivals.len())?;
+        let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(verb));
+        let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, End::Open));
+        let without: Vec<(usize, End)> = std::iter::once((at, End::Closed)).chain(first).collect();
+        let within = [(at, End::Open), (later, End::Closed)];
+        let RowAnswer::Path(path) = self.ask(&within, &without) else { return None };
+        let witness = self.confirmed(at, verb, path)?;
+        Some(OpenEnd { meant: later, witness })
+    }
+}
+
+/// Verbs that both rows answer; one stands for all that neither lists.
+fn shared_verbs(one: &Row, other: &Row) -> Vec<String> {
+    let (lists, checks) = if one.verbs().is_all() { (other, one) } else { (one, other) };
+    if lists.verbs().is_all() {
+        return vec![unlisted(&BTreeSet::new())];
+    }
+    let shared = lists.verbs().names().filter(|verb| checks.verbs().allows(verb));
+    shared.map(str::to_owned).collect()
+}

@@ -1,0 +1,143 @@
+//! A table made ready for questions about all paths there are.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::Proof;
+use super::Witness;
+use super::never;
+use super::program::Classes;
+use super::program::Program;
+use super::search::Answer;
+use super::search::Budget;
+use super::search::End;
+use super::search::Part;
+use super::search::search;
+use crate::table::CanonicalPath;
+use crate::table::Found;
+use crate::table::Row;
+use crate::table::Table;
+
+/// Steps of one question, so that one hostile row does not leave the others undecided.
+const QUESTION_STEPS_MAX: u64 = 200_000;
+
+/// Rows as programs, and what is left of the budget.
+#[derive(Debug)]
+pub(super) struct Prover<'t> {
+    pub(super) table: &'t Table,
+    /// None for a row too large to reason about.
+    programs: Vec<Option<Program>>,
+    /// The paths that no row is asked about: not canonical, and reserved.
+    never: [Option<Program>; 2],
+    classes: Classes,
+    budget: Budget,
+}
+
+/// A row's part in a question, by its place in the table.
+pub(super) type RowPart = (usize, End);
+
+/// The answer to a question about rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RowAnswer {
+    /// A path that can arrive.
+    Path(String),
+    /// No path: these excluded rows take them, or some are reserved.
+    None { rows: BTreeSet<usize>, reserved: bool },
+    /// The budget was too small.
+    Open,
+}
+
+impl<'t> Prover<'t> {
+    pub(super) fn of(table: &'t Table) -> Self {
+        let mut classes = Classes::default();
+        let mut compile = |text: &str| Program::of(text, &mut classes);
+        let never = [compile(never::NOT_CANONICAL), compile(&never::reserved())];
+        let programs =
+            table.rows().iter().map(|row| compile(&row.pattern().expression())).collect();
+        Self { table, programs, never, classes, budget: Budget::of(Proof::STEPS_MAX) }
+    }
+
+    /// The steps that were taken so far.
+    pub(super) const fn steps(&self) -> u64 {
+        Proof::STEPS_MAX - self.budget.left()
+    }
+
+    pub(super) fn row(&self, at: usize) -> Option<&'t Row> {
+        self.table.rows().get(at)
+    }
+
+    fn program(&self, at: usize) -> Option<&Program> {
+        self.programs.get(at)?.as_ref()
+    }
+
+    /// The rows before `at` that may match a path of its, in table order. Those that are too
+    /// large are left out, so that a path found may still be theirs.
+    pub(super) fn rivals(&mut self, at: usize) -> Option<Vec<usize>> {
+        self.meeting(at, 0..at)
+    }
+
+    /// The rows after `at` that may match a path of its, in table order.
+    pub(super) fn successors(&mut self, at: usize) -> Option<Vec<usize>> {
+        self.meeting(at, at + 1..self.programs.len())
+    }
+
+    fn meeting(&mut self, at: usize, others: Range<usize>) -> Option<Vec<usize>> {
+        // Most comparisons end at the first letters, so that many of them cost one step.
+        self.spend(others.len() / 8)?;
+        let own = self.program(at)?;
+        let meets = |other: &usize| self.program(*other).is_some_and(|p| p.may_meet(own));
+        Some(others.filter(meets).collect())
+    }
+
+    /// Takes steps off the budget for work done elsewhere.
+    pub(super) fn spend(&mut self, steps: usize) -> Option<()> {
+        self.budget.spend(u64::try_from(steps).ok()?)
+    }
+
+    /// Looks for a path that can arrive, that every row of `within` matches, and none of
+    /// `without`.
+    pub(super) fn ask(&mut self, within: &[RowPart], without: &[RowPart]) -> RowAnswer {
+        let (answer, spent) = self.answer(within, without).unwrap_or((RowAnswer::Open, 0));
+        if self.budget.spend(spent).is_none() {
+            self.budget = Budget::of(0);
+        }
+        answer
+    }
+
+    fn answer(&self, within: &[RowPart], without: &[RowPart]) -> Option<(RowAnswer, u64)> {
+        let part =
+            |(row, end): &RowPart| self.program(*row).map(|program| Part { program, end: *end });
+        let within: Vec<Part<'_>> = within.iter().map(part).collect::<Option<_>>()?;
+        let never = self
+            .never
+            .iter()
+            .map(|never| never.as_ref().map(|program| Part { program, end: End::Open }));
+        let excluded: Vec<Part<'_>> =
+            never.chain(without.iter().map(part)).collect::<Option<_>>()?;
+        let steps = self.budget.left().min(QUESTION_STEPS_MAX);
+        let mut budget = Budget::of(steps);
+        let answer = match search(&within, &excluded, &self.classes, &mut budget) {
+            Answer::Open => RowAnswer::Open,
+            Answer::Path(path) => RowAnswer::Path(path),
+            Answer::None(taken_by) => {
+                let place = |at: &usize| at.checked_sub(self.never.len());
+                let row = |at: usize| without.get(at).map(|(row, _)| *row);
+                let rows = taken_by.iter().filter_map(place).filter_map(row).collect();
+                RowAnswer::None { rows, reserved: taken_by.contains(&1) }
+            }
+        };
+        Some((answer, steps - budget.left()))
+    }
+
+    /// The request as a witness, if the table really sends it to the row. A search that left out
+    /// a row too large to reason about may have found a path of that row's.
+    pub(super) fn confirmed(&self, at: usize, verb: &str, path: String) -> Option<Witness> {
+        let canonical = CanonicalPath::of_decoded(&path)?;
+        match self.table.find(verb, &canonical) {
+            Found::Row(row) if row.number() == self.row(at)?.number() => {
+                Some(Witness { verb: verb.to_owned(), path })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether a row can answer, and which rows before it take its requests.
+
+use std::collections::BTreeSet;
+
+use super::Reach;
+use super::Witness;
+use super::prover::Prover;
+use super::prover::RowAnswer;
+use super::search::End;
+use crate::table::Row;
+use crate::table::Verbs;
+
+/// Names that stand for a verb that no row lists, the plainest first.
+const UNLISTED: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW"];
+
+/// With no more rivals than this, they are asked about at once.
+const RIVALS_FEW: usize = 8;
+
+/// A verb of a row, and the rows before it that have the verb and may match its paths.
+struct Rivalry {
+    verb: String,
+    rivals: Vec<usize>,
+}
+
+impl Prover<'_> {
+    /// Whether the row at this place of the table can answer.
+    pub(super) fn reach(&mut self, at: usize) -> Reach {
+        self.try_reach(at).unwrap_or(Reach::Undecided)
+    }
+
+    fn try_reach(&mut self, at: usize) -> Option<Reach> {
+        let row = self.row(at)?;
+        let rivals = self.rivals(at)?;
+        let rivalries = self.rivalries(row, &rivals)?;
+        if rivals.len() > RIVALS_FEW
+            && let Some(witness) = self.guess(at, &rivalries)
+        {
+            return Some(Reach::Answers(witness));
+        }
+        let mut takers: Vec<BTreeSet<usize>> = Vec::new();
+        let mut is_open = false;
+        for rivalry in rivalries {
+            match self.ask(&[(at, End::Open)], &open(&rivalry.rivals)) {
+                RowAnswer::Path(path) => match self.confirmed(at, &rivalry.verb, path) {
+                    Some(witness) => return Some(Reach::Answers(witness)),
+                    None => is_open = true,
+                },
+                RowAnswer::None { rows, .. } => takers.push(rows),
+                RowAnswer::Open => is_open = true,
+            }
+        }
+        match self.ask(&[(at, End::Open)], &[]) {
+            RowAnswer::None { reserved: true, .. } => return Some(Reach::FitsReserved),
+            RowAnswer::None { reserved: false, .. } => return Some(Reach::FitsNothing),
+            RowAnswer::Path(_) | RowAnswer::Open => {}
+        }
+        // One row is easier to look at than several, even where the several come first. It is
+        // also easier to prove, so that it is tried where all together were too much.
+        if let Some(taker) = self.single_taker(at, &rivals) {
+            return Some(Reach::TakenBy(vec![taker + 1]));
+        }
+        if is_open {
+            return None;
+        }
+        let fewest = takers.into_iter().flat_map(|rows| self.fewest(at, rows));
+        let rows: BTreeSet<usize> = fewest.map(|taker| taker + 1).collect();
+        Some(Reach::TakenBy(rows.into_iter().collect()))
+    }
+
+    /// The shortest path of the row alone, if the table sends it there. Behind many rows that is
+    /// far cheaper than a path that is none of theirs, and mostly good enough.
+    fn guess(&mut self, at: usize, rivalries: &[Rivalry]) -> Option<Witness> {
+        let RowAnswer::Path(path) = self.ask(&[(at, End::Open)], &[]) else { return None };
+        let mut verbs = rivalries.iter().map(|rivalry| &rivalry.verb);
+        verbs.find_map(|verb| self.confirmed(at, verb, path.clone()))
+    }
+
+    /// What has to be asked to know about every verb of the row: verbs with the same rivals share
+    /// a question.
+    fn rivalries(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<Rivalry>> {
+        let mut rivalries: Vec<Rivalry> = Vec::new();
+        for verb in self.verbs(row, rivals)? {
+            self.spend(rivals.len() + rivalries.len())?;
+            let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(&verb));
+            let rivals: Vec<usize> = rivals.iter().copied().filter(has_verb).collect();
+            if !rivalries.iter().any(|known| known.rivals == rivals) {
+                rivalries.push(Rivalry { verb, rivals });
+            }
+        }
+        Some(rivalries)
+    }
+
+    /// The verbs of the row. Of a row for all verbs, those that its rivals list, and before them
+    /// one that none does: it has the fewest rivals.
+    fn verbs(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<String>> {
+        if !row.verbs().is_all() {
+            return Some(row.verbs().names().map(str::to_owned).collect());
+        }
+        let rows = rivals.iter().filter_map(|at| self.row(*at));
+        let listed: BTreeSet<&str> = rows.flat_map(|row| row.verbs().names()).collect();
+        self.spend(listed.len())?;
+        let verbs = std::iter::once(unlisted(&listed));
+        Some(verbs.chain(listed.iter().map(|verb| (*verb).to_owned())).collect())
+    }
+
+    /// A row that alone takes everything the row at `at` is for.
+    fn single_taker(&mut self, at: usize, candidates: &[usize]) -> Option<usize> {
+        let verbs = self.row(at)?.verbs();
+        candidates.iter().copied().find(|taker| {
+            self.row(*taker).is_some_and(|row| covers(row.verbs(), verbs))
+                && self.is_within(at, *taker)
+        })
+    }
+
+    /// Whether every path of the one row that can arrive is also one of the other's.
+    pub(super) fn is_within(&mut self, one: usize, other: usize) -> bool {
+        let answer = self.ask(&[(one, End::Open)], &[(other, End::Open)]);
+        matches!(answer, RowAnswer::None { .. })
+    }
+
+    /// Drops every row without which the others still take all paths of the row at `at`.
+    fn fewest(&mut self, at: usize, takers: BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut kept = takers.clone();
+        // From the last on, so that the rows that are named are those that come first.
+        for taker in takers.into_iter().rev() {
+            let others: Vec<usize> = kept.iter().copied().filter(|row| *row != taker).collect();
+            if let RowAnswer::None { rows, .. } = self.ask(&[(at, End::Open)], &open(&others)) {
+                kept = rows;
+            }
+        }
+        kept
+    }
+}
+
+/// Whether a row with the verbs `all` answers every verb of `some`.
+pub(super) fn covers(all: &Verbs, some: &Verbs) -> bool {
+    all.is_all() || !some.is_all() && some.names().all(|verb| all.allows(verb))
+}
+
+/// A verb that is not listed.
+pub(super) fn unlisted(listed: &BTreeSet<&str>) -> String {
+    let plain = UNLISTED.into_iter().map(str::to_owned);
+    // One number more than there are names, so that one is left.
+    let numbered = (0..=listed.len()).map(|number| format!("VERB{number}"));
+    plain.chain(numbered).find(|verb| !listed.contains(&**verb)).unwrap_or_default()
+}
+
+fn open(rows: &[usize]) -> Vec<(usize, End)> {
+    rows.iter().map(|row| (*row, End::Open)).collect()
+}
