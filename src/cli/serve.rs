@@ -45,7 +45,8 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     let (listen, internal) = (settings.listen, settings.internal);
     // Signals count from here on: one that comes while the store is being opened ends the
     // program in order, too.
-    let mut signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
+    let (mut signals, mut hang_ups) =
+        signals().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
     let gate = Gate::builder(settings).registry(demo::registry()).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
         complain(&warning.to_string());
@@ -65,6 +66,7 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         tokio::select! {
             () = signals.end() => tracing::info!(event = "server.stopping", "told to stop"),
             () = store_failed(&gate) => cause = Cause::StoreFailed,
+            () = reload_when_told(&gate, &mut hang_ups) => {}
         }
     };
     let drained = gate.serve(listener.0, internal.map(|(listener, _)| listener), stop).await;
@@ -146,39 +148,42 @@ fn stop_of(error: GateError) -> Stop {
         GateError::Store(error) if error.kind == OpenErrorKind::Locked => Exit::StoreUnreachable,
         #[cfg(feature = "embedded")]
         GateError::Store(_) => Exit::Io,
-        GateError::NoStore(_) => Exit::Io,
+        GateError::NoStore(_) | GateError::Thread(_) => Exit::Io,
     };
     Stop::new(exit, why)
 }
 
-/// The signals that the program listens to.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+/// Reads the watched files again at each SIGHUP, for as long as it is polled. What came of it is
+/// in the log.
+async fn reload_when_told(gate: &Gate, hang_ups: &mut Signal) {
+    while hang_ups.recv().await.is_some() {
+        gate.reload().await;
+    }
+    // No such signal can come any more; that is no reason to stop.
+    std::future::pending::<()>().await;
 }
 
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
+/// The signals that the program listens to: those to end, and SIGHUP.
+fn signals() -> std::io::Result<(Ending, Signal)> {
+    let ending = Ending {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+    Ok((ending, signal(SignalKind::hangup())?))
+}
 
-    /// Done at the first signal to end.
+/// The signals to end.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    /// Done at the first of them.
     async fn end(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                // Without this, a terminal that closes would end the server.
-                _ = self.hang_up.recv() => tracing::warn!(
-                    event = "server.reload_unavailable",
-                    "SIGHUP: this version reads its table once, at the start; restart to reload"
-                ),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

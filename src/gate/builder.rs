@@ -9,6 +9,7 @@ use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
 use crate::admin::Health;
+use crate::admin::health::TableState;
 use crate::backend::Registry;
 use crate::backend::Singleton;
 use crate::base::Clock;
@@ -18,9 +19,10 @@ use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::failure::GateError;
-use crate::gate::lint::lint;
+use crate::gate::reload;
+use crate::gate::reload::TableFile;
+use crate::gate::watched::Watched;
 use crate::http::Dispatch;
-use crate::http::Plan;
 use crate::http::Sessions;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
@@ -34,9 +36,7 @@ use crate::settings::StoreUrl;
 use crate::store::Store;
 use crate::store::live;
 use crate::store::memory::MemoryStore;
-use crate::table::Problem;
 use crate::table::Severity;
-use crate::table::Table;
 
 /// A gate that is being put together. Everything is loaded and checked by [`Builder::open`],
 /// before any port is opened.
@@ -62,7 +62,8 @@ impl Builder {
         }
     }
 
-    /// Takes this text for the table instead of the file that the settings name.
+    /// Takes this text for the table instead of the file that the settings name. It is never
+    /// reloaded.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -116,7 +117,8 @@ impl Builder {
         if !refused.is_empty() {
             return Err(GateError::Settings(refused));
         }
-        let (plan, warnings) = self.plan()?;
+        let (text, content) = self.text()?;
+        let (plan, warnings) = reload::plan(&text, &self.settings, &self.registry)?;
         let roles = self.roles()?;
         let store = match self.store.take() {
             Some(store) => store,
@@ -124,8 +126,9 @@ impl Builder {
         };
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
         let origin = self.settings.public_origin.as_ref();
-        let health =
-            Health::new(Arc::clone(&store), Arc::clone(&self.clock), plan.table().rows().len());
+        let (rows, generation) = (plan.table().rows().len(), plan.generation());
+        let table = TableState { rows, generation, refused: None };
+        let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let sessions = Sessions {
             store,
             clock: self.clock,
@@ -141,28 +144,27 @@ impl Builder {
         let config = dispatch_config(&self.settings);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
-        Ok(Gate {
-            dispatch: Arc::new(dispatch),
-            health: Arc::new(health),
-            server: Arc::new(server_config(&self.settings)),
-            warnings,
-        })
+        let dispatch = Arc::new(dispatch);
+        let server = Arc::new(server_config(&self.settings));
+        let reload = self.settings.reload;
+        let mut watched = Vec::new();
+        if let Some(content) = content {
+            let made_of = (self.settings, self.registry);
+            let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
+            let table = TableFile::new(made_of, used_by, &content);
+            let table = Watched::start(Arc::new(table), &[Ok(content)]);
+            watched.push(table.map_err(GateError::Thread)?);
+        }
+        Ok(Gate { dispatch, health, server, warnings, watched, reload })
     }
 
-    fn plan(&self) -> Result<(Plan, Vec<Problem>), GateError> {
-        let file = &self.settings.handlers;
-        let text = match &self.table {
-            Some(text) => text.clone(),
-            None => read(file).map_err(GateError::File)?,
-        };
-        let checked = Table::read(&file.display().to_string(), &text).map_err(GateError::Table)?;
-        let plan = Plan::new(checked.table, &self.registry);
-        let mut warnings = checked.warnings;
-        warnings.extend(lint(plan.table(), &self.settings, &self.registry));
-        if self.settings.strict && !warnings.is_empty() {
-            return Err(GateError::Table(warnings));
+    /// The text of the table, and if it comes from a file, what that file holds.
+    fn text(&mut self) -> Result<(String, Option<Vec<u8>>), GateError> {
+        if let Some(text) = self.table.take() {
+            return Ok((text, None));
         }
-        Ok((plan, warnings))
+        let content = reload::first_content(&self.settings)?;
+        Ok((reload::text(&self.settings, content.clone())?, Some(content)))
     }
 
     fn roles(&self) -> Result<Roles, GateError> {

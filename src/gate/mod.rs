@@ -23,11 +23,14 @@ mod builder;
 mod client;
 mod failure;
 mod lint;
+mod reload;
+mod watched;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};
 pub use failure::GateError;
 pub use lint::lint;
+pub use watched::Reload;
 
 use std::fmt;
 use std::future::Future;
@@ -43,12 +46,15 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::admin::Health;
+use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
+use crate::gate::watched::Watched;
 use crate::http::Arrival;
 use crate::http::Dispatch;
 use crate::http::body::RequestBody;
 use crate::http::server;
 use crate::http::server::Drained;
+use crate::settings::AutoReload;
 use crate::settings::Settings;
 use crate::store::StoreError;
 use crate::store::port::Guarantees;
@@ -61,6 +67,10 @@ pub struct Gate {
     health: Arc<Health>,
     server: Arc<server::Config>,
     warnings: Vec<Problem>,
+    /// What is made of files that may change.
+    watched: Vec<Watched>,
+    /// Whether they are looked at without being asked.
+    reload: AutoReload,
 }
 
 impl Gate {
@@ -92,6 +102,12 @@ impl Gate {
             Arc::clone(&sessions.clock),
             rest_stop.clone(),
         ));
+        let watching = async {
+            match self.reload {
+                AutoReload::On => watched::run(&self.watched).await,
+                AutoReload::Off => std::future::pending().await,
+            }
+        };
         let admin = internal.map(|listener| {
             let admin = Arc::new(Admin::new(Arc::clone(&self.health)));
             tokio::spawn(server::serve(listener, admin, Arc::clone(&self.server), rest_stop))
@@ -99,7 +115,10 @@ impl Gate {
         let public = Arc::new(Public(Arc::clone(&self.dispatch)));
         let serving = server::serve(listener, public, Arc::clone(&self.server), public_stop);
         let stopping = async {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = watching => {}
+            }
             self.health.stop();
             let _ = stop_public.send(true);
             Stopwatch::start()
@@ -128,7 +147,41 @@ impl Gate {
         Client::new(Arc::clone(&self.dispatch))
     }
 
-    /// What was odd about the table and did not keep it from being used.
+    /// Reads the table file again, and whatever else is watched, and takes what has changed.
+    ///
+    /// It is checked as at the start, under `strict` too, and swapped in whole: requests that have
+    /// found their row end by the table they found it in. A file that cannot be used changes
+    /// nothing; what is wrong with it is in the answer, in the log (`table.refused`) and in
+    /// [`Gate::table`]. A gate whose table was given as a text has nothing to read.
+    ///
+    /// `roles.json` and settings are not read again: privileges change with a restart.
+    pub async fn reload(&self) -> Reload {
+        let mut came = Reload::Unchanged;
+        for watched in &self.watched {
+            came = came.and(watched.reload().await);
+        }
+        came
+    }
+
+    /// One look at the same files, as [`Gate::serve`] takes it five times a second unless the
+    /// setting `reload` is off; for gates that are driven without being served.
+    ///
+    /// A change is taken by the second look that finds it, so that no file is read while it is
+    /// being written. What was refused is not judged again before it changes.
+    pub async fn look(&self) -> Reload {
+        let mut came = Reload::Unchanged;
+        for watched in &self.watched {
+            came = came.and(watched.look().await);
+        }
+        came
+    }
+
+    /// What is known about the table: its size, its generation, and why a newer one was refused.
+    pub fn table(&self) -> TableState {
+        self.health.table()
+    }
+
+    /// What was odd about the table at the start and did not keep it from being used.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }

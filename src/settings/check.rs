@@ -67,6 +67,7 @@ impl Check<'_> {
             })
         });
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
+        self.text("reload", &mut s.reload, word);
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
     }

@@ -26,6 +26,7 @@ mod problem;
 mod raw;
 mod sources;
 
+pub use choice::AutoReload;
 pub use choice::CookiePrefix;
 pub use choice::CookieSecure;
 pub use choice::LogFormat;
@@ -100,6 +101,9 @@ pub struct Settings {
     pub public_origin: Option<PublicOrigin>,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
+    /// Whether a table file that changes is taken without being asked; default
+    /// [`AutoReload::On`].
+    pub reload: AutoReload,
     /// Whether warnings about the table refuse the start; off by default.
     pub strict: bool,
     /// Whether clients see the error messages of handlers; off by default.
@@ -143,6 +147,7 @@ impl Default for Settings {
             base_path: BasePath::default(),
             public_origin: None,
             rate_limits: true,
+            reload: AutoReload::default(),
             strict: false,
             development: false,
             keys: Vec::new(),

@@ -21,6 +21,7 @@ mod drain;
 mod flood;
 mod kill;
 mod races;
+mod reload;
 mod speed;
 mod support;
 mod writers;

@@ -14,6 +14,7 @@ mod messages;
 mod modes;
 mod paths;
 mod privileges;
+mod reload;
 mod secrets;
 mod sessions;
 mod stores;

@@ -72,8 +72,7 @@ impl Served {
 
     /// A connection to the internal listener, whose answers are none of dispatch's.
     pub(crate) async fn connect_inside(&self) -> Wire {
-        let stream = TcpStream::connect(self.internal).await.unwrap();
-        Wire { stream, ahead: Vec::new(), ledger: None }
+        Wire::open(self.internal).await
     }
 
     /// One request on a connection of its own.
@@ -95,6 +94,12 @@ impl Served {
 }
 
 impl Wire {
+    /// A connection to anywhere, whose answers nobody looks at for leaks.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = soon(TcpStream::connect(address)).await.unwrap();
+        Self { stream, ahead: Vec::new(), ledger: None }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
