@@ -8,6 +8,7 @@ use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
+use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
 use crate::backend::Registry;
@@ -146,7 +147,7 @@ impl Builder {
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
         let dispatch = Arc::new(dispatch);
         let server = Arc::new(server_config(&self.settings));
-        let reload = self.settings.reload;
+        let (reload, entry) = (self.settings.reload, entry(&self.settings));
         let mut watched = Vec::new();
         if let Some(content) = content {
             let made_of = (self.settings, self.registry);
@@ -155,7 +156,7 @@ impl Builder {
             let table = Watched::start(Arc::new(table), &[Ok(content)]);
             watched.push(table.map_err(GateError::Thread)?);
         }
-        Ok(Gate { dispatch, health, server, warnings, watched, reload })
+        Ok(Gate { dispatch, health, server, warnings, watched, reload, entry })
     }
 
     /// The text of the table, and if it comes from a file, what that file holds.
@@ -171,6 +172,16 @@ impl Builder {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
         let text = read(&path).map_err(GateError::File)?;
         Roles::read(&text).map_err(|problems| GateError::Roles(path, problems))
+    }
+}
+
+/// What an operator must show, by where the keys are.
+fn entry(settings: &Settings) -> Entry {
+    match settings.key_path() {
+        // A relative one would mean something else to a program that runs elsewhere.
+        Some(path) => Entry::Key { file: std::path::absolute(path).ok() },
+        None if settings.keys.is_empty() => Entry::Local,
+        None => Entry::Key { file: None },
     }
 }
 

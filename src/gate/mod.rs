@@ -45,6 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
@@ -71,6 +72,8 @@ pub struct Gate {
     watched: Vec<Watched>,
     /// Whether they are looked at without being asked.
     reload: AutoReload,
+    /// What operators must show on the internal listener.
+    entry: Entry,
 }
 
 impl Gate {
@@ -108,9 +111,10 @@ impl Gate {
                 AutoReload::Off => std::future::pending().await,
             }
         };
-        let admin = internal.map(|listener| {
-            let admin = Arc::new(Admin::new(Arc::clone(&self.health)));
-            tokio::spawn(server::serve(listener, admin, Arc::clone(&self.server), rest_stop))
+        let admin = internal.and_then(|listener| {
+            let admin = Arc::new(self.admin(&listener)?);
+            let config = Arc::clone(&self.server);
+            Some(tokio::spawn(server::serve(listener, admin, config, rest_stop)))
         });
         let public = Arc::new(Public(Arc::clone(&self.dispatch)));
         let serving = server::serve(listener, public, Arc::clone(&self.server), public_stop);
@@ -140,6 +144,13 @@ impl Gate {
             (Err(_), Drained::Clean) => Drained::CutOff(self.dispatch.under_way()),
             (_, drained) => drained,
         }
+    }
+
+    /// What answers on the internal listener; nothing if that has no address.
+    fn admin(&self, listener: &TcpListener) -> Option<Admin> {
+        let address = listener.local_addr().ok()?;
+        let sessions = Arc::clone(self.dispatch.sessions());
+        Some(Admin::new(Arc::clone(&self.health), sessions, self.entry.clone(), address))
     }
 
     /// A client that drives this gate without a socket, for tests.

@@ -34,6 +34,7 @@ pub use choice::NotAChoice;
 pub use choice::Safety;
 pub use choice::SameSite;
 pub use keys::KeyFault;
+pub use keys::read as read_key_file;
 pub use limits::Limits;
 pub use manual::meaning;
 pub use names::AppName;

@@ -12,6 +12,8 @@ mod cli;
 mod demo;
 mod messages;
 mod modes;
+mod operator;
+mod operator_cli;
 mod paths;
 mod privileges;
 mod reload;

@@ -240,26 +240,29 @@ async fn a_table_that_was_deleted_may_come_back() {
     place.serves("g2", 2).await;
 }
 
+/// Puts something where the table is expected.
+type Lay = fn(&Path);
+
 #[tokio::test]
 async fn what_is_no_file_of_text_is_refused_and_hangs_nobody() {
     let place = Place::new().await;
     fs::write(place.path("file"), "x").unwrap();
-    let lay: [(&str, &dyn Fn(&Path)); 9] = [
-        ("is not a file", &|path| fs::create_dir(path).unwrap()),
-        ("is not a file", &|path| {
+    let lay: [(&str, Lay); 9] = [
+        ("is not a file", |path| fs::create_dir(path).unwrap()),
+        ("is not a file", |path| {
             let made = Command::new("mkfifo").arg(path).status().unwrap();
             assert!(made.success());
         }),
-        ("is not a file", &|path| symlink("/dev/zero", path).unwrap()),
-        ("cannot be read: No such file", &|path| symlink("nowhere", path).unwrap()),
-        ("cannot be read: Too many", &|path| symlink("handlers.json", path).unwrap()),
-        ("cannot be read: Not a directory", &|path| symlink("file/handlers", path).unwrap()),
-        ("is not UTF-8 after 2 bytes", &|path| fs::write(path, b"[ \xff ]").unwrap()),
-        ("has more than 1048576 bytes", &|path| {
+        ("is not a file", |path| symlink("/dev/zero", path).unwrap()),
+        ("cannot be read: No such file", |path| symlink("nowhere", path).unwrap()),
+        ("cannot be read: Too many", |path| symlink("handlers.json", path).unwrap()),
+        ("cannot be read: Not a directory", |path| symlink("file/handlers", path).unwrap()),
+        ("is not UTF-8 after 2 bytes", |path| fs::write(path, b"[ \xff ]").unwrap()),
+        ("has more than 1048576 bytes", |path| {
             fs::write(path, format!("{}{}", table("g2"), " ".repeat(1024 * 1024))).unwrap();
         }),
         // A file with a hole of a terabyte, which no memory could hold.
-        ("has more than 1048576 bytes", &|path| {
+        ("has more than 1048576 bytes", |path| {
             fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
         }),
     ];

@@ -49,10 +49,16 @@ pub(crate) fn limited(change: impl FnOnce(&mut callgate::settings::Limits)) -> S
 
 impl Served {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_inside(settings, "127.0.0.1:0").await
+    }
+
+    /// The same with the internal listener on another address of this machine.
+    pub(crate) async fn start_inside(settings: Settings, inside: &str) -> Self {
         let house = Arc::new(House::open(settings).await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (public, internal) = (listener.local_addr().unwrap(), other.local_addr().unwrap());
+        let other = TcpListener::bind(inside).await.unwrap();
+        let public = listener.local_addr().unwrap();
+        let internal = ([127, 0, 0, 1], other.local_addr().unwrap().port()).into();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let house = Arc::clone(&house);
