@@ -42,6 +42,8 @@ pub enum Entry {
         /// The file that holds the key, if one does. Whoever comes from this machine is told its
         /// name, so that he need not know where the gate keeps it; to read it is another matter.
         file: Option<PathBuf>,
+        /// Whether who shows too many wrong ones is told to wait (`rate_limits`).
+        limited: bool,
     },
     /// Nothing, if the listener is for this machine only: the keys live and end with the process,
     /// so nobody could make a credential. Such a gate keeps nothing either. Any other listener is
@@ -97,12 +99,12 @@ impl Guard {
         match &self.entry {
             Entry::Local if self.listener.ip().is_loopback() => Ok(()),
             Entry::Local => Err(Refused::Closed),
-            Entry::Key { .. } => match bearer(&head.headers) {
+            Entry::Key { limited, .. } => match bearer(&head.headers) {
                 // A right one always passes: 256 bits are not found by trying, and otherwise any
                 // program on this machine could keep the operator out.
                 Some(shown) if self.sessions.keyring.admits_operator(shown) => Ok(()),
-                Some(_) => Err(self.failed(arrival.peer.ip())),
-                None => Err(Refused::Credential),
+                Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
+                Some(_) | None => Err(Refused::Credential),
             },
         }
     }
@@ -113,7 +115,9 @@ impl Guard {
         const UNSEEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
         let app = format!("Callgate app=\"{}\"", self.sessions.app());
         match &self.entry {
-            Entry::Key { file: Some(file) } if arrival.peer.ip().to_canonical().is_loopback() => {
+            Entry::Key { file: Some(file), .. }
+                if arrival.peer.ip().to_canonical().is_loopback() =>
+            {
                 let file = percent_encode(file.as_os_str().as_encoded_bytes(), UNSEEN);
                 format!("{app}, key-file=\"{file}\"")
             }

@@ -177,11 +177,12 @@ impl Builder {
 
 /// What an operator must show, by where the keys are.
 fn entry(settings: &Settings) -> Entry {
+    let limited = settings.rate_limits;
     match settings.key_path() {
         // A relative one would mean something else to a program that runs elsewhere.
-        Some(path) => Entry::Key { file: std::path::absolute(path).ok() },
+        Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
         None if settings.keys.is_empty() => Entry::Local,
-        None => Entry::Key { file: None },
+        None => Entry::Key { file: None, limited },
     }
 }
 

@@ -308,6 +308,11 @@ async fn who_guesses_is_told_to_wait_and_the_operator_is_not() {
     watched.show("/sessions").await;
     watched.served.house.wait_secs(60);
     assert_eq!(watched.send("GET /sessions", &wrong).await.status, 401);
+    let off = Served::start(Settings { rate_limits: false, ..keyed() }).await;
+    for _ in 0..12 {
+        let answer = send(&mut off.connect_inside().await, "GET /sessions", &wrong).await;
+        assert_eq!(answer.status, 401, "rate limits are off");
+    }
 }
 
 #[tokio::test]
