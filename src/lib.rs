@@ -32,7 +32,7 @@
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |
 //! | 3 | [`http`] | the life of a request, from a connection to an answer |
 //! | 4 | [`backend`] | what answers a row: native handlers, and the shipped demonstration |
-//! | 4 | [`admin`] | the internal listener |
+//! | 4 | [`admin`] | the internal listener: health, and the operator's view |
 //! | 5 | [`settings`] | flags, environment and file, made into one checked value |
 //! | 6 | [`gate`] | everything put together, to serve or to drive in a test |
 //! | 7 | [`cli`] | the `callgate` program |
@@ -58,7 +58,8 @@
 //!    is remembered for longer than any cookie could found it again.
 //! 6. No public text of an answer is made from an inner error ([`http::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
-//! 8. A panic, a slow handler or a client that hangs up ends one request and nothing else.
+//! 8. The table in use never changes: a good one replaces it whole, and a bad one never does.
+//! 9. A panic, a slow handler or a client that hangs up ends one request and nothing else.
 //!
 //! # Features
 //!

@@ -12,6 +12,8 @@
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
 
+#[path = "tidy/events.rs"]
+mod events;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/homes.rs"]
@@ -105,6 +107,15 @@ fn files_and_functions_stay_short_enough_to_read() {
 }
 
 #[test]
+fn every_event_that_is_logged_is_listed_in_the_docs() {
+    let mut logged = events::Events::new();
+    shipped().for_each(|source| events::logged(source, &mut logged));
+    let page = std::fs::read_to_string(tree::root().join("docs/EVENTS.md")).unwrap_or_default();
+    let lines = events::differences(&logged, &events::listed(&page));
+    assert!(lines.is_empty(), "{} to mend:\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
 fn an_example_shows_one_idea_and_how_to_run_it() {
     let examples = tree::sources().iter().filter(|each| each.path.starts_with("examples/"));
     none(examples.flat_map(shape::example));
@@ -136,13 +147,15 @@ fn debug_shows_no_secret() {
     let session = Credential::guest(&entropy, now).unwrap().session();
     let credential = Credential::member(session, nonce.clone(), now);
     let sealed = ring.seal(&credential);
+    let operator = ring.operator();
     let hex: Vec<String> = nonce.expose().iter().map(|byte| format!("{byte:02X}")).collect();
     let hex = hex.concat();
     let bytes = format!("{:?}", nonce.expose());
-    let secrets =
-        [&token.expose(), key.expose(), sealed.expose(), &hex, bytes.trim_matches(['[', ']'])];
+    let bytes = bytes.trim_matches(['[', ']']);
+    let secrets = [&token.expose(), key.expose(), sealed.expose(), operator.expose(), &hex, bytes];
 
-    let shown = format!("{token:?} {key:?} {ring:?} {nonce:?} {credential:?} {sealed:?}");
+    let shown =
+        format!("{token:?} {key:?} {ring:?} {nonce:?} {credential:?} {sealed:?} {operator:?}");
     let shown = shown.to_lowercase();
     assert!(shown.contains(&format!("{session:?}").to_lowercase()), "a session's name may be seen");
     for secret in secrets {

@@ -1,7 +1,10 @@
-//! Whether the gate can serve, from what the store says and whether it is stopping.
+//! Whether the gate can serve, from what the store says and whether it is stopping; and by which
+//! table.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::Mutex as Lock;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,9 +27,30 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Health {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    rows: usize,
+    table: Lock<TableState>,
     stopping: AtomicBool,
     last: Mutex<Option<(Timestamp, Result<Guarantees, String>)>>,
+}
+
+/// What is known about the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableState {
+    /// The rows of the table in use.
+    pub rows: usize,
+    /// Which table of this gate is in use, counted from 1.
+    pub generation: u64,
+    /// Why the newest table is not in use; `None` while it is.
+    pub refused: Option<Refusal>,
+}
+
+/// Why a new table was not taken. The old one goes on serving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// What is wrong, in one line each that begins with `file:line:column`. Both their number and
+    /// their length are bounded.
+    pub problems: Vec<String>,
 }
 
 /// One answer to `/readyz`.
@@ -35,14 +59,33 @@ pub struct Report {
     /// Whether requests can be served.
     pub ready: bool,
     stopping: bool,
-    rows: usize,
+    table: TableState,
     store: Result<Guarantees, String>,
 }
 
 impl Health {
-    /// Watches `store`; `rows` is the size of the table in use.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rows: usize) -> Self {
-        Self { store, clock, rows, stopping: AtomicBool::new(false), last: Mutex::new(None) }
+    /// Watches `store`; `table` is the table in use.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, table: TableState) -> Self {
+        let (table, stopping) = (Lock::new(table), AtomicBool::new(false));
+        Self { store, clock, table, stopping, last: Mutex::new(None) }
+    }
+
+    /// What is known about the table.
+    pub fn table(&self) -> TableState {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another table is in use. Say so only when requests are answered by it already: whoever has
+    /// read a generation here relies on it.
+    pub fn table_taken(&self, rows: usize, generation: u64) {
+        let state = TableState { rows, generation, refused: None };
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The newest table was not taken, or with `None` there is none but the one in use.
+    pub fn table_refused(&self, problems: Option<Vec<String>>) {
+        let refused = problems.map(|problems| Refusal { at: self.clock.now(), problems });
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).refused = refused;
     }
 
     /// From now on the gate is not ready: it finishes what it has.
@@ -54,7 +97,7 @@ impl Health {
     pub async fn report(&self) -> Report {
         let stopping = self.stopping.load(Ordering::Acquire);
         let store = self.ask().await;
-        Report { ready: !stopping && store.is_ok(), stopping, rows: self.rows, store }
+        Report { ready: !stopping && store.is_ok(), stopping, table: self.table(), store }
     }
 
     async fn ask(&self) -> Result<Guarantees, String> {
@@ -96,10 +139,14 @@ impl Report {
             }),
             Err(why) => json!({ "ok": false, "why": why }),
         };
+        let TableState { rows, generation, refused } = &self.table;
+        let refused = refused
+            .as_ref()
+            .map(|Refusal { at, problems }| json!({ "at": at.to_string(), "problems": problems }));
         json!({
             "ready": self.ready,
             "stopping": self.stopping,
-            "table": { "rows": self.rows },
+            "table": { "rows": rows, "generation": generation, "refused": refused },
             "store": store,
         })
     }

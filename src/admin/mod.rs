@@ -4,9 +4,15 @@
 //! |---|---|
 //! | `GET /livez` | 200 while the process can answer at all; never asks the store |
 //! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping |
+//! | `/sessions…`, `/tokens…` | the operator's view, for who may read the key: see `operator.rs` |
 
+mod guard;
 pub mod health;
+mod operator;
+mod view;
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,28 +24,43 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::http::Arrival;
+use crate::http::Sessions;
 use crate::http::server;
 
+pub use guard::Entry;
 pub use health::Health;
 
+use operator::Operator;
+
 /// Answers the requests of the internal listener.
-#[derive(Debug)]
 pub struct Admin {
     health: Arc<Health>,
+    operator: Operator,
 }
 
 impl Admin {
-    /// Answers by what `health` knows.
-    pub fn new(health: Arc<Health>) -> Self {
-        Self { health }
+    /// Answers by what `health` knows, and operators about `sessions` whom `entry` lets in.
+    /// `listener` is the address of the internal listener.
+    pub fn new(
+        health: Arc<Health>,
+        sessions: Arc<Sessions>,
+        entry: Entry,
+        listener: SocketAddr,
+    ) -> Self {
+        Self { health, operator: Operator::new(sessions, entry, listener) }
     }
 
-    /// Answers one request for `method` and `path`.
-    pub async fn reply(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    /// Answers one request. Health is told to everybody: probes hold no key.
+    async fn reply(&self, head: &Head, arrival: Arrival) -> Response<Full<Bytes>> {
+        let (method, path) = (&head.method, head.uri.path());
+        if Operator::has(path) {
+            return self.operator.reply(head, arrival).await;
+        }
         let known = ["/livez", "/readyz"].contains(&path);
         match path {
             _ if known && *method != Method::GET && *method != Method::HEAD => {
@@ -64,9 +85,15 @@ impl server::Service for Admin {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _: Arrival,
+        arrival: Arrival,
     ) -> Response<Full<Bytes>> {
-        self.reply(request.method(), request.uri().path()).await
+        self.reply(&request.into_parts().0, arrival).await
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("health", &self.health).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Time: the one place that reads a clock, and the timestamp everything else is handed.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
@@ -44,6 +45,29 @@ impl fmt::Display for Timestamp {
         const LAST_MILLIS: u64 = 253_402_300_799_999;
         let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_MILLIS));
         humantime::format_rfc3339_millis(moment).fmt(f)
+    }
+}
+
+/// The text is not a moment as [`Timestamp`] writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAMoment;
+
+impl fmt::Display for NotAMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a moment: expected ISO 8601 in UTC, such as 2026-11-20T09:30:00.000Z")
+    }
+}
+
+impl std::error::Error for NotAMoment {}
+
+/// Reads what `Display` writes (RFC 3339 §5.6, in UTC).
+impl FromStr for Timestamp {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        let moment = humantime::parse_rfc3339(text).map_err(|_| NotAMoment)?;
+        let span = moment.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| NotAMoment)?;
+        u64::try_from(span.as_millis()).map(Self).map_err(|_| NotAMoment)
     }
 }
 
@@ -140,6 +164,17 @@ mod tests {
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(ManualClock::default().now().to_string(), "2026-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_timestamp_reads_back_what_it_writes() {
+        let moment = Timestamp::from_millis(1_767_225_600_123);
+        assert_eq!(moment.to_string().parse(), Ok(moment));
+        assert_eq!("2026-01-01T00:00:00Z".parse(), Ok(ManualClock::default().now()));
+        for text in ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z"]
+        {
+            assert_eq!(text.parse::<Timestamp>(), Err(NotAMoment), "{text}");
+        }
     }
 
     #[test]

@@ -29,6 +29,16 @@ impl Digest {
         Self::from_ring(&context.finish())
     }
 
+    /// Digests what a file holds, to tell whether it changed without keeping a copy of it: it may
+    /// be a key.
+    pub fn of_content(purpose: &str, content: &[u8]) -> Self {
+        let mut sum = ring::digest::Context::new(&ring::digest::SHA256);
+        sum.update(&(purpose.len() as u64).to_be_bytes());
+        sum.update(purpose.as_bytes());
+        sum.update(content);
+        Self::from_ring(&sum.finish())
+    }
+
     /// Takes back the 32 bytes that [`Digest::bytes`] gave out.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

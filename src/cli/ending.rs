@@ -110,11 +110,10 @@ fn said(cause: Cause, drained: Drained) -> Result<Said, Stop> {
     }
 }
 
-/// The signals that the program listens to.
+/// The signals to end.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 /// A signal to end.
@@ -129,22 +128,14 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
     /// The next signal to end.
     async fn next(&mut self) -> Told {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Told::Terminate,
-                _ = self.interrupt.recv() => return Told::Interrupt,
-                // Without this, a terminal that closes would end the server.
-                _ = self.hang_up.recv() => tracing::warn!(
-                    event = "server.reload_unavailable",
-                    "SIGHUP: this version reads its table once, at the start; restart to reload"
-                ),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Terminate,
+            _ = self.interrupt.recv() => Told::Interrupt,
         }
     }
 }

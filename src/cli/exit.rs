@@ -13,10 +13,14 @@ pub enum Exit {
     Usage = 64,
     /// The table, a class or the roles are bad (`EX_DATAERR`).
     BadTable = 65,
-    /// The store cannot be reached (`EX_UNAVAILABLE`).
+    /// There is no session or token of that name (`EX_NOUSER`).
+    Unknown = 67,
+    /// The store, or the server that a command asks, cannot be reached (`EX_UNAVAILABLE`).
     StoreUnreachable = 69,
     /// Reading or writing failed, of the store or of the output (`EX_IOERR`).
     Io = 74,
+    /// The server does not let this person operate it (`EX_NOPERM`).
+    NotPermitted = 77,
     /// The settings are bad (`EX_CONFIG`).
     BadSettings = 78,
 }

@@ -1,11 +1,14 @@
 //! The command line: what can be asked of the program, and how it answers and ends.
 
 mod check;
+mod columns;
 mod ending;
 mod exit;
 mod explain;
 mod flags;
+mod inside;
 mod log;
+mod operator;
 mod report;
 mod serve;
 mod settings;
@@ -22,6 +25,8 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use crate::backend::demo;
+use crate::base::SessionId;
+use crate::base::TokenId;
 use crate::settings::Environment;
 use crate::settings::Reading;
 use crate::settings::Settings;
@@ -38,7 +43,8 @@ use flags::FlagArguments;
     after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
                   and a variable CALLGATE_*.\n\
                   Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table or roles, \
-                  69 store unreachable, 74 input or output failed, 78 bad settings."
+                  67 no such session or token, 69 store or server unreachable, \
+                  74 input or output failed, 77 not permitted, 78 bad settings."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -70,11 +76,65 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Look at the sessions of a server that runs, and end them.
+    Sessions {
+        #[command(subcommand)]
+        errand: SessionsErrand,
+    },
+    /// Look at the unspent tokens of a server that runs, and revoke them.
+    Tokens {
+        #[command(subcommand)]
+        errand: TokensErrand,
+    },
     /// Show the effective settings and where each came from.
     Settings {
         /// Print the commented default file instead.
         #[arg(long)]
         default: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionsErrand {
+    /// List every session that lives.
+    List {
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show one session: who, which browsers, which storage keys, which tokens.
+    Show {
+        /// The id of the session: 32 hex digits.
+        id: SessionId,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// End a session, with every browser and token of it.
+    End {
+        /// The id of the session: 32 hex digits.
+        id: SessionId,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokensErrand {
+    /// List every token that can still be redeemed.
+    List {
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Revoke a token: nobody can redeem it any more.
+    Revoke {
+        /// The public id of the token: 16 hex digits, as `list` shows it. Not the token itself.
+        id: TokenId,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 
@@ -112,6 +172,8 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
+        Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
+        Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
         Command::Settings { default: true } => settings::default_file(),
         Command::Settings { default: false } => settings::run(&settle(read())?),
     };

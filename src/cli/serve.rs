@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 
 use super::complain;
 use super::ending::Ending;
@@ -44,7 +47,9 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
     // Signals count from here on: one that comes while the store is being opened ends the
     // program in order, too.
-    let signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
+    let failed = |error: std::io::Error| Stop::new(Exit::Io, error.to_string());
+    let signals = Signals::new().map_err(failed)?;
+    let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
     let gate = Gate::builder(settings).registry(demo::registry()).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
         complain(&warning.to_string());
@@ -65,7 +70,13 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         internal: internal.map(|(listener, _)| listener),
         redirect: redirect.map(|(listener, _)| listener),
     };
-    Ending::new(signals, lead).of(&gate, listeners, store_failed(&gate)).await
+    let failing = async {
+        tokio::select! {
+            () = store_failed(&gate) => {}
+            () = reload_when_told(&gate, &mut hang_ups) => {}
+        }
+    };
+    Ending::new(signals, lead).of(&gate, listeners, failing).await
 }
 
 fn bind_if(
@@ -145,9 +156,19 @@ fn stop_of(error: GateError) -> Stop {
         GateError::Store(error) if error.kind == OpenErrorKind::Locked => Exit::StoreUnreachable,
         #[cfg(feature = "embedded")]
         GateError::Store(_) => Exit::Io,
-        GateError::NoStore(_) => Exit::Io,
+        GateError::NoStore(_) | GateError::Thread(_) => Exit::Io,
     };
     Stop::new(exit, why)
+}
+
+/// Reads the watched files again at each SIGHUP, for as long as it is polled. What came of it is
+/// in the log.
+async fn reload_when_told(gate: &Gate, hang_ups: &mut Signal) {
+    while hang_ups.recv().await.is_some() {
+        gate.reload().await;
+    }
+    // No such signal can come any more; that is no reason to stop.
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
+use crate::admin::Entry;
 use crate::admin::Health;
+use crate::admin::health::TableState;
 use crate::backend::Registry;
 use crate::backend::Singleton;
 use crate::base::Clock;
@@ -17,11 +19,13 @@ use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
+use crate::gate::certificate::CertificatePair;
 use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
-use crate::gate::lint::lint;
+use crate::gate::reload;
+use crate::gate::reload::TableFile;
+use crate::gate::watched::Watched;
 use crate::http::Dispatch;
-use crate::http::Plan;
 use crate::http::Sessions;
 use crate::http::body;
 use crate::http::confirm::Template;
@@ -42,9 +46,7 @@ use crate::settings::StoreUrl;
 use crate::store::Store;
 use crate::store::live;
 use crate::store::memory::MemoryStore;
-use crate::table::Problem;
 use crate::table::Severity;
-use crate::table::Table;
 
 /// A gate that is being put together. Everything is loaded and checked by [`Builder::open`],
 /// before any port is opened.
@@ -70,7 +72,8 @@ impl Builder {
         }
     }
 
-    /// Takes this text for the table instead of the file that the settings name.
+    /// Takes this text for the table instead of the file that the settings name. It is never
+    /// reloaded.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -115,16 +118,9 @@ impl Builder {
     /// Loads everything, checks everything, opens the store. What is wrong with the table is
     /// reported as a whole.
     pub async fn open(mut self) -> Result<Gate, GateError> {
-        let refused: Vec<_> = self
-            .settings
-            .check()
-            .into_iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .collect();
-        if !refused.is_empty() {
-            return Err(GateError::Settings(refused));
-        }
-        let (plan, warnings) = self.plan()?;
+        settle(&self.settings)?;
+        let (text, content) = self.text()?;
+        let (plan, warnings) = reload::plan(&text, &self.settings, &self.registry)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
@@ -134,8 +130,10 @@ impl Builder {
         };
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
         let origin = self.settings.public_origin.as_ref();
-        let health =
-            Health::new(Arc::clone(&store), Arc::clone(&self.clock), plan.table().rows().len());
+        let (rows, generation) = (plan.table().rows().len(), plan.generation());
+        let table = TableState { rows, generation, refused: None };
+        let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
+        let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             store,
             clock: self.clock,
@@ -152,36 +150,44 @@ impl Builder {
         let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
+        let dispatch = Arc::new(dispatch);
+        let (reload, entry) = (self.settings.reload, entry(&self.settings));
+        let drain = self.settings.limits.drain;
+        let mut watched = Vec::new();
+        if let Some(certificates) = &entrances.certificates {
+            let pair = CertificatePair::new(Arc::clone(certificates), clock);
+            let contents = pair.contents();
+            watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
+        }
+        if let Some(content) = content {
+            let made_of = (self.settings, self.registry);
+            let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
+            let table = TableFile::new(made_of, used_by, &content);
+            let table = Watched::start(Arc::new(table), &[Ok(content)]);
+            watched.push(table.map_err(GateError::Thread)?);
+        }
         Ok(Gate {
-            dispatch: Arc::new(dispatch),
-            health: Arc::new(health),
+            dispatch,
+            health,
             public: Arc::new(entrances.public),
             internal: Arc::new(entrances.internal),
             redirect: Arc::new(entrances.redirect),
             certificates: entrances.certificates,
-            drain: self.settings.limits.drain,
+            drain,
             warnings,
+            watched,
+            reload,
+            entry,
         })
     }
 
-    fn plan(&self) -> Result<(Plan, Vec<Problem>), GateError> {
-        let file = &self.settings.handlers;
-        let text = match &self.table {
-            Some(text) => text.clone(),
-            None => read(file).map_err(GateError::File)?,
-        };
-        let checked = Table::read(&file.display().to_string(), &text).map_err(GateError::Table)?;
-        let plan = Plan::new(checked.table, &self.registry);
-        let mut warnings = checked.warnings;
-        warnings.extend(lint(plan.table(), &self.settings, &self.registry));
-        // A proof takes time that only a table which must be without fault is worth.
-        if self.settings.strict {
-            warnings.extend(plan.table().prove(&file.display().to_string()).problems);
+    /// The text of the table, and if it comes from a file, what that file holds.
+    fn text(&mut self) -> Result<(String, Option<Vec<u8>>), GateError> {
+        if let Some(text) = self.table.take() {
+            return Ok((text, None));
         }
-        if self.settings.strict && !warnings.is_empty() {
-            return Err(GateError::Table(warnings));
-        }
-        Ok((plan, warnings))
+        let content = reload::first_content(&self.settings)?;
+        Ok((reload::text(&self.settings, content.clone())?, Some(content)))
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {
@@ -195,6 +201,24 @@ impl Builder {
         let text = read(&path).map_err(GateError::File)?;
         Roles::read(&text).map_err(|problems| GateError::Roles(path, problems))
     }
+}
+
+/// What an operator must show, by where the keys are.
+fn entry(settings: &Settings) -> Entry {
+    let limited = settings.rate_limits;
+    match settings.key_path() {
+        // A relative one would mean something else to a program that runs elsewhere.
+        Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
+        None if settings.keys.is_empty() => Entry::Local,
+        None => Entry::Key { file: None, limited },
+    }
+}
+
+/// Refuses settings that contradict each other or what is on disk.
+fn settle(settings: &Settings) -> Result<(), GateError> {
+    let mut refused = settings.check();
+    refused.retain(|problem| problem.severity == Severity::Error);
+    if refused.is_empty() { Ok(()) } else { Err(GateError::Settings(refused)) }
 }
 
 /// A path as it is written in a URL (RFC 3986 §3.3).

@@ -31,6 +31,8 @@ pub enum GateError {
     /// The embedded store cannot be opened.
     #[cfg(feature = "embedded")]
     Store(crate::store::embedded::OpenError),
+    /// The system gave no thread to look after the table file.
+    Thread(std::io::Error),
     /// There is no store, for a reason that lies in callgate: opening it panicked, or this
     /// callgate was built without it.
     NoStore(String),
@@ -58,6 +60,7 @@ impl fmt::Display for GateError {
             }
             Self::Certificate(error) => error.fmt(f),
             Self::Keys(fault) => fault.fmt(f),
+            Self::Thread(error) => write!(f, "no thread to look after files: {error}"),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.fmt(f),
         }

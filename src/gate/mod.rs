@@ -20,15 +20,19 @@
 //! ```
 
 mod builder;
+mod certificate;
 mod client;
 mod entrances;
 mod failure;
 mod lint;
+mod reload;
+mod watched;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};
 pub use failure::GateError;
 pub use lint::lint;
+pub use watched::Reload;
 
 use std::fmt;
 use std::future::Future;
@@ -44,8 +48,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::admin::Entry;
 use crate::admin::Health;
+use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
+use crate::gate::watched::Watched;
 use crate::http::Arrival;
 use crate::http::Certificates;
 use crate::http::Crowding;
@@ -55,6 +62,7 @@ use crate::http::Redirect;
 use crate::http::body::RequestBody;
 use crate::http::server;
 use crate::http::server::Drained;
+use crate::settings::AutoReload;
 use crate::settings::Settings;
 use crate::store::StoreError;
 use crate::store::port::Guarantees;
@@ -71,6 +79,12 @@ pub struct Gate {
     certificates: Option<Arc<Certificates>>,
     drain: Duration,
     warnings: Vec<Problem>,
+    /// What is made of files that may change.
+    watched: Vec<Watched>,
+    /// Whether they are looked at without being asked.
+    reload: AutoReload,
+    /// What operators must show on the internal listener.
+    entry: Entry,
 }
 
 /// Where a gate is served.
@@ -120,9 +134,16 @@ impl Gate {
             Arc::clone(&sessions.clock),
             rest_stop.clone(),
         ));
-        let admin = internal.map(|listener| {
-            let admin = Arc::new(Admin::new(Arc::clone(&self.health)));
-            tokio::spawn(server::serve(listener, admin, Arc::clone(&self.internal), rest_stop))
+        let watching = async {
+            match self.reload {
+                AutoReload::On => watched::run(&self.watched).await,
+                AutoReload::Off => std::future::pending().await,
+            }
+        };
+        let admin = internal.and_then(|listener| {
+            let admin = Arc::new(self.admin(&listener)?);
+            let entrance = Arc::clone(&self.internal);
+            Some(tokio::spawn(server::serve(listener, admin, entrance, rest_stop)))
         });
         let redirecting = redirect.map(|listener| {
             let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));
@@ -132,7 +153,10 @@ impl Gate {
         let public = Arc::new(Public(Arc::clone(&self.dispatch)));
         let serving = server::serve(listener, public, Arc::clone(&self.public), public_stop);
         let stopping = async {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = watching => {}
+            }
             self.health.stop();
             let _ = stop_public.send(true);
             Stopwatch::start()
@@ -159,12 +183,53 @@ impl Gate {
         }
     }
 
+    /// What answers on the internal listener; nothing if that has no address.
+    fn admin(&self, listener: &TcpListener) -> Option<Admin> {
+        let address = listener.local_addr().ok()?;
+        let sessions = Arc::clone(self.dispatch.sessions());
+        Some(Admin::new(Arc::clone(&self.health), sessions, self.entry.clone(), address))
+    }
+
     /// A client that drives this gate without a socket, for tests.
     pub fn client(&self) -> Client {
         Client::new(Arc::clone(&self.dispatch))
     }
 
-    /// What was odd about the table and did not keep it from being used.
+    /// Reads the table file again, and whatever else is watched, and takes what has changed.
+    ///
+    /// It is checked as at the start, under `strict` too, and swapped in whole: requests that have
+    /// found their row end by the table they found it in. A file that cannot be used changes
+    /// nothing; what is wrong with it is in the answer, in the log (`table.refused`) and in
+    /// [`Gate::table`]. A gate whose table was given as a text has nothing to read.
+    ///
+    /// `roles.json` and settings are not read again: privileges change with a restart.
+    pub async fn reload(&self) -> Reload {
+        let mut came = Reload::Unchanged;
+        for watched in &self.watched {
+            came = came.and(watched.reload().await);
+        }
+        came
+    }
+
+    /// One look at the same files, as [`Gate::serve`] takes it five times a second unless the
+    /// setting `reload` is off; for gates that are driven without being served.
+    ///
+    /// A change is taken by the second look that finds it, so that no file is read while it is
+    /// being written. What was refused is not judged again before it changes.
+    pub async fn look(&self) -> Reload {
+        let mut came = Reload::Unchanged;
+        for watched in &self.watched {
+            came = came.and(watched.look().await);
+        }
+        came
+    }
+
+    /// What is known about the table: its size, its generation, and why a newer one was refused.
+    pub fn table(&self) -> TableState {
+        self.health.table()
+    }
+
+    /// What was odd about the table at the start and did not keep it from being used.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }

@@ -141,6 +141,12 @@ impl Dispatch {
         self.plan.load_full()
     }
 
+    /// Answers by `plan` from now on. Requests that have found their row end by the one they found
+    /// it in.
+    pub fn swap(&self, plan: Plan) {
+        self.plan.store(Arc::new(plan));
+    }
+
     /// Requests that are being run, but for those that run without waiting.
     pub fn under_way(&self) -> usize {
         self.running.len()

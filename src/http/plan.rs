@@ -12,6 +12,7 @@ use crate::table::Table;
 pub struct Plan {
     table: Table,
     answers: Vec<Answer>,
+    generation: u64,
 }
 
 /// What answers one row.
@@ -24,14 +25,25 @@ pub(crate) struct Answer {
 
 impl Plan {
     /// Connects each row to its handler. A row without one still answers, with the model's own
-    /// error (4D §1.6).
+    /// error (4D §1.6). The plan is the first of its gate.
     pub fn new(table: Table, handlers: &dyn Handlers) -> Self {
         let answer = |row: &Row| Answer {
             target: row.target().into(),
             handler: handlers.find(row.class(), row.method()),
         };
         let answers = table.rows().iter().map(answer).collect();
-        Self { table, answers }
+        Self { table, answers, generation: 1 }
+    }
+
+    /// The same plan as the one that follows `before`.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        Self { generation: before.generation + 1, ..self }
+    }
+
+    /// Which plan of its gate this is, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The table.
@@ -46,6 +58,6 @@ impl Plan {
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Plan({} rows)", self.answers.len())
+        write!(f, "Plan({} rows, generation {})", self.answers.len(), self.generation)
     }
 }

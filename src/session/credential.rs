@@ -27,6 +27,8 @@ use crate::base::secret::SecretText;
 
 const SEALED_BYTES: usize = 70;
 const MAC_BYTES: usize = 32;
+/// What the operator's key signs.
+const OPERATOR: &[u8] = b"callgate/1 operator";
 /// Letters of a sealed credential: 70 bytes in base64url without padding.
 pub const SEALED_LETTERS: usize = 94;
 
@@ -104,6 +106,7 @@ struct Key {
     mac: hmac::Key,
     mask: hmac::Key,
     proof: hmac::Key,
+    operator: hmac::Key,
 }
 
 /// A key cannot be used.
@@ -171,6 +174,21 @@ impl Keyring {
         self.keys.iter().any(|key| hmac::verify(&key.proof, words, proof).is_ok())
     }
 
+    /// What an operator shows to be let in: 64 hex digits that only who knows the first key can
+    /// make. It opens no session, and no key can be derived from it.
+    pub fn operator(&self) -> SecretText {
+        let sign = |key: &Key| hex::lower(hmac::sign(&key.operator, OPERATOR).as_ref());
+        SecretText::new(self.keys.first().map(sign).unwrap_or_default())
+    }
+
+    /// Whether somebody shows what [`Keyring::operator`] makes of the same first key. How long it
+    /// takes does not tell how much of it is right.
+    pub fn admits_operator(&self, shown: &str) -> bool {
+        let Ok(shown) = hex::read::<MAC_BYTES>(shown) else { return false };
+        let holds = |key: &Key| hmac::verify(&key.operator, OPERATOR, &shown).is_ok();
+        self.keys.first().is_some_and(holds)
+    }
+
     /// The cookie value of a credential.
     pub fn seal(&self, credential: &Credential) -> SecretText {
         let Some(key) = self.keys.first() else { return SecretText::new(String::new()) };
@@ -231,14 +249,15 @@ impl Key {
     }
 
     /// Independent keys from one secret, for one application: one signs cookies, one masks ids in
-    /// them, one signs forms.
+    /// them, one signs forms, one is for the operator.
     fn new(secret: &Secret<32>, app: &str) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
         let derive =
             |purpose: &str| hmac::sign(&root, format!("callgate/1 {purpose} {app}").as_bytes());
         let key = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
         let tag = derive("tag").as_ref().first().copied().unwrap_or(0);
-        Self { tag, mac: key("mac"), mask: key("mask"), proof: key("proof") }
+        let (mac, mask) = (key("mac"), key("mask"));
+        Self { tag, mac, mask, proof: key("proof"), operator: key("operator") }
     }
 
     /// Masks an id, and unmasks it again: the mask is the same both ways.
@@ -266,6 +285,21 @@ mod tests {
 
     fn guest() -> Credential {
         Credential::guest(&SeededEntropy::new(9), NOW).unwrap()
+    }
+
+    #[test]
+    fn the_operator_is_who_holds_the_first_key() {
+        let key = |digit: &str| SecretText::new(digit.repeat(64));
+        let ring = |app: &str, keys: &[SecretText]| Keyring::read(app, keys).unwrap();
+        let shop = ring("shop", &[key("a"), key("b")]);
+        let shown = |ring: &Keyring| ring.operator().expose().to_owned();
+        assert_eq!(shown(&shop).len(), 64);
+        assert!(shop.admits_operator(&shown(&ring("shop", &[key("a")]))));
+        assert!(!shop.admits_operator(&shown(&ring("shop", &[key("b"), key("a")]))));
+        assert!(!shop.admits_operator(&shown(&ring("bank", &[key("a")]))));
+        for other in ["", &"a".repeat(64), &shown(&shop)[..62]] {
+            assert!(!shop.admits_operator(other));
+        }
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Check<'_> {
         self.list("cors", &mut s.cors, str::parse);
         self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
+        self.text("reload", &mut s.reload, word);
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
     }

@@ -61,6 +61,17 @@ choice!(
 );
 
 choice!(
+    /// Whether files that change are taken without being asked.
+    AutoReload {
+        /// Within half a second; the default.
+        #[default]
+        "on" => On,
+        /// At `SIGHUP` and when the program asks.
+        "off" => Off,
+    }
+);
+
+choice!(
     /// Whether `__Host-` stands in front of the session cookie's name (SEC D.4).
     CookiePrefix {
         /// When the cookie is `Secure`; the default.
@@ -137,6 +148,7 @@ mod tests {
     #[test]
     fn a_choice_reads_back_the_words_it_writes() {
         reads_back::<Safety>(&["normal", "strict"]);
+        reads_back::<AutoReload>(&["on", "off"]);
         reads_back::<CookiePrefix>(&["auto", "host", "none"]);
         reads_back::<SameSite>(&["Lax", "Strict", "None"]);
         reads_back::<CookieSecure>(&["auto", "on", "off"]);

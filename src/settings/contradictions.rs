@@ -60,7 +60,8 @@ fn addresses(settings: &Settings, found: &mut Found) {
         let fix = "give it a port of its own, or \"off\"";
         found.push(("internal", Flaw::error("same-address", "is the address of listen", fix)));
     } else if !internal.ip().is_loopback() {
-        let what = "can be reached from other machines and asks nobody who he is";
+        let what = "can be reached from other machines, to which it tells its health, and an \
+                    operator's credential would travel to it in the clear";
         let fix = "use 127.0.0.1, or see that only your own network gets there";
         found.push(("internal", Flaw::warning("open-internal", what, fix)));
     }

@@ -40,6 +40,18 @@ impl Settings {
         }
     }
 
+    /// The keys that [`Settings::keyring`] would find; `None` where it would make one.
+    pub fn found_keyring(&self) -> Result<Option<Keyring>, KeyFault> {
+        let app = self.app.as_str();
+        match self.key_path() {
+            _ if !self.keys.is_empty() => {
+                Keyring::read(app, &self.keys).map(Some).map_err(KeyFault::Given)
+            }
+            Some(path) if path.exists() => read(app, &path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The file that [`Settings::keyring`] takes its keys from; `None` when there is none.
     pub fn key_path(&self) -> Option<PathBuf> {
         match (&self.keys_file, &self.store) {
@@ -89,7 +101,7 @@ impl std::error::Error for KeyFault {
 }
 
 /// Reads a key file: one key per line, the sealing one first; `#` begins a comment.
-fn read(app: &str, path: &Path) -> Result<Keyring, KeyFault> {
+pub fn read(app: &str, path: &Path) -> Result<Keyring, KeyFault> {
     let text = std::fs::read_to_string(path);
     let text = SecretText::new(text.map_err(|error| KeyFault::Io(path.to_owned(), error))?);
     let lines = text.expose().lines().map(str::trim);
@@ -196,6 +208,19 @@ mod tests {
         let two = format!("# rotated\n{}\n\n  {}\n", "ab".repeat(32), "cd".repeat(32));
         std::fs::write(&path, two).unwrap();
         settings.keyring(&DryEntropy).unwrap();
+    }
+
+    #[test]
+    fn keys_that_are_there_are_found_and_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = embedded(&folder.path().join("data"));
+        assert!(settings.found_keyring().unwrap().is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let made = settings.keyring(&SeededEntropy::new(1)).unwrap();
+        let found = settings.found_keyring().unwrap().unwrap();
+        assert!(made.admits_operator(found.operator().expose()));
+        let other = Settings { app: crate::settings::AppName::parse("shop").unwrap(), ..settings };
+        assert!(!made.admits_operator(other.found_keyring().unwrap().unwrap().operator().expose()));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod raw;
 mod sources;
 mod tls;
 
+pub use choice::AutoReload;
 pub use choice::CookiePrefix;
 pub use choice::CookieSecure;
 pub use choice::Hsts;
@@ -35,6 +36,7 @@ pub use choice::NotAChoice;
 pub use choice::Safety;
 pub use choice::SameSite;
 pub use keys::KeyFault;
+pub use keys::read as read_key_file;
 pub use limits::Limits;
 pub use manual::meaning;
 pub use names::AppName;
@@ -121,6 +123,9 @@ pub struct Settings {
     pub hsts: Hsts,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
+    /// Whether a table file that changes is taken without being asked; default
+    /// [`AutoReload::On`].
+    pub reload: AutoReload,
     /// Whether warnings about the table refuse the start; off by default.
     pub strict: bool,
     /// Whether clients see the error messages of handlers; off by default.
@@ -173,6 +178,7 @@ impl Default for Settings {
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,
+            reload: AutoReload::default(),
             strict: false,
             development: false,
             keys: Vec::new(),

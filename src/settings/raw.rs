@@ -9,6 +9,7 @@ use crate::base::limits::IDLE_MINUTES_MIN;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::secret::SecretText;
 
+use super::choice::AutoReload;
 use super::choice::CookiePrefix;
 use super::choice::CookieSecure;
 use super::choice::Hsts;
@@ -171,6 +172,7 @@ pub const SETTINGS: &[Setting] = &[
     texts("cors"),
     choice("hsts", Hsts::NAMES),
     choice("rate_limits", &["on", "off"]),
+    choice("reload", AutoReload::NAMES),
     switch("strict"),
     switch("development"),
     Setting { name: "keys", kind: Kind::Secrets },

@@ -1,6 +1,7 @@
 //! Every secret there is, looked for everywhere it must not be (SEC C-23, contract §6.6).
 
 mod flows;
+mod operator;
 mod secrets;
 
 use std::path::Path;
@@ -129,9 +130,10 @@ async fn visit(format: &str, level: &str) -> Searched {
     for aim in AIMS {
         assert!(visit.met.contains(*aim), "no {aim} among {:?}", visit.met);
     }
-    stop(&mut server);
     let key = std::fs::read_to_string(folder.path().join("data").join(KEY_FILE)).unwrap();
     let key = key.split_whitespace().find(|word| word.len() == 64).unwrap();
+    operator::operate(&server, &mut visit, key).await;
+    stop(&mut server);
     visit.secrets.add_key(key);
     for output in commands(folder.path(), key, &visit.secrets.tokens()[0]) {
         visit.pages.push(("command".to_owned(), output));

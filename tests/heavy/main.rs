@@ -23,6 +23,7 @@ mod flood;
 mod fuzz;
 mod kill;
 mod races;
+mod reload;
 mod slow;
 mod speed;
 mod support;

@@ -1,6 +1,7 @@
 //! A server with the probe class, for the heavy tests: what `callgate serve` does, with handlers
-//! that do what their query says. Settings come from `CALLGATE_*`; the one word `faulty` puts a
-//! store in between that loses what it is told to lose.
+//! that do what their query says. Settings come from `CALLGATE_*`. The word `faulty` puts a store
+//! in between that loses what it is told to lose; `marks` takes the table from its file, whose rows
+//! may name the functions `m1`, `m2`, … of the class `Mark`, and reloads it at `SIGHUP`.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -60,6 +61,9 @@ const CONTROL: &str = r#"[
 /// More than the buffers of a connection hold; the same bytes in every answer.
 static MUCH: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![b'x'; 16 * 1024 * 1024]));
 
+/// How many functions the class `Mark` has.
+const MARKS: usize = 2_000;
+
 /// What the control rows work on.
 struct Control {
     store: Arc<dyn Store>,
@@ -92,6 +96,7 @@ fn log(settings: &Settings) {
 
 async fn serve(settings: Settings) -> Drained {
     let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let mut hang_up = signal(SignalKind::hangup()).unwrap();
     let (listen, internal) = (settings.listen, settings.internal);
     let probe = Arc::new(Probe::new());
     let mut store = open(&settings);
@@ -101,10 +106,13 @@ async fn serve(settings: Settings) -> Drained {
         store = wrapped.clone();
         faulty = Some(wrapped);
     }
+    let marks = std::env::args().any(|word| word == "marks");
     let control = Control { store: Arc::clone(&store), faulty, probe: Arc::clone(&probe) };
     let rest = probe::TABLE.trim_start().trim_start_matches('[');
-    let gate = Gate::builder(settings)
-        .table(format!("{CONTROL}{rest}"))
+    let builder = Gate::builder(settings);
+    let builder =
+        if marks { builder.singleton(marked()) } else { builder.table(format!("{CONTROL}{rest}")) };
+    let gate = builder
         .singleton(probe::singleton(probe))
         .singleton(singleton(control))
         .store(store)
@@ -120,8 +128,13 @@ async fn serve(settings: Settings) -> Drained {
         println!("internal on http://{}", inside.local_addr().unwrap());
     }
     println!("listening on {}://{}", gate.scheme(), listener.local_addr().unwrap());
-    let stop = async move {
-        terminate.recv().await;
+    let stop = async {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = hang_up.recv() => drop(gate.reload().await),
+            }
+        }
     };
     gate.serve(listener, inside, stop).await
 }
@@ -145,6 +158,18 @@ fn singleton(control: Control) -> Singleton<Control> {
         .method("lose", lose)
         .method("leak", leak)
         .method("much", async |_, _, _| OutgoingMessage::new().with_body(MUCH.clone()))
+}
+
+/// Functions that answer with their own name.
+fn marked() -> Singleton<()> {
+    let mark = |class: Singleton<()>, n: usize| {
+        let name = format!("m{n}");
+        let says = name.clone();
+        class.method(name, move |_, _, _| {
+            std::future::ready(OutgoingMessage::new().with_body(says.clone()))
+        })
+    };
+    (1..=MARKS).fold(Singleton::new("Mark", ()), mark)
 }
 
 fn query<'r>(request: &'r IncomingMessage, name: &str) -> &'r str {

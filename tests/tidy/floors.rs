@@ -54,7 +54,15 @@ const MODULES: &[Module] = &[
     Module {
         name: "admin",
         floor: 4,
-        crates: &["bytes", "http_body_util", "hyper", "serde_json", "tokio"],
+        crates: &[
+            "bytes",
+            "http_body_util",
+            "hyper",
+            "percent_encoding",
+            "serde_json",
+            "tokio",
+            "tracing",
+        ],
     },
     Module { name: "settings", floor: 5, crates: &["toml", "tracing", "url"] },
     Module {
@@ -75,7 +83,19 @@ const MODULES: &[Module] = &[
     Module {
         name: "cli",
         floor: 7,
-        crates: &["clap", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"],
+        crates: &[
+            "bytes",
+            "clap",
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "percent_encoding",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tracing",
+            "tracing_subscriber",
+        ],
     },
     Module {
         name: "fuzz",

@@ -73,7 +73,7 @@ impl Session {
         // A guest's too: another request of his may have founded it since this one began.
         let id = self.id();
         if self.house.store.end(now, id).await? {
-            tracing::info!(event = "session.ended", session = %id, "logout");
+            tracing::info!(event = "session.ended", session = %id, source = "logout");
         }
         let guest = Credential::guest(&*self.house.entropy, now)?;
         let mut state = self.lock();

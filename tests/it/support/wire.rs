@@ -51,12 +51,18 @@ pub(crate) fn limited(change: impl FnOnce(&mut callgate::settings::Limits)) -> S
 
 impl Served {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_inside(settings, "127.0.0.1:0").await
+    }
+
+    /// The same with the internal listener on another address of this machine.
+    pub(crate) async fn start_inside(settings: Settings, inside: &str) -> Self {
         let house = Arc::new(House::open(settings).await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpListener::bind(inside).await.unwrap();
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = |listener: &TcpListener| listener.local_addr().unwrap();
-        let (public, internal, redirect) = (address(&listener), address(&other), address(&plain));
+        let (public, redirect) = (address(&listener), address(&plain));
+        let internal = ([127, 0, 0, 1], address(&other).port()).into();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let house = Arc::clone(&house);
@@ -78,8 +84,7 @@ impl Served {
 
     /// A connection to the internal listener, whose answers are none of dispatch's.
     pub(crate) async fn connect_inside(&self) -> Wire {
-        let stream = TcpStream::connect(self.internal).await.unwrap();
-        Wire { stream, ahead: Vec::new(), ledger: None }
+        Wire::open(self.internal).await
     }
 
     /// One request to the listener that sends people on to HTTPS.
@@ -109,6 +114,12 @@ impl Served {
 }
 
 impl Wire {
+    /// A connection to anywhere, whose answers nobody looks at for leaks.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = soon(TcpStream::connect(address)).await.unwrap();
+        Self { stream, ahead: Vec::new(), ledger: None }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }

@@ -1,0 +1,209 @@
+//! Who may use the operator's view: programs that can read the key, and no browser (SEC T52).
+//!
+//! Whoever may read the first key of the gate may operate it: he could make himself a cookie for
+//! any session anyway. Pages of a browser on the same machine reach the listener too, by its
+//! address or by a name that they let point to it, so what only browsers send is refused, and so
+//! are names that are not the listener's own.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::http::request::Parts as Head;
+use hyper::http::uri::Authority;
+use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
+use percent_encoding::percent_encode;
+
+use crate::base::Timestamp;
+use crate::http::Arrival;
+use crate::http::Sessions;
+
+/// Wrong credentials of one peer within [`WINDOW`] before he is told to wait (SEC D.6).
+const FAILURES_MAX: u32 = 10;
+/// How long wrong credentials are counted together.
+const WINDOW: Duration = Duration::from_mins(1);
+/// Peers that are counted; those beyond are treated as if they had used up their share.
+const PEERS_MAX: usize = 1_024;
+
+/// What an operator must show.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// What [`Keyring::operator`](crate::session::Keyring::operator) makes of the first key.
+    Key {
+        /// The file that holds the key, if one does. Whoever comes from this machine is told its
+        /// name, so that he need not know where the gate keeps it; to read it is another matter.
+        file: Option<PathBuf>,
+        /// Whether who shows too many wrong ones is told to wait (`rate_limits`).
+        limited: bool,
+    },
+    /// Nothing, if the listener is for this machine only: the keys live and end with the process,
+    /// so nobody could make a credential. Such a gate keeps nothing either. Any other listener is
+    /// closed.
+    Local,
+}
+
+/// The guard of one listener.
+pub(super) struct Guard {
+    sessions: Arc<Sessions>,
+    entry: Entry,
+    listener: SocketAddr,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    since: Timestamp,
+    of: HashMap<IpAddr, u32>,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The request names a host that this listener is not.
+    WrongHost,
+    /// A browser sent it.
+    Browser,
+    /// There is no credential that could let anybody in.
+    Closed,
+    /// No credential, or a wrong one.
+    Credential,
+    /// Too many wrong ones.
+    TooMany,
+}
+
+impl Guard {
+    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, listener: SocketAddr) -> Self {
+        Self { sessions, entry, listener, failures: Mutex::default() }
+    }
+
+    /// Lets a request in, or says why not.
+    pub(super) fn admit(&self, head: &Head, arrival: Arrival) -> Result<(), Refused> {
+        if !self.is_own_host(head, arrival) {
+            return Err(Refused::WrongHost);
+        }
+        if [header::ORIGIN.as_str(), "sec-fetch-site"]
+            .iter()
+            .any(|it| head.headers.contains_key(*it))
+        {
+            return Err(Refused::Browser);
+        }
+        match &self.entry {
+            Entry::Local if self.listener.ip().is_loopback() => Ok(()),
+            Entry::Local => Err(Refused::Closed),
+            Entry::Key { limited, .. } => match bearer(&head.headers) {
+                // A right one always passes: 256 bits are not found by trying, and otherwise any
+                // program on this machine could keep the operator out.
+                Some(shown) if self.sessions.keyring.admits_operator(shown) => Ok(()),
+                Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
+                Some(_) | None => Err(Refused::Credential),
+            },
+        }
+    }
+
+    /// What to show, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
+    pub(super) fn challenge(&self, arrival: Arrival) -> String {
+        // What stands in quotes must be visible and may be neither quote nor backslash.
+        const UNSEEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
+        let app = format!("Callgate app=\"{}\"", self.sessions.app());
+        match &self.entry {
+            Entry::Key { file: Some(file), .. }
+                if arrival.peer.ip().to_canonical().is_loopback() =>
+            {
+                let file = percent_encode(file.as_os_str().as_encoded_bytes(), UNSEEN);
+                format!("{app}, key-file=\"{file}\"")
+            }
+            _ => app,
+        }
+    }
+
+    /// Whether the request is for this listener by an address of its own, or by a name that no
+    /// outsider can let point here. A page of a rebound name still says its own.
+    fn is_own_host(&self, head: &Head, arrival: Arrival) -> bool {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
+            (Some(authority), _, None) => Some(authority.clone()),
+            (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+            _ => None,
+        };
+        let Some(authority) = authority else { return false };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(ip) => {
+                let ip = ip.to_canonical();
+                ip.is_loopback()
+                    || ip == arrival.local.ip().to_canonical()
+                    || ip == self.listener.ip().to_canonical()
+            }
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    /// Counts a wrong credential.
+    fn failed(&self, peer: IpAddr) -> Refused {
+        let now = self.sessions.clock.now();
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < failures.since || now.since(failures.since) >= WINDOW {
+            *failures = Failures { since: now, of: HashMap::new() };
+        }
+        if failures.of.len() >= PEERS_MAX && !failures.of.contains_key(&peer) {
+            return Refused::TooMany;
+        }
+        let count = failures.of.entry(peer).or_default();
+        *count = count.saturating_add(1);
+        if *count > FAILURES_MAX { Refused::TooMany } else { Refused::Credential }
+    }
+}
+
+impl Refused {
+    /// The status, a stable code, and what to do about it.
+    pub(super) fn answer(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::WrongHost => (
+                StatusCode::FORBIDDEN,
+                "wrong_host",
+                "The operator's view answers to its own address and to localhost only.",
+            ),
+            Self::Browser => {
+                (StatusCode::FORBIDDEN, "browser", "The operator's view answers no browser.")
+            }
+            Self::Closed => (
+                StatusCode::FORBIDDEN,
+                "closed",
+                "The keys of this gate live in its process only; give it keys, or an internal \
+                 listener on a loopback address.",
+            ),
+            Self::Credential => (
+                StatusCode::UNAUTHORIZED,
+                "credential",
+                "Show the operator's credential, which the first key of the gate makes.",
+            ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_failures",
+                "Too many wrong credentials; wait a minute.",
+            ),
+        }
+    }
+
+    /// How long to wait before another attempt.
+    pub(super) fn retry_after(self) -> Option<u64> {
+        (self == Self::TooMany).then_some(WINDOW.as_secs())
+    }
+}
+
+/// The one bearer credential of a request (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, shown) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| shown.trim())
+}

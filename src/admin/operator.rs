@@ -1,0 +1,256 @@
+//! The operator's view of sessions and tokens: list, look, end. For `callgate sessions` and
+//! `callgate tokens`, and for programs that can do the same (SEC T22: one step revokes a link).
+//!
+//! | method, path | answer |
+//! |---|---|
+//! | `GET /sessions?after=ID&limit=N` | `{"sessions": […], "next": ID or null}` in the order of the ids |
+//! | `GET /sessions/ID` | one session with its devices, the names and sizes of its storage, its tokens |
+//! | `DELETE /sessions/ID` | ends it: `{"ended": ID}` |
+//! | `GET /tokens?after=ID&limit=N` | `{"tokens": […], "next": ID or null}`: those that are unspent |
+//! | `DELETE /tokens/ID` | revokes it: `{"revoked": ID}` |
+//!
+//! Everything else is `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 429, and 503 when the
+//! store cannot answer.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::admin::guard::Entry;
+use crate::admin::guard::Guard;
+use crate::admin::guard::Refused;
+use crate::admin::json_response;
+use crate::admin::view;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::http::Arrival;
+use crate::http::Sessions;
+use crate::store::StoreError;
+use crate::token::Token;
+
+/// Entries of a page when the request does not say.
+const PAGE: usize = 100;
+/// Most entries of a page.
+const PAGE_MAX: usize = 1_000;
+/// Pages of tokens that are searched for those of one session: stores find tokens by their names.
+const SEARCH_PAGES_MAX: usize = 1_000;
+
+/// Answers operators on the internal listener.
+pub(super) struct Operator {
+    sessions: Arc<Sessions>,
+    guard: Guard,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Sessions,
+    Session(SessionId),
+    Tokens,
+    Token(TokenId),
+}
+
+/// Why a request is not answered as it wishes.
+enum Fault {
+    BadRequest(&'static str),
+    /// The path takes these methods only.
+    Method(&'static str),
+    NotFound,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A part of a list.
+struct Page<I> {
+    after: Option<I>,
+    limit: usize,
+}
+
+impl Operator {
+    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, listener: SocketAddr) -> Self {
+        let guard = Guard::new(Arc::clone(&sessions), entry, listener);
+        Self { sessions, guard }
+    }
+
+    /// Whether a path is the operator's business.
+    pub(super) fn has(path: &str) -> bool {
+        let first = path.split('/').nth(1);
+        path.starts_with('/') && matches!(first, Some("sessions" | "tokens"))
+    }
+
+    /// Answers one request for a path that is.
+    pub(super) async fn reply(&self, head: &Head, arrival: Arrival) -> Response<Full<Bytes>> {
+        if let Err(refused) = self.guard.admit(head, arrival) {
+            return self.refuse(refused, arrival);
+        }
+        match self.answer(head).await {
+            Ok(answer) => json_response(StatusCode::OK, &answer),
+            Err(Fault::Method(allow)) => {
+                let detail = "The path takes other methods.";
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                with(failure(status, "method_not_allowed", detail), header::ALLOW, allow)
+            }
+            Err(Fault::BadRequest(detail)) => {
+                failure(StatusCode::BAD_REQUEST, "bad_request", detail)
+            }
+            Err(Fault::NotFound) => {
+                failure(StatusCode::NOT_FOUND, "not_found", "There is nothing of this name.")
+            }
+            Err(Fault::Store(error)) => {
+                tracing::warn!(event = "operator.failed", %error);
+                let detail = "The store cannot answer; see the log.";
+                failure(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+            }
+        }
+    }
+
+    fn refuse(&self, refused: Refused, arrival: Arrival) -> Response<Full<Bytes>> {
+        let (status, code, detail) = refused.answer();
+        // Whoever is told to wait is not worth a line each time.
+        if refused != Refused::TooMany {
+            let peer = arrival.peer.ip();
+            tracing::warn!(event = "operator.refused", %peer, code);
+        }
+        let mut response = failure(status, code, detail);
+        if refused == Refused::Credential {
+            let challenge = self.guard.challenge(arrival);
+            response = with(response, header::WWW_AUTHENTICATE, &challenge);
+        }
+        match refused.retry_after() {
+            Some(secs) => with(response, header::RETRY_AFTER, &secs.to_string()),
+            None => response,
+        }
+    }
+
+    async fn answer(&self, head: &Head) -> Result<Value, Fault> {
+        let store = &*self.sessions.store;
+        let now = self.sessions.clock.now();
+        let query = head.uri.query().unwrap_or("");
+        let looks = head.method == Method::GET || head.method == Method::HEAD;
+        Ok(match subject(head.uri.path())? {
+            Subject::Sessions if looks => {
+                let page = Page::read(query)?;
+                let found = store.sessions(now, page.after, page.limit).await?;
+                let next = found.last().filter(|_| found.len() == page.limit);
+                let next = next.map(|opened| opened.record.id.to_string());
+                json!({ "sessions": found.iter().map(view::session).collect::<Value>(), "next": next })
+            }
+            Subject::Session(id) if looks => {
+                let opened = store.look(now, id).await?.ok_or(Fault::NotFound)?;
+                let (tokens, all) = self.tokens_of(now, id).await?;
+                view::whole_session(&opened, &tokens, all)
+            }
+            Subject::Session(id) if head.method == Method::DELETE => {
+                if !store.end(now, id).await? {
+                    return Err(Fault::NotFound);
+                }
+                tracing::info!(event = "session.ended", session = %id, source = "operator");
+                json!({ "ended": id.to_string() })
+            }
+            Subject::Tokens if looks => {
+                let page = Page::read(query)?;
+                let found = store.tokens(now, page.after, page.limit).await?;
+                let next = found.last().filter(|_| found.len() == page.limit);
+                let next = next.map(|token| token.id.to_string());
+                json!({ "tokens": found.iter().map(view::token).collect::<Value>(), "next": next })
+            }
+            Subject::Token(id) if head.method == Method::DELETE => {
+                if !store.revoke(now, id).await? {
+                    return Err(Fault::NotFound);
+                }
+                tracing::info!(event = "token.revoked", token = %id, source = "operator");
+                json!({ "revoked": id.to_string() })
+            }
+            Subject::Sessions | Subject::Tokens => return Err(Fault::Method("GET, HEAD")),
+            Subject::Session(_) => return Err(Fault::Method("GET, HEAD, DELETE")),
+            Subject::Token(_) => return Err(Fault::Method("DELETE")),
+        })
+    }
+
+    /// The unspent tokens of a session, and whether the search came to its end.
+    async fn tokens_of(
+        &self,
+        now: Timestamp,
+        session: SessionId,
+    ) -> Result<(Vec<Token>, bool), StoreError> {
+        let (mut found, mut after) = (Vec::new(), None);
+        for _ in 0..SEARCH_PAGES_MAX {
+            let page = self.sessions.store.tokens(now, after, PAGE_MAX).await?;
+            let last = page.len() < PAGE_MAX;
+            after = page.last().map(|token| token.id);
+            found.extend(page.into_iter().filter(|token| token.session == session));
+            if last || found.len() >= TOKENS_PER_SESSION_MAX {
+                return Ok((found, true));
+            }
+        }
+        Ok((found, false))
+    }
+}
+
+fn subject(path: &str) -> Result<Subject, Fault> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match *segments.as_slice() {
+        ["sessions"] => Ok(Subject::Sessions),
+        ["tokens"] => Ok(Subject::Tokens),
+        ["sessions", id] => id
+            .parse()
+            .map(Subject::Session)
+            .map_err(|_| Fault::BadRequest("The id of a session has 32 hex digits.")),
+        ["tokens", id] => id.parse().map(Subject::Token).map_err(|_| {
+            Fault::BadRequest("The id of a token has 16 hex digits; it is not the token.")
+        }),
+        _ => Err(Fault::NotFound),
+    }
+}
+
+impl<I: FromStr> Page<I> {
+    fn read(query: &str) -> Result<Self, Fault> {
+        let mut page = Self { after: None, limit: PAGE };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let bad = Fault::BadRequest("A list takes after=ID and limit=1 to 1000.");
+            match pair.split_once('=') {
+                Some(("after", id)) => page.after = Some(id.parse().map_err(|_| bad)?),
+                Some(("limit", number)) => match number.parse() {
+                    Ok(limit) if (1..=PAGE_MAX).contains(&limit) => page.limit = limit,
+                    _ => return Err(bad),
+                },
+                _ => return Err(bad),
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn failure(status: StatusCode, code: &str, detail: &str) -> Response<Full<Bytes>> {
+    json_response(status, &json!({ "code": code, "detail": detail }))
+}
+
+fn with(
+    mut response: Response<Full<Bytes>>,
+    name: HeaderName,
+    value: &str,
+) -> Response<Full<Bytes>> {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}

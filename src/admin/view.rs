@@ -1,0 +1,69 @@
+//! What an operator sees of sessions and tokens: names, times and sizes; no secret and no value.
+//!
+//! Names that an application chose, and what a browser says it is, may hold anything. What may be
+//! a token or a cookie in them is hidden.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::base::limits::STORAGE_KEY_BYTES_MAX;
+use crate::base::masked::masked;
+use crate::session::Device;
+use crate::store::port::Opened;
+use crate::token::Token;
+
+/// A session in a list.
+pub(super) fn session(opened: &Opened) -> Value {
+    let Opened { record, seen_at } = opened;
+    let privileges: Vec<String> = record.access.privileges.iter().map(|it| shown(it)).collect();
+    json!({
+        "id": record.id.to_string(),
+        "user": shown(&record.access.user_name),
+        "guest": !record.access.known,
+        "privileges": privileges,
+        "created": record.created_at.to_string(),
+        "seen": seen_at.to_string(),
+        "expires": record.expires_at(*seen_at).to_string(),
+        "deviceCount": record.devices.len(),
+        "storageBytes": record.storage.bytes(),
+    })
+}
+
+/// A session by itself, with its unspent tokens. `all` says whether these are all of them.
+pub(super) fn whole_session(opened: &Opened, tokens: &[Token], all: bool) -> Value {
+    let record = &opened.record;
+    let device = |device: &Device| {
+        let (id, since) = (device.id.to_string(), device.since.to_string());
+        json!({ "id": id, "since": since, "label": shown(&device.label) })
+    };
+    let entries = record.storage.entries();
+    let storage =
+        entries.map(|(key, entry)| json!({ "key": shown(key), "bytes": entry.json.text().len() }));
+    let mut whole = session(opened);
+    if let Value::Object(members) = &mut whole {
+        members.insert("idleMinutes".to_owned(), record.lifetime.idle_minutes.into());
+        members.insert("absoluteMinutes".to_owned(), record.lifetime.absolute_minutes.into());
+        members.insert("devices".to_owned(), record.devices.iter().map(device).collect());
+        members.insert("storage".to_owned(), storage.collect());
+        members.insert("tokens".to_owned(), tokens.iter().map(token).collect());
+        members.insert("tokensComplete".to_owned(), all.into());
+    }
+    whole
+}
+
+/// An unspent token.
+pub(super) fn token(token: &Token) -> Value {
+    let handlers: Vec<String> = token.handlers.iter().map(|it| shown(it)).collect();
+    json!({
+        "id": token.id.to_string(),
+        "session": token.session.to_string(),
+        "minted": token.minted_at.to_string(),
+        "expires": token.expires_at.to_string(),
+        "handlers": handlers,
+        "mode": token.mode.map(|mode| mode.to_string()),
+    })
+}
+
+fn shown(text: &str) -> String {
+    masked(text, STORAGE_KEY_BYTES_MAX).into_owned()
+}

@@ -1,0 +1,213 @@
+//! Asking a server that runs, over its internal listener, with the operator's credential.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Empty;
+use http_body_util::Limited;
+use hyper::Method;
+use hyper::Request;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::http::HeaderValue;
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::exit::Exit;
+use super::exit::Stop;
+use crate::base::secret::SecretText;
+use crate::settings::Settings;
+use crate::settings::read_key_file;
+
+/// How long the server may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest answer. A page of a thousand sessions with every privilege stays far below.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The internal listener of a server.
+pub(super) struct Inside {
+    address: SocketAddr,
+    /// What to show: made of the keys of these settings, or of the file that the server names.
+    credential: Option<SecretText>,
+}
+
+/// An answer: its status, and what it says to who shows nothing.
+struct Reply {
+    status: StatusCode,
+    challenge: Option<String>,
+    body: Value,
+}
+
+impl Inside {
+    /// The one that the settings name, with the credential of their keys if they have any.
+    pub(super) fn of(settings: &Settings) -> Result<Self, Stop> {
+        let address = match settings.internal {
+            Some(address) if address.port() != 0 => address,
+            Some(_) => {
+                let why = "internal has port 0, which names no server; give the address that the \
+                           server printed with --internal ADDR";
+                return Err(Stop::new(Exit::BadSettings, why));
+            }
+            None => {
+                let why = "internal is \"off\", and a server without it cannot be asked; start it \
+                           with an internal address, or name that of another with --internal ADDR";
+                return Err(Stop::new(Exit::BadSettings, why));
+            }
+        };
+        // What is wrong with a key file is told when the server wants the key, which need not be
+        // this one.
+        let keyring = settings.found_keyring().ok().flatten();
+        let credential = keyring.map(|keyring| keyring.operator());
+        Ok(Self { address: reachable(address), credential })
+    }
+
+    /// Asks, and looks for the key where the server says it is if it wants another one. `None`
+    /// when there is nothing of that name.
+    pub(super) async fn ask(
+        &mut self,
+        method: Method,
+        target: &str,
+    ) -> Result<Option<Value>, Stop> {
+        let mut reply = self.send(&method, target).await?;
+        if reply.status == StatusCode::UNAUTHORIZED {
+            let challenge = reply.challenge.as_deref().unwrap_or_default();
+            self.credential = Some(self.credential_for(challenge)?);
+            reply = self.send(&method, target).await?;
+        }
+        let detail = reply.body.get("detail").and_then(Value::as_str);
+        // Whoever answers there may not be a callgate.
+        let detail = detail.map(|text| text.replace(char::is_control, " "));
+        let said = |exit, way_out: &str| {
+            let (address, status) = (self.address, reply.status.as_u16());
+            let detail = detail.as_deref().unwrap_or("no reason was given");
+            Err(Stop::new(exit, format!("{address} answers {status}: {detail}{way_out}")))
+        };
+        match reply.status {
+            StatusCode::OK => Ok(Some(reply.body)),
+            // Another server's 404 would say nothing of a session.
+            StatusCode::NOT_FOUND if detail.is_some() => Ok(None),
+            StatusCode::UNAUTHORIZED => {
+                said(Exit::NotPermitted, "; its key is another one than its file holds now")
+            }
+            StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => said(Exit::NotPermitted, ""),
+            StatusCode::SERVICE_UNAVAILABLE => said(Exit::StoreUnreachable, ""),
+            _ => said(Exit::StoreUnreachable, "; is that the internal address of a callgate?"),
+        }
+    }
+
+    /// The credential of the key that the server names.
+    fn credential_for(&self, challenge: &str) -> Result<SecretText, Stop> {
+        let address = self.address;
+        let refused = |why: String| Err(Stop::new(Exit::NotPermitted, why));
+        let Some(file) = parameter(challenge, "key-file") else {
+            return refused(format!(
+                "{address} wants the key of its settings; give them with --settings FILE, or the \
+                 key with CALLGATE_KEYS"
+            ));
+        };
+        let file = percent_decode_str(file).decode_utf8_lossy().into_owned();
+        let app = parameter(challenge, "app").unwrap_or_default();
+        match read_key_file(app, Path::new(&file)) {
+            Ok(keyring) => Ok(keyring.operator()),
+            Err(fault) => refused(format!(
+                "{address} wants its key, which this user cannot take from where it is: {fault}; \
+                 run this as the user that callgate runs as"
+            )),
+        }
+    }
+
+    async fn send(&self, method: &Method, target: &str) -> Result<Reply, Stop> {
+        let exchanged = tokio::time::timeout(PATIENCE, self.exchange(method, target)).await;
+        let why = match exchanged {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        let address = self.address;
+        Err(Stop::new(
+            Exit::StoreUnreachable,
+            format!(
+                "no server answers on {address}: {why}; start one with callgate serve, or name \
+                 the address that it printed with --internal ADDR"
+            ),
+        ))
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        target: &str,
+    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driving = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(header::HOST, self.address.to_string())
+            .body(Empty::<Bytes>::new())?;
+        if let Some(credential) = &self.credential {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.expose()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        driving.abort();
+        let challenge = head.headers.get(header::WWW_AUTHENTICATE);
+        let challenge = challenge.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Ok(Reply { status: head.status, challenge, body })
+    }
+}
+
+/// An address that can be connected to: a server that listens everywhere is on this machine too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// A parameter of a challenge that begins with `Callgate`.
+fn parameter<'c>(challenge: &'c str, name: &str) -> Option<&'c str> {
+    let parameters = challenge.strip_prefix("Callgate ")?;
+    parameters
+        .split(", ")
+        .find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_names_the_app_and_the_file() {
+        let challenge = "Callgate app=\"shop\", key-file=\"/var/lib/a,%20b/callgate.key\"";
+        assert_eq!(parameter(challenge, "app"), Some("shop"));
+        assert_eq!(parameter(challenge, "key-file"), Some("/var/lib/a,%20b/callgate.key"));
+        for other in ["Basic realm=\"shop\"", "Callgate", "Callgate app=shop", ""] {
+            assert_eq!(parameter(other, "app"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_asked_on_this_machine() {
+        for (given, asked) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")]
+        {
+            assert_eq!(reachable(given.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}

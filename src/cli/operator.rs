@@ -1,0 +1,180 @@
+//! `callgate sessions` and `callgate tokens`: what an operator sees and does, without a secret.
+
+use std::fmt::Write;
+
+use hyper::Method;
+use serde_json::Value;
+use serde_json::json;
+
+use super::Format;
+use super::SessionsErrand;
+use super::TokensErrand;
+use super::columns::age;
+use super::columns::cell;
+use super::columns::columns;
+use super::columns::joined;
+use super::columns::list;
+use super::columns::text;
+use super::exit::Exit;
+use super::exit::Said;
+use super::exit::Stop;
+use super::inside::Inside;
+use crate::base::Clock;
+use crate::base::Timestamp;
+use crate::base::clock::SystemClock;
+use crate::settings::Settings;
+
+/// Entries that are asked for at once.
+const PAGE: usize = 1_000;
+/// Pages of one list: a server that never comes to an end is none.
+const PAGES_MAX: usize = 100_000;
+
+/// `callgate sessions …`.
+pub(super) fn sessions(settings: &Settings, errand: &SessionsErrand) -> Result<Said, Stop> {
+    let inside = Inside::of(settings)?;
+    let now = SystemClock.now();
+    Ok(match errand {
+        SessionsErrand::List { format } => {
+            let all = ask(all(inside, "sessions"))?;
+            say(*format, &json!({ "sessions": all }), || session_lines(&all, now))
+        }
+        SessionsErrand::Show { id, format } => {
+            let whole = one(inside, Method::GET, ("session", id.to_string()))?;
+            say(*format, &whole, || session_page(&whole, now))
+        }
+        SessionsErrand::End { id, format } => {
+            let done = one(inside, Method::DELETE, ("session", id.to_string()))?;
+            say(*format, &done, || format!("session {id} has ended, with its tokens\n"))
+        }
+    })
+}
+
+/// `callgate tokens …`.
+pub(super) fn tokens(settings: &Settings, errand: &TokensErrand) -> Result<Said, Stop> {
+    let inside = Inside::of(settings)?;
+    let now = SystemClock.now();
+    Ok(match errand {
+        TokensErrand::List { format } => {
+            let all = ask(all(inside, "tokens"))?;
+            say(*format, &json!({ "tokens": all }), || token_lines(&all, now))
+        }
+        TokensErrand::Revoke { id, format } => {
+            let done = one(inside, Method::DELETE, ("token", id.to_string()))?;
+            say(*format, &done, || format!("token {id} is revoked\n"))
+        }
+    })
+}
+
+/// Runs what asks, on this thread.
+fn ask<T>(asking: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("runtime: {error}")))?;
+    runtime.block_on(asking)
+}
+
+/// Asks about one session or token, of which there must be one.
+fn one(mut inside: Inside, method: Method, (noun, id): (&str, String)) -> Result<Value, Stop> {
+    let found = ask(inside.ask(method, &format!("/{noun}s/{id}")))?;
+    found.ok_or_else(|| {
+        let way_out = format!("callgate {noun}s list shows those that there are");
+        Stop::new(Exit::Unknown, format!("there is no {noun} {id}; {way_out}"))
+    })
+}
+
+/// Every entry of a list, page by page.
+async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    for _ in 0..PAGES_MAX {
+        let target = format!("/{what}?limit={PAGE}{after}");
+        let page = inside.ask(Method::GET, &target).await?.unwrap_or_default();
+        found.extend_from_slice(list(&page, what));
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+fn say(format: Format, value: &Value, for_people: impl Fn() -> String) -> Said {
+    Said::well(match format {
+        Format::Human => for_people(),
+        Format::Json => format!("{value}\n"),
+    })
+}
+
+fn session_lines(all: &[Value], now: Timestamp) -> String {
+    if all.is_empty() {
+        return "no session is stored\n".to_owned();
+    }
+    let row = |session: &Value| {
+        [
+            text(session, "id"),
+            text(session, "user"),
+            joined(session, "privileges"),
+            age(session, "seen", now),
+            age(session, "expires", now),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    columns(["SESSION", "USER", "PRIVILEGES", "SEEN", "ENDS"], &rows)
+}
+
+fn token_lines(all: &[Value], now: Timestamp) -> String {
+    if all.is_empty() {
+        return "no token can be redeemed\n".to_owned();
+    }
+    let row = |token: &Value| {
+        [
+            text(token, "id"),
+            text(token, "session"),
+            age(token, "minted", now),
+            age(token, "expires", now),
+            joined(token, "handlers"),
+            text(token, "mode"),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    columns(["TOKEN", "SESSION", "MINTED", "ENDS", "FOR", "MODE"], &rows)
+}
+
+/// One session with everything about it.
+fn session_page(whole: &Value, now: Timestamp) -> String {
+    let is = |name: &str| whole.get(name).and_then(Value::as_bool);
+    let moment = |name: &str| format!("{} ({})", cell(&text(whole, name)), age(whole, name, now));
+    let guest = if is("guest") == Some(true) { " (guest)" } else { "" };
+    let mut page = String::new();
+    for (name, value) in [
+        ("session", cell(&text(whole, "id"))),
+        ("user", cell(&text(whole, "user")) + guest),
+        ("privileges", cell(&joined(whole, "privileges"))),
+        ("created", moment("created")),
+        ("seen", moment("seen")),
+        ("ends", moment("expires")),
+    ] {
+        // Writing to a text cannot fail.
+        let _ = writeln!(page, "{name:12}{value}");
+    }
+    let devices: Vec<_> = list(whole, "devices")
+        .iter()
+        .map(|it| [text(it, "id"), age(it, "since", now), text(it, "label")])
+        .collect();
+    let storage: Vec<_> = list(whole, "storage")
+        .iter()
+        .map(|it| [text(it, "key"), it.get("bytes").map(Value::to_string).unwrap_or_default()])
+        .collect();
+    page.push('\n');
+    page += &columns(["DEVICE", "SINCE", "LABEL"], &devices);
+    if !storage.is_empty() {
+        page.push('\n');
+        page += &columns(["STORAGE KEY", "BYTES"], &storage);
+    }
+    if !list(whole, "tokens").is_empty() {
+        page.push('\n');
+        page += &token_lines(list(whole, "tokens"), now);
+    }
+    if is("tokensComplete") == Some(false) {
+        page += "there may be more tokens; callgate tokens list shows all\n";
+    }
+    page
+}

@@ -1,0 +1,369 @@
+//! Files that are looked at while the gate serves, and what is made of them when they change.
+//!
+//! A file is polled, and what counts is its content. Notices of the kernel are cheaper and miss
+//! too much: they watch an inode, and say nothing when a directory above is swapped, as every
+//! Kubernetes volume does, when the file lies on NFS or in a bind mount, or when their queue is
+//! full. File times are no proof either: a copy can keep them, and two writes can share one. To
+//! read a few kilobytes five times a second costs less than either mistake.
+//!
+//! Each thing that is watched has one thread of its own. A file that never answers, such as one on
+//! a server that is gone, stops that thread and nothing else, and keeps no process from ending.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::base::Digest;
+
+/// Pause between two looks. A change is taken at the second look that finds it.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long files may take to be read and judged before they count as unreadable.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a file holds, or why that is not known.
+pub(super) type Content = Result<Vec<u8>, String>;
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reload {
+    /// What the files hold is in use already, or has been refused before and is the same still.
+    Unchanged,
+    /// What the files hold is in use now.
+    Taken,
+    /// What the files hold cannot be used, and what was in use stays. What is wrong, in one line
+    /// each; both their number and their length are bounded.
+    Refused(Vec<String>),
+}
+
+impl Reload {
+    /// What two reloads came to together: the worse of the two.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Refused(mut lines), Self::Refused(more)) => {
+                lines.extend(more);
+                Self::Refused(lines)
+            }
+            (refused @ Self::Refused(_), _) | (_, refused @ Self::Refused(_)) => refused,
+            (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
+            (Self::Unchanged, Self::Unchanged) => Self::Unchanged,
+        }
+    }
+}
+
+/// Something that is made of files, and can be made anew while it is in use.
+pub(super) trait Remake: Send + Sync + 'static {
+    /// The files, with the most bytes that each may have.
+    fn files(&self) -> Vec<(PathBuf, usize)>;
+
+    /// Takes what the files hold, in their order, or says why not. It may take its time.
+    fn remake(&self, contents: Vec<Content>) -> Reload;
+}
+
+/// One such thing with the thread that looks after its files.
+pub(super) struct Watched {
+    thing: Arc<dyn Remake>,
+    requests: mpsc::Sender<Request>,
+    /// Somebody has waited in vain since the thread last began something.
+    stalled: Arc<AtomicBool>,
+}
+
+struct Request {
+    how: How,
+    reply: oneshot::Sender<Reload>,
+}
+
+/// When files are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Now, whatever was found before.
+    Now,
+    /// When they have changed and two looks found the same: a file that is just being written
+    /// differs from one look to the next, and may for a moment hold half of the old and half of
+    /// the new and still be well-formed.
+    Settled,
+}
+
+impl Watched {
+    /// Looks after the files of `thing`, which is in use as it was made of `contents`.
+    pub(super) fn start(thing: Arc<dyn Remake>, contents: &[Content]) -> io::Result<Self> {
+        let (requests, queue) = mpsc::channel(1);
+        let stalled = Arc::new(AtomicBool::new(false));
+        let seen = fingerprint(contents);
+        let worker = Worker {
+            thing: Arc::clone(&thing),
+            stalled: Arc::clone(&stalled),
+            seen,
+            judged: Some(seen),
+        };
+        let thread = std::thread::Builder::new().name("callgate-reload".to_owned());
+        thread.spawn(move || worker.work(queue))?;
+        Ok(Self { thing, requests, stalled })
+    }
+
+    /// Reads the files and judges them at once.
+    pub(super) async fn reload(&self) -> Reload {
+        match self.ask(How::Now).await {
+            Some(reload) => reload,
+            None => self.stall(),
+        }
+    }
+
+    /// Looks whether the files have changed, and takes a change that has settled.
+    pub(super) async fn look(&self) -> Reload {
+        match self.ask(How::Settled).await {
+            Some(reload) => reload,
+            None if self.stalled.load(Ordering::Acquire) => Reload::Unchanged,
+            None => self.stall(),
+        }
+    }
+
+    async fn ask(&self, how: How) -> Option<Reload> {
+        let (reply, answer) = oneshot::channel();
+        let asking = async {
+            self.requests.send(Request { how, reply }).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(PATIENCE, asking).await.ok()?
+    }
+
+    fn stall(&self) -> Reload {
+        let files = self.thing.files();
+        let why = |(path, _): &(PathBuf, usize)| {
+            Err(format!("{}: does not answer; see the disk that it is on", path.display()))
+        };
+        let reload = self.thing.remake(files.iter().map(why).collect());
+        // Set last: the thread may come back meanwhile, and must judge once more after this.
+        self.stalled.store(true, Ordering::Release);
+        reload
+    }
+}
+
+/// Looks at all of them from time to time, for as long as it is polled.
+pub(super) async fn run(all: &[Watched]) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        for watched in all {
+            watched.look().await;
+        }
+    }
+}
+
+/// What the thread of one thing knows.
+struct Worker {
+    thing: Arc<dyn Remake>,
+    stalled: Arc<AtomicBool>,
+    /// What the last look found.
+    seen: Digest,
+    /// What was last judged, unless that judgement is in doubt.
+    judged: Option<Digest>,
+}
+
+impl Worker {
+    /// Works until nobody can ask any more.
+    fn work(mut self, mut queue: mpsc::Receiver<Request>) {
+        while let Some(Request { how, reply }) = queue.blocking_recv() {
+            let reload = self.answer(how);
+            // Whoever asked may have given up.
+            let _ = reply.send(reload);
+        }
+    }
+
+    fn answer(&mut self, how: How) -> Reload {
+        if self.stalled.swap(false, Ordering::AcqRel) {
+            // The files were declared unreadable meanwhile, whatever they hold.
+            self.judged = None;
+        }
+        let files = self.thing.files();
+        let contents: Vec<_> =
+            files.iter().map(|(path, bytes_max)| read(path, *bytes_max)).collect();
+        let found = fingerprint(&contents);
+        let settled = self.seen == found;
+        self.seen = found;
+        if how == How::Settled && (!settled || self.judged == Some(found)) {
+            return Reload::Unchanged;
+        }
+        self.judged = Some(found);
+        let judging = AssertUnwindSafe(|| self.thing.remake(contents));
+        // What was in use is swapped in the very last step, so a panic leaves it as it was.
+        catch_unwind(judging).unwrap_or_else(|_| {
+            let names: Vec<String> =
+                files.iter().map(|(path, _)| path.display().to_string()).collect();
+            let why = format!("{}: callgate failed over it; see the log", names.join(", "));
+            self.thing.remake(files.iter().map(|_| Err(why.clone())).collect())
+        })
+    }
+}
+
+/// Reads a file, unless it is something else or holds more than `bytes_max`.
+pub(super) fn read(path: &Path, bytes_max: usize) -> Content {
+    let name = path.display();
+    let failed = |error: io::Error| {
+        format!("{name}: cannot be read: {error}; name a file of UTF-8 text that is there")
+    };
+    // Asked before it is opened: to open a pipe waits until somebody writes to it.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(format!("{name}: is not a file; name a file of UTF-8 text"));
+    }
+    let mut content = Vec::new();
+    // One byte more tells a file that is too long from one that just fits.
+    let at_most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let file = File::open(path).map_err(failed)?;
+    file.take(at_most).read_to_end(&mut content).map_err(failed)?;
+    if content.len() > bytes_max {
+        return Err(format!("{name}: has more than {bytes_max} bytes; make it shorter"));
+    }
+    Ok(content)
+}
+
+fn fingerprint(contents: &[Content]) -> Digest {
+    let each = contents.iter().flat_map(|content| {
+        let digest = match content {
+            Ok(bytes) => Digest::of_content("file", bytes),
+            Err(why) => Digest::of_content("no file", why.as_bytes()),
+        };
+        *digest.bytes()
+    });
+    Digest::of_content("files", &each.collect::<Vec<u8>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc as std_mpsc;
+
+    /// Takes whatever is good, and waits at a door if it has one.
+    struct Thing {
+        file: PathBuf,
+        taken: Mutex<Vec<Content>>,
+        door: Mutex<Option<std_mpsc::Receiver<()>>>,
+    }
+
+    impl Remake for Thing {
+        fn files(&self) -> Vec<(PathBuf, usize)> {
+            vec![(self.file.clone(), 8)]
+        }
+
+        fn remake(&self, contents: Vec<Content>) -> Reload {
+            let content = contents.into_iter().next().unwrap();
+            let reload = match &content {
+                Ok(bytes) if bytes == b"panic" => panic!("a thing that cannot take this"),
+                Ok(_) => Reload::Taken,
+                Err(why) => Reload::Refused(vec![why.clone()]),
+            };
+            if let (Ok(_), Some(door)) = (&content, &*self.door.lock().unwrap()) {
+                door.recv().unwrap();
+            }
+            self.taken.lock().unwrap().push(content);
+            reload
+        }
+    }
+
+    /// A folder, and a thing made of a file in it that holds `old`.
+    fn thing() -> (tempfile::TempDir, Arc<Thing>, Watched) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "old").unwrap();
+        let thing = Arc::new(Thing { file, taken: Mutex::default(), door: Mutex::default() });
+        let watched = Watched::start(Arc::clone(&thing) as _, &[Ok(b"old".to_vec())]).unwrap();
+        (folder, thing, watched)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_still_changes_is_not_taken() {
+        let (_folder, thing, watched) = thing();
+        for content in ["n", "ne", "new"] {
+            std::fs::write(&thing.file, content).unwrap();
+            assert_eq!(watched.look().await, Reload::Unchanged);
+        }
+        assert_eq!(watched.look().await, Reload::Taken);
+        assert_eq!(watched.look().await, Reload::Unchanged);
+        assert_eq!(*thing.taken.lock().unwrap(), [Ok(b"new".to_vec())]);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_a_reload_gets_one_at_once() {
+        let (_folder, thing, watched) = thing();
+        std::fs::write(&thing.file, "new").unwrap();
+        assert_eq!(watched.reload().await, Reload::Taken);
+        assert_eq!(watched.look().await, Reload::Unchanged, "it was judged already");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_too_long_is_not_read_to_its_end() {
+        let (_folder, thing, watched) = thing();
+        std::fs::write(&thing.file, "12345678").unwrap();
+        assert_eq!(watched.reload().await, Reload::Taken);
+        std::fs::write(&thing.file, "123456789").unwrap();
+        let Reload::Refused(lines) = watched.reload().await else { panic!("it was taken") };
+        assert!(lines[0].ends_with(": has more than 8 bytes; make it shorter"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn a_thing_that_panics_is_refused_and_watched_on() {
+        let (_folder, thing, watched) = thing();
+        std::fs::write(&thing.file, "panic").unwrap();
+        let Reload::Refused(lines) = watched.reload().await else { panic!("it was taken") };
+        assert!(lines[0].contains("callgate failed over it"), "{lines:?}");
+        std::fs::write(&thing.file, "new").unwrap();
+        assert_eq!(watched.reload().await, Reload::Taken);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_do_not_answer_are_refused_and_taken_when_they_do() {
+        let (_folder, thing, watched) = thing();
+        let (open, door) = std_mpsc::channel();
+        *thing.door.lock().unwrap() = Some(door);
+        std::fs::write(&thing.file, "new").unwrap();
+        // Time that stands still jumps to the end of every wait that nothing else ends.
+        let refused = watched.reload().await;
+        assert!(matches!(&refused, Reload::Refused(lines) if lines[0].contains("does not answer")));
+        assert_eq!(watched.look().await, Reload::Unchanged, "that is said once");
+        assert!(matches!(watched.reload().await, Reload::Refused(_)), "unless somebody asks");
+        tokio::time::resume();
+        // As many as may wait, so that nobody stands at the door any more.
+        for _ in 0..8 {
+            open.send(()).unwrap();
+        }
+        // Each look waits for the thread, which answers those that gave up first.
+        for _ in 0..3 {
+            watched.look().await;
+        }
+        let taken = thing.taken.lock().unwrap();
+        assert_eq!(taken.last(), Some(&Ok(b"new".to_vec())), "what was in doubt is judged again");
+    }
+
+    #[tokio::test]
+    async fn the_thread_ends_with_what_it_looks_after() {
+        let (_folder, thing, watched) = thing();
+        let held = Arc::downgrade(&thing);
+        drop((thing, watched));
+        let gone = async {
+            while held.upgrade().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the thread goes on for nobody");
+    }
+
+    #[test]
+    fn of_two_reloads_the_worse_counts() {
+        let refused = |line: &str| Reload::Refused(vec![line.to_owned()]);
+        assert_eq!(Reload::Unchanged.and(Reload::Taken), Reload::Taken);
+        assert_eq!(refused("a").and(Reload::Taken), refused("a"));
+        assert_eq!(Reload::Unchanged.and(refused("b")), refused("b"));
+        let both = Reload::Refused(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(refused("a").and(refused("b")), both);
+    }
+}

@@ -1,0 +1,71 @@
+//! An operator at work on the server, over its internal listener and with the program.
+
+use std::path::Path;
+use std::process::Command;
+
+use callgate::base::secret::SecretText;
+use callgate::session::Keyring;
+use tokio::task::spawn_blocking;
+
+use super::flows::Visit;
+use crate::support::Ask;
+use crate::support::Connection;
+use crate::support::Server;
+
+/// Looks at everything, ends something, and shows wrong credentials too. What is answered and
+/// printed becomes a page of the visit; the right credential becomes a secret.
+pub(super) async fn operate(server: &Server, visit: &mut Visit, key: &str) {
+    let ring = Keyring::read("callgate", &[SecretText::new(key.to_owned())]).unwrap();
+    let credential = ring.operator().expose().to_owned();
+    visit.secrets.add_key(&credential);
+    let token = visit.mint().await;
+    visit.mint().await;
+    let mut inside = Connection::open(server.internal.unwrap()).await.unwrap();
+    let sessions = ask(&mut inside, visit, Ask::get("/sessions"), &credential).await;
+    let id = sessions["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let tokens = ask(&mut inside, visit, Ask::get("/tokens"), &credential).await;
+    let name = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
+    for (verb, target) in [
+        ("GET", format!("/sessions/{id}")),
+        ("GET", format!("/sessions/{token}")),
+        ("DELETE", format!("/tokens/{name}")),
+        ("DELETE", format!("/tokens/{token}")),
+        ("DELETE", format!("/sessions/{id}")),
+    ] {
+        for shown in [&credential[1..], &credential] {
+            ask(&mut inside, visit, Ask::new(verb, &target), shown).await;
+        }
+    }
+    let internal = server.internal.unwrap().to_string();
+    for (words, key) in [("sessions list", key), ("tokens list", key), ("sessions list", &key[1..])]
+    {
+        let output = spawn_blocking(command(words, &internal, key)).await.unwrap();
+        visit.pages.push((format!("callgate {words}"), output));
+    }
+}
+
+async fn ask(
+    inside: &mut Connection,
+    visit: &mut Visit,
+    ask: Ask,
+    shown: &str,
+) -> serde_json::Value {
+    let ask = ask.header("Authorization", &format!("Bearer {shown}"));
+    let reply = inside.ask(&ask).await.unwrap();
+    let page = [reply.head.as_bytes(), &reply.body].concat();
+    visit.pages.push((ask.line(), page));
+    reply.json()
+}
+
+fn command(words: &str, internal: &str, key: &str) -> impl FnOnce() -> Vec<u8> + Send + 'static {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command.args(words.split(' ')).args(["--internal", internal]);
+    command
+        .current_dir(Path::new(env!("CARGO_TARGET_TMPDIR")))
+        .env_clear()
+        .env("CALLGATE_KEYS", key);
+    move || {
+        let output = command.output().unwrap();
+        [output.stdout, output.stderr].concat()
+    }
+}
