@@ -99,15 +99,6 @@ impl Journal {
         Ok(Self { database, last, bytes: 0 })
     }
 
-    /// Opens the journal of a database that may be new, on a disk of the caller's making.
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn open_or_create(database: Database, path: &Path) -> Result<Self, OpenError> {
-        match ends(&database) {
-            Ok(Some(_)) => Self::open(database, path),
-            _ => Self::create(database, path),
-        }
-    }
-
     /// Reads every row, oldest first.
     ///
     /// One thread reads and decodes, this one takes: each is about half of the work.

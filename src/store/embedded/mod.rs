@@ -90,14 +90,18 @@ impl EmbeddedStore {
         Self::start(journal, dir, config, Some(folder))
     }
 
-    /// Opens a store on a disk of the caller's making, to see what a failing one does to it.
+    /// Opens a store on a disk of the caller's making, to see what a failing one does to it. An
+    /// empty one gets a store.
     #[cfg(any(test, feature = "testing"))]
     pub fn open_on(disk: impl redb::StorageBackend, config: Config) -> Result<Self, OpenError> {
         let path = Path::new("a disk of a test");
+        let failed = |error| OpenError::new(path, OpenErrorKind::Io).because(error);
+        // As with a folder: what was there once is opened as it is, or refused.
+        let begin = if disk.len().map_err(failed)? == 0 { Journal::create } else { Journal::open };
         let database = folder::builder()
             .create_with_backend(disk)
             .map_err(|error| folder::explain(path, error))?;
-        Self::start(Journal::open_or_create(database, path)?, path, config, None)
+        Self::start(begin(database, path)?, path, config, None)
     }
 
     /// Compares the latest moment that anybody has named to the store with the wall clock; how

@@ -6,3 +6,7 @@ mod crash;
 mod disk;
 mod embedded;
 mod kit;
+mod lossy;
+mod model;
+mod property;
+mod trace;
