@@ -12,6 +12,7 @@ mod cli;
 mod demo;
 mod messages;
 mod modes;
+mod outage;
 mod paths;
 mod privileges;
 mod secrets;
