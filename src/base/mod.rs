@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod digest;
 pub mod entropy;
+pub mod failpoint;
 pub(crate) mod hex;
 pub mod id;
 pub mod limits;

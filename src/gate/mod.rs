@@ -44,6 +44,8 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::admin::Health;
 use crate::base::clock::Stopwatch;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::http::Arrival;
 use crate::http::Dispatch;
 use crate::http::body::RequestBody;
@@ -114,7 +116,11 @@ impl Gate {
             let _ = admin.await;
         }
         // Whoever still runs has had his time; waiting for him here would keep the process.
-        if let Err(error) = self.dispatch.sessions().store.close().await {
+        let closed = match failpoint::reached(Place::Close) {
+            Ok(()) => self.dispatch.sessions().store.close().await,
+            Err(broken) => Err(broken.into()),
+        };
+        if let Err(error) = closed {
             tracing::error!(event = "store.close_failed", %error);
         }
         match (idle, drained) {

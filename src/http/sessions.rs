@@ -15,6 +15,8 @@ use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
@@ -26,6 +28,7 @@ use crate::session::Keyring;
 use crate::session::Lifetime;
 use crate::session::Roles;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::store::port::Resumed;
 
 /// Longest label of a device, from its `User-Agent`.
@@ -99,6 +102,7 @@ impl Sessions {
             return self.guest(now, errand);
         };
         let digest = credential.digest(self.app());
+        failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
                 let standing = Standing::Open { opened, credential: Some(credential) };

@@ -18,9 +18,11 @@
 mod canary;
 mod checker;
 mod drain;
+mod failpoints;
 mod flood;
 mod kill;
 mod races;
 mod speed;
 mod support;
+mod world;
 mod writers;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::base::entropy::NoEntropy;
+use crate::base::failpoint::Broken;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::session::storage::StorageFull;
 use crate::store::StoreError;
@@ -64,6 +65,12 @@ impl std::error::Error for SessionError {
 impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Broken> for SessionError {
+    fn from(broken: Broken) -> Self {
+        Self::Store(broken.into())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod draft;
 mod error;
+mod mint;
 mod settle;
 mod wish;
 

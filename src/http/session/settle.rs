@@ -1,4 +1,4 @@
-//! The part of a session's handle that talks to the store: writing, minting, restoring, ending.
+//! The part of a session's handle that talks to the store: writing, restoring, ending.
 
 use std::sync::Arc;
 
@@ -8,6 +8,8 @@ use crate::base::ClaimId;
 use crate::base::DeviceId;
 use crate::base::RestoreMode;
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::http::session::Session;
@@ -28,11 +30,9 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Redeemed;
-use crate::token::MintWish;
 use crate::token::Outcome;
 use crate::token::Token;
 use crate::token::TokenSecret;
-use crate::token::mint::MintTimes;
 
 /// One write: the patch, and what the browser gets once it is done.
 struct Write {
@@ -48,49 +48,6 @@ enum Written {
 }
 
 impl Session {
-    /// Mints a token that brings one later request back into this session (4D `createOTP`).
-    ///
-    /// What the handler has written so far is kept first, in the same step. Returns after the
-    /// token is durable.
-    pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
-        let now = self.house.clock.now();
-        let times = MintTimes { now, idle_minutes: self.idle_timeout() };
-        let house = &self.house;
-        let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
-        let (id, session) = (token.id, token.session);
-        self.publish(Some(token)).await?;
-        tracing::debug!(event = "token.minted", token = %id, %session);
-        Ok(secret.expose())
-    }
-
-    /// Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`.
-    ///
-    /// The URL is made as [`Session::public_url`] makes it.
-    pub async fn create_callback_url(
-        &self,
-        path: &str,
-        wish: MintWish,
-    ) -> Result<String, SessionError> {
-        let url = self.public_url(path)?;
-        let join = if path.contains('?') { '&' } else { '?' };
-        let token = self.create_otp(wish).await?;
-        Ok(format!("{url}{join}$4DSID={token}"))
-    }
-
-    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in.
-    ///
-    /// It begins with the setting `public_origin`, never with anything from the request: who
-    /// could choose the `Host` of a request could have the answer sent to himself.
-    pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
-        let origin = self.house.public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
-        let local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-        if !local || path.contains('#') || path.chars().any(|c| c.is_control() || c == ' ') {
-            let text = format!("{path:?} is not a path of this site; begin it with a single slash");
-            return Err(SessionError::Refused(text));
-        }
-        Ok(format!("{origin}{}{path}", self.house.base_path))
-    }
-
     /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
     ///
     /// True: from now on this is the session that minted it. False: nothing has changed, and
@@ -241,8 +198,10 @@ impl Session {
     /// Asks the store, and once more under the same claim id when its reply was lost: the store
     /// knows the attempt again, so this cannot become a second redemption.
     async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+        failpoint::reached(Place::BeforeClaim)?;
         let store = &self.house.store;
         let first = store.redeem(now, claim.clone()).await;
+        failpoint::reached(Place::AfterClaim)?;
         let Err(StoreError::Unreachable(cause)) = first else {
             return Ok(first?);
         };
@@ -271,7 +230,7 @@ impl Session {
     }
 
     /// Writes the draft, with a token that goes into the store in the same step.
-    async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
+    pub(super) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {
             let mut state = self.lock();
             let is_guest = matches!(state.standing, Standing::Guest(_));
@@ -285,7 +244,7 @@ impl Session {
         let result = match self.plan(&draft) {
             Ok(write) => {
                 let renewed = write.renewed.clone();
-                self.write(write, token).await.map(|written| self.adopt(written, renewed))
+                self.renew(write, token).await.map(|written| self.adopt(written, renewed))
             }
             Err(error) => Err(error),
         };
@@ -296,6 +255,17 @@ impl Session {
             self.lock().draft.put_back(draft);
         }
         result
+    }
+
+    /// Writes, and watches over a change of credentials.
+    async fn renew(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
+        if write.renewed.is_none() {
+            return self.write(write, token).await;
+        }
+        failpoint::reached(Place::BeforeRotate)?;
+        let written = self.write(write, token).await?;
+        failpoint::reached(Place::AfterRotate)?;
+        Ok(written)
     }
 
     /// Makes the patch of a draft, with a fresh credential if the browser gains privileges.
@@ -337,6 +307,9 @@ impl Session {
             let state = self.lock();
             patch.by = state.credential().map(|credential| credential.digest(self.house.app()));
         }
+        if token.is_some() {
+            failpoint::reached(Place::Mint)?;
+        }
         let founder = match &self.lock().standing {
             Standing::Guest(credential) => Some(credential.clone()),
             Standing::Open { .. } => None,
@@ -344,6 +317,7 @@ impl Session {
         if let Some(founder) = founder {
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
+            failpoint::reached(Place::Create)?;
             match store.create(now, founding).await? {
                 Created::New(opened) => {
                     // The browser may not hold it yet, or not any more.

@@ -17,6 +17,9 @@ use redb::ReadableTable;
 use redb::TableDefinition;
 
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Broken;
+use crate::base::failpoint::Place;
 use crate::store::embedded::codec::BadRow;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::error::OpenError;
@@ -68,6 +71,11 @@ impl JournalFailed {
     /// A row cannot be written down.
     pub(super) fn unwritable(error: serde_json::Error) -> Self {
         Self(Box::new(error))
+    }
+
+    /// A test wants it so.
+    pub(super) fn broken(broken: Broken) -> Self {
+        Self(Box::new(broken))
     }
 
     /// A row that was read before cannot be read now.
@@ -167,7 +175,9 @@ impl Journal {
             }
             table.insert(number, row)?;
         }
+        failpoint::reached(Place::BeforeFsync).map_err(JournalFailed::broken)?;
         writing.commit()?;
+        failpoint::reached(Place::AfterFsync).map_err(JournalFailed::broken)?;
         self.last = number;
         self.bytes += row.len();
         self.bytes -= old.iter().map(|old| old.bytes.len()).sum::<usize>();

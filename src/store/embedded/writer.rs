@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::folder::Folder;
@@ -160,7 +162,9 @@ impl Writer {
         while let Some(first) = self.queue.blocking_recv() {
             let batch = self.decide(first, &mut replies);
             let stop = batch.stop;
-            let written = self.write(batch);
+            let written = self.write(batch).and_then(|()| {
+                failpoint::reached(Place::BeforeReply).map_err(JournalFailed::broken)
+            });
             if let Err(failure) = &written {
                 Shared::lock(&self.shared).fail(&failure.to_string());
             }
@@ -204,6 +208,7 @@ impl Writer {
         if batch.changes.is_empty() {
             return Ok(());
         }
+        failpoint::reached(Place::Batch).map_err(JournalFailed::broken)?;
         let old = self.clean(&mut batch)?;
         let at = Shared::lock(&self.shared).live.latest();
         let row = Row { at, changes: batch.changes };

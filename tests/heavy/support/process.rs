@@ -65,6 +65,11 @@ impl ServerPlan {
         Self::probe(&format!("embedded:{}", folder.join("data").display()))
     }
 
+    /// Whether a restart finds everything again.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.variables.iter().any(|(_, value)| value.starts_with("embedded:"))
+    }
+
     /// The server that callgate's speed is held against.
     pub(crate) fn bare() -> Self {
         Self { program: "bare_server", words: Vec::new(), variables: Vec::new(), log: None }
