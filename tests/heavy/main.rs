@@ -20,6 +20,7 @@ mod checker;
 mod drain;
 mod failpoints;
 mod flood;
+mod full_disk;
 mod kill;
 mod races;
 mod speed;

@@ -22,7 +22,7 @@ const MODULES: &[Module] = &[
     Module {
         name: "store",
         floor: 2,
-        crates: &["redb", "serde", "serde_json", "tokio", "tracing"],
+        crates: &["redb", "rustix", "serde", "serde_json", "tokio", "tracing"],
     },
     Module {
         name: "http",

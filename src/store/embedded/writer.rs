@@ -22,6 +22,7 @@ use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::folder::Folder;
+use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::journal::JournalFailed;
 use crate::store::embedded::journal::RawRow;
@@ -82,6 +83,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) journal: Journal,
     pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) ground: Ground,
     /// Let go after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
 }
@@ -183,6 +185,7 @@ impl Writer {
     /// Decides and applies what waits, as one row, and adds how to answer it to `replies`.
     fn decide(&mut self, first: Message, replies: &mut Vec<Reply>) -> Batch {
         let row = self.journal.last() + 1;
+        Shared::lock(&self.shared).live.set_low(self.ground.is_low());
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(Message::Job(job)) = next {

@@ -27,6 +27,8 @@ pub(crate) struct ServerPlan {
     words: Vec<String>,
     variables: Vec<(String, String)>,
     log: Option<PathBuf>,
+    /// A folder that is a small disk of the server's own, and its size.
+    disk: Option<(PathBuf, String)>,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -55,8 +57,13 @@ pub(crate) fn folder() -> TempDir {
 impl ServerPlan {
     /// The probe server with its sessions in `store`, quiet, on a free port.
     pub(crate) fn probe(store: &str) -> Self {
-        let plan =
-            Self { program: "probe_server", words: Vec::new(), variables: Vec::new(), log: None };
+        let plan = Self {
+            program: "probe_server",
+            words: Vec::new(),
+            variables: Vec::new(),
+            log: None,
+            disk: None,
+        };
         plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store)
     }
 
@@ -72,12 +79,24 @@ impl ServerPlan {
 
     /// The server that callgate's speed is held against.
     pub(crate) fn bare() -> Self {
-        Self { program: "bare_server", words: Vec::new(), variables: Vec::new(), log: None }
+        Self {
+            program: "bare_server",
+            words: Vec::new(),
+            variables: Vec::new(),
+            log: None,
+            disk: None,
+        }
     }
 
     /// Gives a setting, named as in the environment without `CALLGATE_`.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.push((format!("CALLGATE_{name}"), value.to_owned()));
+        self
+    }
+
+    /// Has `folder` be a disk of this size (as `24m`) that only the server sees. Needs root.
+    pub(crate) fn on_disk_of(mut self, folder: &Path, size: &str) -> Self {
+        self.disk = Some((folder.to_owned(), size.to_owned()));
         self
     }
 
@@ -99,7 +118,8 @@ impl ServerPlan {
             File::options().create(true).append(true).open(path).unwrap().into()
         });
         let since_spawn = Stopwatch::start();
-        let mut child = Command::new(&program)
+        let mut child = self
+            .command(&program)
             .args(&self.words)
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -122,6 +142,18 @@ impl ServerPlan {
             }
         };
         Server { child, address, internal, since_spawn }
+    }
+}
+
+impl ServerPlan {
+    /// The program itself, which keeps its process id whatever is done before it starts.
+    fn command(&self, program: &Path) -> Command {
+        let Some((folder, size)) = &self.disk else { return Command::new(program) };
+        let mut command = Command::new("/usr/bin/unshare");
+        let mount =
+            "/usr/bin/mount -t tmpfs -o size=\"$0\" callgate \"$1\" && shift && exec \"$@\"";
+        command.args(["--mount", "/bin/sh", "-c", mount, size]).arg(folder).arg(program);
+        command
     }
 }
 

@@ -9,4 +9,5 @@ mod kit;
 mod lossy;
 mod model;
 mod property;
+mod room;
 mod trace;
