@@ -14,11 +14,11 @@ use crate::backend::Singleton;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
-use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::failure::GateError;
 use crate::gate::lint::lint;
+use crate::gate::steady::SteadyClock;
 use crate::http::Dispatch;
 use crate::http::Plan;
 use crate::http::Sessions;
@@ -57,7 +57,7 @@ impl Builder {
             table: None,
             registry: Registry::default(),
             store: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SteadyClock::new()),
             entropy: Arc::new(OsEntropy::new()),
         }
     }

@@ -23,6 +23,7 @@ mod builder;
 mod client;
 mod failure;
 mod lint;
+mod steady;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};

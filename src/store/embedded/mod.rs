@@ -130,6 +130,7 @@ impl EmbeddedStore {
                 event = "store.clock_ahead",
                 %latest,
                 %wall,
+                hours = ahead.as_secs() / 3_600,
                 "the store was used with a clock far ahead of this one, and its time does not go \
                  back: until then new tokens are expired at once and no idle session ends; set \
                  this clock if it is behind, or move the store away to start empty"

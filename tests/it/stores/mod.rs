@@ -1,6 +1,7 @@
 //! The stores: the promises of the port, and what is left after a crash.
 
 mod broken;
+mod clock;
 mod contract;
 mod crash;
 mod disk;

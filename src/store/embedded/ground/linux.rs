@@ -10,7 +10,7 @@ use super::Room;
 
 /// File systems whose promises end at another machine or with a container, by the magic numbers
 /// of `statfs(2)`.
-const FOREIGN: [(u64, &str); 7] = [
+const FOREIGN: [(i128, &str); 7] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
@@ -31,7 +31,7 @@ pub(super) fn room(dir: &Path) -> io::Result<Room> {
 
 /// The kind of file system a directory is on, if that is no local disk.
 pub(super) fn foreign(dir: &Path) -> Option<&'static str> {
-    // The kernel has 32 bits of it, and some platforms widen them with a sign.
-    let magic = statfs(dir).ok()?.f_type as u64 & 0xffff_ffff;
+    // The kernel has 32 bits of it, which platforms keep in types of their own.
+    let magic = i128::from(statfs(dir).ok()?.f_type) & 0xffff_ffff;
     FOREIGN.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
