@@ -66,6 +66,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `embedded` | yes | the durable store for one machine |
+//! | `failpoints` | no | places where a test breaks callgate off, makes it fail or holds it up |
 //! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store, the rules that fuzzers try to break |
 
 pub mod base;

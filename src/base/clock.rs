@@ -1,8 +1,18 @@
 //! Time: the one place that reads a clock, and the timestamp everything else is handed.
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::uptime;
+#[cfg(target_os = "linux")]
+pub use linux::uptime;
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod confirm;
 pub mod digest;
 pub mod entropy;
+pub mod failpoint;
 pub(crate) mod hex;
 pub mod id;
 pub mod limits;

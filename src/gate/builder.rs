@@ -16,7 +16,6 @@ use crate::backend::Singleton;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
-use crate::base::clock::SystemClock;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
@@ -24,6 +23,7 @@ use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
 use crate::gate::reload;
 use crate::gate::reload::TableFile;
+use crate::gate::steady::SteadyClock;
 use crate::gate::watched::Watched;
 use crate::http::Dispatch;
 use crate::http::Sessions;
@@ -67,7 +67,7 @@ impl Builder {
             table: None,
             registry: Registry::default(),
             store: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SteadyClock::new()),
             entropy: Arc::new(OsEntropy::new()),
         }
     }

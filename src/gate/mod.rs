@@ -26,6 +26,7 @@ mod entrances;
 mod failure;
 mod lint;
 mod reload;
+mod steady;
 mod watched;
 
 pub use builder::Builder;
@@ -52,6 +53,8 @@ use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::gate::watched::Watched;
 use crate::http::Arrival;
 use crate::http::Certificates;
@@ -174,7 +177,11 @@ impl Gate {
             let _ = admin.await;
         }
         // Whoever still runs has had his time; waiting for him here would keep the process.
-        if let Err(error) = self.dispatch.sessions().store.close().await {
+        let closed = match failpoint::reached(Place::Close) {
+            Ok(()) => self.dispatch.sessions().store.close().await,
+            Err(broken) => Err(broken.into()),
+        };
+        if let Err(error) = closed {
             tracing::error!(event = "store.close_failed", %error);
         }
         match (idle, drained) {

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::base::RequestIds;
 use crate::base::entropy::NoEntropy;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::http::access::AccessLine;
 use crate::http::arrival::Arrival;
 use crate::http::body;
@@ -244,6 +246,7 @@ impl Dispatch {
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
+        failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
         let (row, remote) = (row.number(), source.caller.address);
         let run = Run { plan, row, head, path, query, body, remote, id: line.id, agreement };
         Ok(Prepared::Run(Box::new(run)))
@@ -261,6 +264,7 @@ impl Dispatch {
         let result = caught(self.in_session(run, &trace)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked()));
         let result = if is_click { result.map(confirm::land) } else { result };
+        let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         line.otp = trace.otp.get().copied().unwrap_or_default();
         if let Some(session) = trace.session.get() {
             line.session = Some(session.id());

@@ -17,6 +17,8 @@ use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::http::binding::Binding;
 use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
@@ -31,6 +33,7 @@ use crate::session::Keyring;
 use crate::session::Lifetime;
 use crate::session::Roles;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::store::port::Resumed;
 
 /// Longest label of a device, from its `User-Agent`.
@@ -120,6 +123,7 @@ impl Sessions {
             return self.guest(now, errand);
         };
         let digest = credential.digest(self.app());
+        failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
                 let standing = Standing::Open { opened, credential: Some(credential) };

@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_who_takes_nothing_or_too_little_is_given_up() {
-        const ANSWER: [u8; 60_000] = [0; 60_000];
+        static ANSWER: [u8; 60_000] = [0; 60_000];
         for (each, survives) in [(15_000, true), (1_000, false), (0, false)] {
             let (mut slow, server) = tokio::io::duplex(1_000);
             let mut server = Unstalled::new(server, Duration::from_secs(30));

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::base::failpoint::Broken;
+
 /// A store gave no answer that can be acted on.
 ///
 /// An answer that somebody may dislike (a token that was used, a session that is gone) is no
@@ -32,6 +34,13 @@ impl fmt::Display for StoreError {
             Self::Full => f.write_str("the store has no room"),
             Self::Corrupt(_) => f.write_str("the store failed and has stopped"),
         }
+    }
+}
+
+/// As a store that was lost sight of at this place.
+impl From<Broken> for StoreError {
+    fn from(broken: Broken) -> Self {
+        Self::Unreachable(Box::new(broken))
     }
 }
 

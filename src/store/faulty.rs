@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 use crate::base::DeviceId;
 use crate::base::Digest;
@@ -31,6 +33,7 @@ use crate::token::Token;
 pub struct Faulty {
     inner: Arc<dyn Store>,
     plan: Mutex<HashMap<Verb, Planned>>,
+    losses: AtomicU32,
 }
 
 /// What is lost of a call. The caller sees [`StoreError::Unreachable`] in both cases.
@@ -81,7 +84,7 @@ struct Planned {
 impl Faulty {
     /// Wraps a store; nothing is lost yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, plan: Mutex::new(HashMap::new()) }
+        Self { inner, plan: Mutex::new(HashMap::new()), losses: AtomicU32::new(0) }
     }
 
     /// The store inside.
@@ -93,6 +96,11 @@ impl Faulty {
     /// this verb before.
     pub fn lose(&self, verb: Verb, lose: Lose, when: When) {
         self.plan().insert(verb, Planned { lose, when, calls: 0 });
+    }
+
+    /// Calls that have lost something so far.
+    pub fn losses(&self) -> u32 {
+        self.losses.load(Ordering::SeqCst)
     }
 
     /// Loses nothing any more.
@@ -113,6 +121,7 @@ impl Faulty {
             When::Next(calls) => planned.calls <= calls,
             When::Every(nth) => nth > 0 && planned.calls.is_multiple_of(nth),
         };
+        self.losses.fetch_add(u32::from(hit), Ordering::SeqCst);
         hit.then_some(planned.lose)
     }
 

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::base::Clock;
+use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::SWEEP_PAUSE;
 use crate::base::limits::SWEEP_RECORDS_MAX;
+use crate::store::error::StoreError;
 use crate::store::port::Store;
 
 /// Sweeps a store until `stop` says true, or nobody is left who could say so.
@@ -16,7 +20,7 @@ use crate::store::port::Store;
 /// not depend on the sweep, only memory does. Dropping the future at any point is safe.
 pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow_and_update() {
-        let swept = match store.sweep(clock.now(), SWEEP_RECORDS_MAX).await {
+        let swept = match once(&*store, clock.now()).await {
             Ok(swept) => swept,
             Err(error) => {
                 tracing::warn!(event = "store.sweep.failed", %error);
@@ -40,6 +44,12 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::
             }
         }
     }
+}
+
+/// Drops what nobody needs to remember, as much as one sweep may; the number of records.
+pub async fn once(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
+    failpoint::reached(Place::Sweep)?;
+    store.sweep(now, SWEEP_RECORDS_MAX).await
 }
 
 #[cfg(all(test, feature = "testing"))]

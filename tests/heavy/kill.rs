@@ -1,8 +1,6 @@
 //! A server that is killed again and again while clients work, and a record of what they were
 //! told (SEC C-05): whatever was acknowledged must hold after every restart.
 
-mod world;
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use crate::support::figure;
 use crate::support::process::folder;
 use crate::support::run;
 use crate::support::size;
-use world::World;
+use crate::world::World;
 
 /// Clients that work at the same time.
 const CLIENTS: usize = 24;
@@ -31,7 +29,7 @@ const RESTART_SECS_MAX: f64 = 2.0;
 
 #[test]
 fn what_was_acknowledged_survives_every_kill() {
-    let cycles = size(4, 100);
+    let cycles = size(4, 300);
     let folder = folder();
     let world = run(torture(&ServerPlan::embedded(folder.path()), cycles));
     let violations = checker::check(&world.history());

@@ -13,6 +13,9 @@
 #[path = "../it/support/probe.rs"]
 mod probe;
 
+#[path = "probe_server/points.rs"]
+mod points;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -53,6 +56,9 @@ const CONTROL: &str = r#"[
     { "class": "Control", "method": "census", "pattern": "control/census" },
     { "class": "Control", "method": "arrivals", "pattern": "control/arrivals" },
     { "class": "Control", "method": "open", "pattern": "control/open" },
+    { "class": "Control", "method": "arm", "pattern": "control/arm" },
+    { "class": "Control", "method": "disarm", "pattern": "control/disarm" },
+    { "class": "Control", "method": "sweep", "pattern": "control/sweep" },
     { "class": "Control", "method": "lose", "pattern": "control/lose" },
     { "class": "Control", "method": "leak", "pattern": "control/leak" },
     { "class": "Control", "method": "much", "pattern": "control/much" },
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
     let reading = Settings::read(&Flags::default(), &Environment::of_process());
     assert!(!reading.is_refused(), "{:?}", reading.problems);
     log(&reading.settings);
+    points::install();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match runtime.block_on(serve(reading.settings)) {
         Drained::Clean => ExitCode::SUCCESS,
@@ -119,10 +126,7 @@ async fn serve(settings: Settings) -> Drained {
         .open()
         .await;
     let gate = gate.unwrap_or_else(|error| panic!("{error}"));
-    let inside = match internal {
-        Some(address) => Some(listen_at(address).unwrap()),
-        None => None,
-    };
+    let inside = internal.map(|address| listen_at(address).unwrap());
     let listener = listen_at(listen).unwrap();
     if let Some(inside) = &inside {
         println!("internal on http://{}", inside.local_addr().unwrap());
@@ -155,6 +159,9 @@ fn singleton(control: Control) -> Singleton<Control> {
         .method("census", census)
         .method("arrivals", arrivals)
         .method("open", open_door)
+        .method("arm", points::arm)
+        .method("disarm", points::disarm)
+        .method("sweep", sweep)
         .method("lose", lose)
         .method("leak", leak)
         .method("much", async |_, _, _| OutgoingMessage::new().with_body(MUCH.clone()))
@@ -220,6 +227,11 @@ async fn open_door(
 ) -> Result<(), Raised> {
     control.probe.door.add_permits(query(&request, "count").parse()?);
     Ok(())
+}
+
+/// Sweeps at once, as the sweep does from time to time.
+async fn sweep(control: Arc<Control>, _: IncomingMessage, _: Session) -> Result<Value, Raised> {
+    Ok(json!(callgate::store::sweep::once(&*control.store, SystemClock.now()).await?))
 }
 
 /// Loses the next request for, or reply to, a verb of the store.

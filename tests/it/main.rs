@@ -22,6 +22,7 @@ mod messages;
 mod modes;
 mod operator;
 mod operator_cli;
+mod outage;
 mod paths;
 mod payloads;
 mod privileges;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::base::entropy::NoEntropy;
+use crate::base::failpoint::Broken;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::http::rates::Wait;
 use crate::session::storage::StorageFull;
@@ -77,6 +78,12 @@ impl std::error::Error for SessionError {
 impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Broken> for SessionError {
+    fn from(broken: Broken) -> Self {
+        Self::Store(broken.into())
     }
 }
 

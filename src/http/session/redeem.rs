@@ -9,6 +9,8 @@ use crate::base::RestoreMode;
 use crate::base::Secret;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::http::confirm::Agreement;
 use crate::http::session::Session;
@@ -169,8 +171,10 @@ impl Session {
     /// Asks the store, and once more under the same claim id when its reply was lost: the store
     /// knows the attempt again, so this cannot become a second redemption.
     async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+        failpoint::reached(Place::BeforeClaim)?;
         let store = &self.house.store;
         let first = store.redeem(now, claim.clone()).await;
+        failpoint::reached(Place::AfterClaim)?;
         let Err(StoreError::Unreachable(cause)) = first else {
             return Ok(first?);
         };

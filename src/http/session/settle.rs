@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::base::DeviceId;
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
@@ -138,7 +140,7 @@ impl Session {
         let result = match self.plan(&draft) {
             Ok(write) => {
                 let renewed = write.renewed.clone();
-                self.write(write, token).await.map(|written| self.adopt(written, renewed))
+                self.renew(write, token).await.map(|written| self.adopt(written, renewed))
             }
             Err(error) => Err(error),
         };
@@ -149,6 +151,17 @@ impl Session {
             self.lock().draft.put_back(draft);
         }
         result
+    }
+
+    /// Writes, and watches over a change of credentials.
+    async fn renew(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
+        if write.renewed.is_none() {
+            return self.write(write, token).await;
+        }
+        failpoint::reached(Place::BeforeRotate)?;
+        let written = self.write(write, token).await?;
+        failpoint::reached(Place::AfterRotate)?;
+        Ok(written)
     }
 
     /// Makes the patch of a draft, with a fresh credential if the browser gains privileges.
@@ -190,6 +203,9 @@ impl Session {
             let state = self.lock();
             patch.by = state.credential().map(|credential| credential.digest(self.house.app()));
         }
+        if token.is_some() {
+            failpoint::reached(Place::Mint)?;
+        }
         let founder = match &self.lock().standing {
             Standing::Guest(credential) => Some(credential.clone()),
             Standing::Open { .. } => None,
@@ -199,6 +215,7 @@ impl Session {
             limited.map_err(SessionError::TooManyGuests)?;
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
+            failpoint::reached(Place::Create)?;
             match store.create(now, founding).await? {
                 Created::New(opened) => {
                     // The browser may not hold it yet, or not any more.

@@ -17,6 +17,9 @@ use redb::ReadableTable;
 use redb::TableDefinition;
 
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Broken;
+use crate::base::failpoint::Place;
 use crate::store::embedded::codec::BadRow;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::error::OpenError;
@@ -70,6 +73,11 @@ impl JournalFailed {
         Self(Box::new(error))
     }
 
+    /// A test wants it so.
+    pub(super) fn broken(broken: Broken) -> Self {
+        Self(Box::new(broken))
+    }
+
     /// A row that was read before cannot be read now.
     pub(super) fn unreadable(bad: BadRow) -> Self {
         Self(Box::new(bad))
@@ -97,15 +105,6 @@ impl Journal {
                 .because("the journal has lost its rows"));
         };
         Ok(Self { database, last, bytes: 0 })
-    }
-
-    /// Opens the journal of a database that may be new, on a disk of the caller's making.
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn open_or_create(database: Database, path: &Path) -> Result<Self, OpenError> {
-        match ends(&database) {
-            Ok(Some(_)) => Self::open(database, path),
-            _ => Self::create(database, path),
-        }
     }
 
     /// Reads every row, oldest first.
@@ -176,7 +175,9 @@ impl Journal {
             }
             table.insert(number, row)?;
         }
+        failpoint::reached(Place::BeforeFsync).map_err(JournalFailed::broken)?;
         writing.commit()?;
+        failpoint::reached(Place::AfterFsync).map_err(JournalFailed::broken)?;
         self.last = number;
         self.bytes += row.len();
         self.bytes -= old.iter().map(|old| old.bytes.len()).sum::<usize>();

@@ -12,6 +12,7 @@
 mod codec;
 mod error;
 mod folder;
+mod ground;
 mod journal;
 mod writer;
 
@@ -34,6 +35,7 @@ use crate::base::TokenId;
 use crate::base::limits::WRITER_QUEUE_OPS_MAX;
 use crate::session::Patch;
 use crate::store::embedded::folder::Folder;
+use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::writer::Message;
 use crate::store::embedded::writer::Shared;
@@ -58,6 +60,7 @@ use crate::store::port::Store;
 use crate::token::Token;
 
 pub use error::{OpenError, OpenErrorKind};
+pub use ground::Room;
 
 /// How far the clock of a store may be ahead of the wall clock without a word: more than a clock
 /// steps, and less than anybody wants to wait.
@@ -87,17 +90,33 @@ impl EmbeddedStore {
     /// Opens the store in `dir`.
     pub fn open_with(dir: &Path, config: Config) -> Result<Self, OpenError> {
         let (folder, journal) = Folder::open(dir)?;
-        Self::start(journal, dir, config, Some(folder))
+        Self::start(journal, dir, config, (Ground::of(dir), Some(folder)))
     }
 
-    /// Opens a store on a disk of the caller's making, to see what a failing one does to it.
+    /// Opens a store on a disk of the caller's making, to see what a failing one does to it. An
+    /// empty one gets a store.
     #[cfg(any(test, feature = "testing"))]
     pub fn open_on(disk: impl redb::StorageBackend, config: Config) -> Result<Self, OpenError> {
+        let endless = Room { free: u64::MAX, total: u64::MAX };
+        Self::open_within(disk, config, move || endless)
+    }
+
+    /// Opens a store on a disk of the caller's making, which has as much room as `room` says.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn open_within(
+        disk: impl redb::StorageBackend,
+        config: Config,
+        room: impl Fn() -> Room + Send + 'static,
+    ) -> Result<Self, OpenError> {
         let path = Path::new("a disk of a test");
+        let failed = |error| OpenError::new(path, OpenErrorKind::Io).because(error);
+        // As with a folder: what was there once is opened as it is, or refused.
+        let begin = if disk.len().map_err(failed)? == 0 { Journal::create } else { Journal::open };
         let database = folder::builder()
             .create_with_backend(disk)
             .map_err(|error| folder::explain(path, error))?;
-        Self::start(Journal::open_or_create(database, path)?, path, config, None)
+        let ground = Ground::measured(Box::new(move || Ok(room())));
+        Self::start(begin(database, path)?, path, config, (ground, None))
     }
 
     /// Compares the latest moment that anybody has named to the store with the wall clock; how
@@ -111,6 +130,7 @@ impl EmbeddedStore {
                 event = "store.clock_ahead",
                 %latest,
                 %wall,
+                hours = ahead.as_secs() / 3_600,
                 "the store was used with a clock far ahead of this one, and its time does not go \
                  back: until then new tokens are expired at once and no idle session ends; set \
                  this clock if it is behind, or move the store away to start empty"
@@ -123,7 +143,7 @@ impl EmbeddedStore {
         mut journal: Journal,
         path: &Path,
         config: Config,
-        folder: Option<Folder>,
+        (ground, folder): (Ground, Option<Folder>),
     ) -> Result<Self, OpenError> {
         let mut live = Live::asleep(config);
         journal.replay(path, |number, row| {
@@ -138,7 +158,8 @@ impl EmbeddedStore {
         let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
-        let writer = Writer { shared: Arc::clone(&shared), journal, queue, _folder: folder };
+        let writer =
+            Writer { shared: Arc::clone(&shared), journal, queue, ground, _folder: folder };
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())
             .spawn(move || writer.run())

@@ -17,9 +17,12 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::base::Timestamp;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::folder::Folder;
+use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::journal::JournalFailed;
 use crate::store::embedded::journal::RawRow;
@@ -80,6 +83,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) journal: Journal,
     pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) ground: Ground,
     /// Let go after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
 }
@@ -160,7 +164,9 @@ impl Writer {
         while let Some(first) = self.queue.blocking_recv() {
             let batch = self.decide(first, &mut replies);
             let stop = batch.stop;
-            let written = self.write(batch);
+            let written = self.write(batch).and_then(|()| {
+                failpoint::reached(Place::BeforeReply).map_err(JournalFailed::broken)
+            });
             if let Err(failure) = &written {
                 Shared::lock(&self.shared).fail(&failure.to_string());
             }
@@ -179,6 +185,7 @@ impl Writer {
     /// Decides and applies what waits, as one row, and adds how to answer it to `replies`.
     fn decide(&mut self, first: Message, replies: &mut Vec<Reply>) -> Batch {
         let row = self.journal.last() + 1;
+        Shared::lock(&self.shared).live.set_low(self.ground.is_low());
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(Message::Job(job)) = next {
@@ -204,6 +211,7 @@ impl Writer {
         if batch.changes.is_empty() {
             return Ok(());
         }
+        failpoint::reached(Place::Batch).map_err(JournalFailed::broken)?;
         let old = self.clean(&mut batch)?;
         let at = Shared::lock(&self.shared).live.latest();
         let row = Row { at, changes: batch.changes };

@@ -75,6 +75,8 @@ pub(crate) struct Live {
     index: Index,
     /// About how many bytes full copies of everything would take in a journal.
     bytes: usize,
+    /// Whether nothing new is taken, because there is no room for what comes of it.
+    low: bool,
 }
 
 /// What is known of one session id.
@@ -179,12 +181,19 @@ impl Live {
             tokens_of: HashMap::new(),
             index: Index::default(),
             bytes: 0,
+            low: false,
         }
     }
 
     /// A state to be replayed; [`Live::wake`] makes it fit to work.
     pub(crate) fn asleep(config: Config) -> Self {
         Self { index: Index::asleep(), ..Self::new(config) }
+    }
+
+    /// Takes no new sessions and tokens while there is no room for them.
+    #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "memory has no disk"))]
+    pub(crate) fn set_low(&mut self, low: bool) {
+        self.low = low;
     }
 
     /// The present, given what the caller's clock says: a clock that steps back revives nothing.

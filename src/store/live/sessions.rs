@@ -84,7 +84,8 @@ impl Live {
     fn has_room_for_session(&self, swept: &[Change]) -> bool {
         let ending = swept.iter().filter(|change| matches!(change, Change::Ended { .. })).count();
         let ended = self.sessions.len() - self.index.ids.len() + ending;
-        self.index.ids.len() < self.config.sessions_max + ending
+        !self.low
+            && self.index.ids.len() < self.config.sessions_max + ending
             && ended <= self.config.others_max()
     }
 

@@ -62,7 +62,7 @@ impl Live {
     pub(super) fn has_room_for_token(&self, swept: &[Change]) -> bool {
         let forgotten =
             swept.iter().filter(|change| matches!(change, Change::Forgotten { .. })).count();
-        self.tokens.len() < self.config.others_max() + forgotten
+        !self.low && self.tokens.len() < self.config.others_max() + forgotten
     }
 
     pub(crate) fn redeem(&self, now: Timestamp, claim: &Claim) -> Decided<Redeemed> {

@@ -1,5 +1,7 @@
 //! What the heavy suites share: a server process, a plain client, and how large to be.
 
+#[path = "../../it/support/dice.rs"]
+mod dice;
 #[expect(dead_code, reason = "the tests of the wire use more of it")]
 #[path = "../../it/support/frames.rs"]
 pub(crate) mod frames;
@@ -9,6 +11,7 @@ pub(crate) mod wire;
 
 use std::fmt::Display;
 
+pub(crate) use dice::Dice;
 pub(crate) use process::Server;
 pub(crate) use process::ServerPlan;
 pub(crate) use wire::Ask;
@@ -43,22 +46,4 @@ pub(crate) fn real(count: impl TryInto<u32>) -> f64 {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Numbers that look random and are the same in every run (`splitmix64`).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct ServerPlan {
     variables: Vec<(String, String)>,
     log: Option<PathBuf>,
     files: Option<u32>,
+    /// A folder that is a small disk of the server's own, and its size.
+    disk: Option<(PathBuf, String)>,
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -62,6 +64,7 @@ impl ServerPlan {
             variables: Vec::new(),
             log: None,
             files: None,
+            disk: None,
         };
         let plan = plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store);
         plan.set("RATE_LIMITS", "off")
@@ -72,6 +75,11 @@ impl ServerPlan {
         Self::probe(&format!("embedded:{}", folder.join("data").display()))
     }
 
+    /// Whether a restart finds everything again.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.variables.iter().any(|(_, value)| value.starts_with("embedded:"))
+    }
+
     /// The server that callgate's speed is held against.
     pub(crate) fn bare() -> Self {
         Self {
@@ -80,12 +88,19 @@ impl ServerPlan {
             variables: Vec::new(),
             log: None,
             files: None,
+            disk: None,
         }
     }
 
     /// Gives a setting, named as in the environment without `CALLGATE_`.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.push((format!("CALLGATE_{name}"), value.to_owned()));
+        self
+    }
+
+    /// Has `folder` be a disk of this size (as `24m`) that only the server sees. Needs root.
+    pub(crate) fn on_disk_of(mut self, folder: &Path, size: &str) -> Self {
+        self.disk = Some((folder.to_owned(), size.to_owned()));
         self
     }
 
@@ -104,13 +119,6 @@ impl ServerPlan {
     pub(crate) fn files(mut self, count: u32) -> Self {
         self.files = Some(count);
         self
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let Some(files) = self.files else { return Command::new(program) };
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(program);
-        shell
     }
 
     /// Starts the server and waits until it listens.
@@ -146,6 +154,23 @@ impl ServerPlan {
             }
         };
         Server { child, address, internal, since_spawn }
+    }
+}
+
+impl ServerPlan {
+    /// The program itself, which keeps its process id whatever is done before it starts.
+    fn command(&self, program: &Path) -> Command {
+        const MOUNT: &str =
+            "/usr/bin/mount -t tmpfs -o size=\"$0\" callgate \"$1\" && shift && exec \"$@\"";
+        if let Some((folder, size)) = &self.disk {
+            let mut command = Command::new("/usr/bin/unshare");
+            command.args(["--mount", "/bin/sh", "-c", MOUNT, size]).arg(folder).arg(program);
+            return command;
+        }
+        let Some(files) = self.files else { return Command::new(program) };
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(program);
+        command
     }
 }
 

@@ -12,6 +12,7 @@ use crate::stores::broken::Broken;
 use crate::stores::broken::Defect;
 use crate::stores::disk::Disk;
 use crate::stores::kit::START;
+use crate::support::size;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -34,24 +35,19 @@ async fn the_embedded_store_keeps_every_promise() {
 }
 
 /// Figures of the two test sizes: tokens, and claimers of each.
-fn size() -> (usize, usize) {
-    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
-    let size = std::env::var("CALLGATE_TEST_SIZE");
-    match size.as_deref() {
-        Ok("full") => (10_000, 64),
-        _ => (200, 64),
-    }
+fn contest() -> (usize, usize) {
+    size((200, 64), (10_000, 64))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_of_many_tokens_has_one_winner_in_memory() {
-    let (tokens, claimers) = size();
+    let (tokens, claimers) = contest();
     contract::race(START, memory(), tokens, claimers).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_of_many_tokens_has_one_winner_on_disk() {
-    let (tokens, claimers) = size();
+    let (tokens, claimers) = contest();
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
     contract::race(START, store, tokens, claimers).await.unwrap();

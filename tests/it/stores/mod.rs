@@ -1,8 +1,14 @@
 //! The stores: the promises of the port, and what is left after a crash.
 
 mod broken;
+mod clock;
 mod contract;
 mod crash;
 mod disk;
 mod embedded;
 mod kit;
+mod lossy;
+mod model;
+mod property;
+mod room;
+mod trace;

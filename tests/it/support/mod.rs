@@ -1,6 +1,7 @@
 //! What makes a test five lines: a gate with one class that does what it is told.
 
 pub(crate) mod asked;
+pub(crate) mod dice;
 pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod peer;
@@ -115,4 +116,11 @@ pub(crate) async fn house() -> House {
 /// What the handler was told became of the token.
 pub(crate) fn outcome(answer: &Answer) -> &str {
     answer.header("x-outcome")
+}
+
+/// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
+pub(crate) fn size<T>(small: T, full: T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
+    let asked = std::env::var("CALLGATE_TEST_SIZE");
+    if asked.is_ok_and(|asked| asked == "full") { full } else { small }
 }

@@ -33,32 +33,34 @@ const SESSIONS: usize = 24;
 const MINTS: usize = 14;
 
 /// What all clients share: what they may use, and the record.
-pub(super) struct World {
+pub(crate) struct World {
     /// The one clock of the record.
     moment: AtomicU64,
     value: AtomicU64,
     history: Mutex<Vec<Operation>>,
     /// Every session there ever was, by number.
-    pub(super) sessions: Mutex<Vec<Arc<Place>>>,
+    pub(crate) sessions: Mutex<Vec<Arc<Place>>>,
     /// Those in use.
     open: Mutex<Vec<Arc<Place>>>,
     /// Those whose end was begun since the last look.
-    pub(super) closed: Mutex<Vec<Arc<Place>>>,
+    pub(crate) closed: Mutex<Vec<Arc<Place>>>,
     /// Tokens that were minted and that nobody has tried yet, as far as is known.
     unspent: Mutex<Vec<Arc<Slip>>>,
     /// Tokens that somebody tried since the last look.
     tried: Mutex<Vec<Arc<Slip>>>,
     minted: AtomicUsize,
     /// The server is being killed: connections may break from now on.
-    pub(super) killed: AtomicBool,
+    pub(crate) killed: AtomicBool,
     /// One permit for each answered operation of this cycle.
-    pub(super) answered: Semaphore,
+    pub(crate) answered: Semaphore,
     /// Seconds from the start of the process to its first answer.
-    pub(super) restarts: Mutex<Vec<f64>>,
+    pub(crate) restarts: Mutex<Vec<f64>>,
+    /// Whether a server may say that it cannot answer; then nobody knows what it did.
+    lenient: bool,
 }
 
 /// A session.
-pub(super) struct Place {
+pub(crate) struct Place {
     number: Number,
     id: String,
     cookie: String,
@@ -74,7 +76,7 @@ struct Slip {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             moment: AtomicU64::new(1),
             value: AtomicU64::new(1),
@@ -88,7 +90,22 @@ impl World {
             killed: AtomicBool::new(false),
             answered: Semaphore::new(0),
             restarts: Mutex::default(),
+            lenient: false,
         }
+    }
+
+    /// A world in which requests may fail.
+    pub(crate) fn lenient() -> Self {
+        Self { lenient: true, ..Self::new() }
+    }
+
+    /// Asks. Where requests may fail, a failure is no answer.
+    async fn ask(&self, by: &mut Connection, ask: &Ask) -> io::Result<Reply> {
+        let reply = by.ask(ask).await?;
+        if self.lenient && reply.status >= 500 {
+            return Err(io::Error::other(reply.head));
+        }
+        Ok(reply)
     }
 
     fn tick(&self) -> u64 {
@@ -100,11 +117,11 @@ impl World {
         self.history.lock().unwrap().push(Operation { act, began, ended, ending });
     }
 
-    pub(super) fn history(&self) -> Vec<Operation> {
+    pub(crate) fn history(&self) -> Vec<Operation> {
         self.history.lock().unwrap().clone()
     }
 
-    pub(super) async fn first_answer(&self, server: &Server) -> Connection {
+    pub(crate) async fn first_answer(&self, server: &Server) -> Connection {
         let mut connection = server.connect().await;
         connection.ask(&Ask::get("/whoami")).await.unwrap().good();
         self.restarts.lock().unwrap().push(server.since_spawn.elapsed().as_secs_f64());
@@ -112,7 +129,7 @@ impl World {
     }
 
     /// One operation, noted down however it ends.
-    pub(super) async fn step(
+    pub(crate) async fn step(
         &self,
         connection: &mut Connection,
         dice: &mut Dice,
@@ -149,7 +166,8 @@ impl World {
     async fn found(&self, connection: &mut Connection, dice: &mut Dice) -> io::Result<()> {
         let (began, key) = (self.tick(), dice.below(KEYS));
         let value = self.value.fetch_add(1, Ordering::SeqCst);
-        let reply = connection.ask(&Ask::get(&format!("/write?key={key}&value={value}"))).await?;
+        let reply =
+            self.ask(connection, &Ask::get(&format!("/write?key={key}&value={value}"))).await?;
         let reply = reply.good();
         let place = {
             let mut sessions = self.sessions.lock().unwrap();
@@ -173,7 +191,7 @@ impl World {
         let act = Act::Write { session: place.number, key, value };
         let ask = Ask::get(&format!("/write?key={key}&value={value}")).cookie(&place.cookie);
         let began = self.tick();
-        match by.ask(&ask).await {
+        match self.ask(by, &ask).await {
             Ok(reply) if reply.clone().good().result() == place.id => {
                 self.note(began, act, Ending::Ok);
             }
@@ -196,7 +214,7 @@ impl World {
         let ask = Ask::get("/mint").cookie(&place.cookie);
         let began = self.tick();
         // A token that was not heard of nobody can ever redeem.
-        let reply = by.ask(&ask).await?;
+        let reply = self.ask(by, &ask).await?;
         if reply.status != 200 {
             assert!(place.closing.load(Ordering::SeqCst), "{}{}", reply.head, reply.text());
         } else if reply.cookie().is_some() {
@@ -216,7 +234,7 @@ impl World {
         let row = if joins { "share" } else { "context" };
         let ask = Ask::get(&format!("/{row}?$4DSID={}", slip.text)).browser();
         let began = self.tick();
-        let reply = by.ask(&ask).await;
+        let reply = self.ask(by, &ask).await;
         self.unspent.lock().unwrap().retain(|other| !Arc::ptr_eq(other, slip));
         self.tried.lock().unwrap().push(Arc::clone(slip));
         let token = slip.number;
@@ -254,7 +272,7 @@ impl World {
         self.closed.lock().unwrap().push(Arc::clone(place));
         let ask = Ask::get("/logout").cookie(&place.cookie);
         let began = self.tick();
-        match by.ask(&ask).await {
+        match self.ask(by, &ask).await {
             Ok(reply) => {
                 reply.good();
                 self.note(began, act, Ending::Ok);
@@ -270,7 +288,7 @@ impl World {
     async fn read(&self, by: &mut Connection, place: &Place) -> io::Result<()> {
         let ask = Ask::get("/whoami").cookie(&place.cookie);
         let began = self.tick();
-        let reply = by.ask(&ask).await?.good();
+        let reply = self.ask(by, &ask).await?.good();
         if reply.session() == place.id {
             let storage = reply.json()["storage"].take();
             let values = storage.as_object().unwrap().iter();
@@ -294,7 +312,7 @@ impl World {
 
     /// Looks at what a restart has left: all sessions in use or just closed, all tokens that
     /// were tried, and one of `share` that nobody tried.
-    pub(super) async fn verify(&self, connection: &mut Connection, dice: &mut Dice, share: usize) {
+    pub(crate) async fn verify(&self, connection: &mut Connection, dice: &mut Dice, share: usize) {
         let open = self.open.lock().unwrap().clone();
         let closed = mem::take(&mut *self.closed.lock().unwrap());
         for place in open.iter().chain(&closed) {
@@ -318,7 +336,7 @@ impl World {
         }
     }
 
-    pub(super) fn report(&self, name: &str, cycles: usize) {
+    pub(crate) fn report(&self, name: &str, cycles: usize) {
         let history = self.history();
         let count = |kind: fn(&Operation) -> bool| history.iter().filter(|it| kind(it)).count();
         let granted = count(|it| matches!(it.act, Act::Redeem { saw: Redemption::Granted(_), .. }));

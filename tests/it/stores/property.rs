@@ -1,0 +1,365 @@
+//! Random runs of every verb, on each store and on a plain model (SEC C-16): they must
+//! answer alike, whatever the order, the clock and the restarts in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate::base::ClaimId;
+use callgate::base::DeviceId;
+use callgate::base::Digest;
+use callgate::base::RestoreMode;
+use callgate::base::SessionId;
+use callgate::base::TokenId;
+use callgate::base::mode::Caller;
+use callgate::session::Device;
+use callgate::session::Lifetime;
+use callgate::session::Patch;
+use callgate::session::Record;
+use callgate::store::Store;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::live::Config;
+use callgate::store::memory::MemoryStore;
+use callgate::store::port::Claim;
+use callgate::store::port::Created;
+use callgate::store::port::Founding;
+use callgate::store::port::Minted;
+use callgate::store::port::Patched;
+use callgate::store::port::Redeemed;
+use callgate::store::port::Resumed;
+use callgate::token::Consent;
+use callgate::token::Token;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRng;
+use proptest::test_runner::TestRunner;
+use serde_json::json;
+
+use crate::stores::disk::Disk;
+use crate::stores::kit::START;
+use crate::stores::kit::set;
+use crate::stores::model::Ending;
+use crate::stores::model::Model;
+use crate::stores::model::Number;
+use crate::support::size;
+
+/// One verb. Numbers are folded into what there is, so that almost every step meets something.
+#[derive(Debug, Clone)]
+enum Step {
+    Create,
+    Resume {
+        session: Number,
+        device: Number,
+    },
+    Patch {
+        session: Number,
+        key: usize,
+    },
+    Rotate {
+        session: Number,
+    },
+    Mint {
+        session: Number,
+        lifespan_secs: u64,
+    },
+    Redeem {
+        token: Number,
+        joins: bool,
+    },
+    /// The attempt that won asks again.
+    Repeat {
+        token: Number,
+    },
+    Revoke {
+        token: Number,
+    },
+    Detach {
+        session: Number,
+        device: Number,
+    },
+    End {
+        session: Number,
+    },
+    Advance {
+        secs: u64,
+    },
+    Sweep {
+        at_most: usize,
+    },
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = 0..1_000_usize;
+    prop_oneof![
+        4 => Just(Step::Create),
+        6 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Resume { session, device }),
+        6 => (number.clone(), 0..4_usize).prop_map(|(session, key)| Step::Patch { session, key }),
+        1 => number.clone().prop_map(|session| Step::Rotate { session }),
+        8 => (number.clone(), prop_oneof![10..700_u64, Just(7_200)])
+            .prop_map(|(session, lifespan_secs)| Step::Mint { session, lifespan_secs }),
+        8 => (number.clone(), any::<bool>()).prop_map(|(token, joins)| Step::Redeem { token, joins }),
+        2 => number.clone().prop_map(|token| Step::Repeat { token }),
+        1 => number.clone().prop_map(|token| Step::Revoke { token }),
+        1 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Detach { session, device }),
+        1 => number.prop_map(|session| Step::End { session }),
+        3 => prop_oneof![4 => 0..60_u64, 2 => 300..900_u64, 1 => 1_000..5_000_u64]
+            .prop_map(|secs| Step::Advance { secs }),
+        1 => (1..50_usize).prop_map(|at_most| Step::Sweep { at_most }),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// A store beside its model.
+struct Pair {
+    store: Arc<dyn Store>,
+    /// What the store is on, if it can be opened again.
+    disk: Option<Disk>,
+    model: Model,
+    next: Number,
+}
+
+fn bytes<const N: usize>(number: Number) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    bytes
+}
+
+fn device(number: Number) -> Device {
+    let (id, digest) = (DeviceId::from_bytes(bytes(number)), Digest::from_bytes(bytes(number)));
+    Device { id, digest, since: START, label: String::new() }
+}
+
+fn session_id(number: Number) -> SessionId {
+    SessionId::from_bytes(bytes(number))
+}
+
+/// One of the numbers there are.
+fn fold<T>(all: &BTreeMap<Number, T>, number: Number) -> Number {
+    all.keys().rev().nth(number % all.len().max(1)).copied().unwrap_or(number)
+}
+
+impl Pair {
+    fn new(disk: Option<Disk>) -> Self {
+        let store: Arc<dyn Store> = match &disk {
+            Some(disk) => {
+                Arc::new(EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap())
+            }
+            None => Arc::new(MemoryStore::new()),
+        };
+        Self { store, disk, model: Model { now: START, ..Model::default() }, next: 1 }
+    }
+
+    fn fresh(&mut self) -> Number {
+        self.next += 1;
+        self.next
+    }
+
+    fn one_of_its_devices(&self, session: Number, device: Number) -> Number {
+        let devices = self.model.sessions.get(&session).map_or(&[][..], |held| &held.devices);
+        devices.get(device % devices.len().max(1)).copied().unwrap_or(device)
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Create => self.create().await,
+            Step::Resume { session, device } => {
+                self.resume(fold(&self.model.sessions, session), device).await;
+            }
+            Step::Patch { session, key } => self.patch(session, key, false).await,
+            Step::Rotate { session } => self.patch(session, 0, true).await,
+            Step::Mint { session, lifespan_secs } => self.mint(session, lifespan_secs).await,
+            Step::Redeem { token, joins } => {
+                let (token, attempt) = (fold(&self.model.tokens, token), self.fresh());
+                self.redeem(token, attempt, joins).await;
+            }
+            Step::Repeat { token } => {
+                let token = fold(&self.model.tokens, token);
+                let won = self.model.tokens.get(&token).and_then(|slip| slip.won);
+                if let Some(won) = won {
+                    self.redeem(token, won, false).await;
+                }
+            }
+            Step::Revoke { token } => {
+                let token = fold(&self.model.tokens, token);
+                let name = TokenId::from_bytes(bytes(token));
+                let revoked = self.store.revoke(self.model.now, name).await.unwrap();
+                assert!(self.model.revoke(token).is_none_or(|expected| revoked == expected));
+            }
+            Step::Detach { session, device } => self.detach(session, device).await,
+            Step::End { session } => {
+                let session = fold(&self.model.sessions, session);
+                let ended = self.store.end(self.model.now, session_id(session)).await.unwrap();
+                assert_eq!(ended, self.model.end(session));
+            }
+            Step::Advance { secs } => self.model.advance(secs * 1_000 + 1),
+            Step::Sweep { at_most } => {
+                let dropped = self.store.sweep(self.model.now, at_most).await.unwrap();
+                assert!(dropped <= at_most);
+            }
+            Step::Reopen => self.reopen().await,
+        }
+    }
+
+    async fn create(&mut self) {
+        let (session, number) = (self.fresh(), self.fresh());
+        let record =
+            Record::new(session_id(session), self.model.now, Lifetime::default(), device(number));
+        let founding = Founding { record, patch: Patch::default(), token: None };
+        let created = self.store.create(self.model.now, founding).await.unwrap();
+        assert!(matches!(created, Created::New(_)), "{created:?}");
+        self.model.create(session, number);
+    }
+
+    async fn resume(&mut self, session: Number, number: Number) {
+        let number = self.one_of_its_devices(session, number);
+        let digest = device(number).digest;
+        let resumed = self.store.resume(self.model.now, session_id(session), digest).await.unwrap();
+        let expected = self.model.resume(session, number);
+        assert_eq!(matches!(resumed, Resumed::Open(_)), expected, "{resumed:?}");
+    }
+
+    async fn patch(&mut self, session: Number, key: usize, rotates: bool) {
+        let session = fold(&self.model.sessions, session);
+        let value = self.fresh();
+        let rotate = rotates.then_some(value);
+        let patch = Patch { rotate: rotate.map(device), ..set(&key.to_string(), &json!(value)) };
+        let patched = self.store.patch(self.model.now, session_id(session), patch).await.unwrap();
+        let expected = self.model.patch(session, key, value as u64, rotate);
+        assert_eq!(matches!(patched, Patched::Done(_)), expected, "{patched:?}");
+    }
+
+    async fn mint(&mut self, session: Number, lifespan_secs: u64) {
+        let (session, number) = (fold(&self.model.sessions, session), self.fresh());
+        let now = self.model.now;
+        let token = Token {
+            digest: Digest::from_bytes(bytes(number)),
+            id: TokenId::from_bytes(bytes(number)),
+            session: session_id(session),
+            minted_at: now,
+            expires_at: now.after_secs(lifespan_secs),
+            handlers: Vec::new(),
+            mode: None,
+            confirm: None,
+            binding: None,
+            claim: None,
+        };
+        let minted = self.store.mint(now, Patch::default(), token).await.unwrap();
+        let matches = match self.model.mint(session, number, lifespan_secs) {
+            Some(true) => matches!(minted, Minted::Done(_)),
+            Some(false) => matches!(minted, Minted::Gone),
+            None => matches!(minted, Minted::TooMany),
+        };
+        assert!(matches, "{minted:?}");
+    }
+
+    async fn redeem(&mut self, token: Number, attempt: Number, joins: bool) {
+        let claim = Claim {
+            token: Digest::from_bytes(bytes(token)),
+            id: ClaimId::from_bytes(bytes(attempt)),
+            handler: "Pay.done".into(),
+            row_mode: if joins { RestoreMode::Share } else { RestoreMode::Context },
+            caller: Caller::Browser,
+            consent: Consent::Given,
+            current: None,
+            newcomer: device(attempt),
+        };
+        let redeemed = self.store.redeem(self.model.now, claim).await.unwrap();
+        let expected = self.model.redeem(token, attempt, joins);
+        let matches = match (&redeemed, expected) {
+            (Redeemed::Granted(grant), Ending::Granted(session)) => {
+                grant.opened.record.id == session_id(session)
+            }
+            (Redeemed::Used(_), Ending::Used)
+            | (Redeemed::Expired, Ending::Expired)
+            | (Redeemed::Unknown, Ending::Unknown)
+            | (Redeemed::SessionGone, Ending::SessionGone) => true,
+            (redeemed, Ending::Refused) => !matches!(redeemed, Redeemed::Granted(_)),
+            _ => false,
+        };
+        assert!(matches, "token {token}: {redeemed:?}, where {expected:?} was to be expected");
+    }
+
+    async fn detach(&mut self, session: Number, number: Number) {
+        let session = fold(&self.model.sessions, session);
+        let number = self.one_of_its_devices(session, number);
+        let id = device(number).id;
+        let detached = self.store.detach(self.model.now, session_id(session), id).await.unwrap();
+        assert_eq!(detached, self.model.detach(session, number));
+    }
+
+    /// Opens the store again, as after a power cut. That gives back the use that was not written
+    /// down, so each session is used anew, or ended, once the difference is over.
+    async fn reopen(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        let disk = disk.after_power_cut();
+        self.store = Arc::new(EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap());
+        self.disk = Some(disk);
+        let lag = Lifetime::default().touch_lag();
+        self.model.now = self.model.now.after(lag + Duration::from_millis(1));
+        let numbers: Vec<Number> = self.model.sessions.keys().copied().collect();
+        for session in numbers {
+            if self.model.lives(session) && !self.model.sessions[&session].devices.is_empty() {
+                self.resume(session, 0).await;
+            } else {
+                self.store.end(self.model.now, session_id(session)).await.unwrap();
+                self.model.end(session);
+            }
+        }
+    }
+
+    /// Compares everything that can be seen.
+    async fn compare(&mut self) {
+        let numbers: Vec<Number> = self.model.sessions.keys().copied().collect();
+        for session in numbers {
+            let found = self.store.look(self.model.now, session_id(session)).await.unwrap();
+            assert_eq!(found.is_some(), self.model.lives(session));
+            let Some(opened) = found else { continue };
+            let held = &self.model.sessions[&session];
+            for (key, value) in &held.storage {
+                let entry = opened.record.storage.find(&key.to_string()).unwrap();
+                assert_eq!(entry.json.value(), json!(value));
+            }
+            assert_eq!(opened.record.storage.entries().len(), held.storage.len());
+            let mut devices: Vec<DeviceId> = held.devices.iter().map(|it| device(*it).id).collect();
+            let mut found: Vec<DeviceId> = opened.record.devices.iter().map(|it| it.id).collect();
+            devices.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, devices);
+        }
+    }
+}
+
+/// Takes so many random walks of 200 steps.
+fn walk(disk: impl Fn() -> Option<Disk>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let config = ProptestConfig {
+        cases: size(64, 256),
+        // The walks are the same in every run, so there is nothing to be remembered.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let algorithm = config.rng_algorithm;
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm));
+    let done = runner.run(&vec(step(), 200), |steps| {
+        runtime.block_on(async {
+            let mut pair = Pair::new(disk());
+            for step in &steps {
+                pair.take(step).await;
+            }
+            pair.compare().await;
+        });
+        Ok(())
+    });
+    done.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn the_memory_store_answers_as_the_model_does() {
+    walk(|| None);
+}
+
+#[test]
+fn the_embedded_store_answers_as_the_model_does_across_restarts() {
+    walk(|| Some(Disk::new()));
+}
