@@ -158,9 +158,10 @@ impl Account {
         let waiting = self.streams.iter().filter_map(|stream| stream.waiting);
         let stalled = waiting.map(|since| stall.saturating_sub(since.elapsed())).min();
         // Whatever works on a request has a deadline of its own.
-        let idle = match self.streams.is_empty() {
-            true => idle.saturating_sub(self.idle.elapsed()),
-            false => idle.max(stall),
+        let idle = if self.streams.is_empty() {
+            idle.saturating_sub(self.idle.elapsed())
+        } else {
+            idle.max(stall)
         };
         stalled.unwrap_or(stall).min(idle)
     }

@@ -112,10 +112,10 @@ async fn serve(settings: Settings) -> Drained {
         .await;
     let gate = gate.unwrap_or_else(|error| panic!("{error}"));
     let inside = match internal {
-        Some(address) => Some(listen_at(address).unwrap()),
+        Some(address) => Some(listen_at(address).await.unwrap()),
         None => None,
     };
-    let listener = listen_at(listen).unwrap();
+    let listener = listen_at(listen).await.unwrap();
     if let Some(inside) = &inside {
         println!("internal on http://{}", inside.local_addr().unwrap());
     }
