@@ -65,7 +65,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `embedded` | yes | the durable store for one machine |
-//! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store |
+//! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store, the rules that fuzzers try to break |
 
 pub mod base;
 
@@ -85,6 +85,8 @@ pub mod settings;
 pub mod gate;
 
 pub mod cli;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 
 pub use backend::Singleton;
 pub use gate::Gate;

@@ -20,6 +20,7 @@ mod checker;
 mod drain;
 mod exhausted;
 mod flood;
+mod fuzz;
 mod kill;
 mod races;
 mod slow;
