@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use crate::base::Clock as _;
+use crate::base::clock::SystemClock;
 use crate::gate::lint;
+use crate::http::Certificates;
 use crate::http::Handlers;
 use crate::session::Roles;
 use crate::settings::Reading;
@@ -26,7 +29,8 @@ use super::report::Part;
 /// warning; 78 when only the settings have an error.
 pub(super) fn run(reading: Reading, format: Format, handlers: &dyn Handlers) -> Result<Said, Stop> {
     let Reading { settings, problems, .. } = reading;
-    let findings = problems.into_iter().map(Finding::from).collect();
+    let mut findings: Vec<_> = problems.into_iter().map(Finding::from).collect();
+    findings.extend(check_certificate(&settings));
     let mut parts = vec![check_table(&settings, handlers)];
     parts.extend(settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path)));
     let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
@@ -109,6 +113,14 @@ fn check_roles(path: &Path) -> Part {
     let bad = Roles::read(&text).err().unwrap_or_default();
     let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
     Part { name, text: Some(text), findings, ..Part::default() }
+}
+
+/// What is wrong with the certificate and its key. Files that are missing are a problem of the
+/// settings already.
+fn check_certificate(settings: &Settings) -> Option<Finding> {
+    let (cert, key) = settings.tls.files().filter(|(cert, key)| cert.is_file() && key.is_file())?;
+    let bad = Certificates::open(cert, key, SystemClock.now()).err()?;
+    Some(Finding::of_certificate(&bad))
 }
 
 /// The text of a file, or a report that says why there is none.

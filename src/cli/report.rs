@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::http::BadCertificate;
 use crate::session::privileges::BadRoles;
 use crate::settings;
 use crate::table;
@@ -68,6 +69,14 @@ impl Finding {
             column: number(bad.column),
             ..Self::of_file(file, "bad-roles", what, fix)
         }
+    }
+
+    /// A problem of the certificate or its key, which says itself which file it is in.
+    pub(super) fn of_certificate(bad: &BadCertificate) -> Self {
+        let text = bad.to_string();
+        let (file, rest) = text.split_once(": ").unwrap_or(("tls.cert", &text));
+        let (what, fix) = rest.rsplit_once("; ").unwrap_or((rest, "correct the file"));
+        Self::of_file(file, "bad-certificate", what, fix)
     }
 
     /// An error of a whole file.

@@ -55,9 +55,9 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         complain(&warning.to_string());
     }
     announce(&gate).await?;
-    let internal = bind_if(internal, "internal")?;
-    let redirect = bind_if(redirect, "tls.redirect_listen")?;
-    let listener = bind(address, "listen")?;
+    let internal = bind_if(internal, "internal").await?;
+    let redirect = bind_if(redirect, "tls.redirect_listen").await?;
+    let listener = bind(address, "listen").await?;
     if let Some((_, address)) = &internal {
         print(&format!("internal on http://{address}\n"))?;
     }
@@ -79,12 +79,12 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     Ending::new(signals, lead).of(&gate, listeners, failing).await
 }
 
-fn bind_if(
+async fn bind_if(
     address: Option<SocketAddr>,
     setting: &str,
 ) -> Result<Option<(TcpListener, SocketAddr)>, Stop> {
     match address {
-        Some(address) => bind(address, setting).map(Some),
+        Some(address) => bind(address, setting).await.map(Some),
         None => Ok(None),
     }
 }
@@ -107,7 +107,7 @@ async fn announce(gate: &Gate) -> Result<(), Stop> {
     Ok(())
 }
 
-fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
+async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
     let failed = |error| {
         Stop::new(
             Exit::Io,
@@ -118,7 +118,7 @@ fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr),
             ),
         )
     };
-    let listener = listen(address).map_err(failed)?;
+    let listener = listen(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }

@@ -11,8 +11,8 @@ use rustls::CertificateError;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::UnixTime;
@@ -81,7 +81,7 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        server.ticketer = ring::Ticketer::new()?;
+        server.ticketer = crypto::ring::Ticketer::new()?;
         Ok(server)
     }
 }
@@ -164,7 +164,7 @@ impl std::error::Error for BadCertificate {
 /// The one provider of cryptography, named wherever one is needed: none is installed for the
 /// whole process, which may belong to somebody who embeds a gate.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(crypto::ring::default_provider())
 }
 
 fn read(cert: &Path, key: &Path, now: Timestamp) -> Result<Arc<CertifiedKey>, BadCertificate> {
@@ -186,7 +186,7 @@ fn read(cert: &Path, key: &Path, now: Timestamp) -> Result<Arc<CertifiedKey>, Ba
     let text = SecretText::new(std::fs::read_to_string(key).map_err(io(key))?);
     let secret = PrivateKeyDer::from_pem_slice(text.expose().as_bytes())
         .map_err(|_| BadCertificate::NoKey(key.to_owned()))?;
-    let signing = ring::sign::any_supported_type(&secret)
+    let signing = crypto::ring::sign::any_supported_type(&secret)
         .map_err(|_| BadCertificate::Unusable(key.to_owned()))?;
     let pair = CertifiedKey::new(chain, signing);
     match pair.keys_match() {

@@ -126,7 +126,8 @@ impl Inside {
             event = "server.address_full",
             address = %who,
             turned_away = self.unsaid,
-            "limits.connections_per_address lets no more in"
+            "limits.connections_per_address lets no more in; a proxy of yours belongs into \
+             trusted_proxies"
         );
         (self.said, self.unsaid) = (Some(Stopwatch::start()), 0);
     }

@@ -1,7 +1,10 @@
 //! Serving: the life of a request, from a connection to an answer.
 //!
 //! ```text
-//!   server      accept, first bytes, HTTP/1.1 or HTTP/2, deadlines, drain
+//!   entrance    room for one more? room for one more of this address? encrypted?
+//!      │
+//!   connection  handshake ─▶ first bytes ─▶ HTTP/1.1 or HTTP/2 ─▶ deadlines ─▶ goodbye, drain
+//!      │        (below it: transport, stall; for HTTP/2 frames, which keep traffic's account)
 //!      │
 //!   front       one host and ours, the client's address, rates, early data, origins
 //!      │

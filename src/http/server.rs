@@ -12,7 +12,6 @@ use hyper::Request;
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -96,16 +95,12 @@ pub enum Drained {
 
 /// Opens a listener whose queue holds as many clients as come at once on a bad day: the usual 128
 /// would leave the next one waiting for seconds (SEC D.1).
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    const BACKLOG: u32 = 1024;
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A server that is started again must not wait for the connections of the last one.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: i32 = 1024;
+    let listener = TcpListener::bind(address).await?;
+    // To listen again changes nothing but the length of the queue.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 /// Serves connections of `listener` that come in through `entrance` until `stop` turns true, then

@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_who_takes_nothing_or_too_little_is_given_up() {
-        static ANSWER: [u8; 60_000] = [0; 60_000];
+        let answer = vec![0; 60_000];
         for (each, survives) in [(15_000, true), (1_000, false), (0, false)] {
             let (mut slow, server) = tokio::io::duplex(1_000);
             let mut server = Unstalled::new(server, Duration::from_secs(30));
@@ -170,7 +170,7 @@ mod tests {
             let writing = async {
                 // What has been taken whole says nothing about the next answer.
                 for _ in 0..2 {
-                    server.write_all(&ANSWER).await?;
+                    server.write_all(&answer).await?;
                     server.flush().await?;
                     tokio::time::sleep(Duration::from_hours(1)).await;
                 }

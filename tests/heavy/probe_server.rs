@@ -126,8 +126,11 @@ async fn serve(settings: Settings) -> Drained {
         .open()
         .await;
     let gate = gate.unwrap_or_else(|error| panic!("{error}"));
-    let inside = internal.map(|address| listen_at(address).unwrap());
-    let listener = listen_at(listen).unwrap();
+    let inside = match internal {
+        Some(address) => Some(listen_at(address).await.unwrap()),
+        None => None,
+    };
+    let listener = listen_at(listen).await.unwrap();
     if let Some(inside) = &inside {
         println!("internal on http://{}", inside.local_addr().unwrap());
     }

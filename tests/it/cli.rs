@@ -421,6 +421,27 @@ fn a_settings_file_that_is_named_must_be_there() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_found_before_the_start() {
+    let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let pair = rcgen::generate_simple_self_signed(["gate.test".to_owned()]).unwrap();
+    let place = Place::new().with("handlers.json", "[]").with("cert.pem", &pair.cert.pem());
+    let missing = place.run(&[&["check"], &files[..]].concat(), &[]);
+    assert!(
+        missing.code == Some(78) && missing.out.contains("--tls-key is key.pem"),
+        "{missing:?}"
+    );
+    let place = place.with("key.pem", "no key");
+    for (command, output) in [("check", "out"), ("serve", "err")] {
+        let ended = place.run(&[&[command], &files[..]].concat(), &[]);
+        let said = if output == "out" { &ended.out } else { &ended.err };
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        assert!(said.contains("key.pem: ") && said.contains("it holds no private key"), "{said}");
+    }
+    let place = place.with("key.pem", &pair.signing_key.serialize_pem());
+    assert_eq!(place.run(&[&["check"], &files[..]].concat(), &[]).code, Some(0));
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let place = Place::new();
     let (reader, writer) = std::io::pipe().unwrap();

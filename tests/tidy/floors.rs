@@ -45,6 +45,7 @@ const MODULES: &[Module] = &[
             "hyper_util",
             "multer",
             "percent_encoding",
+            "rustix",
             "rustls",
             "serde",
             "serde_json",
