@@ -58,7 +58,10 @@
 //!    is remembered for longer than any cookie could found it again.
 //! 6. No public text of an answer is made from an inner error ([`http::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
-//! 8. A panic, a slow handler or a client that hangs up ends one request and nothing else.
+//! 8. A link that asks first is redeemed by the click of a person, and by nothing that opens it.
+//!    Who shows by his cookie that he is signed in is moved to another session by no link unless
+//!    he was asked.
+//! 9. A panic, a slow handler or a client that hangs up ends one request and nothing else.
 //!
 //! # Features
 //!
