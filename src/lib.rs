@@ -59,7 +59,10 @@
 //! 6. No public text of an answer is made from an inner error ([`http::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
 //! 8. The table in use never changes: a good one replaces it whole, and a bad one never does.
-//! 9. A panic, a slow handler or a client that hangs up ends one request and nothing else.
+//! 9. A link that asks first is redeemed by the click of a person, and by nothing that opens it.
+//!    Who shows by his cookie that he is signed in is moved to another session by no link unless
+//!    he was asked.
+//! 10. A panic, a slow handler or a client that hangs up ends one request and nothing else.
 //!
 //! # Features
 //!

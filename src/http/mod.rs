@@ -14,6 +14,8 @@
 //!   handler     the port that everything which answers a row implements
 //! ```
 //!
+//! A token that nobody has agreed to redeem stops at a page with one button: [`confirm`].
+//!
 //! Handlers work with three things: [`IncomingMessage`], [`Session`] and what they return, a
 //! [`Reply`]. Failures become answers in [`fault`] and nowhere else. Nothing here knows which
 //! store or which kind of handler is behind the ports.

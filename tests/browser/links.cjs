@@ -362,6 +362,28 @@ async function nothingLeaks(gate, browser, other) {
   return "another site's log, location.href and the history hold no token";
 }
 
+/** What a handler redirects a link to is reached from the click, too. */
+async function redirections(gate, browser, other) {
+  const origin = `http://a.localhost:${gate.port}`;
+  const away = `http://b.localhost:${other.port}/landed`;
+  for (const [status, location, wanted] of [
+    [302, away, away], [307, away, away], [307, "/whoami?here", `${origin}/whoami?here`]]) {
+    const { token } = await minted(gate);
+    const query = `status=${status}&header=location&value=${encodeURIComponent(location)}`;
+    other.asked.length = 0;
+    await inContext(browser, async (page) => {
+      await page.goto(`${origin}/foreign-say?${query}&$4DSID=${token}`);
+      await Promise.all([page.waitForURL(wanted), page.click("button")]);
+      await page.waitForLoadState();
+    });
+    const asked = other.asked.filter((text) => /^\w+ \/landed /.test(text));
+    assert.equal(asked.length, wanted === away ? 1 : 0);
+    assert.ok(asked.every((text) => text.startsWith("GET ")), asked.join());
+    assert.ok(!other.asked.join().includes(token), "another site was told a token");
+  }
+  return "a redirection is followed from the click, and sends no form on";
+}
+
 /** Pictures of the page on a phone, in the ways in which it can look. */
 async function pictures(gate, browser) {
   const origin = `http://a.localhost:${gate.port}`;
@@ -402,6 +424,7 @@ async function main() {
     console.log(await attackersLink(gate, browser));
     console.log(await forgeries(gate, browser, other));
     console.log(await nothingLeaks(gate, browser, other));
+    console.log(await redirections(gate, browser, other));
     await pictures(gate, browser);
     for (const sameSite of ["Lax", "Strict"]) {
       const strict = await serve({ CALLGATE_COOKIE_SAME_SITE: sameSite });

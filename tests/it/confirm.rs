@@ -133,6 +133,21 @@ async fn who_only_looks_is_shown_the_page_without_a_question_to_the_store() {
 }
 
 #[tokio::test]
+async fn many_clicks_at_once_have_one_winner() {
+    let house = house().await;
+    let token = house.visitor().mint("").await;
+    let mut clicks = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let visitor = house.visitor();
+        let page = visitor.asked("/foreign", &token).await;
+        clicks.spawn(async move { outcome(&page.press(&visitor).send().await).to_owned() });
+    }
+    let outcomes = clicks.join_all().await;
+    let count = |wanted: &str| outcomes.iter().filter(|outcome| *outcome == wanted).count();
+    assert_eq!((count("restored"), count("used")), (1, 31));
+}
+
+#[tokio::test]
 async fn other_verbs_redeem_directly() {
     let house = house().await;
     let (desk, id) = member(&house).await;
