@@ -248,6 +248,7 @@ mod tests {
         file: PathBuf,
         taken: Mutex<Vec<Content>>,
         door: Mutex<Option<std_mpsc::Receiver<()>>>,
+        at_the_door: AtomicBool,
     }
 
     impl Remake for Thing {
@@ -262,7 +263,11 @@ mod tests {
                 Ok(_) => Reload::Taken,
                 Err(why) => Reload::Refused(vec![why.clone()]),
             };
-            if let (Ok(_), Some(door)) = (&content, &*self.door.lock().unwrap()) {
+            // Only the thread gets here with a content; nobody else may be held up by its lock.
+            if content.is_ok()
+                && let Some(door) = &*self.door.lock().unwrap()
+            {
+                self.at_the_door.store(true, Ordering::SeqCst);
                 door.recv().unwrap();
             }
             self.taken.lock().unwrap().push(content);
@@ -275,7 +280,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "old").unwrap();
-        let thing = Arc::new(Thing { file, taken: Mutex::default(), door: Mutex::default() });
+        let (taken, door) = (Mutex::default(), Mutex::default());
+        let thing = Arc::new(Thing { file, taken, door, at_the_door: AtomicBool::new(false) });
         let watched = Watched::start(Arc::clone(&thing) as _, &[Ok(b"old".to_vec())]).unwrap();
         (folder, thing, watched)
     }
@@ -320,14 +326,20 @@ mod tests {
         assert_eq!(watched.reload().await, Reload::Taken);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn files_that_do_not_answer_are_refused_and_taken_when_they_do() {
         let (_folder, thing, watched) = thing();
         let (open, door) = std_mpsc::channel();
         *thing.door.lock().unwrap() = Some(door);
         std::fs::write(&thing.file, "new").unwrap();
-        // Time that stands still jumps to the end of every wait that nothing else ends.
-        let refused = watched.reload().await;
+        let stuck = async {
+            while !thing.at_the_door.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            // Time that stands still jumps to the end of every wait that nothing else ends.
+            tokio::time::pause();
+        };
+        let (refused, ()) = tokio::join!(watched.reload(), stuck);
         assert!(matches!(&refused, Reload::Refused(lines) if lines[0].contains("does not answer")));
         assert_eq!(watched.look().await, Reload::Unchanged, "that is said once");
         assert!(matches!(watched.reload().await, Reload::Refused(_)), "unless somebody asks");
