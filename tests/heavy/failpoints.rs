@@ -26,6 +26,8 @@ use crate::world::World;
 
 /// Clients that work at the same time.
 const CLIENTS: usize = 4;
+/// Sign-ins and sweeps of one run: more than are passed by before something happens.
+const ROUNDS: usize = 20;
 /// The signal of a process that aborts.
 const SIGABRT: i32 = 6;
 
@@ -164,8 +166,8 @@ impl Scene {
         others.spawn(sign_in(Arc::clone(&self.sign_ins), server.address));
         others.spawn(sweep(server.address));
         working.join_all().await;
-        // These have no end of their own, but with the server.
-        others.shutdown().await;
+        // How these end is no matter: what the server told them is looked at later.
+        others.join_all().await;
     }
 
     /// Ends what was armed; how often it was hit.
@@ -245,10 +247,10 @@ async fn work(world: Arc<World>, address: SocketAddr, mut dice: Dice) {
     }
 }
 
-/// A browser that founds sessions and gains privileges in them, until the server is gone.
+/// A browser that founds sessions and gains privileges in them, while there is a server.
 async fn sign_in(sign_ins: Arc<Mutex<Vec<SignIn>>>, address: SocketAddr) -> io::Result<()> {
     let mut connection = Connection::open(address).await?;
-    loop {
+    for _ in 0..ROUNDS {
         let founded = connection.ask(&Ask::get("/write?key=0&value=1")).await?;
         let Some(before) = founded.cookie().filter(|_| founded.status == 200) else { continue };
         let (session, before) = (founded.result().as_str().unwrap().to_owned(), before.to_owned());
@@ -259,12 +261,14 @@ async fn sign_in(sign_ins: Arc<Mutex<Vec<SignIn>>>, address: SocketAddr) -> io::
         sign_ins.lock().unwrap().push(SignIn { session, before, after });
         answer?;
     }
+    Ok(())
 }
 
-/// Sweeps until the server is gone.
+/// Sweeps, while there is a server.
 async fn sweep(address: SocketAddr) -> io::Result<()> {
     let mut connection = Connection::open(address).await?;
-    loop {
+    for _ in 0..ROUNDS {
         connection.ask(&Ask::get("/control/sweep")).await?;
     }
+    Ok(())
 }

@@ -212,8 +212,9 @@ impl EmbeddedStore {
         let mut decided = decide(&shared.live, now);
         match decided.changes.as_slice() {
             [] | [Change::Touched { .. }] => {}
-            // The answer does not wait for this; half of the lag is left for it to arrive.
-            [seen @ Change::Seen { .. }] => {
+            // The answer does not wait for this: what a restart gives back covers it. After a
+            // pause longer than that it would not, so the answer waits.
+            [seen @ Change::Seen { .. }] if shared.live.is_covered(id, now) => {
                 let seen = vec![seen.clone()];
                 let (job, _) = writer::job(now, move |_, _| Decided::with(seen, ()));
                 self.submit(Message::Job(job))?;

@@ -191,7 +191,6 @@ impl Live {
     }
 
     /// Takes no new sessions and tokens while there is no room for them.
-    #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "memory has no disk"))]
     pub(crate) fn set_low(&mut self, low: bool) {
         self.low = low;
     }
@@ -231,6 +230,16 @@ impl Live {
             Some(Held::Living(living)) => living.rows.last <= row,
             Some(Held::Ended(tombstone)) => tombstone.rows.last <= row,
             None => true,
+        }
+    }
+
+    /// Whether a restart would take a session for used up to `now`, whatever it finds of that.
+    pub(crate) fn is_covered(&self, id: SessionId, now: Timestamp) -> bool {
+        match self.sessions.get(&id) {
+            Some(Held::Living(living)) => {
+                now <= living.saved_at.after(living.record.lifetime.touch_lag())
+            }
+            Some(Held::Ended(_)) | None => false,
         }
     }
 

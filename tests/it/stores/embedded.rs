@@ -94,6 +94,21 @@ async fn a_restart_gives_back_the_use_that_was_not_written_down() {
 }
 
 #[tokio::test]
+async fn a_use_that_no_restart_would_give_back_is_durable_before_it_is_answered() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    let record = session(&store).await;
+    let credential = record.devices[0].digest;
+    // So late that the use would be lost with everything that is given back for it.
+    let late = START.after_secs(50 * 60);
+    assert!(matches!(store.resume(late, record.id, credential).await.unwrap(), Resumed::Open(_)));
+    let store = open(&disk.after_power_cut());
+    let later = late.after_secs(59 * 60);
+    let resumed = store.resume(later, record.id, credential).await.unwrap();
+    assert!(matches!(resumed, Resumed::Open(_)), "{resumed:?}");
+}
+
+#[tokio::test]
 async fn a_restart_with_a_clock_that_is_behind_revives_nothing() {
     let disk = Disk::new();
     let store = open(&disk);
