@@ -297,12 +297,13 @@ async function formPost(gate, browser, other, secs) {
     const { result: id } = JSON.parse(await page.locator("body").innerText());
     await page.goto(`${origin}/mint`);
     const token = await page.locator("body").innerText();
-    other.pages.set("/provider", `<form method="post" action="${origin}/state">
+    const provider = `/provider-${gate.port}-${secs}`;
+    other.pages.set(provider, `<form method="post" action="${origin}/state">
       <input name="code" value="7"><input name="state" value="${token}"></form>
       <script>setTimeout(() => document.forms[0].submit(), ${secs * 1000})</script>`);
     const posted = page.waitForResponse((response) => response.request().method() === "POST",
       { timeout: (secs + 20) * 1000 });
-    await page.goto(`http://b.test:${other.port}/provider`);
+    await page.goto(`http://b.test:${other.port}${provider}`);
     const answer = await posted;
     const sent = await answer.request().allHeaders();
     assert.ok(!(sent.cookie ?? "").includes("4DSID"), "a browser sent the cookie across sites");
@@ -325,8 +326,9 @@ async function comeBack(gate, browser, other) {
     const token = await page.locator("body").innerText();
     // A row that asks strangers: the binding cookie comes along whatever the session cookie is.
     const back = `${origin}/foreign-state?code=7&state=${token}`;
-    other.pages.set("/sign-in", `<a href="${back}">back</a>`);
-    await page.goto(`http://b.test:${other.port}/sign-in`);
+    const provider = `/sign-in-${gate.port}`;
+    other.pages.set(provider, `<a href="${back}">back</a>`);
+    await page.goto(`http://b.test:${other.port}${provider}`);
     const [answer] = await Promise.all([page.waitForResponse(back), page.click("a")]);
     assert.deepEqual([answer.headers()["x-outcome"], (await answer.json()).id], ["restored", id]);
     await page.evaluate(() => { location.href = "/whoami"; });
@@ -426,13 +428,14 @@ async function main() {
     console.log(await nothingLeaks(gate, browser, other));
     console.log(await redirections(gate, browser, other));
     await pictures(gate, browser);
-    for (const sameSite of ["Lax", "Strict"]) {
-      const strict = await serve({ CALLGATE_COOKIE_SAME_SITE: sameSite });
-      started.push(strict);
-      await comeBack(strict, browser, other);
-      for (const secs of delays) await formPost(strict, browser, other, secs);
+    // What waits, waits side by side.
+    await Promise.all(["Lax", "Strict"].map(async (sameSite) => {
+      const server = await serve({ CALLGATE_COOKIE_SAME_SITE: sameSite });
+      started.push(server);
+      await comeBack(server, browser, other);
+      await Promise.all(delays.map((secs) => formPost(server, browser, other, secs)));
       console.log(`${sameSite}: a link and a form from another site, the form after ${delays.join(" s and ")} s, restore`);
-    }
+    }));
   } finally {
     await browser?.close();
     other?.close();
