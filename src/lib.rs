@@ -66,7 +66,7 @@
 //! |---|---|---|
 //! | `embedded` | yes | the durable store for one machine |
 //! | `failpoints` | no | places where a test breaks callgate off, makes it fail or holds it up |
-//! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store |
+//! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store, the rules that fuzzers try to break |
 
 pub mod base;
 
@@ -86,6 +86,8 @@ pub mod settings;
 pub mod gate;
 
 pub mod cli;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 
 pub use backend::Singleton;
 pub use gate::Gate;

@@ -18,6 +18,8 @@ mod floors;
 mod homes;
 #[path = "tidy/planted.rs"]
 mod planted;
+#[path = "tidy/promises.rs"]
+mod promises;
 #[path = "tidy/secrets.rs"]
 mod secrets;
 #[path = "tidy/shape.rs"]
@@ -159,6 +161,13 @@ fn the_shipped_table_loads_without_a_problem() {
     };
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
+
+#[test]
+fn every_promise_is_held_by_a_test_that_exists() {
+    let read = |path: &str| std::fs::read_to_string(tree::root().join(path)).ok();
+    let page = read(promises::PAGE).expect("docs/PROMISES.md says what callgate promises");
+    none(promises::unheld(&page, read));
 }
 
 #[test]

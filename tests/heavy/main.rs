@@ -21,6 +21,7 @@ mod drain;
 mod failpoints;
 mod flood;
 mod full_disk;
+mod fuzz;
 mod kill;
 mod races;
 mod speed;

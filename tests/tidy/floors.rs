@@ -73,6 +73,7 @@ const MODULES: &[Module] = &[
         floor: 7,
         crates: &["clap", "serde", "serde_json", "tokio", "tracing", "tracing_subscriber"],
     },
+    Module { name: "fuzz", floor: 7, crates: &["hyper", "percent_encoding", "serde_json"] },
 ];
 
 const CONCRETE_STORES: [&str; 3] = ["memory", "embedded", "live"];

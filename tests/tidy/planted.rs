@@ -2,6 +2,7 @@
 
 use super::floors;
 use super::homes;
+use super::promises;
 use super::secrets;
 use super::shape;
 use super::source::Breach;
@@ -386,4 +387,27 @@ fn groups_are_spelt_out() {
         ["std::fs::read"]
     );
     assert_eq!(named("use ::std::fs; 0..std::u8::MAX"), ["std::fs", "std::u8::MAX"]);
+}
+
+#[test]
+fn a_promise_without_a_test_that_exists_is_caught() {
+    let find = |path: &str| match path {
+        "tests/it/a.rs" => Some("fn it_holds() {}".to_owned()),
+        "tests/browser/b.cjs" => Some("it holds".to_owned()),
+        _ => None,
+    };
+    let page = "| no. | promise | held by |\n|---|---|---|\n\
+                | P1 | kept | [`it_holds`](../tests/it/a.rs) |\n\
+                | P2 | kept too | [`it holds`](../tests/browser/b.cjs) |\n\
+                | P3 | empty words | |\n\
+                | P4 | renamed | [`it_held`](../tests/it/a.rs) |\n\
+                | P5 | moved | [`it_holds`](../tests/it/c.rs) |\n";
+    assert_eq!(
+        told(&promises::unheld(page, find)),
+        [
+            "docs/PROMISES.md:5: a promise without a test; link the one that holds it",
+            "docs/PROMISES.md:6: no test it_held in tests/it/a.rs",
+            "docs/PROMISES.md:7: no file tests/it/c.rs",
+        ]
+    );
 }

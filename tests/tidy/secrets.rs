@@ -81,7 +81,7 @@ const REGISTRIES: [&str; 4] = [
 
 /// A line that names the machine it was written on, or the host of a package registry.
 ///
-/// The lock file names the default registry in each entry, as cargo wants it.
+/// A lock file names the default registry in each entry, as cargo wants it.
 pub(crate) fn foreign(path: &str, text: &str) -> Vec<Breach> {
     let machine = MACHINE.iter().flat_map(|place| {
         let at = occurrences(text, place).filter(|at| {
@@ -93,7 +93,7 @@ pub(crate) fn foreign(path: &str, text: &str) -> Vec<Breach> {
     let registries = REGISTRIES.iter().flat_map(|host| {
         let at = occurrences(text, host).filter(|at| {
             let line = text.get(..*at).unwrap_or("").rsplit('\n').next().unwrap_or("");
-            !(path == "Cargo.lock" && line.starts_with("source = \"registry+"))
+            !(is_lock(path) && line.starts_with("source = \"registry+"))
         });
         at.map(move |at| {
             (at, format!("a package registry, {host}; leave it to the tool's default"))
@@ -103,4 +103,9 @@ pub(crate) fn foreign(path: &str, text: &str) -> Vec<Breach> {
         .chain(registries)
         .map(|(at, what)| Breach { path: path.to_owned(), line: line_of(text, at), what })
         .collect()
+}
+
+/// The crate's own, and that of the fuzzers.
+fn is_lock(path: &str) -> bool {
+    matches!(path, "Cargo.lock" | "fuzz/Cargo.lock")
 }

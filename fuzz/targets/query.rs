@@ -1,0 +1,4 @@
+//! Tries to break the rule `query` of `callgate::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| callgate::fuzz::try_input("query", input));
