@@ -48,6 +48,11 @@ impl Binding {
         Self { until: self.until.max(until), ..self }
     }
 
+    /// Until when it is kept.
+    pub(crate) fn until(&self) -> Timestamp {
+        self.until
+    }
+
     /// Whether it is kept until then.
     pub(crate) fn lasts(&self, until: Timestamp) -> bool {
         // The cookie's date has whole seconds.

@@ -39,7 +39,11 @@ struct Watched {
 
 impl Watched {
     async fn start() -> Self {
-        let served = Served::start(keyed()).await;
+        Self::start_with(keyed()).await
+    }
+
+    async fn start_with(settings: Settings) -> Self {
+        let served = Served::start(settings).await;
         let credential = credential("callgate", KEY);
         served.house.ledger.add(&credential);
         served.house.ledger.add(KEY);
@@ -298,7 +302,7 @@ async fn a_name_that_was_rebound_to_this_machine_is_refused() {
 
 #[tokio::test]
 async fn who_guesses_is_told_to_wait_and_the_operator_is_not() {
-    let watched = Watched::start().await;
+    let watched = Watched::start_with(Settings { rate_limits: true, ..keyed() }).await;
     let wrong = format!("Host: localhost\r\nAuthorization: Bearer {OTHER_KEY}\r\n");
     for _ in 0..10 {
         assert_eq!(watched.send("GET /sessions", &wrong).await.status, 401);

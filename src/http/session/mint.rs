@@ -1,6 +1,5 @@
 //! The part of a session's handle that sends people away: tokens, and the addresses they travel in.
 
-use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::http::binding::Binding;
@@ -23,10 +22,12 @@ impl Session {
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
         let limited = house.rates.mint(self.id(), self.errand.client, now);
         limited.map_err(SessionError::TooOften)?;
-        let binding = self.bind(token.expires_at)?;
-        let token = Token { binding, ..token };
+        let binding = self.binding_until(token.expires_at)?;
+        let digest = binding.as_ref().map(|binding| binding.digest(house.app()));
+        let token = Token { binding: digest, ..token };
         let (id, session) = (token.id, token.session);
         self.publish(Some(token)).await?;
+        self.bind(binding);
         tracing::debug!(event = "token.minted", token = %id, %session);
         Ok(secret.expose())
     }
@@ -59,25 +60,25 @@ impl Session {
         Ok(format!("{origin}{}{path}", self.house.base_path))
     }
 
-    /// Binds a token that ends at `until` to this browser: what the token holds of it. A caller
-    /// that must not be given a cookie cannot be known again.
-    fn bind(&self, until: Timestamp) -> Result<Option<Digest>, NoEntropy> {
-        let mut state = self.lock();
-        if state.mute {
-            return Ok(None);
+    /// What this browser is known by until `until`, at least. A caller that must not be given a
+    /// cookie cannot be known again.
+    fn binding_until(&self, until: Timestamp) -> Result<Option<Binding>, NoEntropy> {
+        let state = self.lock();
+        match &state.binding {
+            _ if state.mute => Ok(None),
+            Some(held) if held.lasts(until) => Ok(Some(held.clone())),
+            Some(held) => Ok(Some(held.clone().lasting(until))),
+            None => Binding::fresh(&*self.house.entropy, until).map(Some),
         }
-        let binding = match state.binding.clone() {
-            Some(held) if held.lasts(until) => held,
-            held => {
-                state.binds = true;
-                match held {
-                    Some(held) => held.lasting(until),
-                    None => Binding::fresh(&*self.house.entropy, until)?,
-                }
-            }
-        };
-        let digest = binding.digest(self.house.app());
-        state.binding = Some(binding);
-        Ok(Some(digest))
+    }
+
+    /// Gives the browser its binding with the answer, unless it holds that one already.
+    fn bind(&self, binding: Option<Binding>) {
+        let mut state = self.lock();
+        let held = state.binding.as_ref();
+        if binding.as_ref().is_some_and(|new| held.is_none_or(|held| !held.lasts(new.until()))) {
+            state.binds = true;
+            state.binding = binding;
+        }
     }
 }
