@@ -157,12 +157,10 @@ impl Account {
     fn left(&self, idle: Duration, stall: Duration) -> Duration {
         let waiting = self.streams.iter().filter_map(|stream| stream.waiting);
         let stalled = waiting.map(|since| stall.saturating_sub(since.elapsed())).min();
-        // Whatever works on a request has a deadline of its own.
-        let idle = if self.streams.is_empty() {
-            idle.saturating_sub(self.idle.elapsed())
-        } else {
-            idle.max(stall)
-        };
+        // Whatever works on a request has a deadline of its own; once it is done, the peer has as
+        // long as this from then on, so nobody may look away for longer.
+        let idle =
+            if self.streams.is_empty() { idle.saturating_sub(self.idle.elapsed()) } else { idle };
         stalled.unwrap_or(stall).min(idle)
     }
 }

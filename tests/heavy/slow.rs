@@ -38,6 +38,9 @@ const PER_ADDRESS: usize = 200;
 /// How much later than its deadline a connection may end. An HTTP/2 peer has half a second to read
 /// that it is being sent away.
 const LATE_MAX: Duration = Duration::from_secs(1);
+/// Connections that come together, and the pause before the next ones.
+const WAVE: usize = 25;
+const WAVE_PAUSE: Duration = Duration::from_millis(40);
 /// Clients who want to be served meanwhile, and their pause between two requests.
 const GUESTS: usize = 4;
 const GUEST_PAUSE: Duration = Duration::from_millis(10);
@@ -57,9 +60,9 @@ struct Limits {
     write_stall: u64,
 }
 
-/// The shortest, so that a test of every day is over soon.
+/// Short, so that a test of every day is over soon, and in the same order as the defaults.
 const SHORT: Limits =
-    Limits { handshake: 2, first_byte: 1, header: 2, body: 3, body_gap: 2, write_stall: 2 };
+    Limits { handshake: 2, first_byte: 1, header: 2, body: 3, body_gap: 2, write_stall: 6 };
 /// The defaults. A body has 20 s, and more only for what has come of it.
 const DEFAULT: Limits =
     Limits { handshake: 10, first_byte: 5, header: 15, body: 20, body_gap: 10, write_stall: 30 };
@@ -218,6 +221,11 @@ async fn hold(kinds: &Arc<Vec<Kind>>, doors: &Doors, each: usize) -> Vec<Vec<Dur
             let door = if kinds[at].door == Door::Plain { doors.plain } else { doors.tls };
             let address = opened / PER_ADDRESS;
             opened += 1;
+            // Deadlines run from the moment that the server lets a connection in: not so fast that
+            // they would have to queue.
+            if opened % WAVE == 0 {
+                tokio::time::sleep(WAVE_PAUSE).await;
+            }
             let stream = reading(kinds[at].manner.reads, address, door).await.unwrap();
             holding.spawn(async move {
                 let stream = if kinds[at].door == Door::Shaken {
