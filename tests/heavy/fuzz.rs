@@ -65,7 +65,7 @@ const PIECES: [&str; 40] = [
 
 #[test]
 fn no_bytes_break_a_rule() {
-    let rounds = size(3_000, 200_000);
+    let rounds = size(3_000, 2_000_000);
     for target in TARGETS {
         let seeds = seeds(target.name);
         assert!(!seeds.is_empty(), "{}: no seeds", target.name);
