@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::base::Clock;
 use crate::base::Timestamp;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::store::port::Guarantees;
 
 /// How long an answer of the store is taken for true, so that probes cost it nothing.
@@ -29,8 +30,12 @@ pub struct Health {
     clock: Arc<dyn Clock>,
     table: Lock<TableState>,
     stopping: AtomicBool,
-    last: Mutex<Option<(Timestamp, Result<Guarantees, String>)>>,
+    last: LastAnswer,
 }
+
+/// What the store said last, and when. Probes that come at the same time wait for one answer.
+#[derive(Default)]
+struct LastAnswer(Mutex<Option<(Timestamp, Result<Guarantees, String>)>>);
 
 /// What is known about the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl Health {
     /// Watches `store`; `table` is the table in use.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, table: TableState) -> Self {
         let (table, stopping) = (Lock::new(table), AtomicBool::new(false));
-        Self { store, clock, table, stopping, last: Mutex::new(None) }
+        Self { store, clock, table, stopping, last: LastAnswer::default() }
     }
 
     /// What is known about the table.
@@ -96,26 +101,33 @@ impl Health {
     /// What is true now.
     pub async fn report(&self) -> Report {
         let stopping = self.stopping.load(Ordering::Acquire);
-        let store = self.ask().await;
+        let store = self.last.or_ask(&*self.clock, self.store.self_check()).await;
         Report { ready: !stopping && store.is_ok(), stopping, table: self.table(), store }
     }
+}
 
-    async fn ask(&self) -> Result<Guarantees, String> {
-        let mut last = self.last.lock().await;
-        let now = self.clock.now();
+impl LastAnswer {
+    /// What was said a moment ago, or else what `asking` says in time.
+    async fn or_ask(
+        &self,
+        clock: &dyn Clock,
+        asking: impl Future<Output = Result<Guarantees, StoreError>>,
+    ) -> Result<Guarantees, String> {
+        let mut last = self.0.lock().await;
+        let now = clock.now();
         if let Some((at, answer)) = &*last
             && now >= *at
             && now.since(*at) < FRESH
         {
             return answer.clone();
         }
-        let asked = tokio::time::timeout(PATIENCE, self.store.self_check()).await;
-        let answer = match asked {
+        let answer = match tokio::time::timeout(PATIENCE, asking).await {
             Ok(Ok(guarantees)) => Ok(guarantees),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the store did not answer in time".to_owned()),
         };
-        *last = Some((now, answer.clone()));
+        // When it came, not when it was asked for: that may be as long ago as it stays fresh.
+        *last = Some((clock.now(), answer.clone()));
         answer
     }
 }
@@ -149,5 +161,30 @@ impl Report {
             "table": { "rows": rows, "generation": generation, "refused": refused },
             "store": store,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::ManualClock;
+    use std::sync::atomic::AtomicU32;
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_of_a_store_that_hangs_do_not_queue() {
+        let (last, clock, asked) =
+            (LastAnswer::default(), ManualClock::default(), AtomicU32::new(0));
+        let hangs = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            clock.advance(PATIENCE);
+            std::future::pending().await
+        };
+        let both = (last.or_ask(&clock, hangs()), last.or_ask(&clock, hangs()));
+        let (one, other) = tokio::join!(both.0, both.1);
+        assert!(one.is_err() && other.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "who waited along has his answer");
+        clock.advance(FRESH);
+        assert!(last.or_ask(&clock, hangs()).await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

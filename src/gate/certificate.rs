@@ -36,12 +36,46 @@ impl Remake for CertificatePair {
         self.certificates.files().map(|file| (file.to_owned(), PEM_BYTES_MAX)).into()
     }
 
-    /// The files are read once more, by the one who knows what they must hold: a key that came in
-    /// here would lie about in memory.
-    fn remake(&self, _: Vec<Content>) -> Reload {
+    /// The files are read once more, by the one who knows what they must hold. What could not be
+    /// read is not tried again: who says so may be on a thread that must not wait for a disk.
+    fn remake(&self, contents: Vec<Content>) -> Reload {
+        let unread: Vec<String> = contents.into_iter().filter_map(Result::err).collect();
+        if !unread.is_empty() {
+            for error in &unread {
+                tracing::error!(event = "tls.refused", %error, "the certificate in use stays");
+            }
+            return Reload::Refused(unread);
+        }
         match self.certificates.reload(self.clock.now()) {
             Ok(()) => Reload::Taken,
             Err(error) => Reload::Refused(vec![error.to_string()]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::ManualClock;
+    use rcgen::CertificateParams;
+    use rcgen::KeyPair;
+
+    #[test]
+    fn files_that_do_not_answer_are_refused_without_being_asked_again() {
+        let place = tempfile::tempdir().unwrap();
+        let (cert, key) = (place.path().join("cert.pem"), place.path().join("key.pem"));
+        let own = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["gate.test".to_owned()]).unwrap();
+        std::fs::write(&cert, params.self_signed(&own).unwrap().pem()).unwrap();
+        std::fs::write(&key, own.serialize_pem()).unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let certificates = Certificates::open(&cert, &key, clock.now()).unwrap();
+        let pair = CertificatePair::new(Arc::new(certificates), clock);
+        assert_eq!(pair.remake(pair.contents()), Reload::Taken);
+        // Whoever says this may be on a thread that serves requests. To look there once more
+        // would find these files good, and those on a disk that is gone never.
+        let why = "key.pem: does not answer".to_owned();
+        let contents = vec![pair.contents().remove(0), Err(why.clone())];
+        assert_eq!(pair.remake(contents), Reload::Refused(vec![why]));
     }
 }

@@ -66,7 +66,9 @@ pub(super) trait Remake: Send + Sync + 'static {
     /// The files, with the most bytes that each may have.
     fn files(&self) -> Vec<(PathBuf, usize)>;
 
-    /// Takes what the files hold, in their order, or says why not. It may take its time.
+    /// Takes what the files hold, in their order, or says why not. It may take its time, unless
+    /// something could not be read: then it may be called on a thread that serves requests, and
+    /// must not look at a file.
     fn remake(&self, contents: Vec<Content>) -> Reload;
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::body::Body as _;
@@ -35,6 +36,7 @@ use crate::http::arrival::Arrival;
 use crate::http::entrance::Admitted;
 use crate::http::entrance::Entrance;
 use crate::http::frames::Framed;
+use crate::http::manner::cut_body;
 use crate::http::server::Config;
 use crate::http::server::Service;
 use crate::http::server::stopped;
@@ -227,7 +229,12 @@ async fn http2<S: Service>(
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);
         async move {
+            let is_head = request.method() == Method::HEAD;
             let (mut response, _) = desk.answer(request).await;
+            // hyper sends what it is given, and clients reset the stream of a HEAD with a body.
+            if is_head && !response.body().is_end_stream() {
+                cut_body(&mut response, is_head);
+            }
             // Fields of HTTP/1.1's connections must not be sent here (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
             Ok::<_, Infallible>(response)

@@ -123,7 +123,7 @@ impl Manner {
 
 /// Takes away a body that must not be sent (RFC 9110 §6.4.1). hyper does so over HTTP/1.1; over
 /// HTTP/2 it sends the body, and clients reset the stream.
-fn cut_body(response: &mut Response<Full<Bytes>>, is_head: bool) {
+pub(crate) fn cut_body(response: &mut Response<Full<Bytes>>, is_head: bool) {
     let is_empty = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !is_head && !is_empty {
         return;

@@ -70,8 +70,10 @@ pub(crate) fn brings_token(raw: &str) -> bool {
 pub(crate) enum Brought {
     /// Nothing.
     Nothing,
-    /// Something that cannot be a token.
+    /// Something under the reserved key that cannot be a token.
     Garbage,
+    /// Something else under the row's own parameter, which may carry other things than tokens.
+    Other,
     /// One token.
     Token(TokenSecret),
     /// Several values: nobody can say which one is meant, so none is touched.
@@ -94,7 +96,7 @@ pub(crate) fn find_token(raw: &str, param: Option<&str>, form: Option<&str>) -> 
     let tokens = own.iter().filter(|value| TokenSecret::parse(value).is_some());
     match reserved.iter().chain(tokens).collect::<Vec<_>>().as_slice() {
         [] if own.is_empty() => Brought::Nothing,
-        [] => Brought::Garbage,
+        [] => Brought::Other,
         [one] => TokenSecret::parse(one).map_or(Brought::Garbage, Brought::Token),
         _ => Brought::Several,
     }
@@ -163,6 +165,7 @@ mod tests {
         match find_token(raw, param, None) {
             Brought::Nothing => "nothing",
             Brought::Garbage => "garbage",
+            Brought::Other => "other",
             Brought::Token(_) => "token",
             Brought::Several => "several",
         }
@@ -220,9 +223,10 @@ mod tests {
         assert!(matches!(in_query, Brought::Token(_)));
         assert!(matches!(in_form, Brought::Token(_)));
         assert!(matches!(twice, Brought::Token(_)));
-        assert_eq!(kind("state=hello", Some("state")), "garbage");
+        assert_eq!(kind("state=hello", Some("state")), "other");
         assert_eq!(kind("state=", Some("state")), "nothing");
         assert_eq!(kind("$4DSID=", None), "garbage");
+        assert_eq!(kind("$4DSID=x&state=hello", Some("state")), "garbage");
         assert_eq!(kind(&format!("state={TOKEN}"), None), "nothing");
     }
 

@@ -96,8 +96,8 @@ pub struct Settings {
     pub app: AppName,
     /// Where requests are accepted; default `127.0.0.1:8044`. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where health, metrics and administration are served; default `127.0.0.1:8045`, `None`
-    /// for nowhere.
+    /// Where health and the operator's view are served; default `127.0.0.1:8045`, `None` for
+    /// nowhere.
     pub internal: Option<SocketAddr>,
     /// Where sessions and tokens are kept; default `embedded:data`.
     pub store: StoreUrl,
@@ -123,7 +123,7 @@ pub struct Settings {
     pub hsts: Hsts,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
-    /// Whether a table file that changes is taken without being asked; default
+    /// Whether a table file or a certificate that changes is taken without being asked; default
     /// [`AutoReload::On`].
     pub reload: AutoReload,
     /// Whether warnings about the table refuse the start; off by default.

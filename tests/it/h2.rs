@@ -98,6 +98,24 @@ impl Peer {
 }
 
 #[tokio::test]
+async fn a_head_gets_no_body_on_any_listener() {
+    let served = Served::start(settings()).await;
+    let told =
+        [(served.public, "/whoami"), (served.public, "/none/such"), (served.internal, "/livez")];
+    for (address, path) in told {
+        let mut peer = Peer::greet(address, WINDOW).await;
+        let block = frames::block("HEAD", path);
+        let ends = frames::END_HEADERS | frames::END_STREAM;
+        peer.send(&frame(frames::HEADERS, ends, 1, &block)).await;
+        let seen = peer.until_end_of(1).await;
+        let last = seen.last().unwrap();
+        assert_ne!(last.kind, frames::RST_STREAM, "{path}");
+        let body = seen.iter().filter(|it| it.kind == frames::DATA).map(|it| it.payload.len());
+        assert_eq!(body.sum::<usize>(), 0, "{path}: clients reset a HEAD that has a body");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_any_kind_ends_its_connection_and_no_other() {
     const CALM: u32 = ENHANCE_YOUR_CALM;
     let served = Served::start(settings()).await;

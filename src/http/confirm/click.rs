@@ -14,7 +14,7 @@ use crate::http::body;
 use crate::http::body::Pace;
 use crate::http::body::RequestBody;
 use crate::http::confirm::Agreement;
-use crate::http::confirm::MARK;
+use crate::http::confirm::MARKS;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
@@ -29,7 +29,8 @@ const FORM_BYTES_MAX: u64 = 8 * 1024;
 
 /// Whether a request may be the form of the page: whether it is, [`hear`] finds out.
 pub(crate) fn is_click(head: &Head) -> bool {
-    head.method == Method::POST && head.uri.query().is_some_and(|raw| query::has(raw, MARK))
+    let is_marked = |raw| MARKS.iter().any(|mark| query::has(raw, mark));
+    head.method == Method::POST && head.uri.query().is_some_and(is_marked)
 }
 
 /// Makes of the form of the page the request that was asked about, agreed to. Any other form is
@@ -167,7 +168,9 @@ impl Form {
 /// put it.
 fn with_token(raw: &str, token: &str) -> Option<String> {
     let mut parts: Vec<&str> = raw.split('&').collect();
-    let place: usize = parts.pop()?.strip_prefix(MARK)?.strip_prefix('=')?.parse().ok()?;
+    let last = parts.pop()?;
+    let place = MARKS.iter().find_map(|mark| last.strip_prefix(mark)?.strip_prefix('='))?;
+    let place: usize = place.parse().ok()?;
     if place > parts.len() || token.contains(['&', '#']) {
         return None;
     }
@@ -193,6 +196,7 @@ mod tests {
             ("a=1&b&$4DCONFIRM=1", "a=1&$4DSID=T&b"),
             ("a=1&b&$4DCONFIRM=2", "a=1&b&$4DSID=T"),
             ("&$4DCONFIRM=1", "&$4DSID=T"),
+            ("a=1&%244DCONFIRM=1", "a=1&$4DSID=T"),
         ] {
             assert_eq!(back(raw).as_deref(), Some(whole), "{raw}");
         }
@@ -201,6 +205,16 @@ mod tests {
         }
         assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T&a=1"), None);
         assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T#"), None);
+    }
+
+    #[test]
+    fn a_click_is_known_however_its_dollar_is_written() {
+        let is_click = |method: &str, target: &str| {
+            let request = hyper::Request::builder().method(method).uri(target).body(()).unwrap();
+            super::is_click(&request.into_parts().0)
+        };
+        assert!(is_click("POST", "/x?$4DCONFIRM=0") && is_click("POST", "/x?a&%244DCONFIRM=1"));
+        assert!(!is_click("GET", "/x?$4DCONFIRM=0") && !is_click("POST", "/x?%25244DCONFIRM=0"));
     }
 
     #[test]

@@ -36,6 +36,8 @@ use crate::token::Question;
 
 /// The query parameter that marks the form of the page.
 const MARK: &str = "$4DCONFIRM";
+/// Its spellings: what rewrites the `$` of a token's key on the way rewrites this one, too.
+const MARKS: [&str; 2] = [MARK, "%244DCONFIRM"];
 
 /// How far a request shows by itself that somebody means to redeem the token it brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,14 +34,19 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// The headers of a request, as a block without compression.
 pub(crate) fn block(method: &str, path: &str) -> Vec<u8> {
+    const METHOD: u8 = 2;
     const METHOD_GET: u8 = 0x82;
     const METHOD_POST: u8 = 0x83;
     const SCHEME_HTTP: u8 = 0x86;
     let literal = |index: u8, text: &str| {
         [&[index, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
     };
-    let method = if method == "GET" { METHOD_GET } else { METHOD_POST };
-    [vec![method, SCHEME_HTTP], literal(4, path), literal(1, "gate.test")].concat()
+    let method = match method {
+        "GET" => vec![METHOD_GET],
+        "POST" => vec![METHOD_POST],
+        other => literal(METHOD, other),
+    };
+    [method, vec![SCHEME_HTTP], literal(4, path), literal(1, "gate.test")].concat()
 }
 
 /// A request without a body.
