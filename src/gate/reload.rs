@@ -9,6 +9,8 @@ use std::sync::PoisonError;
 use crate::admin::Health;
 use crate::backend::Registry;
 use crate::base::Digest;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
 use crate::base::limits::TABLE_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::gate::failure::GateError;
@@ -48,6 +50,15 @@ impl TableFile {
     ) -> Self {
         let in_use = Mutex::new(digest(content));
         Self { settings, registry, dispatch, health, in_use }
+    }
+
+    /// Makes a plan of what the file holds, which is not in use yet.
+    fn judge(&self, content: Vec<u8>) -> Result<(Plan, Vec<Problem>), GateError> {
+        let made = plan(&text(&self.settings, content)?, &self.settings, &self.registry)?;
+        let file = self.settings.handlers.display();
+        failpoint::reached(Place::Reload)
+            .map_err(|broken| GateError::File(format!("{file}: {broken}")))?;
+        Ok(made)
     }
 
     fn take(&self, plan: Plan, warnings: &[Problem]) -> Reload {
@@ -123,9 +134,7 @@ impl Remake for TableFile {
             tracing::info!(event = "table.unchanged", generation);
             return Reload::Unchanged;
         }
-        match text(&self.settings, content)
-            .and_then(|text| plan(&text, &self.settings, &self.registry))
-        {
+        match self.judge(content) {
             Ok((plan, warnings)) => {
                 *in_use = found;
                 self.take(plan, &warnings)

@@ -5,6 +5,7 @@ use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ use crate::world::World;
 
 /// Clients that work at the same time.
 const CLIENTS: usize = 4;
-/// Sign-ins and sweeps of one run: more than are passed by before something happens.
+/// Sign-ins, sweeps and reloads of one run: more than are passed by before something happens.
 const ROUNDS: usize = 20;
 /// The signal of a process that aborts.
 const SIGABRT: i32 = 6;
@@ -60,7 +61,8 @@ fn whatever_happens_at_any_place_no_word_is_broken_on_disk() {
     for place in Place::ALL {
         for kind in [Kind::Abort, Kind::Fail, Kind::Delay] {
             let folder = folder();
-            let scene = Scene::new(ServerPlan::embedded(folder.path()), place, kind);
+            let scene =
+                Scene::new(ServerPlan::embedded(folder.path()), folder.path(), (place, kind));
             for _ in 0..size(1, 20) {
                 hits += run(scene.go());
                 runs += 1;
@@ -78,7 +80,9 @@ fn whatever_happens_at_any_place_no_word_is_broken_in_memory() {
         for kind in [Kind::Fail, Kind::Delay] {
             for _ in 0..size(1, 20) {
                 // A restart loses all of it, so each run is a world of its own.
-                let scene = Scene::new(ServerPlan::probe("memory:"), place, kind);
+                let folder = folder();
+                let plan = ServerPlan::probe("memory:");
+                let scene = Scene::new(plan, folder.path(), (place, kind));
                 hits += run(scene.go());
                 runs += 1;
                 operations += scene.judge();
@@ -115,7 +119,10 @@ struct SignIn {
 }
 
 impl Scene {
-    fn new(plan: ServerPlan, place: Place, kind: Kind) -> Self {
+    /// The table is a file in `folder`, and changes only when it is told to.
+    fn new(plan: ServerPlan, folder: &Path, (place, kind): (Place, Kind)) -> Self {
+        let file = folder.join("handlers.json").display().to_string();
+        let plan = plan.word("editions").set("HANDLERS", &file).set("RELOAD", "off");
         let (world, sign_ins) = (Arc::new(World::lenient()), Arc::default());
         Self { plan, place, kind, world, sign_ins, dice: Mutex::new(Dice::new(place as u64)) }
     }
@@ -165,6 +172,7 @@ impl Scene {
         let mut others = JoinSet::new();
         others.spawn(sign_in(Arc::clone(&self.sign_ins), server.address));
         others.spawn(sweep(server.address));
+        others.spawn(reload(server.address));
         working.join_all().await;
         // How these end is no matter: what the server told them is looked at later.
         others.join_all().await;
@@ -269,6 +277,32 @@ async fn sweep(address: SocketAddr) -> io::Result<()> {
     let mut connection = Connection::open(address).await?;
     for _ in 0..ROUNDS {
         connection.ask(&Ask::get("/control/sweep")).await?;
+    }
+    Ok(())
+}
+
+/// Has new editions of the table made, while there is a server. One that is taken answers from
+/// then on, and one that is refused leaves its predecessor in place.
+async fn reload(address: SocketAddr) -> io::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let mut serving = None;
+    for edition in 1..=ROUNDS {
+        let answer =
+            connection.ask(&Ask::get(&format!("/control/reload?edition={edition}"))).await?;
+        // Without an answer nobody knows which of the two it is.
+        let taken = (answer.status == 200).then(|| answer.result() == true);
+        let (mut present, mut absent) = (serving, Some(edition));
+        match taken {
+            Some(true) => (present, absent) = (Some(edition), serving),
+            Some(false) => {}
+            None => (present, absent) = (None, None),
+        }
+        for (edition, status, wrong) in [(present, 200, 404), (absent, 404, 200)] {
+            let Some(edition) = edition else { continue };
+            let answer = connection.ask(&Ask::get(&format!("/edition/{edition}"))).await?;
+            assert_ne!(answer.status, wrong, "edition {edition}, which is to answer {status}");
+        }
+        serving = present;
     }
     Ok(())
 }

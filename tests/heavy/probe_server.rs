@@ -1,7 +1,8 @@
 //! A server with the probe class, for the heavy tests: what `callgate serve` does, with handlers
 //! that do what their query says. Settings come from `CALLGATE_*`. The word `faulty` puts a store
 //! in between that loses what it is told to lose; `marks` takes the table from its file, whose rows
-//! may name the functions `m1`, `m2`, … of the class `Mark`, and reloads it at `SIGHUP`.
+//! may name the functions `m1`, `m2`, … of the class `Mark`, and reloads it at `SIGHUP`; `editions`
+//! puts the table of the probe class into that file and has new editions of it made by request.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,6 +13,9 @@
 #[expect(dead_code, reason = "tests that hold the gate in their own process use more of it")]
 #[path = "../it/support/probe.rs"]
 mod probe;
+
+#[path = "probe_server/editions.rs"]
+mod editions;
 
 #[path = "probe_server/points.rs"]
 mod points;
@@ -44,6 +48,7 @@ use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::live;
 use callgate::store::memory::MemoryStore;
+use editions::Editions;
 use probe::Probe;
 use serde_json::Value;
 use serde_json::json;
@@ -59,6 +64,7 @@ const CONTROL: &str = r#"[
     { "class": "Control", "method": "arm", "pattern": "control/arm" },
     { "class": "Control", "method": "disarm", "pattern": "control/disarm" },
     { "class": "Control", "method": "sweep", "pattern": "control/sweep" },
+    { "class": "Control", "method": "reload", "pattern": "control/reload" },
     { "class": "Control", "method": "lose", "pattern": "control/lose" },
     { "class": "Control", "method": "leak", "pattern": "control/leak" },
     { "class": "Control", "method": "much", "pattern": "control/much" },
@@ -75,6 +81,7 @@ struct Control {
     store: Arc<dyn Store>,
     faulty: Option<Arc<Faulty>>,
     probe: Arc<Probe>,
+    editions: Arc<Editions>,
 }
 
 fn main() -> ExitCode {
@@ -113,19 +120,31 @@ async fn serve(settings: Settings) -> Drained {
         store = wrapped.clone();
         faulty = Some(wrapped);
     }
-    let marks = std::env::args().any(|word| word == "marks");
-    let control = Control { store: Arc::clone(&store), faulty, probe: Arc::clone(&probe) };
-    let rest = probe::TABLE.trim_start().trim_start_matches('[');
+    let says = |wanted: &str| std::env::args().any(|word| word == wanted);
+    let editions = Arc::new(Editions::of(&settings.handlers));
+    let control = Control {
+        store: Arc::clone(&store),
+        faulty,
+        probe: Arc::clone(&probe),
+        editions: Arc::clone(&editions),
+    };
     let builder = Gate::builder(settings);
-    let builder =
-        if marks { builder.singleton(marked()) } else { builder.table(format!("{CONTROL}{rest}")) };
+    let builder = if says("marks") {
+        builder.singleton(marked())
+    } else if says("editions") {
+        editions.first();
+        builder
+    } else {
+        builder.table(table(""))
+    };
     let gate = builder
         .singleton(probe::singleton(probe))
         .singleton(singleton(control))
         .store(store)
         .open()
         .await;
-    let gate = gate.unwrap_or_else(|error| panic!("{error}"));
+    let gate = Arc::new(gate.unwrap_or_else(|error| panic!("{error}")));
+    editions.serve(&gate);
     let inside = match internal {
         Some(address) => Some(listen_at(address).await.unwrap()),
         None => None,
@@ -144,6 +163,12 @@ async fn serve(settings: Settings) -> Drained {
         }
     };
     gate.serve(listener, inside, stop).await
+}
+
+/// The table of the probe class, with the control rows and `more` before its own.
+fn table(more: &str) -> String {
+    let rest = probe::TABLE.trim_start().trim_start_matches('[');
+    format!("{CONTROL}{more}{rest}")
 }
 
 fn open(settings: &Settings) -> Arc<dyn Store> {
@@ -165,6 +190,7 @@ fn singleton(control: Control) -> Singleton<Control> {
         .method("arm", points::arm)
         .method("disarm", points::disarm)
         .method("sweep", sweep)
+        .method("reload", editions::reload)
         .method("lose", lose)
         .method("leak", leak)
         .method("much", async |_, _, _| OutgoingMessage::new().with_body(MUCH.clone()))

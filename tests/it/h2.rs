@@ -31,13 +31,15 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 struct Peer {
     stream: TcpStream,
     ahead: Vec<u8>,
+    /// The codes and reasons of every goodbye so far.
+    said: Vec<(u32, String)>,
 }
 
 impl Peer {
     async fn greet(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut peer = Self { stream, ahead: Vec::new() };
+        let mut peer = Self { stream, ahead: Vec::new(), said: Vec::new() };
         peer.send(&hello(window)).await;
         peer
     }
@@ -51,6 +53,11 @@ impl Peer {
     async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = frames::take(&mut self.ahead) {
+                if frame.kind == frames::GOAWAY {
+                    let code = u32::from_be_bytes(frame.payload[4..8].try_into().unwrap());
+                    let reason = String::from_utf8_lossy(&frame.payload[8..]).into_owned();
+                    self.said.push((code, reason));
+                }
                 return Some(frame);
             }
             match soon(self.stream.read_buf(&mut self.ahead)).await {
@@ -76,17 +83,13 @@ impl Peer {
         panic!("the connection ended before stream {stream}: {seen:?}");
     }
 
-    /// Waits until the server closes; the codes and reasons that it gave for that.
-    async fn goodbyes(&mut self) -> Vec<(u32, String)> {
-        let mut said = Vec::new();
+    /// Waits until the server closes; the codes and reasons that it gave for that. On a machine
+    /// that stands still for a moment, it may have said goodbye before its last answer.
+    async fn goodbyes(&mut self) -> &[(u32, String)] {
         while let Some(frame) = self.next().await {
             self.be_polite(&frame).await;
-            if frame.kind == frames::GOAWAY {
-                let code = u32::from_be_bytes(frame.payload[4..8].try_into().unwrap());
-                said.push((code, String::from_utf8_lossy(&frame.payload[8..]).into_owned()));
-            }
         }
-        said
+        &self.said
     }
 
     async fn be_polite(&mut self, seen: &Frame) {

@@ -48,6 +48,8 @@ pub enum Place {
     BeforeReply,
     /// What is over is about to be given up.
     Sweep,
+    /// A changed table is read and found good, and the old one still answers.
+    Reload,
     /// Every request is answered, and the store is about to be closed.
     Close,
 }
@@ -58,7 +60,7 @@ pub struct Broken(pub Place);
 
 impl Place {
     /// Every place there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Parsed,
         Self::Resume,
         Self::Create,
@@ -73,6 +75,7 @@ impl Place {
         Self::AfterFsync,
         Self::BeforeReply,
         Self::Sweep,
+        Self::Reload,
         Self::Close,
     ];
 }

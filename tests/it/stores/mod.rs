@@ -1,5 +1,6 @@
 //! The stores: the promises of the port, and what is left after a crash.
 
+mod bearer;
 mod broken;
 mod clock;
 mod contract;

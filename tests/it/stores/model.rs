@@ -8,6 +8,10 @@ use callgate::base::limits::TOKEN_GRACE;
 use callgate::base::limits::TOKENS_PER_SESSION_MAX;
 use callgate::base::limits::TOMBSTONE;
 use callgate::session::Lifetime;
+use callgate::token::Question;
+
+use crate::stores::bearer::Bearer;
+use crate::stores::bearer::Wish;
 
 /// A session or token by number.
 pub(crate) type Number = usize;
@@ -35,6 +39,7 @@ pub(crate) struct Held {
 pub(crate) struct Slip {
     session: Number,
     expires_at: Timestamp,
+    wish: Wish,
     /// The attempt that won.
     pub(crate) won: Option<Number>,
 }
@@ -47,7 +52,8 @@ pub(crate) enum Ending {
     Expired,
     Unknown,
     SessionGone,
-    /// Any of the last four: the store may have forgotten why.
+    Asks(Question),
+    /// Any refusal: the store may have forgotten why.
     Refused,
 }
 
@@ -104,12 +110,7 @@ impl Model {
     }
 
     /// Whether a token may be minted: false for no session, `None` for too many.
-    pub(crate) fn mint(
-        &mut self,
-        session: Number,
-        token: Number,
-        lifespan_secs: u64,
-    ) -> Option<bool> {
+    pub(crate) fn mint(&mut self, session: Number, token: Number, wish: Wish) -> Option<bool> {
         if !self.lives(session) {
             return Some(false);
         }
@@ -120,13 +121,13 @@ impl Model {
         if unspent.count() >= TOKENS_PER_SESSION_MAX {
             return None;
         }
-        let slip = Slip { session, expires_at: self.now.after_secs(lifespan_secs), won: None };
+        let expires_at = self.now.after_secs(wish.lifespan_secs);
+        let slip = Slip { session, expires_at, wish, won: None };
         self.tokens.insert(token, slip);
         Some(true)
     }
 
-    /// Redeems for a browser that joins, or that gets nothing (`context`).
-    pub(crate) fn redeem(&mut self, token: Number, attempt: Number, joins: bool) -> Ending {
+    pub(crate) fn redeem(&mut self, token: Number, attempt: Number, bearer: Bearer) -> Ending {
         let Some(slip) = self.tokens.get(&token).cloned() else { return Ending::Unknown };
         let (session, now) = (slip.session, self.now);
         match slip.won {
@@ -137,13 +138,19 @@ impl Model {
             _ => {}
         }
         let first = slip.won.is_none();
-        self.tokens.insert(token, Slip { won: Some(attempt), ..slip });
+        let question = bearer.question(slip.wish, session).filter(|_| first);
+        if question.is_none() {
+            self.tokens.insert(token, Slip { won: Some(attempt), ..slip });
+        }
         if !self.lives(session) {
             return Ending::SessionGone;
         }
+        if let Some(question) = question {
+            return Ending::Asks(question);
+        }
         if let Some(held) = self.sessions.get_mut(&session).filter(|_| first) {
             held.seen_at = now;
-            if joins {
+            if bearer.joins {
                 held.devices.push(attempt);
             }
         }

@@ -1,6 +1,7 @@
 //! Random runs of every verb, on each store and on a plain model (SEC C-16): they must
 //! answer alike, whatever the order, the clock and the restarts in between.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,6 @@ use callgate::store::port::Minted;
 use callgate::store::port::Patched;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
-use callgate::token::Consent;
 use callgate::token::Token;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,6 +35,11 @@ use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
+use crate::stores::bearer::Bearer;
+use crate::stores::bearer::Wish;
+use crate::stores::bearer::bearer;
+use crate::stores::bearer::browser;
+use crate::stores::bearer::wish;
 use crate::stores::disk::Disk;
 use crate::stores::kit::START;
 use crate::stores::kit::set;
@@ -60,15 +65,16 @@ enum Step {
     },
     Mint {
         session: Number,
-        lifespan_secs: u64,
+        wish: Wish,
     },
     Redeem {
         token: Number,
-        joins: bool,
+        bearer: Bearer,
     },
     /// The attempt that won asks again.
     Repeat {
         token: Number,
+        bearer: Bearer,
     },
     Revoke {
         token: Number,
@@ -96,10 +102,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Resume { session, device }),
         6 => (number.clone(), 0..4_usize).prop_map(|(session, key)| Step::Patch { session, key }),
         1 => number.clone().prop_map(|session| Step::Rotate { session }),
-        8 => (number.clone(), prop_oneof![10..700_u64, Just(7_200)])
-            .prop_map(|(session, lifespan_secs)| Step::Mint { session, lifespan_secs }),
-        8 => (number.clone(), any::<bool>()).prop_map(|(token, joins)| Step::Redeem { token, joins }),
-        2 => number.clone().prop_map(|token| Step::Repeat { token }),
+        8 => (number.clone(), wish()).prop_map(|(session, wish)| Step::Mint { session, wish }),
+        8 => (number.clone(), bearer()).prop_map(|(token, bearer)| Step::Redeem { token, bearer }),
+        2 => (number.clone(), bearer()).prop_map(|(token, bearer)| Step::Repeat { token, bearer }),
         1 => number.clone().prop_map(|token| Step::Revoke { token }),
         1 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Detach { session, device }),
         1 => number.prop_map(|session| Step::End { session }),
@@ -117,9 +122,11 @@ struct Pair {
     disk: Option<Disk>,
     model: Model,
     next: Number,
+    /// How often a person had to be asked.
+    asked: usize,
 }
 
-fn bytes<const N: usize>(number: Number) -> [u8; N] {
+pub(crate) fn bytes<const N: usize>(number: Number) -> [u8; N] {
     let mut bytes = [0; N];
     bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
     bytes
@@ -130,7 +137,7 @@ fn device(number: Number) -> Device {
     Device { id, digest, since: START, label: String::new() }
 }
 
-fn session_id(number: Number) -> SessionId {
+pub(crate) fn session_id(number: Number) -> SessionId {
     SessionId::from_bytes(bytes(number))
 }
 
@@ -147,7 +154,7 @@ impl Pair {
             }
             None => Arc::new(MemoryStore::new()),
         };
-        Self { store, disk, model: Model { now: START, ..Model::default() }, next: 1 }
+        Self { store, disk, model: Model { now: START, ..Model::default() }, next: 1, asked: 0 }
     }
 
     fn fresh(&mut self) -> Number {
@@ -168,16 +175,16 @@ impl Pair {
             }
             Step::Patch { session, key } => self.patch(session, key, false).await,
             Step::Rotate { session } => self.patch(session, 0, true).await,
-            Step::Mint { session, lifespan_secs } => self.mint(session, lifespan_secs).await,
-            Step::Redeem { token, joins } => {
+            Step::Mint { session, wish } => self.mint(session, wish).await,
+            Step::Redeem { token, bearer } => {
                 let (token, attempt) = (fold(&self.model.tokens, token), self.fresh());
-                self.redeem(token, attempt, joins).await;
+                self.redeem(token, attempt, bearer).await;
             }
-            Step::Repeat { token } => {
+            Step::Repeat { token, bearer } => {
                 let token = fold(&self.model.tokens, token);
                 let won = self.model.tokens.get(&token).and_then(|slip| slip.won);
                 if let Some(won) = won {
-                    self.redeem(token, won, false).await;
+                    self.redeem(token, won, bearer).await;
                 }
             }
             Step::Revoke { token } => {
@@ -229,7 +236,7 @@ impl Pair {
         assert_eq!(matches!(patched, Patched::Done(_)), expected, "{patched:?}");
     }
 
-    async fn mint(&mut self, session: Number, lifespan_secs: u64) {
+    async fn mint(&mut self, session: Number, wish: Wish) {
         let (session, number) = (fold(&self.model.sessions, session), self.fresh());
         let now = self.model.now;
         let token = Token {
@@ -237,15 +244,15 @@ impl Pair {
             id: TokenId::from_bytes(bytes(number)),
             session: session_id(session),
             minted_at: now,
-            expires_at: now.after_secs(lifespan_secs),
+            expires_at: now.after_secs(wish.lifespan_secs),
             handlers: Vec::new(),
             mode: None,
-            confirm: None,
-            binding: None,
+            confirm: wish.confirm,
+            binding: wish.browser.map(browser),
             claim: None,
         };
         let minted = self.store.mint(now, Patch::default(), token).await.unwrap();
-        let matches = match self.model.mint(session, number, lifespan_secs) {
+        let matches = match self.model.mint(session, number, wish) {
             Some(true) => matches!(minted, Minted::Done(_)),
             Some(false) => matches!(minted, Minted::Gone),
             None => matches!(minted, Minted::TooMany),
@@ -253,19 +260,22 @@ impl Pair {
         assert!(matches, "{minted:?}");
     }
 
-    async fn redeem(&mut self, token: Number, attempt: Number, joins: bool) {
+    async fn redeem(&mut self, token: Number, attempt: Number, bearer: Bearer) {
+        let signed_in = bearer.signed_in.map(|session| fold(&self.model.sessions, session));
+        let bearer = Bearer { signed_in, ..bearer };
         let claim = Claim {
             token: Digest::from_bytes(bytes(token)),
             id: ClaimId::from_bytes(bytes(attempt)),
             handler: "Pay.done".into(),
-            row_mode: if joins { RestoreMode::Share } else { RestoreMode::Context },
+            row_mode: if bearer.joins { RestoreMode::Share } else { RestoreMode::Context },
             caller: Caller::Browser,
-            consent: Consent::Given,
+            consent: bearer.consent(),
             current: None,
             newcomer: device(attempt),
         };
         let redeemed = self.store.redeem(self.model.now, claim).await.unwrap();
-        let expected = self.model.redeem(token, attempt, joins);
+        let expected = self.model.redeem(token, attempt, bearer);
+        self.asked += usize::from(matches!(redeemed, Redeemed::AskFirst(_)));
         let matches = match (&redeemed, expected) {
             (Redeemed::Granted(grant), Ending::Granted(session)) => {
                 grant.opened.record.id == session_id(session)
@@ -274,7 +284,10 @@ impl Pair {
             | (Redeemed::Expired, Ending::Expired)
             | (Redeemed::Unknown, Ending::Unknown)
             | (Redeemed::SessionGone, Ending::SessionGone) => true,
-            (redeemed, Ending::Refused) => !matches!(redeemed, Redeemed::Granted(_)),
+            (Redeemed::AskFirst(asked), Ending::Asks(question)) => *asked == question,
+            (redeemed, Ending::Refused) => {
+                !matches!(redeemed, Redeemed::Granted(_) | Redeemed::AskFirst(_))
+            }
             _ => false,
         };
         assert!(matches, "token {token}: {redeemed:?}, where {expected:?} was to be expected");
@@ -340,6 +353,7 @@ fn walk(disk: impl Fn() -> Option<Disk>) {
         ..ProptestConfig::default()
     };
     let algorithm = config.rng_algorithm;
+    let (cases, asked) = (config.cases as usize, Cell::new(0));
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm));
     let done = runner.run(&vec(step(), 200), |steps| {
         runtime.block_on(async {
@@ -348,10 +362,13 @@ fn walk(disk: impl Fn() -> Option<Disk>) {
                 pair.take(step).await;
             }
             pair.compare().await;
+            asked.set(asked.get() + pair.asked);
         });
         Ok(())
     });
     done.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(asked.get() > cases, "{} questions in {cases} walks are too few", asked.get());
+    println!("{cases} walks, {} questions", asked.get());
 }
 
 #[test]
