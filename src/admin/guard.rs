@@ -74,7 +74,9 @@ pub(super) enum Refused {
     Browser,
     /// There is no credential that could let anybody in.
     Closed,
-    /// No credential, or a wrong one.
+    /// No credential: the first step of whoever has to learn which one.
+    Unshown,
+    /// A wrong credential.
     Credential,
     /// Too many wrong ones.
     TooMany,
@@ -104,7 +106,8 @@ impl Guard {
                 // program on this machine could keep the operator out.
                 Some(shown) if self.sessions.keyring.admits_operator(shown) => Ok(()),
                 Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
-                Some(_) | None => Err(Refused::Credential),
+                Some(_) => Err(Refused::Credential),
+                None => Err(Refused::Unshown),
             },
         }
     }
@@ -181,7 +184,7 @@ impl Refused {
                 "The keys of this gate live in its process only; give it keys, or an internal \
                  listener on a loopback address.",
             ),
-            Self::Credential => (
+            Self::Unshown | Self::Credential => (
                 StatusCode::UNAUTHORIZED,
                 "credential",
                 "Show the operator's credential, which the first key of the gate makes.",

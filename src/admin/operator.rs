@@ -125,13 +125,13 @@ impl Operator {
 
     fn refuse(&self, refused: Refused, arrival: Arrival) -> Response<Full<Bytes>> {
         let (status, code, detail) = refused.answer();
-        // Whoever is told to wait is not worth a line each time.
-        if refused != Refused::TooMany {
+        // Whoever is told to wait, or asks what to show, is not worth a line each time.
+        if !matches!(refused, Refused::TooMany | Refused::Unshown) {
             let peer = arrival.peer.ip();
             tracing::warn!(event = "operator.refused", %peer, code);
         }
         let mut response = failure(status, code, detail);
-        if refused == Refused::Credential {
+        if matches!(refused, Refused::Credential | Refused::Unshown) {
             let challenge = self.guard.challenge(arrival);
             response = with(response, header::WWW_AUTHENTICATE, &challenge);
         }
