@@ -407,6 +407,27 @@ fn explain_names_the_row_that_answers() {
 }
 
 #[test]
+fn explain_takes_the_button_of_the_page_that_asks_for_the_get_it_stands_for() {
+    let place = Place::new().with("handlers.json", TABLE);
+    let explained =
+        |words: &[&str]| place.run(&[&["explain", "--format", "json"], words].concat(), &[]).json();
+    // The first row is for GET only.
+    let get = explained(&["GET", "/validate"]);
+    assert_eq!((&get["answer"], &get["row"]), (&"row".into(), &1.into()));
+    for target in ["/validate?$4DCONFIRM=0", "https://shop.example/validate?a=1&$4DCONFIRM=1#b"] {
+        assert_eq!(explained(&["POST", target]), get, "{target}");
+    }
+    for target in ["/validate?%244DCONFIRM=0", "/validate?a=$4DCONFIRM", "/validate#?$4DCONFIRM"] {
+        assert_eq!(explained(&["POST", target])["answer"], "methodNotAllowed", "{target}");
+    }
+    assert_eq!(explained(&["PUT", "/validate?$4DCONFIRM=0"])["answer"], "methodNotAllowed");
+    assert_eq!(explained(&["POST", "/rest/x?$4DCONFIRM=0"])["answer"], "reserved");
+    let human = place.run(&["explain", "POST", "/validate?$4DCONFIRM=0"], &[]).out;
+    assert!(human.contains("this POST is the button of the page"), "{human}");
+    assert!(human.ends_with("answer: row 1, Post.validate\n"), "{human}");
+}
+
+#[test]
 fn a_settings_file_that_is_named_must_be_there() {
     let place = Place::new();
     for (words, variables) in [

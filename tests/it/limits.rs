@@ -142,6 +142,29 @@ async fn from_the_twenty_first_wrong_token_of_a_minute_on_no_store_is_asked() {
 }
 
 #[tokio::test]
+async fn behind_an_address_that_failed_too_often_only_the_browser_that_minted_gets_in() {
+    let served = Served::start(limited()).await;
+    let desk = served.house.visitor();
+    let (token, spare) = (desk.mint("").await, desk.mint("").await);
+    let mut prober = Client::of(&served, "192.0.2.1").await;
+    while prober.ask(&with_token("/whoami", NONE)).await.status == 200 {}
+    // Nobody has been given this one, and it looks like any other.
+    prober.cookie = Some(format!("4DBIND_callgate={NONE}.99999999999"));
+    for brought in [NONE, &token, "garbage"].repeat(20) {
+        let answer = prober.ask(&with_token("/whoami", brought)).await;
+        assert_eq!((answer.status, wait(&answer)), (429, 3), "{brought}");
+    }
+    assert_eq!(served.house.unspent().await.len(), 2, "what is not his own stays as it was");
+    let mut customer = Client::of(&served, "192.0.2.1").await;
+    let binding = desk.find_cookie("4DBIND_callgate").unwrap();
+    customer.cookie = Some(format!("4DBIND_callgate={binding}"));
+    assert_eq!(outcome(&customer.ask(&with_token("/whoami", &token)).await), "restored");
+    assert_eq!(customer.ask(&with_token("/whoami", &token)).await.status, 429, "and only once");
+    let by_hand = customer.ask(&format!("/restore?token={spare}")).await;
+    assert_eq!(outcome(&by_hand), "restored");
+}
+
+#[tokio::test]
 async fn every_way_to_fail_counts_and_success_does_not() {
     let rates = rates::Rules {
         failures: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },

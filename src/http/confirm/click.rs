@@ -29,8 +29,14 @@ const FORM_BYTES_MAX: u64 = 8 * 1024;
 
 /// Whether a request may be the form of the page: whether it is, [`hear`] finds out.
 pub(crate) fn is_click(head: &Head) -> bool {
-    let is_marked = |raw| MARKS.iter().any(|mark| query::has(raw, mark));
-    head.method == Method::POST && head.uri.query().is_some_and(is_marked)
+    stands_for_get(head.method.as_str(), head.uri.query().unwrap_or(""))
+}
+
+/// Whether a request with this raw query is taken for the button of the page, and so for the GET
+/// that the page asked about, whatever rows there are for its own verb. Without the form of the
+/// page it is refused before any row is looked for.
+pub fn stands_for_get(verb: &str, raw_query: &str) -> bool {
+    verb == Method::POST.as_str() && MARKS.iter().any(|mark| query::has(raw_query, mark))
 }
 
 /// Makes of the form of the page the request that was asked about, agreed to. Any other form is

@@ -26,6 +26,7 @@ mod words;
 
 pub(crate) use click::hear;
 pub(crate) use click::is_click;
+pub use click::stands_for_get;
 pub(crate) use landing::land;
 pub(crate) use nonce::NONCE_SECS;
 pub(crate) use page::Asking;

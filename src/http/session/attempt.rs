@@ -32,8 +32,13 @@ impl Session {
     }
 
     /// What a client may still try that was refused too often: a token that this very browser
-    /// minted. Nothing else is asked of the store: what is not asked cannot be found out, and a
-    /// flood of it costs nothing.
+    /// minted. A client is an address, behind which a prober and a customer who comes back from
+    /// paying may both be.
+    ///
+    /// Whose cookie it is only the store can tell, so that a prober who makes up a cookie is
+    /// looked up, too. He learns nothing: whatever is not his own ends alike, and stays as it was.
+    /// He is as fast as the limit of requests lets him be, at which nobody guesses 128 bits. To
+    /// count his failures and stop asking would lock out the customer, for whom this is here.
     async fn attempt_of_its_own(
         &self,
         brought: Option<&TokenSecret>,
