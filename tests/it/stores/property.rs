@@ -368,7 +368,6 @@ fn walk(disk: impl Fn() -> Option<Disk>) {
     });
     done.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(asked.get() > cases, "{} questions in {cases} walks are too few", asked.get());
-    println!("{cases} walks, {} questions", asked.get());
 }
 
 #[test]
