@@ -109,8 +109,11 @@ impl Front {
         caller: &Caller,
         manner: &mut Manner,
     ) -> Result<Option<Response<Full<Bytes>>>, Fault> {
-        let tls = caller.arrival.is_some_and(|arrival| arrival.tls);
-        manner.hsts = self.policy.hsts && (tls || self.policy.hosts.is_https());
+        // For a name of this machine the word would hold for each of its servers, on every port.
+        let afar =
+            |arrival: Arrival| arrival.tls && !arrival.local.ip().to_canonical().is_loopback();
+        let is_https = caller.arrival.is_some_and(afar) || self.policy.hosts.is_https();
+        manner.hsts = self.policy.hsts && is_https;
         let admitted = self.judge(head, caller, manner);
         if admitted.is_err() {
             // Which parameter of it might be a token is for its row to say, and nobody asks.

@@ -198,6 +198,18 @@ async fn cookies_and_callback_urls_know_that_it_is_https() {
 }
 
 #[tokio::test]
+async fn browsers_are_told_to_come_encrypted_to_a_public_address_only() {
+    for (origin, told) in [(None, false), (Some("https://gate.test"), true)] {
+        let (place, cert) = Place::new();
+        let public_origin = origin.map(|origin| PublicOrigin::parse(origin).unwrap());
+        let served = Served::start(Settings { public_origin, ..place.settings() }).await;
+        let mut stream = connect(&served, &cert, &[&TLS13], &["http/1.1"]).await.unwrap();
+        let answer = ask(&mut stream, "/whoami").await;
+        assert_eq!(answer.contains("strict-transport-security: max-age="), told, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_is_not() {
     let (place, old) = Place::new();
     let mut served = Served::start(place.settings()).await;
