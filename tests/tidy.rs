@@ -147,7 +147,7 @@ fn debug_shows_no_secret() {
     let session = Credential::guest(&entropy, now).unwrap().session();
     let credential = Credential::member(session, nonce.clone(), now);
     let sealed = ring.seal(&credential);
-    let operator = ring.operator();
+    let operator = ring.operator(("GET", "/sessions"), now);
     let hex: Vec<String> = nonce.expose().iter().map(|byte| format!("{byte:02X}")).collect();
     let hex = hex.concat();
     let bytes = format!("{:?}", nonce.expose());

@@ -101,15 +101,21 @@ impl Guard {
         match &self.entry {
             Entry::Local if self.listener.ip().is_loopback() => Ok(()),
             Entry::Local => Err(Refused::Closed),
-            Entry::Key { limited, .. } => match bearer(&head.headers) {
+            Entry::Key { limited, .. } => match shown(&head.headers) {
                 // A right one always passes: 256 bits are not found by trying, and otherwise any
                 // program on this machine could keep the operator out.
-                Some(shown) if self.sessions.keyring.admits_operator(shown) => Ok(()),
+                Some(shown) if self.is_right(head, shown) => Ok(()),
                 Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
                 Some(_) => Err(Refused::Credential),
                 None => Err(Refused::Unshown),
             },
         }
+    }
+
+    fn is_right(&self, head: &Head, shown: &str) -> bool {
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let asked = (head.method.as_str(), target);
+        self.sessions.keyring.admits_operator(asked, self.sessions.clock.now(), shown)
     }
 
     /// What to show, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
@@ -204,9 +210,9 @@ impl Refused {
 }
 
 /// The one bearer credential of a request (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn shown(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return None };
     let (scheme, shown) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| shown.trim())
+    scheme.eq_ignore_ascii_case("callgate").then(|| shown.trim())
 }

@@ -23,7 +23,9 @@ use tokio::net::TcpStream;
 
 use super::exit::Exit;
 use super::exit::Stop;
-use crate::base::secret::SecretText;
+use crate::base::Clock;
+use crate::base::clock::SystemClock;
+use crate::session::Keyring;
 use crate::settings::Settings;
 use crate::settings::read_key_file;
 
@@ -35,8 +37,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The internal listener of a server.
 pub(super) struct Inside {
     address: SocketAddr,
-    /// What to show: made of the keys of these settings, or of the file that the server names.
-    credential: Option<SecretText>,
+    /// What makes what to show: the keys of these settings, or of the file that the server names.
+    keyring: Option<Keyring>,
 }
 
 /// An answer: its status, and what it says to who shows nothing.
@@ -65,8 +67,7 @@ impl Inside {
         // What is wrong with a key file is told when the server wants the key, which need not be
         // this one.
         let keyring = settings.found_keyring().ok().flatten();
-        let credential = keyring.map(|keyring| keyring.operator());
-        Ok(Self { address: reachable(address), credential })
+        Ok(Self { address: reachable(address), keyring })
     }
 
     /// Asks, and looks for the key where the server says it is if it wants another one. `None`
@@ -79,7 +80,7 @@ impl Inside {
         let mut reply = self.send(&method, target).await?;
         if reply.status == StatusCode::UNAUTHORIZED {
             let challenge = reply.challenge.as_deref().unwrap_or_default();
-            self.credential = Some(self.credential_for(challenge)?);
+            self.keyring = Some(self.keyring_for(challenge)?);
             reply = self.send(&method, target).await?;
         }
         let detail = reply.body.get("detail").and_then(Value::as_str);
@@ -94,17 +95,18 @@ impl Inside {
             StatusCode::OK => Ok(Some(reply.body)),
             // Another server's 404 would say nothing of a session.
             StatusCode::NOT_FOUND if detail.is_some() => Ok(None),
-            StatusCode::UNAUTHORIZED => {
-                said(Exit::NotPermitted, "; its key is another one than its file holds now")
-            }
+            StatusCode::UNAUTHORIZED => said(
+                Exit::NotPermitted,
+                "; its key is another one than its file holds now, or the clocks differ by more than a minute",
+            ),
             StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => said(Exit::NotPermitted, ""),
             StatusCode::SERVICE_UNAVAILABLE => said(Exit::StoreUnreachable, ""),
             _ => said(Exit::StoreUnreachable, "; is that the internal address of a callgate?"),
         }
     }
 
-    /// The credential of the key that the server names.
-    fn credential_for(&self, challenge: &str) -> Result<SecretText, Stop> {
+    /// The key that the server names.
+    fn keyring_for(&self, challenge: &str) -> Result<Keyring, Stop> {
         let address = self.address;
         let refused = |why: String| Err(Stop::new(Exit::NotPermitted, why));
         let Some(file) = parameter(challenge, "key-file") else {
@@ -116,7 +118,7 @@ impl Inside {
         let file = percent_decode_str(file).decode_utf8_lossy().into_owned();
         let app = parameter(challenge, "app").unwrap_or_default();
         match read_key_file(app, Path::new(&file)) {
-            Ok(keyring) => Ok(keyring.operator()),
+            Ok(keyring) => Ok(keyring),
             Err(fault) => refused(format!(
                 "{address} wants its key, which this user cannot take from where it is: {fault}; \
                  run this as the user that callgate runs as"
@@ -155,8 +157,9 @@ impl Inside {
             .uri(target)
             .header(header::HOST, self.address.to_string())
             .body(Empty::<Bytes>::new())?;
-        if let Some(credential) = &self.credential {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.expose()))?;
+        if let Some(keyring) = &self.keyring {
+            let credential = keyring.operator((method.as_str(), target), SystemClock.now());
+            let mut value = HeaderValue::from_str(&format!("Callgate {}", credential.expose()))?;
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }

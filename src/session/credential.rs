@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,8 +28,8 @@ use crate::base::secret::SecretText;
 
 const SEALED_BYTES: usize = 70;
 const MAC_BYTES: usize = 32;
-/// What the operator's key signs.
-const OPERATOR: &[u8] = b"callgate/1 operator";
+/// How long what an operator shows is good, and how far his clock may be from the gate's.
+pub const OPERATOR_FRESH: Duration = Duration::from_mins(1);
 /// Letters of a sealed credential: 70 bytes in base64url without padding.
 pub const SEALED_LETTERS: usize = 94;
 
@@ -174,19 +175,37 @@ impl Keyring {
         self.keys.iter().any(|key| hmac::verify(&key.proof, words, proof).is_ok())
     }
 
-    /// What an operator shows to be let in: 64 hex digits that only who knows the first key can
-    /// make. It opens no session, and no key can be derived from it.
-    pub fn operator(&self) -> SecretText {
-        let sign = |key: &Key| hex::lower(hmac::sign(&key.operator, OPERATOR).as_ref());
-        SecretText::new(self.keys.first().map(sign).unwrap_or_default())
+    /// What an operator shows with one request, a method and a target, to be let in: the moment
+    /// in milliseconds, a dot, and 64 hex digits that only who knows the first key can make.
+    ///
+    /// It is good for this very request and for [`OPERATOR_FRESH`]. Whoever else gets hold of it,
+    /// such as a program that has taken the place of a server which is down, can ask the same
+    /// once more within that time, and nothing else.
+    pub fn operator(&self, (method, target): (&str, &str), now: Timestamp) -> SecretText {
+        let words = operator_words(method, target, now.millis());
+        let sign = |key: &Key| hex::lower(hmac::sign(&key.operator, words.as_bytes()).as_ref());
+        let mac = self.keys.first().map(sign).unwrap_or_default();
+        SecretText::new(format!("{}.{mac}", now.millis()))
     }
 
-    /// Whether somebody shows what [`Keyring::operator`] makes of the same first key. How long it
-    /// takes does not tell how much of it is right.
-    pub fn admits_operator(&self, shown: &str) -> bool {
-        let Ok(shown) = hex::read::<MAC_BYTES>(shown) else { return false };
-        let holds = |key: &Key| hmac::verify(&key.operator, OPERATOR, &shown).is_ok();
-        self.keys.first().is_some_and(holds)
+    /// Whether somebody shows what [`Keyring::operator`] makes for this request of the same first
+    /// key. How long it takes does not tell how much of it is right.
+    pub fn admits_operator(
+        &self,
+        (method, target): (&str, &str),
+        now: Timestamp,
+        shown: &str,
+    ) -> bool {
+        let Some((moment, mac)) = shown.split_once('.') else { return false };
+        let (Ok(millis), Ok(mac)) = (moment.parse(), hex::read::<MAC_BYTES>(mac)) else {
+            return false;
+        };
+        let at = Timestamp::from_millis(millis);
+        let words = operator_words(method, target, millis);
+        let holds = |key: &Key| hmac::verify(&key.operator, words.as_bytes(), &mac).is_ok();
+        // One of the two spans is nothing: a time before another is not since it.
+        let is_fresh = now.since(at).max(at.since(now)) <= OPERATOR_FRESH;
+        is_fresh && self.keys.first().is_some_and(holds)
     }
 
     /// The cookie value of a credential.
@@ -271,6 +290,11 @@ impl Key {
     }
 }
 
+/// What the operator's key signs.
+fn operator_words(method: &str, target: &str, millis: u64) -> String {
+    format!("callgate/1 operator {millis} {method} {target}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,13 +316,33 @@ mod tests {
         let key = |digit: &str| SecretText::new(digit.repeat(64));
         let ring = |app: &str, keys: &[SecretText]| Keyring::read(app, keys).unwrap();
         let shop = ring("shop", &[key("a"), key("b")]);
-        let shown = |ring: &Keyring| ring.operator().expose().to_owned();
-        assert_eq!(shown(&shop).len(), 64);
-        assert!(shop.admits_operator(&shown(&ring("shop", &[key("a")]))));
-        assert!(!shop.admits_operator(&shown(&ring("shop", &[key("b"), key("a")]))));
-        assert!(!shop.admits_operator(&shown(&ring("bank", &[key("a")]))));
-        for other in ["", &"a".repeat(64), &shown(&shop)[..62]] {
-            assert!(!shop.admits_operator(other));
+        let asked = ("GET", "/sessions?limit=1");
+        let shown = |ring: &Keyring| ring.operator(asked, NOW).expose().to_owned();
+        let admits = |shown: &str| shop.admits_operator(asked, NOW, shown);
+        assert!(admits(&shown(&ring("shop", &[key("a")]))));
+        assert!(!admits(&shown(&ring("shop", &[key("b"), key("a")]))));
+        assert!(!admits(&shown(&ring("bank", &[key("a")]))));
+        let right = shown(&shop);
+        let mac = right.split_once('.').unwrap().1;
+        for other in
+            ["", ".", mac, &right[..right.len() - 2], &format!("0.{mac}"), &format!(".{mac}")]
+        {
+            assert!(!admits(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_an_operator_shows_is_good_for_one_request_and_a_minute() {
+        let shop = Keyring::read("shop", &[SecretText::new("a".repeat(64))]).unwrap();
+        let asked = ("DELETE", "/tokens/0123456789ABCDEF");
+        let right = shop.operator(asked, NOW);
+        let admits = |asked, now| shop.admits_operator(asked, now, right.expose());
+        assert!(admits(asked, NOW) && admits(asked, NOW.after(OPERATOR_FRESH)));
+        assert!(!admits(asked, NOW.after(OPERATOR_FRESH + Duration::from_millis(1))));
+        let early = Timestamp::from_millis(NOW.millis() - 60_001);
+        assert!(!admits(asked, early) && admits(asked, early.after(Duration::from_millis(1))));
+        for other in [("GET", asked.1), ("DELETE", "/tokens/0123456789ABCDEE"), ("DELETE", "/")] {
+            assert!(!admits(other, NOW), "{other:?}");
         }
     }
 

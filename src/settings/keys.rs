@@ -160,6 +160,7 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Timestamp;
     use crate::base::entropy::DryEntropy;
     use crate::base::entropy::SeededEntropy;
 
@@ -218,9 +219,12 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let made = settings.keyring(&SeededEntropy::new(1)).unwrap();
         let found = settings.found_keyring().unwrap().unwrap();
-        assert!(made.admits_operator(found.operator().expose()));
+        let (asked, now) = (("GET", "/sessions"), Timestamp::from_millis(0));
+        let admits =
+            |ring: &Keyring| made.admits_operator(asked, now, ring.operator(asked, now).expose());
+        assert!(admits(&found));
         let other = Settings { app: crate::settings::AppName::parse("shop").unwrap(), ..settings };
-        assert!(!made.admits_operator(other.found_keyring().unwrap().unwrap().operator().expose()));
+        assert!(!admits(&other.found_keyring().unwrap().unwrap()));
     }
 
     #[test]

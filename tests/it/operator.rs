@@ -1,6 +1,8 @@
 //! The operator's view on the internal listener: what it shows, whom it lets in, what it ends.
 
 use callgate::Settings;
+use callgate::base::Clock;
+use callgate::base::Timestamp;
 use callgate::base::secret::SecretText;
 use callgate::gate::Answer;
 use callgate::session::Keyring;
@@ -25,16 +27,15 @@ fn keyed() -> Settings {
     Settings { keys: vec![SecretText::new(KEY.to_owned())], ..settings() }
 }
 
-/// What an operator shows who holds this key for this application.
-fn credential(app: &str, key: &str) -> String {
+/// What an operator shows with a request, who holds this key for this application.
+fn credential((app, key): (&str, &str), line: &str, now: Timestamp) -> String {
     let ring = Keyring::read(app, &[SecretText::new(key.to_owned())]).unwrap();
-    ring.operator().expose().to_owned()
+    ring.operator(line.split_once(' ').unwrap(), now).expose().to_owned()
 }
 
 /// A gate with keys, and an operator who holds them.
 struct Watched {
     served: Served,
-    credential: String,
 }
 
 impl Watched {
@@ -44,10 +45,8 @@ impl Watched {
 
     async fn start_with(settings: Settings) -> Self {
         let served = Served::start(settings).await;
-        let credential = credential("callgate", KEY);
-        served.house.ledger.add(&credential);
         served.house.ledger.add(KEY);
-        Self { served, credential }
+        Self { served }
     }
 
     /// One request with these further header lines.
@@ -55,9 +54,21 @@ impl Watched {
         send(&mut self.served.connect_inside().await, line, headers).await
     }
 
+    /// What the operator shows with a request.
+    fn right(&self, line: &str) -> String {
+        let right = credential(("callgate", KEY), line, self.served.house.clock.now());
+        self.served.house.ledger.add(&right);
+        right
+    }
+
+    /// The same as a header line.
+    fn shown(&self, line: &str) -> String {
+        format!("Authorization: Callgate {}\r\n", self.right(line))
+    }
+
     /// One request of the operator. Whatever it is answered holds no secret.
     async fn operate(&self, line: &str) -> Answer {
-        let shown = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", self.credential);
+        let shown = format!("Host: localhost\r\n{}", self.shown(line));
         let answer = self.send(line, &shown).await;
         let told = format!("{:?}{}", answer.headers, answer.text());
         assert!(!self.served.house.ledger.is_told_in(&told), "{told}");
@@ -218,24 +229,30 @@ async fn what_makes_no_sense_is_refused() {
 async fn without_the_credential_nobody_sees_or_ends_anything() {
     let watched = Watched::start().await;
     let id = watched.served.house.visitor().write("k", "v").await;
-    let right = &watched.credential;
-    let bearer = |shown: &str| format!("Authorization: Bearer {shown}\r\n");
-    for headers in [
-        String::new(),
-        bearer(""),
-        bearer(&right[..63]),
-        bearer(&format!("{right}0")),
-        bearer(&credential("callgate", OTHER_KEY)),
-        bearer(&credential("shop", KEY)),
-        bearer(KEY),
-        format!("Authorization: Basic {right}\r\n"),
-        format!("Authorization: {right}\r\n"),
-        bearer(right) + &bearer(right),
-        format!("Cookie: operator={right}\r\n"),
-    ] {
-        // A minute later, nobody is counted.
-        watched.served.house.wait_secs(60);
-        for line in ["GET /sessions", &format!("DELETE /sessions/{id}"), "GET /tokens"] {
+    let end = format!("DELETE /sessions/{id}");
+    let lines = ["GET /sessions", &end, "GET /tokens"];
+    let shows = |shown: &str| format!("Authorization: Callgate {shown}\r\n");
+    for line in lines {
+        let (now, right) = (watched.served.house.clock.now(), watched.right(line));
+        let mac = right.split_once('.').unwrap().1;
+        let other = lines.iter().find(|other| **other != line).unwrap();
+        for headers in [
+            String::new(),
+            shows(""),
+            shows(mac),
+            shows(&right[..right.len() - 1]),
+            shows(&format!("{right}0")),
+            shows(&watched.right(other)),
+            shows(&credential(("callgate", KEY), line, now.after_secs(180))),
+            shows(&credential(("callgate", OTHER_KEY), line, now)),
+            shows(&credential(("shop", KEY), line, now)),
+            shows(KEY),
+            format!("Authorization: Basic {right}\r\n"),
+            format!("Authorization: Bearer {right}\r\n"),
+            format!("Authorization: {right}\r\n"),
+            shows(&right) + &shows(&right),
+            format!("Cookie: operator={right}\r\n"),
+        ] {
             let answer = watched.send(line, &format!("Host: localhost\r\n{headers}")).await;
             assert_eq!((answer.status, &answer.json()["code"]), (401, &json!("credential")));
             // The keys are in no file.
@@ -244,14 +261,14 @@ async fn without_the_credential_nobody_sees_or_ends_anything() {
         }
     }
     assert_eq!(watched.served.house.stored().await.len(), 1);
-    let lower = format!("Host: localhost\r\nauthorization: bearer {right}\r\n");
+    let right = watched.right("GET /sessions");
+    let lower = format!("Host: localhost\r\nauthorization: callgate {right}\r\n");
     assert_eq!(watched.send("GET /sessions", &lower).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_browser_is_refused_whatever_it_shows() {
     let watched = Watched::start().await;
-    let right = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", watched.credential);
     for browser in [
         "Origin: http://localhost\r\n",
         "Origin: null\r\n",
@@ -259,14 +276,15 @@ async fn a_browser_is_refused_whatever_it_shows() {
         "Sec-Fetch-Site: none\r\n",
     ] {
         for line in ["GET /sessions", "OPTIONS /sessions", "DELETE /tokens/0123456789ABCDEF"] {
-            let answer = watched.send(line, &format!("{right}{browser}")).await;
+            let right = watched.shown(line);
+            let answer = watched.send(line, &format!("Host: localhost\r\n{right}{browser}")).await;
             assert_eq!(
                 (answer.status, &answer.json()["code"]),
                 (403, &json!("browser")),
                 "{browser}"
             );
         }
-        let live = watched.send("GET /livez", &format!("{right}{browser}")).await;
+        let live = watched.send("GET /livez", &format!("Host: localhost\r\n{browser}")).await;
         assert_eq!(live.status, 200, "health is open");
     }
 }
@@ -274,7 +292,7 @@ async fn a_browser_is_refused_whatever_it_shows() {
 #[tokio::test]
 async fn a_name_that_was_rebound_to_this_machine_is_refused() {
     let watched = Watched::start().await;
-    let right = format!("Authorization: Bearer {}\r\n", watched.credential);
+    let right = watched.shown("GET /sessions");
     let own = watched.served.internal.to_string();
     for (host, status) in [
         ("localhost", 200),
@@ -303,7 +321,7 @@ async fn a_name_that_was_rebound_to_this_machine_is_refused() {
 #[tokio::test]
 async fn who_guesses_is_told_to_wait_and_the_operator_is_not() {
     let watched = Watched::start_with(Settings { rate_limits: true, ..keyed() }).await;
-    let wrong = format!("Host: localhost\r\nAuthorization: Bearer {OTHER_KEY}\r\n");
+    let wrong = format!("Host: localhost\r\nAuthorization: Callgate {OTHER_KEY}\r\n");
     for _ in 0..10 {
         assert_eq!(watched.send("GET /sessions", &wrong).await.status, 401);
     }
@@ -338,9 +356,9 @@ async fn keys_that_nobody_can_hold_leave_the_loopback_listener_open_and_any_othe
 #[tokio::test]
 async fn the_public_listener_knows_no_operator() {
     let watched = Watched::start().await;
-    let shown = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", watched.credential);
     for target in ["/sessions", "/tokens", "/sessions?limit=1"] {
-        let request = format!("GET {target} HTTP/1.1\r\n{shown}\r\n");
+        let shown = watched.shown(&format!("GET {target}"));
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{shown}\r\n");
         assert_eq!(watched.served.ask(&request).await.status, 404, "{target}");
     }
 }

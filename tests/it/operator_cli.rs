@@ -10,6 +10,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use callgate::Settings;
+use callgate::base::Clock;
+use callgate::base::clock::SystemClock;
 use callgate::base::secret::SecretText;
 use callgate::settings::StoreUrl;
 use serde_json::Value;
@@ -36,6 +38,14 @@ struct Ended {
     code: Option<i32>,
     out: String,
     err: String,
+}
+
+/// A gate whose clock shows what the clock of the program shows.
+async fn started(settings: Settings) -> Served {
+    let served = Served::start(settings).await;
+    let clock = &served.house.clock;
+    clock.advance(SystemClock.now().since(clock.now()));
+    served
 }
 
 impl Desk {
@@ -81,7 +91,7 @@ impl Ended {
 /// A gate whose key is [`KEY`].
 async fn keyed() -> Served {
     let keys = vec![SecretText::new(KEY.to_owned())];
-    let served = Served::start(Settings { keys, ..settings() }).await;
+    let served = started(Settings { keys, ..settings() }).await;
     served.house.ledger.add(KEY);
     served
 }
@@ -171,7 +181,7 @@ async fn who_may_read_the_key_file_may_operate_from_anywhere() {
     let folder = data.path().join("my \"own\", 100% data");
     let app = callgate::settings::AppName::parse("shop").unwrap();
     let store = StoreUrl::Embedded(folder.clone());
-    let served = Served::start(Settings { store, app, ..settings() }).await;
+    let served = started(Settings { store, app, ..settings() }).await;
     let key = std::fs::read_to_string(folder.join("callgate.key")).unwrap();
     served.house.ledger.add(key.lines().last().unwrap());
     let desk = Desk::at(&served);

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use callgate::base::Clock;
+use callgate::base::clock::SystemClock;
 use callgate::base::secret::SecretText;
 use callgate::session::Keyring;
 use tokio::task::spawn_blocking;
@@ -16,14 +18,14 @@ use crate::support::Server;
 /// printed becomes a page of the visit; the right credential becomes a secret.
 pub(super) async fn operate(server: &Server, visit: &mut Visit, key: &str) {
     let ring = Keyring::read("callgate", &[SecretText::new(key.to_owned())]).unwrap();
-    let credential = ring.operator().expose().to_owned();
-    visit.secrets.add_key(&credential);
+    let other = key.chars().rev().collect();
+    let wrong = Keyring::read("callgate", &[SecretText::new(other)]).unwrap();
     let token = visit.mint().await;
     visit.mint().await;
     let mut inside = Connection::open(server.internal.unwrap()).await.unwrap();
-    let sessions = ask(&mut inside, visit, Ask::get("/sessions"), &credential).await;
+    let sessions = ask(&mut inside, visit, Ask::get("/sessions"), &ring).await;
     let id = sessions["sessions"][0]["id"].as_str().unwrap().to_owned();
-    let tokens = ask(&mut inside, visit, Ask::get("/tokens"), &credential).await;
+    let tokens = ask(&mut inside, visit, Ask::get("/tokens"), &ring).await;
     let name = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
     for (verb, target) in [
         ("GET", format!("/sessions/{id}")),
@@ -32,8 +34,8 @@ pub(super) async fn operate(server: &Server, visit: &mut Visit, key: &str) {
         ("DELETE", format!("/tokens/{token}")),
         ("DELETE", format!("/sessions/{id}")),
     ] {
-        for shown in [&credential[1..], &credential] {
-            ask(&mut inside, visit, Ask::new(verb, &target), shown).await;
+        for ring in [&wrong, &ring] {
+            ask(&mut inside, visit, Ask::new(verb, &target), ring).await;
         }
     }
     let internal = server.internal.unwrap().to_string();
@@ -48,9 +50,16 @@ async fn ask(
     inside: &mut Connection,
     visit: &mut Visit,
     ask: Ask,
-    shown: &str,
+    ring: &Keyring,
 ) -> serde_json::Value {
-    let ask = ask.header("Authorization", &format!("Bearer {shown}"));
+    let line = ask.line();
+    let mut words = line.split(' ');
+    let asked = (words.next().unwrap(), words.next().unwrap());
+    let shown = ring.operator(asked, SystemClock.now());
+    let shown = shown.expose();
+    // The part before the dot is a moment, which is no secret.
+    visit.secrets.add_key(shown.split_once('.').unwrap().1);
+    let ask = ask.header("Authorization", &format!("Callgate {shown}"));
     let reply = inside.ask(&ask).await.unwrap();
     let page = [reply.head.as_bytes(), &reply.body].concat();
     visit.pages.push((ask.line(), page));
