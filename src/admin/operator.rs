@@ -152,12 +152,13 @@ impl Operator {
                 let found = store.sessions(now, page.after, page.limit).await?;
                 let next = found.last().filter(|_| found.len() == page.limit);
                 let next = next.map(|opened| opened.record.id.to_string());
-                json!({ "sessions": found.iter().map(view::session).collect::<Value>(), "next": next })
+                let seen: Value = found.iter().map(|opened| view::session(opened, now)).collect();
+                json!({ "sessions": seen, "next": next })
             }
             Subject::Session(id) if looks => {
                 let opened = store.look(now, id).await?.ok_or(Fault::NotFound)?;
                 let (tokens, all) = self.tokens_of(now, id).await?;
-                view::whole_session(&opened, &tokens, all)
+                view::whole_session(&opened, (&tokens, all), now)
             }
             Subject::Session(id) if head.method == Method::DELETE => {
                 if !store.end(now, id).await? {

@@ -6,15 +6,18 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::base::Timestamp;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::session::Device;
 use crate::store::port::Opened;
 use crate::token::Token;
 
-/// A session in a list.
-pub(super) fn session(opened: &Opened) -> Value {
+/// A session in a list, as it is at `now`.
+pub(super) fn session(opened: &Opened, now: Timestamp) -> Value {
     let Opened { record, seen_at } = opened;
+    // After a crash a store gives back the use that it may have lost, up to a moment to come.
+    let seen = (*seen_at).min(now);
     let privileges: Vec<String> = record.access.privileges.iter().map(|it| shown(it)).collect();
     json!({
         "id": record.id.to_string(),
@@ -22,7 +25,7 @@ pub(super) fn session(opened: &Opened) -> Value {
         "guest": !record.access.known,
         "privileges": privileges,
         "created": record.created_at.to_string(),
-        "seen": seen_at.to_string(),
+        "seen": seen.to_string(),
         "expires": record.expires_at(*seen_at).to_string(),
         "deviceCount": record.devices.len(),
         "storageBytes": record.storage.bytes(),
@@ -30,7 +33,11 @@ pub(super) fn session(opened: &Opened) -> Value {
 }
 
 /// A session by itself, with its unspent tokens. `all` says whether these are all of them.
-pub(super) fn whole_session(opened: &Opened, tokens: &[Token], all: bool) -> Value {
+pub(super) fn whole_session(
+    opened: &Opened,
+    (tokens, all): (&[Token], bool),
+    now: Timestamp,
+) -> Value {
     let record = &opened.record;
     let device = |device: &Device| {
         let (id, since) = (device.id.to_string(), device.since.to_string());
@@ -39,7 +46,7 @@ pub(super) fn whole_session(opened: &Opened, tokens: &[Token], all: bool) -> Val
     let entries = record.storage.entries();
     let storage =
         entries.map(|(key, entry)| json!({ "key": shown(key), "bytes": entry.json.text().len() }));
-    let mut whole = session(opened);
+    let mut whole = session(opened, now);
     if let Value::Object(members) = &mut whole {
         members.insert("idleMinutes".to_owned(), record.lifetime.idle_minutes.into());
         members.insert("absoluteMinutes".to_owned(), record.lifetime.absolute_minutes.into());
@@ -66,4 +73,34 @@ pub(super) fn token(token: &Token) -> Value {
 
 fn shown(text: &str) -> String {
     masked(text, STORAGE_KEY_BYTES_MAX).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::DeviceId;
+    use crate::base::Digest;
+    use crate::base::SessionId;
+    use crate::session::Lifetime;
+    use crate::session::Record;
+    use std::sync::Arc;
+
+    #[test]
+    fn nobody_was_seen_in_a_moment_to_come() {
+        let at = Timestamp::from_millis;
+        let device = Device {
+            id: DeviceId::from_bytes([2; 8]),
+            digest: Digest::from_bytes([3; 32]),
+            since: at(0),
+            label: String::new(),
+        };
+        let life = Lifetime { idle_minutes: 60, absolute_minutes: None };
+        let record = Arc::new(Record::new(SessionId::from_bytes([1; 16]), at(0), life, device));
+        let seen = |millis, now| {
+            session(&Opened { record: Arc::clone(&record), seen_at: at(millis) }, at(now))["seen"]
+                .clone()
+        };
+        assert_eq!(seen(1_000, 5_000), at(1_000).to_string());
+        assert_eq!(seen(9_000, 5_000), at(5_000).to_string());
+    }
 }
