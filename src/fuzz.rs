@@ -8,7 +8,6 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Request;
 use hyper::Response;
@@ -24,6 +23,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::base::secret::SecretText;
+use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::confirm;
 use crate::http::cookie::CookieRule;
@@ -216,7 +216,7 @@ fn redirect(input: &[u8]) {
         stays(path);
     }
     let Ok(location) = HeaderValue::from_bytes(input) else { return };
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(AnswerBody::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, location);
     let landed = confirm::land(response);

@@ -16,7 +16,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -28,6 +27,7 @@ use hyper::http::request::Parts as Head;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::Sessions;
 use crate::http::server;
@@ -56,7 +56,7 @@ impl Admin {
     }
 
     /// Answers one request. Health is told to everybody: probes hold no key.
-    async fn reply(&self, head: &Head, arrival: Arrival) -> Response<Full<Bytes>> {
+    async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
         let (method, path) = (&head.method, head.uri.path());
         if Operator::has(path) {
             return self.operator.reply(head, arrival).await;
@@ -86,7 +86,7 @@ impl server::Service for Admin {
         self: Arc<Self>,
         request: Request<Incoming>,
         arrival: Arrival,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         self.reply(&request.into_parts().0, arrival).await
     }
 }
@@ -97,8 +97,8 @@ impl fmt::Debug for Admin {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+fn json_response(status: StatusCode, body: &Value) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

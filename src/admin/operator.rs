@@ -16,8 +16,6 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Response;
 use hyper::StatusCode;
@@ -37,6 +35,7 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::Sessions;
 use crate::store::StoreError;
@@ -98,7 +97,7 @@ impl Operator {
     }
 
     /// Answers one request for a path that is.
-    pub(super) async fn reply(&self, head: &Head, arrival: Arrival) -> Response<Full<Bytes>> {
+    pub(super) async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
         if let Err(refused) = self.guard.admit(head, arrival) {
             return self.refuse(refused, arrival);
         }
@@ -123,7 +122,7 @@ impl Operator {
         }
     }
 
-    fn refuse(&self, refused: Refused, arrival: Arrival) -> Response<Full<Bytes>> {
+    fn refuse(&self, refused: Refused, arrival: Arrival) -> Response<AnswerBody> {
         let (status, code, detail) = refused.answer();
         // Whoever is told to wait, or asks what to show, is not worth a line each time.
         if !matches!(refused, Refused::TooMany | Refused::Unshown) {
@@ -241,15 +240,11 @@ impl<I: FromStr> Page<I> {
     }
 }
 
-fn failure(status: StatusCode, code: &str, detail: &str) -> Response<Full<Bytes>> {
+fn failure(status: StatusCode, code: &str, detail: &str) -> Response<AnswerBody> {
     json_response(status, &json!({ "code": code, "detail": detail }))
 }
 
-fn with(
-    mut response: Response<Full<Bytes>>,
-    name: HeaderName,
-    value: &str,
-) -> Response<Full<Bytes>> {
+fn with(mut response: Response<AnswerBody>, name: HeaderName, value: &str) -> Response<AnswerBody> {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

@@ -85,6 +85,10 @@ pub const COOKIES_MAX: usize = 64;
 pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 /// Longest time-out a row may ask for.
 pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
+/// Longest base URL of an upstream, in bytes.
+pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
+/// Longest time that the answer to a callback is kept for its repeats: a week, in seconds.
+pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
 /// Fields of one submitted form.
 pub const FORM_FIELDS_MAX: usize = 256;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value

@@ -139,7 +139,7 @@ impl Call {
     ///
     /// # Panics
     ///
-    /// If method, target or headers cannot be part of a request.
+    /// If method, target or headers cannot be part of a request, or an upstream breaks off.
     pub async fn send(self) -> Answer {
         let mut request = Request::builder().method(self.method.as_str()).uri(&self.target);
         // This machine's own name is let in whatever the settings say about hosts.
@@ -158,8 +158,7 @@ impl Call {
         let request = request.expect("method, target and headers of a request");
         let (head, body) = self.client.dispatch.answer(request, None).await.into_parts();
         self.client.keep(&head.headers);
-        let Ok(body) = body.collect().await;
-        let body = body.to_bytes();
+        let body = body.collect().await.expect("an upstream that finishes its answer").to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     }
 }

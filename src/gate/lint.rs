@@ -6,6 +6,7 @@ use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Table;
+use crate::table::Target;
 
 /// Warnings about the rows of `table`, in their order: what nothing answers, and what the
 /// settings make pointless. The file they name is the one of the settings.
@@ -16,12 +17,14 @@ pub fn lint(table: &Table, settings: &Settings, handlers: &dyn Handlers) -> Vec<
 
 fn of_row(row: &Row, file: &str, settings: &Settings, handlers: &dyn Handlers) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    if let Err(missing) = handlers.find(row.class(), row.method()) {
-        let fix = handlers.nearest(row.class(), row.method()).map_or_else(
+    if let Target::Function { class, method } = row.target()
+        && let Err(missing) = handlers.find(class, method)
+    {
+        let fix = handlers.nearest(class, method).map_or_else(
             || "register the class, or correct the row".to_owned(),
             |name| format!("did you mean {name:?}?"),
         );
-        let what = format!("nothing answers {:?}: {}", row.target(), missing.text());
+        let what = format!("nothing answers {:?}: {}", row.name(), missing.text());
         warnings.push(row.warning(file, "missing-function", what, fix));
     }
     // The 303 that strips the token comes from abroad, so a browser does not send a Strict

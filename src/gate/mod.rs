@@ -40,8 +40,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Request;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -56,6 +54,7 @@ use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::gate::watched::Watched;
+use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::Certificates;
 use crate::http::Crowding;
@@ -288,7 +287,7 @@ impl server::Service for Public {
         self: Arc<Self>,
         request: Request<Incoming>,
         arrival: Arrival,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         self.0.answer(request.map(RequestBody::Wire), Some(arrival)).await
     }
 }

@@ -10,8 +10,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -32,6 +30,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
+use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::entrance::Admitted;
 use crate::http::entrance::Entrance;
@@ -102,7 +101,7 @@ impl<S: Service> Desk<S> {
     }
 
     /// Answers a request, and says whether it was the last that the connection may have.
-    async fn answer(&self, request: Request<Incoming>) -> (Response<Full<Bytes>>, bool) {
+    async fn answer(&self, request: Request<Incoming>) -> (Response<AnswerBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.had_body.store(!request.body().is_end_stream(), Ordering::Relaxed);
         let is_last = number >= self.max;

@@ -11,8 +11,6 @@
 //! With `*.shop.example` a forgotten sibling host, or somebody who answers for one over plain
 //! http, could read what a signed-in visitor can.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
@@ -21,6 +19,7 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
+use crate::http::answer::AnswerBody;
 use crate::http::cors_rule::CorsRule;
 use crate::http::cors_rule::Origin;
 use crate::http::fault::Fault;
@@ -55,7 +54,7 @@ pub(crate) struct Judged {
     /// What its answer says, whoever gives it.
     pub(crate) grant: Grant,
     /// The answer to a preflight, which goes no further.
-    pub(crate) preflight: Option<Response<Full<Bytes>>>,
+    pub(crate) preflight: Option<Response<AnswerBody>>,
 }
 
 impl Cors {
@@ -108,7 +107,7 @@ impl Grant {
 
 /// 204 with everything that was asked for: the origin and the method are allowed, and no header
 /// field means anything to callgate that a form could not say without asking.
-fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<Full<Bytes>> {
+fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<AnswerBody> {
     let mut response = no_content(None);
     let headers = response.headers_mut();
     let listed = rule.methods();

@@ -2,13 +2,10 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -20,6 +17,7 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::http::access::AccessLine;
+use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::body;
 use crate::http::body::RequestBody;
@@ -27,36 +25,25 @@ use crate::http::caught::Panicked;
 use crate::http::caught::caught;
 use crate::http::confirm;
 use crate::http::confirm::Agreement;
-use crate::http::confirm::Asking;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
 use crate::http::front::Caller;
 use crate::http::front::Front;
 use crate::http::front::Policy;
-use crate::http::head;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
-use crate::http::manner::without_own_cookie;
 use crate::http::plan::Answer;
 use crate::http::plan::Plan;
 use crate::http::query;
-use crate::http::query::Brought;
 use crate::http::query::Query;
-use crate::http::redemption;
-use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
 use crate::http::run::submitted;
-use crate::http::session::Redemption;
-use crate::http::session::Session;
-use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
-use crate::http::sessions::label;
+use crate::http::visit::Trace;
+use crate::http::visit::Visit;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
 use crate::table::Found;
-use crate::table::Row;
-use crate::token::Outcome;
-use crate::token::Question;
 
 /// Answers requests by the table in use.
 #[derive(Debug)]
@@ -112,15 +99,8 @@ struct Source {
 /// What is to be done about a request.
 enum Prepared {
     /// It is answered already.
-    Answer(Response<Full<Bytes>>),
+    Answer(Response<AnswerBody>),
     Run(Box<Run>),
-}
-
-/// What has become known of a request while it ran; readable even when its handler panicked.
-#[derive(Debug, Default)]
-struct Trace {
-    session: OnceLock<Session>,
-    otp: OnceLock<Outcome>,
 }
 
 impl Dispatch {
@@ -171,7 +151,7 @@ impl Dispatch {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         arrival: Option<Arrival>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
         let now = self.sessions.clock.now();
         let mut line = AccessLine::start(self.ids.next(now), &head.method, head.uri.path());
@@ -258,10 +238,11 @@ impl Dispatch {
         run: Box<Run>,
         mut line: AccessLine,
         mut manner: Manner,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         let trace = Trace::default();
         let is_click = run.agreement.is_click();
-        let result = caught(self.in_session(run, &trace)).await;
+        let visit = Visit { sessions: &self.sessions, config: &self.config, trace: &trace };
+        let result = caught(visit.answer(run)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked()));
         let result = if is_click { result.map(confirm::land) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
@@ -278,10 +259,10 @@ impl Dispatch {
     /// Makes the answer of whatever came out, and writes the log line.
     fn conclude(
         &self,
-        result: Result<Response<Full<Bytes>>, Fault>,
+        result: Result<Response<AnswerBody>, Fault>,
         line: &AccessLine,
         manner: Manner,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         let mut response = match result {
             Ok(response) => {
                 line.finish(response.status(), None);
@@ -293,81 +274,6 @@ impl Dispatch {
             }
         };
         manner.dress(&mut response, line.id);
-        response
-    }
-
-    /// Runs a request in its session and keeps what was written.
-    async fn in_session(
-        &self,
-        run: Box<Run>,
-        trace: &Trace,
-    ) -> Result<Response<Full<Bytes>>, Fault> {
-        let plan = Arc::clone(&run.plan);
-        let Some(row) = plan.table().rows().get(run.row - 1) else {
-            return Err(Fault::not_found());
-        };
-        let Some(Answer { target, handler: Ok(handler) }) = plan.answer(row) else {
-            return Err(Fault::not_found());
-        };
-        let errand = Errand {
-            handler: Arc::clone(target),
-            row_mode: row.otp().mode,
-            caller: head::caller(&run.head.headers),
-            may_redeem: head::may_redeem(&run.head.method, &run.head.headers),
-            label: label(&run.head.headers),
-            row_confirm: row.otp().confirm,
-            agreement: run.agreement,
-            navigates: head::navigates(&run.head.headers),
-            binding: None,
-            client: run.remote,
-        };
-        let brought = run.brought(row.otp(), errand.may_redeem)?;
-        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
-        if only_asks && matches!(brought, Brought::Token(_)) {
-            return self.ask(&run, row, Question::Click, String::new());
-        }
-        let opened = self.sessions.open(&run.head.headers, errand).await?;
-        let session = trace.session.get_or_init(|| opened);
-        let otp = match redemption::redeem(session, &brought).await? {
-            Redemption::Ended(otp) => otp,
-            Redemption::Asks(question) => {
-                return self.ask(&run, row, question, session.user_name());
-            }
-        };
-        let otp = *trace.otp.get_or_init(|| otp);
-        redemption::admit(row, session)?;
-        if let Some(message) = redemption::answer(&run, row, otp, session)? {
-            return Ok(self.response(message));
-        }
-        let timeout =
-            row.limits().timeout_ms.map_or(self.config.handler_timeout, Duration::from_millis);
-        let answering = handler.call(run.into_message(row, otp), session.clone());
-        let reply = tokio::time::timeout(timeout, answering).await;
-        let reply = reply.map_err(|_| Fault::handler_too_slow())??;
-        session.settle().await?;
-        Ok(self.response(reply.into_message()))
-    }
-
-    /// The page that asks a person about the token of a request, instead of running it.
-    fn ask(
-        &self,
-        run: &Run,
-        row: &Row,
-        question: Question,
-        user: String,
-    ) -> Result<Response<Full<Bytes>>, Fault> {
-        let (head, param) = (&run.head, row.otp().param.as_deref());
-        let is_stale = run.agreement == Agreement::Stale;
-        let asking = Asking { head, param, question, user, is_stale };
-        confirm::page(&self.sessions, &self.config.confirm_page, &asking)
-    }
-
-    /// The answer that a message asks for.
-    fn response(&self, message: OutgoingMessage) -> Response<Full<Bytes>> {
-        let (status, headers, body) = message.into_parts();
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = without_own_cookie(headers, &self.sessions.cookie);
         response
     }
 }

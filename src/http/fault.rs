@@ -7,7 +7,6 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
@@ -16,6 +15,7 @@ use hyper::header::HeaderValue;
 use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
+use crate::http::answer::AnswerBody;
 use crate::http::rates::Wait;
 use crate::http::session::SessionError;
 use crate::store::StoreError;
@@ -256,7 +256,7 @@ impl Fault {
     }
 
     /// The answer that a caller gets who speaks `speaks`.
-    pub(crate) fn into_response(self, speaks: Speaks, development: bool) -> Response<Full<Bytes>> {
+    pub(crate) fn into_response(self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
         let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
@@ -265,7 +265,7 @@ impl Fault {
             (Shape::Problem, Speaks::Page) => ("text/html; charset=utf-8", self.page()),
             (Shape::Problem, Speaks::Problem) => ("application/problem+json", self.problem()),
         };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -16,13 +16,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Timestamp;
+use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::cors::Cors;
 use crate::http::cors::Grant;
@@ -108,7 +107,7 @@ impl Front {
         head: &mut Head,
         caller: &Caller,
         manner: &mut Manner,
-    ) -> Result<Option<Response<Full<Bytes>>>, Fault> {
+    ) -> Result<Option<Response<AnswerBody>>, Fault> {
         // For a name of this machine the word would hold for each of its servers, on every port.
         let afar =
             |arrival: Arrival| arrival.tls && !arrival.local.ip().to_canonical().is_loopback();
@@ -131,7 +130,7 @@ impl Front {
         head: &mut Head,
         caller: &Caller,
         manner: &mut Manner,
-    ) -> Result<Option<Response<Full<Bytes>>>, Fault> {
+    ) -> Result<Option<Response<AnswerBody>>, Fault> {
         let policy = &self.policy;
         // Counted before it is looked at: nonsense costs too. Told afterwards: the answer to a
         // request that is framed ambiguously must close its connection.

@@ -1,7 +1,5 @@
 //! How answers are dressed: the cookie, and the headers that every answer to a request has.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
@@ -13,6 +11,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
+use crate::http::answer::AnswerBody;
 use crate::http::cookie::CookieRule;
 use crate::http::cors::Grant;
 use crate::http::fault::Speaks;
@@ -48,8 +47,8 @@ pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> H
 }
 
 /// 204, with the methods that are answered if there is something to say about them.
-pub(crate) fn no_content(allow: Option<&str>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+pub(crate) fn no_content(allow: Option<&str>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
         response.headers_mut().insert(header::ALLOW, allow);
@@ -96,7 +95,7 @@ impl Manner {
 
     /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04). The
     /// rest are the defaults of SEC D.10.
-    pub(crate) fn dress(self, response: &mut Response<Full<Bytes>>, id: RequestId) {
+    pub(crate) fn dress(self, response: &mut Response<AnswerBody>, id: RequestId) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);
@@ -123,13 +122,13 @@ impl Manner {
 
 /// Takes away a body that must not be sent (RFC 9110 §6.4.1). hyper does so over HTTP/1.1; over
 /// HTTP/2 it sends the body, and clients reset the stream.
-pub(crate) fn cut_body(response: &mut Response<Full<Bytes>>, is_head: bool) {
+pub(crate) fn cut_body(response: &mut Response<AnswerBody>, is_head: bool) {
     let is_empty = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !is_head && !is_empty {
         return;
     }
     let length = response.body().size_hint().exact().filter(|_| !is_empty);
-    *response.body_mut() = Full::default();
+    *response.body_mut() = AnswerBody::empty();
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }

@@ -21,6 +21,7 @@
 //! store or which kind of handler is behind the ports.
 
 pub mod access;
+pub mod answer;
 pub mod arrival;
 mod binding;
 pub mod body;
@@ -59,7 +60,9 @@ mod sniff;
 mod stall;
 mod traffic;
 mod transport;
+mod visit;
 
+pub use answer::AnswerBody;
 pub use arrival::Arrival;
 pub use certificates::{BadCertificate, Certificates};
 pub use crowd::Spared;

@@ -7,6 +7,7 @@ use crate::http::handler::Handlers;
 use crate::http::handler::Missing;
 use crate::table::Row;
 use crate::table::Table;
+use crate::table::Target;
 
 /// A table whose rows have been connected to their handlers; immutable, and swapped whole.
 pub struct Plan {
@@ -28,8 +29,11 @@ impl Plan {
     /// error (4D §1.6). The plan is the first of its gate.
     pub fn new(table: Table, handlers: &dyn Handlers) -> Self {
         let answer = |row: &Row| Answer {
-            target: row.target().into(),
-            handler: handlers.find(row.class(), row.method()),
+            target: row.name().into(),
+            handler: match row.target() {
+                Target::Function { class, method } => handlers.find(class, method),
+                Target::Upstream(_) => Err(Missing::Class),
+            },
         };
         let answers = table.rows().iter().map(answer).collect();
         Self { table, answers, generation: 1 }

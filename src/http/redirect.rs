@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -13,6 +11,7 @@ use hyper::header;
 use hyper::header::HeaderValue;
 
 use crate::base::masked::masked;
+use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
@@ -62,10 +61,10 @@ impl Service for Redirect {
         self: Arc<Self>,
         request: Request<Incoming>,
         arrival: Arrival,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         match self.reply(&request, arrival) {
             Ok(location) => {
-                let mut response = Response::new(Full::default());
+                let mut response = Response::new(AnswerBody::empty());
                 *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 response.headers_mut().insert(header::LOCATION, location);
                 response

@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Request;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -15,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::connection::connection;
 use crate::http::entrance::Entrance;
@@ -81,7 +80,7 @@ pub trait Service: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
         arrival: Arrival,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<AnswerBody>> + Send;
 }
 
 /// How a server ended.

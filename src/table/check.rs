@@ -15,25 +15,29 @@ use super::problem::one_of;
 use super::raw;
 use super::raw::Kind;
 use super::raw::Value;
+use super::repeat;
 use super::row::Place;
 use super::row::Row;
 use super::row::RowLimits;
-use super::row::Target;
+use super::target;
 use super::verbs::Verbs;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::limits::TABLE_ROWS_MAX;
 use crate::base::nearest::nearest;
 
-/// What a row can have in this version; see [`not_available`] for the rest of the contract.
-const PROPERTIES: [&str; 10] = [
+/// What a row can have.
+const PROPERTIES: [&str; 13] = [
     "class",
     "method",
+    "forward",
     "pattern",
     "regexPattern",
     "verbs",
     "requires",
     "otp",
+    "repeat",
+    "onInterrupted",
     "limits",
     "comment",
     "id",
@@ -155,9 +159,7 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     let span = entry.span.clone();
     duplicates(notes, &entry);
     let mut fields = notes.keep(&span, Fields::of(entry, "a row"))?;
-    let forwards = not_available(notes, &mut fields);
-    // A row that forwards has no class; asking for one would send its author the wrong way.
-    let target = if forwards { None } else { target(notes, &mut fields, &span) };
+    let target = target::read(notes, &mut fields, &span);
     let pattern = pattern(notes, &mut fields, &span);
     let verbs = match fields.take("verbs") {
         Some(value) => notes
@@ -169,15 +171,28 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
         Some(value) => otp::read(notes, value),
         None => OtpRule::default(),
     };
+    let repeat = repeat::read(notes, &mut fields);
     let limits = fields.take("limits").map(|value| limits(notes, value)).unwrap_or_default();
     for ignored in ["comment", "id"] {
         fields.take(ignored);
     }
     notes.unknown(fields, "", &PROPERTIES);
     let place = notes.place(span);
-    let (target, (pattern, pattern_span), verbs) = (target?, pattern?, verbs?);
+    let ((target, name), (pattern, pattern_span), verbs) = (target?, pattern?, verbs?);
     let pattern_place = notes.place(pattern_span);
-    Some(Row { number, place, pattern_place, target, pattern, verbs, requires, otp, limits })
+    Some(Row {
+        number,
+        place,
+        pattern_place,
+        target,
+        name,
+        pattern,
+        verbs,
+        requires,
+        otp,
+        repeat,
+        limits,
+    })
 }
 
 /// Notes every key that an object has twice, at any depth: JSON readers differ in which they take.
@@ -201,64 +216,6 @@ fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
         }
         _ => {}
     }
-}
-
-/// Refuses what the contract knows and this version does not serve, and tells whether the row
-/// forwards. Reading over it would run a handler more often, or elsewhere, than its author wants.
-fn not_available(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> bool {
-    let mut forwards = false;
-    for (name, fix) in [
-        ("forward", "let a \"class\" and \"method\" answer, or proxy in front of callgate"),
-        ("repeat", "leave it out and let the handler answer a repeated callback itself"),
-        ("onInterrupted", "leave it out"),
-    ] {
-        if let Some(value) = fields.take(name) {
-            let what = format!("{name:?} is not available in this version of callgate");
-            notes.error(&value.span, Flaw::new("not-available", what, fix));
-            forwards |= name == "forward";
-        }
-    }
-    if forwards {
-        fields.take("class");
-        fields.take("method");
-    }
-    forwards
-}
-
-fn target(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Target> {
-    let mut part = |name: &str, example: &str| {
-        let Some(value) = fields.take(name) else {
-            let what = format!("{name:?} is missing");
-            let fix = format!("name what answers, such as \"{name}\": {example:?}");
-            notes.error(row, Flaw::new("missing-property", what, fix));
-            return None;
-        };
-        let read = value.text(name).and_then(|text| identifier(name, text));
-        notes.keep(&value.span, read.map(str::to_owned))
-    };
-    let class = part("class", "RequestHandler");
-    let method = part("method", "validateEmail");
-    Some(Target::new(&class?, &method?))
-}
-
-/// A class or method name. A class becomes the name of a file, so that nothing in it may climb.
-fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
-    let name = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
-    };
-    let dotted = property == "class";
-    if name(text) || dotted && text.split('.').all(name) {
-        return Ok(text);
-    }
-    let fix = match (text, dotted) {
-        ("", true) => "write the name of the class",
-        ("", false) => "write the name of the function",
-        (_, true) => "use letters, digits, _ and $, with dots between the parts",
-        (_, false) if text.split('.').all(name) => "write the part before the dot as \"class\"",
-        (_, false) => "use letters, digits, _ and $",
-    };
-    let code = if dotted { "bad-class" } else { "bad-method" };
-    Err(Flaw::new(code, format!("{property} {text:?} is not a name"), fix))
 }
 
 /// The pattern that counts and the bytes it takes.
@@ -347,8 +304,10 @@ mod tests {
     use super::*;
     use crate::base::Confirm;
     use crate::base::RestoreMode;
+    use crate::table::OnInterrupted;
     use crate::table::OnRefused;
     use crate::table::Table;
+    use crate::table::Target;
 
     fn rows(text: &str) -> Vec<Row> {
         let checked = Table::read("handlers.json", text).unwrap();
@@ -366,8 +325,10 @@ mod tests {
                  "limits": { "bodyBytes": 26214400, "timeoutMs": 1 } }]"#,
         );
         let row = &rows[0];
-        assert_eq!((row.number(), row.target()), (1, "callgate.Accounts.signin"));
-        assert_eq!((row.class(), row.method()), ("callgate.Accounts", "signin"));
+        assert_eq!((row.number(), row.name()), (1, "callgate.Accounts.signin"));
+        let target =
+            Target::Function { class: "callgate.Accounts".into(), method: "signin".into() };
+        assert_eq!(*row.target(), target);
         assert_eq!(row.verbs().to_string(), "POST");
         assert_eq!(row.requires(), ["a".into(), "b".into()]);
         assert_eq!(
@@ -382,6 +343,20 @@ mod tests {
         );
         let limits = RowLimits { body_bytes: Some(ROW_BODY_BYTES_MAX), timeout_ms: Some(1) };
         assert_eq!(row.limits(), limits);
+    }
+
+    #[test]
+    fn a_row_may_forward_and_keep_its_answers() {
+        let rows = rows(
+            r#"[{ "forward": "http://127.0.0.1:3000/base", "pattern": "a",
+                  "repeat": 600, "onInterrupted": "run" },
+                { "class": "A", "method": "a", "pattern": "a", "repeat": 1 }]"#,
+        );
+        assert_eq!(rows[0].name(), "http://127.0.0.1:3000/base");
+        assert!(matches!(rows[0].target(), Target::Upstream(url) if url.port() == Some(3000)));
+        let repeat = rows[0].repeat().unwrap();
+        assert_eq!((repeat.window.as_secs(), repeat.on_interrupted), (600, OnInterrupted::Run));
+        assert_eq!(rows[1].repeat().unwrap().on_interrupted, OnInterrupted::Refuse);
     }
 
     #[test]

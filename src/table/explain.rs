@@ -12,6 +12,7 @@ use super::path::CanonicalPath;
 use super::path::Reserved;
 use super::pattern::Pattern;
 use super::row::Row;
+use super::target::Target;
 
 /// What one row says to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,6 +57,9 @@ pub struct Explanation {
     /// The method of that row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// The base URL that the row forwards to, instead of class and method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward: Option<String>,
     /// The verbs of the header `Allow`, for [`Answer::MethodNotAllowed`] only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
@@ -124,8 +128,13 @@ fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
     match &found {
         Found::Row(row) => {
             explanation.row = Some(row.number());
-            explanation.class = Some(row.class().to_owned());
-            explanation.method = Some(row.method().to_owned());
+            match row.target() {
+                Target::Function { class, method } => {
+                    explanation.class = Some(class.to_string());
+                    explanation.method = Some(method.to_string());
+                }
+                Target::Upstream(_) => explanation.forward = Some(row.name().to_owned()),
+            }
         }
         Found::VerbNotAllowed(allow) => {
             explanation.allow = Some(allow.iter().map(str::to_owned).collect());
@@ -143,6 +152,7 @@ fn empty(answer: Answer, verb: &str) -> Explanation {
         row: None,
         class: None,
         method: None,
+        forward: None,
         allow: None,
         rows: Vec::new(),
         verb: verb.to_owned(),
@@ -204,10 +214,14 @@ impl fmt::Display for Explanation {
         writeln!(f, "{}", self.reason)?;
         let class = self.class.as_deref().unwrap_or_default();
         let method = self.method.as_deref().unwrap_or_default();
+        let by = match &self.forward {
+            Some(upstream) => format!("forwarded to {upstream}"),
+            None => format!("{class}.{method}"),
+        };
         let allow = self.allow.as_deref().unwrap_or_default().join(", ");
         match self.answer {
             Answer::Row => {
-                write!(f, "answer: row {}, {class}.{method}", self.row.unwrap_or_default())
+                write!(f, "answer: row {}, {by}", self.row.unwrap_or_default())
             }
             Answer::NotFound => f.write_str("answer: 404 not found"),
             Answer::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {

@@ -12,7 +12,7 @@
 //! let text = r#"[{ "class": "Mail", "method": "validate", "pattern": "validate", "verbs": "GET" }]"#;
 //! let table = Table::read("handlers.json", text).expect("a table without errors").table;
 //! let path = CanonicalPath::of("/validate/me", &BasePath::none()).expect("a plain path");
-//! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.target() == "Mail.validate"));
+//! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.name() == "Mail.validate"));
 //! ```
 
 mod beginning;
@@ -29,8 +29,10 @@ mod position;
 mod problem;
 mod proof;
 mod raw;
+mod repeat;
 mod row;
 mod syntax;
+mod target;
 mod verbs;
 
 pub use explain::Answer;
@@ -49,8 +51,11 @@ pub use problem::Severity;
 pub use proof::Proof;
 pub use proof::Reach;
 pub use proof::Witness;
+pub use repeat::OnInterrupted;
+pub use repeat::RepeatRule;
 pub use row::Row;
 pub use row::RowLimits;
+pub use target::Target;
 pub use verbs::Allow;
 pub use verbs::Verbs;
 

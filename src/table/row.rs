@@ -8,6 +8,8 @@ use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::Severity;
+use super::repeat::RepeatRule;
+use super::target::Target;
 use super::verbs::Verbs;
 
 /// A row: the paths and verbs it is for, what answers, and under which conditions.
@@ -18,10 +20,12 @@ pub struct Row {
     /// Where the pattern that counts stands.
     pub(super) pattern_place: Place,
     pub(super) target: Target,
+    pub(super) name: Box<str>,
     pub(super) pattern: Pattern,
     pub(super) verbs: Verbs,
     pub(super) requires: Box<[Box<str>]>,
     pub(super) otp: OtpRule,
+    pub(super) repeat: Option<RepeatRule>,
     pub(super) limits: RowLimits,
 }
 
@@ -66,19 +70,15 @@ impl Row {
         }
     }
 
-    /// The class that answers; it may be dotted, such as `callgate.Accounts`.
-    pub fn class(&self) -> &str {
-        self.target.class()
+    /// What answers.
+    pub const fn target(&self) -> &Target {
+        &self.target
     }
 
-    /// The function of the class.
-    pub fn method(&self) -> &str {
-        self.target.method()
-    }
-
-    /// Class and function in one text, such as `RequestHandler.validateEmail`.
-    pub fn target(&self) -> &str {
-        &self.target.text
+    /// The name of what answers, which a token can be bound to: class and function in one text,
+    /// such as `RequestHandler.validateEmail`, or the base URL of an upstream as it is written.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The paths the row is for.
@@ -101,6 +101,11 @@ impl Row {
         &self.otp
     }
 
+    /// How the row treats a callback that comes again; `None` if like any other.
+    pub const fn repeat(&self) -> Option<RepeatRule> {
+        self.repeat
+    }
+
     /// Bounds of this row that differ from the settings.
     pub const fn limits(&self) -> RowLimits {
         self.limits
@@ -119,37 +124,4 @@ pub struct RowLimits {
     pub body_bytes: Option<u64>,
     /// Longest run of the handler, in milliseconds.
     pub timeout_ms: Option<u64>,
-}
-
-/// `Class.method`, kept as one text because tokens are bound to it in that form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    text: Box<str>,
-}
-
-impl Target {
-    /// The method has no dot, so that the text splits again in one way only.
-    pub(super) fn new(class: &str, method: &str) -> Self {
-        Self { text: format!("{class}.{method}").into() }
-    }
-
-    fn class(&self) -> &str {
-        self.text.rsplit_once('.').map_or("", |(class, _)| class)
-    }
-
-    fn method(&self) -> &str {
-        self.text.rsplit_once('.').map_or("", |(_, method)| method)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_splits_at_its_last_dot() {
-        let target = Target::new("4D.NetKit.OAuth2Authorization", "getResponse");
-        assert_eq!(target.class(), "4D.NetKit.OAuth2Authorization");
-        assert_eq!(target.method(), "getResponse");
-    }
 }

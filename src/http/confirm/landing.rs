@@ -1,7 +1,6 @@
 //! Answering the form of the page with what was meant for a link.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::header;
@@ -9,6 +8,7 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
 use crate::base::markup::escaped;
+use crate::http::answer::AnswerBody;
 
 /// Turns a redirection that answers a link into one that may answer a form.
 ///
@@ -16,7 +16,7 @@ use crate::base::markup::escaped;
 /// wherever it leads, and the form holds the token. And the page's `form-action 'self'` covers
 /// redirections in some browsers, which then stay on the page without a word; from a page of its
 /// own they may go anywhere.
-pub(crate) fn land(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+pub(crate) fn land(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
     let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(header::LOCATION).cloned();
     let Some(location) = location.filter(|_| follows) else { return response };
@@ -32,7 +32,7 @@ pub(crate) fn land(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>>
         escaped(address)
     );
     *response.status_mut() = StatusCode::OK;
-    *response.body_mut() = Full::new(Bytes::from(page));
+    *response.body_mut() = AnswerBody::from(Bytes::from(page));
     let headers = response.headers_mut();
     headers.remove(header::LOCATION);
     headers.remove(header::CONTENT_LENGTH);
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
-    fn landed(status: u16, location: &str) -> Response<Full<Bytes>> {
+    fn landed(status: u16, location: &str) -> Response<AnswerBody> {
         let response = Response::builder().status(status).header(header::LOCATION, location);
-        land(response.body(Full::default()).unwrap())
+        land(response.body(AnswerBody::empty()).unwrap())
     }
 
     #[tokio::test]
@@ -78,7 +78,7 @@ mod tests {
             }
         }
         assert_eq!(landed(304, "/order").status(), 304);
-        let plain = land(Response::new(Full::new(Bytes::from_static(b"x"))));
+        let plain = land(Response::new(AnswerBody::from(Bytes::from_static(b"x"))));
         assert_eq!(plain.status(), 200);
     }
 }

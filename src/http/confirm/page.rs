@@ -1,7 +1,6 @@
 //! The page that asks, as an answer: what it says, and the headers that guard it.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
@@ -11,6 +10,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::markup::escaped;
+use crate::http::answer::AnswerBody;
 use crate::http::confirm::MARK;
 use crate::http::confirm::Template;
 use crate::http::confirm::nonce::Nonce;
@@ -39,7 +39,7 @@ pub(crate) fn page(
     house: &Sessions,
     template: &Template,
     asking: &Asking<'_>,
-) -> Result<Response<Full<Bytes>>, Fault> {
+) -> Result<Response<AnswerBody>, Fault> {
     let nonce = match house.cookie.find_confirm(&asking.head.headers) {
         Presented::One(value) => Nonce::read(value),
         Presented::Nothing | Presented::Several => None,
@@ -56,7 +56,7 @@ pub(crate) fn page(
     let proof = nonce.proof(&house.keyring, &part.token.digest(house.app()), asking.question);
     let form = Form { action: &part.without(raw), token: part.text, proof: &proof };
     let body = filled(house, template, words, asking, &form);
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
     if asking.is_stale {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }

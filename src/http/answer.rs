@@ -1,0 +1,96 @@
+//! The body of an answer: there as a whole, or still arriving from somebody else.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::body::Frame;
+use hyper::body::SizeHint;
+
+/// Why a body that was being passed on stops short. The connection to the client is cut, because
+/// that is all a client can be told by then (RFC 9112 §8).
+pub type CutShort = Box<dyn StdError + Send + Sync>;
+
+/// The body of an answer.
+///
+/// Handlers answer with a whole body. What an upstream sends is passed on as it comes, and costs
+/// no more memory than one frame of it.
+pub enum AnswerBody {
+    /// There as a whole.
+    Whole(Full<Bytes>),
+    /// Still arriving.
+    Stream(Pin<Box<dyn Body<Data = Bytes, Error = CutShort> + Send>>),
+}
+
+impl AnswerBody {
+    /// No body.
+    pub fn empty() -> Self {
+        Self::from(Bytes::new())
+    }
+
+    /// A body that is passed on as it comes.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<CutShort>,
+    {
+        Self::Stream(Box::pin(body.map_err(Into::into)))
+    }
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+impl Default for AnswerBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// The size only: an answer may hold the link with a token.
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.size_hint().exact() {
+            Some(bytes) => write!(f, "AnswerBody({bytes} bytes)"),
+            None => f.write_str("AnswerBody(..)"),
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = CutShort;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Stream(body) => body.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}

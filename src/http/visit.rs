@@ -1,0 +1,116 @@
+//! A request in its session: what it brings is redeemed, its row answers, what was written is kept.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use hyper::Response;
+
+use crate::http::answer::AnswerBody;
+use crate::http::confirm;
+use crate::http::confirm::Agreement;
+use crate::http::confirm::Asking;
+use crate::http::dispatch::Config;
+use crate::http::fault::Fault;
+use crate::http::head;
+use crate::http::manner::without_own_cookie;
+use crate::http::plan::Answer;
+use crate::http::query::Brought;
+use crate::http::redemption;
+use crate::http::reply::OutgoingMessage;
+use crate::http::run::Run;
+use crate::http::session::Redemption;
+use crate::http::session::Session;
+use crate::http::sessions::Errand;
+use crate::http::sessions::Sessions;
+use crate::http::sessions::label;
+use crate::table::Row;
+use crate::token::Outcome;
+use crate::token::Question;
+
+/// What has become known of a request while it ran; readable even when its handler panicked.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    pub(crate) session: OnceLock<Session>,
+    pub(crate) otp: OnceLock<Outcome>,
+}
+
+/// One request that has found its row, on its way through a session.
+pub(crate) struct Visit<'d> {
+    pub(crate) sessions: &'d Arc<Sessions>,
+    pub(crate) config: &'d Config,
+    pub(crate) trace: &'d Trace,
+}
+
+impl Visit<'_> {
+    /// Runs a request in its session and keeps what was written.
+    pub(crate) async fn answer(&self, run: Box<Run>) -> Result<Response<AnswerBody>, Fault> {
+        let plan = Arc::clone(&run.plan);
+        let Some(row) = plan.table().rows().get(run.row - 1) else {
+            return Err(Fault::not_found());
+        };
+        let Some(Answer { target, handler: Ok(handler) }) = plan.answer(row) else {
+            return Err(Fault::not_found());
+        };
+        let errand = Errand {
+            handler: Arc::clone(target),
+            row_mode: row.otp().mode,
+            caller: head::caller(&run.head.headers),
+            may_redeem: head::may_redeem(&run.head.method, &run.head.headers),
+            label: label(&run.head.headers),
+            row_confirm: row.otp().confirm,
+            agreement: run.agreement,
+            navigates: head::navigates(&run.head.headers),
+            binding: None,
+            client: run.remote,
+        };
+        let brought = run.brought(row.otp(), errand.may_redeem)?;
+        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
+        if only_asks && matches!(brought, Brought::Token(_)) {
+            return self.ask(&run, row, Question::Click, String::new());
+        }
+        let opened = self.sessions.open(&run.head.headers, errand).await?;
+        let session = self.trace.session.get_or_init(|| opened);
+        let otp = match redemption::redeem(session, &brought).await? {
+            Redemption::Ended(otp) => otp,
+            Redemption::Asks(question) => {
+                return self.ask(&run, row, question, session.user_name());
+            }
+        };
+        let otp = *self.trace.otp.get_or_init(|| otp);
+        redemption::admit(row, session)?;
+        if let Some(message) = redemption::answer(&run, row, otp, session)? {
+            return Ok(self.response(message));
+        }
+        let timeout =
+            row.limits().timeout_ms.map_or(self.config.handler_timeout, Duration::from_millis);
+        let answering = handler.call(run.into_message(row, otp), session.clone());
+        let reply = tokio::time::timeout(timeout, answering).await;
+        let reply = reply.map_err(|_| Fault::handler_too_slow())??;
+        session.settle().await?;
+        Ok(self.response(reply.into_message()))
+    }
+
+    /// The page that asks a person about the token of a request, instead of running it.
+    fn ask(
+        &self,
+        run: &Run,
+        row: &Row,
+        question: Question,
+        user: String,
+    ) -> Result<Response<AnswerBody>, Fault> {
+        let (head, param) = (&run.head, row.otp().param.as_deref());
+        let is_stale = run.agreement == Agreement::Stale;
+        let asking = Asking { head, param, question, user, is_stale };
+        confirm::page(self.sessions, &self.config.confirm_page, &asking)
+    }
+
+    /// The answer that a message asks for.
+    fn response(&self, message: OutgoingMessage) -> Response<AnswerBody> {
+        let (status, headers, body) = message.into_parts();
+        let mut response = Response::new(AnswerBody::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = without_own_cookie(headers, &self.sessions.cookie);
+        response
+    }
+}

@@ -1,0 +1,53 @@
+//! How a row treats a callback that comes again.
+
+use std::time::Duration;
+
+use super::check::Notes;
+use super::fields::Fields;
+use super::problem::Flaw;
+use crate::base::limits::REPEAT_SECS_MAX;
+
+/// The properties `repeat` and `onInterrupted` of a row (contract §6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepeatRule {
+    /// How long after the redemption the same callback gets the stored answer.
+    pub window: Duration,
+    /// What it gets when the first run was cut off.
+    pub on_interrupted: OnInterrupted,
+}
+
+/// What a repeat gets when the node died during the first run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnInterrupted {
+    /// 409: nobody knows how far the handler came.
+    #[default]
+    Refuse,
+    /// The handler runs again; it says that it bears that.
+    Run,
+}
+
+/// Reads both properties.
+pub(super) fn read(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> Option<RepeatRule> {
+    let repeat = fields.take("repeat");
+    let interrupted = fields.take("onInterrupted");
+    let on_interrupted = interrupted.as_ref().map(|value| {
+        let read = value.text("onInterrupted").and_then(|text| match text {
+            "run" => Ok(OnInterrupted::Run),
+            _ => Err(Flaw::new(
+                "unknown-on-interrupted",
+                format!("unknown onInterrupted {text:?}"),
+                "write \"run\", or leave it out",
+            )),
+        });
+        notes.keep(&value.span, read).unwrap_or_default()
+    });
+    if let (None, Some(value)) = (&repeat, &interrupted) {
+        let what = "\"onInterrupted\" says nothing without \"repeat\"";
+        let fix = "add \"repeat\" with a number of seconds, or remove it";
+        notes.warn(&value.span, Flaw::new("no-repeat", what, fix));
+    }
+    let value = repeat?;
+    let secs = notes.keep(&value.span, value.integer("repeat", 1, REPEAT_SECS_MAX))?;
+    let on_interrupted = on_interrupted.unwrap_or_default();
+    Some(RepeatRule { window: Duration::from_secs(secs), on_interrupted })
+}
