@@ -6,12 +6,15 @@
 mod attempt;
 mod draft;
 mod error;
+mod kept;
 mod mint;
 mod redeem;
 mod settle;
 mod wish;
 
 pub use error::SessionError;
+pub(crate) use kept::Kept;
+pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
 pub use wish::Privileges;
 
@@ -55,7 +58,15 @@ use crate::token::Outcome;
 pub struct Session {
     house: Arc<Sessions>,
     errand: Arc<Errand>,
-    state: Arc<Mutex<State>>,
+    desk: Arc<Desk>,
+}
+
+/// Where everybody works who works for one request.
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// Held while an upstream writes: its writes come one after the other, and none of them while
+    /// the answer begins.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// What changes in the course of a request.
@@ -74,6 +85,8 @@ struct State {
     binding: Option<Binding>,
     /// Whether the answer has to give it to the browser.
     binds: bool,
+    /// Whether the answer has begun, so that it gives the browser nothing more.
+    parted: bool,
 }
 
 /// Where the request stands.
@@ -121,8 +134,10 @@ impl Session {
             saw_token: false,
             binding: errand.binding.clone(),
             binds: false,
+            parted: false,
         };
-        Self { house, errand: Arc::new(errand), state: Arc::new(Mutex::new(state)) }
+        let desk = Desk { state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) };
+        Self { house, errand: Arc::new(errand), desk: Arc::new(desk) }
     }
 
     /// The name of the session: 32 upper-case hex digits that may be logged.
@@ -269,7 +284,8 @@ impl Session {
     /// has come into a session by a token: the token is spent, so the browser would be left with
     /// neither.
     pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.parted = true;
         let entered = matches!(state.standing, Standing::Open { .. });
         let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
         self.house.cookie.set(&self.house.keyring.seal(credential))
@@ -299,16 +315,22 @@ impl Session {
         self.lock().mute
     }
 
-    /// The state, for the length of one statement: nothing is awaited while it is locked.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is a single assignment, so a panic elsewhere in a handler
-        // leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
     }
 
     fn idle_minutes(&self, state: &State) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
         state.draft.idle_minutes.or(stored).unwrap_or(self.house.lifetime.idle_minutes)
+    }
+}
+
+impl Desk {
+    /// The state, for the length of one statement: nothing is awaited while it is locked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single assignment, so a panic elsewhere in a handler
+        // leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
