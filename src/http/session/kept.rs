@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::base::SessionId;
-use crate::http::session::Desk;
 use crate::http::session::Session;
 use crate::http::session::Standing;
+use crate::http::session::state::Desk;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
 use crate::session::Credential;
 use crate::store::port::Opened;
+use crate::token::Outcome;
 
 /// The handle of a request that is under way.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Left {
     /// Whether the session was none yet that a store has heard of.
     is_guest: bool,
     mute: bool,
+    otp: Outcome,
+    ended: bool,
 }
 
 impl Session {
@@ -56,6 +59,8 @@ impl Kept {
             credential: state.credential().cloned(),
             is_guest: state.opened().is_none(),
             mute: state.mute,
+            otp: state.otp,
+            ended: state.ended,
         }
     }
 }
@@ -69,6 +74,9 @@ impl Left {
     /// A handle on the session as the store has it, if the browser of the request may still use
     /// it. Its answer has begun, so no cookie can be given any more.
     pub(crate) fn session(&self, house: &Arc<Sessions>, opened: Option<Opened>) -> Option<Session> {
+        if self.ended {
+            return None;
+        }
         let credential = self.credential.clone();
         let standing = match (opened, credential) {
             (Some(opened), credential) => {
@@ -85,6 +93,7 @@ impl Left {
         {
             let mut state = session.lock();
             state.mute = self.mute;
+            state.otp = self.otp;
             state.parted = true;
         }
         Some(session)
