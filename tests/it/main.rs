@@ -30,6 +30,7 @@ mod proof;
 mod reload;
 mod schema;
 mod secrets;
+mod session_api;
 mod sessions;
 mod stores;
 mod support;

@@ -6,6 +6,7 @@ pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod peer;
 pub(crate) mod probe;
+pub(crate) mod upstream;
 pub(crate) mod visitor;
 pub(crate) mod wire;
 
