@@ -5,8 +5,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::http::fault::Fault;
 use crate::http::message::IncomingMessage;
+use crate::http::relay::Relay;
 use crate::http::reply::Reply;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
@@ -27,6 +30,9 @@ pub trait Handler: Send + Sync {
 pub trait Handlers: fmt::Debug + Send + Sync {
     /// The handler of a class and method, as a row names them.
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing>;
+
+    /// What passes requests on to an upstream, as a row names it.
+    fn relay(&self, upstream: &Url) -> Option<Arc<dyn Relay>>;
 
     /// The known names nearest to a class and method that are missing, for messages.
     fn nearest(&self, class: &str, method: &str) -> Option<String>;

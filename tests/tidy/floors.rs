@@ -55,9 +55,14 @@ const MODULES: &[Module] = &[
             "tokio_util",
             "tower_service",
             "tracing",
+            "url",
         ],
     },
-    Module { name: "backend", floor: 4, crates: &["percent_encoding", "serde", "serde_json"] },
+    Module {
+        name: "backend",
+        floor: 4,
+        crates: &["bytes", "hyper", "percent_encoding", "serde", "serde_json", "tokio", "url"],
+    },
     Module {
         name: "admin",
         floor: 4,
