@@ -14,6 +14,7 @@ mod confirm;
 mod connections;
 mod demo;
 mod ending;
+mod forward;
 mod framing;
 mod front;
 mod h2;
