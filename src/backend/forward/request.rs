@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hyper::HeaderMap;
 use hyper::Request;
 use hyper::Uri;
+use hyper::body::Body as _;
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
@@ -121,11 +122,16 @@ fn fields_of(passage: &Passage) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
-    // Both are made anew: the one from where the request goes, the other from what comes. And
-    // whoever waits to be told to go on is told so by callgate as soon as the body is wanted.
-    for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
-        headers.remove(name);
+    // The length is made anew from what comes.
+    let measured = headers.remove(header::CONTENT_LENGTH).is_some();
+    if measured && passage.body.is_end_stream() {
+        // Some servers take no POST without a length, and an empty body would be sent without one.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    // So is the host, from where the request goes. And whoever waits to be told to go on is told so
+    // by callgate, as soon as the body is wanted.
+    headers.remove(header::HOST);
+    headers.remove(header::EXPECT);
     identify(&mut headers, passage);
     introduce(&mut headers, &passage.origin);
     if passage.upgrade.is_some() {
