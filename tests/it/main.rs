@@ -9,6 +9,8 @@
 mod agree;
 mod binding;
 mod callbacks;
+#[cfg(feature = "script")]
+mod class_files;
 mod cli;
 mod confirm;
 mod connections;

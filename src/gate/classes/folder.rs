@@ -102,7 +102,7 @@ impl Folder {
         };
         let sources = found.sources.map_err(|unread| problems(&unread))?;
         let before = before.map(Loaded::classes);
-        let classes = Classes::load(sources, wanted, &self.environment, before);
+        let classes = Classes::load(&sources, wanted, &self.environment, before);
         classes.map(Loaded::new).map_err(|refused| problems(&refused))
     }
 

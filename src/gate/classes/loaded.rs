@@ -22,4 +22,8 @@ impl Loaded {
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.with_files(Arc::clone(&self.0) as _)
     }
+
+    pub(in crate::gate) fn unreached(&self) -> Vec<Problem> {
+        Vec::new()
+    }
 }
