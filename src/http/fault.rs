@@ -229,6 +229,19 @@ impl Fault {
         Self { shape: Shape::ErrorStack, ..fault }
     }
 
+    /// The upstream of the row cannot be reached, or broke off before it answered
+    /// (RFC 9110 §15.6.3).
+    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "What answers this address cannot be reached.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
+    }
+
+    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    pub fn upstream_too_slow() -> Self {
+        let text = "What answers this address did not answer in time.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
+    }
+
     /// callgate itself failed in a way that only its log can tell.
     pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
         let text = "Something went wrong on our side.";

@@ -42,6 +42,7 @@ const MODULES: &[Module] = &[
             "form_urlencoded",
             "http_body_util",
             "hyper",
+            "hyper_rustls",
             "hyper_util",
             "multer",
             "percent_encoding",
@@ -52,7 +53,9 @@ const MODULES: &[Module] = &[
             "tokio",
             "tokio_rustls",
             "tokio_util",
+            "tower_service",
             "tracing",
+            "url",
         ],
     },
     Module {
@@ -61,12 +64,14 @@ const MODULES: &[Module] = &[
         crates: &[
             "base64",
             "bytes",
+            "hyper",
             "percent_encoding",
             "rquickjs",
             "serde",
             "serde_json",
             "tokio",
             "tracing",
+            "url",
         ],
     },
     Module {
