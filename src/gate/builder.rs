@@ -36,6 +36,7 @@ use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
 use crate::http::body;
+use crate::http::capability::Capabilities;
 use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
@@ -166,6 +167,7 @@ impl Builder {
             public_origin: origin
                 .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
             rates: Arc::new(rates(&self.settings)),
+            capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)

@@ -201,7 +201,8 @@ impl Gate {
     fn admin(&self, listener: &TcpListener) -> Option<Admin> {
         let address = listener.local_addr().ok()?;
         let sessions = Arc::clone(self.dispatch.sessions());
-        Some(Admin::new(Arc::clone(&self.health), sessions, self.entry.clone(), address))
+        let entry = (self.entry.clone(), address);
+        Some(Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace()))
     }
 
     /// A client that drives this gate without a socket, for tests.

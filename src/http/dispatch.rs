@@ -133,6 +133,11 @@ impl Dispatch {
         &self.sessions
     }
 
+    /// How fast bodies must arrive.
+    pub fn pace(&self) -> body::Pace {
+        self.config.pace
+    }
+
     /// The table in use.
     pub fn plan(&self) -> Arc<Plan> {
         self.plan.load_full()

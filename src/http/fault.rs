@@ -58,7 +58,8 @@ pub(crate) enum Speaks {
 }
 
 impl Fault {
-    const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
+    /// A failure that is none of those named below; all its text is fixed.
+    pub(crate) const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
         let shape = Shape::Problem;
         Self {
             status,

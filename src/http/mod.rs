@@ -26,6 +26,7 @@ pub mod arrival;
 mod binding;
 pub mod body;
 mod buckets;
+pub mod capability;
 mod caught;
 pub mod certificates;
 pub mod confirm;

@@ -20,6 +20,7 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::http::binding::Binding;
+use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
@@ -62,6 +63,8 @@ pub struct Sessions {
     pub public_origin: OnceLock<String>,
     /// How often what may be done.
     pub rates: Arc<Rates>,
+    /// What lets upstreams work in the sessions of their requests.
+    pub capabilities: Capabilities,
 }
 
 /// What the row and the request say about a redemption.
