@@ -4,6 +4,8 @@ pub mod demo;
 pub mod forward;
 pub mod native;
 pub mod registry;
+#[cfg(feature = "script")]
+pub mod script;
 
 pub use forward::Forward;
 pub use native::Singleton;

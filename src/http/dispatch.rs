@@ -110,9 +110,11 @@ enum Prepared {
 }
 
 impl Config {
-    /// How long the answer of a row may take to come, or to begin where it is passed on.
-    pub(crate) fn timeout(&self, row: &Row) -> Duration {
-        row.limits().timeout_ms.map_or(self.handler_timeout, Duration::from_millis)
+    /// How long the answer of a row may take to come, or to begin where it is passed on: as the
+    /// row says, or else as its handler does.
+    pub(crate) fn timeout(&self, row: &Row, patience: Option<Duration>) -> Duration {
+        let asked = row.limits().timeout_ms.map(Duration::from_millis);
+        asked.or(patience).unwrap_or(self.handler_timeout)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::http::handler::Handler;
 use crate::http::handler::Handlers;
 use crate::http::handler::Missing;
 use crate::http::relay::Relay;
+use crate::http::relay::Relays;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
@@ -39,18 +40,16 @@ impl Answer {
 }
 
 impl Plan {
-    /// Connects each row to its handler. A row without one still answers, with the model's own
-    /// error (4D §1.6). The plan is the first of its gate.
-    pub fn new(table: Table, handlers: &dyn Handlers) -> Self {
+    /// Connects each row to its handler or relay. A row without one still answers, with the
+    /// model's own error (4D §1.6). The plan is the first of its gate.
+    pub fn new(table: Table, handlers: &dyn Handlers, relays: &dyn Relays) -> Self {
         let answer = |row: &Row| Answer {
             target: row.name().into(),
             by: match row.target() {
                 Target::Function { class, method } => {
                     handlers.find(class, method).map(Answerer::Handler)
                 }
-                Target::Upstream(url) => {
-                    handlers.relay(url).map(Answerer::Relay).ok_or(Missing::Class)
-                }
+                Target::Upstream(url) => Ok(Answerer::Relay(relays.find(url))),
             },
         };
         let answers = table.rows().iter().map(answer).collect();

@@ -132,7 +132,7 @@ impl Run {
             session,
             otp,
             origin,
-            within: config.timeout(row),
+            within: config.timeout(row, None),
             upgrade: upgrade.flatten(),
         })
     }

@@ -87,8 +87,9 @@ impl Visit<'_> {
         }
         match by {
             Answerer::Handler(handler) => {
+                let timeout = self.config.timeout(row, handler.patience());
                 let answering = handler.call(run.into_message(row, otp), session.clone());
-                let reply = tokio::time::timeout(self.config.timeout(row), answering).await;
+                let reply = tokio::time::timeout(timeout, answering).await;
                 let reply = reply.map_err(|_| Fault::handler_too_slow())??;
                 session.settle().await?;
                 Ok(self.response(reply.into_message()))

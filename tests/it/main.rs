@@ -9,6 +9,8 @@
 mod agree;
 mod binding;
 mod callbacks;
+#[cfg(feature = "script")]
+mod class_files;
 mod cli;
 mod confirm;
 mod connections;
@@ -30,6 +32,8 @@ mod privileges;
 mod proof;
 mod reload;
 mod schema;
+#[cfg(feature = "script")]
+mod scripts;
 mod secrets;
 mod sessions;
 mod stores;

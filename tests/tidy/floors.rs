@@ -61,7 +61,18 @@ const MODULES: &[Module] = &[
     Module {
         name: "backend",
         floor: 4,
-        crates: &["bytes", "hyper", "percent_encoding", "serde", "serde_json", "tokio", "url"],
+        crates: &[
+            "base64",
+            "bytes",
+            "hyper",
+            "percent_encoding",
+            "rquickjs",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tracing",
+            "url",
+        ],
     },
     Module {
         name: "admin",
