@@ -11,6 +11,7 @@ use percent_encoding::utf8_percent_encode;
 use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
+use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
 use crate::base::Clock;
@@ -19,13 +20,20 @@ use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
+use crate::gate::classes::Folder;
 use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
+use crate::gate::making::Made;
+use crate::gate::making::Maker;
 use crate::gate::reload;
-use crate::gate::reload::TableFile;
+use crate::gate::reload::Contents;
+use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
+use crate::gate::watched::How;
 use crate::gate::watched::Watched;
+use crate::http::BadCertificate;
 use crate::http::Dispatch;
+use crate::http::Outbound;
 use crate::http::Sessions;
 use crate::http::body;
 use crate::http::capability::Capabilities;
@@ -37,6 +45,7 @@ use crate::http::dispatch;
 use crate::http::front::Policy;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
+use crate::http::outbound;
 use crate::http::rates::Rates;
 use crate::session::Roles;
 use crate::settings;
@@ -74,7 +83,7 @@ impl Builder {
     }
 
     /// Takes this text for the table instead of the file that the settings name. It is never
-    /// reloaded.
+    /// reloaded; class files that are there at the start are.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -120,8 +129,19 @@ impl Builder {
     /// reported as a whole.
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
-        let (text, content) = self.text()?;
-        let (plan, warnings) = reload::plan(&text, &self.settings, &self.registry)?;
+        let outbound = outbound(&self.settings)?;
+        let gap_max = self.settings.limits.upstream_gap;
+        let tunnel_idle = self.settings.limits.tunnel_idle;
+        let forward = Forward::new(Arc::clone(&outbound), gap_max, tunnel_idle);
+        let folder = Folder::of(&self.settings);
+        let table = reload::content(&self.settings, self.table.as_deref());
+        let contents = Contents { table, classes: folder.read(How::Now) };
+        let text = contents.table.clone().map_err(GateError::File)?;
+        let text = reload::text(&self.settings, text)?;
+        let native = std::mem::take(&mut self.registry);
+        let relays = Arc::new(forward);
+        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
+        let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
@@ -161,12 +181,13 @@ impl Builder {
             let contents = pair.contents();
             watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
         }
-        if let Some(content) = content {
-            let made_of = (self.settings, self.registry);
+        // A text beside no class files has nothing that could change.
+        if self.table.is_none() || maker.folder.exists() {
+            let made_of = (maker, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
-            let table = TableFile::new(made_of, used_by, &content);
-            let table = Watched::start(Arc::new(table), &[Ok(content)]);
-            watched.push(table.map_err(GateError::Thread)?);
+            let files = PlanFiles::new(made_of, used_by, roster, &contents);
+            let files = Watched::start(Arc::new(files), &contents);
+            watched.push(files.map_err(GateError::Thread)?);
         }
         Ok(Gate {
             dispatch,
@@ -180,16 +201,8 @@ impl Builder {
             watched,
             reload,
             entry,
+            outbound,
         })
-    }
-
-    /// The text of the table, and if it comes from a file, what that file holds.
-    fn text(&mut self) -> Result<(String, Option<Vec<u8>>), GateError> {
-        if let Some(text) = self.table.take() {
-            return Ok((text, None));
-        }
-        let content = reload::first_content(&self.settings)?;
-        Ok((reload::text(&self.settings, content.clone())?, Some(content)))
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {
@@ -293,11 +306,23 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         base_path: settings.base_path.clone(),
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
+        forward_bytes_max: limits.forward_body_bytes,
         pace: body::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
     }
+}
+
+/// What calls upstreams and whatever classes fetch.
+fn outbound(settings: &Settings) -> Result<Arc<Outbound>, GateError> {
+    let config = outbound::Config {
+        connect_timeout: settings.limits.connect,
+        private_hosts: settings.private_hosts.clone(),
+        ..outbound::Config::default()
+    };
+    let outbound = Outbound::new(config).map_err(BadCertificate::Unavailable);
+    Ok(Arc::new(outbound.map_err(GateError::Certificate)?))
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -216,11 +216,31 @@ impl Fault {
         Self::raised("the handler panicked".to_owned())
     }
 
+    /// As many requests as can be are waiting for the handler.
+    pub fn handler_busy() -> Self {
+        let text = "Too many requests are waiting. Try again in a moment.";
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "handler_busy", text);
+        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault }
+    }
+
     /// The handler did not answer in time.
     pub fn handler_too_slow() -> Self {
         let public = "The handler did not answer in time.";
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_too_slow", public);
         Self { shape: Shape::ErrorStack, ..fault }
+    }
+
+    /// The upstream of the row cannot be reached, or broke off before it answered
+    /// (RFC 9110 §15.6.3).
+    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "What answers this address cannot be reached.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
+    }
+
+    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    pub fn upstream_too_slow() -> Self {
+        let text = "What answers this address did not answer in time.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
     }
 
     /// callgate itself failed in a way that only its log can tell.

@@ -98,6 +98,12 @@ impl Sessions {
         self.keyring.app()
     }
 
+    /// Whether the public comes over https, so that its browsers may be given Secure cookies.
+    pub(crate) fn is_https(&self) -> bool {
+        let told = self.public_origin.get().is_some_and(|origin| origin.starts_with("https:"));
+        told || self.cookie.is_secure()
+    }
+
     /// Opens the session that a request's cookie names, or makes its caller a guest.
     ///
     /// Forged, damaged and doubled cookies are turned away here, before any store is asked.

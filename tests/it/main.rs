@@ -9,11 +9,14 @@
 mod agree;
 mod binding;
 mod callbacks;
+#[cfg(feature = "script")]
+mod class_files;
 mod cli;
 mod confirm;
 mod connections;
 mod demo;
 mod ending;
+mod forward;
 mod framing;
 mod front;
 mod h2;
@@ -29,6 +32,8 @@ mod privileges;
 mod proof;
 mod reload;
 mod schema;
+#[cfg(feature = "script")]
+mod scripts;
 mod secrets;
 mod session_api;
 mod sessions;

@@ -8,8 +8,8 @@ use callgate::http::rates::Rate;
 use callgate::http::rates::Rules;
 use callgate::store::faulty::Verb;
 
+use crate::support::lent::Upstream;
 use crate::support::settings;
-use crate::support::upstream::Upstream;
 use crate::support::wire::Wire;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");

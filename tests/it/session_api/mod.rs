@@ -15,10 +15,10 @@ use callgate::store::faulty::Verb;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::lent::Lent;
+use crate::support::lent::Upstream;
 use crate::support::outcome;
 use crate::support::settings;
-use crate::support::upstream::Lent;
-use crate::support::upstream::Upstream;
 use crate::support::visitor::Visitor;
 
 async fn upstream() -> Upstream {

@@ -1,157 +1,186 @@
-//! A program that was lent the session of a request, and an eye on the description of its API.
+//! A program behind a forward row: an HTTP server of the test's own that notes what it is asked.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
-use boon::Compiler;
-use boon::Schemas;
-use callgate::Settings;
-use callgate::admin::session_api::OPENAPI;
-use callgate::gate::Answer;
-use serde_json::Value;
-use tokio::task::JoinHandle;
+use bytes::Bytes;
+use callgate::http::AnswerBody;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use crate::support::visitor::Visitor;
-use crate::support::wire::Served;
-use crate::support::wire::soon;
-
-/// A gate whose requests lend their sessions to whom the test plays.
-pub(crate) struct Upstream {
-    pub(crate) served: Served,
-    description: Value,
+/// What an upstream was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-/// A request under way, and the capability that it has lent.
-pub(crate) struct Lent {
-    pub(crate) capability: String,
-    answering: JoinHandle<Answer>,
+/// A server that runs until it is dropped.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Seen>,
+    _running: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    asked: Mutex<Vec<Asked>>,
 }
 
 impl Upstream {
-    pub(crate) async fn start(settings: Settings) -> Self {
-        let served = Served::start(settings).await;
-        Self { served, description: serde_json::from_str(OPENAPI).unwrap() }
+    /// One that answers with what it was asked, as JSON; its query can name a `status`, and any
+    /// number of fields `h=name:value`.
+    pub(crate) async fn echo() -> Self {
+        Self::with(async |seen: Arc<Note>, request: Request<Incoming>| {
+            let asked = seen.read(request).await;
+            answer_of(&asked)
+        })
+        .await
     }
 
-    pub(crate) fn visitor(&self) -> Visitor {
-        self.served.house.visitor()
+    /// One that answers as `answer` says. What it reads through its note is seen by the test.
+    pub(crate) async fn with<F, Fut>(answer: F) -> Self
+    where
+        F: Fn(Arc<Note>, Request<Incoming>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<AnswerBody>> + Send + 'static,
+    {
+        let answer = Arc::new(answer);
+        Self::raw(move |stream, seen| {
+            let answer = Arc::clone(&answer);
+            async move {
+                let service = service_fn(move |request| {
+                    let answering = answer(Arc::new(Note(Arc::clone(&seen))), request);
+                    async move { Ok::<_, Infallible>(answering.await) }
+                });
+                let builder = hyper::server::conn::http1::Builder::new();
+                let serving = builder.serve_connection(TokioIo::new(stream), service);
+                let _ = serving.with_upgrades().await;
+            }
+        })
+        .await
     }
 
-    /// Has a visitor's request wait for its answer.
-    pub(crate) async fn lend(&self, visitor: &Visitor) -> Lent {
-        self.lend_from(visitor, "/lend").await
+    /// One that does with a connection whatever `serve` says.
+    pub(crate) async fn on_connections<F, Fut>(serve: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self::raw(move |stream, _| serve(stream)).await
     }
 
-    /// The same for a request with a query.
-    pub(crate) async fn lend_from(&self, visitor: &Visitor, target: &str) -> Lent {
-        let asking = visitor.get(target).as_browser();
-        let answering = tokio::spawn(asking.send());
-        let probe = &self.served.house.probe;
-        probe.arrival().await;
-        let capability = probe.lent().pop().unwrap();
-        self.served.house.ledger.add(&capability);
-        Lent { capability, answering }
-    }
-
-    /// Lets the oldest request that waits be answered; what its browser gets.
-    pub(crate) async fn answer(&self, lent: Lent) -> Answer {
-        self.served.house.probe.door.add_permits(1);
-        soon(lent.answering).await.unwrap()
-    }
-
-    /// A capability whose request has just been answered.
-    pub(crate) async fn left(&self, visitor: &Visitor) -> String {
-        let lent = self.lend(visitor).await;
-        let capability = lent.capability.clone();
-        self.answer(lent).await;
-        capability
-    }
-
-    /// Calls the API without a body.
-    pub(crate) async fn ask(&self, capability: &str, line: &str) -> Answer {
-        self.send(line, &[("X-Callgate-Capability", capability)], "").await
-    }
-
-    /// Calls the API with this JSON.
-    pub(crate) async fn tell(&self, capability: &str, line: &str, body: &Value) -> Answer {
-        let shown = [("X-Callgate-Capability", capability), ("Content-Type", "application/json")];
-        self.send(line, &shown, &body.to_string()).await
-    }
-
-    /// One request with these headers. Its answer is one that the description knows, and tells no
-    /// secret but a token that was asked for.
-    pub(crate) async fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut wire = self.served.connect_inside().await;
-        let mut request = format!("{line} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request += "Host: localhost\r\n";
-        }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        wire.send(format!("{request}\r\n{body}")).await;
-        let answer = wire.answer().await;
-        self.check(line, &answer);
-        answer
-    }
-
-    /// Holds an answer against the description.
-    pub(crate) fn check(&self, line: &str, answer: &Answer) {
-        let told = format!("{:?}{}", answer.headers, answer.text());
-        assert!(!self.served.house.ledger.is_told_in(&told), "{line}: {told}");
-        let (method, path) = line.split_once(' ').unwrap();
-        let place = |text: &str| text.replace('/', "~1");
-        let method = method.to_ascii_lowercase();
-        let at = format!("/paths/{}/{method}/responses/{}", place(path), answer.status);
-        let Some(mut response) = self.description.pointer(&at) else {
-            panic!("{line} was answered {}, of which openapi.json says nothing", answer.status)
-        };
-        let mut at = at;
-        if let Some(elsewhere) = response["$ref"].as_str() {
-            elsewhere.trim_start_matches('#').clone_into(&mut at);
-            response = self.description.pointer(&at).unwrap();
-        }
-        for (name, _) in response["headers"].as_object().into_iter().flatten() {
-            assert!(!answer.header(name).is_empty(), "{line}: {name} is missing");
-        }
-        let Some(content) = response["content"].as_object() else {
-            assert_eq!(answer.text(), "", "{line}");
-            return;
-        };
-        let (kind, _) = content.iter().next().unwrap();
-        assert_eq!(
-            (answer.header("content-type"), answer.header("cache-control")),
-            (kind.as_str(), "no-store")
-        );
-        self.validate(&format!("{at}/content/{}/schema", place(kind)), &answer.json());
-    }
-
-    fn validate(&self, at: &str, value: &Value) {
-        let mut compiler = Compiler::new();
-        compiler.add_resource("mem:///api", self.description.clone()).unwrap();
-        let mut schemas = Schemas::new();
-        let schema = compiler.compile(&format!("mem:///api#{at}"), &mut schemas).unwrap();
-        let refusal = schemas.validate(value, schema).err().map(|error| format!("{error:#}"));
-        assert_eq!(refusal, None, "{value}");
-    }
-
-    /// Every failure that the description knows, by method, path, status and code.
-    pub(crate) fn failures(&self) -> BTreeMap<String, u16> {
-        let mut all = BTreeMap::new();
-        for (path, item) in self.description["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                for (status, answer) in operation["responses"].as_object().unwrap() {
-                    let Some(place) = answer["$ref"].as_str() else { continue };
-                    let answer = self.description.pointer(&place[1..]).unwrap();
-                    let schema = &answer["content"]["application/problem+json"]["schema"];
-                    let codes = &schema["allOf"][1]["properties"]["code"]["enum"];
-                    for code in codes.as_array().unwrap() {
-                        let method = method.to_ascii_uppercase();
-                        let name = format!("{method} {path} {}", code.as_str().unwrap());
-                        all.insert(name, status.parse().unwrap());
-                    }
+    async fn raw<F, Fut>(serve: F) -> Self
+    where
+        F: Fn(TcpStream, Arc<Seen>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let mut running = JoinSet::new();
+        running.spawn({
+            let seen = Arc::clone(&seen);
+            async move {
+                let mut connections = JoinSet::new();
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    seen.connections.fetch_add(1, Ordering::SeqCst);
+                    connections.spawn(serve(stream, Arc::clone(&seen)));
                 }
             }
-        }
-        all
+        });
+        Self { address, seen, _running: running }
     }
+
+    /// The connections that were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked, in order.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.seen.asked.lock().unwrap().clone()
+    }
+
+    /// The only thing that it was asked.
+    pub(crate) fn only(&self) -> Asked {
+        let mut asked = self.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        asked.remove(0)
+    }
+}
+
+/// Where an upstream writes down what it was asked.
+pub(crate) struct Note(Arc<Seen>);
+
+impl Note {
+    /// Reads a request whole and notes it.
+    pub(crate) async fn read(&self, request: Request<Incoming>) -> Asked {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        self.write(&head, body)
+    }
+
+    /// Notes a request whose body was read in another way.
+    pub(crate) fn write(&self, head: &hyper::http::request::Parts, body: Bytes) -> Asked {
+        let asked = Asked {
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: head.headers.clone(),
+            body,
+        };
+        self.0.asked.lock().unwrap().push(asked.clone());
+        asked
+    }
+}
+
+impl Asked {
+    /// The value of a field; empty when it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+fn answer_of(asked: &Asked) -> Response<AnswerBody> {
+    let fields: Vec<(String, String)> = asked
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let body = json!({
+        "method": asked.method,
+        "target": asked.target,
+        "headers": fields,
+        "body": String::from_utf8_lossy(&asked.body),
+    });
+    let mut response = Response::new(AnswerBody::from(Bytes::from(body.to_string())));
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (&*name, value.split_once(':')) {
+            ("status", _) => *response.status_mut() = value.parse().unwrap(),
+            ("h", Some((field, value))) => {
+                let field: hyper::header::HeaderName = field.parse().unwrap();
+                response.headers_mut().append(field, value.parse().unwrap());
+            }
+            _ => {}
+        }
+    }
+    response
 }
