@@ -14,6 +14,7 @@ use crate::admin::health::TableState;
 use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
+use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
@@ -130,9 +131,7 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let gap_max = self.settings.limits.upstream_gap;
-        let tunnel_idle = self.settings.limits.tunnel_idle;
-        let forward = Forward::new(Arc::clone(&outbound), gap_max, tunnel_idle);
+        let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
         let folder = Folder::of(&self.settings);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
@@ -311,6 +310,14 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
+    }
+}
+
+fn forward_config(settings: &Settings) -> forward::Config {
+    forward::Config {
+        gap_max: settings.limits.upstream_gap,
+        tunnel_idle: settings.limits.tunnel_idle,
+        grants: settings.internal.is_some(),
     }
 }
 

@@ -62,6 +62,7 @@ pub mod session;
 pub mod sessions;
 mod sniff;
 mod stall;
+mod taken;
 mod traffic;
 mod transport;
 pub mod tunnel;

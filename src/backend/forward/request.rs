@@ -20,6 +20,8 @@ use crate::backend::forward::fields;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::Passage;
+use crate::http::capability::CAPABILITY_HEADER;
+use crate::http::capability::Granted;
 use crate::http::outbound::OnlyOnce;
 use crate::http::relay::Origin;
 
@@ -28,6 +30,7 @@ const USER: HeaderName = HeaderName::from_static("x-callgate-user");
 const PRIVILEGES: HeaderName = HeaderName::from_static("x-callgate-privileges");
 const OTP: HeaderName = HeaderName::from_static("x-callgate-otp");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-callgate-request-id");
+const CAPABILITY: HeaderName = HeaderName::from_static(CAPABILITY_HEADER);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -91,9 +94,19 @@ impl Base {
     }
 
     /// The request that passes a passage on.
-    pub(super) fn request(&self, passage: Passage) -> Result<Request<AnswerBody>, Fault> {
+    pub(super) fn request(
+        &self,
+        passage: Passage,
+        granted: Option<&Granted>,
+    ) -> Result<Request<AnswerBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
-        let headers = fields_of(&passage);
+        let mut headers = fields_of(&passage);
+        let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
+        if let Some(mut capability) = capability {
+            // Keeps it out of `Debug`.
+            capability.set_sensitive(true);
+            headers.insert(CAPABILITY, capability);
+        }
         let mut request = Request::new(AnswerBody::stream(passage.body));
         *request.method_mut() = passage.method;
         *request.uri_mut() = uri;

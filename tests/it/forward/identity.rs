@@ -1,13 +1,22 @@
 //! What an upstream learns of a request, and what only callgate may know.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use callgate::Settings;
+use callgate::http::AnswerBody;
+use hyper::Response;
 use serde_json::json;
 
 use crate::forward::house;
 use crate::forward::served;
 use crate::support::TOKEN_KEY;
 use crate::support::settings;
+use crate::support::upstream::Note;
 use crate::support::upstream::Upstream;
 use crate::support::visitor::with_token;
+use crate::support::wire::Wire;
 
 #[tokio::test]
 async fn an_upstream_is_told_whose_request_it_is() {
@@ -29,6 +38,60 @@ async fn an_upstream_is_told_whose_request_it_is() {
     let asked = upstream.asked().pop().unwrap();
     assert_eq!(asked.header("x-callgate-user"), "J%C3%BCrgen%2C%20x");
     assert_eq!(asked.header("x-callgate-privileges"), "b,a%20c");
+}
+
+#[tokio::test]
+async fn an_upstream_gets_a_capability_where_the_session_api_is_served() {
+    let upstream = Upstream::with(async |note: Arc<Note>, request| {
+        note.read(request).await;
+        Response::new(AnswerBody::empty())
+    })
+    .await;
+    let house = house(&upstream, settings()).await;
+    house.visitor().get("/up").header("x-callgate-capability", "forged").send().await;
+    let capability = upstream.only().header("x-callgate-capability").to_owned();
+    assert!(capability.len() == 64 && capability.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let closed = Settings { internal: None, ..settings() };
+    let house = crate::forward::house(&upstream, closed).await;
+    house.visitor().get("/up").header("x-callgate-capability", "forged").send().await;
+    assert!(!upstream.asked()[1].headers.contains_key("x-callgate-capability"));
+}
+
+#[tokio::test]
+async fn what_an_upstream_writes_stands_when_its_answer_arrives() {
+    let served = Arc::new(OnceLock::<SocketAddr>::new());
+    let internal = Arc::clone(&served);
+    let upstream = Upstream::with(move |note: Arc<Note>, request| {
+        let internal = Arc::clone(&internal);
+        async move {
+            let asked = note.read(request).await;
+            let capability = asked.header("x-callgate-capability");
+            let mut wire = Wire::open(*internal.get().unwrap()).await;
+            let body = r#"{"step":"paid"}"#;
+            wire.send(format!(
+                "PATCH /session/storage HTTP/1.1\r\nHost: {}\r\nX-Callgate-Capability: \
+                 {capability}\r\nContent-Type: application/merge-patch+json\r\nContent-Length: \
+                 {}\r\n\r\n{body}",
+                internal.get().unwrap(),
+                body.len()
+            ))
+            .await;
+            let mut response = Response::new(AnswerBody::empty());
+            let status = wire.bare_answer().await.status;
+            response.headers_mut().insert("x-written", status.to_string().parse().unwrap());
+            response
+        }
+    })
+    .await;
+    let gate = crate::forward::served(&upstream, settings()).await;
+    served.set(gate.internal).unwrap();
+    let mut wire = gate.connect().await;
+    wire.send("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = wire.answer_without_body().await;
+    assert!(answer.header("x-written").starts_with("20"), "{:?}", answer.headers);
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    wire.send(format!("GET /read?key=step HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n")).await;
+    assert_eq!(wire.answer().await.json()["result"], "paid");
 }
 
 #[tokio::test]
