@@ -24,6 +24,7 @@ mod certificate;
 mod classes;
 mod client;
 mod entrances;
+mod examined;
 mod failure;
 mod lint;
 mod making;
@@ -33,6 +34,8 @@ mod watched;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};
+pub use examined::Examined;
+pub use examined::examine;
 pub use failure::GateError;
 pub use lint::lint;
 pub use watched::Reload;

@@ -140,6 +140,16 @@ impl Folder {
 }
 
 impl Found {
+    /// How many class files there are, as far as they could be read.
+    pub(in crate::gate) fn files(&self) -> usize {
+        self.sources.as_ref().map_or(0, Sources::len)
+    }
+
+    /// Whether there is a file of that class, or may be one that could not be read.
+    pub(in crate::gate) fn may_have(&self, class: &str) -> bool {
+        self.sources.as_ref().map_or(true, |sources| sources.names().any(|name| name == class))
+    }
+
     /// Tells what was found from whatever else may be found.
     pub(in crate::gate) fn digest(&self) -> Digest {
         match &self.sources {
