@@ -35,6 +35,10 @@ impl Log {
                 format!("{class}.{method} used more than {most:?} of processor time")
             }
             Stopped::Gone => format!("{class}.{method} ran on when nobody waited for its answer"),
+            Stopped::Memory => {
+                let most = self.limits.heap_bytes / 4;
+                format!("{class}.{method} waits and holds more than {most} bytes meanwhile")
+            }
         };
         let (file, line, column) = parts(thrown);
         tracing::error!(event = "script.stopped", %id, class, method, file, line, column, "{why}");

@@ -27,6 +27,8 @@ pub(super) enum Stopped {
     Cpu,
     /// The caller has gone, or its time is up.
     Gone,
+    /// It waits, and holds too much memory meanwhile.
+    Memory,
 }
 
 impl Meter {

@@ -23,10 +23,12 @@
 mod answer;
 mod call;
 mod classes;
+mod compiled;
 mod desk;
 mod engine;
 mod environment;
 mod facts;
+mod heap;
 mod host;
 mod isolate;
 mod landed;
@@ -38,7 +40,6 @@ mod prelude;
 mod problem;
 mod realm;
 mod sources;
-mod survey;
 mod thrown;
 
 pub use classes::Classes;

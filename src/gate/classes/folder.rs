@@ -22,8 +22,10 @@ use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
 use crate::settings::Settings;
 use crate::table::Problem;
+use crate::table::Row;
 use crate::table::Severity;
 use crate::table::Table;
+use crate::table::Target;
 
 /// As long as this after a stamp was first seen, the files are read all the same: file times are
 /// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
@@ -109,8 +111,14 @@ impl Folder {
 
     /// Warnings about class files and functions that no row of `table` needs, and no class.
     pub(in crate::gate) fn unreached(&self, loaded: &Loaded, table: &Table) -> Vec<Problem> {
-        let rows = table.rows().iter().map(|row| row.name().to_owned()).collect();
-        let unreached = loaded.classes().unreached(&rows);
+        let named = |class: &str, function: &str| {
+            let names = |row: &Row| match row.target() {
+                Target::Function { class: of, method } => **of == *class && **method == *function,
+                Target::Upstream(_) => false,
+            };
+            table.rows().iter().any(names)
+        };
+        let unreached = loaded.classes().unreached(&named);
         let warning = |problem: &ClassProblem| Problem {
             severity: Severity::Warning,
             ..self.problem(problem)
