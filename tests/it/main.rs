@@ -29,6 +29,8 @@ mod privileges;
 mod proof;
 mod reload;
 mod schema;
+#[cfg(feature = "script")]
+mod scripts;
 mod secrets;
 mod sessions;
 mod stores;

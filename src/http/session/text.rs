@@ -39,8 +39,8 @@ impl Session {
     /// Reads JSON text that is to be kept. What an engine takes for JSON may still be nested too
     /// deeply, or hold half a character (a lone surrogate), which no UTF-8 can say.
     pub(crate) fn read_json(text: &str) -> Result<JsonText, SessionError> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| SessionError::NotJson(error.to_string()))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| SessionError::NotJson(error.to_string()))?;
         JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))
     }
 

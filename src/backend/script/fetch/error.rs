@@ -20,6 +20,8 @@ pub enum FetchError {
     NotAllowed(String),
     /// The method is none that can be sent.
     Method(String),
+    /// A request of this method has no body.
+    Body(String),
     /// The name or the value of this field cannot be sent; the value itself is not told.
     Header(String),
     /// The field belongs to the connection.
@@ -68,9 +70,11 @@ impl FetchError {
         match self {
             Self::Address | Self::Scheme(_) => "badAddress",
             Self::NotAllowed(_) => "notAllowed",
-            Self::Method(_) | Self::Header(_) | Self::Reserved(_) | Self::RedirectWish(_) => {
-                "badRequest"
-            }
+            Self::Method(_)
+            | Self::Body(_)
+            | Self::Header(_)
+            | Self::Reserved(_)
+            | Self::RedirectWish(_) => "badRequest",
             Self::Failed { error: OutboundError::Refused(_), .. } => "notAllowed",
             Self::Failed { error: OutboundError::Unreachable(_), .. } => "unreachable",
             Self::Failed { error: OutboundError::TooSlow, .. } | Self::TooSlow { .. } => "tooSlow",
@@ -92,10 +96,10 @@ impl fmt::Display for FetchError {
                  as fetch_hosts = [{host:?}]"
             ),
             Self::Method(method) => write!(f, "fetch cannot send the method {method:?}"),
-            Self::Header(name) => write!(
-                f,
-                "fetch cannot send the header {name:?}; its value must be visible ASCII"
-            ),
+            Self::Body(method) => write!(f, "fetch sends no body with {method}"),
+            Self::Header(name) => {
+                write!(f, "fetch cannot send the header {name:?}; its value must be visible ASCII")
+            }
             Self::Reserved(name) => {
                 write!(f, "fetch sets the header {name:?} itself; leave it out")
             }

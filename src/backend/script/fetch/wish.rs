@@ -81,6 +81,15 @@ impl Wish {
         Ok(())
     }
 
+    /// Sets the body. What looks cannot carry one (Fetch Standard, §5.4).
+    pub(crate) fn set_body(&mut self, body: Bytes) -> Result<(), FetchError> {
+        if matches!(self.method, Method::GET | Method::HEAD) {
+            return Err(FetchError::Body(self.method.to_string()));
+        }
+        self.body = body;
+        Ok(())
+    }
+
     /// Adds a header field.
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), FetchError> {
         let bad = || FetchError::Header(name.to_owned());
@@ -198,7 +207,9 @@ mod tests {
 
     #[test]
     fn what_is_personal_does_not_follow_to_another_host() {
-        for to in ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"] {
+        for to in
+            ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"]
+        {
             assert!(!led("GET", 302, to).headers.contains_key("authorization"), "{to}");
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
 }
 
 fn say(desk: &Desk, level: &str, text: &str) {
-    let class = desk.class();
+    let class = &*desk.class;
     // A class may say anything, the token of its visitor too.
     let text = masked(text, LINE_BYTES_MAX);
     let Some(call) = desk.running() else {

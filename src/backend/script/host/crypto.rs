@@ -7,9 +7,9 @@ use ring::hmac;
 use rquickjs::Ctx;
 use rquickjs::Exception;
 use rquickjs::Function;
-use rquickjs::TypedArray;
 
 use crate::backend::script::host::shelf::Bytes;
+use crate::backend::script::host::shelf::Packed;
 use crate::backend::script::host::shelf::Shelf;
 
 /// A hash by its name in the Web Cryptography API (§18.2).
@@ -43,31 +43,27 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     shelf.put("randomBytes", Function::new(ctx.clone(), random)?)?;
     let name = |ctx: Ctx<'js>, name: String| find(&ctx, &name).map(|hash| hash.name);
     shelf.put("hashName", Function::new(ctx.clone(), name)?)?;
-    let digest = |ctx: Ctx<'js>, name: String, content: TypedArray<'js, u8>| {
-        let content = content.as_bytes().unwrap_or_default();
-        Ok::<_, rquickjs::Error>(Bytes(digest::digest(find(&ctx, &name)?.digest, content)))
+    let digest = |ctx: Ctx<'js>, name: String, content: Packed| {
+        Ok::<_, rquickjs::Error>(Bytes(digest::digest(find(&ctx, &name)?.digest, &content.0)))
     };
     shelf.put("digest", Function::new(ctx.clone(), digest)?)?;
-    let sign = |ctx: Ctx<'js>, name: String, key: TypedArray<'js, u8>, content: TypedArray<'js, u8>| {
+    let sign = |ctx: Ctx<'js>, name: String, key: Packed, content: Packed| {
         let key = hmac_key(find(&ctx, &name)?, &key);
-        let content = content.as_bytes().unwrap_or_default();
-        Ok::<_, rquickjs::Error>(Bytes(hmac::sign(&key, content)))
+        Ok::<_, rquickjs::Error>(Bytes(hmac::sign(&key, &content.0)))
     };
     shelf.put("hmac", Function::new(ctx.clone(), sign)?)?;
-    let fits = |ctx: Ctx<'js>, name: String, key: TypedArray<'js, u8>, signed: Signed<'js>| {
+    let fits = |ctx: Ctx<'js>, name: String, key: Packed, signed: Signed| {
         let key = hmac_key(find(&ctx, &name)?, &key);
         let [content, tag] = signed.0;
-        let content = content.as_bytes().unwrap_or_default();
-        let verified = hmac::verify(&key, content, tag.as_bytes().unwrap_or_default());
-        Ok::<_, rquickjs::Error>(verified.is_ok())
+        Ok::<_, rquickjs::Error>(hmac::verify(&key, &content.0, &tag.0).is_ok())
     };
     shelf.put("hmacFits", Function::new(ctx.clone(), fits)?)
 }
 
 /// What was signed, and the signature.
-struct Signed<'js>([TypedArray<'js, u8>; 2]);
+struct Signed([Packed; 2]);
 
-impl<'js> rquickjs::FromJs<'js> for Signed<'js> {
+impl<'js> rquickjs::FromJs<'js> for Signed {
     fn from_js(ctx: &Ctx<'js>, value: rquickjs::Value<'js>) -> rquickjs::Result<Self> {
         let pair = rquickjs::Array::from_js(ctx, value)?;
         Ok(Self([pair.get(0)?, pair.get(1)?]))
@@ -83,6 +79,6 @@ fn find(ctx: &Ctx<'_>, name: &str) -> rquickjs::Result<&'static Hash> {
     })
 }
 
-fn hmac_key(hash: &Hash, bytes: &TypedArray<'_, u8>) -> hmac::Key {
-    hmac::Key::new(hash.hmac, bytes.as_bytes().unwrap_or_default())
+fn hmac_key(hash: &Hash, key: &Packed) -> hmac::Key {
+    hmac::Key::new(hash.hmac, &key.0)
 }

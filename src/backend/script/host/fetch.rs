@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rquickjs::Ctx;
 use rquickjs::Exception;
 use rquickjs::Function;
 use rquickjs::Object;
-use rquickjs::TypedArray;
 use rquickjs::Value;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -21,6 +19,7 @@ use crate::backend::script::fetch::FetchError;
 use crate::backend::script::fetch::Fetched;
 use crate::backend::script::fetch::Wish;
 use crate::backend::script::host::session::misread;
+use crate::backend::script::host::shelf::Packed;
 use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
@@ -40,20 +39,20 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         others.0.borrow_mut().remove(&number);
     };
     shelf.put("abortFetch", Function::new(shelf.ctx.clone(), give_up)?)?;
-    let fetch = move |ctx: Ctx<'js>, number: u32, wish: Object<'js>, body: Body<'js>| {
+    let fetch = move |ctx: Ctx<'js>, number: u32, wish: Object<'js>, body: Body| {
         begin(&ctx, (&desk, &under_way), number, (&wish, body))
     };
     shelf.put("fetch", Function::new(shelf.ctx.clone(), fetch)?)
 }
 
 /// The body of a request, if it has one.
-type Body<'js> = Option<TypedArray<'js, u8>>;
+type Body = Option<Packed>;
 
 fn begin<'js>(
     ctx: &Ctx<'js>,
     (desk, under_way): (&Rc<Desk>, &UnderWay),
     number: u32,
-    (wish, body): (&Object<'js>, Body<'js>),
+    (wish, body): (&Object<'js>, Body),
 ) -> rquickjs::Result<Value<'js>> {
     let call = desk.current(ctx)?;
     let fetcher = desk.environment.fetcher.clone();
@@ -76,7 +75,7 @@ fn begin<'js>(
 }
 
 /// What the class wants, as the prelude has checked its types.
-fn read<'js>(wish: &Object<'js>, body: Body<'js>) -> Result<Wish, Failure> {
+fn read<'js>(wish: &Object<'js>, body: Body) -> Result<Wish, Failure> {
     let text = |name: &str| wish.get::<_, String>(name).map_err(misread);
     let mut read = Wish::read(&text("url")?).map_err(failure)?;
     read.set_method(&text("method")?).map_err(failure)?;
@@ -90,7 +89,7 @@ fn read<'js>(wish: &Object<'js>, body: Body<'js>) -> Result<Wish, Failure> {
     let patience = millis.map(|millis| Duration::try_from_secs_f64(millis / 1_000.0));
     read.patience = patience.map(Result::unwrap_or_default);
     if let Some(body) = body {
-        read.set_body(Bytes::copy_from_slice(body.as_bytes().unwrap_or_default())).map_err(failure)?;
+        read.set_body(body.0.into()).map_err(failure)?;
     }
     Ok(read)
 }

@@ -12,7 +12,8 @@ use crate::http::reply::BadReply;
 pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     let ctx = shelf.ctx;
     let check = |ctx: Ctx<'js>, name: String, value: String, beside: usize| {
-        check_header(&name, &value, beside).map_err(|bad| Exception::throw_range(&ctx, &bad.to_string()))
+        check_header(&name, &value, beside)
+            .map_err(|bad| Exception::throw_range(&ctx, &bad.to_string()))
     };
     shelf.put("checkHeader", Function::new(ctx.clone(), check)?)?;
     let check = |ctx: Ctx<'js>, status: f64| {

@@ -33,7 +33,8 @@ pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
 fn body(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
     shelf.tells("requestText", |call| call.request.text().into_owned())?;
     shelf.tells("requestBlob", |call| Bytes(call.request.blob().clone()))?;
-    shelf.tells("requestPicture", |call| call.request.picture().map(|picture| picture.media_type))?;
+    shelf
+        .tells("requestPicture", |call| call.request.picture().map(|picture| picture.media_type))?;
     shelf.does("requestJson", |call, ()| {
         // The engine parses it; that it is JSON of some depth at most is seen here.
         call.request.is_json().map_err(|bad| Failure::new("SyntaxError", bad.to_string()))?;

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rquickjs::Ctx;
+use rquickjs::Exception;
 use rquickjs::FromJs;
 use rquickjs::Function;
 use rquickjs::IntoJs;
@@ -23,8 +26,12 @@ pub(super) struct Shelf<'s, 'js> {
     pub(super) functions: &'s Object<'js>,
 }
 
-/// Bytes that a script gets as a `Uint8Array`.
+/// Bytes that a script gets as a `Uint8Array`, on its own heap.
 pub(super) struct Bytes<B>(pub(super) B);
+
+/// Bytes that a script hands over. They come as base64: to look into a buffer of the engine takes
+/// `unsafe`, because a script could change it meanwhile.
+pub(crate) struct Packed(pub(crate) Vec<u8>);
 
 impl<'js> Shelf<'_, 'js> {
     /// A function of a call that is answered at once: `host.name(call)`.
@@ -34,7 +41,7 @@ impl<'js> Shelf<'_, 'js> {
         answer: impl Fn(&Call) -> R + 'js,
     ) -> rquickjs::Result<()>
     where
-        R: IntoJs<'js>,
+        R: IntoJs<'js> + 'js,
     {
         let desk = Rc::clone(self.desk);
         let function = move |ctx: Ctx<'js>, call: CallId| -> rquickjs::Result<R> {
@@ -52,7 +59,7 @@ impl<'js> Shelf<'_, 'js> {
     ) -> rquickjs::Result<()>
     where
         A: FromJs<'js> + 'js,
-        R: IntoJs<'js>,
+        R: IntoJs<'js> + 'js,
     {
         let desk = Rc::clone(self.desk);
         let function = move |ctx: Ctx<'js>, call: CallId, what: A| -> rquickjs::Result<R> {
@@ -74,12 +81,13 @@ impl<'js> Shelf<'_, 'js> {
         F: Future<Output = Result<Landed, Failure>> + Send + 'static,
     {
         let desk = Rc::clone(self.desk);
-        let function = move |ctx: Ctx<'js>, call: CallId, what: A| -> rquickjs::Result<Value<'js>> {
-            let call = desk.call(&ctx, call)?;
-            let work = work(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))?;
-            let work = async move { work.await.unwrap_or_else(Landed::Failed) };
-            Ok(desk.promise(&ctx, &call, work)?.into_value())
-        };
+        let function =
+            move |ctx: Ctx<'js>, call: CallId, what: A| -> rquickjs::Result<Value<'js>> {
+                let call = desk.call(&ctx, call)?;
+                let work = work(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))?;
+                let work = async move { work.await.unwrap_or_else(Landed::Failed) };
+                Ok(desk.promise(&ctx, &call, work)?.into_value())
+            };
         self.put(name, Function::new(self.ctx.clone(), function)?)
     }
 
@@ -92,5 +100,13 @@ impl<'js> Shelf<'_, 'js> {
 impl<'js, B: AsRef<[u8]>> IntoJs<'js> for Bytes<B> {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         Ok(TypedArray::<u8>::new_copy(ctx.clone(), self.0.as_ref())?.into_value())
+    }
+}
+
+impl<'js> FromJs<'js> for Packed {
+    fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
+        let text = String::from_js(ctx, value)?;
+        let bytes = STANDARD.decode(text);
+        bytes.map(Self).map_err(|error| Exception::throw_type(ctx, &format!("no bytes: {error}")))
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     })?;
     shelf.does("updateRead", |call, key: String| {
         let (revision, json) = call.session.stored(&key);
-        Ok((revision.to_string(), json.map(|json| json.text().to_owned())))
+        let text = json.map(|json| json.text().to_owned());
+        Ok(Vec::from_iter([Some(revision.to_string()), text]))
     })?;
     shelf.awaits("updateWrite", |call, write: Object<'js>| {
         let session = call.session.clone();

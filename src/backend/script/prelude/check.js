@@ -1,5 +1,8 @@
 // What a member of the host demands of its arguments, said in words when it is something else.
 
+const { toBase64 } = Uint8Array.prototype;
+const { apply } = Reflect;
+
 /** What a value is, for a message. */
 export function kind(value) {
   if (value === null) return "null";
@@ -47,6 +50,11 @@ export function options(value, member, known) {
     throw new TypeError(`${member} does not know ${JSON.stringify(unknown)}; it takes ${known.join(", ")}`);
   }
   return value;
+}
+
+/** Bytes as the host takes them. */
+export function packed(bytes) {
+  return apply(toBase64, bytes, []);
 }
 
 /** The bytes of a buffer or of a view of one, without a copy; `undefined` for anything else. */

@@ -1,6 +1,6 @@
 // `crypto`: random values, digests, and the signatures of webhooks (HMAC).
 import { host } from "callgate/host";
-import { bytesOf, refuse, text } from "callgate/check";
+import { bytesOf, packed, refuse, text } from "callgate/check";
 
 /** Most random bytes at once, as browsers have it (Web Cryptography, §10.1.1). */
 const RANDOM_BYTES_MAX = 65536;
@@ -48,7 +48,7 @@ const subtle = Object.freeze({
     if (extractable) throw new TypeError(`${member}: a key does not come out again; say false`);
     if (!Array.isArray(usages)) refuse(member, "a list of usages", usages);
     const hash = host.hashName(algorithmName(algorithm.hash, member));
-    return new CryptoKey(bytes(key, member).slice(), hash);
+    return new CryptoKey(bytes(key, member), hash);
   },
 
   async sign(algorithm, key, content) {
@@ -60,7 +60,7 @@ const subtle = Object.freeze({
   async verify(algorithm, key, signature, content) {
     const member = "crypto.subtle.verify";
     const [hash, secret] = keyParts(algorithm, key, member);
-    return host.hmacFits(hash, secret, bytes(content, member), bytes(signature, member));
+    return host.hmacFits(hash, secret, [bytes(content, member), bytes(signature, member)]);
   },
 });
 
@@ -78,7 +78,11 @@ export const crypto = Object.freeze({
   },
 
   randomUUID() {
-    return host.randomUuid();
+    const bytes = host.randomBytes(16);
+    // Version 4, and the variant of RFC 9562 §4.1.
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    return bytes.toHex().replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   },
 });
 
@@ -92,5 +96,5 @@ function keyParts(algorithm, key, member) {
 }
 
 function bytes(value, member) {
-  return bytesOf(value) ?? refuse(member, "bytes", value);
+  return packed(bytesOf(value) ?? refuse(member, "bytes", value));
 }

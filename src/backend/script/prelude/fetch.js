@@ -1,6 +1,6 @@
 // `fetch`: asking third parties, as far as the setting `fetch_hosts` allows.
 import { AbortSignal } from "callgate/abort";
-import { bytesOf, kind, number, options, refuse, text } from "callgate/check";
+import { bytesOf, kind, number, options, packed, refuse, text } from "callgate/check";
 import { Headers } from "callgate/headers";
 import { host } from "callgate/host";
 import { URL, URLSearchParams } from "callgate/url";
@@ -26,7 +26,7 @@ export async function fetch(target, init) {
   };
   const id = (last += 1);
   const giveUp = () => host.abortFetch(id);
-  const coming = host.fetch(id, wish, body);
+  const coming = host.fetch(id, wish, body && packed(body));
   signal?.addEventListener("abort", giveUp);
   try {
     return new Response(await coming);
@@ -79,7 +79,7 @@ export class Response {
   }
 
   async text() {
-    return host.utf8Text(this.#body, false).replace(/^\ufeff/, "");
+    return host.utf8Text(packed(this.#body), false).replace(/^\ufeff/, "");
   }
 
   async json() {
@@ -111,7 +111,7 @@ function written(body, headers) {
   }
   if (typeof body === "string") {
     type("text/plain;charset=UTF-8");
-    return host.utf8Bytes(body);
+    return host.utf8Bytes(body.toWellFormed());
   }
   const bytes = bytesOf(body);
   if (bytes !== undefined) return bytes;

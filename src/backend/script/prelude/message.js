@@ -1,11 +1,11 @@
 // `OutgoingMessage`: an answer under the full control of the class.
 import { host } from "callgate/host";
-import { bytesOf, number, refuse, text } from "callgate/check";
+import { bytesOf, number, packed, refuse, text } from "callgate/check";
 
 /** Whether a value is an `OutgoingMessage`. */
 export let isMessage;
-/** Hands a message to `answer(status, headers, content)`, the headers flat in one list. */
-export let send;
+/** `[status, headers, text, bytes]` of a message, the headers flat in one list. */
+export let unpack;
 
 /** A picture from a request; `setBody` knows its type. */
 export class Picture {
@@ -31,7 +31,7 @@ export class OutgoingMessage {
   #status = 200;
   #body;
   /** What is sent of the body: text or bytes. An object is written out when it is given. */
-  #content = "";
+  #content;
   /** By lower-case name: the name as it was given, and the values. Only cookies have several. */
   #headers = new Map();
 
@@ -119,19 +119,22 @@ export class OutgoingMessage {
 
   static {
     isMessage = (value) => typeof value === "object" && value !== null && #status in value;
-    send = (message, answer) => {
+    unpack = (message) => {
       const headers = [];
       for (const { name, values } of message.#headers.values()) {
         for (const value of values) headers.push(name, value);
       }
-      answer(message.#status, headers, message.#content);
+      const content = message.#content;
+      const isText = typeof content === "string";
+      const bytes = isText || content === undefined ? undefined : packed(content);
+      return [message.#status, headers, isText ? content : undefined, bytes];
     };
   }
 }
 
 /** The content type of a body, and what is sent of it. */
 function written(body, member) {
-  if (typeof body === "string") return ["text/plain; charset=utf-8", body];
+  if (typeof body === "string") return ["text/plain; charset=utf-8", body.toWellFormed()];
   if (body instanceof Picture) return [body.type, body.bytes];
   const bytes = bytesOf(body);
   if (bytes !== undefined) return ["application/octet-stream", bytes];

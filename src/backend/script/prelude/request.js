@@ -56,13 +56,7 @@ export class IncomingMessage {
   }
 
   getJSON() {
-    const body = host.requestJson(this.#call);
-    try {
-      return JSON.parse(body);
-    } catch {
-      // The engine's own message would tell what the body says.
-      throw new SyntaxError(host.jsonFlaw(this.#call));
-    }
+    return JSON.parse(host.requestJson(this.#call));
   }
 
   getBlob() {

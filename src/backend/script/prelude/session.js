@@ -88,7 +88,9 @@ export class Session {
   }
 
   devices() {
-    return host.devices(this.#call);
+    return host.devices(this.#call).map(([id, since, label, current]) =>
+      Object.freeze({ id, since, label, current: current !== "" }),
+    );
   }
 
   publicURL(path) {
@@ -105,7 +107,7 @@ export class Session {
     text(path, "session.createCallbackURL", "a text for the path");
     const checked = mintWish(wish, "session.createCallbackURL");
     this.#storage.flush();
-    return host.createCallbackUrl(this.#call, path, checked);
+    return host.createCallbackUrl(this.#call, { path, ...checked });
   }
 
   /**
@@ -128,13 +130,14 @@ export class Session {
     text(key, "session.update", "a text for the key");
     callback(change, "session.update");
     this.#storage.flush();
-    await host.publish(this.#call);
+    await host.keep(this.#call);
     for (let attempt = 1; ; attempt += 1) {
-      const [revision, before] = host.updateRead(this.#call, key, attempt);
+      const [revision, before] = host.updateRead(this.#call, key);
       const value = await change(before === undefined ? undefined : JSON.parse(before));
-      const after = value === undefined ? undefined : encode(value, "session.update");
-      if (await host.updateWrite(this.#call, key, revision, after)) {
-        this.#storage.replace(key, value, after);
+      const text = value === undefined ? undefined : encode(value, "session.update");
+      const isSame = before === undefined && text === undefined;
+      if (isSame || (await host.updateWrite(this.#call, { key, revision, text, attempt }))) {
+        this.#storage.replace(key, value, text);
         return value;
       }
     }

@@ -31,7 +31,7 @@ export class Storage {
       const now = encode(value, place(key));
       if (now === text) continue;
       // The host may write the same value in other words, 1.0 for 1.
-      if (now !== JSON.stringify(JSON.parse(text))) host.storageWrite(this.#call, key, now);
+      if (now !== JSON.stringify(JSON.parse(text))) host.storageWrite(this.#call, { key, text: now });
       this.#texts.set(key, now);
     }
   }
@@ -61,7 +61,7 @@ export class Storage {
 
   #write(key, value) {
     const text = value === undefined ? undefined : encode(value, place(key));
-    host.storageWrite(this.#call, keyText(key), text);
+    host.storageWrite(this.#call, { key, text });
     this.#hold(key, value, text);
     return true;
   }

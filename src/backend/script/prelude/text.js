@@ -1,6 +1,6 @@
 // Text as bytes and back: `TextEncoder` and `TextDecoder` for UTF-8.
 import { host } from "callgate/host";
-import { bytesOf, refuse } from "callgate/check";
+import { bytesOf, packed, refuse } from "callgate/check";
 
 export class TextEncoder {
   get encoding() {
@@ -8,7 +8,7 @@ export class TextEncoder {
   }
 
   encode(text = "") {
-    return host.utf8Bytes(String(text));
+    return host.utf8Bytes(String(text).toWellFormed());
   }
 }
 
@@ -39,7 +39,7 @@ export class TextDecoder {
   decode(bytes = new Uint8Array(), { stream = false } = {}) {
     if (stream) throw new TypeError("TextDecoder reads whole texts, not streams");
     const all = bytesOf(bytes) ?? refuse("TextDecoder.decode", "bytes", bytes);
-    const text = host.utf8Text(all, this.#fatal);
+    const text = host.utf8Text(packed(all), this.#fatal);
     return text.startsWith("\ufeff") && !this.#keepsMark ? text.slice(1) : text;
   }
 }

@@ -1,0 +1,68 @@
+//! What a host operation brings back into an isolate.
+
+use std::fmt;
+
+use crate::http::Raised;
+use crate::http::session::SessionError;
+
+/// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
+#[derive(Debug)]
+pub(super) enum Landed {
+    /// `undefined`.
+    Nothing,
+    /// A boolean.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// JSON text, which arrives as the value that it stands for.
+    Json(String),
+    /// A `Uint8Array`.
+    Bytes(Vec<u8>),
+    /// A list of such.
+    List(Vec<Landed>),
+    /// The promise is rejected.
+    Failed(Failure),
+}
+
+/// An error that the host raises in a class.
+pub(super) struct Failure {
+    /// `TypeError`, `RangeError`, `SyntaxError`; any other name makes an `Error` of that name.
+    pub(super) name: &'static str,
+    pub(super) message: String,
+    /// A stable word that a class finds under `code`.
+    pub(super) code: Option<&'static str>,
+    /// What the caller of the row is answered when the class lets the error pass: a store that is
+    /// down is 503 whoever noticed it. Without one it is the handler's own failure.
+    pub(super) cause: Option<Raised>,
+}
+
+impl Failure {
+    /// An error of the class's own making.
+    pub(super) fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into(), code: None, cause: None }
+    }
+
+    /// A wrong type, in words for the author of the class.
+    pub(super) fn wrong_type(message: impl Into<String>) -> Self {
+        Self::new("TypeError", message)
+    }
+
+    /// What a session cannot do, which keeps what it means for the caller of the row.
+    pub(super) fn session(error: SessionError) -> Self {
+        Self {
+            name: "SessionError",
+            message: error.to_string(),
+            code: Some(error.code()),
+            cause: Some(Raised::from(error)),
+        }
+    }
+}
+
+/// The name only: a message may quote what a visitor sent.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failure({})", self.name)
+    }
+}

@@ -1,0 +1,32 @@
+//! callgate's own modules: what a class sees beside the language itself.
+
+/// What the names of callgate's own modules begin with. Only they can import one another.
+pub(super) const OWN: &str = "callgate/";
+/// The module that puts the others together.
+pub(super) const MAIN: &str = "callgate/main";
+
+/// The text of one of callgate's own modules. `callgate` is the one that classes import.
+pub(super) fn module(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "callgate" => include_str!("callgate.js"),
+        MAIN => include_str!("main.js"),
+        "callgate/abort" => include_str!("abort.js"),
+        "callgate/check" => include_str!("check.js"),
+        "callgate/clone" => include_str!("clone.js"),
+        "callgate/console" => include_str!("console.js"),
+        "callgate/crypto" => include_str!("crypto.js"),
+        "callgate/fetch" => include_str!("fetch.js"),
+        "callgate/headers" => include_str!("headers.js"),
+        "callgate/host" => include_str!("host.js"),
+        "callgate/inspect" => include_str!("inspect.js"),
+        "callgate/json" => include_str!("json.js"),
+        "callgate/message" => include_str!("message.js"),
+        "callgate/request" => include_str!("request.js"),
+        "callgate/session" => include_str!("session.js"),
+        "callgate/storage" => include_str!("storage.js"),
+        "callgate/text" => include_str!("text.js"),
+        "callgate/timers" => include_str!("timers.js"),
+        "callgate/url" => include_str!("url.js"),
+        _ => return None,
+    })
+}
