@@ -251,7 +251,7 @@ impl Shop {
 
     fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
         let library = Library::new(self.sources.clone());
-        let engine = Engine::new(&self.environment, self.mailbox.clone(), library);
+        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
         let engine = engine
             .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
         let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;

@@ -60,7 +60,7 @@ impl Log {
             return;
         }
         let (class, method, id) = (&*self.class, &*call.method, call.request.id());
-        let ms = call.used.get().as_millis();
+        let ms = u64::try_from(call.used.get().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(event = "script.slow", %id, class, method, ms);
     }
 

@@ -28,6 +28,7 @@ mod desk;
 mod engine;
 mod environment;
 mod facts;
+pub mod fetch;
 mod heap;
 mod host;
 mod isolate;
@@ -44,6 +45,7 @@ mod thrown;
 
 pub use classes::Classes;
 pub use environment::Environment;
+pub use fetch::Fetcher;
 pub use limits::Limits;
 pub use problem::ClassProblem;
 pub use sources::Sources;
