@@ -64,8 +64,11 @@ const MODULES: &[Module] = &[
         crates: &[
             "base64",
             "bytes",
+            "form_urlencoded",
+            "http_body_util",
             "hyper",
             "percent_encoding",
+            "ring",
             "rquickjs",
             "serde",
             "serde_json",

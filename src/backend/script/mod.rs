@@ -23,10 +23,13 @@
 mod answer;
 mod call;
 mod classes;
+mod compiled;
 mod desk;
 mod engine;
 mod environment;
 mod facts;
+pub mod fetch;
+mod heap;
 mod host;
 mod isolate;
 mod landed;
@@ -42,6 +45,7 @@ mod thrown;
 
 pub use classes::Classes;
 pub use environment::Environment;
+pub use fetch::Fetcher;
 pub use limits::Limits;
 pub use problem::ClassProblem;
 pub use sources::Sources;

@@ -11,6 +11,7 @@ mod mint;
 mod redeem;
 mod settle;
 mod state;
+mod text;
 mod turn;
 mod wish;
 
@@ -114,7 +115,11 @@ impl Session {
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
         let value = serde_json::to_value(value)
             .map_err(|error| SessionError::NotJson(error.to_string()))?;
-        let json = Self::entry(key, &value)?;
+        self.put(key, Self::entry(key, &value)?)
+    }
+
+    fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
+        Self::admit(key, &json)?;
         self.lock().draft.entries.insert(key.into(), Some(json));
         Ok(())
     }
@@ -260,10 +265,15 @@ impl Session {
     /// What a key holds from now on, if it may.
     fn entry(key: &str, value: &Value) -> Result<JsonText, SessionError> {
         let json = JsonText::of(value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+        Self::admit(key, &json)?;
+        Ok(json)
+    }
+
+    fn admit(key: &str, json: &JsonText) -> Result<(), SessionError> {
         if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
             return Err(SessionError::TooLarge);
         }
-        Ok(json)
+        Ok(())
     }
 
     /// What a wish for privileges comes to by `roles.json`.
