@@ -25,6 +25,7 @@ use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
+use crate::http::runs::Runs;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -62,6 +63,8 @@ pub struct Sessions {
     pub public_origin: OnceLock<String>,
     /// How often what may be done.
     pub rates: Arc<Rates>,
+    /// Who runs a callback and who waits for its answer.
+    pub runs: Arc<Runs>,
 }
 
 /// What the row and the request say about a redemption.

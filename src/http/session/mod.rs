@@ -294,6 +294,16 @@ impl Session {
         &self.house.base_path
     }
 
+    /// Sees to it that the caller is given no cookie.
+    pub(crate) fn mute(&self) {
+        self.lock().mute = true;
+    }
+
+    /// What this session shares with all others.
+    pub(crate) fn house(&self) -> &Arc<Sessions> {
+        &self.house
+    }
+
     /// Whether the caller must not be given a cookie.
     pub(crate) fn is_mute(&self) -> bool {
         self.lock().mute
