@@ -146,7 +146,7 @@ fn refuse(fault: Fault) -> Response<AnswerBody> {
         let cause = fault.inside();
         tracing::warn!(event = "session_api.failed", code = fault.code(), cause);
     }
-    let mut response = fault.into_response(Speaks::Problem, false);
+    let mut response = fault.response(Speaks::Problem, false);
     if status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Callgate-Capability");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -253,6 +253,11 @@ impl Session {
         &self.house.base_path
     }
 
+    /// Sees to it that the caller is given no cookie.
+    pub(crate) fn mute(&self) {
+        self.lock().mute = true;
+    }
+
     /// Whether the caller must not be given a cookie.
     pub(crate) fn is_mute(&self) -> bool {
         self.lock().mute
