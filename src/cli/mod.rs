@@ -6,6 +6,8 @@ mod ending;
 mod exit;
 mod explain;
 mod flags;
+#[cfg(feature = "script")]
+mod init;
 mod inside;
 mod log;
 mod operator;
@@ -18,6 +20,7 @@ pub use exit::Exit;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -75,6 +78,13 @@ enum Command {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Write a small project that works, to begin with. Nothing is overwritten.
+    #[cfg(feature = "script")]
+    Init {
+        /// The folder; it is made if it is not there.
+        #[arg(value_name = "DIR", default_value = ".")]
+        folder: PathBuf,
     },
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
@@ -160,6 +170,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
+    let mut words = words.peekable();
+    let program = words.peek().map(PathBuf::from).unwrap_or_default();
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(other) => return Ok(answer_usage(&other)),
@@ -172,6 +184,8 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
+        #[cfg(feature = "script")]
+        Command::Init { folder } => init::run(folder, &arguments.flags.0, &program)?,
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
         Command::Settings { default: true } => settings::default_file(),
