@@ -7,14 +7,14 @@ import { BANK, note, page } from "./lib/page.js";
 export default class Bank {
   /** @type {Handler} */
   show(request, session) {
-    const { amount = "nothing", return: callback = "" } = request.urlQuery;
+    const { amount = "nothing", return: callback } = request.urlQuery;
     if (!isKnown(session, callback)) return unknown(session);
     return page(session, BANK, "Pay", paymentForm(amount, callback));
   }
 
   /** @type {Handler} */
   async pay(request, session) {
-    const { return: callback = "" } = await request.getForm();
+    const { return: callback } = await request.getForm();
     if (!isKnown(session, callback)) return unknown(session);
     return OutgoingMessage.redirect(callback);
   }
@@ -28,11 +28,12 @@ export default class Bank {
  * shell could take for its own.
  *
  * @param {Session} session
- * @param {any} url
+ * @param {unknown} url
+ * @returns {url is string}
  */
 function isKnown(session, url) {
   const registered = session.publicURL("/order/paid?");
-  return String(url).startsWith(registered) &&
+  return typeof url === "string" && url.startsWith(registered) &&
     /^[A-Za-z0-9=&$]*$/.test(url.slice(registered.length));
 }
 

@@ -14,7 +14,7 @@ export default class ExampleId {
 
   /** @type {Handler} */
   async answer(request, session) {
-    const { redirect_uri: uri, state = "", decision, name = "" } = await request.getForm();
+    const { redirect_uri: uri, state, decision, name } = await request.getForm();
     if (!isRegistered(session, uri)) return unknown(session);
     const said = decision === "yes" ? { code: name } : { error: "access_denied" };
     return OutgoingMessage.redirect(`${uri}?${query({ ...said, state })}`);
@@ -26,7 +26,8 @@ export default class ExampleId {
  * sent to anybody (RFC 6749 §10.6).
  *
  * @param {Session} session
- * @param {any} uri
+ * @param {unknown} uri
+ * @returns {uri is string}
  */
 function isRegistered(session, uri) {
   return uri === session.publicURL("/oauth/callback");

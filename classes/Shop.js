@@ -7,6 +7,7 @@ import { SHOP, note, page, query, readsHtml, redirect, refused, timeOfDay } from
 
 // What the session remembers of the last order: storage.order = { number, state }, where state is
 // "open" or one of these.
+/** @type {Record<string, string>} */
 const HOW_WE_KNOW = {
   paidThroughBrowser: "Your browser came back with the news.",
   paidByServer: "The server of the bank told us.",

@@ -1,5 +1,6 @@
 // Markup, made so that nobody's words become a part of it.
 
+/** @type {Record<string, string>} */
 const REFERENCES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
 /** What the tag `html` has made: text that may be sent as it is. */

@@ -17,6 +17,7 @@ mod ending;
 mod framing;
 mod front;
 mod h2;
+mod init;
 mod limits;
 mod messages;
 mod modes;

@@ -73,20 +73,15 @@ interface Picture {
   readonly bytes: Uint8Array;
 }
 
-/** What became of a token. The client cannot tell these apart unless the handler says so. */
-interface Otp {
-  /** `absent`: there was none. `restored`: `session` is the one that the token was minted in. */
-  readonly outcome:
-    | "absent"
-    | "restored"
-    | "used"
-    | "expired"
-    | "unknown"
-    | "sessionGone"
-    | "wrongHandler";
-  /** When it was redeemed, such as `"2026-01-01T09:30:00.000Z"`; only for `used`. */
-  readonly usedAt?: string;
-}
+/**
+ * What became of a token. The client cannot tell these apart unless the handler says so.
+ *
+ * `absent`: there was none. `restored`: `session` is now the one that it was minted in. The others
+ * changed nothing; `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
+ */
+type Otp =
+  | { readonly outcome: "absent" | "restored" | "expired" | "unknown" | "sessionGone" | "wrongHandler" }
+  | { readonly outcome: "used"; readonly usedAt: string };
 
 /**
  * The visitor's session. Nothing is stored until something is written, so that a guest who only
