@@ -3,6 +3,8 @@
 pub mod demo;
 pub mod native;
 pub mod registry;
+#[cfg(feature = "script")]
+pub mod script;
 
 pub use native::Singleton;
 pub use registry::Registry;

@@ -10,9 +10,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::uptime;
+pub use elsewhere::{thread_time, uptime};
 #[cfg(target_os = "linux")]
-pub use linux::uptime;
+pub use linux::{thread_time, uptime};
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -215,6 +215,13 @@ impl Fault {
         Self::raised("the handler panicked".to_owned())
     }
 
+    /// As many requests as can be are waiting for the handler.
+    pub fn handler_busy() -> Self {
+        let text = "Too many requests are waiting. Try again in a moment.";
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "handler_busy", text);
+        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault }
+    }
+
     /// The handler did not answer in time.
     pub fn handler_too_slow() -> Self {
         let public = "The handler did not answer in time.";

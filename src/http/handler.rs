@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::fault::Fault;
 use crate::http::message::IncomingMessage;
@@ -21,6 +22,12 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>
 pub trait Handler: Send + Sync {
     /// Answers one request.
     fn call(&self, request: IncomingMessage, session: Session) -> Answering;
+
+    /// How long an answer may take where the row says nothing; `None` leaves it to the setting
+    /// `handler_timeout`. When the time is up the answer is dropped.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Finds what answers a row.
@@ -62,7 +69,25 @@ impl Raised {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into().into())
     }
+
+    /// As many requests as can be are waiting for this handler; the caller is answered 503 and
+    /// told when to come back.
+    pub fn busy() -> Self {
+        Self(Box::new(Busy))
+    }
 }
+
+/// A handler has too much to do to take one more request.
+#[derive(Debug, Clone, Copy)]
+struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many requests are waiting for this handler")
+    }
+}
+
+impl StdError for Busy {}
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Raised {
     fn from(error: E) -> Self {
@@ -77,10 +102,12 @@ impl fmt::Debug for Raised {
 }
 
 impl From<Raised> for Fault {
-    /// A store that failed under a handler is the store's failure, not the handler's.
+    /// A store that failed under a handler is the store's failure, not the handler's; so is a
+    /// handler that has too much to do.
     fn from(raised: Raised) -> Self {
         match raised.0.downcast::<SessionError>() {
             Ok(error) => Self::from(*error),
+            Err(error) if error.is::<Busy>() => Self::handler_busy(),
             Err(error) => Self::raised(error.to_string()),
         }
     }

@@ -82,8 +82,8 @@ impl Visit<'_> {
         if let Some(message) = redemption::answer(&run, row, otp, session)? {
             return Ok(self.response(message));
         }
-        let timeout =
-            row.limits().timeout_ms.map_or(self.config.handler_timeout, Duration::from_millis);
+        let asked = row.limits().timeout_ms.map(Duration::from_millis);
+        let timeout = asked.or_else(|| handler.patience()).unwrap_or(self.config.handler_timeout);
         let answering = handler.call(run.into_message(row, otp), session.clone());
         let reply = tokio::time::timeout(timeout, answering).await;
         let reply = reply.map_err(|_| Fault::handler_too_slow())??;

@@ -55,7 +55,20 @@ const MODULES: &[Module] = &[
             "tracing",
         ],
     },
-    Module { name: "backend", floor: 4, crates: &["percent_encoding", "serde", "serde_json"] },
+    Module {
+        name: "backend",
+        floor: 4,
+        crates: &[
+            "base64",
+            "bytes",
+            "percent_encoding",
+            "rquickjs",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tracing",
+        ],
+    },
     Module {
         name: "admin",
         floor: 4,

@@ -1,0 +1,87 @@
+//! One call of a class's function, as its isolate keeps it.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rquickjs::Persistent;
+use rquickjs::Value;
+use tokio::sync::oneshot;
+
+use crate::backend::script::desk::OperationId;
+use crate::http::IncomingMessage;
+use crate::http::Raised;
+use crate::http::Reply;
+use crate::http::Session;
+
+/// The name of a call in its isolate; scripts hold it as a number, which is exact up to 2^53.
+pub(super) type CallId = u64;
+
+/// A call under way.
+pub(super) struct Call {
+    pub(super) id: CallId,
+    /// The function that was called.
+    pub(super) method: Arc<str>,
+    pub(super) request: IncomingMessage,
+    pub(super) session: Session,
+    /// The processor time it has used.
+    pub(super) used: Cell<Duration>,
+    /// What it has said on the console, in bytes.
+    pub(super) said_bytes: Cell<usize>,
+    /// Raised by who waits for the answer when he does not any more.
+    pub(super) gone: Arc<AtomicBool>,
+    /// The host operations it waits for.
+    pub(super) operations: RefCell<BTreeSet<OperationId>>,
+    /// The errors that callgate raised in it, each with what it means for the caller.
+    pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, Raised)>>,
+    answer: Cell<Option<oneshot::Sender<Result<Reply, Raised>>>>,
+}
+
+/// What is asked of an isolate: to run one function for one request.
+pub(super) struct Order {
+    pub(super) id: CallId,
+    pub(super) method: Arc<str>,
+    pub(super) request: IncomingMessage,
+    pub(super) session: Session,
+    pub(super) gone: Arc<AtomicBool>,
+    pub(super) answer: oneshot::Sender<Result<Reply, Raised>>,
+}
+
+impl Call {
+    pub(super) fn new(order: Order) -> Self {
+        let Order { id, method, request, session, gone, answer } = order;
+        Self {
+            id,
+            method,
+            request,
+            session,
+            used: Cell::default(),
+            said_bytes: Cell::default(),
+            gone,
+            operations: RefCell::default(),
+            causes: RefCell::default(),
+            answer: Cell::new(Some(answer)),
+        }
+    }
+
+    /// Gives the answer; the first one counts. Who has stopped waiting gets none.
+    pub(super) fn answer(&self, answer: Result<Reply, Raised>) {
+        if let Some(waiting) = self.answer.take() {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// What an error that leaves the handler means for the caller, if callgate raised it.
+    pub(super) fn cause_of(&self, error: &Value<'_>) -> Option<Raised> {
+        let mut causes = self.causes.borrow_mut();
+        let ctx = error.ctx();
+        let is_it = |known: &Persistent<Value<'static>>| {
+            known.clone().restore(ctx).is_ok_and(|known| known == *error)
+        };
+        let at = causes.iter().position(|(known, _)| is_it(known))?;
+        Some(causes.swap_remove(at).1)
+    }
+}

@@ -1,0 +1,302 @@
+//! The desk of an isolate: which calls are under way, and what the host does for them.
+//!
+//! Everything here lives on the isolate's own thread. Host functions are closures over an
+//! `Rc<Desk>`; what they start outside comes back as a [`Command::Landed`] through the mailbox.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use rquickjs::Ctx;
+use rquickjs::Exception;
+use rquickjs::Function;
+use rquickjs::Object;
+use rquickjs::Persistent;
+use rquickjs::Promise;
+use rquickjs::TypedArray;
+use rquickjs::Value;
+use rquickjs::function::Constructor;
+use tokio::task::AbortHandle;
+
+use crate::backend::script::call::Call;
+use crate::backend::script::call::CallId;
+use crate::backend::script::environment::Environment;
+use crate::backend::script::isolate::Command;
+use crate::backend::script::landed::Failure;
+use crate::backend::script::landed::Landed;
+
+/// The calls and the host operations of one isolate.
+pub(super) struct Desk {
+    pub(super) environment: Environment,
+    mailbox: Sender<Command>,
+    calls: RefCell<HashMap<CallId, Rc<Call>>>,
+    operations: RefCell<HashMap<OperationId, Operation>>,
+    current: Cell<Option<CallId>>,
+    last_operation: Cell<u32>,
+    settled: RefCell<Vec<Settled>>,
+}
+
+/// The name of one host operation; scripts hold it as a number.
+pub(super) type OperationId = u32;
+
+/// Something that the host does for a call.
+struct Operation {
+    call: CallId,
+    waiter: Waiter,
+    task: AbortHandle,
+}
+
+/// What is waiting for an operation.
+enum Waiter {
+    Promise { resolve: Persistent<Function<'static>>, reject: Persistent<Function<'static>> },
+    Callback(Persistent<Function<'static>>),
+}
+
+/// What became of the promise that a handler returned.
+pub(super) struct Settled {
+    pub(super) call: CallId,
+    pub(super) is_kept: bool,
+    pub(super) value: Persistent<Value<'static>>,
+}
+
+impl Desk {
+    pub(super) fn new(environment: Environment, mailbox: Sender<Command>) -> Rc<Self> {
+        Rc::new(Self {
+            environment,
+            mailbox,
+            calls: RefCell::default(),
+            operations: RefCell::default(),
+            current: Cell::default(),
+            last_operation: Cell::default(),
+            settled: RefCell::default(),
+        })
+    }
+
+    /// Enters a call that begins.
+    pub(super) fn enter(&self, call: &Rc<Call>) {
+        self.calls.borrow_mut().insert(call.id, Rc::clone(call));
+    }
+
+    /// The call that is under way by this name.
+    pub(super) fn find(&self, id: CallId) -> Option<Rc<Call>> {
+        self.calls.borrow().get(&id).map(Rc::clone)
+    }
+
+    /// Whose slice it is from now on.
+    pub(super) fn turn_to(&self, call: Option<CallId>) {
+        self.current.set(call);
+    }
+
+    /// How many calls are under way.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// The call of a `request` or `session` object. Raises when that request has ended: scripts
+    /// may keep such an object for longer than it means anything.
+    pub(super) fn call(&self, ctx: &Ctx<'_>, id: CallId) -> rquickjs::Result<Rc<Call>> {
+        self.find(id).ok_or_else(|| Exception::throw_message(ctx, "the request has ended"))
+    }
+
+    /// The call that runs just now, for functions that belong to no `request` or `session`, such
+    /// as `fetch`. Raises where there is none: at the top level and in the constructor of a class.
+    ///
+    /// A continuation counts as part of the call in whose slice it runs. That is its own call,
+    /// unless another call resolved a promise that both share.
+    pub(super) fn current(&self, ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Call>> {
+        self.current.get().and_then(|id| self.find(id)).ok_or_else(|| {
+            let text = "this works only while a request is handled, not while a class is loaded";
+            Exception::throw_message(ctx, text)
+        })
+    }
+
+    /// Runs a future outside the isolate and gives the script a promise of its outcome. The
+    /// future is dropped when the call ends first.
+    pub(super) fn promise<'js, F>(
+        self: &Rc<Self>,
+        ctx: &Ctx<'js>,
+        call: &Rc<Call>,
+        work: F,
+    ) -> rquickjs::Result<Promise<'js>>
+    where
+        F: Future<Output = Landed> + Send + 'static,
+    {
+        self.room(ctx, call)?;
+        let (promise, resolve, reject) = Promise::new(ctx)?;
+        let resolve = Persistent::save(ctx, resolve);
+        let reject = Persistent::save(ctx, reject);
+        self.begin(call, Waiter::Promise { resolve, reject }, work);
+        Ok(promise)
+    }
+
+    /// Calls `function` without arguments once so much time has passed, unless it is forgotten
+    /// or the call ends before.
+    pub(super) fn later<'js>(
+        self: &Rc<Self>,
+        ctx: &Ctx<'js>,
+        call: &Rc<Call>,
+        (delay, function): (Duration, Function<'js>),
+    ) -> rquickjs::Result<OperationId> {
+        self.room(ctx, call)?;
+        let waiter = Waiter::Callback(Persistent::save(ctx, function));
+        Ok(self.begin(call, waiter, async move {
+            tokio::time::sleep(delay).await;
+            Landed::Nothing
+        }))
+    }
+
+    /// Ends an operation of this call of which nobody wants the outcome any more.
+    pub(super) fn forget(&self, call: &Call, id: OperationId) {
+        let mut operations = self.operations.borrow_mut();
+        if operations.get(&id).is_some_and(|operation| operation.call == call.id)
+            && let Some(operation) = operations.remove(&id)
+        {
+            operation.task.abort();
+            call.operations.borrow_mut().remove(&id);
+        }
+    }
+
+    /// An error for a script to catch. When it passes it on, the failure's cause decides what the
+    /// caller is answered.
+    pub(super) fn raise(&self, ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
+        match self.error(ctx, call, failure) {
+            Ok(error) => ctx.throw(error),
+            Err(error) => error,
+        }
+    }
+
+    fn error<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        call: &Call,
+        failure: Failure,
+    ) -> rquickjs::Result<Value<'js>> {
+        let Failure { name, message, cause } = failure;
+        let kind: Option<Constructor<'js>> = match name {
+            "TypeError" | "RangeError" | "SyntaxError" => ctx.globals().get(name).ok(),
+            _ => None,
+        };
+        let error = match kind {
+            Some(kind) => kind.construct::<_, Object<'js>>((message,))?,
+            None => {
+                let error = Exception::from_message(ctx.clone(), &message)?.into_object();
+                if name != "Error" {
+                    error.set("name", name)?;
+                }
+                error
+            }
+        };
+        let error = error.into_value();
+        if let Some(cause) = cause {
+            call.causes.borrow_mut().push((Persistent::save(ctx, error.clone()), cause));
+        }
+        Ok(error)
+    }
+
+    /// Refuses one operation too many.
+    fn room(&self, ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
+        let most = self.environment.limits.operations_max;
+        if call.operations.borrow().len() < most {
+            return Ok(());
+        }
+        let text = format!(
+            "a request may wait for {most} things at once, timers included; wait for some first"
+        );
+        Err(Exception::throw_range(ctx, &text))
+    }
+
+    fn begin<F>(&self, call: &Call, waiter: Waiter, work: F) -> OperationId
+    where
+        F: Future<Output = Landed> + Send + 'static,
+    {
+        let id = self.last_operation.get().wrapping_add(1);
+        self.last_operation.set(id);
+        let mailbox = self.mailbox.clone();
+        let task = self.environment.runtime.spawn(async move {
+            let landed = work.await;
+            // An isolate that has stopped waits for nothing.
+            let _ = mailbox.send(Command::Landed(id, landed));
+        });
+        let operation = Operation { call: call.id, waiter, task: task.abort_handle() };
+        self.operations.borrow_mut().insert(id, operation);
+        call.operations.borrow_mut().insert(id);
+        id
+    }
+
+    /// The call whose operation has landed, if it still waits for it.
+    pub(super) fn owner(&self, id: OperationId) -> Option<Rc<Call>> {
+        let call = self.operations.borrow().get(&id).map(|operation| operation.call)?;
+        self.find(call)
+    }
+
+    /// Hands the outcome of an operation to the script that waits for it.
+    pub(super) fn land(
+        &self,
+        ctx: &Ctx<'_>,
+        id: OperationId,
+        landed: Landed,
+    ) -> rquickjs::Result<()> {
+        let Some(operation) = self.operations.borrow_mut().remove(&id) else { return Ok(()) };
+        let Some(call) = self.find(operation.call) else { return Ok(()) };
+        call.operations.borrow_mut().remove(&id);
+        match operation.waiter {
+            Waiter::Callback(function) => function.restore(ctx)?.call::<_, ()>(()),
+            Waiter::Promise { resolve, reject } => match landed {
+                Landed::Failed(failure) => {
+                    let error = self.error(ctx, &call, failure)?;
+                    reject.restore(ctx)?.call::<_, ()>((error,))
+                }
+                landed => {
+                    let value = value_of(ctx, landed)?;
+                    resolve.restore(ctx)?.call::<_, ()>((value,))
+                }
+            },
+        }
+    }
+
+    /// The promise of a handler has settled; its answer is made when the slice has run.
+    pub(super) fn settle(&self, settled: Settled) {
+        self.settled.borrow_mut().push(settled);
+    }
+
+    /// The calls that have settled since this was asked last.
+    pub(super) fn take_settled(&self) -> Vec<Settled> {
+        self.settled.take()
+    }
+
+    /// Takes a call off the desk with everything that was done for it.
+    pub(super) fn leave(&self, id: CallId) -> Option<Rc<Call>> {
+        let call = self.calls.borrow_mut().remove(&id)?;
+        for id in call.operations.take() {
+            if let Some(operation) = self.operations.borrow_mut().remove(&id) {
+                operation.task.abort();
+            }
+        }
+        call.causes.take();
+        Some(call)
+    }
+
+    /// Takes every call off the desk; what scripts were kept for goes too, which has to happen
+    /// before their engine does.
+    pub(super) fn clear(&self) -> Vec<Rc<Call>> {
+        let ids: Vec<CallId> = self.calls.borrow().keys().copied().collect();
+        self.settled.take();
+        ids.into_iter().filter_map(|id| self.leave(id)).collect()
+    }
+}
+
+/// The value that a script sees of an outcome.
+fn value_of<'js>(ctx: &Ctx<'js>, landed: Landed) -> rquickjs::Result<Value<'js>> {
+    use rquickjs::IntoJs as _;
+    match landed {
+        Landed::Nothing | Landed::Failed(_) => Ok(Value::new_undefined(ctx.clone())),
+        Landed::Bool(value) => value.into_js(ctx),
+        Landed::Number(value) => value.into_js(ctx),
+        Landed::Text(value) => value.into_js(ctx),
+        Landed::Json(text) => ctx.json_parse(text),
+        Landed::Bytes(bytes) => Ok(TypedArray::<u8>::new(ctx.clone(), bytes)?.into_value()),
+    }
+}

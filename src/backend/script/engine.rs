@@ -1,0 +1,107 @@
+//! One engine with nothing of a class in it yet: its limits, its loader, callgate's own modules.
+
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+
+use rquickjs::Context;
+use rquickjs::Ctx;
+use rquickjs::Function;
+use rquickjs::Module;
+use rquickjs::Object;
+use rquickjs::Persistent;
+use rquickjs::Runtime;
+use rquickjs::Value;
+
+use crate::backend::script::desk::Desk;
+use crate::backend::script::environment::Environment;
+use crate::backend::script::host;
+use crate::backend::script::isolate::Command;
+use crate::backend::script::library::Library;
+use crate::backend::script::meter::Meter;
+use crate::backend::script::prelude;
+
+/// An engine with its own heap and its own globals. It never leaves the thread that made it.
+pub(super) struct Engine {
+    // What scripts are held by goes before the engine does: fields are dropped in this order.
+    pub(super) kit: Kit,
+    pub(super) desk: Rc<Desk>,
+    pub(super) meter: Rc<Meter>,
+    pub(super) context: Context,
+    pub(super) runtime: Runtime,
+    pub(super) library: Library,
+}
+
+/// The functions of the prelude and of the language that callgate itself calls; a class that
+/// changes the built-ins does not change these.
+pub(super) struct Kit {
+    /// `(call) => [request, session]`.
+    pub(super) begin: Persistent<Function<'static>>,
+    /// `(value) => [status, headers, body]` of an `OutgoingMessage`.
+    pub(super) unpack: Persistent<Function<'static>>,
+    /// `(value) => boolean`.
+    pub(super) is_class: Persistent<Function<'static>>,
+    /// `(instance) => [[name, file, line, column]…]`.
+    pub(super) functions: Persistent<Function<'static>>,
+    /// `Promise.prototype.then`.
+    pub(super) then: Persistent<Function<'static>>,
+}
+
+impl Engine {
+    /// An engine whose modules come from `library` and whose host operations land in `mailbox`.
+    pub(super) fn new(
+        environment: &Environment,
+        mailbox: Sender<Command>,
+        library: Library,
+    ) -> rquickjs::Result<Self> {
+        let limits = &environment.limits;
+        let runtime = Runtime::new()?;
+        runtime.set_memory_limit(limits.heap_bytes);
+        runtime.set_max_stack_size(limits.stack_bytes);
+        runtime.set_loader(library.clone(), library.clone());
+        let context = Context::full(&runtime)?;
+        let desk = Desk::new(environment.clone(), mailbox);
+        let kit = context.with(|ctx| Kit::new(&ctx, &desk))?;
+        let meter = Rc::new(Meter::default());
+        let asked = Rc::clone(&meter);
+        runtime.set_interrupt_handler(Some(Box::new(move || asked.is_over())));
+        Ok(Self { kit, desk, meter, context, runtime, library })
+    }
+}
+
+/// The desk holds functions of the engine, and functions of the engine hold the desk.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.desk.clear();
+    }
+}
+
+impl Kit {
+    fn new<'js>(ctx: &Ctx<'js>, desk: &Rc<Desk>) -> rquickjs::Result<Self> {
+        let text = prelude::module(prelude::MAIN).unwrap_or_default();
+        let (main, evaluated) = Module::declare(ctx.clone(), prelude::MAIN, text)?.eval()?;
+        evaluated.finish::<()>()?;
+        let open: Function<'js> = main.get("open")?;
+        let kit: Object<'js> = open.call((host::functions(ctx, desk)?,))?;
+        let keep = |name: &str| -> rquickjs::Result<Persistent<Function<'static>>> {
+            Ok(Persistent::save(ctx, kit.get::<_, Function<'js>>(name)?))
+        };
+        let promise: Object<'js> = ctx.globals().get("Promise")?;
+        let promise: Object<'js> = promise.get("prototype")?;
+        Ok(Self {
+            begin: keep("begin")?,
+            unpack: keep("unpack")?,
+            is_class: keep("isClass")?,
+            functions: keep("functions")?,
+            then: Persistent::save(ctx, promise.get::<_, Function<'js>>("then")?),
+        })
+    }
+
+    /// Calls one of the functions with a value.
+    pub(super) fn ask<'js>(
+        ctx: &Ctx<'js>,
+        function: &Persistent<Function<'static>>,
+        value: Value<'js>,
+    ) -> rquickjs::Result<Value<'js>> {
+        function.clone().restore(ctx)?.call((value,))
+    }
+}

@@ -1,0 +1,150 @@
+//! Loading a class into its engine: what it turned out to be, or what is wrong with it.
+
+use std::collections::BTreeSet;
+
+use rquickjs::Array;
+use rquickjs::Ctx;
+use rquickjs::Module;
+use rquickjs::Object;
+use rquickjs::Persistent;
+use rquickjs::Value;
+use rquickjs::promise::PromiseState;
+
+use crate::backend::script::engine::Engine;
+use crate::backend::script::engine::Kit;
+use crate::backend::script::library::Library;
+use crate::backend::script::meter::Stopped;
+use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::sources::Sources;
+use crate::backend::script::thrown::Place;
+use crate::backend::script::thrown::Thrown;
+
+/// What a class turned out to be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// The functions that rows can name; none when the default export is no class.
+    pub(super) functions: Option<Vec<NamedFunction>>,
+    /// The class files that it was loaded from.
+    pub(super) files: BTreeSet<String>,
+}
+
+/// A function of a class and where it is written, if that is known.
+#[derive(Debug, Clone)]
+pub(super) struct NamedFunction {
+    pub(super) name: String,
+    pub(super) place: Option<Place>,
+}
+
+/// The one instance of a class.
+pub(super) type Singleton = Persistent<Object<'static>>;
+
+/// Why a class could not be loaded.
+enum Unloaded {
+    /// The engine holds an exception.
+    Thrown,
+    /// The top level waits for something that nothing can bring while a class is loaded.
+    Waits,
+}
+
+impl From<rquickjs::Error> for Unloaded {
+    fn from(_: rquickjs::Error) -> Self {
+        Self::Thrown
+    }
+}
+
+/// Evaluates the file of a class and makes its instance, on the budget of one call. There is no
+/// instance when the default export is no class.
+pub(super) fn load(
+    engine: &Engine,
+    (class, sources): (&str, &Sources),
+) -> Result<(Option<Singleton>, Facts), ClassProblem> {
+    let file = sources.file_of(class);
+    engine.meter.begin(engine.desk.environment.limits.cpu, None);
+    let made = engine.context.with(|ctx| {
+        instance(&ctx, engine, (&file, sources)).map_err(|why| match why {
+            Unloaded::Thrown => Some(Thrown::take(&ctx)),
+            Unloaded::Waits => None,
+        })
+    });
+    let (_, stopped) = engine.meter.end();
+    match made {
+        Ok(found) => {
+            let files = engine.library.loaded();
+            let (singleton, functions) = found.unzip();
+            Ok((singleton, Facts { functions, files }))
+        }
+        Err(thrown) => Err(problem(&file, thrown, stopped, (&engine.library, sources))),
+    }
+}
+
+fn instance<'js>(
+    ctx: &Ctx<'js>,
+    engine: &Engine,
+    (file, sources): (&str, &Sources),
+) -> Result<Option<(Singleton, Vec<NamedFunction>)>, Unloaded> {
+    let text = sources.find(file).map(|source| source.text.clone()).unwrap_or_default();
+    engine.library.begin(file);
+    let (module, evaluated) = Module::declare(ctx.clone(), file, text.as_bytes())?.eval()?;
+    while evaluated.state() == PromiseState::Pending {
+        if engine.meter.is_over() || !ctx.execute_pending_job() {
+            return Err(Unloaded::Waits);
+        }
+    }
+    evaluated.finish::<()>()?;
+    let class: Value<'js> = module.namespace()?.get("default")?;
+    let is_class = Kit::ask(ctx, &engine.kit.is_class, class.clone())?.as_bool();
+    let Some(constructor) = class.into_constructor().filter(|_| is_class == Some(true)) else {
+        return Ok(None);
+    };
+    let singleton: Object<'js> = constructor.construct(())?;
+    let found = Kit::ask(ctx, &engine.kit.functions, singleton.clone().into_value())?;
+    let found = found.into_array().ok_or(Unloaded::Thrown)?;
+    let functions =
+        found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
+    Ok(Some((Persistent::save(ctx, singleton), functions)))
+}
+
+/// A function from `[name, file, line, column]`; the place is unknown for built-in ones.
+fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
+    let place = || -> rquickjs::Result<Place> {
+        Ok(Place { file: entry.get(1)?, line: entry.get(2)?, column: entry.get(3)? })
+    };
+    Ok(NamedFunction { name: entry.get(0)?, place: place().ok() })
+}
+
+fn problem(
+    file: &str,
+    thrown: Option<Thrown>,
+    stopped: Option<Stopped>,
+    (library, sources): (&Library, &Sources),
+) -> ClassProblem {
+    if let Some(refused) = library.take_refused() {
+        return refused.problem(sources);
+    }
+    let (code, what, fix) = match (&thrown, stopped) {
+        (_, Some(_)) => (
+            "class_endless",
+            "takes more processor time to load than a call may".to_owned(),
+            "do less at the top level and in the constructor",
+        ),
+        (None, None) => (
+            "class_waits",
+            "waits at its top level for something that never comes".to_owned(),
+            "take out the `await`; nothing outside can be waited for while a class is loaded",
+        ),
+        (Some(thrown), None) if thrown.text.starts_with("SyntaxError: ") => {
+            ("class_syntax", thrown.text.clone(), "mend the syntax")
+        }
+        (Some(thrown), None) => (
+            "class_threw",
+            format!("threw while it was loaded: {}", thrown.text),
+            "mend what runs at the top level and in the constructor",
+        ),
+    };
+    match thrown.and_then(|thrown| thrown.place) {
+        Some(place) => {
+            ClassProblem::of_file(place.file, code, what, fix).at(place.line, place.column)
+        }
+        None => ClassProblem::of_file(file, code, what, fix),
+    }
+}

@@ -1,0 +1,257 @@
+//! One class with an engine and a thread of its own: the handle that requests hold, and the loop
+//! that serves them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::backend::script::call::CallId;
+use crate::backend::script::call::Order;
+use crate::backend::script::desk::OperationId;
+use crate::backend::script::engine::Engine;
+use crate::backend::script::environment::Environment;
+use crate::backend::script::facts;
+use crate::backend::script::facts::Facts;
+use crate::backend::script::landed::Landed;
+use crate::backend::script::library::Library;
+use crate::backend::script::log::Log;
+use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::realm::Health;
+use crate::backend::script::realm::Realm;
+use crate::backend::script::sources::Sources;
+use crate::http::IncomingMessage;
+use crate::http::Raised;
+use crate::http::Reply;
+use crate::http::Session;
+
+/// A class that runs. Its thread ends when the last handle is gone.
+pub(super) struct Isolate {
+    class: Arc<str>,
+    environment: Environment,
+    mailbox: Sender<Command>,
+    facts: Facts,
+    /// Calls that wait or run.
+    calls: AtomicUsize,
+    last_call: AtomicU64,
+}
+
+/// What the thread of an isolate is told.
+pub(super) enum Command {
+    /// Run a function.
+    Call(Box<Order>),
+    /// A host operation has an outcome.
+    Landed(OperationId, Landed),
+    /// Nobody waits for this call any more.
+    Cancel(CallId),
+    /// The last handle is gone.
+    Stop,
+}
+
+/// What becomes of the thread's first act.
+type Started = Result<Facts, ClassProblem>;
+
+impl Isolate {
+    /// Starts a thread that loads the class; [`Starting::finish`] waits for the outcome.
+    pub(super) fn start(
+        class: &str,
+        sources: &Sources,
+        environment: &Environment,
+    ) -> Result<Starting, ClassProblem> {
+        let class: Arc<str> = class.into();
+        let (mailbox, commands) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let shop = Shop {
+            class: Arc::clone(&class),
+            sources: sources.clone(),
+            environment: environment.clone(),
+            mailbox: mailbox.clone(),
+        };
+        let stack = environment.limits.stack_bytes * 2 + (2 << 20);
+        let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
+        thread.spawn(move || shop.run(&commands, &tell)).map_err(|error| {
+            let what = format!("no thread can be started for it: {error}");
+            let fix = "raise the number of threads that the process may have";
+            ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)
+        })?;
+        let environment = environment.clone();
+        Ok(Starting { class, environment, mailbox, told })
+    }
+
+    /// What the class is.
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How long a call may take, if its row says nothing else.
+    pub(super) fn patience(&self) -> Duration {
+        self.environment.limits.wall
+    }
+
+    /// Runs one function for one request.
+    pub(super) async fn call(
+        self: Arc<Self>,
+        method: Arc<str>,
+        request: IncomingMessage,
+        session: Session,
+    ) -> Result<Reply, Raised> {
+        let mut waiting = Waiting::new(self)?;
+        let (answer, answered) = oneshot::channel();
+        let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
+        let order = Order { id, method, request, session, gone, answer };
+        let sent = waiting.isolate.mailbox.send(Command::Call(Box::new(order)));
+        let answer = match sent {
+            Ok(()) => answered.await.ok(),
+            Err(_) => None,
+        };
+        waiting.is_over = true;
+        answer.unwrap_or_else(|| {
+            Err(Raised::new(format!("class {} does not run any more", waiting.isolate.class)))
+        })
+    }
+}
+
+impl Drop for Isolate {
+    fn drop(&mut self) {
+        let _ = self.mailbox.send(Command::Stop);
+    }
+}
+
+impl fmt::Debug for Isolate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Isolate({})", self.class)
+    }
+}
+
+/// A class that is being loaded.
+pub(super) struct Starting {
+    class: Arc<str>,
+    environment: Environment,
+    mailbox: Sender<Command>,
+    told: Receiver<Started>,
+}
+
+impl Starting {
+    /// Waits until the class is loaded. Its budget bounds how long that takes.
+    pub(super) fn finish(self) -> Result<Isolate, ClassProblem> {
+        let Self { class, environment, mailbox, told } = self;
+        let facts = told.recv().unwrap_or_else(|_| {
+            let fix = "this is a fault of callgate; please report it with the file";
+            Err(ClassProblem::of_file(&*class, "class_thread", "its thread ended", fix))
+        })?;
+        let (calls, last_call) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Isolate { class, environment, mailbox, facts, calls, last_call })
+    }
+}
+
+/// A call whose answer somebody waits for. When that ends early, so does the call.
+struct Waiting {
+    isolate: Arc<Isolate>,
+    id: CallId,
+    gone: Arc<AtomicBool>,
+    is_over: bool,
+}
+
+impl Waiting {
+    fn new(isolate: Arc<Isolate>) -> Result<Self, Raised> {
+        let most = isolate.environment.limits.calls_max;
+        if isolate.calls.fetch_add(1, Relaxed) >= most {
+            isolate.calls.fetch_sub(1, Relaxed);
+            return Err(Raised::busy());
+        }
+        let id = isolate.last_call.fetch_add(1, Relaxed) + 1;
+        Ok(Self { isolate, id, gone: Arc::default(), is_over: false })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.isolate.calls.fetch_sub(1, Relaxed);
+        if !self.is_over {
+            self.gone.store(true, Relaxed);
+            let _ = self.isolate.mailbox.send(Command::Cancel(self.id));
+        }
+    }
+}
+
+/// What the thread of an isolate works with.
+struct Shop {
+    class: Arc<str>,
+    sources: Sources,
+    environment: Environment,
+    mailbox: Sender<Command>,
+}
+
+impl Shop {
+    /// Loads the class, tells how that went, and serves until it is told to stop.
+    fn run(&self, commands: &Receiver<Command>, tell: &Sender<Started>) {
+        let (realm, told) = match self.load() {
+            Ok((realm, facts)) => (realm, Ok(facts)),
+            Err(problem) => (None, Err(problem)),
+        };
+        if tell.send(told).is_err() {
+            return;
+        }
+        let mut next = realm;
+        while let Some(realm) = next {
+            let why = match serve(&realm, commands) {
+                Ending::Stop => return realm.abandon("the class was replaced"),
+                Ending::Broken => "a call left something behind that could not be ended",
+            };
+            self.log().restarted(why);
+            realm.abandon(why);
+            drop(realm);
+            next = self.load().ok().and_then(|(realm, _)| realm);
+        }
+    }
+
+    fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
+        let library = Library::new(self.sources.clone());
+        let engine = Engine::new(&self.environment, self.mailbox.clone(), library);
+        let engine = engine.map_err(|error| {
+            let file = self.sources.file_of(&self.class);
+            let what = format!("no engine can be made for it: {error}");
+            ClassProblem::of_file(file, "class_engine", what, "give classes more memory")
+        })?;
+        let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
+        let realm = singleton.map(|singleton| Realm::new(engine, singleton, self.log()));
+        Ok((realm, facts))
+    }
+
+    fn log(&self) -> Log {
+        Log::new(Arc::clone(&self.class), self.environment.limits.clone())
+    }
+}
+
+/// Why a realm serves no longer.
+enum Ending {
+    Stop,
+    Broken,
+}
+
+fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
+    while let Ok(command) = commands.recv() {
+        let health = match command {
+            Command::Call(order) => realm.call(*order),
+            Command::Landed(id, landed) => realm.land(id, landed),
+            Command::Cancel(id) => {
+                realm.cancel(id);
+                Health::Sound
+            }
+            Command::Stop => return Ending::Stop,
+        };
+        if health == Health::Broken {
+            return Ending::Broken;
+        }
+    }
+    Ending::Stop
+}

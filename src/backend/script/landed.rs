@@ -1,0 +1,61 @@
+//! What a host operation brings back into an isolate.
+
+use std::fmt;
+
+use crate::http::Raised;
+
+/// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
+#[derive(Debug)]
+pub(super) enum Landed {
+    /// `undefined`.
+    Nothing,
+    /// A boolean.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// JSON text, which arrives as the value that it stands for.
+    Json(String),
+    /// A `Uint8Array`.
+    Bytes(Vec<u8>),
+    /// The promise is rejected.
+    Failed(Failure),
+}
+
+/// An error that the host raises in a class.
+pub(super) struct Failure {
+    /// `TypeError`, `RangeError`, `SyntaxError`; any other name makes an `Error` of that name.
+    pub(super) name: &'static str,
+    pub(super) message: String,
+    /// What the caller of the row is answered when the class lets the error pass: a store that is
+    /// down is 503 whoever noticed it. Without one it is the handler's own failure.
+    pub(super) cause: Option<Raised>,
+}
+
+impl Failure {
+    /// An error of the class's own making.
+    pub(super) fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into(), cause: None }
+    }
+
+    /// A wrong type, in words for the author of the class.
+    pub(super) fn wrong_type(message: impl Into<String>) -> Self {
+        Self::new("TypeError", message)
+    }
+
+    /// An error of callgate, which keeps what it means for the caller of the row.
+    pub(super) fn of<E>(error: E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        Self { name: "Error", message: error.to_string(), cause: Some(Raised::from(error)) }
+    }
+}
+
+/// The name only: a message may quote what a visitor sent.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failure({})", self.name)
+    }
+}

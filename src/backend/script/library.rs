@@ -1,0 +1,156 @@
+//! Where modules come from: the snapshot of the classes folder and callgate's own, nothing else.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use rquickjs::Ctx;
+use rquickjs::Exception;
+use rquickjs::Module;
+use rquickjs::loader::ImportAttributes;
+use rquickjs::loader::Loader;
+use rquickjs::loader::Resolver;
+use rquickjs::module::Declared;
+
+use crate::backend::script::prelude;
+use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::sources::Sources;
+
+/// Finds and loads the modules of one isolate. Imports that run later obey it as well.
+#[derive(Clone)]
+pub(super) struct Library {
+    sources: Sources,
+    loaded: Rc<RefCell<BTreeSet<String>>>,
+    refused: Rc<RefCell<Option<Refused>>>,
+}
+
+/// An import that was refused.
+pub(super) struct Refused {
+    /// The file that imports.
+    pub(super) by: String,
+    /// What it asked for.
+    pub(super) specifier: String,
+    pub(super) why: String,
+}
+
+impl Refused {
+    /// The problem that it is, at the place of the import.
+    pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
+        let what = format!("cannot import {:?}: {}", self.specifier, self.why);
+        let fix = "import \"callgate\", or a file of the classes folder by its path from here";
+        let problem = ClassProblem::of_file(&self.by, "class_import", what, fix);
+        let text = sources.find(&self.by).map(|source| &source.text);
+        match text.and_then(|text| place_of(text, &self.specifier)) {
+            Some((line, column)) => problem.at(line, column),
+            None => problem,
+        }
+    }
+}
+
+/// Line and column of the first quoted `specifier` in a text, counted from 1.
+fn place_of(text: &str, specifier: &str) -> Option<(u32, u32)> {
+    let quoted = ['"', '\''].map(|mark| format!("{mark}{specifier}{mark}"));
+    text.lines().zip(1..).find_map(|(line, number)| {
+        let at = quoted.iter().find_map(|quoted| line.find(quoted.as_str()))?;
+        let before = line.get(..at)?.chars().count();
+        Some((number, u32::try_from(before + 1).ok()?))
+    })
+}
+
+impl Library {
+    pub(super) fn new(sources: Sources) -> Self {
+        Self { sources, loaded: Rc::default(), refused: Rc::default() }
+    }
+
+    /// Notes a file that is loaded by other means than an import.
+    pub(super) fn begin(&self, file: &str) {
+        self.loaded.borrow_mut().insert(file.to_owned());
+    }
+
+    /// The class files that were loaded so far.
+    pub(super) fn loaded(&self) -> BTreeSet<String> {
+        self.loaded.borrow().clone()
+    }
+
+    /// The import that was refused last.
+    pub(super) fn take_refused(&self) -> Option<Refused> {
+        self.refused.take()
+    }
+
+    /// The module that `specifier` means in the file `by`.
+    fn find(&self, by: &str, specifier: &str) -> Result<String, String> {
+        let is_ours = by == "callgate" || by.starts_with(prelude::OWN);
+        if specifier == "callgate" || (is_ours && specifier.starts_with(prelude::OWN)) {
+            return Ok(specifier.to_owned());
+        }
+        if !specifier.starts_with("./") && !specifier.starts_with("../") {
+            let other = "only \"callgate\" and files of the classes folder can be imported";
+            return Err(format!("{other}; a file is named from where it stands, \"./other.js\""));
+        }
+        let file = joined(by, specifier)
+            .filter(|file| file.starts_with(&self.sources.file_of("").replace(".js", "")))
+            .ok_or("it leads out of the classes folder")?;
+        if self.sources.find(&file).is_some() {
+            Ok(file)
+        } else if self.sources.find(&format!("{file}.js")).is_some() {
+            Err(format!("there is no {file}; write \"{specifier}.js\""))
+        } else {
+            Err(format!("there is no {file}"))
+        }
+    }
+}
+
+/// The path that `specifier` means beside the file `by`; none when it climbs too high.
+fn joined(by: &str, specifier: &str) -> Option<String> {
+    let mut parts: Vec<&str> = by.split('/').collect();
+    parts.pop();
+    for part in specifier.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+impl Resolver for Library {
+    fn resolve<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        base: &str,
+        name: &str,
+        attributes: Option<ImportAttributes<'js>>,
+    ) -> rquickjs::Result<String> {
+        let found = match attributes {
+            Some(_) => Err("only modules can be imported, without attributes".to_owned()),
+            None => self.find(base, name),
+        };
+        found.map_err(|why| {
+            let text = format!("{base} cannot import {name:?}: {why}");
+            let (by, specifier) = (base.to_owned(), name.to_owned());
+            self.refused.replace(Some(Refused { by, specifier, why }));
+            Exception::throw_reference(ctx, &text)
+        })
+    }
+}
+
+impl Loader for Library {
+    fn load<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        _attributes: Option<ImportAttributes<'js>>,
+    ) -> rquickjs::Result<Module<'js, Declared>> {
+        if let Some(text) = prelude::module(name) {
+            return Module::declare(ctx.clone(), name, text);
+        }
+        let Some(source) = self.sources.find(name) else {
+            return Err(Exception::throw_reference(ctx, &format!("there is no {name}")));
+        };
+        self.loaded.borrow_mut().insert(name.to_owned());
+        Module::declare(ctx.clone(), name, source.text.as_bytes())
+    }
+}

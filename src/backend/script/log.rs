@@ -1,0 +1,76 @@
+//! What the log tells of the calls of one class.
+
+use std::sync::Arc;
+
+use crate::backend::script::call::Call;
+use crate::backend::script::limits::Limits;
+use crate::backend::script::meter::Stopped;
+use crate::backend::script::thrown::Thrown;
+
+/// The log of one class.
+pub(super) struct Log {
+    class: Arc<str>,
+    limits: Limits,
+}
+
+impl Log {
+    pub(super) fn new(class: Arc<str>, limits: Limits) -> Self {
+        Self { class, limits }
+    }
+
+    /// A call threw, or returned what is no answer.
+    pub(super) fn raised(&self, call: &Call, thrown: &Thrown) {
+        let (class, method, id) = (&*self.class, &*call.method, call.request.id());
+        let (file, line, column) = parts(Some(thrown));
+        let text = &thrown.text;
+        tracing::error!(event = "script.raised", %id, class, method, file, line, column, "{text}");
+    }
+
+    /// A call went over its budget; the words that say so.
+    pub(super) fn stopped(&self, call: &Call, why: Stopped, thrown: Option<&Thrown>) -> String {
+        let (class, method, id) = (&*self.class, &*call.method, call.request.id());
+        let why = match why {
+            Stopped::Cpu => {
+                let most = self.limits.cpu;
+                format!("{class}.{method} used more than {most:?} of processor time")
+            }
+            Stopped::Gone => format!("{class}.{method} ran on when nobody waited for its answer"),
+        };
+        let (file, line, column) = parts(thrown);
+        tracing::error!(event = "script.stopped", %id, class, method, file, line, column, "{why}");
+        match thrown.and_then(|thrown| thrown.place.as_ref()) {
+            Some(place) => format!("{why} ({place})"),
+            None => why,
+        }
+    }
+
+    /// A call had not settled when its time was up or its caller went.
+    pub(super) fn abandoned(&self, call: &Call) {
+        let (class, method, id) = (&*self.class, &*call.method, call.request.id());
+        tracing::warn!(event = "script.abandoned", %id, class, method);
+    }
+
+    /// A call has ended; worth a line if it took long.
+    pub(super) fn slow(&self, call: &Call) {
+        if call.used.get() < self.limits.cpu_warns {
+            return;
+        }
+        let (class, method, id) = (&*self.class, &*call.method, call.request.id());
+        let ms = call.used.get().as_millis();
+        tracing::warn!(event = "script.slow", %id, class, method, ms);
+    }
+
+    /// The engine of the class was replaced; what was kept on `this` is gone.
+    pub(super) fn restarted(&self, why: &str) {
+        tracing::error!(event = "script.restarted", class = &*self.class, "{why}");
+    }
+}
+
+fn parts(thrown: Option<&Thrown>) -> (Option<&str>, Option<u32>, Option<u32>) {
+    let place = thrown.and_then(|thrown| thrown.place.as_ref());
+    (
+        place.map(|place| &*place.file),
+        place.map(|place| place.line),
+        place.map(|place| place.column),
+    )
+}

@@ -1,0 +1,64 @@
+//! The processor time of the call that runs, and what stops it when its budget is used up.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::base::clock::thread_time;
+
+/// Measures one slice at a time: the engine asks it every few thousand steps whether to go on.
+#[derive(Default)]
+pub(super) struct Meter {
+    /// When the slice began, and how long it may take, by the clock of this thread.
+    begun: Cell<Duration>,
+    until: Cell<Duration>,
+    /// Raised from outside when nobody waits for the call any more.
+    gone: RefCell<Option<Arc<AtomicBool>>>,
+    stopped: Cell<Option<Stopped>>,
+}
+
+/// Why a slice was broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// The processor time of the call is used up.
+    Cpu,
+    /// The caller has gone, or its time is up.
+    Gone,
+}
+
+impl Meter {
+    /// Begins a slice of at most `left`, which also ends when `gone` is raised.
+    pub(super) fn begin(&self, left: Duration, gone: Option<Arc<AtomicBool>>) {
+        let now = thread_time();
+        self.begun.set(now);
+        self.until.set(now.saturating_add(left));
+        self.gone.replace(gone);
+        self.stopped.set(None);
+    }
+
+    /// Ends the slice: how long it took, and whether it was broken off.
+    pub(super) fn end(&self) -> (Duration, Option<Stopped>) {
+        let used = thread_time().saturating_sub(self.begun.get());
+        self.until.set(Duration::MAX);
+        self.gone.replace(None);
+        (used, self.stopped.take())
+    }
+
+    /// Whether the slice has to end now. Once it had to, it stays so until the next one begins.
+    pub(super) fn is_over(&self) -> bool {
+        if self.stopped.get().is_some() {
+            return true;
+        }
+        let gone = self.gone.borrow().as_ref().is_some_and(|gone| gone.load(Relaxed));
+        let why = if gone {
+            Some(Stopped::Gone)
+        } else {
+            (thread_time() > self.until.get()).then_some(Stopped::Cpu)
+        };
+        self.stopped.set(why);
+        why.is_some()
+    }
+}

@@ -1,0 +1,2 @@
+// The module that classes import.
+export { OutgoingMessage } from "callgate/message";

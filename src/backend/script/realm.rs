@@ -1,0 +1,278 @@
+//! One class in its engine while it is called. Everything here stays on one thread.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use rquickjs::Ctx;
+use rquickjs::Function;
+use rquickjs::Object;
+use rquickjs::Persistent;
+use rquickjs::Promise;
+use rquickjs::Value;
+use rquickjs::function::This;
+use rquickjs::promise::PromiseState;
+
+use crate::backend::script::answer;
+use crate::backend::script::answer::NoAnswer;
+use crate::backend::script::call::Call;
+use crate::backend::script::call::CallId;
+use crate::backend::script::call::Order;
+use crate::backend::script::desk::OperationId;
+use crate::backend::script::desk::Settled;
+use crate::backend::script::engine::Engine;
+use crate::backend::script::facts::Singleton;
+use crate::backend::script::landed::Landed;
+use crate::backend::script::log::Log;
+use crate::backend::script::meter::Stopped;
+use crate::backend::script::thrown::Thrown;
+use crate::http::Raised;
+use crate::http::Reply;
+
+/// How many jobs run between two looks at the clock. The engine looks by itself too, but not
+/// while it runs nothing but its own functions.
+const JOBS_PER_LOOK: u32 = 64;
+/// What is left in the queue of jobs after a call was broken off gets this long to end.
+const LEFTOVER: Duration = Duration::from_millis(50);
+
+/// A class, ready to be called.
+pub(super) struct Realm {
+    singleton: Singleton,
+    engine: Engine,
+    log: Log,
+}
+
+/// Whether a realm can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It can.
+    Sound,
+    /// Something runs on in it that ends only with the whole engine.
+    Broken,
+}
+
+impl Realm {
+    pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
+        Self { singleton, engine, log }
+    }
+
+    /// Begins a call.
+    pub(super) fn call(&self, order: Order) -> Health {
+        let call = Rc::new(Call::new(order));
+        self.engine.desk.enter(&call);
+        self.turn(&call, |ctx| self.begin(ctx, &call))
+    }
+
+    /// Goes on with a call, one of whose host operations has an outcome.
+    pub(super) fn land(&self, id: OperationId, landed: Landed) -> Health {
+        let Some(call) = self.engine.desk.owner(id) else { return Health::Sound };
+        self.turn(&call, |ctx| self.engine.desk.land(ctx, id, landed))
+    }
+
+    /// Ends a call for whose answer nobody waits any more.
+    pub(super) fn cancel(&self, id: CallId) {
+        if let Some(call) = self.engine.desk.leave(id) {
+            self.log.abandoned(&call);
+        }
+    }
+
+    /// One slice of a call, and then the answers of all calls that have settled in it.
+    fn turn(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
+        let mut health = self.slice(call, work);
+        while health == Health::Sound {
+            let settled = self.engine.desk.take_settled();
+            if settled.is_empty() {
+                break;
+            }
+            for settled in settled {
+                let Some(call) = self.engine.desk.find(settled.call) else { continue };
+                let next = self.slice(&call, |ctx| self.settled(ctx, &call, settled));
+                health = if next == Health::Broken { next } else { health };
+            }
+        }
+        health
+    }
+
+    /// Runs some of a call, and every job that comes of it, on what is left of its budget. What
+    /// `work` throws ends the call.
+    fn slice(
+        &self,
+        call: &Rc<Call>,
+        work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>,
+    ) -> Health {
+        let Engine { desk, meter, context, .. } = &self.engine;
+        let left = desk.environment.limits.cpu.saturating_sub(call.used.get());
+        desk.turn_to(Some(call.id));
+        meter.begin(left, Some(call.gone.clone()));
+        let thrown = context.with(|ctx| work(&ctx).err().map(|_| Thrown::take(&ctx)));
+        let in_jobs = self.run_jobs();
+        let (used, stopped) = meter.end();
+        desk.turn_to(None);
+        call.used.set(call.used.get() + used);
+        let thrown = thrown.or(in_jobs);
+        match (stopped, thrown) {
+            (Some(stopped), thrown) => {
+                self.stop(call, stopped, thrown.as_ref());
+                self.clean_up()
+            }
+            (None, Some(thrown)) => {
+                self.fail(call, &thrown, None);
+                Health::Sound
+            }
+            (None, None) => Health::Sound,
+        }
+    }
+
+    /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
+    fn run_jobs(&self) -> Option<Thrown> {
+        let mut jobs = 0_u32;
+        loop {
+            match self.engine.runtime.execute_pending_job() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(failed) => {
+                    let thrown = failed.0.with(|ctx| Thrown::take(&ctx));
+                    if self.engine.meter.is_over() {
+                        return Some(thrown);
+                    }
+                }
+            }
+            jobs = jobs.wrapping_add(1);
+            if jobs.is_multiple_of(JOBS_PER_LOOK) && self.engine.meter.is_over() {
+                return None;
+            }
+        }
+    }
+
+    /// Lets end what a call that was broken off has left behind.
+    fn clean_up(&self) -> Health {
+        let meter = &self.engine.meter;
+        meter.begin(LEFTOVER, None);
+        self.run_jobs();
+        let (_, stopped) = meter.end();
+        if stopped.is_some() { Health::Broken } else { Health::Sound }
+    }
+
+    /// Calls the function. What it returns is its answer; a promise answers when it settles.
+    fn begin<'js>(&self, ctx: &Ctx<'js>, call: &Rc<Call>) -> rquickjs::Result<()> {
+        let kit = &self.engine.kit;
+        let pair: (Object<'js>, Object<'js>) = {
+            let pair: rquickjs::Array<'js> = kit.begin.clone().restore(ctx)?.call((call.id,))?;
+            (pair.get(0)?, pair.get(1)?)
+        };
+        let singleton = self.singleton.clone().restore(ctx)?;
+        let function: Function<'js> = singleton.get(&*call.method)?;
+        let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
+        match promised(ctx, value)? {
+            Ok(promise) => self.wait(ctx, call, &promise),
+            Err(value) => self.finish(ctx, call, value),
+        }
+    }
+
+    /// Answers at once when the promise has settled already, and else when it does.
+    fn wait<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        call: &Rc<Call>,
+        promise: &Promise<'js>,
+    ) -> rquickjs::Result<()> {
+        match promise.state() {
+            PromiseState::Resolved => match promise.result::<Value<'js>>() {
+                Some(value) => self.finish(ctx, call, value?),
+                None => Ok(()),
+            },
+            PromiseState::Rejected => {
+                let _ = promise.result::<Value<'js>>();
+                self.reject(call, &ctx.catch());
+                Ok(())
+            }
+            PromiseState::Pending => {
+                let on = |is_kept: bool| {
+                    let (desk, call) = (Rc::clone(&self.engine.desk), call.id);
+                    Function::new(ctx.clone(), move |ctx: Ctx<'js>, value: Value<'js>| {
+                        let value = Persistent::save(&ctx, value);
+                        desk.settle(Settled { call, is_kept, value });
+                    })
+                };
+                let then = self.engine.kit.then.clone().restore(ctx)?;
+                then.call((This(promise.clone()), on(true)?, on(false)?))
+            }
+        }
+    }
+
+    fn settled(&self, ctx: &Ctx<'_>, call: &Rc<Call>, settled: Settled) -> rquickjs::Result<()> {
+        let value = settled.value.restore(ctx)?;
+        if settled.is_kept {
+            return self.finish(ctx, call, value);
+        }
+        self.reject(call, &value);
+        Ok(())
+    }
+
+    /// Answers with what the handler returned.
+    fn finish<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        call: &Rc<Call>,
+        value: Value<'js>,
+    ) -> rquickjs::Result<()> {
+        let unpack = self.engine.kit.unpack.clone().restore(ctx)?;
+        let most = self.engine.desk.environment.limits.output_bytes;
+        match answer::reply(ctx, &unpack, value, most) {
+            Ok(reply) => self.end(call, Ok(reply)),
+            Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
+            Err(NoAnswer::Refused(text)) => {
+                self.fail(call, &Thrown { text, place: None }, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a call whose promise was rejected.
+    fn reject(&self, call: &Rc<Call>, error: &Value<'_>) {
+        let cause = call.cause_of(error);
+        self.fail(call, &Thrown::of(error), cause);
+    }
+
+    fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
+        self.log.raised(call, thrown);
+        let raised = cause.unwrap_or_else(|| Raised::new(thrown.to_string()));
+        self.end(call, Err(raised));
+    }
+
+    fn stop(&self, call: &Rc<Call>, stopped: Stopped, thrown: Option<&Thrown>) {
+        let why = self.log.stopped(call, stopped, thrown);
+        self.end(call, Err(Raised::new(why)));
+    }
+
+    fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {
+        self.log.slow(call);
+        call.answer(answer);
+        self.engine.desk.leave(call.id);
+    }
+
+    /// Ends every call under way; the realm goes.
+    pub(super) fn abandon(&self, why: &str) {
+        for call in self.engine.desk.clear() {
+            call.answer(Err(Raised::new(why)));
+        }
+    }
+}
+
+/// The promise that a value is, or that a foreign one with a `then` of its own is made into; else
+/// the value itself.
+fn promised<'js>(
+    ctx: &Ctx<'js>,
+    value: Value<'js>,
+) -> rquickjs::Result<Result<Promise<'js>, Value<'js>>> {
+    let Some(object) = value.as_object() else { return Ok(Err(value)) };
+    if let Some(promise) = object.as_promise() {
+        return Ok(Ok(promise.clone()));
+    }
+    let then: Value<'js> = object.get("then")?;
+    if !then.is_function() {
+        return Ok(Err(value));
+    }
+    let (promise, resolve, _) = Promise::new(ctx)?;
+    resolve.call::<_, ()>((value,))?;
+    Ok(Ok(promise))
+}

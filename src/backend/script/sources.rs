@@ -1,0 +1,240 @@
+//! The class files of a folder, as they were read at one moment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::script::problem::ClassProblem;
+use crate::base::Digest;
+
+/// Longest class file. A class of ten thousand lines is a third of this.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most class files of one folder.
+const FILES_MAX: usize = 1_000;
+/// All class files together.
+const FOLDER_BYTES_MAX: usize = 16 << 20;
+/// Deepest folder in the classes folder.
+const DEPTH_MAX: usize = 8;
+/// Most entries that are looked at, whatever they are: somebody may name the root of a disk.
+const ENTRIES_MAX: usize = 20_000;
+
+/// A snapshot of a classes folder. What runs is loaded from here and never from the disk, so a
+/// file that changes meanwhile changes nothing; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The name of the folder: what every name of a file begins with.
+    folder: Arc<str>,
+    files: Arc<BTreeMap<String, Source>>,
+}
+
+/// One file.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) text: Arc<str>,
+    pub(super) digest: Digest,
+}
+
+impl Sources {
+    /// Reads every `.js` file in the folder and below it. A folder that does not exist is empty.
+    ///
+    /// Files and folders whose names begin with a dot are left out, as are links that lead out
+    /// of the folder: those are problems, because somebody meant them.
+    pub fn read(folder: &Path) -> Result<Self, Vec<ClassProblem>> {
+        let name = folder.file_name().map_or_else(|| "classes".into(), os_text);
+        let mut reading = Reading::new(folder, &name);
+        match folder.canonicalize() {
+            Ok(root) => reading.folder(&root, &root, &name, 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => reading.refuse(&name, format!("cannot be read: {error}")),
+        }
+        if reading.problems.is_empty() {
+            Ok(Self { folder: name.into(), files: Arc::new(reading.files) })
+        } else {
+            Err(reading.problems)
+        }
+    }
+
+    /// Class files that exist only as texts: pairs of a path inside the folder, such as
+    /// `Mail.js`, and what it holds.
+    pub fn of_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let named = |(path, text)| (format!("classes/{path}"), Source::new(text));
+        Self { folder: "classes".into(), files: Arc::new(texts.into_iter().map(named).collect()) }
+    }
+
+    /// Tells two snapshots apart that do not hold the same files.
+    pub fn digest(&self) -> Digest {
+        self.digest_of(self.files.keys().map(String::as_str))
+    }
+
+    /// Whether there is no class file.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The classes that files define: the names of the files directly in the folder.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let inside = |name: &'_ str| {
+            let path = name.strip_prefix(&*self.folder)?.strip_prefix('/')?;
+            path.strip_suffix(".js").filter(|class| !class.contains('/')).map(str::len)
+        };
+        self.files.keys().filter_map(move |name| {
+            let length = inside(name)?;
+            name.get(self.folder.len() + 1..self.folder.len() + 1 + length)
+        })
+    }
+
+    /// The file that defines a class.
+    pub(super) fn file_of(&self, class: &str) -> String {
+        format!("{}/{class}.js", self.folder)
+    }
+
+    pub(super) fn find(&self, file: &str) -> Option<&Source> {
+        self.files.get(file)
+    }
+
+    /// Every file by its name, from the name of the folder on.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.files.iter().map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// Tells apart what these files hold. A file that does not exist has its own digest.
+    pub(super) fn digest_of<'f>(&self, files: impl Iterator<Item = &'f str>) -> Digest {
+        let mut all = Vec::new();
+        for file in files {
+            all.extend((file.len() as u64).to_be_bytes());
+            all.extend(file.as_bytes());
+            match self.find(file) {
+                Some(source) => all.extend(source.digest.bytes()),
+                None => all.push(0),
+            }
+        }
+        Digest::of_content("classes", &all)
+    }
+}
+
+impl Source {
+    fn new(text: &str) -> Self {
+        Self { text: text.into(), digest: Digest::of_content("class", text.as_bytes()) }
+    }
+}
+
+/// The number of files only: what they hold is their author's.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sources({}, {} files)", self.folder, self.files.len())
+    }
+}
+
+/// A folder while it is read.
+struct Reading {
+    files: BTreeMap<String, Source>,
+    problems: Vec<ClassProblem>,
+    bytes: usize,
+    entries: usize,
+    shown: PathBuf,
+    is_full: bool,
+}
+
+impl Reading {
+    fn new(folder: &Path, name: &str) -> Self {
+        let shown = folder.with_file_name(name);
+        let (files, problems) = (BTreeMap::new(), Vec::new());
+        Self { files, problems, bytes: 0, entries: 0, shown, is_full: false }
+    }
+
+    fn refuse(&mut self, file: &str, what: String) {
+        let fix = format!("mend it, or move it out of {}", self.shown.display());
+        self.problems.push(ClassProblem::of_file(file, "class_file", what, fix));
+    }
+
+    /// Reads what is in one folder, in the order of names so that every run reports alike.
+    fn folder(&mut self, root: &Path, folder: &Path, name: &str, depth: usize) {
+        let mut entries =
+            match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+                Ok(entries) => entries,
+                Err(error) => return self.refuse(name, format!("cannot be read: {error}")),
+            };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            self.entries += 1;
+            if self.is_full {
+                return;
+            }
+            if self.entries > ENTRIES_MAX {
+                self.is_full = true;
+                let what = format!("holds more than {ENTRIES_MAX} entries");
+                return self.refuse(name, what);
+            }
+            let file = os_text(&entry.file_name());
+            if !file.starts_with('.') {
+                self.entry(root, &entry.path(), &format!("{name}/{file}"), depth);
+            }
+        }
+    }
+
+    fn entry(&mut self, root: &Path, path: &Path, name: &str, depth: usize) {
+        let is_class = Path::new(name).extension().is_some_and(|extension| extension == "js");
+        let found = match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
+            Ok(found) => found,
+            // A link to nothing, or a file that was just taken away.
+            Err(error) if is_class => return self.refuse(name, format!("cannot be read: {error}")),
+            Err(_) => return,
+        };
+        let (kind, real) = found;
+        let is_wanted = kind.is_dir() || is_class;
+        if is_wanted && !real.starts_with(root) {
+            return self.refuse(name, "is a link that leads out of the classes folder".to_owned());
+        }
+        if kind.is_dir() {
+            if depth == DEPTH_MAX {
+                return self.refuse(name, format!("is nested more than {DEPTH_MAX} folders deep"));
+            }
+            self.folder(root, &real, name, depth + 1);
+        } else if is_class {
+            self.file(&real, name);
+        }
+    }
+
+    fn file(&mut self, path: &Path, name: &str) {
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(what) => return self.refuse(name, what),
+        };
+        self.bytes += text.len();
+        if self.files.len() == FILES_MAX || self.bytes > FOLDER_BYTES_MAX {
+            self.is_full = true;
+            let all = FOLDER_BYTES_MAX >> 20;
+            let what = format!("is one file too many: {FILES_MAX} files, {all} MiB in all");
+            return self.refuse(name, what);
+        }
+        self.files.insert(name.to_owned(), Source::new(&text));
+    }
+}
+
+/// The text of a file that is a file, is short enough and is UTF-8.
+fn read(path: &Path) -> Result<String, String> {
+    use std::io::Read as _;
+    let failed = |error: io::Error| format!("cannot be read: {error}");
+    // Opening a pipe would wait for who writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("is longer than {} MiB", FILE_BYTES_MAX >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("is not UTF-8 after {at} bytes")
+    })
+}
+
+fn os_text(name: &std::ffi::OsStr) -> String {
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,132 @@
+//! What a script threw: a text for the log, and the place it comes from.
+
+use std::fmt;
+
+use rquickjs::Ctx;
+use rquickjs::Value;
+use rquickjs::atom::PredefinedAtom;
+
+use crate::backend::script::prelude;
+use crate::base::masked::masked;
+
+/// Longest text of an exception that is kept, in bytes.
+const TEXT_BYTES_MAX: usize = 1_024;
+/// Longest stack that is looked at, in bytes.
+const STACK_BYTES_MAX: usize = 16 << 10;
+
+/// An exception as the log may tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Thrown {
+    /// What was thrown, with what may be a secret hidden.
+    pub(super) text: String,
+    /// Where, in a class file.
+    pub(super) place: Option<Place>,
+}
+
+/// A place in a class file; lines and columns are counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Thrown {
+    /// Takes the exception that the engine holds.
+    pub(super) fn take(ctx: &Ctx<'_>) -> Self {
+        Self::of(&ctx.catch())
+    }
+
+    /// Describes a value that was thrown. A hostile one may run code while it is read; that
+    /// happens on the budget of its call, and what it throws then is dropped.
+    pub(super) fn of(value: &Value<'_>) -> Self {
+        let described = describe(value);
+        if described.is_none() {
+            value.ctx().catch();
+        }
+        let (text, stack) = described.unwrap_or_else(|| (format!("a {}", value.type_name()), None));
+        let text = masked(&text, TEXT_BYTES_MAX).into_owned();
+        Self { text, place: stack.as_deref().and_then(place) }
+    }
+}
+
+/// `text (file:line:column)`.
+impl fmt::Display for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{} ({place})", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// The text and the stack of a value; none when it does not want to be read.
+fn describe(value: &Value<'_>) -> Option<(String, Option<String>)> {
+    if let Some(text) = value.as_string() {
+        return Some((format!("{:?}", text.to_string().ok()?), None));
+    }
+    let Some(error) = value.as_object().filter(|object| object.is_error()) else {
+        return Some((plain(value), None));
+    };
+    let text = |key| -> Option<String> {
+        let found: Value<'_> = error.get(key).ok()?;
+        found.as_string()?.to_string().ok()
+    };
+    let name = text(PredefinedAtom::Name).unwrap_or_else(|| "Error".to_owned());
+    let message = text(PredefinedAtom::Message).unwrap_or_default();
+    let stack = text(PredefinedAtom::Stack).map(|mut stack| {
+        stack.truncate(stack.floor_char_boundary(STACK_BYTES_MAX));
+        stack
+    });
+    Some((format!("{name}: {message}"), stack))
+}
+
+/// A value that is neither a text nor an error, told without running anything of it.
+fn plain(value: &Value<'_>) -> String {
+    if value.is_undefined() || value.is_null() {
+        return value.type_name().to_owned();
+    }
+    match (value.as_number(), value.as_bool()) {
+        (Some(number), _) => number.to_string(),
+        (_, Some(truth)) => truth.to_string(),
+        _ => format!("a {} that is no Error", value.type_name()),
+    }
+}
+
+/// The innermost place of a stack that lies in a class file. Lines read
+/// `    at name (file:line:column)`, or `    at file:line:column` outside of functions.
+pub(super) fn place(stack: &str) -> Option<Place> {
+    stack.lines().find_map(|line| {
+        let line = line.trim();
+        let inner = line.strip_suffix(')').and_then(|line| line.rsplit_once('('));
+        let spot = inner.map_or_else(|| line.strip_prefix("at "), |(_, spot)| Some(spot))?;
+        let (rest, column) = spot.rsplit_once(':')?;
+        let (file, line) = rest.rsplit_once(':')?;
+        let is_class = std::path::Path::new(file).extension().is_some_and(|kind| kind == "js")
+            && !file.starts_with(prelude::OWN);
+        let (line, column) = (line.parse().ok()?, column.parse().ok()?);
+        is_class.then(|| Place { file: file.to_owned(), line, column })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_place_in_a_class_file_counts() {
+        let stack = "    at verb (callgate/request:12:3)\n    at map (native)\n    \
+                     at inner (classes/lib/a (copy).js:3:14)\n    at outer (classes/Mail.js:9:1)\n";
+        let found = place(stack).expect("a place");
+        assert_eq!(found.to_string(), "classes/lib/a (copy).js:3:14");
+        assert_eq!(place("    at classes/Mail.js:9:1").expect("a place").line, 9);
+        assert_eq!(place("    at map (native)\n"), None);
+        assert_eq!(place(""), None);
+    }
+}
