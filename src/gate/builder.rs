@@ -19,11 +19,16 @@ use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
+use crate::gate::classes::Folder;
 use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
+use crate::gate::making::Made;
+use crate::gate::making::Maker;
 use crate::gate::reload;
-use crate::gate::reload::TableFile;
+use crate::gate::reload::Contents;
+use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
+use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::Dispatch;
 use crate::http::Sessions;
@@ -73,7 +78,7 @@ impl Builder {
     }
 
     /// Takes this text for the table instead of the file that the settings name. It is never
-    /// reloaded.
+    /// reloaded; class files that are there at the start are.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -119,8 +124,14 @@ impl Builder {
     /// reported as a whole.
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
-        let (text, content) = self.text()?;
-        let (plan, warnings) = reload::plan(&text, &self.settings, &self.registry)?;
+        let folder = Folder::of(&self.settings);
+        let table = reload::content(&self.settings, self.table.as_deref());
+        let contents = Contents { table, classes: folder.read(How::Now) };
+        let text = contents.table.clone().map_err(GateError::File)?;
+        let text = reload::text(&self.settings, text)?;
+        let native = std::mem::take(&mut self.registry);
+        let maker = Maker { settings: self.settings.clone(), native, folder };
+        let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
@@ -159,12 +170,13 @@ impl Builder {
             let contents = pair.contents();
             watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
         }
-        if let Some(content) = content {
-            let made_of = (self.settings, self.registry);
+        // A text beside no class files has nothing that could change.
+        if self.table.is_none() || maker.folder.exists() {
+            let made_of = (maker, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
-            let table = TableFile::new(made_of, used_by, &content);
-            let table = Watched::start(Arc::new(table), &[Ok(content)]);
-            watched.push(table.map_err(GateError::Thread)?);
+            let files = PlanFiles::new(made_of, used_by, roster, &contents);
+            let files = Watched::start(Arc::new(files), &contents);
+            watched.push(files.map_err(GateError::Thread)?);
         }
         Ok(Gate {
             dispatch,
@@ -179,15 +191,6 @@ impl Builder {
             reload,
             entry,
         })
-    }
-
-    /// The text of the table, and if it comes from a file, what that file holds.
-    fn text(&mut self) -> Result<(String, Option<Vec<u8>>), GateError> {
-        if let Some(text) = self.table.take() {
-            return Ok((text, None));
-        }
-        let content = reload::first_content(&self.settings)?;
-        Ok((reload::text(&self.settings, content.clone())?, Some(content)))
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {

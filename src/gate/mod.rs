@@ -21,10 +21,12 @@
 
 mod builder;
 mod certificate;
+mod classes;
 mod client;
 mod entrances;
 mod failure;
 mod lint;
+mod making;
 mod reload;
 mod steady;
 mod watched;
