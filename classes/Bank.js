@@ -14,7 +14,7 @@ export default class Bank {
 
   /** @type {Handler} */
   async pay(request, session) {
-    const { return: callback } = await request.getForm();
+    const { return: callback } = (await request.getForm()).fields;
     if (!isKnown(session, callback)) return unknown(session);
     return OutgoingMessage.redirect(callback);
   }

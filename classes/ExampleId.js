@@ -14,7 +14,8 @@ export default class ExampleId {
 
   /** @type {Handler} */
   async answer(request, session) {
-    const { redirect_uri: uri, state, decision, name } = await request.getForm();
+    const { fields } = await request.getForm();
+    const { redirect_uri: uri, state, decision, name } = fields;
     if (!isRegistered(session, uri)) return unknown(session);
     const said = decision === "yes" ? { code: name } : { error: "access_denied" };
     return OutgoingMessage.redirect(`${uri}?${query({ ...said, state })}`);

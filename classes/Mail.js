@@ -31,20 +31,20 @@ export default class Mail {
    * @type {Handler}
    */
   async send(request, session) {
-    const form = await request.getForm();
+    const { fields } = await request.getForm();
     const { status } = session.storage;
     if (status?.step === VALIDATED) return redirect(session, "/mail");
 
     // Once a mail is out, the address stays the one that it went to. Whoever could change it now
     // could validate an address with a link that came to another.
-    const email = status?.email ?? String(form.email ?? "").trim();
+    const email = status?.email ?? (fields.email ?? "").trim();
     if (!isAddress(email)) {
       const text = "Write one like anna@example.com.";
       return note(session, { status: 422, title: "That is no e-mail address", text, wayOn: BACK });
     }
     session.storage.status = { step: WAITING, email };
 
-    const lifespan = form.hurry ? 10 : 15 * 60;
+    const lifespan = fields.hurry ? 10 : 15 * 60;
     try {
       // The link is good for one visit of one function. createCallbackURL stores what was written
       // above before it returns, because the link may be followed while this still runs.

@@ -112,11 +112,11 @@ export function redirect(session, path) {
  * The part of an address behind the question mark. In queries a `+` stays a `+`, so that spaces
  * have to be written as `%20`.
  *
- * @param {Record<string, unknown>} fields
+ * @param {Record<string, string | undefined>} fields
  */
 export function query(fields) {
   const pairs = Object.entries(fields);
-  return pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value ?? ""))}`).join("&");
+  return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value ?? "")}`).join("&");
 }
 
 /**

@@ -95,7 +95,11 @@ mod tests {
         let files = of("Mail", &["send", "validate"]);
         let both = of("Mail", &["send"]).with_files(Arc::new(files));
         assert!(both.find("Mail", "send").is_ok());
-        assert_eq!(both.find("Mail", "validate").err(), Some(Missing::Method), "never half of both");
+        assert_eq!(
+            both.find("Mail", "validate").err(),
+            Some(Missing::Method),
+            "never half of both"
+        );
         assert!(both.has("Mail") && !both.has("Pay"));
     }
 

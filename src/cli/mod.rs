@@ -27,7 +27,7 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-use crate::backend::demo;
+use crate::backend::Registry;
 use crate::base::SessionId;
 use crate::base::TokenId;
 use crate::settings::Environment;
@@ -180,7 +180,7 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => serve::run(settle(read())?.settings)?,
         Command::Check { schema: true, .. } => check::schema(),
-        Command::Check { format, .. } => check::run(read(), *format, &demo::registry())?,
+        Command::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }

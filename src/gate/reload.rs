@@ -106,7 +106,15 @@ impl PlanFiles {
         for (problem, what) in problems.iter().zip(&lines) {
             let Problem { line, column, row, code, .. } = problem;
             if problem.file == table {
-                tracing::error!(event = "table.refused", line, column, row, code, serving, "{what}");
+                tracing::error!(
+                    event = "table.refused",
+                    line,
+                    column,
+                    row,
+                    code,
+                    serving,
+                    "{what}"
+                );
             } else {
                 tracing::error!(event = "class.refused", line, column, code, serving, "{what}");
             }

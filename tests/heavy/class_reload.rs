@@ -102,8 +102,9 @@ impl Edition {
             ),
             Part::Library => format!("export const number = {library};\n"),
             Part::Class => {
-                let function =
-                    |n: usize| format!("  t{n}() {{ return `{n} ${{this.class}} ${{number}}`; }}\n");
+                let function = |n: usize| {
+                    format!("  t{n}() {{ return `{n} ${{this.class}} ${{number}}`; }}\n")
+                };
                 let functions: String = (table..table + TABLES_AHEAD).map(function).collect();
                 format!(
                     "import {{ number }} from \"./lib/number.js\";\n\nexport default class Edition \
@@ -119,7 +120,10 @@ impl Edition {
         let table = self.next(Part::Table).text(Part::Table);
         match how {
             0 => (Part::Class, Some(class.replace("class Edition", "clas Edition"))),
-            1 => (Part::Class, Some(class.replace("  class =", "  #made = this.no.such;\n  class ="))),
+            1 => (
+                Part::Class,
+                Some(class.replace("  class =", "  #made = this.no.such;\n  class =")),
+            ),
             2 => (Part::Class, Some(class.replace("lib/number.js", "lib/nowhere.js"))),
             3 => (Part::Class, Some(class[..class.len() / 2].to_owned())),
             4 => (Part::Table, Some(table.replace("which", "which\" \""))),

@@ -108,7 +108,8 @@ fn place() -> PathBuf {
 /// Installs what `package.json` names.
 fn install(folder: &Path) -> Result<(), String> {
     let npm = found("npm")?;
-    let words = ["60", &npm.display().to_string(), "install", "--no-audit", "--no-fund"].map(str::to_owned);
+    let words =
+        ["60", &npm.display().to_string(), "install", "--no-audit", "--no-fund"].map(str::to_owned);
     let installed = Command::new("timeout")
         .args(words)
         .args(["--no-package-lock", "--loglevel=error"])

@@ -1,10 +1,10 @@
-//! The shipped table and its classes, clicked through by two visitors.
+//! The shipped table and its class files, clicked through by two visitors.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::Gate;
-use callgate::backend::demo;
 use callgate::base::clock::ManualClock;
 use callgate::base::entropy::SeededEntropy;
 use callgate::gate::Answer;
@@ -38,9 +38,9 @@ async fn shop() -> Shop {
     let clock = Arc::new(ManualClock::default());
     let mut settings = settings();
     settings.public_origin = Some(PublicOrigin::parse(ORIGIN).unwrap());
+    settings.classes = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("classes"));
     let gate = Gate::builder(settings)
         .table(TABLE)
-        .registry(demo::registry())
         .clock(clock.clone())
         .entropy(Arc::new(SeededEntropy::new(11)))
         .open()

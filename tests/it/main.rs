@@ -29,6 +29,7 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
+mod scenarios;
 mod schema;
 mod secrets;
 mod sessions;

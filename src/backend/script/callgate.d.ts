@@ -8,19 +8,22 @@
  *
  * Above a method, `@type {Handler}` tells the editor what `request` and `session` are.
  *
- * An {@link OutgoingMessage} is sent as it is; any other value as `{"result": value}`; nothing as
- * status 200 with an empty body. What it throws is logged, and the client learns 500 and no more.
+ * An `OutgoingMessage` is sent as it is; any other value as `{"result": value}`; nothing as status
+ * 200 with an empty body. What it throws is logged, and the client learns 500 and no more.
  */
-type Handler = (
-  request: IncomingMessage,
-  session: Session,
-) => Answer | Promise<Answer>;
+type Handler = (request: IncomingMessage, session: Session) => Answer | Promise<Answer>;
 
 /** What a handler may answer. */
 type Answer = import("callgate").OutgoingMessage | Json | void;
 
 /** What can be written as JSON. */
-type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
 
 /** The request. Nothing of it can be changed. */
 interface IncomingMessage {
@@ -32,14 +35,17 @@ interface IncomingMessage {
    * The parameters of the query: the last of repeated keys, `+` left as it is, one pair of
    * enclosing `'…'` taken off, a key without `=` as empty text.
    */
-  readonly urlQuery: { readonly [key: string]: string | undefined };
+  readonly urlQuery: Texts;
   /** The method in upper case, such as `"GET"`. */
   readonly verb: string;
-  /** The header fields, by lower-case name. */
-  readonly headers: { readonly [name: string]: string | undefined };
+  /** The header fields, by lower-case name; of several of one name, the first. */
+  readonly headers: Texts;
   /** The named captures of the row's `regexPattern`. */
-  readonly params: { readonly [name: string]: string | undefined };
-  /** The address of the client; behind a proxy that the settings trust, of whom it stands for. */
+  readonly params: Texts;
+  /**
+   * The address of the client or, behind a proxy that the settings trust, of whom it stands for;
+   * null where there is no socket.
+   */
   readonly remoteAddress: string | null;
   /** What became of the token that this request brought. */
   readonly otp: Otp;
@@ -53,15 +59,29 @@ interface IncomingMessage {
   getBlob(): Uint8Array;
   /** The body as a picture; null unless its type says so and the bytes agree. */
   getPicture(): Picture | null;
-  /**
-   * The fields of a submitted form, urlencoded or multipart; of a repeated one, the last. Rejects
-   * if the body is no form.
-   */
-  getForm(): Promise<{ readonly [name: string]: string | UploadedFile | undefined }>;
+  /** The body as a submitted form, urlencoded or multipart. Rejects if it is none. */
+  getForm(): Promise<Form>;
 }
 
-/** A file of a multipart form. Name and type are what the client says: use neither as a path. */
-interface UploadedFile {
+/** Texts by name. */
+interface Texts {
+  readonly [name: string]: string | undefined;
+}
+
+/** A submitted form. */
+interface Form {
+  /** The texts by name; of repeated ones, the last. */
+  readonly fields: Texts;
+  /** The files, in the order in which they were sent. */
+  readonly files: readonly Upload[];
+  /** Every text that was sent under a name, in order: what was ticked of several boxes. */
+  all(name: string): string[];
+}
+
+/** A file of a form. Its name and type are what the client says: use neither as a path. */
+interface Upload {
+  /** The name of the form's field. */
+  readonly field: string;
   readonly name: string;
   readonly type: string;
   readonly bytes: Uint8Array;
@@ -80,8 +100,16 @@ interface Picture {
  * changed nothing; `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
  */
 type Otp =
-  | { readonly outcome: "absent" | "restored" | "expired" | "unknown" | "sessionGone" | "wrongHandler" }
-  | { readonly outcome: "used"; readonly usedAt: string };
+  | { readonly outcome: "used"; readonly usedAt: string }
+  | {
+      readonly outcome:
+        | "absent"
+        | "restored"
+        | "expired"
+        | "unknown"
+        | "sessionGone"
+        | "wrongHandler";
+    };
 
 /**
  * The visitor's session. Nothing is stored until something is written, so that a guest who only
@@ -92,7 +120,7 @@ interface Session {
   readonly id: string;
   /**
    * What the session remembers: values that can be written as JSON, by key. Use it as any other
-   * object, `session.storage.cart.items.push(item)` included.
+   * object, `session.storage.cart.items.push(item)` included; `delete` takes a key away.
    *
    * Changes are stored when the handler ends, and before `createOTP`, `createCallbackURL`,
    * `update`, `restore` and `logout` do their work. Requests of one session run in parallel:
@@ -103,7 +131,7 @@ interface Session {
   readonly userName: string;
   /** When it ends unless it is used, such as `"2026-01-01T09:30:00.000Z"`. */
   readonly expirationDate: string;
-  /** Minutes without a request after which it ends; 60 at least, which is the default. */
+  /** Minutes without a request after which it ends; 60 is the default and the least. */
   idleTimeout: number;
   /** What became of the token that was last given to {@link restore}. */
   readonly restoreOutcome: Otp;
@@ -115,10 +143,10 @@ interface Session {
    * `roles.json` does not have are ignored. This browser gets a fresh credential, and the
    * session's other browsers and unspent tokens end, unless `keepDevices` says otherwise.
    */
-  setPrivileges(privileges: string | readonly string[] | Privileges): boolean;
+  setPrivileges(wish: string | readonly string[] | PrivilegesWish): boolean;
   /** Takes all privileges and the user's name away. */
   clearPrivileges(): boolean;
-  /** Whether the session has the privilege, itself or through another that includes it. */
+  /** Whether the session has the privilege, by itself or through another that includes it. */
   hasPrivilege(name: string): boolean;
   /** All privileges, included ones first. */
   getPrivileges(): string[];
@@ -127,19 +155,22 @@ interface Session {
    * Mints a token: 32 hex digits that bring one later request back into this session, exactly
    * once. A number is its lifespan in seconds.
    */
-  createOTP(options?: number | TokenOptions): Promise<string>;
+  createOTP(wish?: number | TokenWish): Promise<string>;
   /** Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`. */
-  createCallbackURL(path: string, options?: number | TokenOptions): Promise<string>;
+  createCallbackURL(path: string, wish?: number | TokenWish): Promise<string>;
   /**
    * The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. It begins
    * with the setting `public_origin`, never with anything from the request.
    */
   publicURL(path: string): string;
-  /** Redeems a token; if that is true, `session` is now the one that it was minted in. */
+  /**
+   * Redeems a token. Once that is true, `session` is the one that it was minted in; objects that
+   * were read from its storage before still belong to the one before.
+   */
   restore(token: string): Promise<boolean>;
   /**
-   * Changes one value, atomically: `change` gets what is stored and returns what to store,
-   * nothing to delete it. It may be called again when somebody else was faster.
+   * Changes one value of the storage, atomically: `change` gets what is stored and returns what to
+   * store, `undefined` for nothing. It is called again when somebody else was faster.
    */
   update(key: string, change: (stored: any) => any): Promise<any>;
   /** Ends the session, in all its browsers, with all its tokens. */
@@ -149,15 +180,15 @@ interface Session {
 }
 
 /**
- * The keys of {@link Session.storage}. Declare yours to have them checked, in a `.d.ts` file of
- * your own: `interface SessionStorage { cart?: { items: string[] } }`.
+ * The keys of `session.storage`. Declare yours to have them checked, in a `.d.ts` file of your
+ * own: `interface SessionStorage { cart?: { items: string[] } }`.
  */
 interface SessionStorage {
   [key: string]: any;
 }
 
 /** Who the session's user shall be. */
-interface Privileges {
+interface PrivilegesWish {
   privileges?: string | readonly string[];
   roles?: string | readonly string[];
   userName?: string;
@@ -166,8 +197,8 @@ interface Privileges {
 }
 
 /** How a token is to be. */
-interface TokenOptions {
-  /** Seconds until it expires; 10 at least, without it the session's idle timeout. */
+interface TokenWish {
+  /** Seconds until it expires, 10 at least; without it, the session's idle timeout. */
   lifespan?: number;
   /** `"Class.method"`, or a list of them: only these may redeem it. */
   for?: string | readonly string[];
@@ -192,24 +223,224 @@ declare module "callgate" {
   /** An answer that is sent as it is. */
   export class OutgoingMessage {
     constructor();
-    /** What is sent; {@link setBody} writes it. */
-    readonly body: string | Uint8Array;
-    /** The header fields so far, by lower-case name. */
-    readonly headers: { readonly [name: string]: string };
-    /** The status: 200 unless {@link setStatus} changed it. */
-    readonly status: number;
+    /** The body. Assigning to it leaves the content type alone; {@link setBody} does not. */
+    body: Body | undefined;
+    /** The status: 200 unless it was set. */
+    status: number;
+    /** The header fields so far. */
+    readonly headers: Texts;
     /**
      * Sets the body, and always the `Content-Type` that goes with it: `text/plain` for text,
      * `application/octet-stream` for bytes, a picture's own, `application/json` for the rest.
      */
-    setBody(body: string | Uint8Array | ArrayBuffer | Picture | object): this;
+    setBody(body: Body): this;
     /** Sets a header field. Throws if it cannot be sent, or is callgate's own. */
     setHeader(name: string, value: string): this;
-    /** Sets the status: 200 to 599. */
+    /** Sets the status: a whole number from 200 to 599. */
     setStatus(status: number): this;
-    /** An HTML page. */
+    /** An HTML page. What is not yours in it has to be escaped before. */
     static html(page: string): OutgoingMessage;
     /** A redirection with status 303: the browser goes there with a GET. */
     static redirect(location: string): OutgoingMessage;
   }
+
+  /** What a body can be: text, bytes, a picture, or what can be written as JSON. */
+  type Body = string | Uint8Array | ArrayBuffer | Picture | object;
+}
+
+// What browsers have, too, as far as handlers need it.
+
+/** Lines in callgate's log, with class, function and request. Secrets do not belong there. */
+declare const console: {
+  debug(...values: unknown[]): void;
+  log(...values: unknown[]): void;
+  info(...values: unknown[]): void;
+  warn(...values: unknown[]): void;
+  error(...values: unknown[]): void;
+};
+
+// Timers belong to the request that sets them, and end with it.
+declare function setTimeout<A extends unknown[]>(
+  action: (...values: A) => void,
+  milliseconds?: number,
+  ...values: A
+): number;
+declare function setInterval<A extends unknown[]>(
+  action: (...values: A) => void,
+  milliseconds?: number,
+  ...values: A
+): number;
+declare function clearTimeout(timer: number | undefined): void;
+declare function clearInterval(timer: number | undefined): void;
+declare function queueMicrotask(action: () => void): void;
+declare function structuredClone<T>(value: T): T;
+
+/**
+ * Asks a third party. Only the hosts that the setting `fetch_hosts` names can be reached, which
+ * are none at first. The answer comes whole, within the limits of the settings.
+ */
+declare function fetch(url: string | URL, wish?: FetchWish): Promise<Response>;
+
+interface FetchWish {
+  /** `"GET"` unless it says otherwise. */
+  method?: string;
+  headers?: HeadersInit;
+  body?: string | Uint8Array | ArrayBuffer | URLSearchParams | null;
+  /** `"follow"`, the default, goes only to hosts that are allowed. */
+  redirect?: "follow" | "manual" | "error";
+  signal?: AbortSignal | null;
+  /** Milliseconds until it is given up. */
+  timeout?: number;
+}
+
+type HeadersInit = Headers | Iterable<readonly [string, string]> | { readonly [name: string]: string };
+
+/** The answer to a `fetch`. */
+declare class Response {
+  private constructor();
+  /** Whether the status is from 200 to 299. */
+  readonly ok: boolean;
+  readonly status: number;
+  readonly statusText: string;
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly headers: Headers;
+  text(): Promise<string>;
+  json(): Promise<any>;
+  bytes(): Promise<Uint8Array>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+declare class Headers {
+  constructor(init?: HeadersInit);
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  forEach(action: (value: string, name: string, headers: Headers) => void, self?: unknown): void;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  entries(): IterableIterator<[string, string]>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+declare class AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+
+declare class AbortSignal {
+  private constructor();
+  static abort(reason?: unknown): AbortSignal;
+  static timeout(milliseconds: number): AbortSignal;
+  static any(signals: Iterable<AbortSignal>): AbortSignal;
+  readonly aborted: boolean;
+  readonly reason: any;
+  onabort: ((event: { readonly type: "abort"; readonly target: AbortSignal }) => void) | null;
+  throwIfAborted(): void;
+  addEventListener(kind: "abort", action: () => void): void;
+  removeEventListener(kind: "abort", action: () => void): void;
+}
+
+declare class URL {
+  constructor(url: string | URL, base?: string | URL);
+  static canParse(url: string | URL, base?: string | URL): boolean;
+  static parse(url: string | URL, base?: string | URL): URL | null;
+  href: string;
+  readonly origin: string;
+  protocol: string;
+  username: string;
+  password: string;
+  host: string;
+  hostname: string;
+  port: string;
+  pathname: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  hash: string;
+  toString(): string;
+  toJSON(): string;
+}
+
+declare class URLSearchParams {
+  constructor(
+    init?: string | URLSearchParams | Iterable<readonly [string, string]> | Record<string, string>,
+  );
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  forEach(action: (value: string, name: string, params: URLSearchParams) => void, self?: unknown): void;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  entries(): IterableIterator<[string, string]>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+  toString(): string;
+}
+
+declare class TextEncoder {
+  readonly encoding: "utf-8";
+  encode(text?: string): Uint8Array;
+}
+
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+  readonly encoding: "utf-8";
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(bytes?: ArrayBufferView | ArrayBuffer): string;
+}
+
+/** The text that base64 stands for, a character for each byte. */
+declare function atob(base64: string): string;
+/** The base64 of a text whose characters are bytes. */
+declare function btoa(bytes: string): string;
+
+declare const crypto: {
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  randomUUID(): string;
+  readonly subtle: {
+    /** The digest of bytes, such as `"SHA-256"`. */
+    digest(hash: HashName, content: ArrayBufferView | ArrayBuffer): Promise<ArrayBuffer>;
+    /** A key for `sign` and `verify`: the secret of somebody's webhooks. */
+    importKey(
+      format: "raw",
+      secret: ArrayBufferView | ArrayBuffer,
+      algorithm: { name: "HMAC"; hash: HashName },
+      extractable: false,
+      usages: readonly ("sign" | "verify")[],
+    ): Promise<CryptoKey>;
+    sign(
+      algorithm: "HMAC" | { name: "HMAC" },
+      key: CryptoKey,
+      content: ArrayBufferView | ArrayBuffer,
+    ): Promise<ArrayBuffer>;
+    /** Whether a signature is right. How long that takes tells nothing about it. */
+    verify(
+      algorithm: "HMAC" | { name: "HMAC" },
+      key: CryptoKey,
+      signature: ArrayBufferView | ArrayBuffer,
+      content: ArrayBufferView | ArrayBuffer,
+    ): Promise<boolean>;
+  };
+};
+
+type HashName = string | { name: string };
+
+interface CryptoKey {
+  readonly type: "secret";
+  readonly extractable: false;
+  readonly algorithm: { readonly name: "HMAC"; readonly hash: { readonly name: string } };
+}
+
+/** An error of what browsers have, too; its `name` says which. */
+declare class DOMException extends Error {
+  constructor(message?: string, name?: string);
+  readonly code: number;
 }

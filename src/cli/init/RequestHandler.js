@@ -14,7 +14,7 @@ export default class RequestHandler {
    * @type {Handler}
    */
   async start(request, session) {
-    const { email } = await request.getForm();
+    const { email } = (await request.getForm()).fields;
     session.storage.status = { step: WAITING, email };
     // Good for one visit of one function, for 15 minutes. What was written above is stored
     // before this returns, because the link may be followed while this function still runs.
