@@ -176,7 +176,8 @@ async fn a_class_that_did_not_change_keeps_its_this() {
 #[tokio::test]
 async fn a_row_and_its_class_change_together() {
     let place = Site::new().open().await;
-    let (table, counter) = (TABLE.replace("\"hit\"", "\"strike\""), COUNTER.replace(" hit()", " strike()"));
+    let (table, counter) =
+        (TABLE.replace("\"hit\"", "\"strike\""), COUNTER.replace(" hit()", " strike()"));
     place.site.lay("handlers.json", &table);
     place.site.lay("classes/Counter.js", &counter);
     assert_eq!(place.look().await, Reload::Taken);
@@ -199,8 +200,16 @@ async fn a_new_row_may_name_a_new_class() {
 async fn a_broken_class_is_refused_with_its_place_and_the_old_one_serves_on() {
     let place = Site::new().open().await;
     for (file, text, expected) in [
-        ("Counter.js", "export default class Counter {\n  hit( { }\n}\n", "classes/Counter.js:2:"),
-        ("Counter.js", "export default class {\n  constructor() { this.no.such; }\n}\n", "classes/Counter.js:2:"),
+        (
+            "Counter.js",
+            "export default class Counter {\n  hit() { return ; ; ) }\n}\n",
+            "classes/Counter.js:2:",
+        ),
+        (
+            "Counter.js",
+            "export default class {\n  constructor() { this.no.such; }\n}\n",
+            "classes/Counter.js:2:",
+        ),
         ("Greeter.js", "import \"./lib/nowhere.js\";\n", "classes/Greeter.js:1:"),
         ("lib/words.js", "export const word = ;\n", "classes/lib/words.js:1:"),
         ("lib/words.js", "export const name = 1;\n", "classes/Greeter.js:1:"),
@@ -235,7 +244,8 @@ async fn a_row_never_loses_the_function_that_answers_it() {
     let place = Site::new().open().await;
     let lost = |line: &str| line.contains("\"Counter.hit\" answered and is gone");
     // Cut to nothing, as a full disk does it; without the function; away, as during a checkout.
-    for text in ["", "export default class { name() { return \"counter\"; } }", "export default 7;"] {
+    for text in ["", "export default class { name() { return \"counter\"; } }", "export default 7;"]
+    {
         place.site.lay("classes/Counter.js", text);
         let lines = place.refuses().await;
         assert!(lines.iter().any(|line| lost(line)), "{text}: {lines:?}");
@@ -246,7 +256,14 @@ async fn a_row_never_loses_the_function_that_answers_it() {
     assert_eq!(lines.len(), 3, "every row of both classes: {lines:?}");
     // Whoever means it takes the row out as well.
     place.site.lay("classes/Counter.js", "export default class { name() { return \"counter\"; } }");
-    place.site.lay("handlers.json", &TABLE.lines().filter(|line| !line.contains("\"hit\"") && !line.contains("Greeter")).collect::<String>().replace("},]", "}]"));
+    place.site.lay(
+        "handlers.json",
+        &TABLE
+            .lines()
+            .filter(|line| !line.contains("\"hit\"") && !line.contains("Greeter"))
+            .collect::<String>()
+            .replace("},]", "}]"),
+    );
     assert_eq!(place.look().await, Reload::Taken);
     assert_eq!(place.ask("/hit").await.status, 404);
 }
@@ -255,13 +272,14 @@ async fn a_row_never_loses_the_function_that_answers_it() {
 async fn problems_of_table_and_classes_are_told_together() {
     let site = Site::new();
     site.lay("handlers.json", &TABLE.replace("\"pattern\": \"greet\"", "\"regexPattern\": \"(\""));
-    site.lay("classes/Counter.js", "export default class Counter {\n  hit( {\n}\n");
+    site.lay("classes/Counter.js", "export default class Counter {\n  7();\n}\n");
     site.lay("classes/unused/odd.js", "let = ;\n");
     let lines = site.refused().await;
-    let starts: Vec<bool> = ["handlers.json:4:", "classes/Counter.js:2:", "classes/unused/odd.js:1:"]
-        .iter()
-        .map(|start| lines.iter().any(|line| line.starts_with(start)))
-        .collect();
+    let starts: Vec<bool> =
+        ["handlers.json:4:", "classes/Counter.js:2:", "classes/unused/odd.js:1:"]
+            .iter()
+            .map(|start| lines.iter().any(|line| line.starts_with(start)))
+            .collect();
     assert_eq!((starts, lines.len()), (vec![true; 3], 3), "{lines:?}");
 }
 
@@ -361,7 +379,8 @@ async fn a_change_that_file_times_do_not_tell_is_taken() {
 #[tokio::test]
 async fn an_editor_that_keeps_a_backup_breaks_nothing() {
     let place = Site::new().open().await;
-    let (path, backup) = (place.site.path("classes/Counter.js"), place.site.path("classes/Counter.js~"));
+    let (path, backup) =
+        (place.site.path("classes/Counter.js"), place.site.path("classes/Counter.js~"));
     let new = COUNTER.replace("\"counter\"", "\"abacus\"");
     // What vim does with backupcopy=no: the file is away for a moment, and then half there.
     fs::rename(&path, &backup).unwrap();
@@ -379,7 +398,9 @@ async fn an_editor_that_keeps_a_backup_breaks_nothing() {
 #[tokio::test]
 async fn what_is_no_class_file_does_not_disturb() {
     let place = Site::new().open().await;
-    for name in ["README.md", ".Counter.js.swp", ".#Counter.js", "Counter.js~", "4913", "callgate.d.ts"] {
+    for name in
+        ["README.md", ".Counter.js.swp", ".#Counter.js", "Counter.js~", "4913", "callgate.d.ts"]
+    {
         place.site.lay(&format!("classes/{name}"), "export default {");
     }
     assert_eq!(place.look().await, Reload::Unchanged);

@@ -9,6 +9,8 @@
 mod agree;
 mod binding;
 mod callbacks;
+#[cfg(feature = "script")]
+mod class_files;
 mod cli;
 mod confirm;
 mod connections;
@@ -31,6 +33,8 @@ mod proof;
 mod reload;
 mod scenarios;
 mod schema;
+#[cfg(feature = "script")]
+mod scripts;
 mod secrets;
 mod sessions;
 mod stores;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::script::environment::Environment;
+use crate::backend::script::facts::Facts;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
+use crate::backend::script::survey;
 use crate::base::Digest;
 use crate::base::nearest::nearest;
 use crate::http::Answering;
@@ -24,8 +26,8 @@ use crate::http::Session;
 #[derive(Default)]
 pub struct Classes {
     classes: BTreeMap<String, Loaded>,
-    /// Classes that files define, wanted or not.
-    known: Vec<String>,
+    /// All class files, wanted or not.
+    sources: Sources,
 }
 
 /// One class of a generation.
@@ -39,6 +41,7 @@ struct Loaded {
 impl Classes {
     /// Loads the classes that are `wanted`; a class without a file is left to the rows that name
     /// it. One whose files are those of `before` keeps its isolate, and so what is on its `this`.
+    /// Files that no such class needs are compiled only.
     pub fn load(
         sources: &Sources,
         wanted: &BTreeSet<String>,
@@ -65,8 +68,28 @@ impl Classes {
                 Err(problem) => problems.push(problem),
             }
         }
-        let known = sources.names().map(str::to_owned).collect();
-        if problems.is_empty() { Ok(Self { classes, known }) } else { Err(problems) }
+        let loaded = Self { classes, sources: sources.clone() };
+        let compiled = survey::compile(sources, &loaded.reached(), &environment.limits);
+        // A file that could not be loaded is not reached, and found wanting twice.
+        let new = compiled.into_iter().filter(|problem| !problems.contains(problem));
+        let new: Vec<ClassProblem> = new.collect();
+        problems.extend(new);
+        if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+    }
+
+    /// Every file that a loaded class was made from.
+    pub(super) fn reached(&self) -> BTreeSet<String> {
+        self.facts().flat_map(|(_, facts)| facts.files.iter().cloned()).collect()
+    }
+
+    /// What each loaded class turned out to be.
+    pub(super) fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
+        self.classes.iter().map(|(class, loaded)| (class.as_str(), loaded.isolate.facts()))
+    }
+
+    /// All class files.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     fn unchanged(&self, class: &str, sources: &Sources) -> Option<Loaded> {
@@ -96,7 +119,7 @@ impl Handlers for Classes {
         });
         let known: Vec<String> = functions.collect();
         let wanted = format!("{class}.{method}");
-        let classes = || nearest(class, self.known.iter().map(String::as_str));
+        let classes = || nearest(class, self.sources.names());
         nearest(&wanted, known.iter().map(String::as_str)).or_else(classes).map(str::to_owned)
     }
 }

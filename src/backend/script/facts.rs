@@ -112,7 +112,8 @@ fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
     Ok(NamedFunction { name: entry.get(0)?, place: place().ok() })
 }
 
-fn problem(
+/// What keeps a file from being loaded, by what its engine and its library say.
+pub(super) fn problem(
     file: &str,
     thrown: Option<Thrown>,
     stopped: Option<Stopped>,

@@ -38,6 +38,7 @@ mod prelude;
 mod problem;
 mod realm;
 mod sources;
+mod survey;
 mod thrown;
 
 pub use classes::Classes;

@@ -23,6 +23,7 @@ use crate::gate::watched::How;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Severity;
+use crate::table::Table;
 
 /// As long as this after a stamp was first seen, the files are read all the same: file times are
 /// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
@@ -102,8 +103,19 @@ impl Folder {
         };
         let sources = found.sources.map_err(|unread| problems(&unread))?;
         let before = before.map(Loaded::classes);
-        let classes = Classes::load(sources, wanted, &self.environment, before);
+        let classes = Classes::load(&sources, wanted, &self.environment, before);
         classes.map(Loaded::new).map_err(|refused| problems(&refused))
+    }
+
+    /// Warnings about class files and functions that no row of `table` needs, and no class.
+    pub(in crate::gate) fn unreached(&self, loaded: &Loaded, table: &Table) -> Vec<Problem> {
+        let rows = table.rows().iter().map(|row| row.name().to_owned()).collect();
+        let unreached = loaded.classes().unreached(&rows);
+        let warning = |problem: &ClassProblem| Problem {
+            severity: Severity::Warning,
+            ..self.problem(problem)
+        };
+        unreached.iter().map(warning).collect()
     }
 
     /// A problem of a class file as one of any file, named as the folder was named to us.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::backend::script::Classes;
-use crate::table::Problem;
 
 /// One generation of loaded classes.
 pub(in crate::gate) struct Loaded(Arc<Classes>);

@@ -8,6 +8,7 @@ use crate::base::Digest;
 use crate::gate::watched::How;
 use crate::settings::Settings;
 use crate::table::Problem;
+use crate::table::Table;
 
 /// A folder that is never looked at.
 pub(in crate::gate) struct Folder;
@@ -44,6 +45,10 @@ impl Folder {
     ) -> Result<Loaded, Vec<Problem>> {
         Ok(Loaded)
     }
+
+    pub(in crate::gate) fn unreached(&self, _: &Loaded, _: &Table) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 impl Found {
@@ -55,9 +60,5 @@ impl Found {
 impl Loaded {
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.clone()
-    }
-
-    pub(in crate::gate) fn unreached(&self) -> Vec<Problem> {
-        Vec::new()
     }
 }

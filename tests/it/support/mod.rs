@@ -6,6 +6,8 @@ pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod peer;
 pub(crate) mod probe;
+#[cfg(feature = "script")]
+pub(crate) mod scripts;
 pub(crate) mod visitor;
 pub(crate) mod wire;
 
