@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::http::IncomingMessage;
 use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
+use crate::http::form::Form;
 
 /// The name of a call in its isolate; scripts hold it as a number, which is exact up to 2^53.
 pub(super) type CallId = u64;
@@ -37,6 +39,10 @@ pub(super) struct Call {
     pub(super) operations: RefCell<BTreeSet<OperationId>>,
     /// The errors that callgate raised in it, each with what it means for the caller.
     pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, Raised)>>,
+    /// The `session` that its handler was given.
+    pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
+    /// The form of the request, once it was read.
+    pub(super) form: Arc<OnceLock<Form>>,
     answer: Cell<Option<oneshot::Sender<Result<Reply, Raised>>>>,
 }
 
@@ -63,6 +69,8 @@ impl Call {
             gone,
             operations: RefCell::default(),
             causes: RefCell::default(),
+            seen: RefCell::default(),
+            form: Arc::default(),
             answer: Cell::new(Some(answer)),
         }
     }

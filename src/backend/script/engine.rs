@@ -1,6 +1,7 @@
 //! One engine with nothing of a class in it yet: its limits, its loader, callgate's own modules.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use rquickjs::Context;
@@ -36,8 +37,8 @@ pub(super) struct Engine {
 pub(super) struct Kit {
     /// `(call) => [request, session]`.
     pub(super) begin: Persistent<Function<'static>>,
-    /// `(value) => [status, headers, body]` of an `OutgoingMessage`.
-    pub(super) unpack: Persistent<Function<'static>>,
+    /// `(session, value) => answer`, once a handler has returned a value.
+    pub(super) finish: Persistent<Function<'static>>,
     /// `(value) => boolean`.
     pub(super) is_class: Persistent<Function<'static>>,
     /// `(instance) => [[name, file, line, column]…]`.
@@ -49,6 +50,7 @@ pub(super) struct Kit {
 impl Engine {
     /// An engine whose modules come from `library` and whose host operations land in `mailbox`.
     pub(super) fn new(
+        class: &Arc<str>,
         environment: &Environment,
         mailbox: Sender<Command>,
         library: Library,
@@ -59,7 +61,7 @@ impl Engine {
         runtime.set_max_stack_size(limits.stack_bytes);
         runtime.set_loader(library.clone(), library.clone());
         let context = Context::full(&runtime)?;
-        let desk = Desk::new(environment.clone(), mailbox);
+        let desk = Desk::new(Arc::clone(class), environment.clone(), mailbox);
         let kit = context.with(|ctx| Kit::new(&ctx, &desk))?;
         let meter = Rc::new(Meter::default());
         let asked = Rc::clone(&meter);
@@ -89,7 +91,7 @@ impl Kit {
         let promise: Object<'js> = promise.get("prototype")?;
         Ok(Self {
             begin: keep("begin")?,
-            unpack: keep("unpack")?,
+            finish: keep("finish")?,
             is_class: keep("isClass")?,
             functions: keep("functions")?,
             then: Persistent::save(ctx, promise.get::<_, Function<'js>>("then")?),

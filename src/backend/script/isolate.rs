@@ -216,7 +216,7 @@ impl Shop {
 
     fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
         let library = Library::new(self.sources.clone());
-        let engine = Engine::new(&self.environment, self.mailbox.clone(), library);
+        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
         let engine = engine.map_err(|error| {
             let file = self.sources.file_of(&self.class);
             let what = format!("no engine can be made for it: {error}");

@@ -27,6 +27,7 @@ mod desk;
 mod engine;
 mod environment;
 mod facts;
+pub mod fetch;
 mod host;
 mod isolate;
 mod landed;
@@ -43,6 +44,7 @@ mod thrown;
 
 pub use classes::Classes;
 pub use environment::Environment;
+pub use fetch::Fetcher;
 pub use limits::Limits;
 pub use problem::ClassProblem;
 pub use sources::Sources;

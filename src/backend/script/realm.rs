@@ -159,6 +159,7 @@ impl Realm {
             let pair: rquickjs::Array<'js> = kit.begin.clone().restore(ctx)?.call((call.id,))?;
             (pair.get(0)?, pair.get(1)?)
         };
+        call.seen.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
         let singleton = self.singleton.clone().restore(ctx)?;
         let function: Function<'js> = singleton.get(&*call.method)?;
         let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
@@ -215,9 +216,10 @@ impl Realm {
         call: &Rc<Call>,
         value: Value<'js>,
     ) -> rquickjs::Result<()> {
-        let unpack = self.engine.kit.unpack.clone().restore(ctx)?;
-        let most = self.engine.desk.environment.limits.output_bytes;
-        match answer::reply(ctx, &unpack, value, most) {
+        let finish = self.engine.kit.finish.clone().restore(ctx)?;
+        let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
+        let value: Value<'js> = finish.call((session, value))?;
+        match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
             Ok(reply) => self.end(call, Ok(reply)),
             Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
             Err(NoAnswer::Refused(text)) => {

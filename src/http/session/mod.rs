@@ -9,6 +9,7 @@ mod error;
 mod mint;
 mod redeem;
 mod settle;
+mod text;
 mod wish;
 
 pub use error::SessionError;
@@ -155,6 +156,10 @@ impl Session {
         let value = serde_json::to_value(value)
             .map_err(|error| SessionError::NotJson(error.to_string()))?;
         let json = JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+        self.put(key, json)
+    }
+
+    fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
         if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
             return Err(SessionError::TooLarge);
         }

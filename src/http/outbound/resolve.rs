@@ -1,0 +1,25 @@
+//! How the name of a host is turned into addresses.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+/// The addresses of a name, still being looked up.
+pub type Resolving<'r> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'r>>;
+
+/// Looks names up. What it says is checked and then connected to: nobody asks a second time.
+pub trait Resolve: fmt::Debug + Send + Sync {
+    /// The addresses of `host`, each with `port`, best first.
+    fn resolve<'r>(&'r self, host: &'r str, port: u16) -> Resolving<'r>;
+}
+
+/// The machine's own way: its hosts file, its name servers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve<'r>(&'r self, host: &'r str, port: u16) -> Resolving<'r> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+}
