@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::backend::script;
 use crate::settings::Flags;
 use crate::table;
 
@@ -20,7 +21,7 @@ const FILES: [(&str, &str); 8] = [
     ("classes/RequestHandler.js", include_str!("init/RequestHandler.js")),
     ("callgate.toml", include_str!("init/callgate.toml")),
     (".gitignore", include_str!("init/gitignore")),
-    ("callgate.d.ts", include_str!("../backend/script/callgate.d.ts")),
+    ("callgate.d.ts", script::DECLARATIONS),
     ("jsconfig.json", include_str!("init/jsconfig.json")),
     ("handlers.schema.json", table::SCHEMA),
     (".vscode/settings.json", include_str!("init/vscode.json")),

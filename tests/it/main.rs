@@ -14,6 +14,7 @@ mod class_files;
 mod cli;
 mod confirm;
 mod connections;
+mod declarations;
 mod demo;
 mod ending;
 mod framing;

@@ -208,6 +208,27 @@ interface TokenWish {
   confirm?: "never" | "foreign" | "always";
 }
 
+/**
+ * What a member of `session` throws, or rejects with. If a handler lets it pass, the client is
+ * answered what fits: 503 while the store is down, 429 for what is done too often.
+ */
+interface SessionError extends Error {
+  readonly name: "SessionError";
+  readonly code:
+    | "contended"
+    | "noPublicOrigin"
+    | "noRandomness"
+    | "notJson"
+    | "refused"
+    | "sessionEnded"
+    | "storeUnavailable"
+    | "tooLarge"
+    | "tooManyGuests"
+    | "tooManyHandlers"
+    | "tooManyTokens"
+    | "tooOften";
+}
+
 /** A browser that is in a session. */
 interface Device {
   readonly id: string;
@@ -291,6 +312,20 @@ interface FetchWish {
   signal?: AbortSignal | null;
   /** Milliseconds until it is given up. */
   timeout?: number;
+}
+
+/** What `fetch` rejects with, unless `signal` gave it up. */
+interface FetchError extends Error {
+  readonly name: "FetchError";
+  readonly code:
+    | "badAddress"
+    | "badRequest"
+    | "broken"
+    | "notAllowed"
+    | "redirected"
+    | "tooLarge"
+    | "tooSlow"
+    | "unreachable";
 }
 
 type HeadersInit = Headers | Iterable<readonly [string, string]> | { readonly [name: string]: string };
