@@ -172,7 +172,7 @@ fn declared() -> Members {
         while open.last().is_some_and(|(_, inside)| depth < *inside && !text.is_empty()) {
             open.pop();
         }
-        if text.starts_with(['/', '*', '}', '|', '{', '[']) || text.is_empty() {
+        if text.starts_with(['/', '*', '}', '|', '{', '[', ')']) || text.is_empty() {
             continue;
         }
         let (mut kinds, mut rest) = (Vec::new(), text);
