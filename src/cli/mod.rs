@@ -45,7 +45,7 @@ use flags::FlagArguments;
     version,
     after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
                   and a variable CALLGATE_*.\n\
-                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table or roles, \
+                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table, class or roles, \
                   67 no such session or token, 69 store or server unreachable, \
                   74 input or output failed, 77 not permitted, 78 bad settings."
 )]
@@ -60,7 +60,7 @@ struct Arguments {
 enum Command {
     /// Serve (also without a command).
     Serve,
-    /// Report every problem of table, roles and settings.
+    /// Report every problem of table, class files, roles and settings.
     Check {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]

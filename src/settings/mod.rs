@@ -86,7 +86,7 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 pub struct Settings {
     /// The handler table; default `handlers.json`.
     pub handlers: PathBuf,
-    /// The folder of the classes; `None`, the default: `classes` beside the table
+    /// The folder of the class files; `None`, the default: `classes` beside the table
     /// ([`Settings::classes_folder`]).
     pub classes: Option<PathBuf>,
     /// Privileges and roles; `None`, the default: `roles.json` beside the table if it is there
@@ -123,10 +123,10 @@ pub struct Settings {
     pub hsts: Hsts,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
-    /// Whether a table file or a certificate that changes is taken without being asked; default
-    /// [`AutoReload::On`].
+    /// Whether a table, class file or certificate that changes is taken without being asked;
+    /// default [`AutoReload::On`].
     pub reload: AutoReload,
-    /// Whether warnings about the table refuse the start; off by default.
+    /// Whether warnings about table and class files refuse the start; off by default.
     pub strict: bool,
     /// Whether clients see the error messages of handlers; off by default.
     pub development: bool,

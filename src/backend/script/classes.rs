@@ -6,13 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::script::compiled;
 use crate::backend::script::environment::Environment;
-use crate::backend::script::facts::Facts;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
-use crate::backend::script::survey;
 use crate::base::Digest;
 use crate::base::nearest::nearest;
 use crate::http::Answering;
@@ -26,7 +25,6 @@ use crate::http::Session;
 #[derive(Default)]
 pub struct Classes {
     classes: BTreeMap<String, Loaded>,
-    /// All class files, wanted or not.
     sources: Sources,
 }
 
@@ -41,14 +39,14 @@ struct Loaded {
 impl Classes {
     /// Loads the classes that are `wanted`; a class without a file is left to the rows that name
     /// it. One whose files are those of `before` keeps its isolate, and so what is on its `this`.
-    /// Files that no such class needs are compiled only.
     pub fn load(
         sources: &Sources,
         wanted: &BTreeSet<String>,
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
-        let (mut classes, mut starting, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut problems = compiled::problems(sources, &environment.limits);
+        let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {
             let kept = before.and_then(|before| before.unchanged(class, sources));
             match kept {
@@ -68,28 +66,64 @@ impl Classes {
                 Err(problem) => problems.push(problem),
             }
         }
-        let loaded = Self { classes, sources: sources.clone() };
-        let compiled = survey::compile(sources, &loaded.reached(), &environment.limits);
-        // A file that could not be loaded is not reached, and found wanting twice.
-        let new = compiled.into_iter().filter(|problem| !problems.contains(problem));
-        let new: Vec<ClassProblem> = new.collect();
-        problems.extend(new);
-        if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+        problems.sort();
+        problems.dedup();
+        if problems.is_empty() {
+            Ok(Self { classes, sources: sources.clone() })
+        } else {
+            Err(problems)
+        }
     }
 
-    /// Every file that a loaded class was made from.
-    pub(super) fn reached(&self) -> BTreeSet<String> {
-        self.facts().flat_map(|(_, facts)| facts.files.iter().cloned()).collect()
+    /// What no request can reach: files that no class which rows name is made of, and functions
+    /// that are neither `named` by a row nor called from any class file. Only a warning: a file
+    /// may be for later.
+    pub fn unreached(&self, named: &dyn Fn(&str, &str) -> bool) -> Vec<ClassProblem> {
+        let mut problems: Vec<ClassProblem> = self.files_for_nobody().collect();
+        for (class, loaded) in &self.classes {
+            for function in loaded.isolate.facts().functions.iter().flatten() {
+                let name = &function.name;
+                if !named(class, name) && !self.is_called(name) {
+                    let what = format!("no row names {class}.{name}");
+                    let file = self.sources.file_of(class);
+                    let fix = "name it in a row, or take it out";
+                    let problem = ClassProblem::of_file(file, "class_unreached", what, fix);
+                    problems.push(match &function.place {
+                        Some(place) => ClassProblem { file: place.file.clone(), ..problem }
+                            .at(place.line, place.column),
+                        None => problem,
+                    });
+                }
+            }
+        }
+        problems
     }
 
-    /// What each loaded class turned out to be.
-    pub(super) fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
-        self.classes.iter().map(|(class, loaded)| (class.as_str(), loaded.isolate.facts()))
+    fn files_for_nobody(&self) -> impl Iterator<Item = ClassProblem> {
+        let used: BTreeSet<&String> =
+            self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
+        // Which files an `import()` wants shows only when it runs.
+        let import_later = self.sources.files().any(|(_, source)| source.text.contains("import("));
+        let files = self
+            .sources
+            .files()
+            .filter(move |(file, _)| !import_later && !used.iter().any(|used| used == file));
+        files.map(|(file, _)| {
+            let what = "no row names it and no class imports it";
+            let fix = "name its class in a row, or take it out of the folder";
+            ClassProblem::of_file(file, "class_unreached", what, fix)
+        })
     }
 
-    /// All class files.
-    pub(super) fn sources(&self) -> &Sources {
-        &self.sources
+    /// Whether any class file speaks of a member of this name.
+    fn is_called(&self, function: &str) -> bool {
+        let member = format!(".{function}");
+        self.sources.files().any(|(_, source)| {
+            source.text.match_indices(&member).any(|(at, _)| {
+                let rest = source.text.get(at + member.len()..).unwrap_or_default();
+                !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+            })
+        })
     }
 
     fn unchanged(&self, class: &str, sources: &Sources) -> Option<Loaded> {
@@ -98,8 +132,16 @@ impl Classes {
     }
 }
 
+/// Tells apart what a class was loaded from. Which files an `import()` may want shows only when it
+/// runs, so a class that says the word depends on all.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
-    sources.digest_of(isolate.facts().files.iter().map(String::as_str))
+    let files = &isolate.facts().files;
+    let imports_later =
+        |file: &String| sources.find(file).is_some_and(|source| source.text.contains("import("));
+    if files.iter().any(imports_later) {
+        return sources.digest();
+    }
+    sources.digest_of(files.iter().map(String::as_str))
 }
 
 impl Handlers for Classes {

@@ -104,9 +104,9 @@ impl Desk {
         self.current.get().and_then(|id| self.find(id))
     }
 
-    /// How many calls are under way.
-    pub(super) fn calls(&self) -> usize {
-        self.calls.borrow().len()
+    /// Whether no call is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.borrow().is_empty()
     }
 
     /// The call of a `request` or `session` object. Raises when that request has ended: scripts

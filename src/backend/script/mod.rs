@@ -23,11 +23,13 @@
 mod answer;
 mod call;
 mod classes;
+mod compiled;
 mod desk;
 mod engine;
 mod environment;
 mod facts;
 pub mod fetch;
+mod heap;
 mod host;
 mod isolate;
 mod landed;
@@ -39,7 +41,6 @@ mod prelude;
 mod problem;
 mod realm;
 mod sources;
-mod survey;
 mod thrown;
 
 /// What a class sees, declared for editors and type checkers (TypeScript): the file that
