@@ -68,6 +68,10 @@ enum Command {
         /// Print the JSON Schema of the table, for editors, instead.
         #[arg(long)]
         schema: bool,
+        /// Print the declarations of what class files see, for editors, instead.
+        #[cfg(feature = "script")]
+        #[arg(long, conflicts_with = "schema")]
+        types: bool,
     },
     /// Show which row answers a request, and why the others do not.
     Explain {
@@ -180,6 +184,8 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => serve::run(settle(read())?.settings)?,
         Command::Check { schema: true, .. } => check::schema(),
+        #[cfg(feature = "script")]
+        Command::Check { types: true, .. } => check::types(),
         Command::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?

@@ -25,9 +25,9 @@ const of = (value) => {
   return [...names].filter((name) => name !== "constructor");
 };
 
-const LANGUAGE = ["length", "name", "prototype"];
+const ofEveryClass = ["length", "name", "prototype"];
 const statics = (type) =>
-  Object.getOwnPropertyNames(type).filter((name) => !LANGUAGE.includes(name));
+  Object.getOwnPropertyNames(type).filter((name) => !ofEveryClass.includes(name));
 
 export default class Onlooker {
   async list(request, session) {
@@ -46,6 +46,7 @@ export default class Onlooker {
       console: of(console),
       crypto: of(crypto),
       subtle: of(crypto.subtle),
+      performance: of(performance),
       AbortController: of(controller),
       AbortSignal: of(controller.signal).concat(statics(AbortSignal)),
       OutgoingMessage: of(new callgate.OutgoingMessage()).concat(statics(callgate.OutgoingMessage)),
@@ -67,11 +68,13 @@ const TABLE: &str = r#"[
   { "class": "Onlooker", "method": "picture", "pattern": "picture" }
 ]"#;
 
-/// What the language itself has (ECMA-262), and annexes that no class needs declared.
+/// What the language itself has (ECMA-262, with its proposals and its past), and what this engine
+/// calls errors of its own.
 const LANGUAGE: &[&str] = &[
     "AggregateError",
     "Array",
     "ArrayBuffer",
+    "AsyncDisposableStack",
     "Atomics",
     "BigInt",
     "BigInt64Array",
@@ -79,6 +82,7 @@ const LANGUAGE: &[&str] = &[
     "Boolean",
     "DataView",
     "Date",
+    "DisposableStack",
     "Error",
     "EvalError",
     "FinalizationRegistry",
@@ -90,6 +94,7 @@ const LANGUAGE: &[&str] = &[
     "Int16Array",
     "Int32Array",
     "Int8Array",
+    "InternalError",
     "Iterator",
     "JSON",
     "Map",
@@ -106,6 +111,7 @@ const LANGUAGE: &[&str] = &[
     "Set",
     "SharedArrayBuffer",
     "String",
+    "SuppressedError",
     "Symbol",
     "SyntaxError",
     "TypeError",

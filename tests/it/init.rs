@@ -222,3 +222,13 @@ fn the_settings_of_the_new_project_hold_with_every_line_of_them() {
     let checked = desk.callgate(&["check", "--strict"]).well();
     assert!(checked.contains("settings: no problems"), "{checked}");
 }
+
+#[test]
+fn what_editors_need_can_be_had_anew_after_an_upgrade() {
+    let desk = Desk::new();
+    desk.callgate(&["init"]).well();
+    let file = |name: &str| fs::read_to_string(desk.path().join(name)).unwrap();
+    assert_eq!(desk.callgate(&["check", "--types"]).well(), file("callgate.d.ts"));
+    assert_eq!(desk.callgate(&["check", "--schema"]).well(), file("handlers.schema.json"));
+    assert_eq!(desk.callgate(&["check", "--types", "--schema"]).code, Some(64));
+}

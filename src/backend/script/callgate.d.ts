@@ -437,6 +437,12 @@ declare function atob(base64: string): string;
 /** The base64 of a text whose characters are bytes. */
 declare function btoa(bytes: string): string;
 
+/** How much time has passed. Milliseconds since the class was loaded, and when that was. */
+declare const performance: {
+  now(): number;
+  readonly timeOrigin: number;
+};
+
 declare const crypto: {
   getRandomValues<T extends ArrayBufferView>(array: T): T;
   randomUUID(): string;
