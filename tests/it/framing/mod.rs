@@ -84,7 +84,7 @@ async fn an_upstream_sees_each_request_once_and_never_a_part_of_one() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(forwarded >= 100, "only {forwarded} requests came through");
+    assert!(forwarded >= 80, "only {forwarded} requests came through");
     for asked in upstream.asked() {
         let framed = [asked.header("content-length"), asked.header("transfer-encoding")];
         assert!(framed.contains(&""), "{asked:?} has two lengths");
