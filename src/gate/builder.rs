@@ -151,6 +151,7 @@ impl Builder {
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
+            runs: Arc::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -257,7 +258,10 @@ fn read(path: &Path) -> Result<String, String> {
 /// Opens the store that the settings name. Replaying a log takes a while, so it is kept off the
 /// threads that serve.
 async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config { sessions_max: settings.sessions_max };
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
     match &settings.store {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(folder, config, now).await,

@@ -89,7 +89,7 @@ impl Maker {
         // A proof takes time that only a table which must be without fault is worth.
         if self.settings.strict {
             warnings.extend(table.prove(&self.settings.handlers.display().to_string()).problems);
-            warnings.extend(roster.loaded.unreached());
+            warnings.extend(self.folder.unreached(&roster.loaded, table));
         }
         warnings
     }

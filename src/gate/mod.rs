@@ -24,6 +24,7 @@ mod certificate;
 mod classes;
 mod client;
 mod entrances;
+mod examined;
 mod failure;
 mod lint;
 mod making;
@@ -33,6 +34,8 @@ mod watched;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};
+pub use examined::Examined;
+pub use examined::examine;
 pub use failure::GateError;
 pub use lint::lint;
 pub use watched::Reload;
@@ -210,12 +213,13 @@ impl Gate {
         Client::new(Arc::clone(&self.dispatch))
     }
 
-    /// Reads the table file again, and whatever else is watched, and takes what has changed.
+    /// Reads table and class files again, and whatever else is watched, and takes what has changed.
     ///
     /// It is checked as at the start, under `strict` too, and swapped in whole: requests that have
-    /// found their row end by the table they found it in. A file that cannot be used changes
-    /// nothing; what is wrong with it is in the answer, in the log (`table.refused`) and in
-    /// [`Gate::table`]. A gate whose table was given as a text has nothing to read.
+    /// found their row end by the table and the classes they found it in. A file that cannot be
+    /// used changes nothing; what is wrong with it is in the answer, in the log (`table.refused`,
+    /// `class.refused`) and in [`Gate::table`]. Nor is a change taken by which a row would lose the
+    /// function that answered it. A class that did not change keeps what is on its `this`.
     ///
     /// `roles.json` and settings are not read again: privileges change with a restart.
     pub async fn reload(&self) -> Reload {

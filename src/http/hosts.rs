@@ -150,6 +150,11 @@ impl HostRule {
         Self { name: named.name.to_ascii_lowercase().into(), below: false, port: named.port }
     }
 
+    /// Whether a request that callgate sends to this host and port is one that the rule means.
+    pub(crate) fn reaches(&self, name: &str, port: u16) -> bool {
+        self.covers(&Named { name, port: Some(port) }, None)
+    }
+
     fn covers(&self, host: &Named<'_>, own_port: Option<u16>) -> bool {
         let port = match (self.port, host.port) {
             (None, port) => port.is_none_or(|port| {

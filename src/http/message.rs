@@ -138,6 +138,15 @@ impl IncomingMessage {
         serde_json::from_slice(&self.0.body).map_err(|error| BadJson(error.to_string()))
     }
 
+    /// Whether the body is JSON, for handlers that read it with a parser of their own.
+    pub(crate) fn is_json(&self) -> Result<(), BadJson> {
+        if nesting(&self.0.body) > JSON_DEPTH_MAX {
+            return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));
+        }
+        let checked = serde_json::from_slice::<serde::de::IgnoredAny>(&self.0.body);
+        checked.map(|_| ()).map_err(|error| BadJson(error.to_string()))
+    }
+
     /// The body as it came.
     pub fn blob(&self) -> &Bytes {
         &self.0.body

@@ -1,6 +1,7 @@
 //! The table in use together with what answers each of its rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::handler::Handler;
 use crate::http::handler::Handlers;
@@ -31,6 +32,16 @@ pub(crate) struct Answer {
 pub(crate) enum Answerer {
     Handler(Arc<dyn Handler>),
     Relay(Arc<dyn Relay>),
+}
+
+impl Answerer {
+    /// How long it wants to be waited for, where the row does not say.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Handler(handler) => handler.patience(),
+            Self::Relay(_) => None,
+        }
+    }
 }
 
 impl Answer {

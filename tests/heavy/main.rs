@@ -25,6 +25,8 @@ mod failpoints;
 mod flood;
 mod full_disk;
 mod fuzz;
+#[cfg(feature = "script")]
+mod hostile;
 mod kill;
 mod races;
 mod reload;

@@ -200,7 +200,11 @@ async fn a_new_row_may_name_a_new_class() {
 async fn a_broken_class_is_refused_with_its_place_and_the_old_one_serves_on() {
     let place = Site::new().open().await;
     for (file, text, expected) in [
-        ("Counter.js", "export default class Counter {\n  hit( { }\n}\n", "classes/Counter.js:2:"),
+        (
+            "Counter.js",
+            "export default class Counter {\n  hit() { return ; ; ) }\n}\n",
+            "classes/Counter.js:2:",
+        ),
         (
             "Counter.js",
             "export default class {\n  constructor() { this.no.such; }\n}\n",
@@ -268,7 +272,7 @@ async fn a_row_never_loses_the_function_that_answers_it() {
 async fn problems_of_table_and_classes_are_told_together() {
     let site = Site::new();
     site.lay("handlers.json", &TABLE.replace("\"pattern\": \"greet\"", "\"regexPattern\": \"(\""));
-    site.lay("classes/Counter.js", "export default class Counter {\n  hit( {\n}\n");
+    site.lay("classes/Counter.js", "export default class Counter {\n  7();\n}\n");
     site.lay("classes/unused/odd.js", "let = ;\n");
     let lines = site.refused().await;
     let starts: Vec<bool> =

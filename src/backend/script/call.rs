@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::http::IncomingMessage;
 use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
+use crate::http::form::Form;
 
 /// The name of a call in its isolate; scripts hold it as a number, which is exact up to 2^53.
 pub(super) type CallId = u64;
@@ -29,6 +31,8 @@ pub(super) struct Call {
     pub(super) session: Session,
     /// The processor time it has used.
     pub(super) used: Cell<Duration>,
+    /// The memory that it holds, in bytes, as far as anybody has had to measure it.
+    pub(super) held_bytes: Cell<usize>,
     /// What it has said on the console, in bytes.
     pub(super) said_bytes: Cell<usize>,
     /// Raised by who waits for the answer when he does not any more.
@@ -37,6 +41,10 @@ pub(super) struct Call {
     pub(super) operations: RefCell<BTreeSet<OperationId>>,
     /// The errors that callgate raised in it, each with what it means for the caller.
     pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, Raised)>>,
+    /// The `session` that its handler was given.
+    pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
+    /// The form of the request, once it was read.
+    pub(super) form: Arc<OnceLock<Form>>,
     answer: Cell<Option<oneshot::Sender<Result<Reply, Raised>>>>,
 }
 
@@ -59,10 +67,13 @@ impl Call {
             request,
             session,
             used: Cell::default(),
+            held_bytes: Cell::default(),
             said_bytes: Cell::default(),
             gone,
             operations: RefCell::default(),
             causes: RefCell::default(),
+            seen: RefCell::default(),
+            form: Arc::default(),
             answer: Cell::new(Some(answer)),
         }
     }

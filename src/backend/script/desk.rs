@@ -7,9 +7,11 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use rquickjs::Array;
 use rquickjs::Ctx;
 use rquickjs::Exception;
 use rquickjs::Function;
@@ -31,6 +33,8 @@ use crate::backend::script::landed::Landed;
 /// The calls and the host operations of one isolate.
 pub(super) struct Desk {
     pub(super) environment: Environment,
+    /// The name of the class, for the log.
+    pub(super) class: Arc<str>,
     mailbox: Sender<Command>,
     calls: RefCell<HashMap<CallId, Rc<Call>>>,
     operations: RefCell<HashMap<OperationId, Operation>>,
@@ -63,9 +67,14 @@ pub(super) struct Settled {
 }
 
 impl Desk {
-    pub(super) fn new(environment: Environment, mailbox: Sender<Command>) -> Rc<Self> {
+    pub(super) fn new(
+        class: Arc<str>,
+        environment: Environment,
+        mailbox: Sender<Command>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             environment,
+            class,
             mailbox,
             calls: RefCell::default(),
             operations: RefCell::default(),
@@ -90,9 +99,14 @@ impl Desk {
         self.current.set(call);
     }
 
-    /// How many calls are under way.
-    pub(super) fn calls(&self) -> usize {
-        self.calls.borrow().len()
+    /// The call that runs just now; none while a class is loaded.
+    pub(super) fn running(&self) -> Option<Rc<Call>> {
+        self.current.get().and_then(|id| self.find(id))
+    }
+
+    /// Whether no call is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.borrow().is_empty()
     }
 
     /// The call of a `request` or `session` object. Raises when that request has ended: scripts
@@ -107,7 +121,7 @@ impl Desk {
     /// A continuation counts as part of the call in whose slice it runs. That is its own call,
     /// unless another call resolved a promise that both share.
     pub(super) fn current(&self, ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Call>> {
-        self.current.get().and_then(|id| self.find(id)).ok_or_else(|| {
+        self.running().ok_or_else(|| {
             let text = "this works only while a request is handled, not while a class is loaded";
             Exception::throw_message(ctx, text)
         })
@@ -174,7 +188,7 @@ impl Desk {
         call: &Call,
         failure: Failure,
     ) -> rquickjs::Result<Value<'js>> {
-        let Failure { name, message, cause } = failure;
+        let Failure { name, message, code, cause } = failure;
         let kind: Option<Constructor<'js>> = match name {
             "TypeError" | "RangeError" | "SyntaxError" => ctx.globals().get(name).ok(),
             _ => None,
@@ -189,6 +203,9 @@ impl Desk {
                 error
             }
         };
+        if let Some(code) = code {
+            error.set("code", code)?;
+        }
         let error = error.into_value();
         if let Some(cause) = cause {
             call.causes.borrow_mut().push((Persistent::save(ctx, error.clone()), cause));
@@ -276,6 +293,7 @@ impl Desk {
             }
         }
         call.causes.take();
+        call.seen.take();
         Some(call)
     }
 
@@ -297,6 +315,16 @@ fn value_of<'js>(ctx: &Ctx<'js>, landed: Landed) -> rquickjs::Result<Value<'js>>
         Landed::Number(value) => value.into_js(ctx),
         Landed::Text(value) => value.into_js(ctx),
         Landed::Json(text) => ctx.json_parse(text),
-        Landed::Bytes(bytes) => Ok(TypedArray::<u8>::new(ctx.clone(), bytes)?.into_value()),
+        Landed::Bytes(bytes) => {
+            // A copy on the heap of the class, which has a limit.
+            Ok(TypedArray::<u8>::new_copy(ctx.clone(), bytes)?.into_value())
+        }
+        Landed::List(items) => {
+            let list = Array::new(ctx.clone())?;
+            for (at, item) in items.into_iter().enumerate() {
+                list.set(at, value_of(ctx, item)?)?;
+            }
+            Ok(list.into_value())
+        }
     }
 }

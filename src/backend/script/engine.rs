@@ -1,6 +1,7 @@
 //! One engine with nothing of a class in it yet: its limits, its loader, callgate's own modules.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use rquickjs::Context;
@@ -14,6 +15,7 @@ use rquickjs::Value;
 
 use crate::backend::script::desk::Desk;
 use crate::backend::script::environment::Environment;
+use crate::backend::script::heap::Heap;
 use crate::backend::script::host;
 use crate::backend::script::isolate::Command;
 use crate::backend::script::library::Library;
@@ -26,6 +28,7 @@ pub(super) struct Engine {
     pub(super) kit: Kit,
     pub(super) desk: Rc<Desk>,
     pub(super) meter: Rc<Meter>,
+    pub(super) heap: Heap,
     pub(super) context: Context,
     pub(super) runtime: Runtime,
     pub(super) library: Library,
@@ -36,8 +39,8 @@ pub(super) struct Engine {
 pub(super) struct Kit {
     /// `(call) => [request, session]`.
     pub(super) begin: Persistent<Function<'static>>,
-    /// `(value) => [status, headers, body]` of an `OutgoingMessage`.
-    pub(super) unpack: Persistent<Function<'static>>,
+    /// `(session, value) => answer`, once a handler has returned a value.
+    pub(super) finish: Persistent<Function<'static>>,
     /// `(value) => boolean`.
     pub(super) is_class: Persistent<Function<'static>>,
     /// `(instance) => [[name, file, line, column]…]`.
@@ -49,22 +52,23 @@ pub(super) struct Kit {
 impl Engine {
     /// An engine whose modules come from `library` and whose host operations land in `mailbox`.
     pub(super) fn new(
+        class: &Arc<str>,
         environment: &Environment,
         mailbox: Sender<Command>,
         library: Library,
     ) -> rquickjs::Result<Self> {
         let limits = &environment.limits;
         let runtime = Runtime::new()?;
-        runtime.set_memory_limit(limits.heap_bytes);
+        let heap = Heap::new(&runtime, limits.heap_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
         runtime.set_loader(library.clone(), library.clone());
         let context = Context::full(&runtime)?;
-        let desk = Desk::new(environment.clone(), mailbox);
+        let desk = Desk::new(Arc::clone(class), environment.clone(), mailbox);
         let kit = context.with(|ctx| Kit::new(&ctx, &desk))?;
         let meter = Rc::new(Meter::default());
         let asked = Rc::clone(&meter);
         runtime.set_interrupt_handler(Some(Box::new(move || asked.is_over())));
-        Ok(Self { kit, desk, meter, context, runtime, library })
+        Ok(Self { kit, desk, meter, heap, context, runtime, library })
     }
 }
 
@@ -89,7 +93,7 @@ impl Kit {
         let promise: Object<'js> = promise.get("prototype")?;
         Ok(Self {
             begin: keep("begin")?,
-            unpack: keep("unpack")?,
+            finish: keep("finish")?,
             is_class: keep("isClass")?,
             functions: keep("functions")?,
             then: Persistent::save(ctx, promise.get::<_, Function<'js>>("then")?),

@@ -1,8 +1,13 @@
 //! What classes are given of the world around them.
 
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 
+use crate::backend::script::fetch::Fetcher;
 use crate::backend::script::limits::Limits;
+use crate::base::Entropy;
+use crate::base::entropy::OsEntropy;
 
 /// Everything that an isolate needs and does not have itself; cheap to clone.
 #[derive(Debug, Clone)]
@@ -11,11 +16,16 @@ pub struct Environment {
     pub limits: Limits,
     /// Where host operations run: an isolate's own thread never waits for anything but commands.
     pub runtime: Handle,
+    /// What `fetch` reaches; nothing, unless the owner says so.
+    pub fetcher: Fetcher,
+    /// Where `crypto` takes random bytes from.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Environment {
     /// Classes with the default budgets, whose host operations run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
-        Self { limits: Limits::default(), runtime }
+        let (limits, fetcher) = (Limits::default(), Fetcher::default());
+        Self { limits, runtime, fetcher, entropy: Arc::new(OsEntropy::new()) }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::http::Raised;
+use crate::http::session::SessionError;
 
 /// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) enum Landed {
     Json(String),
     /// A `Uint8Array`.
     Bytes(Vec<u8>),
+    /// A list of such.
+    List(Vec<Landed>),
     /// The promise is rejected.
     Failed(Failure),
 }
@@ -28,6 +31,8 @@ pub(super) struct Failure {
     /// `TypeError`, `RangeError`, `SyntaxError`; any other name makes an `Error` of that name.
     pub(super) name: &'static str,
     pub(super) message: String,
+    /// A stable word that a class finds under `code`.
+    pub(super) code: Option<&'static str>,
     /// What the caller of the row is answered when the class lets the error pass: a store that is
     /// down is 503 whoever noticed it. Without one it is the handler's own failure.
     pub(super) cause: Option<Raised>,
@@ -36,7 +41,7 @@ pub(super) struct Failure {
 impl Failure {
     /// An error of the class's own making.
     pub(super) fn new(name: &'static str, message: impl Into<String>) -> Self {
-        Self { name, message: message.into(), cause: None }
+        Self { name, message: message.into(), code: None, cause: None }
     }
 
     /// A wrong type, in words for the author of the class.
@@ -44,12 +49,14 @@ impl Failure {
         Self::new("TypeError", message)
     }
 
-    /// An error of callgate, which keeps what it means for the caller of the row.
-    pub(super) fn of<E>(error: E) -> Self
-    where
-        E: std::error::Error + Send + Sync + 'static,
-    {
-        Self { name: "Error", message: error.to_string(), cause: Some(Raised::from(error)) }
+    /// What a session cannot do, which keeps what it means for the caller of the row.
+    pub(super) fn session(error: SessionError) -> Self {
+        Self {
+            name: "SessionError",
+            message: error.to_string(),
+            code: Some(error.code()),
+            cause: Some(Raised::from(error)),
+        }
     }
 }
 

@@ -23,10 +23,13 @@
 mod answer;
 mod call;
 mod classes;
+mod compiled;
 mod desk;
 mod engine;
 mod environment;
 mod facts;
+pub mod fetch;
+mod heap;
 mod host;
 mod isolate;
 mod landed;
@@ -40,8 +43,13 @@ mod realm;
 mod sources;
 mod thrown;
 
+/// What a class sees, declared for editors and type checkers (TypeScript): the file that
+/// `callgate init` writes as `callgate.d.ts`.
+pub const DECLARATIONS: &str = include_str!("callgate.d.ts");
+
 pub use classes::Classes;
 pub use environment::Environment;
+pub use fetch::Fetcher;
 pub use limits::Limits;
 pub use problem::ClassProblem;
 pub use sources::Sources;

@@ -1,5 +1,6 @@
 //! One class in its engine while it is called. Everything here stays on one thread.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Realm {
     singleton: Singleton,
     engine: Engine,
     log: Log,
+    /// Whether a call has failed since the engine was looked after.
+    has_failed: Cell<bool>,
 }
 
 /// Whether a realm can go on.
@@ -48,11 +51,13 @@ pub(super) enum Health {
     Sound,
     /// Something runs on in it that ends only with the whole engine.
     Broken,
+    /// Nobody is being served, and most of the memory is in use all the same.
+    Full,
 }
 
 impl Realm {
     pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
-        Self { singleton, engine, log }
+        Self { singleton, engine, log, has_failed: Cell::new(false) }
     }
 
     /// Begins a call.
@@ -69,10 +74,11 @@ impl Realm {
     }
 
     /// Ends a call for whose answer nobody waits any more.
-    pub(super) fn cancel(&self, id: CallId) {
+    pub(super) fn cancel(&self, id: CallId) -> Health {
         if let Some(call) = self.engine.desk.leave(id) {
             self.log.abandoned(&call);
         }
+        self.at_rest()
     }
 
     /// One slice of a call, and then the answers of all calls that have settled in it.
@@ -81,12 +87,12 @@ impl Realm {
         while health == Health::Sound {
             let settled = self.engine.desk.take_settled();
             if settled.is_empty() {
-                break;
+                return self.at_rest();
             }
             for settled in settled {
                 let Some(call) = self.engine.desk.find(settled.call) else { continue };
                 let next = self.slice(&call, |ctx| self.settled(ctx, &call, settled));
-                health = if next == Health::Broken { next } else { health };
+                health = if next == Health::Sound { health } else { next };
             }
         }
         health
@@ -109,7 +115,7 @@ impl Realm {
         desk.turn_to(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
-        match (stopped, thrown) {
+        match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
                 self.stop(call, stopped, thrown.as_ref());
                 self.clean_up()
@@ -120,6 +126,23 @@ impl Realm {
             }
             (None, None) => Health::Sound,
         }
+    }
+
+    /// Whether a call that waits now holds more memory than it may.
+    fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
+        let Engine { heap, runtime, context, .. } = &self.engine;
+        let held = call.held_bytes.get() + heap.grown(runtime, context);
+        call.held_bytes.set(held);
+        heap.is_too_much(held).then_some(Stopped::Memory)
+    }
+
+    /// Looks after an engine that serves nobody just now.
+    fn at_rest(&self) -> Health {
+        let Engine { desk, heap, runtime, context, .. } = &self.engine;
+        if desk.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
+            return Health::Full;
+        }
+        Health::Sound
     }
 
     /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
@@ -159,6 +182,7 @@ impl Realm {
             let pair: rquickjs::Array<'js> = kit.begin.clone().restore(ctx)?.call((call.id,))?;
             (pair.get(0)?, pair.get(1)?)
         };
+        call.seen.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
         let singleton = self.singleton.clone().restore(ctx)?;
         let function: Function<'js> = singleton.get(&*call.method)?;
         let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
@@ -215,9 +239,10 @@ impl Realm {
         call: &Rc<Call>,
         value: Value<'js>,
     ) -> rquickjs::Result<()> {
-        let unpack = self.engine.kit.unpack.clone().restore(ctx)?;
-        let most = self.engine.desk.environment.limits.output_bytes;
-        match answer::reply(ctx, &unpack, value, most) {
+        let finish = self.engine.kit.finish.clone().restore(ctx)?;
+        let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
+        let value: Value<'js> = finish.call((session, value))?;
+        match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
             Ok(reply) => self.end(call, Ok(reply)),
             Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
             Err(NoAnswer::Refused(text)) => {
@@ -246,6 +271,7 @@ impl Realm {
 
     fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {
         self.log.slow(call);
+        self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
         self.engine.desk.leave(call.id);
     }

@@ -22,7 +22,10 @@ use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
 use crate::settings::Settings;
 use crate::table::Problem;
+use crate::table::Row;
 use crate::table::Severity;
+use crate::table::Table;
+use crate::table::Target;
 
 /// As long as this after a stamp was first seen, the files are read all the same: file times are
 /// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
@@ -106,6 +109,23 @@ impl Folder {
         classes.map(Loaded::new).map_err(|refused| problems(&refused))
     }
 
+    /// Warnings about class files and functions that no row of `table` needs, and no class.
+    pub(in crate::gate) fn unreached(&self, loaded: &Loaded, table: &Table) -> Vec<Problem> {
+        let named = |class: &str, function: &str| {
+            let names = |row: &Row| match row.target() {
+                Target::Function { class: of, method } => **of == *class && **method == *function,
+                Target::Upstream(_) => false,
+            };
+            table.rows().iter().any(names)
+        };
+        let unreached = loaded.classes().unreached(&named);
+        let warning = |problem: &ClassProblem| Problem {
+            severity: Severity::Warning,
+            ..self.problem(problem)
+        };
+        unreached.iter().map(warning).collect()
+    }
+
     /// A problem of a class file as one of any file, named as the folder was named to us.
     fn problem(&self, problem: &ClassProblem) -> Problem {
         let ClassProblem { file, line, column, code, what, fix } = problem.clone();
@@ -128,6 +148,16 @@ impl Folder {
 }
 
 impl Found {
+    /// How many class files there are, as far as they could be read.
+    pub(in crate::gate) fn files(&self) -> usize {
+        self.sources.as_ref().map_or(0, Sources::len)
+    }
+
+    /// Whether there is a file of that class, or may be one that could not be read.
+    pub(in crate::gate) fn may_have(&self, class: &str) -> bool {
+        self.sources.as_ref().map_or(true, |sources| sources.names().any(|name| name == class))
+    }
+
     /// Tells what was found from whatever else may be found.
     pub(in crate::gate) fn digest(&self) -> Digest {
         match &self.sources {

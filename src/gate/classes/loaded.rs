@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::backend::script::Classes;
-use crate::table::Problem;
 
 /// One generation of loaded classes.
 pub(in crate::gate) struct Loaded(Arc<Classes>);
@@ -21,9 +20,5 @@ impl Loaded {
     /// The program's own classes, and these for every other name.
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.with_files(Arc::clone(&self.0) as _)
-    }
-
-    pub(in crate::gate) fn unreached(&self) -> Vec<Problem> {
-        Vec::new()
     }
 }

@@ -8,6 +8,7 @@ use crate::base::Digest;
 use crate::gate::watched::How;
 use crate::settings::Settings;
 use crate::table::Problem;
+use crate::table::Table;
 
 /// A folder that is never looked at.
 pub(in crate::gate) struct Folder;
@@ -44,9 +45,21 @@ impl Folder {
     ) -> Result<Loaded, Vec<Problem>> {
         Ok(Loaded)
     }
+
+    pub(in crate::gate) fn unreached(&self, _: &Loaded, _: &Table) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 impl Found {
+    pub(in crate::gate) fn files(&self) -> usize {
+        0
+    }
+
+    pub(in crate::gate) fn may_have(&self, _: &str) -> bool {
+        false
+    }
+
     pub(in crate::gate) fn digest(&self) -> Digest {
         Digest::of_content("classes", &[])
     }
@@ -55,9 +68,5 @@ impl Found {
 impl Loaded {
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.clone()
-    }
-
-    pub(in crate::gate) fn unreached(&self) -> Vec<Problem> {
-        Vec::new()
     }
 }

@@ -40,6 +40,26 @@ pub enum SessionError {
     NoPublicOrigin,
 }
 
+impl SessionError {
+    /// A stable word for it, for handlers that are no Rust.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "storeUnavailable",
+            Self::Ended => "sessionEnded",
+            Self::TooLarge => "tooLarge",
+            Self::TooManyTokens => "tooManyTokens",
+            Self::TooOften(_) => "tooOften",
+            Self::TooManyGuests(_) => "tooManyGuests",
+            Self::NotJson(_) => "notJson",
+            Self::Refused(_) => "refused",
+            Self::Contended => "contended",
+            Self::Mint(MintRefused::NoEntropy) => "noRandomness",
+            Self::Mint(MintRefused::TooManyHandlers) => "tooManyHandlers",
+            Self::NoPublicOrigin => "noPublicOrigin",
+        }
+    }
+}
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

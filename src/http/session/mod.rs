@@ -11,6 +11,7 @@ mod mint;
 mod redeem;
 mod settle;
 mod state;
+mod text;
 mod turn;
 mod wish;
 
@@ -38,6 +39,7 @@ use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
 use crate::http::session::state::Desk;
+use crate::http::session::state::Phase;
 use crate::http::session::state::State;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -113,7 +115,11 @@ impl Session {
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
         let value = serde_json::to_value(value)
             .map_err(|error| SessionError::NotJson(error.to_string()))?;
-        let json = Self::entry(key, &value)?;
+        self.put(key, Self::entry(key, &value)?)
+    }
+
+    fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
+        Self::admit(key, &json)?;
         self.lock().draft.entries.insert(key.into(), Some(json));
         Ok(())
     }
@@ -222,7 +228,7 @@ impl Session {
     /// neither.
     pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
         let mut state = self.lock();
-        state.parted = true;
+        state.enter(Phase::Answering);
         let entered = matches!(state.standing, Standing::Open { .. });
         let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
         self.house.cookie.set(&self.house.keyring.seal(credential))
@@ -247,6 +253,11 @@ impl Session {
         &self.house.base_path
     }
 
+    /// Sees to it that the caller is given no cookie.
+    pub(crate) fn mute(&self) {
+        self.lock().mute = true;
+    }
+
     /// Whether the caller must not be given a cookie.
     pub(crate) fn is_mute(&self) -> bool {
         self.lock().mute
@@ -259,10 +270,15 @@ impl Session {
     /// What a key holds from now on, if it may.
     fn entry(key: &str, value: &Value) -> Result<JsonText, SessionError> {
         let json = JsonText::of(value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+        Self::admit(key, &json)?;
+        Ok(json)
+    }
+
+    fn admit(key: &str, json: &JsonText) -> Result<(), SessionError> {
         if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
             return Err(SessionError::TooLarge);
         }
-        Ok(json)
+        Ok(())
     }
 
     /// What a wish for privileges comes to by `roles.json`.

@@ -13,6 +13,7 @@ use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
 use crate::http::session::draft::Draft;
+use crate::http::session::state::Phase;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -47,25 +48,33 @@ impl Session {
         mut change: impl FnMut(Value) -> Value + Send,
     ) -> Result<Value, SessionError> {
         self.publish(None).await?;
-        let key: Arc<str> = key.into();
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let entry =
-                self.lock().opened().and_then(|opened| opened.record.storage.find(&key).cloned());
-            let revision = entry.as_ref().map_or(0, |entry| entry.revision);
-            let value = change(entry.map_or(Value::Null, |entry| entry.json.value()));
+            let (revision, json) = self.stored(key);
+            let value = change(json.map_or(Value::Null, |json| json.value()));
             let json =
                 JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
-            let entries = vec![(Arc::clone(&key), Some(json))];
-            let expect = Some((Arc::clone(&key), revision));
-            let patch = Patch { entries, expect, ..Patch::default() };
-            let written = self.write(Write { patch, renewed: None }, None).await?;
-            let done = matches!(written, Written::Done(_));
-            self.adopt(written, None);
-            if done {
+            if self.exchange(key, revision, Some(json)).await? {
                 return Ok(value);
             }
         }
         Err(SessionError::Contended)
+    }
+
+    /// Writes one storage key, or removes it with `None`, if it still has this revision in the
+    /// store. False: somebody else wrote it first, and [`Session::stored`] shows what.
+    pub(crate) async fn exchange(
+        &self,
+        key: &str,
+        revision: u64,
+        json: Option<JsonText>,
+    ) -> Result<bool, SessionError> {
+        let key: Arc<str> = key.into();
+        let entries = vec![(Arc::clone(&key), json)];
+        let patch = Patch { entries, expect: Some((key, revision)), ..Patch::default() };
+        let written = self.write(Write { patch, renewed: None }, None).await?;
+        let done = matches!(written, Written::Done(_));
+        self.adopt(written, None);
+        Ok(done)
     }
 
     /// Ends the session for good, with every credential and token of it. The rest of the request
@@ -116,7 +125,7 @@ impl Session {
     /// an upstream that is writing is waited for, and may give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.desk.turn.lock().await;
-        self.lock().parted = true;
+        self.lock().enter(Phase::Answering);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Somebody logged out while the handler ran. The answer still goes out; what it

@@ -4,6 +4,7 @@ pub(crate) mod asked;
 pub(crate) mod dice;
 pub(crate) mod frames;
 pub(crate) mod leaks;
+pub(crate) mod lent;
 pub(crate) mod peer;
 pub(crate) mod probe;
 #[cfg(feature = "script")]

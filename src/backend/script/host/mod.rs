@@ -2,41 +2,56 @@
 //!
 //! # How a host function is added
 //!
-//! 1. Write it here as a closure over `Rc<Desk>` and put it into the object that [`functions`]
-//!    makes, under the name by which the prelude calls it.
-//! 2. A function that belongs to a `request` or `session` takes the number of its call first and
-//!    looks it up with [`Desk::call`], which raises when that request has ended. A function of
-//!    the global world (`fetch`, timers) asks [`Desk::current`].
-//! 3. What is answered at once returns `rquickjs::Result<T>`; errors are made by
-//!    [`Desk::raise`] from a [`Failure`], which may keep what it means for the caller of the row.
-//! 4. What waits clones what it needs out of the call and hands a future to [`Desk::promise`];
-//!    the future runs on the runtime's threads, may hold nothing of the engine, and ends in a
-//!    [`Landed`]. It is dropped when its call ends.
+//! 1. Put it onto the [`Shelf`], in the file of the member that needs it, under the name by which
+//!    the prelude calls it.
+//! 2. A function that belongs to a `request` or `session` takes the number of its call first:
+//!    [`Shelf::tells`], [`Shelf::does`] and [`Shelf::awaits`] look it up and raise when that
+//!    request has ended. A function of the global world (`fetch`, timers) asks [`Desk::current`].
+//! 3. What it refuses is a [`Failure`], raised in the class; it may keep what it means for the
+//!    caller of the row.
+//! 4. What waits clones what it needs out of the call; its future runs on the runtime's threads,
+//!    may hold nothing of the engine, and ends in a [`Landed`]. It is dropped when its call ends.
 //! 5. The prelude (`prelude/*.js`) wraps it: it is where the members that a class sees are
-//!    defined. It keeps the built-ins it needs in constants, because a class may change them.
+//!    defined, with the types of their arguments checked.
+//!
+//! [`Failure`]: crate::backend::script::landed::Failure
+//! [`Landed`]: crate::backend::script::landed::Landed
 
+mod address;
+mod console;
+mod crypto;
+mod fetch;
+mod message;
+mod request;
 mod session;
+mod shelf;
+mod storage;
+mod text;
 mod timers;
+
+pub(super) use shelf::Packed;
 
 use std::rc::Rc;
 
 use rquickjs::Ctx;
-use rquickjs::Function;
 use rquickjs::Object;
 
-use crate::backend::script::call::CallId;
 use crate::backend::script::desk::Desk;
+use crate::backend::script::host::shelf::Shelf;
 
 /// All host functions, for [`crate::backend::script::prelude::MAIN`].
 pub(super) fn functions<'js>(ctx: &Ctx<'js>, desk: &Rc<Desk>) -> rquickjs::Result<Object<'js>> {
-    let host = Object::new(ctx.clone())?;
-    host.set("verb", {
-        let desk = Rc::clone(desk);
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, call: CallId| {
-            Ok::<_, rquickjs::Error>(desk.call(&ctx, call)?.request.verb().to_owned())
-        })
-    })?;
-    session::functions(ctx, desk, &host)?;
-    timers::functions(ctx, desk, &host)?;
-    Ok(host)
+    let functions = Object::new(ctx.clone())?;
+    let shelf = Shelf { ctx, desk, functions: &functions };
+    request::put(&shelf)?;
+    session::put(&shelf)?;
+    storage::put(&shelf)?;
+    message::put(&shelf)?;
+    console::put(&shelf)?;
+    timers::put(&shelf)?;
+    fetch::put(&shelf)?;
+    address::put(&shelf)?;
+    text::put(&shelf)?;
+    crypto::put(&shelf)?;
+    Ok(functions)
 }

@@ -1,39 +1,136 @@
-//! What `session` asks of the host.
+//! What `session` asks of the host, apart from its storage.
 
-use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use rquickjs::Ctx;
-use rquickjs::Function;
 use rquickjs::Object;
 
-use crate::backend::script::call::CallId;
-use crate::backend::script::desk::Desk;
+use crate::backend::script::host::request::outcome;
+use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
+use crate::http::session::Privileges;
+use crate::http::session::Session;
+use crate::http::session::SessionError;
 use crate::token::MintWish;
 
-pub(super) fn functions<'js>(
-    ctx: &Ctx<'js>,
-    desk: &Rc<Desk>,
-    host: &Object<'js>,
-) -> rquickjs::Result<()> {
-    host.set("sessionId", {
-        let desk = Rc::clone(desk);
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, call: CallId| {
-            Ok::<_, rquickjs::Error>(desk.call(&ctx, call)?.session.id().to_string())
+pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
+    shelf.tells("sessionId", |call| call.session.id().to_string())?;
+    shelf.tells("userName", |call| call.session.user_name())?;
+    shelf.tells("expirationDate", |call| call.session.expiration_date().to_string())?;
+    shelf.tells("idleTimeout", |call| call.session.idle_timeout())?;
+    shelf.does("setIdleTimeout", |call, minutes: f64| {
+        call.session.set_idle_timeout(whole(minutes));
+        Ok(())
+    })?;
+    shelf.tells("restoreOutcome", |call| outcome(call.session.restore_outcome()))?;
+    shelf.tells("devices", |call| devices(&call.session))?;
+    shelf.does("publicUrl", |call, path: String| {
+        call.session.public_url(&path).map_err(Failure::session)
+    })?;
+    privileges(shelf)?;
+    tokens(shelf)
+}
+
+fn privileges<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
+    shelf.tells("isGuest", |call| call.session.is_guest())?;
+    shelf.tells("clearPrivileges", |call| call.session.clear_privileges())?;
+    shelf.tells("getPrivileges", |call| -> Vec<String> {
+        call.session.privileges().iter().map(|name| name.to_string()).collect()
+    })?;
+    shelf.does("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
+    shelf.does("setPrivileges", |call, wish: Object<'js>| {
+        let wish = Privileges {
+            privileges: wish.get("privileges").map_err(misread)?,
+            roles: wish.get("roles").map_err(misread)?,
+            user_name: wish.get("userName").map_err(misread)?,
+            keep_devices: wish.get("keepDevices").map_err(misread)?,
+        };
+        call.session.set_privileges(wish).map_err(Failure::session)
+    })
+}
+
+fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
+    shelf.awaits("createOtp", |call, wish: Object<'js>| {
+        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
+        Ok(async move {
+            session.create_otp(wish).await.map(Landed::Text).map_err(Failure::session)
         })
     })?;
-    host.set("createOTP", {
-        let desk = Rc::clone(desk);
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, call: CallId| {
-            let call = desk.call(&ctx, call)?;
-            let session = call.session.clone();
-            desk.promise(&ctx, &call, async move {
-                match session.create_otp(MintWish::default()).await {
-                    Ok(token) => Landed::Text(token),
-                    Err(error) => Landed::Failed(Failure::of(error)),
-                }
-            })
+    shelf.awaits("createCallbackUrl", |call, wish: Object<'js>| {
+        let path: String = wish.get("path").map_err(misread)?;
+        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
+        Ok(async move {
+            let url = session.create_callback_url(&path, wish).await;
+            url.map(Landed::Text).map_err(Failure::session)
         })
+    })?;
+    shelf.awaits("restore", |call, token: String| {
+        let session = call.session.clone();
+        Ok(async move { session.restore(&token).await.map(Landed::Bool).map_err(Failure::session) })
+    })?;
+    shelf.awaits("logout", |call, ()| {
+        let session = call.session.clone();
+        Ok(async move { done(session.logout().await) })
+    })?;
+    shelf.awaits("keep", |call, ()| {
+        let session = call.session.clone();
+        Ok(async move { done(session.keep_written().await) })
     })
+}
+
+/// The wish of a mint, as the prelude has checked its types.
+fn mint_wish(wish: &Object<'_>) -> Result<MintWish, Failure> {
+    let seconds: Option<f64> = wish.get("lifespan").map_err(misread)?;
+    let handlers: Vec<String> = wish.get("handlers").map_err(misread)?;
+    Ok(MintWish {
+        lifespan_secs: seconds.map(|seconds| u64::from(whole(seconds))),
+        handlers: handlers.into_iter().map(Arc::from).collect(),
+        mode: word(wish, "mode")?,
+        confirm: word(wish, "confirm")?,
+    })
+}
+
+/// A word that stands for something, such as a mode.
+fn word<T: FromStr<Err: std::fmt::Display>>(
+    wish: &Object<'_>,
+    name: &str,
+) -> Result<Option<T>, Failure> {
+    let text: Option<String> = wish.get(name).map_err(misread)?;
+    text.map(|text| text.parse())
+        .transpose()
+        .map_err(|error| Failure::new("RangeError", format!("{name} is {error}")))
+}
+
+/// A number of JavaScript as a whole one; what is beyond the ends becomes the ends.
+fn whole(number: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the range of u32, and whole"
+    )]
+    let whole = number.ceil().clamp(0.0, f64::from(u32::MAX)) as u32;
+    whole
+}
+
+fn devices(session: &Session) -> Vec<Vec<String>> {
+    let device = |device: &crate::http::session::DeviceView| {
+        let current = if device.current { "current" } else { "" };
+        vec![
+            device.id.to_string(),
+            device.since.to_string(),
+            device.label.clone(),
+            current.to_owned(),
+        ]
+    };
+    session.devices().iter().map(device).collect()
+}
+
+pub(super) fn done(result: Result<(), SessionError>) -> Result<Landed, Failure> {
+    result.map(|()| Landed::Nothing).map_err(Failure::session)
+}
+
+/// The prelude hands over what the host expects; a text may still hold half a character.
+pub(super) fn misread(error: rquickjs::Error) -> Failure {
+    Failure::wrong_type(error.to_string())
 }

@@ -1,28 +1,71 @@
 // Puts the world of a class together before the class is loaded.
-
-import { unpack } from "callgate/message";
-import { requests } from "callgate/request";
-import { sessions } from "callgate/session";
-import { timers } from "callgate/timers";
+import { AbortController, AbortSignal } from "callgate/abort";
+import { structuredClone } from "callgate/clone";
+import { console } from "callgate/console";
+import { crypto } from "callgate/crypto";
+import { fetch, Response } from "callgate/fetch";
+import { Headers } from "callgate/headers";
+import { connect } from "callgate/host";
+import { isMessage, unpack } from "callgate/message";
+import { IncomingMessage } from "callgate/request";
+import { flush, Session } from "callgate/session";
+import { TextDecoder, TextEncoder } from "callgate/text";
+import { clearTimeout, setInterval, setTimeout } from "callgate/timers";
+import { URL, URLSearchParams } from "callgate/url";
 
 // A class may change what these names mean; callgate keeps what they meant before.
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: everything } = Object;
 const { ownKeys } = Reflect;
 const { toString } = Function.prototype;
+const { stringify } = JSON;
 const apply = Reflect.apply;
+
+/** What every class finds without importing it. */
+const WORLD = {
+  AbortController,
+  AbortSignal,
+  Headers,
+  Response,
+  TextDecoder,
+  TextEncoder,
+  URL,
+  URLSearchParams,
+  clearInterval: clearTimeout,
+  clearTimeout,
+  console,
+  crypto,
+  fetch,
+  setInterval,
+  setTimeout,
+  structuredClone,
+};
 
 /** @param host the functions of callgate itself, which no class ever sees */
 export function open(host) {
-  timers(host, globalThis);
-  const Request = requests(host);
-  const Session = sessions(host);
+  connect(host);
+  for (const [name, value] of Object.entries(WORLD)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
+  }
   return {
     /** What a handler is given for the call of that number. */
-    begin: (call) => [new Request(call), new Session(call)],
-    unpack,
+    begin: (call) => [new IncomingMessage(call), new Session(call)],
+    finish,
     isClass: (value) => typeof value === "function" && /^class\b/.test(apply(toString, value, [])),
     functions,
   };
+}
+
+/**
+ * Keeps what a handler has written and makes its answer: nothing, the JSON text of a result, or
+ * `[status, headers, text, bytes]` of a message.
+ */
+function finish(session, value) {
+  flush(session);
+  if (value === undefined) return undefined;
+  if (isMessage(value)) return unpack(value);
+  const text = stringify(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} was returned, which is no JSON`);
+  return `{"result":${text}}`;
 }
 
 /** The functions that rows can name: `[name, file, line, column]`, own and inherited. */

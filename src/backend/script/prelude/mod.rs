@@ -10,10 +10,23 @@ pub(super) fn module(name: &str) -> Option<&'static str> {
     Some(match name {
         "callgate" => include_str!("callgate.js"),
         MAIN => include_str!("main.js"),
+        "callgate/abort" => include_str!("abort.js"),
+        "callgate/check" => include_str!("check.js"),
+        "callgate/clone" => include_str!("clone.js"),
+        "callgate/console" => include_str!("console.js"),
+        "callgate/crypto" => include_str!("crypto.js"),
+        "callgate/fetch" => include_str!("fetch.js"),
+        "callgate/headers" => include_str!("headers.js"),
+        "callgate/host" => include_str!("host.js"),
+        "callgate/inspect" => include_str!("inspect.js"),
+        "callgate/json" => include_str!("json.js"),
         "callgate/message" => include_str!("message.js"),
         "callgate/request" => include_str!("request.js"),
         "callgate/session" => include_str!("session.js"),
+        "callgate/storage" => include_str!("storage.js"),
+        "callgate/text" => include_str!("text.js"),
         "callgate/timers" => include_str!("timers.js"),
+        "callgate/url" => include_str!("url.js"),
         _ => return None,
     })
 }

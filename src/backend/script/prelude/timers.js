@@ -1,9 +1,38 @@
-// Timers: they live inside a request and end with it.
+// Timers. They belong to the request that sets them, and end with it.
+import { callback } from "callgate/check";
+import { host } from "callgate/host";
 
-/** Puts the timers into the world of a class. */
-export function timers(host, world) {
-  const define = (name, value) =>
-    Object.defineProperty(world, name, { value, writable: true, configurable: true });
-  define("setTimeout", (run, delay = 0, ...rest) => host.setTimeout(delay, () => run(...rest)));
-  define("clearTimeout", (timer) => host.clearTimeout(timer));
+/** By the number of an interval, the timer that it waits for now. */
+const intervals = new Map();
+/** Intervals that are remembered: more than can be alive in one class at once. */
+const INTERVALS_MAX = 65536;
+
+export function setTimeout(action, delay, ...values) {
+  callback(action, "setTimeout");
+  return host.setTimeout(millis(delay), () => void action(...values));
+}
+
+export function setInterval(action, delay, ...values) {
+  callback(action, "setInterval");
+  const again = () => {
+    // First, so that an action that throws does not end its interval.
+    intervals.set(first, host.setTimeout(millis(delay), again));
+    action(...values);
+  };
+  const first = host.setTimeout(millis(delay), again);
+  intervals.set(first, first);
+  // Those that were never cleared ended with their requests, and nobody said so.
+  if (intervals.size > INTERVALS_MAX) intervals.delete(intervals.keys().next().value);
+  return first;
+}
+
+export function clearTimeout(timer) {
+  if (typeof timer !== "number") return;
+  host.clearTimeout(intervals.get(timer) ?? timer);
+  intervals.delete(timer);
+}
+
+/** A delay of nothing is one millisecond: an interval must let others have their turn. */
+function millis(delay) {
+  return Math.max(1, Number(delay) || 0);
 }

@@ -1,0 +1,230 @@
+//! What a class wants to send, checked, and what becomes of it on the way of a redirection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use url::Url;
+
+use crate::backend::script::fetch::FetchError;
+use crate::backend::script::fetch::origin_of;
+use crate::backend::script::fetch::request;
+use crate::http::outbound::SentBody;
+
+/// A request that a class wants to be sent.
+pub(crate) struct Wish {
+    pub(crate) url: Url,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) redirect: Redirect,
+    pub(crate) patience: Option<Duration>,
+}
+
+/// What is done about a redirection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    /// The class gets the answer of where it leads.
+    Follow,
+    /// The class gets the redirection itself.
+    Manual,
+    /// It is an error.
+    Error,
+}
+
+/// Fields by which a class could end its request early and send another one behind it.
+const RESERVED: [HeaderName; 10] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Fields that are for one host, and go to no other (Fetch Standard, §4.4).
+const PERSONAL: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
+impl Wish {
+    /// A `GET` of this address.
+    pub(crate) fn read(url: &str) -> Result<Self, FetchError> {
+        let url = Url::parse(url).map_err(|_| FetchError::Address)?;
+        Ok(Self {
+            url,
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            redirect: Redirect::Follow,
+            patience: None,
+        })
+    }
+
+    /// Sets the method. Like browsers, it writes the common ones in upper case.
+    pub(crate) fn set_method(&mut self, name: &str) -> Result<(), FetchError> {
+        const COMMON: [Method; 5] =
+            [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD];
+        let common = COMMON.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name));
+        let method = common.or_else(|| Method::from_bytes(name.as_bytes()).ok());
+        let method = method.filter(|method| ![Method::CONNECT, Method::TRACE].contains(method));
+        self.method = method.ok_or_else(|| FetchError::Method(name.to_owned()))?;
+        Ok(())
+    }
+
+    /// Sets the body. What looks cannot carry one (Fetch Standard, §5.4).
+    pub(crate) fn set_body(&mut self, body: Bytes) -> Result<(), FetchError> {
+        if matches!(self.method, Method::GET | Method::HEAD) {
+            return Err(FetchError::Body(self.method.to_string()));
+        }
+        self.body = body;
+        Ok(())
+    }
+
+    /// Adds a header field.
+    pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), FetchError> {
+        let bad = || FetchError::Header(name.to_owned());
+        let field: HeaderName = name.parse().map_err(|_| bad())?;
+        if RESERVED.contains(&field) {
+            return Err(FetchError::Reserved(name.to_owned()));
+        }
+        let safe = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+        if !value.bytes().all(safe) {
+            return Err(bad());
+        }
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
+        self.headers.append(field, value);
+        Ok(())
+    }
+
+    /// What is sent.
+    pub(super) fn request(&self) -> Result<Request<SentBody>, FetchError> {
+        let mut headers = self.headers.clone();
+        let mut default = |name: HeaderName, value: &'static str| {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        };
+        default(header::ACCEPT, "*/*");
+        default(header::USER_AGENT, concat!("callgate/", env!("CARGO_PKG_VERSION")));
+        // What is compressed is not undone here.
+        default(header::ACCEPT_ENCODING, "identity");
+        request(self.method.clone(), &self.url, headers, self.body.clone())
+    }
+
+    /// Where an answer leads, if it is a redirection (Fetch Standard, §4.4).
+    pub(super) fn next<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
+        let status = response.status();
+        let redirects = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        let location = response.headers().get(header::LOCATION).filter(|_| redirects)?;
+        let url = location.to_str().ok().and_then(|to| self.url.join(to).ok());
+        Some(url.ok_or_else(|| FetchError::BadRedirect(origin_of(&self.url))).map(|url| {
+            let mut next = Self {
+                method: self.method.clone(),
+                headers: self.headers.clone(),
+                body: self.body.clone(),
+                redirect: self.redirect,
+                patience: None,
+                url,
+            };
+            next.arrive_from(&self.url, status);
+            next
+        }))
+    }
+
+    fn arrive_from(&mut self, before: &Url, status: StatusCode) {
+        let becomes_get = match status {
+            StatusCode::SEE_OTHER => self.method != Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            _ => false,
+        };
+        if becomes_get {
+            self.method = Method::GET;
+            self.body = Bytes::new();
+            for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE] {
+                self.headers.remove(name);
+            }
+        }
+        if before.origin() != self.url.origin() {
+            for name in PERSONAL {
+                self.headers.remove(name);
+            }
+        }
+    }
+}
+
+impl std::str::FromStr for Redirect {
+    type Err = FetchError;
+
+    fn from_str(word: &str) -> Result<Self, FetchError> {
+        match word {
+            "follow" => Ok(Self::Follow),
+            "manual" => Ok(Self::Manual),
+            "error" => Ok(Self::Error),
+            _ => Err(FetchError::RedirectWish(word.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led(method: &str, status: u16, to: &'static str) -> Wish {
+        let mut wish = Wish::read("https://a.example/pay?key=1").unwrap();
+        wish.set_method(method).unwrap();
+        wish.add_header("Authorization", "Bearer x").unwrap();
+        wish.add_header("Content-Type", "text/plain").unwrap();
+        wish.body = Bytes::from_static(b"body");
+        let response = Response::builder().status(status).header("location", to);
+        wish.next(&response.body(()).unwrap()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_redirection_keeps_the_body_only_where_it_may() {
+        for (method, status, then) in [
+            ("POST", 302, "GET"),
+            ("POST", 303, "GET"),
+            ("PUT", 303, "GET"),
+            ("PUT", 302, "PUT"),
+            ("POST", 307, "POST"),
+            ("post", 308, "POST"),
+        ] {
+            let next = led(method, status, "/done");
+            assert_eq!((next.method.as_str(), next.url.as_str()), (then, "https://a.example/done"));
+            assert_eq!(next.body.is_empty(), then == "GET", "{method} {status}");
+            assert_eq!(next.headers.contains_key("content-type"), then != "GET");
+            assert!(next.headers.contains_key("authorization"));
+        }
+    }
+
+    #[test]
+    fn what_is_personal_does_not_follow_to_another_host() {
+        for to in
+            ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"]
+        {
+            assert!(!led("GET", 302, to).headers.contains_key("authorization"), "{to}");
+        }
+    }
+
+    #[test]
+    fn the_frame_of_a_request_is_not_the_classes_to_set() {
+        let mut wish = Wish::read("https://a.example/").unwrap();
+        for name in ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade"] {
+            assert!(matches!(wish.add_header(name, "1"), Err(FetchError::Reserved(_))), "{name}");
+        }
+        for value in ["a\r\nb: c", "a\0", "ü"] {
+            assert!(matches!(wish.add_header("x-a", value), Err(FetchError::Header(_))));
+        }
+        for method in ["CONNECT", "TRACE", "A B", ""] {
+            assert!(matches!(wish.set_method(method), Err(FetchError::Method(_))), "{method}");
+        }
+    }
+}

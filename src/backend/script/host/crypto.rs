@@ -1,0 +1,84 @@
+//! What `crypto` asks of the host: randomness, digests, and message authentication.
+
+use std::rc::Rc;
+
+use ring::digest;
+use ring::hmac;
+use rquickjs::Ctx;
+use rquickjs::Exception;
+use rquickjs::Function;
+
+use crate::backend::script::host::shelf::Bytes;
+use crate::backend::script::host::shelf::Packed;
+use crate::backend::script::host::shelf::Shelf;
+
+/// A hash by its name in the Web Cryptography API (§18.2).
+struct Hash {
+    name: &'static str,
+    digest: &'static digest::Algorithm,
+    hmac: hmac::Algorithm,
+}
+
+/// SHA-1 is here for webhooks that are signed with it still; nothing of callgate uses it.
+static HASHES: [Hash; 4] = [
+    Hash { name: "SHA-256", digest: &digest::SHA256, hmac: hmac::HMAC_SHA256 },
+    Hash { name: "SHA-384", digest: &digest::SHA384, hmac: hmac::HMAC_SHA384 },
+    Hash { name: "SHA-512", digest: &digest::SHA512, hmac: hmac::HMAC_SHA512 },
+    Hash {
+        name: "SHA-1",
+        digest: &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        hmac: hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+    },
+];
+
+pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = shelf.ctx;
+    let entropy = Rc::clone(shelf.desk);
+    let random = move |ctx: Ctx<'js>, count: usize| {
+        let mut bytes = vec![0; count];
+        let filled = entropy.environment.entropy.fill(&mut bytes);
+        filled.map_err(|error| Exception::throw_message(&ctx, &error.to_string()))?;
+        Ok::<_, rquickjs::Error>(Bytes(bytes))
+    };
+    shelf.put("randomBytes", Function::new(ctx.clone(), random)?)?;
+    let name = |ctx: Ctx<'js>, name: String| find(&ctx, &name).map(|hash| hash.name);
+    shelf.put("hashName", Function::new(ctx.clone(), name)?)?;
+    let digest = |ctx: Ctx<'js>, name: String, content: Packed| {
+        Ok::<_, rquickjs::Error>(Bytes(digest::digest(find(&ctx, &name)?.digest, &content.0)))
+    };
+    shelf.put("digest", Function::new(ctx.clone(), digest)?)?;
+    let sign = |ctx: Ctx<'js>, name: String, key: Packed, content: Packed| {
+        let key = hmac_key(find(&ctx, &name)?, &key);
+        Ok::<_, rquickjs::Error>(Bytes(hmac::sign(&key, &content.0)))
+    };
+    shelf.put("hmac", Function::new(ctx.clone(), sign)?)?;
+    let fits = |ctx: Ctx<'js>, name: String, key: Packed, signed: Signed| {
+        let key = hmac_key(find(&ctx, &name)?, &key);
+        let [content, tag] = signed.0;
+        Ok::<_, rquickjs::Error>(hmac::verify(&key, &content.0, &tag.0).is_ok())
+    };
+    shelf.put("hmacFits", Function::new(ctx.clone(), fits)?)
+}
+
+/// What was signed, and the signature.
+struct Signed([Packed; 2]);
+
+impl<'js> rquickjs::FromJs<'js> for Signed {
+    fn from_js(ctx: &Ctx<'js>, value: rquickjs::Value<'js>) -> rquickjs::Result<Self> {
+        let pair = rquickjs::Array::from_js(ctx, value)?;
+        Ok(Self([pair.get(0)?, pair.get(1)?]))
+    }
+}
+
+fn find(ctx: &Ctx<'_>, name: &str) -> rquickjs::Result<&'static Hash> {
+    let known = HASHES.iter().find(|hash| hash.name.eq_ignore_ascii_case(name));
+    known.ok_or_else(|| {
+        let names: Vec<&str> = HASHES.iter().map(|hash| hash.name).collect();
+        let text = format!("{name:?} is no hash that is known here; use {}", names.join(", "));
+        Exception::throw_range(ctx, &text)
+    })
+}
+
+fn hmac_key(hash: &Hash, key: &Packed) -> hmac::Key {
+    hmac::Key::new(hash.hmac, &key.0)
+}

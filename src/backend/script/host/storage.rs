@@ -1,0 +1,52 @@
+//! What `session.storage` and `session.update` ask of the host: values as JSON text, by key.
+
+use rquickjs::Object;
+
+use crate::backend::script::host::session::misread;
+use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::landed::Failure;
+use crate::backend::script::landed::Landed;
+use crate::base::limits::UPDATE_ATTEMPTS_MAX;
+use crate::http::session::Session;
+use crate::http::session::SessionError;
+
+pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
+    shelf.tells("storageKeys", |call| -> Vec<String> {
+        call.session.keys().iter().map(|key| key.to_string()).collect()
+    })?;
+    shelf.does("storageRead", |call, key: String| {
+        Ok(call.session.json(&key).map(|json| json.text().to_owned()))
+    })?;
+    shelf.does("storageWrite", |call, write: Object<'js>| {
+        let key: String = write.get("key").map_err(misread)?;
+        match write.get::<_, Option<String>>("text").map_err(misread)? {
+            Some(text) => call.session.set_json(&key, &text).map_err(Failure::session)?,
+            None => call.session.remove(&key),
+        }
+        Ok(())
+    })?;
+    shelf.does("updateRead", |call, key: String| {
+        let (revision, json) = call.session.stored(&key);
+        let text = json.map(|json| json.text().to_owned());
+        Ok(Vec::from_iter([Some(revision.to_string()), text]))
+    })?;
+    shelf.awaits("updateWrite", |call, write: Object<'js>| {
+        let session = call.session.clone();
+        let key: String = write.get("key").map_err(misread)?;
+        let text: Option<String> = write.get("text").map_err(misread)?;
+        let revision: String = write.get("revision").map_err(misread)?;
+        let attempt: usize = write.get("attempt").map_err(misread)?;
+        if attempt > UPDATE_ATTEMPTS_MAX {
+            return Err(Failure::session(SessionError::Contended));
+        }
+        let json = text.map(|text| Session::read_json(&text)).transpose();
+        let json = json.map_err(Failure::session)?;
+        // Revisions are 64 bits wide, numbers of JavaScript 53: they travel as text.
+        let revision = revision.parse().map_err(|_| SessionError::Contended);
+        let revision = revision.map_err(Failure::session)?;
+        Ok(async move {
+            let done = session.exchange(&key, revision, json).await;
+            done.map(Landed::Bool).map_err(Failure::session)
+        })
+    })
+}

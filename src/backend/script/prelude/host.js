@@ -1,0 +1,7 @@
+// The functions of callgate itself. Only callgate's own modules can import this one.
+
+export let host;
+
+export function connect(functions) {
+  host = functions;
+}

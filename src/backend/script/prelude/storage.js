@@ -1,0 +1,102 @@
+// `session.storage`: an object like any other, whose keys are read when they are asked for and
+// written when they have changed.
+import { host } from "callgate/host";
+import { encode } from "callgate/json";
+import { text } from "callgate/check";
+
+/** The storage of one request's session. */
+export class Storage {
+  /** What the class sees. */
+  view;
+  #call;
+  /** By key, what was read or assigned. Without a prototype, so that any text is a key. */
+  #values = Object.create(null);
+  /** By key, the JSON text that the host has of it; `undefined` where it has none. */
+  #texts = new Map();
+
+  constructor(call) {
+    this.#call = call;
+    this.view = new Proxy(this.#values, this.#traps());
+  }
+
+  /**
+   * Hands over what was changed inside of values that were read or assigned, such as
+   * `storage.cart.items.push(item)`. Only what differs is written, because a key that is written
+   * for nothing would undo what another request has written to it meanwhile.
+   */
+  flush() {
+    for (const [key, text] of this.#texts) {
+      const value = this.#values[key];
+      if (value === null || typeof value !== "object") continue;
+      const now = encode(value, place(key));
+      if (now === text) continue;
+      // The host may write the same value in other words, 1.0 for 1.
+      if (now !== JSON.stringify(JSON.parse(text))) host.storageWrite(this.#call, { key, text: now });
+      this.#texts.set(key, now);
+    }
+  }
+
+  /** From now on everything is read again. */
+  forget() {
+    for (const key of this.#texts.keys()) delete this.#values[key];
+    this.#texts.clear();
+  }
+
+  /** Takes over what was written to a key behind the storage's back. */
+  replace(key, value, text) {
+    this.#hold(key, value, text);
+  }
+
+  #hold(key, value, text) {
+    if (text === undefined) delete this.#values[key];
+    else this.#values[key] = value;
+    this.#texts.set(key, text);
+  }
+
+  #load(key) {
+    if (this.#texts.has(key)) return;
+    const text = host.storageRead(this.#call, key);
+    this.#hold(key, text === undefined ? undefined : JSON.parse(text), text);
+  }
+
+  #write(key, value) {
+    const text = value === undefined ? undefined : encode(value, place(key));
+    host.storageWrite(this.#call, { key, text });
+    this.#hold(key, value, text);
+    return true;
+  }
+
+  #remove(key) {
+    this.#load(key);
+    return this.#texts.get(key) === undefined || this.#write(key, undefined);
+  }
+
+  #traps() {
+    const load = (key) => typeof key === "string" && this.#load(key);
+    return {
+      get: (values, key) => (load(key), values[key]),
+      has: (values, key) => (load(key), key in values),
+      set: (_, key, value) => this.#write(keyText(key), value),
+      deleteProperty: (_, key) => typeof key !== "string" || this.#remove(key),
+      ownKeys: () => host.storageKeys(this.#call),
+      getOwnPropertyDescriptor: (values, key) => {
+        load(key);
+        return Reflect.getOwnPropertyDescriptor(values, key);
+      },
+      defineProperty: (_, key, property) => {
+        if ("value" in property) return this.#write(keyText(key), property.value);
+        throw new TypeError(`${place(key)} can be a value only`);
+      },
+      setPrototypeOf: () => false,
+      preventExtensions: () => false,
+    };
+  }
+}
+
+function place(key) {
+  return `session.storage.${String(key)}`;
+}
+
+function keyText(key) {
+  return text(key, "session.storage", "keys that are texts");
+}
