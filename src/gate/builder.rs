@@ -131,25 +131,21 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
         let folder = Folder::of(&self.settings);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
         let native = std::mem::take(&mut self.registry);
-        let relays = Arc::new(forward);
+        let forward = forward_config(&self.settings);
+        let relays = Arc::new(Forward::new(Arc::clone(&outbound), forward));
         let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
-        let store = match self.store.take() {
-            Some(store) => store,
-            None => open_store(&self.settings, self.clock.now()).await?,
-        };
+        let store = self.opened_store().await?;
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
-        let origin = self.settings.public_origin.as_ref();
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         let table = TableState { rows, generation, refused: None };
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
@@ -164,8 +160,7 @@ impl Builder {
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
-            public_origin: origin
-                .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
+            public_origin: known_origin(&self.settings),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };
@@ -205,6 +200,13 @@ impl Builder {
         })
     }
 
+    async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
+        match self.store.take() {
+            Some(store) => Ok(store),
+            None => open_store(&self.settings, self.clock.now()).await,
+        }
+    }
+
     fn confirm_page(&self) -> Result<Template, GateError> {
         let Some(path) = &self.settings.confirm_page else { return Ok(Template::default()) };
         let text = read(path).map_err(GateError::File)?;
@@ -227,6 +229,12 @@ fn entry(settings: &Settings) -> Entry {
         None if settings.keys.is_empty() => Entry::Local,
         None => Entry::Key { file: None, limited },
     }
+}
+
+/// The address the public knows, if it is known before a listener is.
+fn known_origin(settings: &Settings) -> OnceLock<String> {
+    let origin = settings.public_origin.as_ref();
+    origin.map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned()))
 }
 
 /// Refuses settings that contradict each other or what is on disk.

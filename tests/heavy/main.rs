@@ -23,6 +23,7 @@ mod drain;
 mod exhausted;
 mod failpoints;
 mod flood;
+mod forward;
 mod full_disk;
 mod fuzz;
 #[cfg(feature = "script")]
