@@ -61,7 +61,7 @@ class Session:
     def leave(self, capability):
         """Lets the request be answered; the next call gets a new one."""
         with self.guard:
-            if self.capability == capability:
+            if capability is not None and self.capability == capability:
                 DOORS.get(timeout=30).set()
                 self.capability = None
 
@@ -82,5 +82,5 @@ class Lent:
 def after_call(context, case, response):
     # An ended session, and one that is full of tokens or values, would only be refused further.
     shown = response.request.headers.get(CAPABILITY)
-    if case.method == "DELETE" or response.status_code in (409, 410, 422):
+    if case.method == "DELETE" or response.status_code in (409, 410):
         SESSION.leave(shown)
