@@ -1,4 +1,4 @@
-//! The classes that rows may name.
+//! What rows may name: classes, and whatever passes requests on to upstreams.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ impl Registry {
     /// The same singletons, with `files` for every class that is none of them.
     #[must_use]
     pub fn with_files(&self, files: Arc<dyn Handlers>) -> Self {
-        Self { native: Arc::clone(&self.native), files: Some(files) }
+        Self { files: Some(files), ..self.clone() }
     }
 }
 

@@ -87,6 +87,11 @@ pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
 /// Longest base URL of an upstream, in bytes.
 pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
+/// How long a capability opens its session when the request has ended (contract §7).
+pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
+/// Capabilities of ended requests that are kept for that long; beyond it the oldest goes first.
+/// A thousand forwarded requests each second are just below it.
+pub const CAPABILITIES_LEFT_MAX: usize = 65_536;
 /// Longest time that the answer to a callback is kept for its repeats: a week, in seconds.
 pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
 /// Fields of one submitted form.

@@ -11,6 +11,7 @@ use percent_encoding::utf8_percent_encode;
 use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
+use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
 use crate::base::Clock;
@@ -30,9 +31,12 @@ use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
+use crate::http::BadCertificate;
 use crate::http::Dispatch;
+use crate::http::Outbound;
 use crate::http::Sessions;
 use crate::http::body;
+use crate::http::capability::Capabilities;
 use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
@@ -41,6 +45,7 @@ use crate::http::dispatch;
 use crate::http::front::Policy;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
+use crate::http::outbound;
 use crate::http::rates::Rates;
 use crate::session::Roles;
 use crate::settings;
@@ -124,13 +129,18 @@ impl Builder {
     /// reported as a whole.
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
+        let outbound = outbound(&self.settings)?;
+        let gap_max = self.settings.limits.upstream_gap;
+        let tunnel_idle = self.settings.limits.tunnel_idle;
+        let forward = Forward::new(Arc::clone(&outbound), gap_max, tunnel_idle);
         let folder = Folder::of(&self.settings);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
         let native = std::mem::take(&mut self.registry);
-        let maker = Maker { settings: self.settings.clone(), native, folder };
+        let relays = Arc::new(forward);
+        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
@@ -157,6 +167,7 @@ impl Builder {
             public_origin: origin
                 .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
             rates: Arc::new(rates(&self.settings)),
+            capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
@@ -190,6 +201,7 @@ impl Builder {
             watched,
             reload,
             entry,
+            outbound,
         })
     }
 
@@ -294,11 +306,23 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         base_path: settings.base_path.clone(),
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
+        forward_bytes_max: limits.forward_body_bytes,
         pace: body::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
     }
+}
+
+/// What calls upstreams and whatever classes fetch.
+fn outbound(settings: &Settings) -> Result<Arc<Outbound>, GateError> {
+    let config = outbound::Config {
+        connect_timeout: settings.limits.connect,
+        private_hosts: settings.private_hosts.clone(),
+        ..outbound::Config::default()
+    };
+    let outbound = Outbound::new(config).map_err(BadCertificate::Unavailable);
+    Ok(Arc::new(outbound.map_err(GateError::Certificate)?))
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -1,6 +1,7 @@
 //! A plan, made of the text of a table and of the class files beside it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::gate::classes::Folder;
@@ -10,6 +11,7 @@ use crate::gate::failure::GateError;
 use crate::gate::lint::lint;
 use crate::http::Handlers;
 use crate::http::Plan;
+use crate::http::relay::Relays;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
@@ -23,6 +25,8 @@ pub(super) struct Maker {
     /// The classes that the program brings along.
     pub(super) native: Registry,
     pub(super) folder: Folder,
+    /// What passes on the requests of rows that forward.
+    pub(super) relays: Arc<dyn Relays>,
 }
 
 /// A plan, with what it was made of.
@@ -71,7 +75,11 @@ impl Maker {
         match lost.filter(|lost| !lost.is_empty()) {
             Some(lost) => Err(GateError::Table(lost)),
             None if self.settings.strict && !warnings.is_empty() => Err(GateError::Table(warnings)),
-            None => Ok(Made { plan: Plan::new(checked.table, &roster.registry), roster, warnings }),
+            None => Ok(Made {
+                plan: Plan::new(checked.table, &roster.registry, &*self.relays),
+                roster,
+                warnings,
+            }),
         }
     }
 

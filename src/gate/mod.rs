@@ -65,6 +65,7 @@ use crate::http::Certificates;
 use crate::http::Crowding;
 use crate::http::Dispatch;
 use crate::http::Entrance;
+use crate::http::Outbound;
 use crate::http::Redirect;
 use crate::http::body::RequestBody;
 use crate::http::server;
@@ -92,6 +93,8 @@ pub struct Gate {
     reload: AutoReload,
     /// What operators must show on the internal listener.
     entry: Entry,
+    /// What calls others, and must not call us.
+    outbound: Arc<Outbound>,
 }
 
 /// Where a gate is served.
@@ -125,6 +128,9 @@ impl Gate {
     /// As [`Gate::serve`], on every listener that there can be.
     pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
         let Listeners { public: listener, internal, redirect } = listeners;
+        for own in [Some(&listener), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
+            own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
+        }
         // Where no public_origin was set, a developer on this machine can do without. Any other
         // address is perhaps not the one that the public knows.
         if let Ok(address) = listener.local_addr()
@@ -198,7 +204,8 @@ impl Gate {
     fn admin(&self, listener: &TcpListener) -> Option<Admin> {
         let address = listener.local_addr().ok()?;
         let sessions = Arc::clone(self.dispatch.sessions());
-        Some(Admin::new(Arc::clone(&self.health), sessions, self.entry.clone(), address))
+        let entry = (self.entry.clone(), address);
+        Some(Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace()))
     }
 
     /// A client that drives this gate without a socket, for tests.

@@ -58,7 +58,8 @@ pub(crate) enum Speaks {
 }
 
 impl Fault {
-    const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
+    /// A failure that is none of those named below; all its text is fixed.
+    pub(crate) const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
         let shape = Shape::Problem;
         Self {
             status,
@@ -227,6 +228,19 @@ impl Fault {
         let public = "The handler did not answer in time.";
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_too_slow", public);
         Self { shape: Shape::ErrorStack, ..fault }
+    }
+
+    /// The upstream of the row cannot be reached, or broke off before it answered
+    /// (RFC 9110 §15.6.3).
+    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "What answers this address cannot be reached.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
+    }
+
+    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    pub fn upstream_too_slow() -> Self {
+        let text = "What answers this address did not answer in time.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
     }
 
     /// callgate itself failed in a way that only its log can tell.

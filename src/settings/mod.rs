@@ -116,6 +116,9 @@ pub struct Settings {
     /// The peers that are proxies of ours, whose word about their clients is taken; default none
     /// ([`TrustedProxies`]).
     pub trusted_proxies: TrustedProxies,
+    /// The hosts whose names may lead into a private network when callgate calls them; default
+    /// none ([`crate::http::outbound::AddressRule`]).
+    pub private_hosts: Vec<String>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
     /// ([`crate::http::cors::Cors`]).
     pub cors: Vec<CorsRule>,
@@ -175,6 +178,7 @@ impl Default for Settings {
             confirm_page: None,
             hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            private_hosts: Vec::new(),
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,

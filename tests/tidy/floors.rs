@@ -55,6 +55,7 @@ const MODULES: &[Module] = &[
             "tokio_util",
             "tower_service",
             "tracing",
+            "url",
         ],
     },
     Module {
