@@ -23,6 +23,8 @@ mod failpoints;
 mod flood;
 mod full_disk;
 mod fuzz;
+#[cfg(feature = "script")]
+mod hostile;
 mod kill;
 mod races;
 mod reload;

@@ -9,6 +9,7 @@
 mod agree;
 mod binding;
 mod callbacks;
+mod classes;
 mod cli;
 mod confirm;
 mod connections;

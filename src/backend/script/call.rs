@@ -31,6 +31,8 @@ pub(super) struct Call {
     pub(super) session: Session,
     /// The processor time it has used.
     pub(super) used: Cell<Duration>,
+    /// The memory that it holds, in bytes, as far as anybody has had to measure it.
+    pub(super) held_bytes: Cell<usize>,
     /// What it has said on the console, in bytes.
     pub(super) said_bytes: Cell<usize>,
     /// Raised by who waits for the answer when he does not any more.
@@ -65,6 +67,7 @@ impl Call {
             request,
             session,
             used: Cell::default(),
+            held_bytes: Cell::default(),
             said_bytes: Cell::default(),
             gone,
             operations: RefCell::default(),

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::script::compiled;
 use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
@@ -24,8 +25,7 @@ use crate::http::Session;
 #[derive(Default)]
 pub struct Classes {
     classes: BTreeMap<String, Loaded>,
-    /// Classes that files define, wanted or not.
-    known: Vec<String>,
+    sources: Sources,
 }
 
 /// One class of a generation.
@@ -45,7 +45,8 @@ impl Classes {
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
-        let (mut classes, mut starting, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut problems = compiled::problems(sources, &environment.limits);
+        let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {
             let kept = before.and_then(|before| before.unchanged(class, sources));
             match kept {
@@ -65,8 +66,64 @@ impl Classes {
                 Err(problem) => problems.push(problem),
             }
         }
-        let known = sources.names().map(str::to_owned).collect();
-        if problems.is_empty() { Ok(Self { classes, known }) } else { Err(problems) }
+        problems.sort();
+        problems.dedup();
+        if problems.is_empty() {
+            Ok(Self { classes, sources: sources.clone() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What no request can reach: files that no class which rows name is made of, and functions
+    /// that are neither `named` by a row nor called from any class file. Only a warning: a file
+    /// may be for later.
+    pub fn unreached(&self, named: &dyn Fn(&str, &str) -> bool) -> Vec<ClassProblem> {
+        let mut problems: Vec<ClassProblem> = self.files_for_nobody().collect();
+        for (class, loaded) in &self.classes {
+            for function in loaded.isolate.facts().functions.iter().flatten() {
+                let name = &function.name;
+                if !named(class, name) && !self.is_called(name) {
+                    let what = format!("no row names {class}.{name}");
+                    let file = self.sources.file_of(class);
+                    let fix = "name it in a row, or take it out";
+                    let problem = ClassProblem::of_file(file, "class_unreached", what, fix);
+                    problems.push(match &function.place {
+                        Some(place) => ClassProblem { file: place.file.clone(), ..problem }
+                            .at(place.line, place.column),
+                        None => problem,
+                    });
+                }
+            }
+        }
+        problems
+    }
+
+    fn files_for_nobody(&self) -> impl Iterator<Item = ClassProblem> {
+        let used: BTreeSet<&String> =
+            self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
+        // Which files an `import()` wants shows only when it runs.
+        let import_later = self.sources.files().any(|(_, source)| source.text.contains("import("));
+        let files = self
+            .sources
+            .files()
+            .filter(move |(file, _)| !import_later && !used.iter().any(|used| used == file));
+        files.map(|(file, _)| {
+            let what = "no row names it and no class imports it";
+            let fix = "name its class in a row, or take it out of the folder";
+            ClassProblem::of_file(file, "class_unreached", what, fix)
+        })
+    }
+
+    /// Whether any class file speaks of a member of this name.
+    fn is_called(&self, function: &str) -> bool {
+        let member = format!(".{function}");
+        self.sources.files().any(|(_, source)| {
+            source.text.match_indices(&member).any(|(at, _)| {
+                let rest = source.text.get(at + member.len()..).unwrap_or_default();
+                !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+            })
+        })
     }
 
     fn unchanged(&self, class: &str, sources: &Sources) -> Option<Loaded> {
@@ -75,8 +132,16 @@ impl Classes {
     }
 }
 
+/// Tells apart what a class was loaded from. Which files an `import()` may want shows only when it
+/// runs, so a class that says the word depends on all.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
-    sources.digest_of(isolate.facts().files.iter().map(String::as_str))
+    let files = &isolate.facts().files;
+    let imports_later =
+        |file: &String| sources.find(file).is_some_and(|source| source.text.contains("import("));
+    if files.iter().any(imports_later) {
+        return sources.digest();
+    }
+    sources.digest_of(files.iter().map(String::as_str))
 }
 
 impl Handlers for Classes {
@@ -96,7 +161,7 @@ impl Handlers for Classes {
         });
         let known: Vec<String> = functions.collect();
         let wanted = format!("{class}.{method}");
-        let classes = || nearest(class, self.known.iter().map(String::as_str));
+        let classes = || nearest(class, self.sources.names());
         nearest(&wanted, known.iter().map(String::as_str)).or_else(classes).map(str::to_owned)
     }
 }

@@ -15,6 +15,7 @@ use rquickjs::Value;
 
 use crate::backend::script::desk::Desk;
 use crate::backend::script::environment::Environment;
+use crate::backend::script::heap::Heap;
 use crate::backend::script::host;
 use crate::backend::script::isolate::Command;
 use crate::backend::script::library::Library;
@@ -27,6 +28,7 @@ pub(super) struct Engine {
     pub(super) kit: Kit,
     pub(super) desk: Rc<Desk>,
     pub(super) meter: Rc<Meter>,
+    pub(super) heap: Heap,
     pub(super) context: Context,
     pub(super) runtime: Runtime,
     pub(super) library: Library,
@@ -57,7 +59,7 @@ impl Engine {
     ) -> rquickjs::Result<Self> {
         let limits = &environment.limits;
         let runtime = Runtime::new()?;
-        runtime.set_memory_limit(limits.heap_bytes);
+        let heap = Heap::new(&runtime, limits.heap_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
         runtime.set_loader(library.clone(), library.clone());
         let context = Context::full(&runtime)?;
@@ -66,7 +68,7 @@ impl Engine {
         let meter = Rc::new(Meter::default());
         let asked = Rc::clone(&meter);
         runtime.set_interrupt_handler(Some(Box::new(move || asked.is_over())));
-        Ok(Self { kit, desk, meter, context, runtime, library })
+        Ok(Self { kit, desk, meter, heap, context, runtime, library })
     }
 }
 

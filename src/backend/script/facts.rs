@@ -73,7 +73,7 @@ pub(super) fn load(
             let (singleton, functions) = found.unzip();
             Ok((singleton, Facts { functions, files }))
         }
-        Err(thrown) => Err(problem(&file, thrown, stopped, (&engine.library, sources))),
+        Err(thrown) => Err(problem(&file, thrown.as_ref(), stopped, (&engine.library, sources))),
     }
 }
 
@@ -114,37 +114,26 @@ fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
 
 fn problem(
     file: &str,
-    thrown: Option<Thrown>,
+    thrown: Option<&Thrown>,
     stopped: Option<Stopped>,
     (library, sources): (&Library, &Sources),
 ) -> ClassProblem {
     if let Some(refused) = library.take_refused() {
         return refused.problem(sources);
     }
-    let (code, what, fix) = match (&thrown, stopped) {
-        (_, Some(_)) => (
-            "class_endless",
-            "takes more processor time to load than a call may".to_owned(),
-            "do less at the top level and in the constructor",
-        ),
-        (None, None) => (
+    match (thrown, stopped) {
+        (thrown, Some(_)) => {
+            let what = "takes more processor time to load than a call may use";
+            let fix = "do less at the top level and in the constructor";
+            let problem = ClassProblem::of_file(file, "class_endless", what, fix);
+            thrown.map_or(problem.clone(), |thrown| problem.placed(thrown))
+        }
+        (Some(thrown), None) => ClassProblem::of_thrown(file, thrown),
+        (None, None) => ClassProblem::of_file(
+            file,
             "class_waits",
-            "waits at its top level for something that never comes".to_owned(),
-            "take out the `await`; nothing outside can be waited for while a class is loaded",
+            "waits at its top level for something that never comes",
+            "take out the await; nothing outside can be waited for while a class is loaded",
         ),
-        (Some(thrown), None) if thrown.text.starts_with("SyntaxError: ") => {
-            ("class_syntax", thrown.text.clone(), "mend the syntax")
-        }
-        (Some(thrown), None) => (
-            "class_threw",
-            format!("threw while it was loaded: {}", thrown.text),
-            "mend what runs at the top level and in the constructor",
-        ),
-    };
-    match thrown.and_then(|thrown| thrown.place) {
-        Some(place) => {
-            ClassProblem::of_file(place.file, code, what, fix).at(place.line, place.column)
-        }
-        None => ClassProblem::of_file(file, code, what, fix),
     }
 }

@@ -2,6 +2,8 @@
 //! that serves them.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -78,7 +80,12 @@ impl Isolate {
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
-        thread.spawn(move || shop.run(&commands, &tell)).map_err(|error| {
+        // Whoever made the class reads its log, too.
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        let run = move || {
+            tracing::dispatcher::with_default(&log, || shop.run(&commands, &tell));
+        };
+        thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
             let fix = "raise the number of threads that the process may have";
             ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)
@@ -194,34 +201,64 @@ struct Shop {
 impl Shop {
     /// Loads the class, tells how that went, and serves until it is told to stop.
     fn run(&self, commands: &Receiver<Command>, tell: &Sender<Started>) {
-        let (realm, told) = match self.load() {
-            Ok((realm, facts)) => (realm, Ok(facts)),
-            Err(problem) => (None, Err(problem)),
+        let (mut realm, told) = match self.load() {
+            Ok((Some(realm), facts)) => (realm, Ok(facts)),
+            Ok((None, facts)) => {
+                let _ = tell.send(Ok(facts));
+                return;
+            }
+            Err(problem) => {
+                let _ = tell.send(Err(problem));
+                return;
+            }
         };
         if tell.send(told).is_err() {
             return;
         }
-        let mut next = realm;
-        while let Some(realm) = next {
-            let why = match serve(&realm, commands) {
-                Ending::Stop => return realm.abandon("the class was replaced"),
-                Ending::Broken => "a call left something behind that could not be ended",
-            };
+        while let Ending::Worn(why) = caught(|| serve(&realm, commands)) {
             self.log().restarted(why);
             realm.abandon(why);
+            // The old engine gives its memory back before a new one asks for some.
             drop(realm);
-            next = self.load().ok().and_then(|(realm, _)| realm);
+            realm = match self.load_again(commands) {
+                Some(realm) => realm,
+                None => return,
+            };
+        }
+        realm.abandon("the class was replaced");
+    }
+
+    /// Loads the class anew, at once and then for each call that comes, until it works. Nothing
+    /// has changed since it worked last, but a class may fail as it likes.
+    fn load_again(&self, commands: &Receiver<Command>) -> Option<Realm> {
+        let mut asked: Option<Box<Order>> = None;
+        loop {
+            let why = match self.load() {
+                Ok((Some(realm), _)) => {
+                    asked.map(|order| realm.call(*order));
+                    return Some(realm);
+                }
+                Ok((None, _)) => "its default export is no class any more".to_owned(),
+                Err(problem) => problem.to_string(),
+            };
+            if let Some(order) = asked.take() {
+                let _ = order.answer.send(Err(Raised::new(why)));
+            }
+            asked = loop {
+                match commands.recv() {
+                    Ok(Command::Call(order)) => break Some(order),
+                    Ok(Command::Stop) | Err(_) => return None,
+                    Ok(Command::Landed(..) | Command::Cancel(_)) => {}
+                }
+            };
         }
     }
 
     fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
         let library = Library::new(self.sources.clone());
         let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
-        let engine = engine.map_err(|error| {
-            let file = self.sources.file_of(&self.class);
-            let what = format!("no engine can be made for it: {error}");
-            ClassProblem::of_file(file, "class_engine", what, "give classes more memory")
-        })?;
+        let engine = engine
+            .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
         let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
         let realm = singleton.map(|singleton| Realm::new(engine, singleton, self.log()));
         Ok((realm, facts))
@@ -235,7 +272,13 @@ impl Shop {
 /// Why a realm serves no longer.
 enum Ending {
     Stop,
-    Broken,
+    /// It cannot go on; another one can.
+    Worn(&'static str),
+}
+
+/// A panic of callgate's own wears a realm out, and ends no thread.
+fn caught(serve: impl FnOnce() -> Ending) -> Ending {
+    catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Ending::Worn("callgate itself panicked"))
 }
 
 fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
@@ -243,14 +286,15 @@ fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
         let health = match command {
             Command::Call(order) => realm.call(*order),
             Command::Landed(id, landed) => realm.land(id, landed),
-            Command::Cancel(id) => {
-                realm.cancel(id);
-                Health::Sound
-            }
+            Command::Cancel(id) => realm.cancel(id),
             Command::Stop => return Ending::Stop,
         };
-        if health == Health::Broken {
-            return Ending::Broken;
+        match health {
+            Health::Sound => {}
+            Health::Broken => {
+                return Ending::Worn("a call left something behind that does not end");
+            }
+            Health::Full => return Ending::Worn("what the class keeps leaves too little memory"),
         }
     }
     Ending::Stop

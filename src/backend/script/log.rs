@@ -35,6 +35,10 @@ impl Log {
                 format!("{class}.{method} used more than {most:?} of processor time")
             }
             Stopped::Gone => format!("{class}.{method} ran on when nobody waited for its answer"),
+            Stopped::Memory => {
+                let most = self.limits.heap_bytes / 4;
+                format!("{class}.{method} waits and holds more than {most} bytes meanwhile")
+            }
         };
         let (file, line, column) = parts(thrown);
         tracing::error!(event = "script.stopped", %id, class, method, file, line, column, "{why}");
@@ -56,7 +60,7 @@ impl Log {
             return;
         }
         let (class, method, id) = (&*self.class, &*call.method, call.request.id());
-        let ms = call.used.get().as_millis();
+        let ms = u64::try_from(call.used.get().as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(event = "script.slow", %id, class, method, ms);
     }
 

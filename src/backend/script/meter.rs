@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::base::clock::thread_time;
 
+/// A slice that has taken this long steps back for other threads whenever it is asked.
+const POLITE: Duration = Duration::from_millis(2);
+
 /// Measures one slice at a time: the engine asks it every few thousand steps whether to go on.
 #[derive(Default)]
 pub(super) struct Meter {
@@ -27,6 +30,8 @@ pub(super) enum Stopped {
     Cpu,
     /// The caller has gone, or its time is up.
     Gone,
+    /// It waits, and holds too much memory meanwhile.
+    Memory,
 }
 
 impl Meter {
@@ -52,12 +57,17 @@ impl Meter {
         if self.stopped.get().is_some() {
             return true;
         }
+        let now = thread_time();
         let gone = self.gone.borrow().as_ref().is_some_and(|gone| gone.load(Relaxed));
         let why = if gone {
             Some(Stopped::Gone)
         } else {
-            (thread_time() > self.until.get()).then_some(Stopped::Cpu)
+            (now > self.until.get()).then_some(Stopped::Cpu)
         };
+        if now.saturating_sub(self.begun.get()) > POLITE {
+            // Who takes long lets those go first who do not.
+            std::thread::yield_now();
+        }
         self.stopped.set(why);
         why.is_some()
     }

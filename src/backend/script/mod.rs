@@ -23,11 +23,13 @@
 mod answer;
 mod call;
 mod classes;
+mod compiled;
 mod desk;
 mod engine;
 mod environment;
 mod facts;
 pub mod fetch;
+mod heap;
 mod host;
 mod isolate;
 mod landed;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::backend::script::thrown::Thrown;
+
 /// One thing that keeps a class file from being used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClassProblem {
     /// The file, from the parent of the classes folder on: `classes/Mail.js`.
     pub file: String,
@@ -29,6 +31,33 @@ impl ClassProblem {
     ) -> Self {
         let (file, what, fix) = (file.into(), what.into(), fix.into());
         Self { file, line: 0, column: 0, code, what, fix }
+    }
+
+    /// A class file for which there is not even an engine.
+    pub(super) fn of_engine(file: impl Into<String>, error: &rquickjs::Error) -> Self {
+        let what = format!("no engine can be made for it: {error}");
+        Self::of_file(file, "class_engine", what, "give classes more memory: script_heap_bytes")
+    }
+
+    /// What a file threw while it was compiled or evaluated.
+    pub(super) fn of_thrown(file: &str, thrown: &Thrown) -> Self {
+        let text = &thrown.text;
+        let problem = if text.starts_with("SyntaxError: ") {
+            Self::of_file(file, "class_syntax", text, "mend the syntax")
+        } else {
+            let what = format!("threw while it was loaded: {text}");
+            let fix = "mend what runs at the top level and in the constructor";
+            Self::of_file(file, "class_threw", what, fix)
+        };
+        problem.placed(thrown)
+    }
+
+    /// The same problem where something was thrown, which may be another file.
+    pub(super) fn placed(self, thrown: &Thrown) -> Self {
+        match thrown.place.clone() {
+            Some(place) => Self { file: place.file, ..self }.at(place.line, place.column),
+            None => self,
+        }
     }
 
     /// The same problem at a place in its file.

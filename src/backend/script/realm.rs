@@ -1,5 +1,6 @@
 //! One class in its engine while it is called. Everything here stays on one thread.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Realm {
     singleton: Singleton,
     engine: Engine,
     log: Log,
+    /// Whether a call has failed since the engine was looked after.
+    has_failed: Cell<bool>,
 }
 
 /// Whether a realm can go on.
@@ -48,11 +51,13 @@ pub(super) enum Health {
     Sound,
     /// Something runs on in it that ends only with the whole engine.
     Broken,
+    /// Nobody is being served, and most of the memory is in use all the same.
+    Full,
 }
 
 impl Realm {
     pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
-        Self { singleton, engine, log }
+        Self { singleton, engine, log, has_failed: Cell::new(false) }
     }
 
     /// Begins a call.
@@ -69,10 +74,13 @@ impl Realm {
     }
 
     /// Ends a call for whose answer nobody waits any more.
-    pub(super) fn cancel(&self, id: CallId) {
-        if let Some(call) = self.engine.desk.leave(id) {
+    pub(super) fn cancel(&self, id: CallId) -> Health {
+        if let Some(call) = self.engine.desk.find(id) {
+            self.engine.desk.bequeath(&call);
+            self.engine.desk.leave(id);
             self.log.abandoned(&call);
         }
+        self.at_rest()
     }
 
     /// One slice of a call, and then the answers of all calls that have settled in it.
@@ -81,12 +89,12 @@ impl Realm {
         while health == Health::Sound {
             let settled = self.engine.desk.take_settled();
             if settled.is_empty() {
-                break;
+                return self.at_rest();
             }
             for settled in settled {
                 let Some(call) = self.engine.desk.find(settled.call) else { continue };
                 let next = self.slice(&call, |ctx| self.settled(ctx, &call, settled));
-                health = if next == Health::Broken { next } else { health };
+                health = if next == Health::Sound { health } else { next };
             }
         }
         health
@@ -109,7 +117,7 @@ impl Realm {
         desk.turn_to(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
-        match (stopped, thrown) {
+        match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
                 self.stop(call, stopped, thrown.as_ref());
                 self.clean_up()
@@ -120,6 +128,23 @@ impl Realm {
             }
             (None, None) => Health::Sound,
         }
+    }
+
+    /// Whether a call that waits now holds more memory than it may.
+    fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
+        let Engine { heap, runtime, context, .. } = &self.engine;
+        let held = call.held_bytes.get() + heap.grown(runtime, context);
+        call.held_bytes.set(held);
+        heap.is_too_much(held).then_some(Stopped::Memory)
+    }
+
+    /// Looks after an engine that serves nobody just now.
+    fn at_rest(&self) -> Health {
+        let Engine { desk, heap, runtime, context, .. } = &self.engine;
+        if desk.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
+            return Health::Full;
+        }
+        Health::Sound
     }
 
     /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
@@ -220,7 +245,10 @@ impl Realm {
         let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
         let value: Value<'js> = finish.call((session, value))?;
         match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
-            Ok(reply) => self.end(call, Ok(reply)),
+            Ok(reply) => {
+                self.engine.desk.bequeath(call);
+                self.end(call, Ok(reply));
+            }
             Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
             Err(NoAnswer::Refused(text)) => {
                 self.fail(call, &Thrown { text, place: None }, None);
@@ -237,6 +265,7 @@ impl Realm {
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
         self.log.raised(call, thrown);
+        self.engine.desk.bequeath(call);
         let raised = cause.unwrap_or_else(|| Raised::new(thrown.to_string()));
         self.end(call, Err(raised));
     }
@@ -248,6 +277,7 @@ impl Realm {
 
     fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {
         self.log.slow(call);
+        self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
         self.engine.desk.leave(call.id);
     }

@@ -89,8 +89,11 @@ fn describe(value: &Value<'_>) -> Option<(String, Option<String>)> {
 
 /// A value that is neither a text nor an error, told without running anything of it.
 fn plain(value: &Value<'_>) -> String {
-    if value.is_undefined() || value.is_null() {
-        return value.type_name().to_owned();
+    if value.is_null() {
+        return "null, as also happens when no memory is left for an error".to_owned();
+    }
+    if value.is_undefined() {
+        return "undefined".to_owned();
     }
     match (value.as_number(), value.as_bool()) {
         (Some(number), _) => number.to_string(),

@@ -1,0 +1,44 @@
+//! Every class file compiled without being run: what is wrong with files that nobody imports.
+
+use rquickjs::Context;
+use rquickjs::Ctx;
+use rquickjs::Module;
+use rquickjs::Runtime;
+
+use crate::backend::script::library::Library;
+use crate::backend::script::limits::Limits;
+use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::sources::Sources;
+use crate::backend::script::thrown::Thrown;
+
+/// Memory for all files together. What a folder may hold takes a part of it.
+const MEMORY_BYTES: usize = 256 << 20;
+
+/// The problems that show without running a file: syntax, and imports of what does not exist. A
+/// problem of a file that several import is told once.
+pub(super) fn problems(sources: &Sources, limits: &Limits) -> Vec<ClassProblem> {
+    let library = Library::new(sources.clone());
+    let made = Runtime::new().and_then(|runtime| {
+        runtime.set_memory_limit(MEMORY_BYTES);
+        runtime.set_max_stack_size(limits.stack_bytes);
+        runtime.set_loader(library.clone(), library.clone());
+        Context::full(&runtime)
+    });
+    let context = match made {
+        Ok(context) => context,
+        Err(error) => return vec![ClassProblem::of_engine("classes", &error)],
+    };
+    let compile = |ctx: &Ctx<'_>, file: &str, text: &str| {
+        let thrown = Module::declare(ctx.clone(), file, text).err().map(|_| Thrown::take(ctx))?;
+        Some(match library.take_refused() {
+            Some(refused) => refused.problem(sources),
+            None => ClassProblem::of_thrown(file, &thrown),
+        })
+    };
+    let mut problems: Vec<ClassProblem> = context.with(|ctx| {
+        sources.files().filter_map(|(file, source)| compile(&ctx, file, &source.text)).collect()
+    });
+    problems.sort();
+    problems.dedup();
+    problems
+}

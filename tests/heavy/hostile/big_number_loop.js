@@ -1,0 +1,7 @@
+// expects: any
+export default class BigNumberLoop {
+  run() {
+    let big = 3n;
+    for (;;) big *= big;
+  }
+}

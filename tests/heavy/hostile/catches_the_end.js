@@ -1,0 +1,12 @@
+// expects: stopped
+export default class CatchesTheEnd {
+  run() {
+    for (;;) {
+      try {
+        for (;;);
+      } catch {
+        // Goes on.
+      }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+// expects: raised at 5
+export default class HogArray {
+  run() {
+    const list = [];
+    for (;;) list.push(new Array(1000).fill(7));
+  }
+}

@@ -1,0 +1,7 @@
+// expects: raised at 5
+export default class HogBuffer {
+  run() {
+    const buffers = [];
+    for (;;) buffers.push(new ArrayBuffer(1 << 20));
+  }
+}

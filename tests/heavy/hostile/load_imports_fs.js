@@ -1,0 +1,5 @@
+// expects: refused at 2
+import fs from "fs";
+export default class LoadImportsFs {
+  run() { return fs; }
+}

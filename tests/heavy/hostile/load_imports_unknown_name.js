@@ -1,0 +1,5 @@
+// expects: refused
+import { fs } from "callgate";
+export default class LoadImportsUnknownName {
+  run() { return fs; }
+}

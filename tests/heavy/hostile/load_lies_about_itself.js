@@ -1,0 +1,4 @@
+// expects: no class
+export default new Proxy(class LoadLiesAboutItself {}, {
+  construct() { for (;;); },
+});

@@ -1,0 +1,5 @@
+// expects: refused
+for (;;) await null;
+export default class LoadLoopsInJobs {
+  run() {}
+}

@@ -1,0 +1,5 @@
+// expects: refused
+export default class LoadRecurses {
+  copy = new LoadRecurses();
+  run() {}
+}

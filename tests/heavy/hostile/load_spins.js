@@ -1,0 +1,5 @@
+// expects: refused at 1
+for (;;);
+export default class LoadSpins {
+  run() {}
+}

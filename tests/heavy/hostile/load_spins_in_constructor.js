@@ -1,0 +1,7 @@
+// expects: refused at 3
+export default class LoadSpinsInConstructor {
+  constructor() {
+    for (;;);
+  }
+  run() {}
+}

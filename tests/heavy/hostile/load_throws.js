@@ -1,0 +1,5 @@
+// expects: refused at 2
+throw new Error("at the top");
+export default class LoadThrows {
+  run() {}
+}

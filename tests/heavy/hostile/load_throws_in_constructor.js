@@ -1,0 +1,7 @@
+// expects: refused at 4
+export default class LoadThrowsInConstructor {
+  constructor() {
+    throw new Error("in the constructor");
+  }
+  run() {}
+}

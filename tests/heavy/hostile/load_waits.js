@@ -1,0 +1,5 @@
+// expects: refused
+await new Promise(() => {});
+export default class LoadWaits {
+  run() {}
+}

@@ -1,0 +1,6 @@
+// expects: abandoned
+export default class NeverSettles {
+  run() {
+    return new Promise(() => {});
+  }
+}

@@ -1,0 +1,9 @@
+// expects: raised
+export default class RecursionInGetter {
+  get deeper() {
+    return this.deeper;
+  }
+  run() {
+    return this.deeper;
+  }
+}

@@ -1,0 +1,7 @@
+// expects: raised
+export default class RejectsWithNull {
+  async run() {
+    await null;
+    throw null;
+  }
+}

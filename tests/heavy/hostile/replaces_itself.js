@@ -1,0 +1,7 @@
+// expects: any
+export default class ReplacesItself {
+  run() {
+    this.run = 7;
+    return "done";
+  }
+}

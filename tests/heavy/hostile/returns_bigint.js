@@ -1,0 +1,6 @@
+// expects: raised
+export default class ReturnsBigint {
+  run() {
+    return 10n;
+  }
+}

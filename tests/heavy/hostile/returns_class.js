@@ -1,0 +1,6 @@
+// expects: raised
+export default class ReturnsClass {
+  run() {
+    return ReturnsClass;
+  }
+}

@@ -1,0 +1,6 @@
+// expects: raised
+export default class ReturnsFunction {
+  run() {
+    return () => 1;
+  }
+}

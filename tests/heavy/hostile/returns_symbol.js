@@ -1,0 +1,6 @@
+// expects: raised
+export default class ReturnsSymbol {
+  run() {
+    return Symbol("x");
+  }
+}

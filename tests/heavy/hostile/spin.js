@@ -1,0 +1,6 @@
+// expects: stopped at 3
+export default class Spin {
+  run() {
+    for (;;);
+  }
+}

@@ -1,0 +1,9 @@
+// expects: answer
+export default class SpinAfterAnswer {
+  run() {
+    Promise.resolve().then(() => {
+      for (;;);
+    });
+    return "done";
+  }
+}

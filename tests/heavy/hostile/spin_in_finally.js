@@ -1,0 +1,12 @@
+// expects: stopped
+export default class SpinInFinally {
+  run() {
+    for (;;) {
+      try {
+        for (;;);
+      } finally {
+        continue;
+      }
+    }
+  }
+}

@@ -1,0 +1,8 @@
+// expects: stopped at 5
+export default class SpinInGetter {
+  run() {
+    return {
+      get trap() { for (;;); },
+    };
+  }
+}

@@ -1,0 +1,6 @@
+// expects: stopped
+export default class SpinInJobs {
+  async run() {
+    for (;;) await null;
+  }
+}

@@ -1,0 +1,10 @@
+// expects: stopped
+export default class SpinInThenable {
+  run() {
+    return {
+      then() {
+        for (;;);
+      },
+    };
+  }
+}

@@ -1,0 +1,6 @@
+// expects: stopped at 4
+export default class SpinInToString {
+  run() {
+    return `${{ toString() { for (;;); } }}`;
+  }
+}

@@ -1,0 +1,6 @@
+// expects: stopped
+export default class SpinsInNewFunction {
+  run() {
+    return new Function("for (;;);")();
+  }
+}

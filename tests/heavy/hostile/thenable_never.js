@@ -1,0 +1,6 @@
+// expects: abandoned
+export default class ThenableNever {
+  run() {
+    return { then() {} };
+  }
+}

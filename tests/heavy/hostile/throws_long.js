@@ -1,0 +1,6 @@
+// expects: raised
+export default class ThrowsLong {
+  run() {
+    throw new Error("x".repeat(1 << 20));
+  }
+}

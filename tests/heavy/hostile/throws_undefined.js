@@ -1,0 +1,6 @@
+// expects: raised
+export default class ThrowsUndefined {
+  run() {
+    throw undefined;
+  }
+}
