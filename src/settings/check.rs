@@ -1,6 +1,7 @@
 //! Makes typed settings of what the layers give, and collects everything that is wrong.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +79,7 @@ impl Check<'_> {
         let mut networks = Vec::new();
         self.list("trusted_proxies", &mut networks, str::parse);
         s.trusted_proxies = TrustedProxies::new(networks);
+        self.list("private_hosts", &mut s.private_hosts, private_host);
         self.list("cors", &mut s.cors, str::parse);
         self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
@@ -103,6 +105,7 @@ impl Check<'_> {
         self.number("session.absolute_minutes", &mut absolute_minutes);
         s.lifetime.absolute_minutes = (absolute_minutes > 0).then_some(absolute_minutes);
         self.number("session.max", &mut s.sessions_max);
+        self.number("session.answer_bytes", &mut s.answer_bytes_max);
         self.text("cookie.prefix", &mut s.cookie_prefix, word);
         self.text("cookie.same_site", &mut s.same_site, word);
         self.text("cookie.secure", &mut s.cookie_secure, word);
@@ -124,12 +127,16 @@ impl Check<'_> {
         self.number("limits.headers", &mut limits.headers);
         self.number("limits.target_bytes", &mut limits.target_bytes);
         self.number("limits.body_bytes", &mut limits.body_bytes);
+        self.number("limits.forward_body_bytes", &mut limits.forward_body_bytes);
         self.secs("limits.handshake_secs", &mut limits.handshake);
         self.secs("limits.first_byte_secs", &mut limits.first_byte);
         self.secs("limits.header_secs", &mut limits.header);
         self.secs("limits.body_secs", &mut limits.body);
         self.secs("limits.body_gap_secs", &mut limits.body_gap);
         self.secs("limits.handler_secs", &mut limits.handler);
+        self.secs("limits.connect_secs", &mut limits.connect);
+        self.secs("limits.upstream_gap_secs", &mut limits.upstream_gap);
+        self.secs("limits.tunnel_idle_secs", &mut limits.tunnel_idle);
         self.number("limits.requests_per_connection", &mut limits.requests_per_connection);
         self.secs("limits.connection_age_secs", &mut limits.connection_age);
         self.secs("limits.write_stall_secs", &mut limits.write_stall);
@@ -244,6 +251,14 @@ fn path(text: &str) -> Result<PathBuf, Flaw> {
     }
 }
 
+/// The name of a host, without a scheme, a port or a path. An address needs no leave.
+fn private_host(text: &str) -> Result<String, String> {
+    let fix = "use the name of a host, such as \"app.internal\"";
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let is_name = !text.is_empty() && text.chars().all(plain) && text.parse::<IpAddr>().is_err();
+    if is_name { Ok(text.to_owned()) } else { Err(fix.to_owned()) }
+}
+
 fn address(text: &str) -> Result<SocketAddr, Flaw> {
     let fix = "use an IP address and a port, such as \"127.0.0.1:8044\" or \"[::]:8044\"";
     text.parse().map_err(|_| bad(text, fix))
@@ -332,6 +347,11 @@ mod tests {
                 "trusted_proxies",
                 "10.0.0.1/8",
                 "--trusted_proxies holds \"10.0.0.1/8\"; use 10.0.0.0/8",
+            ),
+            (
+                "private_hosts",
+                "app.internal,http://x",
+                "--private_hosts holds \"http://x\"; use the name of a host, such as \"app.internal\"",
             ),
             (
                 "cors",

@@ -17,6 +17,8 @@
 
 mod canary;
 mod checker;
+mod class_reload;
+mod class_speed;
 mod drain;
 mod exhausted;
 mod failpoints;

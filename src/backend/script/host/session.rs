@@ -75,7 +75,7 @@ fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     })?;
     shelf.awaits("keep", |call, ()| {
         let session = call.session.clone();
-        Ok(async move { done(session.keep().await) })
+        Ok(async move { done(session.keep_written().await) })
     })
 }
 
