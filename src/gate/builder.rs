@@ -14,6 +14,7 @@ use crate::admin::health::TableState;
 use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
+use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
@@ -130,9 +131,7 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let gap_max = self.settings.limits.upstream_gap;
-        let tunnel_idle = self.settings.limits.tunnel_idle;
-        let forward = Forward::new(Arc::clone(&outbound), gap_max, tunnel_idle);
+        let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
         let folder = Folder::of(&self.settings);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
@@ -156,6 +155,7 @@ impl Builder {
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
+            runs: Arc::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -250,7 +250,10 @@ fn read(path: &Path) -> Result<String, String> {
 /// Opens the store that the settings name. Replaying a log takes a while, so it is kept off the
 /// threads that serve.
 async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config { sessions_max: settings.sessions_max };
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
     match &settings.store {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(folder, config, now).await,
@@ -311,6 +314,14 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
+    }
+}
+
+fn forward_config(settings: &Settings) -> forward::Config {
+    forward::Config {
+        gap_max: settings.limits.upstream_gap,
+        tunnel_idle: settings.limits.tunnel_idle,
+        grants: settings.internal.is_some(),
     }
 }
 

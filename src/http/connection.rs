@@ -50,6 +50,7 @@ use crate::http::sniff::Protocol;
 use crate::http::sniff::Sniffed;
 use crate::http::sniff::sniff;
 use crate::http::stall::Unstalled;
+use crate::http::taken::Taken;
 use crate::http::traffic::Traffic;
 use crate::http::transport::Transport;
 use crate::http::tunnel::Tunnel;
@@ -266,6 +267,12 @@ async fn http2<S: Service>(
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
+            let mut response = response.map(|body| match (body, &desk.traffic) {
+                (body @ AnswerBody::Stream(_), Some(traffic)) => {
+                    AnswerBody::stream(Taken::new(body, Arc::clone(traffic)))
+                }
+                (body, _) => body,
+            });
             // Fields of HTTP/1.1's connections must not be sent here (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
             Ok::<_, Infallible>(response)

@@ -11,12 +11,15 @@ mod binding;
 mod callbacks;
 #[cfg(feature = "script")]
 mod class_files;
+#[cfg(feature = "script")]
+mod classes;
 mod cli;
 mod confirm;
 mod connections;
 mod declarations;
 mod demo;
 mod ending;
+mod forward;
 mod framing;
 mod front;
 mod h2;
@@ -37,6 +40,7 @@ mod schema;
 #[cfg(feature = "script")]
 mod scripts;
 mod secrets;
+mod session_api;
 mod sessions;
 mod stores;
 mod support;

@@ -85,8 +85,7 @@ async fn refresh(session: &Session) -> Result<(), Fault> {
 
 /// Whose session it is.
 fn view(session: &Session) -> Value {
-    let privileges: Vec<String> =
-        session.privileges().iter().map(|name| name.to_string()).collect();
+    let privileges = session.privileges();
     json!({
         "id": session.id().to_string(),
         "userName": session.user_name(),

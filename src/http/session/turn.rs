@@ -10,6 +10,7 @@ use crate::http::session::Privileges;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::draft::Draft;
+use crate::http::session::state::Phase;
 
 /// The right of one of several writers to write next, and before the answer begins.
 ///
@@ -25,7 +26,7 @@ impl Session {
     /// Waits until nobody else writes for this request. Whoever has ended the session has no turn.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
         let held = self.desk.turn.lock().await;
-        if self.lock().ended {
+        if self.lock().phase == Phase::Ended {
             return Err(SessionError::Ended);
         }
         Ok(Turn { session: self, _held: held })
@@ -36,7 +37,7 @@ impl Turn<'_> {
     /// Whether the browser can be given no cookie any more. If not, the answer does not begin
     /// before this is dropped.
     pub(crate) fn answer_has_begun(&self) -> bool {
-        self.session.lock().parted
+        self.session.lock().phase >= Phase::Answering
     }
 
     /// Sets these storage keys, all of them or none, and removes those without a value.
@@ -63,7 +64,7 @@ impl Turn<'_> {
     /// Ends the session, and every further turn. The browser becomes a guest with the answer.
     pub(crate) async fn end(&self) -> Result<(), SessionError> {
         self.session.logout().await?;
-        self.session.lock().ended = true;
+        self.session.lock().enter(Phase::Ended);
         Ok(())
     }
 
