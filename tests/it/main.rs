@@ -11,6 +11,8 @@ mod binding;
 mod callbacks;
 #[cfg(feature = "script")]
 mod class_files;
+#[cfg(feature = "script")]
+mod classes;
 mod cli;
 mod confirm;
 mod connections;
