@@ -28,6 +28,7 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
+mod repeats;
 mod schema;
 mod secrets;
 mod sessions;
