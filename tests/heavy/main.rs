@@ -26,6 +26,7 @@ mod fuzz;
 mod kill;
 mod races;
 mod reload;
+mod repeats;
 mod slow;
 mod speed;
 mod support;
