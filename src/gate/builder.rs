@@ -132,7 +132,7 @@ impl Builder {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
         let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
-        let folder = Folder::of(&self.settings);
+        let folder = Folder::of(&self.settings).supplied(&outbound, &self.entropy);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;

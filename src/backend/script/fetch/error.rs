@@ -116,7 +116,7 @@ impl fmt::Display for FetchError {
             Self::TooLarge { origin, bytes_max } => write!(
                 f,
                 "fetch from {origin}: the answer has more than {bytes_max} bytes \
-                 (limits.fetch_bytes)"
+                 (scripts.fetch_bytes)"
             ),
             Self::Redirected(origin) => write!(f, "fetch from {origin}: it redirects elsewhere"),
             Self::BadRedirect(origin) => {
