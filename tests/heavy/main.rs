@@ -30,6 +30,7 @@ mod hostile;
 mod kill;
 mod races;
 mod reload;
+mod repeats;
 mod slow;
 mod speed;
 mod support;

@@ -36,6 +36,7 @@ mod privileges;
 mod proof;
 mod reload;
 mod scenarios;
+mod repeats;
 mod schema;
 #[cfg(feature = "script")]
 mod scripts;
