@@ -35,8 +35,8 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
-mod scenarios;
 mod repeats;
+mod scenarios;
 mod schema;
 #[cfg(feature = "script")]
 mod scripts;
