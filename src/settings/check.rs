@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::problem::quoted;
 use super::raw::Raw;
 use super::raw::Value;
+use super::scripts::Scripts;
 use super::tls::Tls;
 
 /// The settings that `raw` amounts to; where a value is wrong, the default stays.
@@ -33,6 +34,7 @@ pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     check.tls(&mut settings.tls);
     check.limits(&mut settings);
     check.rates(&mut settings);
+    check.scripts(&mut settings.scripts);
     settings
 }
 
@@ -199,6 +201,16 @@ impl Check<'_> {
         }
     }
 
+    fn scripts(&mut self, scripts: &mut Scripts) {
+        self.millis("scripts.cpu_ms", &mut scripts.cpu);
+        self.millis("scripts.wall_ms", &mut scripts.wall);
+        self.number("scripts.heap_bytes", &mut scripts.heap_bytes);
+        self.number("scripts.stack_bytes", &mut scripts.stack_bytes);
+        self.number("scripts.output_bytes", &mut scripts.output_bytes);
+        self.number("scripts.console_bytes", &mut scripts.console_bytes);
+        self.number("scripts.calls", &mut scripts.calls);
+    }
+
     fn number<T: TryFrom<u64>>(&mut self, name: &str, slot: &mut T) {
         if let Some(Value::Number(number)) = self.raw.find(name).map(|given| &given.value) {
             match T::try_from(*number) {
@@ -213,6 +225,12 @@ impl Check<'_> {
         let mut secs = slot.as_secs();
         self.number(name, &mut secs);
         *slot = Duration::from_secs(secs);
+    }
+
+    fn millis(&mut self, name: &str, slot: &mut Duration) {
+        let mut millis = u64::try_from(slot.as_millis()).unwrap_or(u64::MAX);
+        self.number(name, &mut millis);
+        *slot = Duration::from_millis(millis);
     }
 
     fn switch(&mut self, name: &str, slot: &mut bool) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::limits::IDLE_MINUTES_MAX;
 use crate::base::limits::IDLE_MINUTES_MIN;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
+use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::secret::SecretText;
 
 use super::choice::AutoReload;
@@ -226,6 +227,13 @@ pub const SETTINGS: &[Setting] = &[
     number("rates.guests_burst", 1, RATE_MAX),
     number("rates.all_guests_per_sec", 1, RATE_MAX),
     number("rates.all_guests_burst", 1, RATE_MAX),
+    number("scripts.cpu_ms", 10, 60_000),
+    number("scripts.wall_ms", 10, ROW_TIMEOUT_MS_MAX),
+    number("scripts.heap_bytes", 4 * 1024 * KIB, 1024 * 1024 * KIB),
+    number("scripts.stack_bytes", 128 * KIB, 8 * 1024 * KIB),
+    number("scripts.output_bytes", KIB, 64 * 1024 * KIB),
+    number("scripts.console_bytes", 0, 16 * 1024 * KIB),
+    number("scripts.calls", 1, 1_000_000),
 ];
 
 impl Setting {

@@ -11,6 +11,8 @@ mod binding;
 mod callbacks;
 #[cfg(feature = "script")]
 mod class_files;
+#[cfg(feature = "script")]
+mod classes;
 mod cli;
 mod confirm;
 mod connections;
@@ -33,6 +35,7 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
+mod repeats;
 mod scenarios;
 mod schema;
 #[cfg(feature = "script")]

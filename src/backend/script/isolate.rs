@@ -80,7 +80,12 @@ impl Isolate {
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
-        thread.spawn(move || shop.run(&commands, &tell)).map_err(|error| {
+        // Whoever made the class reads its log, too.
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        let run = move || {
+            tracing::dispatcher::with_default(&log, || shop.run(&commands, &tell));
+        };
+        thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
             let fix = "raise the number of threads that the process may have";
             ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)
@@ -211,8 +216,7 @@ impl Shop {
             return;
         }
         while let Ending::Worn(why) = caught(|| serve(&realm, commands)) {
-            self.log().restarted(why);
-            realm.abandon(why);
+            realm.wear_out(why);
             // The old engine gives its memory back before a new one asks for some.
             drop(realm);
             realm = match self.load_again(commands) {
@@ -255,12 +259,9 @@ impl Shop {
         let engine = engine
             .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
         let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
-        let realm = singleton.map(|singleton| Realm::new(engine, singleton, self.log()));
+        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &facts);
+        let realm = singleton.map(|singleton| Realm::new(engine, singleton, log));
         Ok((realm, facts))
-    }
-
-    fn log(&self) -> Log {
-        Log::new(Arc::clone(&self.class), self.environment.limits.clone())
     }
 }
 

@@ -75,7 +75,9 @@ impl Realm {
 
     /// Ends a call for whose answer nobody waits any more.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        if let Some(call) = self.engine.desk.leave(id) {
+        if let Some(call) = self.engine.desk.find(id) {
+            self.engine.desk.bequeath(&call);
+            self.engine.desk.leave(id);
             self.log.abandoned(&call);
         }
         self.at_rest()
@@ -109,19 +111,24 @@ impl Realm {
         let left = desk.environment.limits.cpu.saturating_sub(call.used.get());
         desk.turn_to(Some(call.id));
         meter.begin(left, Some(call.gone.clone()));
-        let thrown = context.with(|ctx| work(&ctx).err().map(|_| Thrown::take(&ctx)));
-        let in_jobs = self.run_jobs();
+        let thrown = context.with(|ctx| {
+            work(&ctx).err().map(|_| {
+                let error = ctx.catch();
+                (Thrown::of(&error), call.cause_of(&error))
+            })
+        });
+        let in_jobs = self.run_jobs().map(|thrown| (thrown, None));
         let (used, stopped) = meter.end();
         desk.turn_to(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
         match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
-                self.stop(call, stopped, thrown.as_ref());
+                self.stop(call, stopped, thrown.map(|(thrown, _)| thrown).as_ref());
                 self.clean_up()
             }
-            (None, Some(thrown)) => {
-                self.fail(call, &thrown, None);
+            (None, Some((thrown, cause))) => {
+                self.fail(call, &thrown, cause);
                 Health::Sound
             }
             (None, None) => Health::Sound,
@@ -130,10 +137,11 @@ impl Realm {
 
     /// Whether a call that waits now holds more memory than it may.
     fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
-        let Engine { heap, runtime, context, .. } = &self.engine;
+        let Engine { desk, heap, runtime, context, .. } = &self.engine;
         let held = call.held_bytes.get() + heap.grown(runtime, context);
         call.held_bytes.set(held);
-        heap.is_too_much(held).then_some(Stopped::Memory)
+        let waits = desk.find(call.id).is_some();
+        (waits && heap.is_too_much(held)).then_some(Stopped::Memory)
     }
 
     /// Looks after an engine that serves nobody just now.
@@ -243,7 +251,10 @@ impl Realm {
         let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
         let value: Value<'js> = finish.call((session, value))?;
         match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
-            Ok(reply) => self.end(call, Ok(reply)),
+            Ok(reply) => {
+                self.engine.desk.bequeath(call);
+                self.end(call, Ok(reply));
+            }
             Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
             Err(NoAnswer::Refused(text)) => {
                 self.fail(call, &Thrown { text, place: None }, None);
@@ -260,6 +271,7 @@ impl Realm {
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
         self.log.raised(call, thrown);
+        self.engine.desk.bequeath(call);
         let raised = cause.unwrap_or_else(|| Raised::new(thrown.to_string()));
         self.end(call, Err(raised));
     }
@@ -274,6 +286,12 @@ impl Realm {
         self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
         self.engine.desk.leave(call.id);
+    }
+
+    /// Ends every call under way, because another engine takes over.
+    pub(super) fn wear_out(&self, why: &str) {
+        self.log.restarted(why);
+        self.abandon(why);
     }
 
     /// Ends every call under way; the realm goes.
