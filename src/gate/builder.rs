@@ -169,7 +169,6 @@ impl Builder {
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
         let dispatch = Arc::new(dispatch);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let drain = self.settings.limits.drain;
         let mut watched = Vec::new();
         if let Some(certificates) = &entrances.certificates {
             let pair = CertificatePair::new(Arc::clone(certificates), clock);
@@ -191,7 +190,7 @@ impl Builder {
             internal: Arc::new(entrances.internal),
             redirect: Arc::new(entrances.redirect),
             certificates: entrances.certificates,
-            drain,
+            drain: self.settings.limits.drain,
             warnings,
             watched,
             reload,
