@@ -130,17 +130,11 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let gap_max = self.settings.limits.upstream_gap;
-        let tunnel_idle = self.settings.limits.tunnel_idle;
-        let forward = Forward::new(Arc::clone(&outbound), gap_max, tunnel_idle);
-        let folder = Folder::of(&self.settings);
+        let maker = self.maker(&outbound);
         let table = reload::content(&self.settings, self.table.as_deref());
-        let contents = Contents { table, classes: folder.read(How::Now) };
+        let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
-        let native = std::mem::take(&mut self.registry);
-        let relays = Arc::new(forward);
-        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
@@ -203,6 +197,18 @@ impl Builder {
             entry,
             outbound,
         })
+    }
+
+    /// What plans are made with.
+    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+        let limits = &self.settings.limits;
+        let relays = Forward::new(Arc::clone(outbound), limits.upstream_gap, limits.tunnel_idle);
+        Maker {
+            folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
+            native: std::mem::take(&mut self.registry),
+            relays: Arc::new(relays),
+            settings: self.settings.clone(),
+        }
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {

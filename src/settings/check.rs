@@ -12,6 +12,7 @@ use crate::http::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 
+use super::ScriptLimits;
 use super::Settings;
 use super::names::AppName;
 use super::names::PublicOrigin;
@@ -78,6 +79,7 @@ impl Check<'_> {
         self.list("trusted_proxies", &mut networks, str::parse);
         s.trusted_proxies = TrustedProxies::new(networks);
         self.list("private_hosts", &mut s.private_hosts, private_host);
+        self.list("fetch_hosts", &mut s.fetch_hosts, HostRule::parse);
         self.list("cors", &mut s.cors, str::parse);
         self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
@@ -140,6 +142,21 @@ impl Check<'_> {
         self.number("limits.streams", &mut limits.streams);
         self.secs("limits.drain_lead_secs", &mut limits.drain_lead);
         self.secs("limits.drain_secs", &mut limits.drain);
+        self.scripts(&mut limits.scripts);
+    }
+
+    fn scripts(&mut self, scripts: &mut ScriptLimits) {
+        let mut cpu_ms = u64::try_from(scripts.cpu.as_millis()).unwrap_or(u64::MAX);
+        self.number("limits.script_cpu_ms", &mut cpu_ms);
+        scripts.cpu = Duration::from_millis(cpu_ms);
+        self.secs("limits.script_secs", &mut scripts.wall);
+        self.number("limits.script_heap_bytes", &mut scripts.heap_bytes);
+        self.number("limits.script_stack_bytes", &mut scripts.stack_bytes);
+        self.number("limits.script_output_bytes", &mut scripts.output_bytes);
+        self.number("limits.script_console_bytes", &mut scripts.console_bytes);
+        self.number("limits.script_calls", &mut scripts.calls);
+        self.secs("limits.fetch_secs", &mut scripts.fetch);
+        self.number("limits.fetch_bytes", &mut scripts.fetch_bytes);
     }
 
     fn rates(&mut self, s: &mut Settings) {

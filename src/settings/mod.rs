@@ -24,6 +24,7 @@ mod manual;
 mod names;
 mod problem;
 mod raw;
+mod scripts;
 mod sources;
 mod tls;
 
@@ -50,6 +51,7 @@ pub use raw::Raw;
 pub use raw::SETTINGS;
 pub use raw::Setting;
 pub use raw::Value;
+pub use scripts::ScriptLimits;
 pub use sources::Environment;
 pub use sources::Flags;
 pub use tls::Tls;
@@ -119,6 +121,8 @@ pub struct Settings {
     /// The hosts whose names may lead into a private network when callgate calls them; default
     /// none ([`crate::http::outbound::AddressRule`]).
     pub private_hosts: Vec<String>,
+    /// The hosts that class files may `fetch` from; default none.
+    pub fetch_hosts: Vec<HostRule>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
     /// ([`crate::http::cors::Cors`]).
     pub cors: Vec<CorsRule>,
@@ -179,6 +183,7 @@ impl Default for Settings {
             hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             private_hosts: Vec::new(),
+            fetch_hosts: Vec::new(),
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,

@@ -16,10 +16,15 @@ use super::stamp::Stamp;
 use crate::backend::script::ClassProblem;
 use crate::backend::script::Classes;
 use crate::backend::script::Environment;
+use crate::backend::script::Fetcher;
+use crate::backend::script::Limits;
 use crate::backend::script::Sources;
 use crate::base::Digest;
+use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
+use crate::http::Outbound;
+use crate::settings::ScriptLimits;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
@@ -60,10 +65,25 @@ struct Look {
 }
 
 impl Folder {
-    /// The folder that the settings name. To be asked within a runtime, which then carries what
-    /// classes wait for.
-    pub(in crate::gate) fn of(settings: &Settings) -> Self {
-        let environment = Environment::new(Handle::current());
+    /// The folder that the settings name, and what classes are given of the world: without an
+    /// `outbound` they can ask nobody. To be called within a runtime, which then carries what they
+    /// wait for.
+    pub(in crate::gate) fn of(
+        settings: &Settings,
+        outbound: Option<&Arc<Outbound>>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
+        let environment = Environment {
+            limits: limits(&settings.limits.scripts),
+            runtime: Handle::current(),
+            fetcher: Fetcher {
+                outbound: outbound.cloned(),
+                hosts: settings.fetch_hosts.as_slice().into(),
+                patience: settings.limits.scripts.fetch,
+                bytes_max: settings.limits.scripts.fetch_bytes,
+            },
+            entropy: Arc::clone(entropy),
+        };
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
     }
 
@@ -173,5 +193,19 @@ impl Found {
 impl Look {
     fn is_believed(&self) -> bool {
         self.was_settled && self.read.elapsed() < BELIEVED
+    }
+}
+
+fn limits(scripts: &ScriptLimits) -> Limits {
+    Limits {
+        cpu: scripts.cpu,
+        cpu_warns: scripts.cpu / 4,
+        wall: scripts.wall,
+        heap_bytes: scripts.heap_bytes,
+        stack_bytes: scripts.stack_bytes,
+        output_bytes: scripts.output_bytes,
+        console_bytes: scripts.console_bytes,
+        calls_max: scripts.calls,
+        ..Limits::default()
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::base::Digest;
+use crate::base::Entropy;
 use crate::gate::watched::How;
+use crate::http::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Table;
@@ -21,7 +24,11 @@ pub(in crate::gate) struct Found;
 pub(in crate::gate) struct Loaded;
 
 impl Folder {
-    pub(in crate::gate) fn of(_: &Settings) -> Self {
+    pub(in crate::gate) fn of(
+        _: &Settings,
+        _: Option<&Arc<Outbound>>,
+        _: &Arc<dyn Entropy>,
+    ) -> Self {
         Self
     }
 
