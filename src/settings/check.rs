@@ -12,7 +12,6 @@ use crate::http::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 
-use super::ScriptLimits;
 use super::Settings;
 use super::names::AppName;
 use super::names::PublicOrigin;
@@ -22,6 +21,7 @@ use super::problem::Problem;
 use super::problem::quoted;
 use super::raw::Raw;
 use super::raw::Value;
+use super::scripts::Scripts;
 use super::tls::Tls;
 
 /// The settings that `raw` amounts to; where a value is wrong, the default stays.
@@ -34,6 +34,7 @@ pub(super) fn settings(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     check.tls(&mut settings.tls);
     check.limits(&mut settings);
     check.rates(&mut settings);
+    check.scripts(&mut settings.scripts);
     settings
 }
 
@@ -142,21 +143,6 @@ impl Check<'_> {
         self.number("limits.streams", &mut limits.streams);
         self.secs("limits.drain_lead_secs", &mut limits.drain_lead);
         self.secs("limits.drain_secs", &mut limits.drain);
-        self.scripts(&mut limits.scripts);
-    }
-
-    fn scripts(&mut self, scripts: &mut ScriptLimits) {
-        let mut cpu_ms = u64::try_from(scripts.cpu.as_millis()).unwrap_or(u64::MAX);
-        self.number("limits.script_cpu_ms", &mut cpu_ms);
-        scripts.cpu = Duration::from_millis(cpu_ms);
-        self.secs("limits.script_secs", &mut scripts.wall);
-        self.number("limits.script_heap_bytes", &mut scripts.heap_bytes);
-        self.number("limits.script_stack_bytes", &mut scripts.stack_bytes);
-        self.number("limits.script_output_bytes", &mut scripts.output_bytes);
-        self.number("limits.script_console_bytes", &mut scripts.console_bytes);
-        self.number("limits.script_calls", &mut scripts.calls);
-        self.secs("limits.fetch_secs", &mut scripts.fetch);
-        self.number("limits.fetch_bytes", &mut scripts.fetch_bytes);
     }
 
     fn rates(&mut self, s: &mut Settings) {
@@ -215,6 +201,18 @@ impl Check<'_> {
         }
     }
 
+    fn scripts(&mut self, scripts: &mut Scripts) {
+        self.millis("scripts.cpu_ms", &mut scripts.cpu);
+        self.millis("scripts.wall_ms", &mut scripts.wall);
+        self.number("scripts.heap_bytes", &mut scripts.heap_bytes);
+        self.number("scripts.stack_bytes", &mut scripts.stack_bytes);
+        self.number("scripts.output_bytes", &mut scripts.output_bytes);
+        self.number("scripts.console_bytes", &mut scripts.console_bytes);
+        self.number("scripts.calls", &mut scripts.calls);
+        self.millis("scripts.fetch_ms", &mut scripts.fetch);
+        self.number("scripts.fetch_bytes", &mut scripts.fetch_bytes);
+    }
+
     fn number<T: TryFrom<u64>>(&mut self, name: &str, slot: &mut T) {
         if let Some(Value::Number(number)) = self.raw.find(name).map(|given| &given.value) {
             match T::try_from(*number) {
@@ -229,6 +227,12 @@ impl Check<'_> {
         let mut secs = slot.as_secs();
         self.number(name, &mut secs);
         *slot = Duration::from_secs(secs);
+    }
+
+    fn millis(&mut self, name: &str, slot: &mut Duration) {
+        let mut millis = u64::try_from(slot.as_millis()).unwrap_or(u64::MAX);
+        self.number(name, &mut millis);
+        *slot = Duration::from_millis(millis);
     }
 
     fn switch(&mut self, name: &str, slot: &mut bool) {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::scripts::ScriptLimits;
-
 /// What one client may cost (SEC D.1, D.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -60,8 +58,6 @@ pub struct Limits {
     pub drain_lead: Duration,
     /// How long requests under way have to end when the server is told to stop; default 25 s.
     pub drain: Duration,
-    /// What class files may use.
-    pub scripts: ScriptLimits,
 }
 
 impl Default for Limits {
@@ -89,7 +85,6 @@ impl Default for Limits {
             streams: 100,
             drain_lead: Duration::from_secs(2),
             drain: Duration::from_secs(25),
-            scripts: ScriptLimits::default(),
         }
     }
 }

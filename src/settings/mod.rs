@@ -51,7 +51,7 @@ pub use raw::Raw;
 pub use raw::SETTINGS;
 pub use raw::Setting;
 pub use raw::Value;
-pub use scripts::ScriptLimits;
+pub use scripts::Scripts;
 pub use sources::Environment;
 pub use sources::Flags;
 pub use tls::Tls;
@@ -163,6 +163,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What the rate limits are, where they are on.
     pub rates: rates::Rules,
+    /// The budgets of class files.
+    pub scripts: Scripts,
 }
 
 impl Default for Settings {
@@ -202,6 +204,7 @@ impl Default for Settings {
             log_level: tracing::Level::INFO,
             limits: Limits::default(),
             rates: rates::Rules::default(),
+            scripts: Scripts::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::limits::IDLE_MINUTES_MAX;
 use crate::base::limits::IDLE_MINUTES_MIN;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
+use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::secret::SecretText;
 
 use super::choice::AutoReload;
@@ -213,15 +214,6 @@ pub const SETTINGS: &[Setting] = &[
     number("limits.streams", 1, 1_000),
     number("limits.drain_lead_secs", 0, 60),
     number("limits.drain_secs", 0, 600),
-    number("limits.script_cpu_ms", 10, 60_000),
-    number("limits.script_secs", 1, 600),
-    number("limits.script_heap_bytes", 4 * MIB, 1024 * MIB),
-    number("limits.script_stack_bytes", 64 * KIB, 8 * MIB),
-    number("limits.script_output_bytes", KIB, 64 * MIB),
-    number("limits.script_console_bytes", 0, 16 * MIB),
-    number("limits.script_calls", 1, 100_000),
-    number("limits.fetch_secs", 1, 600),
-    number("limits.fetch_bytes", KIB, 64 * MIB),
     number("rates.requests_per_sec", 1, RATE_MAX),
     number("rates.requests_burst", 1, RATE_MAX),
     number("rates.failures_per_min", 1, RATE_MAX),
@@ -235,6 +227,15 @@ pub const SETTINGS: &[Setting] = &[
     number("rates.guests_burst", 1, RATE_MAX),
     number("rates.all_guests_per_sec", 1, RATE_MAX),
     number("rates.all_guests_burst", 1, RATE_MAX),
+    number("scripts.cpu_ms", 10, 60_000),
+    number("scripts.wall_ms", 10, ROW_TIMEOUT_MS_MAX),
+    number("scripts.heap_bytes", 4 * 1024 * KIB, 1024 * 1024 * KIB),
+    number("scripts.stack_bytes", 128 * KIB, 8 * 1024 * KIB),
+    number("scripts.output_bytes", KIB, 64 * 1024 * KIB),
+    number("scripts.console_bytes", 0, 16 * 1024 * KIB),
+    number("scripts.calls", 1, 1_000_000),
+    number("scripts.fetch_ms", 10, 600_000),
+    number("scripts.fetch_bytes", KIB, 64 * 1024 * KIB),
 ];
 
 impl Setting {

@@ -211,8 +211,7 @@ impl Shop {
             return;
         }
         while let Ending::Worn(why) = caught(|| serve(&realm, commands)) {
-            self.log().restarted(why);
-            realm.abandon(why);
+            realm.wear_out(why);
             // The old engine gives its memory back before a new one asks for some.
             drop(realm);
             realm = match self.load_again(commands) {
@@ -255,12 +254,9 @@ impl Shop {
         let engine = engine
             .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
         let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
-        let realm = singleton.map(|singleton| Realm::new(engine, singleton, self.log()));
+        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &facts);
+        let realm = singleton.map(|singleton| Realm::new(engine, singleton, log));
         Ok((realm, facts))
-    }
-
-    fn log(&self) -> Log {
-        Log::new(Arc::clone(&self.class), self.environment.limits.clone())
     }
 }
 

@@ -1,27 +1,42 @@
 //! What the log tells of the calls of one class.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::script::call::Call;
+use crate::backend::script::facts::Facts;
 use crate::backend::script::limits::Limits;
 use crate::backend::script::meter::Stopped;
+use crate::backend::script::thrown::Place;
 use crate::backend::script::thrown::Thrown;
 
 /// The log of one class.
 pub(super) struct Log {
     class: Arc<str>,
     limits: Limits,
+    /// Where its functions are written.
+    functions: BTreeMap<String, Place>,
 }
 
 impl Log {
-    pub(super) fn new(class: Arc<str>, limits: Limits) -> Self {
-        Self { class, limits }
+    pub(super) fn new(class: Arc<str>, limits: &Limits, facts: &Facts) -> Self {
+        let functions = facts.functions.iter().flatten();
+        let functions = functions
+            .filter_map(|function| Some((function.name.clone(), function.place.clone()?)))
+            .collect();
+        Self { class, limits: limits.clone(), functions }
+    }
+
+    /// The place of what was thrown, or else where the function is written: it narrows the search.
+    fn place<'l>(&'l self, call: &Call, thrown: Option<&'l Thrown>) -> Option<&'l Place> {
+        let thrown = thrown.and_then(|thrown| thrown.place.as_ref());
+        thrown.or_else(|| self.functions.get(&*call.method))
     }
 
     /// A call threw, or returned what is no answer.
     pub(super) fn raised(&self, call: &Call, thrown: &Thrown) {
         let (class, method, id) = (&*self.class, &*call.method, call.request.id());
-        let (file, line, column) = parts(Some(thrown));
+        let (file, line, column) = parts(self.place(call, Some(thrown)));
         let text = &thrown.text;
         tracing::error!(event = "script.raised", %id, class, method, file, line, column, "{text}");
     }
@@ -40,18 +55,17 @@ impl Log {
                 format!("{class}.{method} waits and holds more than {most} bytes meanwhile")
             }
         };
-        let (file, line, column) = parts(thrown);
+        let place = self.place(call, thrown);
+        let (file, line, column) = parts(place);
         tracing::error!(event = "script.stopped", %id, class, method, file, line, column, "{why}");
-        match thrown.and_then(|thrown| thrown.place.as_ref()) {
-            Some(place) => format!("{why} ({place})"),
-            None => why,
-        }
+        place.map_or_else(|| why.clone(), |place| format!("{why} ({place})"))
     }
 
     /// A call had not settled when its time was up or its caller went.
     pub(super) fn abandoned(&self, call: &Call) {
         let (class, method, id) = (&*self.class, &*call.method, call.request.id());
-        tracing::warn!(event = "script.abandoned", %id, class, method);
+        let (file, line, column) = parts(self.place(call, None));
+        tracing::warn!(event = "script.abandoned", %id, class, method, file, line, column);
     }
 
     /// A call has ended; worth a line if it took long.
@@ -70,8 +84,7 @@ impl Log {
     }
 }
 
-fn parts(thrown: Option<&Thrown>) -> (Option<&str>, Option<u32>, Option<u32>) {
-    let place = thrown.and_then(|thrown| thrown.place.as_ref());
+fn parts(place: Option<&Place>) -> (Option<&str>, Option<u32>, Option<u32>) {
     (
         place.map(|place| &*place.file),
         place.map(|place| place.line),

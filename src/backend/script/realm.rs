@@ -109,19 +109,24 @@ impl Realm {
         let left = desk.environment.limits.cpu.saturating_sub(call.used.get());
         desk.turn_to(Some(call.id));
         meter.begin(left, Some(call.gone.clone()));
-        let thrown = context.with(|ctx| work(&ctx).err().map(|_| Thrown::take(&ctx)));
-        let in_jobs = self.run_jobs();
+        let thrown = context.with(|ctx| {
+            work(&ctx).err().map(|_| {
+                let error = ctx.catch();
+                (Thrown::of(&error), call.cause_of(&error))
+            })
+        });
+        let in_jobs = self.run_jobs().map(|thrown| (thrown, None));
         let (used, stopped) = meter.end();
         desk.turn_to(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
         match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
-                self.stop(call, stopped, thrown.as_ref());
+                self.stop(call, stopped, thrown.map(|(thrown, _)| thrown).as_ref());
                 self.clean_up()
             }
-            (None, Some(thrown)) => {
-                self.fail(call, &thrown, None);
+            (None, Some((thrown, cause))) => {
+                self.fail(call, &thrown, cause);
                 Health::Sound
             }
             (None, None) => Health::Sound,
@@ -130,10 +135,11 @@ impl Realm {
 
     /// Whether a call that waits now holds more memory than it may.
     fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
-        let Engine { heap, runtime, context, .. } = &self.engine;
+        let Engine { desk, heap, runtime, context, .. } = &self.engine;
         let held = call.held_bytes.get() + heap.grown(runtime, context);
         call.held_bytes.set(held);
-        heap.is_too_much(held).then_some(Stopped::Memory)
+        let waits = desk.find(call.id).is_some();
+        (waits && heap.is_too_much(held)).then_some(Stopped::Memory)
     }
 
     /// Looks after an engine that serves nobody just now.
@@ -274,6 +280,12 @@ impl Realm {
         self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
         self.engine.desk.leave(call.id);
+    }
+
+    /// Ends every call under way, because another engine takes over.
+    pub(super) fn wear_out(&self, why: &str) {
+        self.log.restarted(why);
+        self.abandon(why);
     }
 
     /// Ends every call under way; the realm goes.

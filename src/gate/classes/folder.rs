@@ -24,7 +24,7 @@ use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
 use crate::http::Outbound;
-use crate::settings::ScriptLimits;
+use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
@@ -74,13 +74,13 @@ impl Folder {
         entropy: &Arc<dyn Entropy>,
     ) -> Self {
         let environment = Environment {
-            limits: limits(&settings.limits.scripts),
+            limits: limits(&settings.scripts),
             runtime: Handle::current(),
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
-                patience: settings.limits.scripts.fetch,
-                bytes_max: settings.limits.scripts.fetch_bytes,
+                patience: settings.scripts.fetch,
+                bytes_max: settings.scripts.fetch_bytes,
             },
             entropy: Arc::clone(entropy),
         };
@@ -196,7 +196,7 @@ impl Look {
     }
 }
 
-fn limits(scripts: &ScriptLimits) -> Limits {
+fn limits(scripts: &Scripts) -> Limits {
     Limits {
         cpu: scripts.cpu,
         cpu_warns: scripts.cpu / 4,
