@@ -1,6 +1,5 @@
 //! What answers a row: the registry of classes, and the kinds of handlers there are.
 
-pub mod demo;
 pub mod forward;
 pub mod native;
 pub mod registry;

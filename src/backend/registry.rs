@@ -1,4 +1,4 @@
-//! What rows may name: classes, and whatever passes requests on to upstreams.
+//! The classes that rows may name.
 
 use std::collections::BTreeMap;
 use std::fmt;

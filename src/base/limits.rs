@@ -94,6 +94,11 @@ pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
 pub const CAPABILITIES_LEFT_MAX: usize = 65_536;
 /// Longest time that the answer to a callback is kept for its repeats: a week, in seconds.
 pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
+/// All answers that are kept for the repeats of one session's callbacks; the oldest make room.
+pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
+/// How much longer than its handler a run may take before its node is taken for dead: the time
+/// for a store that is slow to redeem, to write and to keep the answer.
+pub const RUN_SLACK: Duration = Duration::from_secs(30);
 /// Fields of one submitted form.
 pub const FORM_FIELDS_MAX: usize = 256;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::backend::Registry;
+#[cfg(feature = "script")]
+use crate::backend::script;
 use crate::base::Clock as _;
 use crate::base::clock::SystemClock;
 use crate::gate::Examined;
@@ -56,6 +58,12 @@ pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result
 /// The JSON Schema of a table, to be saved where an editor finds it.
 pub(super) fn schema() -> Said {
     Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
+}
+
+/// The declarations of what class files see, to be saved where an editor finds them.
+#[cfg(feature = "script")]
+pub(super) fn types() -> Said {
+    Said { text: script::DECLARATIONS.to_owned(), exit: Exit::Ok }
 }
 
 /// Reads the table that the settings name, for commands that need one without problems.

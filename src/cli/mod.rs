@@ -6,6 +6,8 @@ mod ending;
 mod exit;
 mod explain;
 mod flags;
+#[cfg(feature = "script")]
+mod init;
 mod inside;
 mod log;
 mod operator;
@@ -24,7 +26,7 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-use crate::backend::demo;
+use crate::backend::Registry;
 use crate::base::SessionId;
 use crate::base::TokenId;
 use crate::settings::Environment;
@@ -65,6 +67,10 @@ enum Command {
         /// Print the JSON Schema of the table, for editors, instead.
         #[arg(long)]
         schema: bool,
+        /// Print the declarations of what class files see, for editors, instead.
+        #[cfg(feature = "script")]
+        #[arg(long, conflicts_with = "schema")]
+        types: bool,
     },
     /// Show which row answers a request, and why the others do not.
     Explain {
@@ -75,6 +81,13 @@ enum Command {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Write a small project that works, to begin with. Nothing is overwritten.
+    #[cfg(feature = "script")]
+    Init {
+        /// The folder; it is made if it is not there.
+        #[arg(value_name = "DIR", default_value = ".")]
+        folder: std::path::PathBuf,
     },
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
@@ -160,7 +173,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
-    let arguments = match Arguments::try_parse_from(words) {
+    let words: Vec<OsString> = words.collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(other) => return Ok(answer_usage(&other)),
     };
@@ -168,9 +182,16 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => serve::run(settle(read())?.settings)?,
         Command::Check { schema: true, .. } => check::schema(),
-        Command::Check { format, .. } => check::run(read(), *format, &demo::registry())?,
+        #[cfg(feature = "script")]
+        Command::Check { types: true, .. } => check::types(),
+        Command::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
+        }
+        #[cfg(feature = "script")]
+        Command::Init { folder } => {
+            let program = words.first().map(OsString::as_os_str).unwrap_or_default();
+            init::run(folder, &arguments.flags.0, program)?
         }
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,

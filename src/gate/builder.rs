@@ -14,6 +14,7 @@ use crate::admin::health::TableState;
 use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
+use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
@@ -139,17 +140,14 @@ impl Builder {
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
-        let store = match self.store.take() {
-            Some(store) => store,
-            None => open_store(&self.settings, self.clock.now()).await?,
-        };
+        let store = self.opened_store().await?;
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
-        let origin = self.settings.public_origin.as_ref();
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         let table = TableState { rows, generation, refused: None };
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
+            runs: Arc::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -158,8 +156,7 @@ impl Builder {
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
-            public_origin: origin
-                .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
+            public_origin: known_origin(&self.settings),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };
@@ -201,13 +198,19 @@ impl Builder {
 
     /// What plans are made with.
     fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
-        let limits = &self.settings.limits;
-        let relays = Forward::new(Arc::clone(outbound), limits.upstream_gap, limits.tunnel_idle);
+        let forward = forward_config(&self.settings);
         Maker {
             folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
-            relays: Arc::new(relays),
+            relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
             settings: self.settings.clone(),
+        }
+    }
+
+    async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
+        match self.store.take() {
+            Some(store) => Ok(store),
+            None => open_store(&self.settings, self.clock.now()).await,
         }
     }
 
@@ -235,6 +238,12 @@ fn entry(settings: &Settings) -> Entry {
     }
 }
 
+/// The address the public knows, if it is known before a listener is.
+fn known_origin(settings: &Settings) -> OnceLock<String> {
+    let origin = settings.public_origin.as_ref();
+    origin.map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned()))
+}
+
 /// Refuses settings that contradict each other or what is on disk.
 fn settle(settings: &Settings) -> Result<(), GateError> {
     let mut refused = settings.check();
@@ -256,7 +265,10 @@ fn read(path: &Path) -> Result<String, String> {
 /// Opens the store that the settings name. Replaying a log takes a while, so it is kept off the
 /// threads that serve.
 async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config { sessions_max: settings.sessions_max };
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
     match &settings.store {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(folder, config, now).await,
@@ -317,6 +329,14 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
+    }
+}
+
+fn forward_config(settings: &Settings) -> forward::Config {
+    forward::Config {
+        gap_max: settings.limits.upstream_gap,
+        tunnel_idle: settings.limits.tunnel_idle,
+        grants: settings.internal.is_some(),
     }
 }
 

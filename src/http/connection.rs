@@ -49,7 +49,9 @@ use crate::http::sniff::PREFACE;
 use crate::http::sniff::Protocol;
 use crate::http::sniff::Sniffed;
 use crate::http::sniff::sniff;
+use crate::http::stall::Abandon;
 use crate::http::stall::Unstalled;
+use crate::http::taken::Taken;
 use crate::http::traffic::Traffic;
 use crate::http::transport::Transport;
 use crate::http::tunnel::Tunnel;
@@ -241,6 +243,10 @@ async fn http1<S: Service>(
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
         return pass(passing, stop, config.drain_timeout).await;
     }
+    if ended.as_ref().is_err_and(hyper::Error::is_user) {
+        // An answer broke off. To whoever knows no lengths a proper end would look like its end.
+        return connection.into_parts().io.into_inner().abandon();
+    }
     let refused = ended.is_err_and(|error| error.is_parse());
     if refused || desk.had_body.load(Ordering::Relaxed) {
         linger(connection.into_parts().io.into_inner()).await;
@@ -266,6 +272,12 @@ async fn http2<S: Service>(
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
+            let mut response = response.map(|body| match (body, &desk.traffic) {
+                (body @ AnswerBody::Stream(_), Some(traffic)) => {
+                    AnswerBody::stream(Taken::new(body, Arc::clone(traffic)))
+                }
+                (body, _) => body,
+            });
             // Fields of HTTP/1.1's connections must not be sent here (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
             Ok::<_, Infallible>(response)

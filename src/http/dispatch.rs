@@ -36,6 +36,7 @@ use crate::http::manner::no_content;
 use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Query;
+use crate::http::repeat;
 use crate::http::run::Run;
 use crate::http::run::must_be_read;
 use crate::http::run::submitted;
@@ -187,7 +188,7 @@ impl Dispatch {
                 }
                 let ran = self.running.spawn(running).await;
                 // Handlers that panic are caught inside; this is for callgate itself.
-                ran.unwrap_or_else(|_| Fault::panicked().into_response(Speaks::Problem, false))
+                ran.unwrap_or_else(|_| Fault::panicked().response(Speaks::Problem, false))
             }
             Ok(Prepared::Answer(response)) => self.conclude(Ok(response), &line, manner),
             Err(fault) => self.conclude(Err(fault), &line, manner),
@@ -281,14 +282,17 @@ impl Dispatch {
         mut line: AccessLine,
         mut manner: Manner,
     ) -> Response<AnswerBody> {
-        let trace = Trace::default();
+        let mut trace = Trace::default();
         let is_click = run.agreement.is_click();
         let visit = Visit { sessions: &self.sessions, config: &self.config, trace: &trace };
         let result = caught(visit.answer(run)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked()));
+        let manners = (manner.speaks, self.config.development);
+        let result = repeat::conclude(&self.sessions, &mut trace, result, manners).await;
         let result = if is_click { result.map(confirm::land) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         line.otp = trace.otp.get().copied().unwrap_or_default();
+        line.repeat = trace.repeat.get().copied();
         if let Some(session) = trace.session.get() {
             line.session = Some(session.id());
             manner.cookie = session.parting_cookie(result.is_ok());
@@ -312,7 +316,7 @@ impl Dispatch {
             }
             Err(fault) => {
                 line.finish(fault.status(), Some(&fault));
-                fault.into_response(manner.speaks, self.config.development)
+                fault.response(manner.speaks, self.config.development)
             }
         };
         manner.dress(&mut response, line.id);

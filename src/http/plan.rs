@@ -1,6 +1,7 @@
 //! The table in use together with what answers each of its rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::handler::Handler;
 use crate::http::handler::Handlers;
@@ -33,6 +34,16 @@ pub(crate) enum Answerer {
     Relay(Arc<dyn Relay>),
 }
 
+impl Answerer {
+    /// How long it wants to be waited for, where the row does not say.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Handler(handler) => handler.patience(),
+            Self::Relay(_) => None,
+        }
+    }
+}
+
 impl Answer {
     pub(crate) fn is_relayed(&self) -> bool {
         matches!(self.by, Ok(Answerer::Relay(_)))
@@ -40,8 +51,8 @@ impl Answer {
 }
 
 impl Plan {
-    /// Connects each row to its handler or relay. A row without one still answers, with the model's own
-    /// error (4D §1.6). The plan is the first of its gate.
+    /// Connects each row to its handler or relay. A row without one still answers, with the
+    /// model's own error (4D §1.6). The plan is the first of its gate.
     pub fn new(table: Table, handlers: &dyn Handlers, relays: &dyn Relays) -> Self {
         let answer = |row: &Row| Answer {
             target: row.name().into(),

@@ -26,6 +26,7 @@ use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
+use crate::http::runs::Runs;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -65,6 +66,8 @@ pub struct Sessions {
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
     pub capabilities: Capabilities,
+    /// Who runs a callback and who waits for its answer.
+    pub runs: Arc<Runs>,
 }
 
 /// What the row and the request say about a redemption.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt as _;
 use tokio::io::ReadBuf;
 
+use crate::http::capability::Granted;
 use crate::http::progress::Progress;
 
 /// The other end of a tunnel, as the answer that opens it carries it among its extensions.
@@ -25,13 +27,15 @@ use crate::http::progress::Progress;
 pub struct Tunnel {
     upstream: OnUpgrade,
     idle: Duration,
+    /// Open for as long as the tunnel is.
+    granted: Option<Arc<Granted>>,
 }
 
 impl Tunnel {
     /// A tunnel to the connection that `upstream` becomes; it is closed once nothing has passed for
-    /// as long as `idle`.
-    pub fn new(upstream: OnUpgrade, idle: Duration) -> Self {
-        Self { upstream, idle }
+    /// as long as `idle`. Until then the upstream may work in the session by what it was granted.
+    pub fn new(upstream: OnUpgrade, idle: Duration, granted: Option<Granted>) -> Self {
+        Self { upstream, idle, granted: granted.map(Arc::new) }
     }
 
     /// Passes bytes both ways until both ends have said all, one breaks, or nothing passes.
@@ -40,6 +44,7 @@ impl Tunnel {
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
+        let _granted = self.granted;
         let upstream = self.upstream.await.map_err(io::Error::other)?;
         let mut upstream = TokioIo::new(upstream);
         upstream.write_all(&ahead).await?;

@@ -18,9 +18,11 @@ use crate::http::plan::Answer;
 use crate::http::plan::Answerer;
 use crate::http::query::Brought;
 use crate::http::redemption;
+use crate::http::repeat;
+use crate::http::repeat::FirstRun;
+use crate::http::repeat::Turn;
 use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
-use crate::http::session::Redemption;
 use crate::http::session::Session;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -36,6 +38,12 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 pub(crate) struct Trace {
     pub(crate) session: OnceLock<Session>,
     pub(crate) otp: OnceLock<Outcome>,
+    /// The run of a callback that may come again, until it is concluded.
+    pub(crate) first: OnceLock<FirstRun>,
+    /// Set once the handler is called: from then on nobody knows what it has done.
+    pub(crate) begun: OnceLock<()>,
+    /// What a repeat of such a callback is told.
+    pub(crate) repeat: OnceLock<&'static str>,
 }
 
 /// One request that has found its row, on its way through a session.
@@ -74,20 +82,24 @@ impl Visit<'_> {
         }
         let opened = self.sessions.open(&run.head.headers, errand).await?;
         let session = self.trace.session.get_or_init(|| opened);
-        let otp = match redemption::redeem(session, &brought).await? {
-            Redemption::Ended(otp) => otp,
-            Redemption::Asks(question) => {
+        let timeout = self.config.timeout(row, by.patience());
+        let visitor = (session, self.trace);
+        let otp = match repeat::redeem((&run, row), &brought, visitor, timeout).await? {
+            Turn::On(otp) => otp,
+            Turn::Asks(question) => {
                 return self.ask(&run, row, question, session.user_name());
             }
+            Turn::Told(response) => return Ok(response),
         };
         let otp = *self.trace.otp.get_or_init(|| otp);
+        session.came_with(otp);
         redemption::admit(row, session)?;
         if let Some(message) = redemption::answer(&run, row, otp, session)? {
             return Ok(self.response(message));
         }
+        let _ = self.trace.begun.set(());
         match by {
             Answerer::Handler(handler) => {
-                let timeout = self.config.timeout(row, handler.patience());
                 let answering = handler.call(run.into_message(row, otp), session.clone());
                 let reply = tokio::time::timeout(timeout, answering).await;
                 let reply = reply.map_err(|_| Fault::handler_too_slow())??;

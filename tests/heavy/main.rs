@@ -23,6 +23,7 @@ mod drain;
 mod exhausted;
 mod failpoints;
 mod flood;
+mod forward;
 mod full_disk;
 mod fuzz;
 #[cfg(feature = "script")]
@@ -30,6 +31,7 @@ mod hostile;
 mod kill;
 mod races;
 mod reload;
+mod repeats;
 mod slow;
 mod speed;
 mod support;

@@ -48,7 +48,7 @@ use routes::Action;
 use routes::Route;
 use wish::Wish;
 
-/// The description of this API, as OpenAPI 3.1.
+/// The description of this API, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// Longest body. A session keeps no more than that in all.
@@ -146,7 +146,7 @@ fn refuse(fault: Fault) -> Response<AnswerBody> {
         let cause = fault.inside();
         tracing::warn!(event = "session_api.failed", code = fault.code(), cause);
     }
-    let mut response = fault.into_response(Speaks::Problem, false);
+    let mut response = fault.response(Speaks::Problem, false);
     if status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Callgate-Capability");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -161,4 +161,30 @@ fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_is_turned_away_by_whatever_name_it_asks() {
+        let head = |host: &str| {
+            let request = hyper::Request::get("/session").header(header::HOST, host).body(());
+            request.unwrap().into_parts().0
+        };
+        let arrival = |local: &str| Arrival {
+            peer: "192.0.2.7:5000".parse().unwrap(),
+            local: local.parse().unwrap(),
+            tls: false,
+        };
+        for host in ["192.0.2.1:8045", "localhost:8045", "127.0.0.1"] {
+            let fault = admit(&head(host), arrival("192.0.2.1:8045")).unwrap_err();
+            assert_eq!(fault.code(), "not_local", "{host}");
+            assert!(Route::find("GET", "/session").unwrap().may_fail(&fault));
+        }
+        for local in ["127.0.0.1:8045", "[::1]:8045", "[::ffff:127.0.0.1]:8045"] {
+            assert!(admit(&head("localhost"), arrival(local)).is_ok(), "{local}");
+        }
+    }
 }

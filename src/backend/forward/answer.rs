@@ -18,37 +18,35 @@ use hyper::header;
 use hyper::header::HeaderValue;
 use tokio::time::Sleep;
 
+use crate::backend::forward::Terms;
 use crate::backend::forward::fields;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::answer::CutShort;
 use crate::http::tunnel::Tunnel;
 
-/// The answer that the client gets. `tunnel_idle` is there if he asked for a tunnel: how long one
-/// may be silent.
+/// The answer that the client gets.
 pub(super) fn of(
     mut response: Response<Incoming>,
-    tunnel_idle: Option<Duration>,
-    gap_max: Duration,
+    terms: Terms,
 ) -> Result<Response<AnswerBody>, Fault> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return match tunnel_idle.filter(|_| speaks_websocket(&response)) {
-            Some(idle) => Ok(switched(response, idle)),
-            None => Err(Fault::upstream_down(io::Error::other(
-                "the upstream switches to a protocol that nobody asked for",
-            ))),
-        };
+        if terms.asked && speaks_websocket(&response) {
+            return Ok(switched(response, terms));
+        }
+        let why = "the upstream switches to a protocol that nobody asked for";
+        return Err(Fault::upstream_down(io::Error::other(why)));
     }
     let headers = response.headers_mut();
     fields::strip_connection(headers);
-    if tunnel_idle.is_some() {
+    if terms.asked {
         // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    Ok(response.map(|body| AnswerBody::stream(Download::new(body, gap_max))))
+    Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms))))
 }
 
 fn speaks_websocket(response: &Response<Incoming>) -> bool {
@@ -57,8 +55,9 @@ fn speaks_websocket(response: &Response<Incoming>) -> bool {
 }
 
 /// The answer after which both connections carry anything.
-fn switched(mut response: Response<Incoming>, idle: Duration) -> Response<AnswerBody> {
-    let tunnel = Tunnel::new(hyper::upgrade::on(&mut response), idle);
+fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBody> {
+    let upstream = hyper::upgrade::on(&mut response);
+    let tunnel = Tunnel::new(upstream, terms.config.tunnel_idle, terms.granted);
     let mut response = response.map(|_| AnswerBody::empty());
     fields::strip_connection(response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -72,12 +71,15 @@ fn switched(mut response: Response<Incoming>, idle: Duration) -> Response<Answer
 struct Download {
     body: Incoming,
     gap_max: Duration,
+    /// What the upstream was granted is open until its last byte has come.
+    _terms: Terms,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Download {
-    fn new(body: Incoming, gap_max: Duration) -> Self {
-        Self { body, gap_max, alarm: None }
+    fn new(body: Incoming, terms: Terms) -> Self {
+        let gap_max = terms.config.gap_max;
+        Self { body, gap_max, _terms: terms, alarm: None }
     }
 }
 

@@ -30,42 +30,52 @@ use crate::http::OutboundError;
 use crate::http::Passage;
 use crate::http::Passing;
 use crate::http::Relay;
+use crate::http::capability::Granted;
 use crate::http::relay::Relays;
 use crate::http::upload::UploadWatch;
 
 /// Passes requests on, to whichever upstream a row names.
 pub struct Forward {
     outbound: Arc<Outbound>,
-    /// How long an answer may pause.
-    gap_max: Duration,
-    /// How long a tunnel may be silent.
-    tunnel_idle: Duration,
+    config: Config,
+}
+
+/// How upstreams are treated.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// How long an answer may pause before it is broken off. Default 60 s.
+    pub gap_max: Duration,
+    /// How long nothing may pass through a tunnel before it is closed. Default 5 min.
+    pub tunnel_idle: Duration,
+    /// Whether upstreams get a capability for the session API; only where somebody serves it.
+    /// Default no.
+    pub grants: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { gap_max: Duration::from_mins(1), tunnel_idle: Duration::from_mins(5), grants: false }
+    }
 }
 
 /// One upstream, as a row names it.
 struct Upstream {
     base: Base,
     outbound: Arc<Outbound>,
-    gap_max: Duration,
-    tunnel_idle: Duration,
+    config: Config,
 }
 
 impl Forward {
-    /// Forwards through this client. An answer that pauses for longer than `gap_max` is broken
-    /// off; a tunnel through which nothing passes for `tunnel_idle` is closed.
-    pub fn new(outbound: Arc<Outbound>, gap_max: Duration, tunnel_idle: Duration) -> Self {
-        Self { outbound, gap_max, tunnel_idle }
+    /// Forwards through this client.
+    pub fn new(outbound: Arc<Outbound>, config: Config) -> Self {
+        Self { outbound, config }
     }
 }
 
 impl Relays for Forward {
     fn find(&self, upstream: &Url) -> Arc<dyn Relay> {
-        Arc::new(Upstream {
-            base: Base::of(upstream),
-            outbound: Arc::clone(&self.outbound),
-            gap_max: self.gap_max,
-            tunnel_idle: self.tunnel_idle,
-        })
+        let (base, outbound) = (Base::of(upstream), Arc::clone(&self.outbound));
+        Arc::new(Upstream { base, outbound, config: self.config })
     }
 }
 
@@ -73,14 +83,27 @@ impl Relay for Upstream {
     fn pass(&self, passage: Passage) -> Passing {
         let (within, asked) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
-        let request = self.base.request(passage);
-        let outbound = Arc::clone(&self.outbound);
-        let (gap_max, tunnel_idle) = (self.gap_max, self.tunnel_idle);
+        let granted = self.config.grants.then(|| passage.session.capability()).transpose();
+        let (outbound, config) = (Arc::clone(&self.outbound), self.config);
+        let request = granted
+            .map_err(Fault::internal)
+            .and_then(|granted| Ok((self.base.request(passage, granted.as_ref())?, granted)));
         Box::pin(async move {
-            let response = send(&outbound, request?, &watch, within).await?;
-            answer::of(response, asked.then_some(tunnel_idle), gap_max)
+            let (request, granted) = request?;
+            let response = send(&outbound, request, &watch, within).await?;
+            let terms = Terms { asked, config, granted };
+            answer::of(response, terms)
         })
     }
+}
+
+/// What an answer is passed on under.
+struct Terms {
+    /// Whether the client asked for a tunnel.
+    asked: bool,
+    config: Config,
+    /// Open for as long as the upstream still has something to say.
+    granted: Option<Granted>,
 }
 
 /// Sends a request, and waits for the head of the answer for as long as `within` once the request
@@ -105,6 +128,6 @@ async fn send(
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Forward").field("gap_max", &self.gap_max).finish_non_exhaustive()
+        f.debug_struct("Forward").field("config", &self.config).finish_non_exhaustive()
     }
 }

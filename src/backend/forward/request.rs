@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hyper::HeaderMap;
 use hyper::Request;
 use hyper::Uri;
+use hyper::body::Body as _;
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
@@ -19,6 +20,8 @@ use crate::backend::forward::fields;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::Passage;
+use crate::http::capability::CAPABILITY_HEADER;
+use crate::http::capability::Granted;
 use crate::http::outbound::OnlyOnce;
 use crate::http::relay::Origin;
 
@@ -27,6 +30,7 @@ const USER: HeaderName = HeaderName::from_static("x-callgate-user");
 const PRIVILEGES: HeaderName = HeaderName::from_static("x-callgate-privileges");
 const OTP: HeaderName = HeaderName::from_static("x-callgate-otp");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-callgate-request-id");
+const CAPABILITY: HeaderName = HeaderName::from_static(CAPABILITY_HEADER);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -90,9 +94,19 @@ impl Base {
     }
 
     /// The request that passes a passage on.
-    pub(super) fn request(&self, passage: Passage) -> Result<Request<AnswerBody>, Fault> {
+    pub(super) fn request(
+        &self,
+        passage: Passage,
+        granted: Option<&Granted>,
+    ) -> Result<Request<AnswerBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
-        let headers = fields_of(&passage);
+        let mut headers = fields_of(&passage);
+        let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
+        if let Some(mut capability) = capability {
+            // Keeps it out of `Debug`.
+            capability.set_sensitive(true);
+            headers.insert(CAPABILITY, capability);
+        }
         let mut request = Request::new(AnswerBody::stream(passage.body));
         *request.method_mut() = passage.method;
         *request.uri_mut() = uri;
@@ -121,11 +135,16 @@ fn fields_of(passage: &Passage) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
-    // Both are made anew: the one from where the request goes, the other from what comes. And
-    // whoever waits to be told to go on is told so by callgate as soon as the body is wanted.
-    for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
-        headers.remove(name);
+    // The length is made anew from what comes.
+    let measured = headers.remove(header::CONTENT_LENGTH).is_some();
+    if measured && passage.body.is_end_stream() {
+        // Some servers take no POST without a length, and an empty body would be sent without one.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    // So is the host, from where the request goes. And whoever waits to be told to go on is told so
+    // by callgate, as soon as the body is wanted.
+    headers.remove(header::HOST);
+    headers.remove(header::EXPECT);
     identify(&mut headers, passage);
     introduce(&mut headers, &passage.origin);
     if passage.upgrade.is_some() {

@@ -6,6 +6,7 @@ use crate::base::SessionId;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::http::session::state::Desk;
+use crate::http::session::state::Phase;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
 use crate::session::Credential;
@@ -29,7 +30,7 @@ pub(crate) struct Left {
     is_guest: bool,
     mute: bool,
     otp: Outcome,
-    ended: bool,
+    phase: Phase,
 }
 
 impl Session {
@@ -60,7 +61,7 @@ impl Kept {
             is_guest: state.opened().is_none(),
             mute: state.mute,
             otp: state.otp,
-            ended: state.ended,
+            phase: state.phase,
         }
     }
 }
@@ -74,7 +75,7 @@ impl Left {
     /// A handle on the session as the store has it, if the browser of the request may still use
     /// it. Its answer has begun, so no cookie can be given any more.
     pub(crate) fn session(&self, house: &Arc<Sessions>, opened: Option<Opened>) -> Option<Session> {
-        if self.ended {
+        if self.phase == Phase::Ended {
             return None;
         }
         let credential = self.credential.clone();
@@ -94,7 +95,7 @@ impl Left {
             let mut state = session.lock();
             state.mute = self.mute;
             state.otp = self.otp;
-            state.parted = true;
+            state.enter(Phase::Answering);
         }
         Some(session)
     }

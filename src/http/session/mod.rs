@@ -39,6 +39,7 @@ use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
 use crate::http::session::state::Desk;
+use crate::http::session::state::Phase;
 use crate::http::session::state::State;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -227,7 +228,7 @@ impl Session {
     /// neither.
     pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
         let mut state = self.lock();
-        state.parted = true;
+        state.enter(Phase::Answering);
         let entered = matches!(state.standing, Standing::Open { .. });
         let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
         self.house.cookie.set(&self.house.keyring.seal(credential))
@@ -250,6 +251,11 @@ impl Session {
     /// The mount prefix that addresses of this site begin with; may be empty.
     pub(crate) fn base_path(&self) -> &str {
         &self.house.base_path
+    }
+
+    /// Sees to it that the caller is given no cookie.
+    pub(crate) fn mute(&self) {
+        self.lock().mute = true;
     }
 
     /// Whether the caller must not be given a cookie.

@@ -13,6 +13,7 @@ use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
 use crate::http::session::draft::Draft;
+use crate::http::session::state::Phase;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -124,7 +125,7 @@ impl Session {
     /// an upstream that is writing is waited for, and may give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.desk.turn.lock().await;
-        self.lock().parted = true;
+        self.lock().enter(Phase::Answering);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Somebody logged out while the handler ran. The answer still goes out; what it

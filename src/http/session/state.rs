@@ -39,10 +39,17 @@ pub(super) struct State {
     pub(super) binds: bool,
     /// What became of the token that the request itself brought.
     pub(super) otp: Outcome,
-    /// Whether the answer has begun, so that it gives the browser nothing more.
-    pub(super) parted: bool,
-    /// Whether an upstream has ended the session. What it does afterwards is for nobody.
-    pub(super) ended: bool,
+    pub(super) phase: Phase,
+}
+
+/// How far a request has come, for those who give its browser something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Working,
+    /// The answer has begun: it gives the browser nothing more.
+    Answering,
+    /// An upstream has ended the session; what it does afterwards is for nobody.
+    Ended,
 }
 
 /// Where the request stands.
@@ -75,8 +82,7 @@ impl Desk {
             binding,
             binds: false,
             otp: Outcome::Absent,
-            parted: false,
-            ended: false,
+            phase: Phase::Working,
         };
         Self { state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) }
     }
@@ -90,6 +96,11 @@ impl Desk {
 }
 
 impl State {
+    /// Goes on to a phase, unless a later one is reached.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = self.phase.max(phase);
+    }
+
     pub(super) fn id(&self) -> SessionId {
         match &self.standing {
             Standing::Guest(credential) => credential.session(),

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use crate::base::limits::STORAGE_KEY_BYTES_MAX;
+use crate::base::limits::STORAGE_KEYS_MAX;
 use crate::http::session::Privileges;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::draft::Draft;
+use crate::http::session::state::Phase;
 
 /// The right of one of several writers to write next, and before the answer begins.
 ///
@@ -25,7 +28,7 @@ impl Session {
     /// Waits until nobody else writes for this request. Whoever has ended the session has no turn.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
         let held = self.desk.turn.lock().await;
-        if self.lock().ended {
+        if self.lock().phase == Phase::Ended {
             return Err(SessionError::Ended);
         }
         Ok(Turn { session: self, _held: held })
@@ -36,7 +39,7 @@ impl Turn<'_> {
     /// Whether the browser can be given no cookie any more. If not, the answer does not begin
     /// before this is dropped.
     pub(crate) fn answer_has_begun(&self) -> bool {
-        self.session.lock().parted
+        self.session.lock().phase >= Phase::Answering
     }
 
     /// Sets these storage keys, all of them or none, and removes those without a value.
@@ -46,6 +49,10 @@ impl Turn<'_> {
     ) -> Result<(), SessionError> {
         let mut draft = Draft::default();
         for (key, value) in values {
+            // Neither would be there to take away.
+            if key.len() > STORAGE_KEY_BYTES_MAX || draft.entries.len() == STORAGE_KEYS_MAX {
+                return Err(SessionError::TooLarge);
+            }
             let json = value.map(|value| Session::entry(&key, &value)).transpose()?;
             draft.entries.insert(Arc::from(key), json);
         }
@@ -63,7 +70,7 @@ impl Turn<'_> {
     /// Ends the session, and every further turn. The browser becomes a guest with the answer.
     pub(crate) async fn end(&self) -> Result<(), SessionError> {
         self.session.logout().await?;
-        self.session.lock().ended = true;
+        self.session.lock().enter(Phase::Ended);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use callgate::backend::script::Environment;
 use callgate::backend::script::Limits;
 use callgate::backend::script::Sources;
 use callgate::gate::Answer;
+use callgate::gate::Builder;
 use callgate::http::Handlers as _;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -26,14 +27,13 @@ pub(crate) struct Scripts {
 /// Loads class files, given as paths inside the classes folder and texts; `targets` says which
 /// classes rows name.
 pub(crate) fn load(
+    environment: &Environment,
     files: &[(&str, &str)],
     targets: &[&str],
-    limits: Limits,
 ) -> Result<Classes, Vec<ClassProblem>> {
     let class = |target: &&str| target.rsplit_once('.').unwrap().0.to_owned();
     let wanted: BTreeSet<String> = targets.iter().map(class).collect();
-    let environment = Environment { limits, ..Environment::new(Handle::current()) };
-    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, &environment, None)
+    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, environment, None)
 }
 
 impl Scripts {
@@ -44,9 +44,19 @@ impl Scripts {
 
     /// The same on smaller budgets.
     pub(crate) async fn within(limits: Limits, files: &[(&str, &str)], targets: &[&str]) -> Self {
-        let classes = Arc::new(load(files, targets, limits).unwrap());
+        let environment = Environment { limits, ..Environment::new(Handle::current()) };
+        Self::on(Gate::builder(settings()), &environment, files, targets).await
+    }
+
+    /// The same on a gate that the test has begun.
+    pub(crate) async fn on(
+        mut builder: Builder,
+        environment: &Environment,
+        files: &[(&str, &str)],
+        targets: &[&str],
+    ) -> Self {
+        let classes = Arc::new(load(environment, files, targets).unwrap());
         let mut rows = Vec::new();
-        let mut builder = Gate::builder(settings());
         for target in targets {
             let (class, function) = target.rsplit_once('.').unwrap();
             rows.push(json!({
