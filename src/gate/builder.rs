@@ -131,15 +131,11 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let folder = Folder::of(&self.settings).supplied(&outbound, &self.entropy);
+        let maker = self.maker(&outbound);
         let table = reload::content(&self.settings, self.table.as_deref());
-        let contents = Contents { table, classes: folder.read(How::Now) };
+        let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
-        let native = std::mem::take(&mut self.registry);
-        let forward = forward_config(&self.settings);
-        let relays = Arc::new(Forward::new(Arc::clone(&outbound), forward));
-        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
@@ -197,6 +193,17 @@ impl Builder {
             entry,
             outbound,
         })
+    }
+
+    /// What plans are made with.
+    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+        let forward = forward_config(&self.settings);
+        Maker {
+            folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
+            native: std::mem::take(&mut self.registry),
+            relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
+            settings: self.settings.clone(),
+        }
     }
 
     async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
