@@ -31,6 +31,7 @@ mod hostile;
 mod kill;
 mod races;
 mod reload;
+mod repeats;
 mod slow;
 mod speed;
 mod support;

@@ -35,6 +35,7 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
+mod repeats;
 mod scenarios;
 mod schema;
 #[cfg(feature = "script")]

@@ -1,5 +1,8 @@
 //! A class that does what a test tells it to, through its query.
 
+#[path = "pay.rs"]
+mod pay;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -90,6 +93,18 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "echo", "pattern": "small", "limits": { "bodyBytes": 10 } },
     { "class": "Probe", "method": "linger", "pattern": "hasty", "limits": { "timeoutMs": 50 } },
     { "class": "Probe", "method": "whoami", "regexPattern": "/orders/(?<number>[0-9]+)" },
+    { "class": "Probe", "method": "pay", "pattern": "pay", "repeat": 7200 },
+    { "class": "Probe", "method": "pay", "pattern": "pay-share", "repeat": 7200, "otp": { "mode": "share" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-again", "repeat": 7200, "onInterrupted": "run" },
+    { "class": "Probe", "method": "pay", "pattern": "pay-admin", "repeat": 7200, "requires": "admin" },
+    { "class": "Probe", "method": "pay", "pattern": "pay-strip", "repeat": 7200, "otp": { "strip": true, "mode": "share" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-always", "repeat": 7200, "otp": { "confirm": "always" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-state", "repeat": 7200, "otp": { "param": "state" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-hasty", "repeat": 7200, "limits": { "timeoutMs": 50 } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-refuse", "repeat": 7200, "otp": { "onRefused": { "status": 403 } } },
+    { "class": "Probe", "method": "fail", "pattern": "pay-fail", "repeat": 7200 },
+    { "class": "Probe", "method": "panic", "pattern": "pay-panic", "repeat": 7200 },
+    { "class": "Probe", "method": "restore", "pattern": "pay-restore", "repeat": 7200 },
     { "class": "Nobody", "method": "home", "pattern": "no-class" },
     { "class": "Probe", "method": "nothing", "pattern": "no-method" }
 ]"#;
@@ -130,6 +145,7 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         .method("devices", devices)
         .method("endDevice", end_device)
         .method("linger", linger)
+        .method("pay", pay::pay)
         .method("peek", peek)
         .method("remove", async |_, request: IncomingMessage, session: Session| {
             session.remove(&query(&request, "key"));
