@@ -131,7 +131,7 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let folder = Folder::of(&self.settings);
+        let folder = Folder::of(&self.settings).supplied(&outbound, &self.entropy);
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;

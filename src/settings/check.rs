@@ -76,6 +76,7 @@ impl Check<'_> {
         });
         self.optional("confirm_page", &mut s.confirm_page, path);
         self.list("hosts", &mut s.hosts, HostRule::parse);
+        self.list("fetch_hosts", &mut s.fetch_hosts, HostRule::parse);
         let mut networks = Vec::new();
         self.list("trusted_proxies", &mut networks, str::parse);
         s.trusted_proxies = TrustedProxies::new(networks);
@@ -208,6 +209,8 @@ impl Check<'_> {
         self.number("scripts.stack_bytes", &mut scripts.stack_bytes);
         self.number("scripts.output_bytes", &mut scripts.output_bytes);
         self.number("scripts.console_bytes", &mut scripts.console_bytes);
+        self.millis("scripts.fetch_ms", &mut scripts.fetch);
+        self.number("scripts.fetch_bytes", &mut scripts.fetch_bytes);
         self.number("scripts.calls", &mut scripts.calls);
     }
 
@@ -310,7 +313,7 @@ mod tests {
             "store" => "memory:".to_owned(),
             "base_path" => "/tools".to_owned(),
             "public_origin" => "https://shop.example".to_owned(),
-            "hosts" | "cors" => "a.example, *.b.example".to_owned(),
+            "hosts" | "fetch_hosts" | "cors" => "a.example, *.b.example".to_owned(),
             "trusted_proxies" => "10.0.0.0/8, ::1".to_owned(),
             "keys" => "ab".repeat(32),
             _ => match setting.kind {

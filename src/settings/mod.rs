@@ -115,6 +115,8 @@ pub struct Settings {
     /// The hosts that requests may name besides the one of `public_origin`; default none. Where
     /// neither is given, every host is answered ([`crate::http::hosts::Hosts`]).
     pub hosts: Vec<HostRule>,
+    /// The hosts that classes may ask with `fetch`; default none. Without a port: 80 and 443.
+    pub fetch_hosts: Vec<HostRule>,
     /// The peers that are proxies of ours, whose word about their clients is taken; default none
     /// ([`TrustedProxies`]).
     pub trusted_proxies: TrustedProxies,
@@ -183,6 +185,7 @@ impl Default for Settings {
             public_origin: None,
             confirm_page: None,
             hosts: Vec::new(),
+            fetch_hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             private_hosts: Vec::new(),
             cors: Vec::new(),

@@ -170,6 +170,7 @@ pub const SETTINGS: &[Setting] = &[
     text("public_origin"),
     text("confirm_page"),
     texts("hosts"),
+    texts("fetch_hosts"),
     texts("trusted_proxies"),
     texts("private_hosts"),
     texts("cors"),
@@ -233,6 +234,8 @@ pub const SETTINGS: &[Setting] = &[
     number("scripts.stack_bytes", 128 * KIB, 8 * 1024 * KIB),
     number("scripts.output_bytes", KIB, 64 * 1024 * KIB),
     number("scripts.console_bytes", 0, 16 * 1024 * KIB),
+    number("scripts.fetch_ms", 1, ROW_TIMEOUT_MS_MAX),
+    number("scripts.fetch_bytes", KIB, 64 * 1024 * KIB),
     number("scripts.calls", 1, 1_000_000),
 ];
 

@@ -193,33 +193,27 @@ impl Desk {
 
     /// An error for a script to catch. When it passes it on, the failure's cause decides what the
     /// caller is answered.
-    pub(super) fn raise(&self, ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
-        match self.error(ctx, call, failure) {
+    pub(super) fn raise(ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
+        match Self::error(ctx, call, failure) {
             Ok(error) => ctx.throw(error),
             Err(error) => error,
         }
     }
 
-    fn error<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        call: &Call,
-        failure: Failure,
-    ) -> rquickjs::Result<Value<'js>> {
+    fn error<'js>(ctx: &Ctx<'js>, call: &Call, failure: Failure) -> rquickjs::Result<Value<'js>> {
         let Failure { name, message, code, cause } = failure;
         let kind: Option<Constructor<'js>> = match name {
             "TypeError" | "RangeError" | "SyntaxError" => ctx.globals().get(name).ok(),
             _ => None,
         };
-        let error = match kind {
-            Some(kind) => kind.construct::<_, Object<'js>>((message,))?,
-            None => {
-                let error = Exception::from_message(ctx.clone(), &message)?.into_object();
-                if name != "Error" {
-                    error.set("name", name)?;
-                }
-                error
+        let error = if let Some(kind) = kind {
+            kind.construct::<_, Object<'js>>((message,))?
+        } else {
+            let error = Exception::from_message(ctx.clone(), &message)?.into_object();
+            if name != "Error" {
+                error.set("name", name)?;
             }
+            error
         };
         if let Some(code) = code {
             error.set("code", code)?;
@@ -284,7 +278,7 @@ impl Desk {
             Waiter::Callback(function) => function.restore(ctx)?.call::<_, ()>(()),
             Waiter::Promise { resolve, reject } => match landed {
                 Landed::Failed(failure) => {
-                    let error = self.error(ctx, &call, failure)?;
+                    let error = Self::error(ctx, &call, failure)?;
                     reject.restore(ctx)?.call::<_, ()>((error,))
                 }
                 landed => {

@@ -16,10 +16,15 @@ use super::stamp::Stamp;
 use crate::backend::script::ClassProblem;
 use crate::backend::script::Classes;
 use crate::backend::script::Environment;
+use crate::backend::script::Fetcher;
+use crate::backend::script::Limits;
 use crate::backend::script::Sources;
 use crate::base::Digest;
+use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
+use crate::http::outbound::Outbound;
+use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
@@ -63,8 +68,29 @@ impl Folder {
     /// The folder that the settings name. To be asked within a runtime, which then carries what
     /// classes wait for.
     pub(in crate::gate) fn of(settings: &Settings) -> Self {
-        let environment = Environment::new(Handle::current());
+        let environment = Environment {
+            limits: limits(&settings.scripts),
+            fetcher: Fetcher {
+                outbound: None,
+                hosts: settings.fetch_hosts.as_slice().into(),
+                patience: settings.scripts.fetch,
+                bytes_max: settings.scripts.fetch_bytes,
+            },
+            ..Environment::new(Handle::current())
+        };
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
+    }
+
+    /// Gives classes what they reach third parties with, and take random bytes from. Without, as
+    /// where they are only checked, nothing is fetched.
+    pub(in crate::gate) fn supplied(
+        mut self,
+        outbound: &Arc<Outbound>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
+        self.environment.fetcher.outbound = Some(Arc::clone(outbound));
+        self.environment.entropy = Arc::clone(entropy);
+        self
     }
 
     /// Where it is, if it can be anywhere.
@@ -173,5 +199,19 @@ impl Found {
 impl Look {
     fn is_believed(&self) -> bool {
         self.was_settled && self.read.elapsed() < BELIEVED
+    }
+}
+
+/// The budgets that the settings give to classes.
+fn limits(scripts: &Scripts) -> Limits {
+    Limits {
+        cpu: scripts.cpu,
+        wall: scripts.wall,
+        heap_bytes: scripts.heap_bytes,
+        stack_bytes: scripts.stack_bytes,
+        output_bytes: scripts.output_bytes,
+        console_bytes: scripts.console_bytes,
+        calls_max: scripts.calls,
+        ..Limits::default()
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::base::Digest;
+use crate::base::Entropy;
 use crate::gate::watched::How;
+use crate::http::outbound::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Table;
@@ -23,6 +26,10 @@ pub(in crate::gate) struct Loaded;
 impl Folder {
     pub(in crate::gate) fn of(_: &Settings) -> Self {
         Self
+    }
+
+    pub(in crate::gate) fn supplied(self, _: &Arc<Outbound>, _: &Arc<dyn Entropy>) -> Self {
+        self
     }
 
     pub(in crate::gate) fn path(&self) -> Option<PathBuf> {

@@ -184,7 +184,7 @@ export default class Asker {
   }
   async bounds() {
     equal((await (await fetch(`${HERE}/size?1000`)).text()).length, 1000);
-    equal((await rejects("FetchError", "more than 1000 bytes (limits.fetch_bytes)", fetch(`${HERE}/size?1001`))).code, "tooLarge");
+    equal((await rejects("FetchError", "more than 1000 bytes (scripts.fetch_bytes)", fetch(`${HERE}/size?1001`))).code, "tooLarge");
     equal((await rejects("FetchError", "no answer within 30 ms", fetch(`${HERE}/never`, { timeout: 30 }))).code, "tooSlow");
     await rejects("TimeoutError", "have passed", fetch(`${HERE}/never`, { signal: AbortSignal.timeout(30) }));
     await rejects("AbortError", "given up", fetch(`${HERE}/never`, { signal: AbortSignal.abort() }));

@@ -73,9 +73,9 @@ export default class Meeting {
   }
 }"#;
     let stage = Stage::with(environment(), "Meeting", text).await;
-    let (waiter, speaker) = (stage.visitor(), stage.visitor());
-    let (waited, spoke) = tokio::join!(waiter.get("wait"), speaker.get("speak"));
-    assert_eq!(waited.json(), json!({ "result": ["waiter", "hello"] }));
+    let (listener, speaker) = (stage.visitor(), stage.visitor());
+    let (heard, spoke) = tokio::join!(listener.get("wait"), speaker.get("speak"));
+    assert_eq!(heard.json(), json!({ "result": ["waiter", "hello"] }));
     assert_eq!(spoke.json(), json!({ "result": "speaker" }));
 }
 

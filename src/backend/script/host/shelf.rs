@@ -66,7 +66,7 @@ impl<'js> Shelf<'_, 'js> {
         let function = move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<R> {
             let call = desk.call(&ctx, call)?;
             let what = given(&ctx, what)?;
-            answer(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))
+            answer(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))
         };
         self.put(name, Function::new(self.ctx.clone(), function)?)
     }
@@ -87,7 +87,8 @@ impl<'js> Shelf<'_, 'js> {
             move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<Value<'js>> {
                 let call = desk.call(&ctx, call)?;
                 let what = given(&ctx, what)?;
-                let work = work(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))?;
+                let work =
+                    work(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))?;
                 let work = async move { work.await.unwrap_or_else(Landed::Failed) };
                 Ok(desk.promise(&ctx, &call, work)?.into_value())
             };
