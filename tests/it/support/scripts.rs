@@ -30,10 +30,28 @@ pub(crate) fn load(
     targets: &[&str],
     limits: Limits,
 ) -> Result<Classes, Vec<ClassProblem>> {
+    load_over(None, files, targets, limits)
+}
+
+/// The same as the next generation after `before`.
+pub(crate) fn load_after(
+    before: &Classes,
+    files: &[(&str, &str)],
+    targets: &[&str],
+) -> Result<Classes, Vec<ClassProblem>> {
+    load_over(Some(before), files, targets, Limits::default())
+}
+
+fn load_over(
+    before: Option<&Classes>,
+    files: &[(&str, &str)],
+    targets: &[&str],
+    limits: Limits,
+) -> Result<Classes, Vec<ClassProblem>> {
     let class = |target: &&str| target.rsplit_once('.').unwrap().0.to_owned();
     let wanted: BTreeSet<String> = targets.iter().map(class).collect();
     let environment = Environment { limits, ..Environment::new(Handle::current()) };
-    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, &environment, None)
+    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, &environment, before)
 }
 
 impl Scripts {
@@ -44,27 +62,26 @@ impl Scripts {
 
     /// The same on smaller budgets.
     pub(crate) async fn within(limits: Limits, files: &[(&str, &str)], targets: &[&str]) -> Self {
-        let classes = Arc::new(load(files, targets, limits).unwrap());
+        Self::of(load(files, targets, limits).unwrap(), targets).await
+    }
+
+    /// A gate for classes that are loaded already.
+    pub(crate) async fn of(classes: Classes, targets: &[&str]) -> Self {
+        let classes = Arc::new(classes);
         let mut rows = Vec::new();
         let mut builder = Gate::builder(settings());
         for target in targets {
             let (class, function) = target.rsplit_once('.').unwrap();
-            rows.push(json!({
-                "pattern": format!("{class}/{function}"),
-                "class": target,
-                "method": "run",
-            }));
+            let pattern = format!("{class}/{function}");
+            rows.push(json!({"pattern": pattern, "class": target, "method": "run"}));
             let (shared, name) = (Arc::clone(&classes), (class.to_owned(), function.to_owned()));
-            let singleton =
-                Singleton::shared(*target, shared).method(
-                    "run",
-                    move |classes: Arc<Classes>, request, session| {
-                        let (class, function) = name.clone();
-                        async move {
-                            classes.find(&class, &function).unwrap().call(request, session).await
-                        }
-                    },
-                );
+            let singleton = Singleton::shared(*target, shared).method(
+                "run",
+                move |classes: Arc<Classes>, request, session| {
+                    let handler = classes.find(&name.0, &name.1).unwrap();
+                    handler.call(request, session)
+                },
+            );
             builder = builder.singleton(singleton);
         }
         let gate = builder.table(json!(rows).to_string()).open().await.unwrap();
