@@ -73,7 +73,12 @@ impl Scripts {
         for target in targets {
             let (class, function) = target.rsplit_once('.').unwrap();
             let pattern = format!("{class}/{function}");
-            rows.push(json!({"pattern": pattern, "class": target, "method": "run"}));
+            // What a class itself says of its time would be lost on the way through a singleton.
+            let patience = classes.find(class, function).unwrap().patience().unwrap();
+            let limits = json!({"timeoutMs": patience.as_millis()});
+            rows.push(json!({
+                "pattern": pattern, "class": target, "method": "run", "limits": limits,
+            }));
             let (shared, name) = (Arc::clone(&classes), (class.to_owned(), function.to_owned()));
             let singleton = Singleton::shared(*target, shared).method(
                 "run",
