@@ -9,7 +9,9 @@ use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
 use callgate::session::Patch;
 use callgate::store::contract;
 use callgate::store::memory::MemoryStore;
-use callgate::store::port::{Claim, Created, Founding, Guarantees, Minted, Opened};
+use callgate::store::port::{
+    Claim, Concluded, Conclusion, Created, Founding, Guarantees, Minted, Opened,
+};
 use callgate::store::port::{Patched, Pending, Redeemed, Resumed, Store};
 use callgate::token::Token;
 
@@ -38,6 +40,7 @@ impl Store for Counting {
         create(now: Timestamp, founding: Founding) -> Created;
         patch(now: Timestamp, id: SessionId, patch: Patch) -> Patched;
         mint(now: Timestamp, patch: Patch, token: Token) -> Minted;
+        conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
         detach(now: Timestamp, id: SessionId, device: DeviceId) -> bool;
         end(now: Timestamp, id: SessionId) -> bool;
         revoke(now: Timestamp, token: TokenId) -> bool;

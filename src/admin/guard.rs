@@ -89,15 +89,7 @@ impl Guard {
 
     /// Lets a request in, or says why not.
     pub(super) fn admit(&self, head: &Head, arrival: Arrival) -> Result<(), Refused> {
-        if !self.is_own_host(head, arrival) {
-            return Err(Refused::WrongHost);
-        }
-        if [header::ORIGIN.as_str(), "sec-fetch-site"]
-            .iter()
-            .any(|it| head.headers.contains_key(*it))
-        {
-            return Err(Refused::Browser);
-        }
+        own_program(head, arrival, self.listener.ip())?;
         match &self.entry {
             Entry::Local if self.listener.ip().is_loopback() => Ok(()),
             Entry::Local => Err(Refused::Closed),
@@ -131,28 +123,6 @@ impl Guard {
                 format!("{app}, key-file=\"{file}\"")
             }
             _ => app,
-        }
-    }
-
-    /// Whether the request is for this listener by an address of its own, or by a name that no
-    /// outsider can let point here. A page of a rebound name still says its own.
-    fn is_own_host(&self, head: &Head, arrival: Arrival) -> bool {
-        let mut hosts = head.headers.get_all(header::HOST).iter();
-        let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
-            (Some(authority), _, None) => Some(authority.clone()),
-            (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
-            _ => None,
-        };
-        let Some(authority) = authority else { return false };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(ip) => {
-                let ip = ip.to_canonical();
-                ip.is_loopback()
-                    || ip == arrival.local.ip().to_canonical()
-                    || ip == self.listener.ip().to_canonical()
-            }
-            Err(_) => host.eq_ignore_ascii_case("localhost"),
         }
     }
 
@@ -206,6 +176,40 @@ impl Refused {
     /// How long to wait before another attempt.
     pub(super) fn retry_after(self) -> Option<u64> {
         (self == Self::TooMany).then_some(WINDOW.as_secs())
+    }
+}
+
+/// Lets in who asks for this listener, and is no browser.
+pub(super) fn own_program(head: &Head, arrival: Arrival, listener: IpAddr) -> Result<(), Refused> {
+    if !is_own_host(head, arrival, listener) {
+        return Err(Refused::WrongHost);
+    }
+    let sent_by_browser = |name: &str| head.headers.contains_key(name);
+    if [header::ORIGIN.as_str(), "sec-fetch-site"].into_iter().any(sent_by_browser) {
+        return Err(Refused::Browser);
+    }
+    Ok(())
+}
+
+/// Whether the request is for this listener by an address of its own, or by a name that no
+/// outsider can let point here. A page of a rebound name still says its own.
+fn is_own_host(head: &Head, arrival: Arrival, listener: IpAddr) -> bool {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), _, None) => Some(authority.clone()),
+        (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+        _ => None,
+    };
+    let Some(authority) = authority else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => {
+            let ip = ip.to_canonical();
+            ip.is_loopback()
+                || ip == arrival.local.ip().to_canonical()
+                || ip == listener.to_canonical()
+        }
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

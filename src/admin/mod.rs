@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `GET /livez` | 200 while the process can answer at all; never asks the store |
 //! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping |
+//! | `/session…` | the session API, for upstreams that show a capability: see [`session_api`] |
 //! | `/sessions…`, `/tokens…` | the operator's view, for who may read the key: see `operator.rs` |
 
 mod guard;
 pub mod health;
 mod operator;
+pub mod session_api;
 mod view;
 
 use std::fmt;
@@ -30,29 +32,34 @@ use serde_json::json;
 use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::Sessions;
+use crate::http::body::Pace;
+use crate::http::body::RequestBody;
 use crate::http::server;
 
 pub use guard::Entry;
 pub use health::Health;
 
 use operator::Operator;
+use session_api::SessionApi;
 
 /// Answers the requests of the internal listener.
 pub struct Admin {
     health: Arc<Health>,
     operator: Operator,
+    upstreams: SessionApi,
 }
 
 impl Admin {
-    /// Answers by what `health` knows, and operators about `sessions` whom `entry` lets in.
-    /// `listener` is the address of the internal listener.
+    /// Answers by what `health` knows, operators about `sessions` whom `entry` lets in, and
+    /// upstreams whose bodies come at this pace.
     pub fn new(
         health: Arc<Health>,
         sessions: Arc<Sessions>,
-        entry: Entry,
-        listener: SocketAddr,
+        (entry, listener): (Entry, SocketAddr),
+        pace: Pace,
     ) -> Self {
-        Self { health, operator: Operator::new(sessions, entry, listener) }
+        let upstreams = SessionApi::new(Arc::clone(&sessions), pace);
+        Self { health, operator: Operator::new(sessions, entry, listener), upstreams }
     }
 
     /// Answers one request. Health is told to everybody: probes hold no key.
@@ -87,7 +94,11 @@ impl server::Service for Admin {
         request: Request<Incoming>,
         arrival: Arrival,
     ) -> Response<AnswerBody> {
-        self.reply(&request.into_parts().0, arrival).await
+        let (head, body) = request.into_parts();
+        if SessionApi::has(head.uri.path()) {
+            return self.upstreams.reply(head, RequestBody::Wire(body), arrival).await;
+        }
+        self.reply(&head, arrival).await
     }
 }
 

@@ -11,40 +11,111 @@ use crate::http::Handlers;
 use crate::http::Missing;
 
 /// Handlers by class and method. Names are exact, as in the table.
-#[derive(Default)]
+///
+/// Classes come from two sides: those that a program brings along in Rust, and those of the
+/// classes folder, which are exchanged whole while the gate serves. Where both have a class of one
+/// name, the program's own answers, and the file of that name is never asked.
+#[derive(Default, Clone)]
 pub struct Registry {
-    classes: BTreeMap<String, BTreeMap<String, Arc<dyn Handler>>>,
+    native: Arc<BTreeMap<String, Methods>>,
+    files: Option<Arc<dyn Handlers>>,
 }
+
+type Methods = BTreeMap<String, Arc<dyn Handler>>;
 
 impl Registry {
     /// Adds a singleton; one of the same name is replaced.
     pub fn add<S: Send + Sync + 'static>(&mut self, singleton: Singleton<S>) {
         let (class, methods) = singleton.into_parts();
-        self.classes.insert(class, methods);
+        Arc::make_mut(&mut self.native).insert(class, methods);
+    }
+
+    /// Whether a singleton of this name was added.
+    pub fn has(&self, class: &str) -> bool {
+        self.native.contains_key(class)
+    }
+
+    /// The same singletons, with `files` for every class that is none of them.
+    #[must_use]
+    pub fn with_files(&self, files: Arc<dyn Handlers>) -> Self {
+        Self { files: Some(files), ..self.clone() }
     }
 }
 
 impl Handlers for Registry {
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing> {
-        let methods = self.classes.get(class).ok_or(Missing::Class)?;
-        methods.get(method).map(Arc::clone).ok_or(Missing::Method)
+        match (self.native.get(class), &self.files) {
+            (Some(methods), _) => methods.get(method).map(Arc::clone).ok_or(Missing::Method),
+            (None, Some(files)) => files.find(class, method),
+            (None, None) => Err(Missing::Class),
+        }
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
         let known: Vec<String> = self
-            .classes
+            .native
             .iter()
             .flat_map(|(class, methods)| {
                 methods.keys().map(move |method| format!("{class}.{method}"))
             })
             .collect();
         let wanted = format!("{class}.{method}");
-        nearest(&wanted, known.iter().map(String::as_str)).map(str::to_owned)
+        let own = nearest(&wanted, known.iter().map(String::as_str));
+        let of_files = self.files.as_ref().and_then(|files| files.nearest(class, method));
+        let nearer = nearest(&wanted, own.into_iter().chain(of_files.as_deref()));
+        // The files may know a class by that name, and no function of it.
+        nearer.map(str::to_owned).or(of_files)
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.classes.keys()).finish()
+        f.debug_struct("Registry")
+            .field("native", &self.native.keys())
+            .field("files", &self.files)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(class: &str, methods: &[&str]) -> Registry {
+        let mut registry = Registry::default();
+        let singleton = methods.iter().fold(Singleton::new(class, ()), |singleton, method| {
+            singleton.method(*method, async |_, _, _| ())
+        });
+        registry.add(singleton);
+        registry
+    }
+
+    #[test]
+    fn a_class_of_the_program_answers_before_a_file_of_its_name() {
+        let files = of("Mail", &["send", "validate"]);
+        let both = of("Mail", &["send"]).with_files(Arc::new(files));
+        assert!(both.find("Mail", "send").is_ok());
+        assert_eq!(
+            both.find("Mail", "validate").err(),
+            Some(Missing::Method),
+            "never half of both"
+        );
+        assert!(both.has("Mail") && !both.has("Pay"));
+    }
+
+    #[test]
+    fn a_class_that_the_program_does_not_have_is_looked_for_in_the_files() {
+        let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
+        assert!(both.find("Pay", "done").is_ok());
+        assert_eq!(both.find("Pay", "dome").err(), Some(Missing::Method));
+        assert_eq!(both.find("Shop", "done").err(), Some(Missing::Class));
+    }
+
+    #[test]
+    fn the_nearest_name_is_looked_for_on_both_sides() {
+        let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
+        assert_eq!(both.nearest("Pay", "dome").as_deref(), Some("Pay.done"));
+        assert_eq!(both.nearest("Mail", "sent").as_deref(), Some("Mail.send"));
+        assert_eq!(both.nearest("Elsewhere", "entirely"), None);
     }
 }

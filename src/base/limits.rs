@@ -87,8 +87,18 @@ pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
 /// Longest base URL of an upstream, in bytes.
 pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
+/// How long a capability opens its session when the request has ended (contract §7).
+pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
+/// Capabilities of ended requests that are kept for that long; beyond it the oldest goes first.
+/// A thousand forwarded requests each second are just below it.
+pub const CAPABILITIES_LEFT_MAX: usize = 65_536;
 /// Longest time that the answer to a callback is kept for its repeats: a week, in seconds.
 pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
+/// All answers that are kept for the repeats of one session's callbacks; the oldest make room.
+pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
+/// How much longer than its handler a run may take before its node is taken for dead: the time
+/// for a store that is slow to redeem, to write and to keep the answer.
+pub const RUN_SLACK: Duration = Duration::from_secs(30);
 /// Fields of one submitted form.
 pub const FORM_FIELDS_MAX: usize = 256;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value

@@ -1,12 +1,16 @@
-//! `callgate check`: everything that is wrong with table, roles and settings, at once.
+//! `callgate check`: everything that is wrong with table, classes, roles and settings, at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::backend::Registry;
+#[cfg(feature = "script")]
+use crate::backend::script;
 use crate::base::Clock as _;
 use crate::base::clock::SystemClock;
-use crate::gate::lint;
+use crate::gate::Examined;
+use crate::gate::examine;
 use crate::http::Certificates;
-use crate::http::Handlers;
 use crate::session::Roles;
 use crate::settings::Reading;
 use crate::settings::Settings;
@@ -25,13 +29,13 @@ use super::report::Part;
 
 /// Checks everything that `reading` names, against what answers rows in this program.
 ///
-/// The exit code is 65 when table or roles have an error, or under `strict` anything has a
+/// The exit code is 65 when table, class files or roles have an error, or under `strict` anything has a
 /// warning; 78 when only the settings have an error.
-pub(super) fn run(reading: Reading, format: Format, handlers: &dyn Handlers) -> Result<Said, Stop> {
+pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result<Said, Stop> {
     let Reading { settings, problems, .. } = reading;
     let mut findings: Vec<_> = problems.into_iter().map(Finding::from).collect();
     findings.extend(check_certificate(&settings));
-    let mut parts = vec![check_table(&settings, handlers)];
+    let mut parts = check_table(&settings, native)?;
     parts.extend(settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path)));
     let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
     parts.push(Part { name: "settings".to_owned(), findings, ..Part::default() });
@@ -56,6 +60,12 @@ pub(super) fn schema() -> Said {
     Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
 }
 
+/// The declarations of what class files see, to be saved where an editor finds them.
+#[cfg(feature = "script")]
+pub(super) fn types() -> Said {
+    Said { text: script::DECLARATIONS.to_owned(), exit: Exit::Ok }
+}
+
 /// Reads the table that the settings name, for commands that need one without problems.
 pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
     let name = settings.handlers.display().to_string();
@@ -76,31 +86,65 @@ pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
     }
 }
 
-fn check_table(settings: &Settings, handlers: &dyn Handlers) -> Part {
+/// The table, and the class files beside it.
+fn check_table(settings: &Settings, native: &Registry) -> Result<Vec<Part>, Stop> {
     let name = settings.handlers.display().to_string();
-    let text = match read_text(&settings.handlers, "unreadable-table") {
-        Ok(text) => text,
-        Err(part) => return Part { name, ..part },
+    let examine = |table: Option<&Table>| -> Result<Examined, Stop> {
+        // Classes wait for nothing while they are loaded, but are tied to a runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
+        let _inside = runtime.enter();
+        Ok(examine(table, settings, native))
     };
-    match Table::read(&name, &text) {
-        Err(problems) => {
-            let findings = problems.into_iter().map(Finding::from).collect();
-            Part { name, text: Some(text), findings, ..Part::default() }
-        }
-        Ok(Checked { table, warnings }) => {
-            let proof = table.prove(&name);
-            let undecided = proof.undecided();
-            let mut all = warnings;
-            all.extend(proof.problems);
-            all.extend(lint(&table, settings, handlers));
-            all.sort_by_key(|problem| (problem.line, problem.column));
-            let findings = all.into_iter().map(Finding::from).collect();
-            let size = match table.rows().len() {
-                1 => "1 row".to_owned(),
-                many => format!("{many} rows"),
-            };
-            Part { name, size: Some(size), text: Some(text), findings, undecided }
-        }
+    let (part, examined) = match read_text(&settings.handlers, "unreadable-table") {
+        Err(part) => (part, examine(None)?),
+        Ok(text) => match Table::read(&name, &text) {
+            Err(problems) => {
+                let findings = problems.into_iter().map(Finding::from).collect();
+                (Part { text: Some(text), findings, ..Part::default() }, examine(None)?)
+            }
+            Ok(Checked { table, warnings }) => {
+                let examined = examine(Some(&table))?;
+                let proof = table.prove(&name);
+                let undecided = proof.undecided();
+                let mut all = warnings;
+                all.extend(proof.problems);
+                all.extend(examined.rows.iter().cloned());
+                all.sort_by_key(|problem| (problem.line, problem.column));
+                let findings = all.into_iter().map(Finding::from).collect();
+                let size = Some(count(table.rows().len(), "row"));
+                let part = Part { size, text: Some(text), findings, undecided, ..Part::default() };
+                (part, examined)
+            }
+        },
+    };
+    let mut parts = vec![Part { name, ..part }];
+    parts.extend(class_files(settings, examined));
+    Ok(parts)
+}
+
+/// A part for each class file that has problems, or one for all of them that have none.
+fn class_files(settings: &Settings, examined: Examined) -> Vec<Part> {
+    let mut by_file: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for problem in examined.classes {
+        by_file.entry(problem.file.clone()).or_default().push(Finding::from(problem));
+    }
+    if by_file.is_empty() && examined.files > 0 {
+        let name = settings.classes_folder().display().to_string();
+        let size = Some(count(examined.files, "class file"));
+        return vec![Part { name, size, ..Part::default() }];
+    }
+    let part = |(name, findings): (String, Vec<Finding>)| {
+        let text = std::fs::read_to_string(&name).ok();
+        Part { name, text, findings, ..Part::default() }
+    };
+    by_file.into_iter().map(part).collect()
+}
+
+fn count(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        many => format!("{many} {one}s"),
     }
 }
 
@@ -136,7 +180,6 @@ fn read_text(path: &Path, code: &'static str) -> Result<String, Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Registry;
     use crate::backend::Singleton;
     use crate::settings::Raw;
     use crate::settings::SameSite;

@@ -6,6 +6,8 @@ mod ending;
 mod exit;
 mod explain;
 mod flags;
+#[cfg(feature = "script")]
+mod init;
 mod inside;
 mod log;
 mod operator;
@@ -18,13 +20,14 @@ pub use exit::Exit;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-use crate::backend::demo;
+use crate::backend::Registry;
 use crate::base::SessionId;
 use crate::base::TokenId;
 use crate::settings::Environment;
@@ -42,7 +45,7 @@ use flags::FlagArguments;
     version,
     after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
                   and a variable CALLGATE_*.\n\
-                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table or roles, \
+                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table, class or roles, \
                   67 no such session or token, 69 store or server unreachable, \
                   74 input or output failed, 77 not permitted, 78 bad settings."
 )]
@@ -57,7 +60,7 @@ struct Arguments {
 enum Command {
     /// Serve (also without a command).
     Serve,
-    /// Report every problem of table, roles and settings.
+    /// Report every problem of table, class files, roles and settings.
     Check {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]
@@ -65,6 +68,10 @@ enum Command {
         /// Print the JSON Schema of the table, for editors, instead.
         #[arg(long)]
         schema: bool,
+        /// Print the declarations of what class files see, for editors, instead.
+        #[cfg(feature = "script")]
+        #[arg(long, conflicts_with = "schema")]
+        types: bool,
     },
     /// Show which row answers a request, and why the others do not.
     Explain {
@@ -75,6 +82,13 @@ enum Command {
         /// How to report.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+    },
+    /// Write a small project that works, to begin with. Nothing is overwritten.
+    #[cfg(feature = "script")]
+    Init {
+        /// The folder; it is made if it is not there.
+        #[arg(value_name = "DIR", default_value = ".")]
+        folder: PathBuf,
     },
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
@@ -160,6 +174,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
+    let mut words = words.peekable();
+    let program = words.peek().map(PathBuf::from).unwrap_or_default();
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(other) => return Ok(answer_usage(&other)),
@@ -168,10 +184,14 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => serve::run(settle(read())?.settings)?,
         Command::Check { schema: true, .. } => check::schema(),
-        Command::Check { format, .. } => check::run(read(), *format, &demo::registry())?,
+        #[cfg(feature = "script")]
+        Command::Check { types: true, .. } => check::types(),
+        Command::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
         Command::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
+        #[cfg(feature = "script")]
+        Command::Init { folder } => init::run(folder, &arguments.flags.0, &program)?,
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
         Command::Settings { default: true } => settings::default_file(),

@@ -17,7 +17,6 @@ use super::exit::Said;
 use super::exit::Stop;
 use super::log;
 use super::print;
-use crate::backend::demo;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
@@ -50,7 +49,7 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     let failed = |error: std::io::Error| Stop::new(Exit::Io, error.to_string());
     let signals = Signals::new().map_err(failed)?;
     let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
-    let gate = Gate::builder(settings).registry(demo::registry()).open().await.map_err(stop_of)?;
+    let gate = Gate::builder(settings).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
         complain(&warning.to_string());
     }

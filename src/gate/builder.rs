@@ -11,23 +11,33 @@ use percent_encoding::utf8_percent_encode;
 use crate::admin::Entry;
 use crate::admin::Health;
 use crate::admin::health::TableState;
+use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
+use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
+use crate::gate::classes::Folder;
 use crate::gate::entrances::Entrances;
 use crate::gate::failure::GateError;
+use crate::gate::making::Made;
+use crate::gate::making::Maker;
 use crate::gate::reload;
-use crate::gate::reload::TableFile;
+use crate::gate::reload::Contents;
+use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
+use crate::gate::watched::How;
 use crate::gate::watched::Watched;
+use crate::http::BadCertificate;
 use crate::http::Dispatch;
+use crate::http::Outbound;
 use crate::http::Sessions;
 use crate::http::body;
+use crate::http::capability::Capabilities;
 use crate::http::confirm::Template;
 use crate::http::cookie;
 use crate::http::cookie::CookieRule;
@@ -36,6 +46,7 @@ use crate::http::dispatch;
 use crate::http::front::Policy;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
+use crate::http::outbound;
 use crate::http::rates::Rates;
 use crate::session::Roles;
 use crate::settings;
@@ -73,7 +84,7 @@ impl Builder {
     }
 
     /// Takes this text for the table instead of the file that the settings name. It is never
-    /// reloaded.
+    /// reloaded; class files that are there at the start are.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -119,8 +130,17 @@ impl Builder {
     /// reported as a whole.
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
-        let (text, content) = self.text()?;
-        let (plan, warnings) = reload::plan(&text, &self.settings, &self.registry)?;
+        let outbound = outbound(&self.settings)?;
+        let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
+        let folder = Folder::of(&self.settings).supplied(&outbound, &self.entropy);
+        let table = reload::content(&self.settings, self.table.as_deref());
+        let contents = Contents { table, classes: folder.read(How::Now) };
+        let text = contents.table.clone().map_err(GateError::File)?;
+        let text = reload::text(&self.settings, text)?;
+        let native = std::mem::take(&mut self.registry);
+        let relays = Arc::new(forward);
+        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
+        let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
@@ -135,6 +155,7 @@ impl Builder {
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
+            runs: Arc::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -146,6 +167,7 @@ impl Builder {
             public_origin: origin
                 .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
             rates: Arc::new(rates(&self.settings)),
+            capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
         let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
@@ -159,12 +181,13 @@ impl Builder {
             let contents = pair.contents();
             watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
         }
-        if let Some(content) = content {
-            let made_of = (self.settings, self.registry);
+        // A text beside no class files has nothing that could change.
+        if self.table.is_none() || maker.folder.exists() {
+            let made_of = (maker, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
-            let table = TableFile::new(made_of, used_by, &content);
-            let table = Watched::start(Arc::new(table), &[Ok(content)]);
-            watched.push(table.map_err(GateError::Thread)?);
+            let files = PlanFiles::new(made_of, used_by, roster, &contents);
+            let files = Watched::start(Arc::new(files), &contents);
+            watched.push(files.map_err(GateError::Thread)?);
         }
         Ok(Gate {
             dispatch,
@@ -178,16 +201,8 @@ impl Builder {
             watched,
             reload,
             entry,
+            outbound,
         })
-    }
-
-    /// The text of the table, and if it comes from a file, what that file holds.
-    fn text(&mut self) -> Result<(String, Option<Vec<u8>>), GateError> {
-        if let Some(text) = self.table.take() {
-            return Ok((text, None));
-        }
-        let content = reload::first_content(&self.settings)?;
-        Ok((reload::text(&self.settings, content.clone())?, Some(content)))
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {
@@ -235,7 +250,10 @@ fn read(path: &Path) -> Result<String, String> {
 /// Opens the store that the settings name. Replaying a log takes a while, so it is kept off the
 /// threads that serve.
 async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config { sessions_max: settings.sessions_max };
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
     match &settings.store {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(folder, config, now).await,
@@ -291,11 +309,31 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         base_path: settings.base_path.clone(),
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
+        forward_bytes_max: limits.forward_body_bytes,
         pace: body::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,
     }
+}
+
+fn forward_config(settings: &Settings) -> forward::Config {
+    forward::Config {
+        gap_max: settings.limits.upstream_gap,
+        tunnel_idle: settings.limits.tunnel_idle,
+        grants: settings.internal.is_some(),
+    }
+}
+
+/// What calls upstreams and whatever classes fetch.
+fn outbound(settings: &Settings) -> Result<Arc<Outbound>, GateError> {
+    let config = outbound::Config {
+        connect_timeout: settings.limits.connect,
+        private_hosts: settings.private_hosts.clone(),
+        ..outbound::Config::default()
+    };
+    let outbound = Outbound::new(config).map_err(BadCertificate::Unavailable);
+    Ok(Arc::new(outbound.map_err(GateError::Certificate)?))
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::Clock;
+use crate::base::Digest;
 use crate::gate::watched::Content;
+use crate::gate::watched::How;
 use crate::gate::watched::Reload;
 use crate::gate::watched::Remake;
+use crate::gate::watched::fingerprint;
 use crate::gate::watched::read;
 use crate::http::Certificates;
 
@@ -32,24 +35,37 @@ impl CertificatePair {
 }
 
 impl Remake for CertificatePair {
-    fn files(&self) -> Vec<(PathBuf, usize)> {
-        self.certificates.files().map(|file| (file.to_owned(), PEM_BYTES_MAX)).into()
+    type Found = Vec<Content>;
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.certificates.files().map(Path::to_owned).into()
     }
 
-    /// The files are read once more, by the one who knows what they must hold. What could not be
-    /// read is not tried again: who says so may be on a thread that must not wait for a disk.
+    fn read(&self, _: How) -> Vec<Content> {
+        self.contents()
+    }
+
+    fn fingerprint(contents: &Vec<Content>) -> Digest {
+        fingerprint(contents)
+    }
+
+    /// The files are read once more, by the one who knows what they must hold.
     fn remake(&self, contents: Vec<Content>) -> Reload {
         let unread: Vec<String> = contents.into_iter().filter_map(Result::err).collect();
         if !unread.is_empty() {
-            for error in &unread {
-                tracing::error!(event = "tls.refused", %error, "the certificate in use stays");
-            }
-            return Reload::Refused(unread);
+            return self.refuse(unread);
         }
         match self.certificates.reload(self.clock.now()) {
             Ok(()) => Reload::Taken,
             Err(error) => Reload::Refused(vec![error.to_string()]),
         }
+    }
+
+    fn refuse(&self, why: Vec<String>) -> Reload {
+        for error in &why {
+            tracing::error!(event = "tls.refused", %error, "the certificate in use stays");
+        }
+        Reload::Refused(why)
     }
 }
 
@@ -61,7 +77,7 @@ mod tests {
     use rcgen::KeyPair;
 
     #[test]
-    fn files_that_do_not_answer_are_refused_without_being_asked_again() {
+    fn files_that_cannot_be_read_are_refused_without_being_asked_again() {
         let place = tempfile::tempdir().unwrap();
         let (cert, key) = (place.path().join("cert.pem"), place.path().join("key.pem"));
         let own = KeyPair::generate().unwrap();
@@ -72,8 +88,7 @@ mod tests {
         let certificates = Certificates::open(&cert, &key, clock.now()).unwrap();
         let pair = CertificatePair::new(Arc::new(certificates), clock);
         assert_eq!(pair.remake(pair.contents()), Reload::Taken);
-        // Whoever says this may be on a thread that serves requests. To look there once more
-        // would find these files good, and those on a disk that is gone never.
+        // To look once more would find these files good, and those on a disk that is gone never.
         let why = "key.pem: does not answer".to_owned();
         let contents = vec![pair.contents().remove(0), Err(why.clone())];
         assert_eq!(pair.remake(contents), Reload::Refused(vec![why]));

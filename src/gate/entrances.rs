@@ -14,8 +14,9 @@ use crate::http::Spared;
 use crate::http::server::Config;
 use crate::settings::Settings;
 
-/// Connections to the internal listener at once: probes, scrapers and a person or two.
-const INTERNAL_CONNECTIONS_MAX: usize = 64;
+/// Connections to the internal listener at once: probes, scrapers, a person or two, and upstreams
+/// with a pool of connections each.
+const INTERNAL_CONNECTIONS_MAX: usize = 1_024;
 /// HTTP/2 requests on one connection for each that HTTP/1.1 may have (SEC D.2).
 const H2_REQUESTS_FACTOR: u64 = 10;
 

@@ -18,7 +18,7 @@ pub enum GateError {
     File(String),
     /// The settings contradict themselves.
     Settings(Vec<settings::Problem>),
-    /// The table is not usable; every problem of it.
+    /// Table or class files are not usable; every problem of them.
     Table(Vec<Problem>),
     /// `roles.json` is not usable; every problem of it.
     Roles(PathBuf, Vec<BadRoles>),
@@ -31,7 +31,7 @@ pub enum GateError {
     /// The embedded store cannot be opened.
     #[cfg(feature = "embedded")]
     Store(crate::store::embedded::OpenError),
-    /// The system gave no thread to look after the table file.
+    /// The system gave no thread to look after table and class files.
     Thread(std::io::Error),
     /// There is no store, for a reason that lies in callgate: opening it panicked, or this
     /// callgate was built without it.

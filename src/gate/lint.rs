@@ -1,12 +1,16 @@
 //! What is odd about a row only once it meets the rest of the program.
 
 use crate::http::Handlers;
+use crate::http::Missing;
 use crate::settings::SameSite;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
+
+/// The code of a row that nothing answers.
+pub(super) const MISSING_FUNCTION: &str = "missing-function";
 
 /// Warnings about the rows of `table`, in their order: what nothing answers, and what the
 /// settings make pointless. The file they name is the one of the settings.
@@ -20,12 +24,19 @@ fn of_row(row: &Row, file: &str, settings: &Settings, handlers: &dyn Handlers) -
     if let Target::Function { class, method } = row.target()
         && let Err(missing) = handlers.find(class, method)
     {
-        let fix = handlers.nearest(class, method).map_or_else(
-            || "register the class, or correct the row".to_owned(),
-            |name| format!("did you mean {name:?}?"),
-        );
+        // Where the class is there, its own name is no help.
+        let nearest = handlers.nearest(class, method).filter(|name| **name != **class);
+        let fix = match (nearest, missing) {
+            (Some(name), _) => format!("did you mean {name:?}?"),
+            (None, Missing::Class) => {
+                let file = settings.classes_folder().join(format!("{class}.js"));
+                format!("write {}, register the class, or correct the row", file.display())
+            }
+            (None, Missing::Singleton) => "let its file export a class as its default".to_owned(),
+            (None, Missing::Method) => "add it to the class, or correct the row".to_owned(),
+        };
         let what = format!("nothing answers {:?}: {}", row.name(), missing.text());
-        warnings.push(row.warning(file, "missing-function", what, fix));
+        warnings.push(row.warning(file, MISSING_FUNCTION, what, fix));
     }
     // The 303 that strips the token comes from abroad, so a browser does not send a Strict
     // cookie along when it follows it: the session that was just restored is lost again.

@@ -21,16 +21,21 @@
 
 mod builder;
 mod certificate;
+mod classes;
 mod client;
 mod entrances;
+mod examined;
 mod failure;
 mod lint;
+mod making;
 mod reload;
 mod steady;
 mod watched;
 
 pub use builder::Builder;
 pub use client::{Answer, Call, Client};
+pub use examined::Examined;
+pub use examined::examine;
 pub use failure::GateError;
 pub use lint::lint;
 pub use watched::Reload;
@@ -60,6 +65,7 @@ use crate::http::Certificates;
 use crate::http::Crowding;
 use crate::http::Dispatch;
 use crate::http::Entrance;
+use crate::http::Outbound;
 use crate::http::Redirect;
 use crate::http::body::RequestBody;
 use crate::http::server;
@@ -87,6 +93,8 @@ pub struct Gate {
     reload: AutoReload,
     /// What operators must show on the internal listener.
     entry: Entry,
+    /// What calls others, and must not call us.
+    outbound: Arc<Outbound>,
 }
 
 /// Where a gate is served.
@@ -120,6 +128,9 @@ impl Gate {
     /// As [`Gate::serve`], on every listener that there can be.
     pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
         let Listeners { public: listener, internal, redirect } = listeners;
+        for own in [Some(&listener), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
+            own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
+        }
         // Where no public_origin was set, a developer on this machine can do without. Any other
         // address is perhaps not the one that the public knows.
         if let Ok(address) = listener.local_addr()
@@ -193,7 +204,8 @@ impl Gate {
     fn admin(&self, listener: &TcpListener) -> Option<Admin> {
         let address = listener.local_addr().ok()?;
         let sessions = Arc::clone(self.dispatch.sessions());
-        Some(Admin::new(Arc::clone(&self.health), sessions, self.entry.clone(), address))
+        let entry = (self.entry.clone(), address);
+        Some(Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace()))
     }
 
     /// A client that drives this gate without a socket, for tests.
@@ -201,12 +213,13 @@ impl Gate {
         Client::new(Arc::clone(&self.dispatch))
     }
 
-    /// Reads the table file again, and whatever else is watched, and takes what has changed.
+    /// Reads table and class files again, and whatever else is watched, and takes what has changed.
     ///
     /// It is checked as at the start, under `strict` too, and swapped in whole: requests that have
-    /// found their row end by the table they found it in. A file that cannot be used changes
-    /// nothing; what is wrong with it is in the answer, in the log (`table.refused`) and in
-    /// [`Gate::table`]. A gate whose table was given as a text has nothing to read.
+    /// found their row end by the table and the classes they found it in. A file that cannot be
+    /// used changes nothing; what is wrong with it is in the answer, in the log (`table.refused`,
+    /// `class.refused`) and in [`Gate::table`]. Nor is a change taken by which a row would lose the
+    /// function that answered it. A class that did not change keeps what is on its `this`.
     ///
     /// `roles.json` and settings are not read again: privileges change with a restart.
     pub async fn reload(&self) -> Reload {

@@ -63,18 +63,30 @@ impl Reload {
 
 /// Something that is made of files, and can be made anew while it is in use.
 pub(super) trait Remake: Send + Sync + 'static {
-    /// The files, with the most bytes that each may have.
-    fn files(&self) -> Vec<(PathBuf, usize)>;
+    /// What the files held at one moment, with what could not be read of them.
+    type Found;
 
-    /// Takes what the files hold, in their order, or says why not. It may take its time, unless
-    /// something could not be read: then it may be called on a thread that serves requests, and
-    /// must not look at a file.
-    fn remake(&self, contents: Vec<Content>) -> Reload;
+    /// The files and folders, to be named when they do not answer.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Reads them, as thoroughly as `how` asks.
+    fn read(&self, how: How) -> Self::Found;
+
+    /// Tells what was found from whatever else may be found.
+    fn fingerprint(found: &Self::Found) -> Digest;
+
+    /// Takes what the files hold, or says why not. It may take its time.
+    fn remake(&self, found: Self::Found) -> Reload;
+
+    /// Takes nothing, for these reasons. It is called on threads that serve requests, too, and
+    /// must not look at a file or wait for whoever does.
+    fn refuse(&self, why: Vec<String>) -> Reload;
 }
 
 /// One such thing with the thread that looks after its files.
 pub(super) struct Watched {
-    thing: Arc<dyn Remake>,
+    /// Refuses what the files hold, because they do not answer.
+    give_up: Box<dyn Fn() -> Reload + Send + Sync>,
     requests: mpsc::Sender<Request>,
     /// Somebody has waited in vain since the thread last began something.
     stalled: Arc<AtomicBool>,
@@ -87,7 +99,7 @@ struct Request {
 
 /// When files are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// Now, whatever was found before.
     Now,
     /// When they have changed and two looks found the same: a file that is just being written
@@ -97,11 +109,11 @@ enum How {
 }
 
 impl Watched {
-    /// Looks after the files of `thing`, which is in use as it was made of `contents`.
-    pub(super) fn start(thing: Arc<dyn Remake>, contents: &[Content]) -> io::Result<Self> {
+    /// Looks after the files of `thing`, which is in use as it was made of `found`.
+    pub(super) fn start<R: Remake>(thing: Arc<R>, found: &R::Found) -> io::Result<Self> {
         let (requests, queue) = mpsc::channel(1);
         let stalled = Arc::new(AtomicBool::new(false));
-        let seen = fingerprint(contents);
+        let seen = R::fingerprint(found);
         let worker = Worker {
             thing: Arc::clone(&thing),
             stalled: Arc::clone(&stalled),
@@ -110,7 +122,12 @@ impl Watched {
         };
         let thread = std::thread::Builder::new().name("callgate-reload".to_owned());
         thread.spawn(move || worker.work(queue))?;
-        Ok(Self { thing, requests, stalled })
+        let give_up = Box::new(move || {
+            let silent = "does not answer; see the disk that it is on";
+            let files = thing.files();
+            thing.refuse(files.iter().map(|file| format!("{}: {silent}", file.display())).collect())
+        });
+        Ok(Self { give_up, requests, stalled })
     }
 
     /// Reads the files and judges them at once.
@@ -140,11 +157,7 @@ impl Watched {
     }
 
     fn stall(&self) -> Reload {
-        let files = self.thing.files();
-        let why = |(path, _): &(PathBuf, usize)| {
-            Err(format!("{}: does not answer; see the disk that it is on", path.display()))
-        };
-        let reload = self.thing.remake(files.iter().map(why).collect());
+        let reload = (self.give_up)();
         // Set last: the thread may come back meanwhile, and must judge once more after this.
         self.stalled.store(true, Ordering::Release);
         reload
@@ -162,8 +175,8 @@ pub(super) async fn run(all: &[Watched]) {
 }
 
 /// What the thread of one thing knows.
-struct Worker {
-    thing: Arc<dyn Remake>,
+struct Worker<R> {
+    thing: Arc<R>,
     stalled: Arc<AtomicBool>,
     /// What the last look found.
     seen: Digest,
@@ -171,7 +184,7 @@ struct Worker {
     judged: Option<Digest>,
 }
 
-impl Worker {
+impl<R: Remake> Worker<R> {
     /// Works until nobody can ask any more.
     fn work(mut self, mut queue: mpsc::Receiver<Request>) {
         while let Some(Request { how, reply }) = queue.blocking_recv() {
@@ -186,10 +199,8 @@ impl Worker {
             // The files were declared unreadable meanwhile, whatever they hold.
             self.judged = None;
         }
-        let files = self.thing.files();
-        let contents: Vec<_> =
-            files.iter().map(|(path, bytes_max)| read(path, *bytes_max)).collect();
-        let found = fingerprint(&contents);
+        let contents = self.thing.read(how);
+        let found = R::fingerprint(&contents);
         let settled = self.seen == found;
         self.seen = found;
         if how == How::Settled && (!settled || self.judged == Some(found)) {
@@ -199,10 +210,10 @@ impl Worker {
         let judging = AssertUnwindSafe(|| self.thing.remake(contents));
         // What was in use is swapped in the very last step, so a panic leaves it as it was.
         catch_unwind(judging).unwrap_or_else(|_| {
-            let names: Vec<String> =
-                files.iter().map(|(path, _)| path.display().to_string()).collect();
+            let files = self.thing.files();
+            let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
             let why = format!("{}: callgate failed over it; see the log", names.join(", "));
-            self.thing.remake(files.iter().map(|_| Err(why.clone())).collect())
+            self.thing.refuse(vec![why])
         })
     }
 }
@@ -228,7 +239,8 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Content {
     Ok(content)
 }
 
-fn fingerprint(contents: &[Content]) -> Digest {
+/// Tells what some files hold from whatever else they may hold.
+pub(super) fn fingerprint(contents: &[Content]) -> Digest {
     let each = contents.iter().flat_map(|content| {
         let digest = match content {
             Ok(bytes) => Digest::of_content("file", bytes),
@@ -254,26 +266,37 @@ mod tests {
     }
 
     impl Remake for Thing {
-        fn files(&self) -> Vec<(PathBuf, usize)> {
-            vec![(self.file.clone(), 8)]
+        type Found = Content;
+
+        fn files(&self) -> Vec<PathBuf> {
+            vec![self.file.clone()]
         }
 
-        fn remake(&self, contents: Vec<Content>) -> Reload {
-            let content = contents.into_iter().next().unwrap();
-            let reload = match &content {
+        fn read(&self, _: How) -> Content {
+            read(&self.file, 8)
+        }
+
+        fn fingerprint(found: &Content) -> Digest {
+            fingerprint(std::slice::from_ref(found))
+        }
+
+        fn remake(&self, found: Content) -> Reload {
+            match &found {
                 Ok(bytes) if bytes == b"panic" => panic!("a thing that cannot take this"),
-                Ok(_) => Reload::Taken,
-                Err(why) => Reload::Refused(vec![why.clone()]),
-            };
-            // Only the thread gets here with a content; nobody else may be held up by its lock.
-            if content.is_ok()
-                && let Some(door) = &*self.door.lock().unwrap()
-            {
+                Ok(_) => {}
+                Err(why) => return self.refuse(vec![why.clone()]),
+            }
+            if let Some(door) = &*self.door.lock().unwrap() {
                 self.at_the_door.store(true, Ordering::SeqCst);
                 door.recv().unwrap();
             }
-            self.taken.lock().unwrap().push(content);
-            reload
+            self.taken.lock().unwrap().push(found);
+            Reload::Taken
+        }
+
+        fn refuse(&self, why: Vec<String>) -> Reload {
+            self.taken.lock().unwrap().extend(why.iter().cloned().map(Err));
+            Reload::Refused(why)
         }
     }
 
@@ -284,7 +307,7 @@ mod tests {
         std::fs::write(&file, "old").unwrap();
         let (taken, door) = (Mutex::default(), Mutex::default());
         let thing = Arc::new(Thing { file, taken, door, at_the_door: AtomicBool::new(false) });
-        let watched = Watched::start(Arc::clone(&thing) as _, &[Ok(b"old".to_vec())]).unwrap();
+        let watched = Watched::start(Arc::clone(&thing), &Ok(b"old".to_vec())).unwrap();
         (folder, thing, watched)
     }
 

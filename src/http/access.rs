@@ -28,6 +28,8 @@ pub(crate) struct AccessLine {
     pub(crate) row: Option<usize>,
     pub(crate) session: Option<SessionId>,
     pub(crate) otp: Outcome,
+    /// What a repeat of a callback was told, if it was one.
+    pub(crate) repeat: Option<&'static str>,
 }
 
 impl AccessLine {
@@ -41,6 +43,7 @@ impl AccessLine {
             row: None,
             session: None,
             otp: Outcome::Absent,
+            repeat: None,
         }
     }
 
@@ -59,11 +62,11 @@ impl AccessLine {
         let method = &*masked(self.method.as_str(), PATH_BYTES_MAX);
         let (id, path, row) = (self.id, &self.path, self.row);
         let client = self.client.map(tracing::field::display);
-        let (status, otp) = (status.as_u16(), self.otp.name());
+        let (status, otp, repeat) = (status.as_u16(), self.otp.name(), self.repeat);
         if status >= 500 {
-            tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, code, cause, "request");
+            tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, cause, "request");
         } else {
-            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, code, "request");
+            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, "request");
         }
     }
 }

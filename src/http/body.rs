@@ -79,6 +79,14 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// How long a body that is passed on may take of which so many bytes have come. Nobody keeps
+    /// it, so it may be large: once it has come at 64 KiB a second on the whole, it earns more than
+    /// the usual most.
+    pub(crate) fn streamed(self, bytes: u64) -> Duration {
+        let most = self.most + Duration::from_secs(bytes / (64 * 1024));
+        (FIRST + Duration::from_secs(bytes / BYTES_PER_SEC_MIN)).min(most)
+    }
+
     /// How long a body may take of which so many bytes have come.
     fn earned(self, bytes: u64) -> Duration {
         (FIRST + Duration::from_secs(bytes / BYTES_PER_SEC_MIN)).min(self.most)

@@ -1,10 +1,15 @@
 //! One connection: what it speaks, how long it may take for what, and how it ends.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::future::pending;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -13,6 +18,7 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
+use hyper::StatusCode;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::header;
@@ -44,8 +50,10 @@ use crate::http::sniff::Protocol;
 use crate::http::sniff::Sniffed;
 use crate::http::sniff::sniff;
 use crate::http::stall::Unstalled;
+use crate::http::taken::Taken;
 use crate::http::traffic::Traffic;
 use crate::http::transport::Transport;
+use crate::http::tunnel::Tunnel;
 
 /// Bytes that HTTP/1.1 reads ahead at most.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -83,8 +91,10 @@ struct Desk<S> {
     max: u64,
     /// Told when there were as many.
     worn: Notify,
-    /// Whether the last request had a body.
+    /// Whether something may have followed the header of the last request.
     had_body: AtomicBool,
+    /// Where the bytes of the connection go once the last answer has left it.
+    tunnel: Mutex<Option<Tunnel>>,
     /// What passes over HTTP/2; hyper itself watches HTTP/1.1.
     traffic: Option<Arc<Traffic>>,
 }
@@ -96,19 +106,35 @@ impl<S: Service> Desk<S> {
         max: u64,
         traffic: Option<Arc<Traffic>>,
     ) -> Arc<Self> {
-        let (begun, had_body) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { service, arrival, begun, max, worn: Notify::new(), had_body, traffic })
+        Arc::new(Self {
+            service,
+            arrival,
+            begun: AtomicU64::new(0),
+            max,
+            worn: Notify::new(),
+            had_body: AtomicBool::new(false),
+            tunnel: Mutex::default(),
+            traffic,
+        })
     }
 
     /// Answers a request, and says whether it was the last that the connection may have.
     async fn answer(&self, request: Request<Incoming>) -> (Response<AnswerBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        self.had_body.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        // Whoever asks for another protocol may have begun to speak it.
+        let more =
+            !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
+        self.had_body.store(more, Ordering::Relaxed);
         let is_last = number >= self.max;
         if is_last {
             self.worn.notify_one();
         }
         (Arc::clone(&self.service).answer(request, self.arrival).await, is_last)
+    }
+
+    fn tunnel(&self) -> MutexGuard<'_, Option<Tunnel>> {
+        // It is put in and taken out whole.
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_new(&self) -> bool {
@@ -192,7 +218,8 @@ async fn http1<S: Service>(
         let desk = Arc::clone(&answering);
         async move {
             let (mut response, is_last) = desk.answer(request).await;
-            if is_last {
+            *desk.tunnel() = response.extensions_mut().remove();
+            if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
@@ -208,7 +235,13 @@ async fn http1<S: Service>(
         .max_buf_size(BUFFER_BYTES_MAX.max(config.header_bytes_max))
         .half_close(false);
     let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
-    let ended = attend(Pin::new(&mut connection), &desk, config, stop).await;
+    let ended = attend(Pin::new(&mut connection), &desk, config, stop.clone()).await;
+    let tunnel = desk.tunnel().take();
+    if let (Ok(()), Some(tunnel)) = (&ended, tunnel) {
+        let parts = connection.into_parts();
+        let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
+        return pass(passing, stop, config.drain_timeout).await;
+    }
     let refused = ended.is_err_and(|error| error.is_parse());
     if refused || desk.had_body.load(Ordering::Relaxed) {
         linger(connection.into_parts().io.into_inner()).await;
@@ -234,6 +267,12 @@ async fn http2<S: Service>(
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
+            let mut response = response.map(|body| match (body, &desk.traffic) {
+                (body @ AnswerBody::Stream(_), Some(traffic)) => {
+                    AnswerBody::stream(Taken::new(body, Arc::clone(traffic)))
+                }
+                (body, _) => body,
+            });
             // Fields of HTTP/1.1's connections must not be sent here (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
             Ok::<_, Infallible>(response)
@@ -297,6 +336,26 @@ async fn part<S: Service>(
         ended = connection => ended,
         () = tokio::time::sleep(drain.saturating_sub(PARTING)) => Ok(()),
         () = desk.useless(PARTING) => Ok(()),
+    }
+}
+
+/// Lets bytes pass through a tunnel until they have ended, or the server does. Nobody can be asked
+/// to finish here: whoever still talks when the time to finish is nearly over is cut off.
+async fn pass(
+    passing: impl Future<Output = io::Result<()>>,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) {
+    let over = async {
+        stopped(&mut stop).await;
+        tokio::time::sleep(drain.saturating_sub(PARTING)).await;
+    };
+    let ended = tokio::select! {
+        ended = passing => ended,
+        () = over => Ok(()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(event = "server.connection_ended", %error);
     }
 }
 

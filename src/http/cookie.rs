@@ -87,11 +87,15 @@ impl CookieRule {
         &self.name
     }
 
-    /// Whether a cookie of this name is callgate's own. Browsers trim names (RFC 6265 §5.2), so
-    /// it is compared trimmed.
-    pub(crate) fn owns(&self, name: &[u8]) -> bool {
-        let name = name.trim_ascii();
-        [&self.name, &self.binding, &self.confirm].iter().any(|own| own.as_bytes() == name)
+    /// Whether a cookie of this name is callgate's own under any prefix, spaces around it not counting (RFC 6265
+    /// §5.2): one that was given before
+    /// the prefix was changed still opens its session once it is changed back. Browsers know the
+    /// prefixes in any case of letters (RFC 6265bis §5.7).
+    pub(crate) fn reserves(&self, name: &[u8]) -> bool {
+        let name = without_prefix(name.trim_ascii());
+        [&self.name, &self.binding, &self.confirm]
+            .iter()
+            .any(|own| without_prefix(own.as_bytes()).eq_ignore_ascii_case(name))
     }
 
     /// Whether answers to the browser travel over HTTPS.
@@ -165,6 +169,17 @@ fn find<'r, const N: usize>(headers: &'r HeaderMap, names: [&str; N]) -> [Presen
         }
     }
     found
+}
+
+fn without_prefix(name: &[u8]) -> &[u8] {
+    for prefix in ["__Host-", "__Secure-"] {
+        if let Some((front, rest)) = name.split_at_checked(prefix.len())
+            && front.eq_ignore_ascii_case(prefix.as_bytes())
+        {
+            return rest;
+        }
+    }
+    name
 }
 
 fn attributes(same_site: SameSite, secure: bool) -> &'static str {
@@ -286,7 +301,8 @@ mod tests {
             text(rule.set_confirm(&value)),
             "__Host-4DCONF=q7; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600"
         );
-        assert!(rule.owns(b" __Host-4DCONF") && rule.owns(b"__Host-4DBIND_shop\t"));
-        assert!(!rule.owns(b"4DCONF"));
+        assert!(rule.reserves(b" __Host-4DCONF") && rule.reserves(b"__Host-4DBIND_shop\t"));
+        assert!(rule.reserves(b"4DCONF") && rule.reserves(b"__secure-4dsid_shop"));
+        assert!(!rule.reserves(b"4DSID_shop2") && !rule.reserves(b"x4DCONF"));
     }
 }

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -32,18 +33,21 @@ use crate::http::front::Front;
 use crate::http::front::Policy;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
-use crate::http::plan::Answer;
 use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Query;
+use crate::http::repeat;
 use crate::http::run::Run;
+use crate::http::run::must_be_read;
 use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
+use crate::http::upload::Upload;
 use crate::http::visit::Trace;
 use crate::http::visit::Visit;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
 use crate::table::Found;
+use crate::table::Row;
 
 /// Answers requests by the table in use.
 #[derive(Debug)]
@@ -66,6 +70,8 @@ pub struct Config {
     pub policy: Policy,
     /// Largest body, unless the row says otherwise. Default 1 MiB.
     pub body_bytes_max: u64,
+    /// Largest body that a row forwards as it comes, unless the row says otherwise. Default 100 MiB.
+    pub forward_bytes_max: u64,
     /// How fast a body must arrive.
     pub pace: body::Pace,
     /// How long a handler may run, unless the row says otherwise. Default 30 s.
@@ -82,6 +88,7 @@ impl Default for Config {
             base_path: BasePath::none(),
             policy: Policy::default(),
             body_bytes_max: 1024 * 1024,
+            forward_bytes_max: 100 * 1024 * 1024,
             pace: body::Pace::default(),
             handler_timeout: Duration::from_secs(30),
             development: false,
@@ -103,6 +110,15 @@ enum Prepared {
     Run(Box<Run>),
 }
 
+impl Config {
+    /// How long the answer of a row may take to come, or to begin where it is passed on: as the
+    /// row says, or else as its handler does.
+    pub(crate) fn timeout(&self, row: &Row, patience: Option<Duration>) -> Duration {
+        let asked = row.limits().timeout_ms.map(Duration::from_millis);
+        asked.or(patience).unwrap_or(self.handler_timeout)
+    }
+}
+
 impl Dispatch {
     /// Answers by `plan`, with sessions kept by `sessions`. Fails without randomness.
     pub fn new(plan: Plan, sessions: Arc<Sessions>, config: Config) -> Result<Self, NoEntropy> {
@@ -116,6 +132,11 @@ impl Dispatch {
     /// What sessions share.
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
+    }
+
+    /// How fast bodies must arrive.
+    pub fn pace(&self) -> body::Pace {
+        self.config.pace
     }
 
     /// The table in use.
@@ -167,7 +188,7 @@ impl Dispatch {
                 }
                 let ran = self.running.spawn(running).await;
                 // Handlers that panic are caught inside; this is for callgate itself.
-                ran.unwrap_or_else(|_| Fault::panicked().into_response(Speaks::Problem, false))
+                ran.unwrap_or_else(|_| Fault::panicked().response(Speaks::Problem, false))
             }
             Ok(Prepared::Answer(response)) => self.conclude(Ok(response), &line, manner),
             Err(fault) => self.conclude(Err(fault), &line, manner),
@@ -217,19 +238,41 @@ impl Dispatch {
             Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
                 Fault::bad_request("query_too_large", "The query is too large.")
             })?;
-        let Some(Answer { handler, .. }) = plan.answer(row) else { return Err(Fault::not_found()) };
-        if let Err(missing) = handler {
-            return Err(Fault::missing_target(*missing));
+        let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
+        if let Err(missing) = answer.by {
+            return Err(Fault::missing_target(missing));
         }
-        let bytes_max = row.limits().body_bytes.unwrap_or(self.config.body_bytes_max);
-        let body = body::read(source.body, &head.headers, bytes_max, self.config.pace).await?;
+        let streams = answer.is_relayed() && !must_be_read(row, &head);
+        let (body, upload) = self.receive(source.body, row, &head, streams).await?;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
         failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
-        let (row, remote) = (row.number(), source.caller.address);
-        let run = Run { plan, row, head, path, query, body, remote, id: line.id, agreement };
+        let (row, id, Caller { arrival, address: remote, .. }) =
+            (row.number(), line.id, source.caller);
+        let run =
+            Run { plan, row, head, path, query, body, upload, arrival, remote, id, agreement };
         Ok(Prepared::Run(Box::new(run)))
+    }
+
+    /// Reads the body, or makes it ready to be passed on unread.
+    async fn receive(
+        &self,
+        body: RequestBody,
+        row: &Row,
+        head: &Head,
+        streams: bool,
+    ) -> Result<(Bytes, Option<Upload>), Fault> {
+        let Config { body_bytes_max, forward_bytes_max, pace, .. } = self.config;
+        let bytes_max = row.limits().body_bytes.unwrap_or(if streams {
+            forward_bytes_max
+        } else {
+            body_bytes_max
+        });
+        if streams {
+            return Ok((Bytes::new(), Some(Upload::new(body, bytes_max, pace)?)));
+        }
+        Ok((body::read(body, &head.headers, bytes_max, pace).await?, None))
     }
 
     /// Runs a request to its end, and writes its log line.
@@ -239,14 +282,17 @@ impl Dispatch {
         mut line: AccessLine,
         mut manner: Manner,
     ) -> Response<AnswerBody> {
-        let trace = Trace::default();
+        let mut trace = Trace::default();
         let is_click = run.agreement.is_click();
         let visit = Visit { sessions: &self.sessions, config: &self.config, trace: &trace };
         let result = caught(visit.answer(run)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked()));
+        let manners = (manner.speaks, self.config.development);
+        let result = repeat::conclude(&self.sessions, &mut trace, result, manners).await;
         let result = if is_click { result.map(confirm::land) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         line.otp = trace.otp.get().copied().unwrap_or_default();
+        line.repeat = trace.repeat.get().copied();
         if let Some(session) = trace.session.get() {
             line.session = Some(session.id());
             manner.cookie = session.parting_cookie(result.is_ok());
@@ -270,7 +316,7 @@ impl Dispatch {
             }
             Err(fault) => {
                 line.finish(fault.status(), Some(&fault));
-                fault.into_response(manner.speaks, self.config.development)
+                fault.response(manner.speaks, self.config.development)
             }
         };
         manner.dress(&mut response, line.id);

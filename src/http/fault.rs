@@ -3,6 +3,8 @@
 //! A fault has two sides. What the client reads is fixed text from this file; what went wrong
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
+mod repeats;
+
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -58,7 +60,8 @@ pub(crate) enum Speaks {
 }
 
 impl Fault {
-    const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
+    /// A failure that is none of those named below; all its text is fixed.
+    pub(crate) const fn new(status: StatusCode, code: &'static str, public: &'static str) -> Self {
         let shape = Shape::Problem;
         Self {
             status,
@@ -229,6 +232,19 @@ impl Fault {
         Self { shape: Shape::ErrorStack, ..fault }
     }
 
+    /// The upstream of the row cannot be reached, or broke off before it answered
+    /// (RFC 9110 §15.6.3).
+    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "What answers this address cannot be reached.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
+    }
+
+    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    pub fn upstream_too_slow() -> Self {
+        let text = "What answers this address did not answer in time.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
+    }
+
     /// callgate itself failed in a way that only its log can tell.
     pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
         let text = "Something went wrong on our side.";
@@ -263,7 +279,7 @@ impl Fault {
     }
 
     /// The answer that a caller gets who speaks `speaks`.
-    pub(crate) fn into_response(self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
+    pub(crate) fn response(&self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
         let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
@@ -287,7 +303,9 @@ impl Fault {
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+        if let Some(allow) =
+            self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok())
+        {
             headers.insert(header::ALLOW, allow);
         }
         response
@@ -416,7 +434,7 @@ mod tests {
                 Fault::raised("secret-of-the-handler".into()),
             ] {
                 assert!(fault.inside().unwrap().contains("secret-of"));
-                let response = fault.into_response(speaks, false);
+                let response = fault.response(speaks, false);
                 let body = response.into_body().collect().await.unwrap().to_bytes();
                 assert!(!String::from_utf8_lossy(&body).contains("secret-of"));
             }
@@ -425,14 +443,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_handlers_own_text_is_shown_in_development() {
-        let response = Fault::raised("division by zero".into()).into_response(Speaks::Page, true);
+        let response = Fault::raised("division by zero".into()).response(Speaks::Page, true);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert!(String::from_utf8_lossy(&body).contains("division by zero"));
     }
 
     #[test]
     fn an_unavailable_store_says_when_to_come_back() {
-        let response = Fault::from(StoreError::Full).into_response(Speaks::Problem, false);
+        let response = Fault::from(StoreError::Full).response(Speaks::Problem, false);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
     }

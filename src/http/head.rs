@@ -66,6 +66,23 @@ pub(crate) fn is_early(head: &Head) -> bool {
         && (!harmless || head.uri.query().is_some())
 }
 
+/// Whether the client asks to go on in WebSocket frames (RFC 6455 §4.1), and in nothing else: what
+/// other protocols would make of the bytes that follow, nobody here can know.
+pub(crate) fn asks_for_websocket(head: &Head) -> bool {
+    let Head { method, version, headers, .. } = head;
+    let mut wanted = headers.get_all(header::UPGRADE).iter();
+    let options =
+        headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let mut options = options.flat_map(|value| value.split(',')).map(str::trim);
+    *method == Method::GET
+        && *version == Version::HTTP_11
+        && wanted.next().is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && wanted.next().is_none()
+        && options.any(|option| option.eq_ignore_ascii_case("upgrade"))
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// Joins cookies that HTTP/2 sent in several fields, as it must be done before anybody else reads
 /// them (RFC 9113 §8.2.3).
 pub(crate) fn join_cookies(head: &mut Head) {

@@ -31,7 +31,7 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSub
 pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let is_own = |value: &HeaderValue| {
         let given = value.as_bytes().split(|byte| b"=;".contains(byte)).next();
-        given.is_some_and(|given| rule.owns(given))
+        given.is_some_and(|given| rule.reserves(given))
     };
     if headers.get_all(header::SET_COOKIE).iter().any(is_own) {
         let kept: Vec<_> = headers
@@ -127,9 +127,10 @@ pub(crate) fn cut_body(response: &mut Response<AnswerBody>, is_head: bool) {
     if !is_head && !is_empty {
         return;
     }
-    let length = response.body().size_hint().exact().filter(|_| !is_empty);
-    *response.body_mut() = AnswerBody::empty();
-    if let Some(length) = length {
+    let body = std::mem::take(response.body_mut());
+    let length = body.size_hint().exact().filter(|_| !is_empty);
+    // What an upstream says about the body that it was not asked for is better known to it.
+    if let (AnswerBody::Whole(_), Some(length)) = (body, length) {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

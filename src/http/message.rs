@@ -191,7 +191,7 @@ impl Picture {
 }
 
 /// How deep JSON text is nested, without parsing it.
-fn nesting(bytes: &[u8]) -> usize {
+pub(crate) fn nesting(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
         match byte {

@@ -1,10 +1,13 @@
 //! The table in use together with what answers each of its rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::handler::Handler;
 use crate::http::handler::Handlers;
 use crate::http::handler::Missing;
+use crate::http::relay::Relay;
+use crate::http::relay::Relays;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
@@ -21,18 +24,43 @@ pub struct Plan {
 pub(crate) struct Answer {
     /// `Class.method`, shared with every claim that is made for it.
     pub(crate) target: Arc<str>,
-    pub(crate) handler: Result<Arc<dyn Handler>, Missing>,
+    pub(crate) by: Result<Answerer, Missing>,
+}
+
+/// The two ways to answer: with the whole request in hand, or by passing it on as it comes.
+#[derive(Clone)]
+pub(crate) enum Answerer {
+    Handler(Arc<dyn Handler>),
+    Relay(Arc<dyn Relay>),
+}
+
+impl Answerer {
+    /// How long it wants to be waited for, where the row does not say.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Handler(handler) => handler.patience(),
+            Self::Relay(_) => None,
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn is_relayed(&self) -> bool {
+        matches!(self.by, Ok(Answerer::Relay(_)))
+    }
 }
 
 impl Plan {
-    /// Connects each row to its handler. A row without one still answers, with the model's own
-    /// error (4D §1.6). The plan is the first of its gate.
-    pub fn new(table: Table, handlers: &dyn Handlers) -> Self {
+    /// Connects each row to its handler or relay. A row without one still answers, with the
+    /// model's own error (4D §1.6). The plan is the first of its gate.
+    pub fn new(table: Table, handlers: &dyn Handlers, relays: &dyn Relays) -> Self {
         let answer = |row: &Row| Answer {
             target: row.name().into(),
-            handler: match row.target() {
-                Target::Function { class, method } => handlers.find(class, method),
-                Target::Upstream(_) => Err(Missing::Class),
+            by: match row.target() {
+                Target::Function { class, method } => {
+                    handlers.find(class, method).map(Answerer::Handler)
+                }
+                Target::Upstream(url) => Ok(Answerer::Relay(relays.find(url))),
             },
         };
         let answers = table.rows().iter().map(answer).collect();

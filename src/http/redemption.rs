@@ -15,8 +15,8 @@ use crate::token::Outcome;
 /// Redeems what the request brings.
 pub(crate) async fn redeem(session: &Session, brought: &Brought) -> Result<Redemption, Fault> {
     Ok(match brought {
-        Brought::Token(secret) => session.redeem_brought(Some(secret)).await?,
-        Brought::Garbage => session.redeem_brought(None).await?,
+        Brought::Token(secret) => session.redeem_brought(Some(secret), None).await?,
+        Brought::Garbage => session.redeem_brought(None, None).await?,
         // Nobody has tried a token: it does not count against a platform that calls back often.
         Brought::Other => Redemption::Ended(Outcome::Unknown),
         Brought::Nothing | Brought::Several => Redemption::Ended(Outcome::Absent),

@@ -69,7 +69,7 @@ impl Service for Redirect {
                 response.headers_mut().insert(header::LOCATION, location);
                 response
             }
-            Err(fault) => fault.into_response(Speaks::of(request.headers()), false),
+            Err(fault) => fault.response(Speaks::of(request.headers()), false),
         }
     }
 }

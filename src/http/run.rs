@@ -4,23 +4,35 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Uri;
 use hyper::header;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Confirm;
 use crate::base::RequestId;
+use crate::http::arrival::Arrival;
+use crate::http::body::RequestBody;
 use crate::http::confirm::Agreement;
+use crate::http::dispatch::Config;
 use crate::http::fault::Fault;
 use crate::http::form::is_urlencoded;
+use crate::http::head;
 use crate::http::message::IncomingMessage;
 use crate::http::message::Parts;
 use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Brought;
 use crate::http::query::Query;
+use crate::http::relay;
+use crate::http::relay::Origin;
+use crate::http::relay::Passage;
+use crate::http::session::Session;
+use crate::http::sessions::Sessions;
+use crate::http::upload::Upload;
 use crate::table::CanonicalPath;
 use crate::table::OtpRule;
 use crate::table::Row;
@@ -33,7 +45,11 @@ pub(crate) struct Run {
     pub(crate) head: Head,
     pub(crate) path: CanonicalPath,
     pub(crate) query: Query,
+    /// The body as far as it has been read.
     pub(crate) body: Bytes,
+    /// The body of a row that forwards, where it is passed on unread.
+    pub(crate) upload: Option<Upload>,
+    pub(crate) arrival: Option<Arrival>,
     pub(crate) remote: Option<IpAddr>,
     pub(crate) id: RequestId,
     pub(crate) agreement: Agreement,
@@ -81,6 +97,59 @@ impl Run {
             otp,
         })
     }
+
+    /// The request as it is passed on.
+    pub(crate) fn into_passage(
+        mut self: Box<Self>,
+        row: &Row,
+        (session, otp): (Session, Outcome),
+        rules: (&Sessions, &Config),
+    ) -> Result<Passage, Fault> {
+        let (house, config) = rules;
+        let param = row.otp().param.as_deref();
+        let body = match self.upload.take() {
+            Some(upload) => upload,
+            None => {
+                let body = RequestBody::Whole(Full::new(self.body_without_token(param)));
+                Upload::new(body, u64::MAX, config.pace)?
+            }
+        };
+        let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
+        let Head { method, uri, headers, .. } = self.head;
+        let over_tls = self.arrival.is_some_and(|arrival| arrival.tls);
+        let origin = Origin {
+            address: self.remote,
+            host: host(&uri, &headers),
+            is_https: over_tls || house.is_https(),
+        };
+        Ok(Passage {
+            id: self.id,
+            method,
+            path: self.path,
+            query: query::without_token(uri.query().unwrap_or(""), param),
+            headers: relay::without_secrets(headers, &house.cookie),
+            body,
+            session,
+            otp,
+            origin,
+            within: config.timeout(row, None),
+            upgrade: upgrade.flatten(),
+        })
+    }
+
+    /// A form without the field that brought the token; any other body as it is.
+    fn body_without_token(&self, param: Option<&str>) -> Bytes {
+        match submitted(&self.head.headers, &self.body) {
+            Some(form) if param.is_some() => query::without_token(form, param).into(),
+            _ => self.body.clone(),
+        }
+    }
+}
+
+/// The host that a request names; which of the two it is in has been found to make no difference.
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let named = uri.authority().and_then(|named| HeaderValue::from_str(named.as_str()).ok());
+    named.or_else(|| headers.get(header::HOST).cloned())
 }
 
 /// The address of a request without its token. It begins with a single slash, because the path of
@@ -89,6 +158,13 @@ pub(crate) fn without_token(uri: &Uri, param: Option<&str>) -> String {
     let rest = query::without_token(uri.query().unwrap_or(""), param);
     let path = format!("/{}", uri.path().trim_start_matches('/'));
     if rest.is_empty() { path } else { format!("{path}?{rest}") }
+}
+
+/// Whether the body of a request to a row that forwards is needed before it can be passed on: it
+/// may bring the token, or a repeat is to be known by it.
+pub(crate) fn must_be_read(row: &Row, head: &Head) -> bool {
+    let is_form = || submitted(&head.headers, &[]).is_some();
+    row.repeat().is_some() || (row.otp().param.is_some() && is_form())
 }
 
 /// The fields of an ordinary form, as they were sent.

@@ -20,11 +20,13 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::http::binding::Binding;
+use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
+use crate::http::runs::Runs;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -62,6 +64,10 @@ pub struct Sessions {
     pub public_origin: OnceLock<String>,
     /// How often what may be done.
     pub rates: Arc<Rates>,
+    /// What lets upstreams work in the sessions of their requests.
+    pub capabilities: Capabilities,
+    /// Who runs a callback and who waits for its answer.
+    pub runs: Arc<Runs>,
 }
 
 /// What the row and the request say about a redemption.
@@ -93,6 +99,12 @@ impl Sessions {
     /// The application's name.
     pub fn app(&self) -> &str {
         self.keyring.app()
+    }
+
+    /// Whether the public comes over https, so that its browsers may be given Secure cookies.
+    pub(crate) fn is_https(&self) -> bool {
+        let told = self.public_origin.get().is_some_and(|origin| origin.starts_with("https:"));
+        told || self.cookie.is_secure()
     }
 
     /// Opens the session that a request's cookie names, or makes its caller a guest.

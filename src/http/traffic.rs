@@ -40,6 +40,8 @@ pub(crate) struct Traffic {
 struct Account {
     /// Requests that are not answered in full.
     streams: Vec<Stream>,
+    /// How much was handed over of each answer that waits for its upstream to say more.
+    quiet: Vec<u64>,
     /// The newest stream that the peer has opened.
     newest: u32,
     /// Runs since the last request was answered in full.
@@ -51,6 +53,8 @@ struct Account {
 #[derive(Debug)]
 struct Stream {
     id: u32,
+    /// Bytes of the answer's body that have been sent.
+    sent: u64,
     /// Runs since the answer began or enough of it was taken; `None` before that.
     waiting: Option<Stopwatch>,
     /// Bytes taken since then.
@@ -70,7 +74,8 @@ impl Traffic {
     pub(crate) fn new(stall: Duration) -> Self {
         let start = Stopwatch::start();
         let frames = IdleFrames { since: start, count: 0, explained: 0 };
-        let account = Account { streams: Vec::new(), newest: 0, idle: start, frames };
+        let (streams, quiet) = (Vec::new(), Vec::new());
+        let account = Account { streams, quiet, newest: 0, idle: start, frames };
         Self { stall, account: Mutex::new(account) }
     }
 
@@ -81,7 +86,7 @@ impl Traffic {
             // Trailers are the headers of a stream that there was before.
             HEADERS if head.stream > account.newest => {
                 account.newest = head.stream;
-                account.streams.push(Stream { id: head.stream, waiting: None, taken: 0 });
+                account.streams.push(Stream { id: head.stream, sent: 0, waiting: None, taken: 0 });
                 account.frames.explain(PER_REQUEST);
             }
             // h2 counts those of them that are empty.
@@ -130,6 +135,23 @@ impl Traffic {
         }
     }
 
+    /// The upstream behind an answer says nothing for now, after so many bytes of it.
+    pub(crate) fn falls_quiet(&self, handed: u64) {
+        self.account().quiet.push(handed);
+    }
+
+    /// It goes on, or is over: from now on it is for the peer to take what comes.
+    pub(crate) fn goes_on(&self, handed: u64) {
+        let mut account = self.account();
+        if let Some(at) = account.quiet.iter().position(|quiet| *quiet == handed) {
+            account.quiet.swap_remove(at);
+        }
+        let behind = account.streams.iter_mut().filter(|stream| stream.is_up_to_date(handed));
+        if let Some(stream) = behind.max_by_key(|stream| stream.waited()) {
+            (stream.waiting, stream.taken) = (Some(Stopwatch::start()), 0);
+        }
+    }
+
     fn account(&self) -> MutexGuard<'_, Account> {
         // Whoever panicked with it in hand left whole numbers behind.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,21 +169,53 @@ impl Account {
         let Some(stream) = self.streams.iter_mut().find(|each| each.id == head.stream) else {
             return;
         };
-        stream.taken += if head.kind == DATA { head.length as u64 } else { 0 };
+        let bytes = if head.kind == DATA { head.length as u64 } else { 0 };
+        stream.taken += bytes;
+        stream.sent += bytes;
         if stream.waiting.is_none() || (head.kind == DATA && stream.taken >= enough) {
             (stream.waiting, stream.taken) = (Some(Stopwatch::start()), 0);
         }
     }
 
+    /// The streams that wait for their upstreams, each by its place.
+    ///
+    /// hyper does not say which stream an answer is sent on, so they are told apart by how much has
+    /// been sent: all that was handed over, or the peer would owe something. Of streams that look
+    /// the same it is the one that has waited longest, until one of them moves.
+    fn excused(&self) -> Vec<usize> {
+        let mut excused = Vec::with_capacity(self.quiet.len());
+        for handed in &self.quiet {
+            let all = self.streams.iter().enumerate();
+            let behind =
+                all.filter(|(at, stream)| stream.is_up_to_date(*handed) && !excused.contains(at));
+            excused.extend(behind.max_by_key(|(_, stream)| stream.waited()).map(|(at, _)| at));
+        }
+        excused
+    }
+
     /// How long nothing may happen from now on; zero when that is over.
     fn left(&self, idle: Duration, stall: Duration) -> Duration {
-        let waiting = self.streams.iter().filter_map(|stream| stream.waiting);
+        let excused = self.excused();
+        let all = self.streams.iter().enumerate();
+        let owing = all.filter(|(at, _)| !excused.contains(at));
+        let waiting = owing.filter_map(|(_, stream)| stream.waiting);
         let stalled = waiting.map(|since| stall.saturating_sub(since.elapsed())).min();
         // Whatever works on a request has a deadline of its own; once it is done, the peer has as
         // long as this from then on, so nobody may look away for longer.
         let idle =
             if self.streams.is_empty() { idle.saturating_sub(self.idle.elapsed()) } else { idle };
         stalled.unwrap_or(stall).min(idle)
+    }
+}
+
+impl Stream {
+    /// Whether its answer has begun, and so many bytes of it are all that were sent.
+    fn is_up_to_date(&self, handed: u64) -> bool {
+        self.waiting.is_some() && self.sent == handed
+    }
+
+    fn waited(&self) -> Duration {
+        self.waiting.map_or(Duration::ZERO, Stopwatch::elapsed)
     }
 }
 
@@ -256,6 +310,29 @@ mod tests {
         assert!(is_dead(&traffic, LONG, SHORT));
         traffic.sent(head(DATA, END_STREAM, 1));
         assert!(!is_dead(&traffic, LONG, SHORT));
+    }
+
+    #[test]
+    fn a_quiet_upstream_is_not_the_peers_fault_and_excuses_no_other_stream() {
+        let traffic = Traffic::new(LONG);
+        for stream in [1, 3] {
+            traffic.received(head(HEADERS, END_STREAM, stream));
+            traffic.sent(head(HEADERS, 0, stream));
+        }
+        traffic.sent(head(DATA, 0, 1));
+        traffic.falls_quiet(10);
+        assert!(is_dead(&traffic, LONG, SHORT), "the other stream stands");
+        traffic.sent(head(DATA, END_STREAM, 3));
+        assert!(!is_dead(&traffic, LONG, SHORT), "nobody owes anything");
+        traffic.goes_on(10);
+        assert!(is_dead(&traffic, LONG, SHORT) && !is_dead(&traffic, LONG, LONG));
+        traffic.falls_quiet(20);
+        assert!(is_dead(&traffic, LONG, SHORT), "what was handed over last was not taken");
+        traffic.sent(head(DATA, 0, 1));
+        assert!(!is_dead(&traffic, LONG, SHORT));
+        traffic.sent(head(RST_STREAM, 0, 1));
+        traffic.goes_on(20);
+        assert!(traffic.account().quiet.is_empty());
     }
 
     #[test]

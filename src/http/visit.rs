@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use hyper::Response;
+use hyper::header::HeaderName;
 
 use crate::http::answer::AnswerBody;
 use crate::http::confirm;
@@ -15,11 +15,14 @@ use crate::http::fault::Fault;
 use crate::http::head;
 use crate::http::manner::without_own_cookie;
 use crate::http::plan::Answer;
+use crate::http::plan::Answerer;
 use crate::http::query::Brought;
 use crate::http::redemption;
+use crate::http::repeat;
+use crate::http::repeat::FirstRun;
+use crate::http::repeat::Turn;
 use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
-use crate::http::session::Redemption;
 use crate::http::session::Session;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
@@ -28,11 +31,19 @@ use crate::table::Row;
 use crate::token::Outcome;
 use crate::token::Question;
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// What has become known of a request while it ran; readable even when its handler panicked.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     pub(crate) session: OnceLock<Session>,
     pub(crate) otp: OnceLock<Outcome>,
+    /// The run of a callback that may come again, until it is concluded.
+    pub(crate) first: OnceLock<FirstRun>,
+    /// Set once the handler is called: from then on nobody knows what it has done.
+    pub(crate) begun: OnceLock<()>,
+    /// What a repeat of such a callback is told.
+    pub(crate) repeat: OnceLock<&'static str>,
 }
 
 /// One request that has found its row, on its way through a session.
@@ -49,7 +60,7 @@ impl Visit<'_> {
         let Some(row) = plan.table().rows().get(run.row - 1) else {
             return Err(Fault::not_found());
         };
-        let Some(Answer { target, handler: Ok(handler) }) = plan.answer(row) else {
+        let Some(Answer { target, by: Ok(by) }) = plan.answer(row) else {
             return Err(Fault::not_found());
         };
         let errand = Errand {
@@ -71,24 +82,38 @@ impl Visit<'_> {
         }
         let opened = self.sessions.open(&run.head.headers, errand).await?;
         let session = self.trace.session.get_or_init(|| opened);
-        let otp = match redemption::redeem(session, &brought).await? {
-            Redemption::Ended(otp) => otp,
-            Redemption::Asks(question) => {
+        let timeout = self.config.timeout(row, by.patience());
+        let visitor = (session, self.trace);
+        let otp = match repeat::redeem((&run, row), &brought, visitor, timeout).await? {
+            Turn::On(otp) => otp,
+            Turn::Asks(question) => {
                 return self.ask(&run, row, question, session.user_name());
             }
+            Turn::Told(response) => return Ok(response),
         };
         let otp = *self.trace.otp.get_or_init(|| otp);
+        session.came_with(otp);
         redemption::admit(row, session)?;
         if let Some(message) = redemption::answer(&run, row, otp, session)? {
             return Ok(self.response(message));
         }
-        let asked = row.limits().timeout_ms.map(Duration::from_millis);
-        let timeout = asked.or_else(|| handler.patience()).unwrap_or(self.config.handler_timeout);
-        let answering = handler.call(run.into_message(row, otp), session.clone());
-        let reply = tokio::time::timeout(timeout, answering).await;
-        let reply = reply.map_err(|_| Fault::handler_too_slow())??;
-        session.settle().await?;
-        Ok(self.response(reply.into_message()))
+        let _ = self.trace.begun.set(());
+        match by {
+            Answerer::Handler(handler) => {
+                let answering = handler.call(run.into_message(row, otp), session.clone());
+                let reply = tokio::time::timeout(timeout, answering).await;
+                let reply = reply.map_err(|_| Fault::handler_too_slow())??;
+                session.settle().await?;
+                Ok(self.response(reply.into_message()))
+            }
+            Answerer::Relay(relay) => {
+                let rules = (&**self.sessions, self.config);
+                let passage = run.into_passage(row, (session.clone(), otp), rules)?;
+                let response = relay.pass(passage).await?;
+                session.settle().await?;
+                Ok(self.passed_on(response))
+            }
+        }
     }
 
     /// The page that asks a person about the token of a request, instead of running it.
@@ -103,6 +128,14 @@ impl Visit<'_> {
         let is_stale = run.agreement == Agreement::Stale;
         let asking = Asking { head, param, question, user, is_stale };
         confirm::page(self.sessions, &self.config.confirm_page, &asking)
+    }
+
+    /// The answer of an upstream, which has no say about what browsers keep for callgate (SEC T38).
+    fn passed_on(&self, response: Response<AnswerBody>) -> Response<AnswerBody> {
+        let (mut head, body) = response.into_parts();
+        head.headers.remove(CLEAR_SITE_DATA);
+        head.headers = without_own_cookie(head.headers, &self.sessions.cookie);
+        Response::from_parts(head, body)
     }
 
     /// The answer that a message asks for.

@@ -1,6 +1,7 @@
 //! Makes typed settings of what the layers give, and collects everything that is wrong.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,9 +76,11 @@ impl Check<'_> {
         });
         self.optional("confirm_page", &mut s.confirm_page, path);
         self.list("hosts", &mut s.hosts, HostRule::parse);
+        self.list("fetch_hosts", &mut s.fetch_hosts, HostRule::parse);
         let mut networks = Vec::new();
         self.list("trusted_proxies", &mut networks, str::parse);
         s.trusted_proxies = TrustedProxies::new(networks);
+        self.list("private_hosts", &mut s.private_hosts, private_host);
         self.list("cors", &mut s.cors, str::parse);
         self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
@@ -103,6 +106,7 @@ impl Check<'_> {
         self.number("session.absolute_minutes", &mut absolute_minutes);
         s.lifetime.absolute_minutes = (absolute_minutes > 0).then_some(absolute_minutes);
         self.number("session.max", &mut s.sessions_max);
+        self.number("session.answer_bytes", &mut s.answer_bytes_max);
         self.text("cookie.prefix", &mut s.cookie_prefix, word);
         self.text("cookie.same_site", &mut s.same_site, word);
         self.text("cookie.secure", &mut s.cookie_secure, word);
@@ -124,12 +128,16 @@ impl Check<'_> {
         self.number("limits.headers", &mut limits.headers);
         self.number("limits.target_bytes", &mut limits.target_bytes);
         self.number("limits.body_bytes", &mut limits.body_bytes);
+        self.number("limits.forward_body_bytes", &mut limits.forward_body_bytes);
         self.secs("limits.handshake_secs", &mut limits.handshake);
         self.secs("limits.first_byte_secs", &mut limits.first_byte);
         self.secs("limits.header_secs", &mut limits.header);
         self.secs("limits.body_secs", &mut limits.body);
         self.secs("limits.body_gap_secs", &mut limits.body_gap);
         self.secs("limits.handler_secs", &mut limits.handler);
+        self.secs("limits.connect_secs", &mut limits.connect);
+        self.secs("limits.upstream_gap_secs", &mut limits.upstream_gap);
+        self.secs("limits.tunnel_idle_secs", &mut limits.tunnel_idle);
         self.number("limits.requests_per_connection", &mut limits.requests_per_connection);
         self.secs("limits.connection_age_secs", &mut limits.connection_age);
         self.secs("limits.write_stall_secs", &mut limits.write_stall);
@@ -201,6 +209,8 @@ impl Check<'_> {
         self.number("scripts.stack_bytes", &mut scripts.stack_bytes);
         self.number("scripts.output_bytes", &mut scripts.output_bytes);
         self.number("scripts.console_bytes", &mut scripts.console_bytes);
+        self.millis("scripts.fetch_ms", &mut scripts.fetch);
+        self.number("scripts.fetch_bytes", &mut scripts.fetch_bytes);
         self.number("scripts.calls", &mut scripts.calls);
     }
 
@@ -242,6 +252,14 @@ fn path(text: &str) -> Result<PathBuf, Flaw> {
         "" => Err(bad(text, "name a file or a folder")),
         _ => Ok(text.into()),
     }
+}
+
+/// The name of a host, without a scheme, a port or a path. An address needs no leave.
+fn private_host(text: &str) -> Result<String, String> {
+    let fix = "use the name of a host, such as \"app.internal\"";
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let is_name = !text.is_empty() && text.chars().all(plain) && text.parse::<IpAddr>().is_err();
+    if is_name { Ok(text.to_owned()) } else { Err(fix.to_owned()) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, Flaw> {
@@ -295,7 +313,7 @@ mod tests {
             "store" => "memory:".to_owned(),
             "base_path" => "/tools".to_owned(),
             "public_origin" => "https://shop.example".to_owned(),
-            "hosts" | "cors" => "a.example, *.b.example".to_owned(),
+            "hosts" | "fetch_hosts" | "cors" => "a.example, *.b.example".to_owned(),
             "trusted_proxies" => "10.0.0.0/8, ::1".to_owned(),
             "keys" => "ab".repeat(32),
             _ => match setting.kind {
@@ -332,6 +350,11 @@ mod tests {
                 "trusted_proxies",
                 "10.0.0.1/8",
                 "--trusted_proxies holds \"10.0.0.1/8\"; use 10.0.0.0/8",
+            ),
+            (
+                "private_hosts",
+                "app.internal,http://x",
+                "--private_hosts holds \"http://x\"; use the name of a host, such as \"app.internal\"",
             ),
             (
                 "cors",

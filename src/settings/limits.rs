@@ -19,6 +19,9 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of a body, unless the row says otherwise; default 1 MiB, then 413.
     pub body_bytes: u64,
+    /// Bytes of a body that a row forwards as it comes, unless the row says otherwise; default
+    /// 100 MiB, then 413.
+    pub forward_body_bytes: u64,
     /// How long a TLS handshake may take; default 10 s.
     pub handshake: Duration,
     /// How long a new connection may stay silent; default 5 s.
@@ -33,6 +36,13 @@ pub struct Limits {
     pub body_gap: Duration,
     /// How long a handler may take, unless the row says otherwise; default 30 s.
     pub handler: Duration,
+    /// How long a connection to an upstream may take to be made, name and handshake included;
+    /// default 5 s.
+    pub connect: Duration,
+    /// How long the answer of an upstream may pause; default 60 s.
+    pub upstream_gap: Duration,
+    /// How long a WebSocket may pass nothing in either direction; default 5 min.
+    pub tunnel_idle: Duration,
     /// Requests on one HTTP/1.1 connection before it is closed; default 1,000. An HTTP/2
     /// connection, which is worth many, takes ten times as many.
     pub requests_per_connection: usize,
@@ -59,12 +69,16 @@ impl Default for Limits {
             headers: 100,
             target_bytes: 8_192,
             body_bytes: 1024 * 1024,
+            forward_body_bytes: 100 * 1024 * 1024,
             handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(5),
             header: Duration::from_secs(15),
             body: Duration::from_mins(1),
             body_gap: Duration::from_secs(10),
             handler: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            upstream_gap: Duration::from_mins(1),
+            tunnel_idle: Duration::from_mins(5),
             requests_per_connection: 1_000,
             connection_age: Duration::from_hours(1),
             write_stall: Duration::from_secs(30),

@@ -88,7 +88,7 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 pub struct Settings {
     /// The handler table; default `handlers.json`.
     pub handlers: PathBuf,
-    /// The folder of the classes; `None`, the default: `classes` beside the table
+    /// The folder of the class files; `None`, the default: `classes` beside the table
     /// ([`Settings::classes_folder`]).
     pub classes: Option<PathBuf>,
     /// Privileges and roles; `None`, the default: `roles.json` beside the table if it is there
@@ -115,9 +115,14 @@ pub struct Settings {
     /// The hosts that requests may name besides the one of `public_origin`; default none. Where
     /// neither is given, every host is answered ([`crate::http::hosts::Hosts`]).
     pub hosts: Vec<HostRule>,
+    /// The hosts that classes may ask with `fetch`; default none. Without a port: 80 and 443.
+    pub fetch_hosts: Vec<HostRule>,
     /// The peers that are proxies of ours, whose word about their clients is taken; default none
     /// ([`TrustedProxies`]).
     pub trusted_proxies: TrustedProxies,
+    /// The hosts whose names may lead into a private network when callgate calls them; default
+    /// none ([`crate::http::outbound::AddressRule`]).
+    pub private_hosts: Vec<String>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
     /// ([`crate::http::cors::Cors`]).
     pub cors: Vec<CorsRule>,
@@ -125,10 +130,10 @@ pub struct Settings {
     pub hsts: Hsts,
     /// Whether rates are limited; on by default.
     pub rate_limits: bool,
-    /// Whether a table file or a certificate that changes is taken without being asked; default
-    /// [`AutoReload::On`].
+    /// Whether a table, class file or certificate that changes is taken without being asked;
+    /// default [`AutoReload::On`].
     pub reload: AutoReload,
-    /// Whether warnings about the table refuse the start; off by default.
+    /// Whether warnings about table and class files refuse the start; off by default.
     pub strict: bool,
     /// Whether clients see the error messages of handlers; off by default.
     pub development: bool,
@@ -141,6 +146,8 @@ pub struct Settings {
     pub lifetime: Lifetime,
     /// Sessions kept at once; default 1,000,000.
     pub sessions_max: usize,
+    /// Bytes of answers kept for repeats of callbacks; default 64 MiB.
+    pub answer_bytes_max: usize,
     /// Whether `__Host-` stands in front of the cookie's name; default
     /// [`CookiePrefix::Auto`].
     pub cookie_prefix: CookiePrefix,
@@ -178,7 +185,9 @@ impl Default for Settings {
             public_origin: None,
             confirm_page: None,
             hosts: Vec::new(),
+            fetch_hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            private_hosts: Vec::new(),
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,
@@ -189,6 +198,7 @@ impl Default for Settings {
             keys_file: None,
             lifetime: Lifetime::default(),
             sessions_max: 1_000_000,
+            answer_bytes_max: 64 * 1024 * 1024,
             cookie_prefix: CookiePrefix::default(),
             same_site: SameSite::default(),
             cookie_secure: CookieSecure::default(),

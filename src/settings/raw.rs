@@ -150,6 +150,7 @@ const fn switch(name: &'static str) -> Setting {
 }
 
 const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
 const DAY_SECS: u64 = 24 * 3600;
 /// Beyond it a rate is none: switch it off with the rest.
 const RATE_MAX: u64 = 1_000_000;
@@ -169,7 +170,9 @@ pub const SETTINGS: &[Setting] = &[
     text("public_origin"),
     text("confirm_page"),
     texts("hosts"),
+    texts("fetch_hosts"),
     texts("trusted_proxies"),
+    texts("private_hosts"),
     texts("cors"),
     choice("hsts", Hsts::NAMES),
     choice("rate_limits", &["on", "off"]),
@@ -181,6 +184,7 @@ pub const SETTINGS: &[Setting] = &[
     number("session.idle_minutes", IDLE_MINUTES_MIN as u64, IDLE_MINUTES_MAX as u64),
     number("session.absolute_minutes", 0, 10 * IDLE_MINUTES_MAX as u64),
     number("session.max", 1, 1_000_000_000),
+    number("session.answer_bytes", 128 * KIB, 1024 * 1024 * KIB),
     choice("cookie.prefix", CookiePrefix::NAMES),
     choice("cookie.same_site", SameSite::NAMES),
     choice("cookie.secure", CookieSecure::NAMES),
@@ -195,12 +199,16 @@ pub const SETTINGS: &[Setting] = &[
     number("limits.headers", 32, 200),
     number("limits.target_bytes", 2 * KIB, 32 * KIB),
     number("limits.body_bytes", 1, ROW_BODY_BYTES_MAX),
+    number("limits.forward_body_bytes", 1, 64 * 1024 * MIB),
     number("limits.handshake_secs", 2, 60),
     number("limits.first_byte_secs", 1, 30),
     number("limits.header_secs", 2, 120),
     number("limits.body_secs", 1, 3600),
     number("limits.body_gap_secs", 1, 3600),
     number("limits.handler_secs", 1, 600),
+    number("limits.connect_secs", 1, 60),
+    number("limits.upstream_gap_secs", 1, 3600),
+    number("limits.tunnel_idle_secs", 1, DAY_SECS),
     number("limits.requests_per_connection", 1, 1_000_000),
     number("limits.connection_age_secs", 1, 7 * DAY_SECS),
     number("limits.write_stall_secs", 1, 600),
@@ -226,6 +234,8 @@ pub const SETTINGS: &[Setting] = &[
     number("scripts.stack_bytes", 128 * KIB, 8 * 1024 * KIB),
     number("scripts.output_bytes", KIB, 64 * 1024 * KIB),
     number("scripts.console_bytes", 0, 16 * 1024 * KIB),
+    number("scripts.fetch_ms", 1, ROW_TIMEOUT_MS_MAX),
+    number("scripts.fetch_bytes", KIB, 64 * 1024 * KIB),
     number("scripts.calls", 1, 1_000_000),
 ];
 

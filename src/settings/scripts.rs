@@ -18,6 +18,10 @@ pub struct Scripts {
     pub output_bytes: usize,
     /// What one request may log with `console`; default 64 KiB.
     pub console_bytes: usize,
+    /// How long one `fetch` may take with its answer, unless it says otherwise; default 10 s.
+    pub fetch: Duration,
+    /// Body of what one `fetch` brings; default 1 MiB.
+    pub fetch_bytes: usize,
     /// Calls that wait for one class or run in it at once; default 1,024, then 503.
     pub calls: usize,
 }
@@ -31,6 +35,8 @@ impl Default for Scripts {
             stack_bytes: 512 * 1024,
             output_bytes: 1024 * 1024,
             console_bytes: 64 * 1024,
+            fetch: Duration::from_secs(10),
+            fetch_bytes: 1024 * 1024,
             calls: 1_024,
         }
     }

@@ -16,6 +16,8 @@ use crate::base::TokenId;
 use crate::session::Patch;
 use crate::store::error::StoreError;
 use crate::store::port::Claim;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Guarantees;
@@ -63,6 +65,7 @@ pub enum Verb {
     Patch,
     Mint,
     Redeem,
+    Conclude,
     Detach,
     End,
     Revoke,
@@ -163,6 +166,10 @@ impl Store for Faulty {
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
         self.through(Verb::Redeem, self.inner.redeem(now, claim))
+    }
+
+    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded> {
+        self.through(Verb::Conclude, self.inner.conclude(now, conclusion))
     }
 
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {

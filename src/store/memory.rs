@@ -14,6 +14,8 @@ use crate::store::live::Config;
 use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::port::Claim;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Guarantees;
@@ -97,6 +99,10 @@ impl Store for MemoryStore {
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
         self.run(now, move |live, now| live.redeem(now, &claim))
+    }
+
+    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded> {
+        self.run(now, move |live, now| live.conclude(now, &conclusion))
     }
 
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {

@@ -9,6 +9,8 @@
 //!
 //! 1. **At most one redemption.** Of any number of [`Store::redeem`] calls for one token, one
 //!    wins; asked again with the same claim id, the winner is told the same again.
+//!    A claim that says what its repeats are begins a run, and [`Store::conclude`] ends it. Of the
+//!    same callback no two attempts hold the run at once.
 //! 2. **No verb creates on update.** Only [`Store::create`] makes a session. A session that
 //!    ended is remembered for [`TOMBSTONE`] and is not created again.
 //! 3. **`now` is the caller's.** A store may be stricter (its own clock may be ahead), and it
@@ -38,6 +40,9 @@ use crate::store::error::StoreError;
 use crate::token::Attempt;
 use crate::token::Consent;
 use crate::token::Question;
+use crate::token::Repeat;
+use crate::token::RepeatWish;
+use crate::token::SealedAnswer;
 use crate::token::Token;
 
 /// The answer of a store, still on its way.
@@ -65,6 +70,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Redeems a token and opens its session, in one step.
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
+
+    /// Keeps how the run of a callback ended that may come again, before its answer is sent.
+    ///
+    /// Only the attempt that holds the run can end it, and only once; asked again, the store says
+    /// what it said first.
+    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
 
     /// Ends one browser's right to a session; false if it had none.
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool>;
@@ -196,6 +207,9 @@ pub struct Claim {
     pub current: Option<(SessionId, Digest)>,
     /// The credential that the bearer gets if the mode gives him one.
     pub newcomer: Device,
+    /// What the row says about repeats; `None` if it has no `repeat`, or if the token is redeemed
+    /// by the handler itself.
+    pub repeat: Option<RepeatWish>,
 }
 
 /// The answer to [`Store::redeem`].
@@ -215,6 +229,11 @@ pub enum Redeemed {
     WrongHandler,
     /// A person must be asked first; nothing changed.
     AskFirst(Question),
+    /// It repeats the callback that won at this moment, and may not run the handler.
+    Repeats(Timestamp, Repeat),
+    /// It repeats a callback that was cut off or never began, and runs the handler in its place.
+    /// The grant lets nobody in.
+    TakenOver(Grant),
 }
 
 impl Claim {
@@ -226,6 +245,7 @@ impl Claim {
             row_mode: self.row_mode,
             caller: self.caller,
             consent: self.consent,
+            repeat: self.repeat,
         }
     }
 }
@@ -242,6 +262,41 @@ pub struct Grant {
     /// Whether the newcomer's credential was let in. It is not in `context`, and not when the
     /// request works in the session already.
     pub joined: bool,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone)]
+pub struct Conclusion {
+    /// The digest of the token.
+    pub token: Digest,
+    /// The claim that was granted or has taken over.
+    pub run: ClaimId,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// With this answer. The store keeps it as long as there is room for it.
+    Answered(SealedAnswer),
+    /// With an answer that is too large to be kept.
+    TooLarge,
+    /// Nobody knows how far the handler came, or whether all of its writes are kept.
+    Interrupted,
+    /// The request was refused before its handler: a repeat may run it whatever the row says.
+    Unbegun,
+}
+
+/// The answer to [`Store::conclude`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concluded {
+    /// Repeats get the answer.
+    Kept,
+    /// The run has ended, and there is no answer to give.
+    NotKept,
+    /// The run is somebody else's by now, or forgotten; nothing was kept.
+    Late,
 }
 
 /// What a store really guarantees, for the person who starts it.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -10,10 +12,14 @@ use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::hex;
 use crate::token::ClaimMark;
+use crate::token::RepeatKey;
+use crate::token::Run;
+use crate::token::RunStage;
+use crate::token::SealedAnswer;
 use crate::token::Token;
 
 /// The version this program writes; later ones are refused.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Stored bytes that cannot be a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +65,29 @@ pub struct StoredToken {
     /// The winning attempt and its moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<(String, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<StoredRun>,
+}
+
+/// A run as it is stored, with its token or by itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredRun {
+    call: String,
+    body: String,
+    by: String,
+    deadline: u64,
+    until: u64,
+    stage: StoredStage,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredStage {
+    Running,
+    Answered { at: u64, sealed: String },
+    NotKept,
+    Interrupted,
+    Unbegun,
 }
 
 impl StoredToken {
@@ -76,6 +105,7 @@ impl StoredToken {
             confirm: token.confirm.map(|wish| wish.to_string()),
             binding: token.binding.map(|digest| hex::lower(digest.bytes())),
             claim: token.claim.map(|mark| (mark.id.to_string(), mark.at.millis())),
+            run: token.run.as_ref().map(StoredRun::of),
         }
     }
 
@@ -107,6 +137,55 @@ impl StoredToken {
             confirm: confirm.map_err(|_| BadToken::Malformed("confirm"))?,
             binding: binding.transpose().map_err(|_| BadToken::Malformed("binding"))?,
             claim,
+            run: self.run.map(StoredRun::run).transpose()?,
+        })
+    }
+}
+
+impl StoredRun {
+    /// The stored form of a run.
+    pub fn of(run: &Run) -> Self {
+        Self {
+            call: hex::lower(run.key.call.bytes()),
+            body: hex::lower(run.key.body.bytes()),
+            by: run.by.to_string(),
+            deadline: run.deadline.millis(),
+            until: run.repeats_until.millis(),
+            stage: match &run.stage {
+                RunStage::Running => StoredStage::Running,
+                RunStage::Answered { at, answer } => StoredStage::Answered {
+                    at: at.millis(),
+                    sealed: STANDARD_NO_PAD.encode(answer.bytes()),
+                },
+                RunStage::NotKept => StoredStage::NotKept,
+                RunStage::Interrupted => StoredStage::Interrupted,
+                RunStage::Unbegun => StoredStage::Unbegun,
+            },
+        }
+    }
+
+    /// The run.
+    pub fn run(self) -> Result<Run, BadToken> {
+        let digest = |text: &str| {
+            hex::read(text).map(Digest::from_bytes).map_err(|_| BadToken::Malformed("run"))
+        };
+        Ok(Run {
+            key: RepeatKey { call: digest(&self.call)?, body: digest(&self.body)? },
+            by: self.by.parse().map_err(|_| BadToken::Malformed("run"))?,
+            deadline: Timestamp::from_millis(self.deadline),
+            repeats_until: Timestamp::from_millis(self.until),
+            stage: match self.stage {
+                StoredStage::Running => RunStage::Running,
+                StoredStage::Answered { at, sealed } => {
+                    let bytes = STANDARD_NO_PAD.decode(sealed);
+                    let bytes = bytes.map_err(|_| BadToken::Malformed("answer"))?;
+                    let answer = SealedAnswer::from_bytes(bytes);
+                    RunStage::Answered { at: Timestamp::from_millis(at), answer }
+                }
+                StoredStage::NotKept => RunStage::NotKept,
+                StoredStage::Interrupted => RunStage::Interrupted,
+                StoredStage::Unbegun => RunStage::Unbegun,
+            },
         })
     }
 }
@@ -148,8 +227,30 @@ mod tests {
             confirm: Some(Confirm::Foreign),
             binding: Some(Digest::from_bytes([4; 32])),
             claim: Some(mark),
+            run: None,
         };
         assert_eq!(decode(&encode(&token).unwrap()).unwrap(), token);
+        let answer = SealedAnswer::from_bytes(vec![0, 255, 7]);
+        for stage in [
+            RunStage::Running,
+            RunStage::Answered { at: Timestamp::from_millis(4_000), answer },
+            RunStage::NotKept,
+            RunStage::Interrupted,
+            RunStage::Unbegun,
+        ] {
+            let run = Run {
+                key: RepeatKey {
+                    call: Digest::from_bytes([5; 32]),
+                    body: Digest::from_bytes([6; 32]),
+                },
+                by: ClaimId::from_bytes([7; 16]),
+                deadline: Timestamp::from_millis(33_000),
+                repeats_until: Timestamp::from_millis(90_000),
+                stage,
+            };
+            let ran = Token { run: Some(run), ..token.clone() };
+            assert_eq!(decode(&encode(&ran).unwrap()).unwrap(), ran);
+        }
         let plain = Token {
             handlers: Vec::new(),
             mode: None,
@@ -160,10 +261,12 @@ mod tests {
         };
         let bytes = encode(&plain).unwrap();
         assert_eq!(decode(&bytes).unwrap(), plain);
-        // What earlier versions wrote had no word of confirmation, and none is written for none.
-        assert!(!String::from_utf8(bytes).unwrap().contains("confirm"));
-        let later =
-            String::from_utf8(encode(&plain).unwrap()).unwrap().replace("\"v\":1", "\"v\":9");
+        // What earlier versions wrote had no word of these, and none is written for none.
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains("confirm") && !text.contains("run"));
+        let earlier = text.replace("\"v\":2", "\"v\":1");
+        assert_eq!(decode(earlier.as_bytes()).unwrap(), plain);
+        let later = text.replace("\"v\":2", "\"v\":9");
         assert_eq!(decode(later.as_bytes()).unwrap_err(), BadToken::Newer(9));
     }
 }

@@ -6,6 +6,7 @@ use crate::base::Confirm;
 use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::SessionId;
+use crate::token::RepeatWish;
 use crate::token::Token;
 
 /// One attempt to redeem a token, as far as [`Token::judge`] looks at it.
@@ -21,6 +22,8 @@ pub struct Attempt<'c> {
     pub caller: Caller,
     /// Whether a person has agreed.
     pub consent: Consent,
+    /// What it says about repeats; `None` if it can be none and has none.
+    pub repeat: Option<RepeatWish>,
 }
 
 /// Whether a person has agreed to what the token does.

@@ -40,6 +40,11 @@ impl TokenSecret {
         hex::upper(self.0.expose())
     }
 
+    /// The bits themselves, to derive keys from.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.expose()
+    }
+
     /// Under which it is kept.
     pub fn digest(&self, app: &str) -> Digest {
         Digest::of("token", app, &self.0)
@@ -120,6 +125,7 @@ impl MintWish {
             confirm: self.confirm,
             binding: None,
             claim: None,
+            run: None,
         };
         Ok((secret, token))
     }

@@ -8,14 +8,17 @@
 //! ```
 //!
 //! Only the digest of a token is ever stored. Which of the many requests that may carry it wins
-//! is decided by a store, in one step; [`judge`] is the rule that every store follows.
+//! is decided by a store, in one step; [`judge`] is the rule that every store follows. What a
+//! claimed token still does for a callback that comes again is in [`repeat`].
 //!
 //! [`judge`]: Token::judge
 
+pub mod answer;
 pub mod codec;
 pub mod consent;
 pub mod mint;
 pub mod outcome;
+pub mod repeat;
 
 use std::sync::Arc;
 
@@ -28,9 +31,11 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKEN_GRACE;
 
+pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
 pub use mint::{MintRefused, MintWish, TokenSecret};
 pub use outcome::Outcome;
+pub use repeat::{Repeat, RepeatKey, RepeatWish, Run, RunStage};
 
 /// What is kept of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct Token {
     pub binding: Option<Digest>,
     /// The redemption that won, if there was one.
     pub claim: Option<ClaimMark>,
+    /// The run that it began, if its callback may come again ([`repeat`]).
+    pub run: Option<Run>,
 }
 
 /// The mark that a redemption leaves on its token.
@@ -70,7 +77,7 @@ pub struct ClaimMark {
 }
 
 /// What becomes of one attempt to redeem a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The token is this attempt's now; the store marks it before anybody hears of it.
     Won,
@@ -84,14 +91,18 @@ pub enum Verdict {
     WrongHandler,
     /// A person must be asked first; nothing changes.
     AskFirst(Question),
+    /// It repeats the callback that won at this moment, and is told this instead of a second run.
+    Repeats(Timestamp, Repeat),
+    /// It repeats a callback that was cut off, or refused before its handler, and the run is this
+    /// attempt's now; the store keeps that before anybody hears of it.
+    TakesOver(Run),
 }
 
 impl Token {
     /// Decides one attempt. Nobody is asked about a token that would be refused all the same.
     pub fn judge(&self, attempt: &Attempt<'_>, now: Timestamp) -> Verdict {
         match self.claim {
-            Some(mark) if mark.id == attempt.id => Verdict::WonBefore,
-            Some(mark) => Verdict::Used(mark.at),
+            Some(mark) => self.judge_again(mark, attempt, now),
             None if now >= self.expires_at => Verdict::Expired,
             None if !self.is_for(attempt.handler) => Verdict::WrongHandler,
             None => self.question(attempt).map_or(Verdict::Won, Verdict::AskFirst),
@@ -105,7 +116,8 @@ impl Token {
 
     /// When nobody needs to remember it any more.
     pub fn forget_at(&self) -> Timestamp {
-        self.expires_at.after(TOKEN_GRACE)
+        let spent = self.expires_at.after(TOKEN_GRACE);
+        self.run.as_ref().map_or(spent, |run| spent.max(run.repeats_until))
     }
 
     fn is_for(&self, handler: &str) -> bool {
@@ -130,6 +142,7 @@ mod tests {
             confirm: None,
             binding: None,
             claim: None,
+            run: None,
         }
     }
 
@@ -139,7 +152,7 @@ mod tests {
 
     fn attempt(id: ClaimId, handler: &str) -> Attempt<'_> {
         let (row_mode, caller) = (RestoreMode::Auto, Caller::Browser);
-        Attempt { id, handler, row_mode, caller, consent: Consent::Given }
+        Attempt { id, handler, row_mode, caller, consent: Consent::Given, repeat: None }
     }
 
     fn open(row: Confirm, browser: Option<Digest>, signed_in: Option<SessionId>) -> Consent {

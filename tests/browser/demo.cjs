@@ -21,9 +21,9 @@ const LOOKS = [["desktop", 1280, 900], ["phone", 390, 844]];
 const blocked = [];
 
 /** Starts the program on a free port; resolves with its address once it listens. */
-function serve() {
+function serve(...more) {
   const args = ["serve", "--store", "memory:", "--listen", "127.0.0.1:0", "--internal", "off"];
-  args.push("--rate-limits", "off");
+  args.push("--rate-limits", "off", ...more);
   const server = spawn(PROGRAM, args, { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"] });
   const ready = new Promise((resolve, reject) => {
     let said = "";
@@ -126,6 +126,7 @@ async function payment(page) {
   assert.match(await page.locator("main").innerText(), /already recorded at \d\d:\d\d:\d\d UTC/);
   await picture(page, "paid-before");
 
+  // The platform calls without a cookie, before the customer is back; then he comes as well.
   await page.goto("/order");
   await page.click("text=Order another seat");
   await page.click("summary");
@@ -133,8 +134,57 @@ async function payment(page) {
   const told = execFileSync("sh", ["-c", line.replace("curl", "curl -sS -D-")]).toString();
   assert.match(told, /order 2 is paid/);
   assert.doesNotMatch(told, /set-cookie/i);
-  await page.click("text=Look at the order");
+  await page.locator("button", { hasText: "Pay" }).click();
+  assert.equal(await heading(page), "Nothing was paid twice");
+  await page.click("text=Back to your order");
   assert.match(await page.locator("main").innerText(), /The server of the bank told us/);
+  await picture(page, "paid-by-server");
+}
+
+/** `state` restores the session in whatever browser it comes back to, and only once. */
+async function stateElsewhere(first, second) {
+  await first.goto("/signin");
+  const before = await session(first);
+  await first.click("text=Sign in with Example ID");
+  const provider = first.url();
+  await second.goto("/");
+  assert.notEqual(await session(second), before);
+  await second.goto(provider);
+  await second.click("text=Continue");
+  assert.equal(await heading(second), "Hello, Ada Lovelace");
+  assert.equal(await session(second), before);
+  await picture(second, "signed-in-elsewhere");
+  await first.click("text=Continue");
+  assert.equal(await heading(first), "This link has been used");
+  assert.notEqual(await session(first), before, "the privilege went to the browser that gained it");
+}
+
+/** The pages below another path: whatever is clicked stays there. */
+async function mounted(browser) {
+  const { server, ready } = serve("--base-path", "/tools");
+  try {
+    const page = await visitor(browser, await ready);
+    await page.goto("/tools/");
+    await picture(page, "mounted");
+    await page.click("text=A link in an e-mail");
+    await page.click("text=Send me the link");
+    await page.locator(".link a").click();
+    assert.equal(await heading(page), "Congratulations");
+    await page.click("text=To the front page");
+    await page.click("text=A payment");
+    await page.click("text=Pay at the bank");
+    await page.locator("button", { hasText: "Pay" }).click();
+    assert.equal(await heading(page), "Paid");
+    await page.click("header a");
+    await page.click("text=A sign-in");
+    await page.click("text=Sign in with Example ID");
+    await page.click("text=Continue");
+    await page.click("text=To the members’ lounge");
+    assert.equal(new URL(page.url()).pathname, "/tools/lounge");
+  } finally {
+    server.removeAllListeners("exit");
+    server.kill("SIGTERM");
+  }
 }
 
 async function signIn(page) {
@@ -178,6 +228,8 @@ async function main() {
     await ownMail(await visitor(browser, origin));
     await payment(first);
     await signIn(first);
+    await stateElsewhere(await visitor(browser, origin), await visitor(browser, origin));
+    await mounted(browser);
     // Who knows this machine by another name than the one in callback URLs gets through as well.
     const third = await visitor(browser, origin.replace("127.0.0.1", "localhost"));
     await third.goto("/order");

@@ -173,6 +173,7 @@ impl Scene {
         others.spawn(sign_in(Arc::clone(&self.sign_ins), server.address));
         others.spawn(sweep(server.address));
         others.spawn(reload(server.address));
+        others.spawn(call_back(server.address));
         working.join_all().await;
         // How these end is no matter: what the server told them is looked at later.
         others.join_all().await;
@@ -277,6 +278,26 @@ async fn sweep(address: SocketAddr) -> io::Result<()> {
     let mut connection = Connection::open(address).await?;
     for _ in 0..ROUNDS {
         connection.ask(&Ask::get("/control/sweep")).await?;
+    }
+    Ok(())
+}
+
+/// A platform that sends each callback twice, while there is a server: who was answered is answered
+/// alike again.
+async fn call_back(address: SocketAddr) -> io::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    for _ in 0..ROUNDS {
+        let minted = connection.ask(&Ask::get("/mint")).await?;
+        if minted.status != 200 {
+            continue;
+        }
+        let callback = Ask::get(&format!("/pay?$4DSID={}", minted.text()));
+        let first = connection.ask(&callback).await?;
+        let again = connection.ask(&callback).await?;
+        if first.status == 201 && again.status < 500 {
+            assert_eq!((again.status, &again.body), (201, &first.body), "an answer is lost");
+        }
+        assert!(matches!(first.status, 201 | 409 | 500..), "{}{}", first.head, first.text());
     }
     Ok(())
 }

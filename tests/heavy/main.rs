@@ -17,6 +17,8 @@
 
 mod canary;
 mod checker;
+mod class_reload;
+mod class_speed;
 mod drain;
 mod exhausted;
 mod failpoints;
@@ -30,6 +32,7 @@ mod isolates;
 mod kill;
 mod races;
 mod reload;
+mod repeats;
 mod slow;
 mod speed;
 mod support;

@@ -172,7 +172,10 @@ fn table(more: &str) -> String {
 }
 
 fn open(settings: &Settings) -> Arc<dyn Store> {
-    let config = live::Config { sessions_max: settings.sessions_max };
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
     match &settings.store {
         StoreUrl::Memory => Arc::new(MemoryStore::with(config)),
         StoreUrl::Embedded(folder) => match EmbeddedStore::open_with(folder, config) {

@@ -20,31 +20,35 @@ use crate::support::process::folder;
 use crate::support::real;
 use crate::support::run;
 use crate::support::size;
+use crate::support::wire::COOKIE;
 
 /// Connections that are kept and always busy.
 const CONNECTIONS: usize = 48;
 
 /// What is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// `GET /`, of bare hyper.
     Hello,
-    /// A handler reads one storage key of the session that the cookie opens.
-    Resume,
+    /// A handler reads one storage key of the session that the cookie of this name opens.
+    Resume { path: &'static str, cookie: &'static str },
     /// Two requests: a session mints a token, and a server redeems it.
     Callback,
 }
 
+/// A handler in Rust reads one storage key.
+pub(crate) const RESUME: Kind = Kind::Resume { path: "/read?key=a", cookie: COOKIE };
+
 /// One that is measured.
-struct Contender {
-    name: &'static str,
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
     kind: Kind,
     server: Server,
     requests: usize,
     /// Microseconds of the server's processor time per request, one for each round.
-    cpu: Vec<f64>,
+    pub(crate) cpu: Vec<f64>,
     /// Requests per second, one for each round.
-    rate: Vec<f64>,
+    pub(crate) rate: Vec<f64>,
 }
 
 #[test]
@@ -55,19 +59,18 @@ fn what_a_request_costs() {
     let memory = ServerPlan::probe("memory:");
     let embedded = ServerPlan::embedded(disk.path());
     let start = |name, kind, plan: &ServerPlan, requests| {
-        let (cpu, rate) = (Vec::new(), Vec::new());
-        Contender { name, kind, server: plan.start(), requests, cpu, rate }
+        Contender::new(name, kind, plan.start(), requests)
     };
     let quiet = |plan: ServerPlan| plan.set("LOG_LEVEL", "warn");
     let mut contenders = vec![
         start("bare hyper", Kind::Hello, &ServerPlan::bare(), many),
-        start("resume, memory", Kind::Resume, &memory, many),
-        start("resume, memory, log level warn", Kind::Resume, &quiet(memory.clone()), many),
-        start("resume, memory, rates counted", Kind::Resume, &counted(memory.clone()), many),
-        start("resume, embedded", Kind::Resume, &embedded, many),
+        start("resume, memory", RESUME, &memory, many),
+        start("resume, memory, log level warn", RESUME, &quiet(memory.clone()), many),
+        start("resume, memory, rates counted", RESUME, &counted(memory.clone()), many),
+        start("resume, embedded", RESUME, &embedded, many),
         start(
             "resume, embedded, log level warn",
-            Kind::Resume,
+            RESUME,
             &quiet(ServerPlan::embedded(quiet_disk.path())),
             many,
         ),
@@ -76,14 +79,7 @@ fn what_a_request_costs() {
     let callback_disk = folder();
     let plan = ServerPlan::embedded(callback_disk.path());
     contenders.push(start("mint and redeem, embedded", Kind::Callback, &plan, few));
-    run(async {
-        // Alternating, so that what else happens on the machine hits all of them.
-        for round in 0..=rounds {
-            for contender in &mut contenders {
-                contender.measure(round > 0).await;
-            }
-        }
-    });
+    run(alternate(&mut contenders, rounds));
     report(&contenders);
 }
 
@@ -94,7 +90,21 @@ fn counted(plan: ServerPlan) -> ServerPlan {
     names.iter().fold(plan, |plan, name| plan.set(&format!("RATES_{name}"), "1000000"))
 }
 
+/// Measures all of them so many times, after once for nothing; in turns, so that what else happens
+/// on the machine hits all of them.
+pub(crate) async fn alternate(contenders: &mut [Contender], rounds: usize) {
+    for round in 0..=rounds {
+        for contender in &mut *contenders {
+            contender.measure(round > 0).await;
+        }
+    }
+}
+
 impl Contender {
+    pub(crate) fn new(name: &'static str, kind: Kind, server: Server, requests: usize) -> Self {
+        Self { name, kind, server, requests, cpu: Vec::new(), rate: Vec::new() }
+    }
+
     async fn measure(&mut self, counts: bool) {
         let clients = self.server.connections(CONNECTIONS).await;
         let left = Arc::new(AtomicUsize::new(self.requests));
@@ -127,9 +137,10 @@ async fn ask(mut client: Connection, kind: Kind, left: Arc<AtomicUsize>) {
                 assert_eq!(client.ask_bytes(&bytes, false).await.unwrap().status, 200);
             }
         }
-        Kind::Resume => {
-            let cookie = client.ask(&found).await.unwrap().good().cookie().unwrap().to_owned();
-            let bytes = Ask::get("/read?key=a").cookie(&cookie).bytes();
+        Kind::Resume { path, cookie } => {
+            let reply = client.ask(&found).await.unwrap().good();
+            let shown = format!("{cookie}={}", reply.given(cookie).unwrap());
+            let bytes = Ask::get(path).header("Cookie", &shown).bytes();
             while take(1) {
                 let reply = client.ask_bytes(&bytes, false).await.unwrap();
                 assert_eq!(reply.body, br#"{"result":"1"}"#);
@@ -148,7 +159,9 @@ async fn ask(mut client: Connection, kind: Kind, left: Arc<AtomicUsize>) {
     }
 }
 
-fn report(contenders: &[Contender]) {
+/// Says what was measured, held against the first of them.
+pub(crate) fn report(contenders: &[Contender]) {
+    let first = contenders[0].name;
     let bare = (median(contenders[0].cpu.clone()), median(contenders[0].rate.clone()));
     for contender in contenders {
         let (cpu, rate) = (median(contender.cpu.clone()), median(contender.rate.clone()));
@@ -160,8 +173,8 @@ fn report(contenders: &[Contender]) {
         figure(
             &format!("speed of {}", contender.name),
             format!(
-                "{cpu:.1} us CPU per request ({:.2} x bare; {low:.1} to {high:.1}), {rate:.0} \
-                 requests/s ({:.2} x bare), {} rounds of {} on {CONNECTIONS} connections",
+                "{cpu:.1} us CPU per request ({:.2} x {first}; {low:.1} to {high:.1}), {rate:.0} \
+                 requests/s ({:.2} x {first}), {} rounds of {} on {CONNECTIONS} connections",
                 cpu / bare.0,
                 rate / bare.1,
                 contender.cpu.len(),

@@ -27,7 +27,9 @@ impl Place {
     }
 
     fn with(self, file: &str, text: &str) -> Self {
-        std::fs::write(self.0.path().join(file), text).unwrap();
+        let path = self.0.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
         self
     }
 
@@ -246,6 +248,95 @@ fn every_problem_of_every_file_is_reported_at_once() {
     let at = lines[1].find("\"shar\"").unwrap();
     assert_eq!(lines[2].find('^'), Some(at), "{}", ended.out);
     assert_eq!(lines[2].matches('^').count(), "\"shar\"".len());
+}
+
+/// A class for both rows of [`TABLE`], with a function that nobody needs.
+#[cfg(feature = "script")]
+const POST: &str = "export default class Post {
+  validate() { return this.render(); }
+  render() { return 1; }
+  forgotten() {}
+}
+";
+
+#[cfg(feature = "script")]
+const FEE: &str = "export default class Fee {\n  done() {}\n}\n";
+
+#[cfg(feature = "script")]
+#[test]
+fn class_files_are_checked_with_the_table() {
+    let place = || Place::new().with("handlers.json", TABLE).with("classes/Fee.js", FEE);
+    let well = place().with("classes/Post.js", &POST.replace("  forgotten() {}\n", ""));
+    let ended = well.run(&["check"], &[]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.out.contains("classes: 2 class files, no problems\n"), "{}", ended.out);
+
+    let broken = POST.replace("return 1;", "return 1 +;");
+    let ended = place().with("classes/Post.js", &broken).run(&["check"], &[]);
+    assert_eq!(ended.code, Some(65));
+    let lines: Vec<&str> = ended.out.lines().collect();
+    let first = lines.iter().position(|line| line.starts_with("classes/Post.js:3:")).unwrap();
+    assert!(lines[first].contains(": error: SyntaxError: "), "{}", ended.out);
+    assert_eq!(lines[first + 1], "    3 |   render() { return 1 +; }", "its line is shown");
+    assert!(lines[first + 2].ends_with('^'), "{}", ended.out);
+    assert!(!ended.out.contains("nothing answers"), "what Post has is not known: {}", ended.out);
+}
+
+#[cfg(feature = "script")]
+#[test]
+fn functions_and_files_that_nobody_needs_are_warnings() {
+    let place = Place::new()
+        .with("handlers.json", TABLE)
+        .with("classes/Post.js", POST)
+        .with("classes/Fee.js", &FEE.replace("done", "dome"))
+        .with("classes/lib/old.js", "export {};\n");
+    let ended = place.run(&["check", "--format", "json"], &[]);
+    let report = ended.json();
+    assert_eq!((ended.code, &report["errors"]), (Some(0), &0.into()), "{report}");
+    let mut found: Vec<(&str, u64, &str)> = Vec::new();
+    for problem in report["problems"].as_array().unwrap() {
+        let text = |name: &str| problem[name].as_str().unwrap();
+        found.push((text("file"), problem["line"].as_u64().unwrap(), text("what")));
+    }
+    let of = |file: &str| found.iter().filter(|(of, ..)| *of == file).collect::<Vec<_>>();
+    assert_eq!(of("handlers.json")[0].1, 3);
+    assert!(of("handlers.json")[0].2.starts_with("nothing answers \"Fee.done\""), "{report}");
+    assert!(report["problems"][0]["fix"].as_str().unwrap().contains("\"Fee.dome\""), "{report}");
+    assert_eq!((of("classes/Post.js").len(), of("classes/Post.js")[0].1), (1, 4), "{report}");
+    assert!(of("classes/Post.js")[0].2.contains("forgotten"), "{report}");
+    assert_eq!(of("classes/Fee.js")[0].1, 2, "{report}");
+    assert_eq!((of("classes/lib/old.js").len(), found.len()), (1, 4), "{report}");
+    let strict = place.run(&["check", "--strict"], &[]);
+    assert_eq!(strict.code, Some(65));
+}
+
+#[cfg(feature = "script")]
+#[test]
+fn a_default_export_that_is_no_class_is_a_warning_at_its_row() {
+    let place = Place::new()
+        .with("handlers.json", TABLE)
+        .with("classes/Fee.js", FEE)
+        .with("classes/Post.js", "export default { validate() {} };\n");
+    let ended = place.run(&["check"], &[]);
+    assert_eq!(ended.code, Some(0));
+    let line = ended.line("handlers.json:2:3: warning: row 1: ");
+    assert!(line.ends_with("Cannot find singleton; let its file export a class as its default"));
+}
+
+#[cfg(feature = "script")]
+#[test]
+fn a_broken_class_refuses_to_serve_with_every_problem() {
+    let place = Place::new()
+        .with("handlers.json", TABLE)
+        .with(
+            "classes/Fee.js",
+            "export default class { constructor() { throw new Error(\"no\"); } }",
+        )
+        .with("classes/Post.js", "import \"fs\";\n");
+    let ended = place.run(&["serve", "--listen", "127.0.0.1:0", "--store", "memory:"], &[]);
+    assert_eq!((ended.code, &*ended.out), (Some(65), ""), "{ended:?}");
+    assert!(ended.err.contains("classes/Fee.js:1:"), "{ended:?}");
+    assert!(ended.err.contains("classes/Post.js:1:8: error: cannot import \"fs\""), "{ended:?}");
 }
 
 #[test]

@@ -1,15 +1,16 @@
-//! The shipped table and its classes, clicked through by two visitors.
+//! The shipped table and its class files, clicked through by two visitors.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::Gate;
-use callgate::backend::demo;
 use callgate::base::clock::ManualClock;
 use callgate::base::entropy::SeededEntropy;
 use callgate::gate::Answer;
 use callgate::gate::Client;
 use callgate::settings::PublicOrigin;
+use callgate::table::BasePath;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
 
@@ -35,12 +36,18 @@ impl Shop {
 }
 
 async fn shop() -> Shop {
+    shop_below("").await
+}
+
+/// The shop with its pages below another path.
+async fn shop_below(prefix: &str) -> Shop {
     let clock = Arc::new(ManualClock::default());
     let mut settings = settings();
     settings.public_origin = Some(PublicOrigin::parse(ORIGIN).unwrap());
+    settings.base_path = BasePath::parse(prefix).unwrap();
+    settings.classes = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("classes"));
     let gate = Gate::builder(settings)
         .table(TABLE)
-        .registry(demo::registry())
         .clock(clock.clone())
         .entropy(Arc::new(SeededEntropy::new(11)))
         .open()
@@ -395,4 +402,27 @@ async fn looking_around_stores_nothing_and_needs_nothing_from_elsewhere() {
     assert!(see(&visitor, "/").await.text().contains("nothing is stored yet"));
     let style = see(&visitor, "/demo.css").await;
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+}
+
+#[tokio::test]
+async fn the_pages_work_below_another_path() {
+    let house = shop_below("/tools").await;
+    let visitor = house.visitor();
+    for path in ["/tools/", "/tools/mail", "/tools/order", "/tools/signin", "/tools/mail/x"] {
+        let page = see(&visitor, path).await;
+        assert_eq!(page.status, 200, "{path}");
+        let text = page.text();
+        assert!(text.contains("<base href=\"/tools/\">"), "{text}");
+        for (_, rest) in text.match_indices("href=\"/").map(|(at, _)| text.split_at(at)) {
+            assert!(rest.starts_with("href=\"/tools/\">"), "{path}: {rest:.60}");
+        }
+        assert!(!text.contains("action=\"/"), "{path} has a form for another site");
+    }
+    let mailbox = submit(&visitor, "/tools/mail", &[("email", "a@b.example")]).await;
+    let link = between(&mailbox.text(), "class=\"link\"><a href=\"", "\"").to_owned();
+    assert!(link.starts_with("https://shop.example/tools/validateEmail?$4DSID="), "{link}");
+    assert_eq!(title(&see(&visitor, local(&link)).await), "Congratulations");
+    let bank = submit(&visitor, "/tools/order", &[]).await;
+    assert!(bank.header("location").starts_with("/tools/bank?amount=42.00%20EUR&"));
+    assert_eq!(submit(&visitor, "/tools/leave", &[]).await.header("location"), "/tools/");
 }

@@ -1,8 +1,16 @@
 //! HTTP/2 peers that no library would be: floods, silence, and answers that nobody takes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use bytes::Bytes;
+use callgate::http::AnswerBody;
+use callgate::http::answer::CutShort;
+use http_body_util::channel::Channel;
+use http_body_util::channel::Sender;
+use hyper::Response;
 use serde_json::Value;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -16,6 +24,7 @@ use crate::support::frames::get;
 use crate::support::frames::hello;
 use crate::support::frames::post;
 use crate::support::settings;
+use crate::support::upstream::Upstream;
 use crate::support::wire::Served;
 use crate::support::wire::limited;
 use crate::support::wire::soon;
@@ -245,6 +254,72 @@ async fn an_answer_that_nobody_takes_is_not_kept() {
         slow.send(&frame(frames::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
     }
     slow.until_end_of(1).await;
+}
+
+/// An upstream whose answer is written part by part by the test.
+async fn told() -> (Upstream, Sender<Bytes, CutShort>) {
+    let (sender, body) = Channel::<Bytes, CutShort>::new(1);
+    let body = Arc::new(Mutex::new(Some(body)));
+    let upstream = Upstream::with(move |_, _| {
+        let body = body.lock().unwrap().take().unwrap();
+        async move { Response::new(AnswerBody::stream(body)) }
+    })
+    .await;
+    (upstream, sender)
+}
+
+/// A gate that gives a peer little time, with a row that forwards.
+async fn before(upstream: &Upstream) -> Served {
+    let rows = format!(r#"{{ "forward": "http://{}", "pattern": "up" }}"#, upstream.address);
+    Served::with_rows(limited(|limits| limits.write_stall = SHORT), &rows).await
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_nothing_for_long_is_waited_for() {
+    let (upstream, mut sender) = told().await;
+    let served = before(&upstream).await;
+    let mut peer = Peer::greet(served.public, WINDOW).await;
+    peer.send(&get(1, "/up")).await;
+    for part in ["first", "other"] {
+        // As long as it takes until somebody else was cut off for taking nothing.
+        let mut slow = Peer::greet(served.public, 0).await;
+        slow.send(&get(1, "/say?body=hello")).await;
+        slow.goodbyes().await;
+        sender.send_data(Bytes::from(part)).await.unwrap();
+        loop {
+            let frame = peer.next().await.expect("a connection that is still there");
+            peer.be_polite(&frame).await;
+            if frame.kind == frames::DATA {
+                assert_eq!(frame.payload, part.as_bytes());
+                break;
+            }
+        }
+    }
+    drop(sender);
+    peer.until_end_of(1).await;
+}
+
+#[tokio::test]
+async fn behind_a_quiet_upstream_nobody_can_hide() {
+    let (upstream, mut sender) = told().await;
+    let served = before(&upstream).await;
+    let mut peer = Peer::greet(served.public, 5).await;
+    peer.send(&get(1, "/up")).await;
+    peer.send(&frame(frames::WINDOW_UPDATE, 0, 1, &[0, 0, 1, 0])).await;
+    sender.send_data(Bytes::from("first")).await.unwrap();
+    // Half of this answer has no room in the window, and never gets any.
+    peer.send(&get(3, "/say?body=hellohello")).await;
+    peer.goodbyes().await;
+}
+
+#[tokio::test]
+async fn an_answer_from_upstream_that_nobody_takes_is_not_kept() {
+    let (upstream, mut sender) = told().await;
+    let served = before(&upstream).await;
+    let mut peer = Peer::greet(served.public, 5).await;
+    peer.send(&get(1, "/up")).await;
+    sender.send_data(Bytes::from("firstother")).await.unwrap();
+    peer.goodbyes().await;
 }
 
 #[tokio::test]

@@ -9,14 +9,21 @@
 mod agree;
 mod binding;
 mod callbacks;
+#[cfg(feature = "script")]
+mod class_files;
+#[cfg(feature = "script")]
+mod classes;
 mod cli;
 mod confirm;
 mod connections;
+mod declarations;
 mod demo;
 mod ending;
+mod forward;
 mod framing;
 mod front;
 mod h2;
+mod init;
 mod limits;
 mod messages;
 mod modes;
@@ -28,10 +35,13 @@ mod payloads;
 mod privileges;
 mod proof;
 mod reload;
+mod repeats;
+mod scenarios;
 mod schema;
 #[cfg(feature = "script")]
 mod scripts;
 mod secrets;
+mod session_api;
 mod sessions;
 mod stores;
 mod support;

@@ -6,11 +6,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use callgate::backend::script::ClassProblem;
+use callgate::backend::script::Environment;
 use callgate::backend::script::Limits;
 use callgate::http::Handlers as _;
 use callgate::http::Missing;
 use serde_json::Value;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use crate::support::scripts::Scripts;
 use crate::support::scripts::load;
@@ -61,9 +63,13 @@ async fn a_call_that_spins_ends_alone() {
     assert_eq!(scripts.ask("Spinner.fine").await.json(), json!({"result": 1}));
 }
 
+fn environment() -> Environment {
+    Environment::new(Handle::current())
+}
+
 /// The lines `file:line:column code` of what is wrong with class files.
 fn problems(files: &[(&str, &str)], targets: &[&str]) -> Vec<String> {
-    let problems = load(files, targets, Limits::default()).unwrap_err();
+    let problems = load(&environment(), files, targets).unwrap_err();
     let told = problems.iter().map(|problem| {
         let ClassProblem { file, line, column, code, .. } = problem;
         format!("{file}:{line}:{column} {code}")
@@ -98,7 +104,7 @@ async fn an_import_that_is_refused_says_why() {
     let why = |specifier: &str| {
         let text = format!("import \"{specifier}\";\nexport default class A {{}}");
         let files = [("A.js", text.as_str()), ("lib/b.js", "")];
-        load(&files, &["A.run"], Limits::default()).unwrap_err()[0].what.clone()
+        load(&environment(), &files, &["A.run"]).unwrap_err()[0].what.clone()
     };
     let told = why("./lib/b");
     assert!(told.ends_with("there is no classes/lib/b; write \"./lib/b.js\""), "{told}");
@@ -128,7 +134,7 @@ async fn what_is_no_singleton_or_has_no_such_function_is_told_apart() {
         ),
     ];
     let targets = ["Plain.run", "Nothing.run", "Mail.run", "Gone.run"];
-    let classes = load(&files, &targets, Limits::default()).unwrap();
+    let classes = load(&environment(), &files, &targets).unwrap();
     let missing = |class, function| classes.find(class, function).err();
     assert_eq!(missing("Plain", "run"), Some(Missing::Singleton));
     assert_eq!(missing("Nothing", "run"), Some(Missing::Singleton));
@@ -152,7 +158,7 @@ async fn what_no_request_reaches_is_told() {
         ),
         ("Spare.js", "export default class Spare {}"),
     ];
-    let classes = load(&files, &["Mail.a"], Limits::default()).unwrap();
+    let classes = load(&environment(), &files, &["Mail.a"]).unwrap();
     let told = classes.unreached(&|class, function| (class, function) == ("Mail", "a"));
     let told: Vec<String> = told.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
@@ -162,7 +168,7 @@ async fn what_no_request_reaches_is_told() {
 
 /// Loads the second edition of a folder over the first and asks both for `Mail.count`.
 async fn count_after(first: &[(&str, &str)], second: &[(&str, &str)]) -> Value {
-    let before = load(first, &["Mail.count"], Limits::default()).unwrap();
+    let before = load(&environment(), first, &["Mail.count"]).unwrap();
     let gate = Scripts::of(before, &["Mail.count"]).await;
     assert_eq!(gate.ask("Mail.count").await.json(), json!({"result": 1}));
     let after = load_after(&gate.classes, second, &["Mail.count"]).unwrap();

@@ -26,7 +26,7 @@ const MODULES: &[Module] = &[
         crates: &["jsonc_parser", "regex", "regex_syntax", "serde", "serde_json", "url"],
     },
     Module { name: "session", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
-    Module { name: "token", floor: 1, crates: &["serde", "serde_json"] },
+    Module { name: "token", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
     Module {
         name: "store",
         floor: 2,
@@ -55,6 +55,7 @@ const MODULES: &[Module] = &[
             "tokio_util",
             "tower_service",
             "tracing",
+            "url",
         ],
     },
     Module {

@@ -41,6 +41,9 @@ pub(super) struct Desk {
     current: Cell<Option<CallId>>,
     last_operation: Cell<u32>,
     settled: RefCell<Vec<Settled>>,
+    last_entered: Cell<CallId>,
+    /// As [`Operation::youngest`], while an inherited operation lands.
+    youngest: Cell<Option<CallId>>,
 }
 
 /// The name of one host operation; scripts hold it as a number.
@@ -49,6 +52,9 @@ pub(super) type OperationId = u32;
 /// Something that the host does for a call.
 struct Operation {
     call: CallId,
+    /// The youngest call that may have begun it: continuations of an older one may run in the
+    /// slices of `call` ([`Desk::current`]).
+    youngest: CallId,
     waiter: Waiter,
     task: AbortHandle,
 }
@@ -81,11 +87,14 @@ impl Desk {
             current: Cell::default(),
             last_operation: Cell::default(),
             settled: RefCell::default(),
+            last_entered: Cell::default(),
+            youngest: Cell::default(),
         })
     }
 
     /// Enters a call that begins.
     pub(super) fn enter(&self, call: &Rc<Call>) {
+        self.last_entered.set(call.id);
         self.calls.borrow_mut().insert(call.id, Rc::clone(call));
     }
 
@@ -97,6 +106,7 @@ impl Desk {
     /// Whose slice it is from now on.
     pub(super) fn turn_to(&self, call: Option<CallId>) {
         self.current.set(call);
+        self.youngest.set(None);
     }
 
     /// The call that runs just now; none while a class is loaded.
@@ -162,6 +172,14 @@ impl Desk {
         }))
     }
 
+    /// Has an operation end with its call, whoever might inherit it ([`Desk::bequeath`]).
+    pub(super) fn disinherit(&self, id: OperationId) {
+        if let Some(operation) = self.operations.borrow_mut().get_mut(&id) {
+            // Calls are counted from 1.
+            operation.youngest = 0;
+        }
+    }
+
     /// Ends an operation of this call of which nobody wants the outcome any more.
     pub(super) fn forget(&self, call: &Call, id: OperationId) {
         let mut operations = self.operations.borrow_mut();
@@ -175,33 +193,27 @@ impl Desk {
 
     /// An error for a script to catch. When it passes it on, the failure's cause decides what the
     /// caller is answered.
-    pub(super) fn raise(&self, ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
-        match self.error(ctx, call, failure) {
+    pub(super) fn raise(ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
+        match Self::error(ctx, call, failure) {
             Ok(error) => ctx.throw(error),
             Err(error) => error,
         }
     }
 
-    fn error<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        call: &Call,
-        failure: Failure,
-    ) -> rquickjs::Result<Value<'js>> {
+    fn error<'js>(ctx: &Ctx<'js>, call: &Call, failure: Failure) -> rquickjs::Result<Value<'js>> {
         let Failure { name, message, code, cause } = failure;
         let kind: Option<Constructor<'js>> = match name {
             "TypeError" | "RangeError" | "SyntaxError" => ctx.globals().get(name).ok(),
             _ => None,
         };
-        let error = match kind {
-            Some(kind) => kind.construct::<_, Object<'js>>((message,))?,
-            None => {
-                let error = Exception::from_message(ctx.clone(), &message)?.into_object();
-                if name != "Error" {
-                    error.set("name", name)?;
-                }
-                error
+        let error = if let Some(kind) = kind {
+            kind.construct::<_, Object<'js>>((message,))?
+        } else {
+            let error = Exception::from_message(ctx.clone(), &message)?.into_object();
+            if name != "Error" {
+                error.set("name", name)?;
             }
+            error
         };
         if let Some(code) = code {
             error.set("code", code)?;
@@ -237,7 +249,8 @@ impl Desk {
             // An isolate that has stopped waits for nothing.
             let _ = mailbox.send(Command::Landed(id, landed));
         });
-        let operation = Operation { call: call.id, waiter, task: task.abort_handle() };
+        let youngest = self.youngest.get().unwrap_or(self.last_entered.get());
+        let operation = Operation { call: call.id, youngest, waiter, task: task.abort_handle() };
         self.operations.borrow_mut().insert(id, operation);
         call.operations.borrow_mut().insert(id);
         id
@@ -259,11 +272,13 @@ impl Desk {
         let Some(operation) = self.operations.borrow_mut().remove(&id) else { return Ok(()) };
         let Some(call) = self.find(operation.call) else { return Ok(()) };
         call.operations.borrow_mut().remove(&id);
+        // What goes on from here may be inherited by no younger call, or it would never end.
+        self.youngest.set(Some(operation.youngest));
         match operation.waiter {
             Waiter::Callback(function) => function.restore(ctx)?.call::<_, ()>(()),
             Waiter::Promise { resolve, reject } => match landed {
                 Landed::Failed(failure) => {
-                    let error = self.error(ctx, &call, failure)?;
+                    let error = Self::error(ctx, &call, failure)?;
                     reject.restore(ctx)?.call::<_, ()>((error,))
                 }
                 landed => {
@@ -282,6 +297,28 @@ impl Desk {
     /// The calls that have settled since this was asked last.
     pub(super) fn take_settled(&self) -> Vec<Settled> {
         self.settled.take()
+    }
+
+    /// Leaves what a call still waits for to another one, before it leaves.
+    ///
+    /// Two calls may wait for one promise, such as a token that a class fetches once and keeps on
+    /// `this`. Then the continuations of both run in the slices of the one that fetches, and what
+    /// the other one begins there is entered for the wrong call. It has to outlive that one, so the
+    /// oldest call that was there when it was begun inherits it. Each of those ends, so does this.
+    pub(super) fn bequeath(&self, call: &Call) {
+        let calls = self.calls.borrow();
+        let mut operations = self.operations.borrow_mut();
+        let mut own = call.operations.borrow_mut();
+        own.retain(|id| {
+            let Some(operation) = operations.get_mut(id) else { return false };
+            let others = calls.values().filter(|other| other.id != call.id);
+            let heir =
+                others.filter(|other| other.id <= operation.youngest).min_by_key(|other| other.id);
+            let Some(heir) = heir else { return true };
+            operation.call = heir.id;
+            heir.operations.borrow_mut().insert(*id);
+            false
+        });
     }
 
     /// Takes a call off the desk with everything that was done for it.
@@ -312,7 +349,6 @@ fn value_of<'js>(ctx: &Ctx<'js>, landed: Landed) -> rquickjs::Result<Value<'js>>
     match landed {
         Landed::Nothing | Landed::Failed(_) => Ok(Value::new_undefined(ctx.clone())),
         Landed::Bool(value) => value.into_js(ctx),
-        Landed::Number(value) => value.into_js(ctx),
         Landed::Text(value) => value.into_js(ctx),
         Landed::Json(text) => ctx.json_parse(text),
         Landed::Bytes(bytes) => {

@@ -80,7 +80,12 @@ impl Isolate {
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
-        thread.spawn(move || shop.run(&commands, &tell)).map_err(|error| {
+        // Whoever made the class reads its log, too.
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        let run = move || {
+            tracing::dispatcher::with_default(&log, || shop.run(&commands, &tell));
+        };
+        thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
             let fix = "raise the number of threads that the process may have";
             ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)

@@ -12,8 +12,6 @@ pub(super) enum Landed {
     Nothing,
     /// A boolean.
     Bool(bool),
-    /// A number.
-    Number(f64),
     /// A string.
     Text(String),
     /// JSON text, which arrives as the value that it stands for.

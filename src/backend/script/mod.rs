@@ -43,6 +43,10 @@ mod realm;
 mod sources;
 mod thrown;
 
+/// What a class sees, declared for editors and type checkers (TypeScript): the file that
+/// `callgate init` writes as `callgate.d.ts`.
+pub const DECLARATIONS: &str = include_str!("callgate.d.ts");
+
 pub use classes::Classes;
 pub use environment::Environment;
 pub use fetch::Fetcher;

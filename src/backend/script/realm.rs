@@ -75,7 +75,9 @@ impl Realm {
 
     /// Ends a call for whose answer nobody waits any more.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        if let Some(call) = self.engine.desk.leave(id) {
+        if let Some(call) = self.engine.desk.find(id) {
+            self.engine.desk.bequeath(&call);
+            self.engine.desk.leave(id);
             self.log.abandoned(&call);
         }
         self.at_rest()
@@ -249,7 +251,10 @@ impl Realm {
         let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
         let value: Value<'js> = finish.call((session, value))?;
         match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
-            Ok(reply) => self.end(call, Ok(reply)),
+            Ok(reply) => {
+                self.engine.desk.bequeath(call);
+                self.end(call, Ok(reply));
+            }
             Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
             Err(NoAnswer::Refused(text)) => {
                 self.fail(call, &Thrown { text, place: None }, None);
@@ -266,6 +271,7 @@ impl Realm {
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
         self.log.raised(call, thrown);
+        self.engine.desk.bequeath(call);
         let raised = cause.unwrap_or_else(|| Raised::new(thrown.to_string()));
         self.end(call, Err(raised));
     }

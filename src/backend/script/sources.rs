@@ -75,6 +75,11 @@ impl Sources {
         self.files.is_empty()
     }
 
+    /// How many class files there are, those in folders of the folder included.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
     /// The classes that files define: the names of the files directly in the folder.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let inside = |name: &'_ str| {

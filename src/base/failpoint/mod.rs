@@ -36,6 +36,11 @@ pub enum Place {
     BeforeRotate,
     /// The store has the fresh credential, and the browser does not.
     AfterRotate,
+    /// The handler of a callback that may come again has returned and its writes are kept; its
+    /// answer is not.
+    BeforeConclude,
+    /// The answer of such a callback is kept, and nobody has been told.
+    AfterConclude,
     /// The answer is made, and the session cookie is about to be put on it.
     BeforeCookie,
     /// A batch of verbs is decided, and nothing of it is written.
@@ -60,7 +65,7 @@ pub struct Broken(pub Place);
 
 impl Place {
     /// Every place there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Parsed,
         Self::Resume,
         Self::Create,
@@ -69,6 +74,8 @@ impl Place {
         Self::AfterClaim,
         Self::BeforeRotate,
         Self::AfterRotate,
+        Self::BeforeConclude,
+        Self::AfterConclude,
         Self::BeforeCookie,
         Self::Batch,
         Self::BeforeFsync,

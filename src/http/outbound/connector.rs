@@ -34,10 +34,10 @@ pub(super) struct Connector {
 
 /// Makes plain connections, to addresses that the rule lets through.
 #[derive(Clone)]
-struct Reach {
-    rule: Arc<AddressRule>,
-    resolver: Arc<dyn Resolve>,
-    patience: Duration,
+pub(super) struct Reach {
+    pub(super) rule: Arc<AddressRule>,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) patience: Duration,
 }
 
 impl Connector {
@@ -112,7 +112,7 @@ impl Reach {
     }
 
     /// The addresses that a host may be called at.
-    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
         // Who wrote an address has seen where it leads; a name leads wherever somebody else says.
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(self.rule.admit_written(SocketAddr::new(address, port))?);

@@ -201,3 +201,106 @@ impl fmt::Debug for Outbound {
         f.debug_struct("Outbound").field("rule", &self.rule).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    /// A name server that gives a different answer each time, and counts.
+    #[derive(Debug)]
+    struct Stub(Mutex<Vec<Vec<SocketAddr>>>);
+
+    impl Resolve for Stub {
+        fn resolve<'r>(&'r self, _: &'r str, _: u16) -> Resolving<'r> {
+            Box::pin(async move { Ok(self.0.lock().unwrap().remove(0)) })
+        }
+    }
+
+    fn outbound(answers: Vec<Vec<SocketAddr>>, private_hosts: &[&str]) -> (Outbound, Arc<Stub>) {
+        let stub = Arc::new(Stub(Mutex::new(answers)));
+        let private_hosts = private_hosts.iter().map(ToString::to_string).collect();
+        let resolver = Arc::clone(&stub) as Arc<dyn Resolve>;
+        let config = Config { private_hosts, resolver, ..Config::default() };
+        (Outbound::new(config).unwrap(), stub)
+    }
+
+    fn get(uri: &str) -> Request<SentBody> {
+        Request::get(uri).body(SentBody::empty()).unwrap()
+    }
+
+    /// A listener that answers one request, then closes; how many bytes it was sent.
+    async fn listener() -> (SocketAddr, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = vec![0; 1024];
+            let count = stream.read(&mut read).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            count
+        });
+        (address, serving)
+    }
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_name_that_leads_home_is_refused_and_nothing_is_sent() {
+        let (home, serving) = listener().await;
+        let (outbound, _) = outbound(vec![vec![home]], &[]);
+        let uri = format!("http://rebind.example:{}/", home.port());
+        let refused = outbound.send(get(&uri), SOON).await.unwrap_err();
+        assert!(matches!(&refused, OutboundError::Refused(why) if why.contains("private_hosts")));
+        assert!(!refused.to_string().contains("127.0.0.1"), "{refused}");
+        assert!(!serving.is_finished());
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_for_once_and_what_was_checked_is_what_is_called() {
+        let (home, serving) = listener().await;
+        let elsewhere = SocketAddr::new([203, 0, 113, 1].into(), 1);
+        let (outbound, stub) = outbound(vec![vec![home], vec![elsewhere]], &["app.internal"]);
+        let uri = format!("http://app.internal:{}/", home.port());
+        let answer = outbound.send(get(&uri), SOON).await.unwrap();
+        assert_eq!((answer.status().as_u16(), stub.0.lock().unwrap().len()), (204, 1));
+        assert!(serving.await.unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_public_at_first_is_refused_once_he_points_home() {
+        let (home, serving) = listener().await;
+        let public = SocketAddr::new([9, 9, 9, 9].into(), 9);
+        let stub = Arc::new(Stub(Mutex::new(vec![vec![public], vec![home]])));
+        let rule = Arc::new(AddressRule::default());
+        let reach = connector::Reach { rule, resolver: stub, patience: SOON };
+        assert_eq!(reach.addresses("rebind.example", 9).await.unwrap(), [public]);
+        assert!(reach.addresses("rebind.example", 9).await.is_err());
+        assert!(!serving.is_finished());
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn each_way_to_fail_has_its_name() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let (outbound, _) = outbound(vec![Vec::new()], &[]);
+        let failed = async |uri: &str| outbound.send(get(uri), SOON).await.unwrap_err();
+        let closed = failed(&format!("http://{gone}/")).await;
+        assert!(matches!(closed, OutboundError::Unreachable(_)), "{closed}");
+        let nowhere = failed("http://nowhere.example/").await;
+        assert!(matches!(nowhere, OutboundError::Unreachable(_)), "{nowhere}");
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", silent.local_addr().unwrap());
+        let slow = outbound.send(get(&uri), Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(slow, OutboundError::TooSlow), "{slow}");
+        let dead = get(&format!("https://{}/", silent.local_addr().unwrap()));
+        let short = Config { connect_timeout: Duration::from_millis(50), ..Config::default() };
+        let hasty = Outbound::new(short).unwrap();
+        let unshaken = hasty.send(dead, SOON).await.unwrap_err();
+        assert!(matches!(unshaken, OutboundError::Unreachable(_)), "{unshaken}");
+    }
+}

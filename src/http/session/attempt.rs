@@ -7,6 +7,7 @@ use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::token::Consent;
 use crate::token::Outcome;
+use crate::token::RepeatWish;
 use crate::token::TokenSecret;
 
 impl Session {
@@ -16,13 +17,14 @@ impl Session {
         &self,
         brought: Option<&TokenSecret>,
         consent: Consent,
+        repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
         let (client, now) = (self.errand.client, self.house.clock.now());
         if let Err(wait) = self.house.rates.may_redeem(client, now) {
-            return self.attempt_of_its_own(brought, wait).await;
+            return self.attempt_of_its_own(brought, wait, repeat).await;
         }
         let redemption = match brought {
-            Some(secret) => self.redeem(secret, consent).await?,
+            Some(secret) => self.redeem(secret, consent, repeat).await?,
             None => Redemption::Ended(Outcome::Unknown),
         };
         if matches!(redemption, Redemption::Ended(outcome) if outcome.is_refused()) {
@@ -43,6 +45,7 @@ impl Session {
         &self,
         brought: Option<&TokenSecret>,
         wait: Wait,
+        repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
         let (Some(secret), Some(browser)) = (brought, self.browser()) else {
             return Err(SessionError::TooOften(wait));
@@ -52,9 +55,12 @@ impl Session {
             browser: Some(browser),
             signed_in: self.signed_in(),
         };
-        match self.redeem(secret, consent).await? {
-            Redemption::Ended(outcome) if outcome.is_restored() => Ok(Redemption::Ended(outcome)),
-            _ => Err(SessionError::TooOften(wait)),
+        let redemption = self.redeem(secret, consent, repeat).await?;
+        match &redemption {
+            Redemption::Ended(outcome) if outcome.is_restored() => Ok(redemption),
+            // Whoever repeats a callback holds a token that was good.
+            Redemption::Began(_) | Redemption::Repeats(..) => Ok(redemption),
+            Redemption::Ended(_) | Redemption::Asks(_) => Err(SessionError::TooOften(wait)),
         }
     }
 }

@@ -40,10 +40,16 @@ impl Session {
         path: &str,
         wish: MintWish,
     ) -> Result<String, SessionError> {
+        let url = self.callback_url(path)?;
+        let token = self.create_otp(wish).await?;
+        Ok(url + &token)
+    }
+
+    /// The URL of [`Session::create_callback_url`] up to its token.
+    pub(crate) fn callback_url(&self, path: &str) -> Result<String, SessionError> {
         let url = self.public_url(path)?;
         let join = if path.contains('?') { '&' } else { '?' };
-        let token = self.create_otp(wish).await?;
-        Ok(format!("{url}{join}$4DSID={token}"))
+        Ok(format!("{url}{join}$4DSID="))
     }
 
     /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in.

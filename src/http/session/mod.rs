@@ -6,21 +6,25 @@
 mod attempt;
 mod draft;
 mod error;
+mod kept;
 mod mint;
 mod redeem;
 mod settle;
+mod state;
 mod text;
+mod turn;
 mod wish;
 
 pub use error::SessionError;
+pub(crate) use kept::Kept;
+pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
+pub(crate) use state::Standing;
 pub use wish::Privileges;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use hyper::header::HeaderValue;
 use serde::Serialize;
@@ -34,16 +38,15 @@ use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
-use crate::http::binding::Binding;
-use crate::http::session::draft::Draft;
+use crate::http::session::state::Desk;
+use crate::http::session::state::Phase;
+use crate::http::session::state::State;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
-use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Credential;
 use crate::session::JsonText;
 use crate::session::Lifetime;
-use crate::store::port::Opened;
 use crate::token::Outcome;
 
 /// The request's own view of its session; cheap to clone.
@@ -56,39 +59,7 @@ use crate::token::Outcome;
 pub struct Session {
     house: Arc<Sessions>,
     errand: Arc<Errand>,
-    state: Arc<Mutex<State>>,
-}
-
-/// What changes in the course of a request.
-#[derive(Debug)]
-struct State {
-    standing: Standing,
-    draft: Draft,
-    /// The credential that the answer gives to the browser.
-    cookie: Option<Credential>,
-    /// Whether the caller must not be given any cookie (`context`).
-    mute: bool,
-    restore_outcome: Outcome,
-    /// Whether the handler was brought a token.
-    saw_token: bool,
-    /// What the browser brought to be known by, or was given by this request.
-    binding: Option<Binding>,
-    /// Whether the answer has to give it to the browser.
-    binds: bool,
-}
-
-/// Where the request stands.
-#[derive(Debug, Clone)]
-pub(crate) enum Standing {
-    /// Nothing is stored; the first write founds a session with this credential.
-    Guest(Credential),
-    /// In a stored session, opened by this credential. A caller in `context` has none.
-    Open {
-        /// The session as it was last read.
-        opened: Opened,
-        /// What opened it.
-        credential: Option<Credential>,
-    },
+    desk: Arc<Desk>,
 }
 
 /// One browser that may open the session.
@@ -111,19 +82,8 @@ impl Session {
         standing: Standing,
         cookie: Option<Credential>,
     ) -> Self {
-        let restore_outcome = Outcome::Absent;
-        let draft = Draft::default();
-        let state = State {
-            standing,
-            draft,
-            cookie,
-            mute: false,
-            restore_outcome,
-            saw_token: false,
-            binding: errand.binding.clone(),
-            binds: false,
-        };
-        Self { house, errand: Arc::new(errand), state: Arc::new(Mutex::new(state)) }
+        let desk = Desk::new(standing, cookie, errand.binding.clone());
+        Self { house, errand: Arc::new(errand), desk: Arc::new(desk) }
     }
 
     /// The name of the session: 32 upper-case hex digits that may be logged.
@@ -155,14 +115,11 @@ impl Session {
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
         let value = serde_json::to_value(value)
             .map_err(|error| SessionError::NotJson(error.to_string()))?;
-        let json = JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
-        self.put(key, json)
+        self.put(key, Self::entry(key, &value)?)
     }
 
     fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
-        if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
-            return Err(SessionError::TooLarge);
-        }
+        Self::admit(key, &json)?;
         self.lock().draft.entries.insert(key.into(), Some(json));
         Ok(())
     }
@@ -210,25 +167,11 @@ impl Session {
     /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
     pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
         let wish = wish.into();
-        if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
-            let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");
-            return Err(SessionError::Refused(text));
-        }
-        let roles = &self.house.roles;
-        let split = |names: &[String]| -> Vec<String> {
-            names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
-        };
-        let mut grant: Vec<Arc<str>> =
-            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
-        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
-        if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
-            let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
-            return Err(SessionError::Refused(text));
-        }
-        let change = AccessChange { clear: false, grant, user_name: wish.user_name, known: true };
+        let keep_devices = wish.keep_devices;
+        let change = self.access_change(wish)?;
         let mut state = self.lock();
         state.draft.change_access(change);
-        state.draft.puts_others_out |= !wish.keep_devices;
+        state.draft.puts_others_out |= !keep_devices;
         Ok(true)
     }
 
@@ -270,11 +213,22 @@ impl Session {
         self.lock().restore_outcome
     }
 
+    /// What became of the token that the request itself brought.
+    pub(crate) fn otp(&self) -> Outcome {
+        self.lock().otp
+    }
+
+    /// Remembers that for whoever asks.
+    pub(crate) fn came_with(&self, otp: Outcome) {
+        self.lock().otp = otp;
+    }
+
     /// The cookie that the answer gives to the browser. A failure gives none, unless the request
     /// has come into a session by a token: the token is spent, so the browser would be left with
     /// neither.
     pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.enter(Phase::Answering);
         let entered = matches!(state.standing, Standing::Open { .. });
         let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
         self.house.cookie.set(&self.house.keyring.seal(credential))
@@ -299,57 +253,57 @@ impl Session {
         &self.house.base_path
     }
 
+    /// Sees to it that the caller is given no cookie.
+    pub(crate) fn mute(&self) {
+        self.lock().mute = true;
+    }
+
     /// Whether the caller must not be given a cookie.
     pub(crate) fn is_mute(&self) -> bool {
         self.lock().mute
     }
 
-    /// The state, for the length of one statement: nothing is awaited while it is locked.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is a single assignment, so a panic elsewhere in a handler
-        // leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
+    }
+
+    /// What a key holds from now on, if it may.
+    fn entry(key: &str, value: &Value) -> Result<JsonText, SessionError> {
+        let json = JsonText::of(value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
+        Self::admit(key, &json)?;
+        Ok(json)
+    }
+
+    fn admit(key: &str, json: &JsonText) -> Result<(), SessionError> {
+        if key.len() > STORAGE_KEY_BYTES_MAX || json.text().len() > STORAGE_BYTES_MAX {
+            return Err(SessionError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// What a wish for privileges comes to by `roles.json`.
+    fn access_change(&self, wish: Privileges) -> Result<AccessChange, SessionError> {
+        if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
+            let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");
+            return Err(SessionError::Refused(text));
+        }
+        let roles = &self.house.roles;
+        let split = |names: &[String]| -> Vec<String> {
+            names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
+        };
+        let mut grant: Vec<Arc<str>> =
+            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
+        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
+        if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
+            let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
+            return Err(SessionError::Refused(text));
+        }
+        Ok(AccessChange { clear: false, grant, user_name: wish.user_name, known: true })
     }
 
     fn idle_minutes(&self, state: &State) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
         state.draft.idle_minutes.or(stored).unwrap_or(self.house.lifetime.idle_minutes)
-    }
-}
-
-impl State {
-    fn id(&self) -> SessionId {
-        match &self.standing {
-            Standing::Guest(credential) => credential.session(),
-            Standing::Open { opened, .. } => opened.record.id,
-        }
-    }
-
-    fn opened(&self) -> Option<&Opened> {
-        match &self.standing {
-            Standing::Guest(_) => None,
-            Standing::Open { opened, .. } => Some(opened),
-        }
-    }
-
-    fn credential(&self) -> Option<&Credential> {
-        match &self.standing {
-            Standing::Guest(credential) => Some(credential),
-            Standing::Open { credential, .. } => credential.as_ref(),
-        }
-    }
-
-    /// What the session's user may do, drafts included.
-    fn access(&self) -> Access {
-        let stored = self.opened().map(|opened| &opened.record.access);
-        self.draft.access_over(stored.unwrap_or(&Access::default()))
-    }
-
-    fn find(&self, key: &str) -> Option<JsonText> {
-        match self.draft.entries.get(key) {
-            Some(json) => json.clone(),
-            None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),
-        }
     }
 }
 

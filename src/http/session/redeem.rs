@@ -19,11 +19,15 @@ use crate::http::session::Standing;
 use crate::session::Credential;
 use crate::store::StoreError;
 use crate::store::port::Claim;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
 use crate::token::Consent;
 use crate::token::Outcome;
 use crate::token::Question;
+use crate::token::Repeat;
+use crate::token::RepeatWish;
 use crate::token::TokenSecret;
 
 /// How an attempt to redeem a token ended, or why it has not.
@@ -32,6 +36,10 @@ pub(crate) enum Redemption {
     Ended(Outcome),
     /// A person must be asked first.
     Asks(Question),
+    /// The request works in the session, and holds the run of this claim: it must be concluded.
+    Began(ClaimId),
+    /// It repeats the callback that won at this moment.
+    Repeats(Timestamp, Repeat),
 }
 
 impl Session {
@@ -63,7 +71,9 @@ impl Session {
         let secret = TokenSecret::parse(token.trim());
         let outcome = if !self.errand.may_redeem {
             Outcome::Absent
-        } else if let Redemption::Ended(outcome) = self.attempt(secret.as_ref(), consent).await? {
+        } else if let Redemption::Ended(outcome) =
+            self.attempt(secret.as_ref(), consent, None).await?
+        {
             outcome
         } else {
             let fingerprint = secret.map(|secret| secret.digest(self.house.app()).fingerprint());
@@ -80,6 +90,7 @@ impl Session {
     pub(crate) async fn redeem_brought(
         &self,
         secret: Option<&TokenSecret>,
+        repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
         let errand = &self.errand;
         let consent = match errand.agreement {
@@ -92,7 +103,7 @@ impl Session {
                 signed_in: self.signed_in(),
             },
         };
-        self.attempt(secret, consent).await
+        self.attempt(secret, consent, repeat).await
     }
 
     /// What tokens hold of the browser that asks.
@@ -111,20 +122,45 @@ impl Session {
         &self,
         secret: &TokenSecret,
         consent: Consent,
+        repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
         self.publish(None).await?;
         let house = &self.house;
         let now = house.clock.now();
         let nonce = Credential::nonce(&*house.entropy)?;
-        let claim = self.claim_for(secret, &nonce, consent)?;
-        let fingerprint = claim.token.fingerprint();
-        let outcome = match self.claim(now, claim).await? {
+        let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
+        let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
+        let token = claim.token;
+        let claimed = match self.claim(now, claim).await {
+            Err(error) if repeat.is_some() => {
+                self.give_back(token, id).await;
+                return Err(error);
+            }
+            claimed => claimed?,
+        };
+        let outcome = match claimed {
             Redeemed::Granted(grant) => {
                 tracing::info!(event = "token.redeemed", token = %grant.token,
                     session = %grant.opened.record.id, mode = %grant.mode);
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
+                if repeat.is_some() {
+                    return Ok(Redemption::Began(id));
+                }
                 Outcome::Restored
+            }
+            Redeemed::TakenOver(grant) => {
+                tracing::warn!(event = "token.taken_over", token = %grant.token,
+                    session = %grant.opened.record.id);
+                let credential = Credential::member(grant.opened.record.id, nonce, now);
+                self.enter(grant, credential);
+                return Ok(Redemption::Began(id));
+            }
+            Redeemed::Repeats(first, repeat) => {
+                if repeat == Repeat::Differs {
+                    tracing::warn!(event = "token.repeat_differs", %fingerprint, first_used = %first);
+                }
+                return Ok(Redemption::Repeats(first, repeat));
             }
             Redeemed::Used(at) => {
                 tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
@@ -165,6 +201,7 @@ impl Session {
             consent,
             current,
             newcomer: house.device(digest, &errand.label, house.clock.now())?,
+            repeat: None,
         })
     }
 
@@ -180,6 +217,15 @@ impl Session {
         };
         let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
         Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
+    }
+
+    /// Lets a repeat run what this request will not, after a claim of which nobody knows whether it
+    /// was granted. If the store does not hear of it, it finds out once the time of the run is over.
+    async fn give_back(&self, token: Digest, run: ClaimId) {
+        let conclusion = Conclusion { token, run, ending: Ending::Unbegun };
+        let store = &self.house.store;
+        let told = store.conclude(self.house.clock.now(), conclusion);
+        let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;
     }
 
     /// Moves the request into the session that a token opened.

@@ -13,6 +13,7 @@ use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
 use crate::http::session::draft::Draft;
+use crate::http::session::state::Phase;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -120,8 +121,11 @@ impl Session {
         Ok(may_see)
     }
 
-    /// Keeps what the handler has written, once it has returned.
+    /// Keeps what the handler has written, once it has returned. From now on the answer goes out:
+    /// an upstream that is writing is waited for, and may give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
+        let _turn = self.desk.turn.lock().await;
+        self.lock().enter(Phase::Answering);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Somebody logged out while the handler ran. The answer still goes out; what it
@@ -137,21 +141,12 @@ impl Session {
     pub(super) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {
             let mut state = self.lock();
-            let is_guest = matches!(state.standing, Standing::Guest(_));
-            // Where nothing is stored there is nothing to take away: a guest still costs nothing.
-            let idle = state.draft.is_empty() || (is_guest && state.draft.only_takes_away());
-            if idle && token.is_none() {
+            if state.is_idle(&state.draft) && token.is_none() {
                 return Ok(());
             }
             std::mem::take(&mut state.draft)
         };
-        let result = match self.plan(&draft) {
-            Ok(write) => {
-                let renewed = write.renewed.clone();
-                self.renew(write, token).await.map(|written| self.adopt(written, renewed))
-            }
-            Err(error) => Err(error),
-        };
+        let result = self.commit(&draft, token).await;
         // What failed is offered again later; a session that ended has no later.
         if let Err(error) = &result
             && !matches!(error, SessionError::Ended)
@@ -159,6 +154,24 @@ impl Session {
             self.lock().draft.put_back(draft);
         }
         result
+    }
+
+    /// Writes this draft, with a token that goes into the store in the same step.
+    pub(super) async fn commit(
+        &self,
+        draft: &Draft,
+        token: Option<Token>,
+    ) -> Result<(), SessionError> {
+        let write = self.plan(draft)?;
+        let renewed = write.renewed.clone();
+        let written = self.renew(write, token).await?;
+        self.adopt(written, renewed);
+        Ok(())
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) fn is_idle(&self, draft: &Draft) -> bool {
+        self.lock().is_idle(draft)
     }
 
     /// Writes, and watches over a change of credentials.

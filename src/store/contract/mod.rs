@@ -17,6 +17,7 @@ mod expiry;
 mod faults;
 mod races;
 mod redemption;
+mod repeats;
 mod sessions;
 mod stage;
 mod tokens;
@@ -150,6 +151,23 @@ promises! {
         a_credential_that_was_ended_is_no_membership
         a_credential_for_another_session_is_no_membership
         the_mint_decides_the_mode_before_the_row;
+    repeats:
+        a_run_that_is_under_way_has_repeats_that_wait
+        a_concluded_run_answers_its_repeats
+        a_run_is_concluded_once_and_by_its_holder
+        another_call_is_no_repeat
+        another_body_is_told_so
+        an_answer_is_kept_until_the_window_is_over
+        a_run_whose_time_is_over_was_interrupted
+        an_interrupted_run_is_taken_over_by_one
+        a_refused_run_is_taken_over_on_any_row
+        who_takes_over_in_his_own_session_stays_in_it
+        a_take_over_is_judged_like_a_redemption
+        a_dead_session_begins_no_run
+        an_answer_that_is_not_kept_is_named_so
+        the_oldest_answers_of_a_session_make_room
+        of_many_repeats_one_takes_over
+        of_many_callbacks_one_runs;
     consent:
         asking_changes_nothing
         asking_is_no_use_of_the_session

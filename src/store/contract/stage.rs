@@ -213,6 +213,7 @@ impl Stage {
             confirm: None,
             binding: None,
             claim: None,
+            run: None,
         })
     }
 
@@ -239,6 +240,7 @@ impl Stage {
             consent: Consent::Given,
             current: None,
             newcomer: self.device()?,
+            repeat: None,
         })
     }
 

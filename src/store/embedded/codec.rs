@@ -20,10 +20,11 @@ use crate::session::codec::StoredRecord;
 use crate::store::live::Change;
 use crate::token::ClaimMark;
 use crate::token::codec::BadToken;
+use crate::token::codec::StoredRun;
 use crate::token::codec::StoredToken;
 
 /// The version this program writes; later ones are refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What one commit wrote down.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ enum StoredChange {
     Ended { id: String, at: u64 },
     Minted(Box<StoredToken>),
     Claimed { token: String, claim: String, at: u64 },
+    Ran { token: String, run: StoredRun },
     Dropped { token: String },
 }
 
@@ -195,6 +197,9 @@ impl StoredChange {
                 claim: mark.id.to_string(),
                 at: mark.at.millis(),
             },
+            Change::Ran { token, run } => {
+                Self::Ran { token: session::hex(token), run: StoredRun::of(run) }
+            }
             Change::Dropped { token } => Self::Dropped { token: session::hex(token) },
             Change::Touched { .. } | Change::Postponed { .. } | Change::Forgotten { .. } => {
                 return None;
@@ -225,6 +230,9 @@ impl StoredChange {
                 token: session::parse_digest(&token)?,
                 mark: ClaimMark { id: parse_claim(&claim)?, at: moment(at) },
             },
+            Self::Ran { token, run } => {
+                Change::Ran { token: session::parse_digest(&token)?, run: run.run()? }
+            }
             Self::Dropped { token } => Change::Dropped { token: session::parse_digest(&token)? },
         })
     }
@@ -249,6 +257,10 @@ mod tests {
     use crate::session::Lifetime;
     use crate::session::Patch;
     use crate::session::Record;
+    use crate::token::RepeatKey;
+    use crate::token::Run;
+    use crate::token::RunStage;
+    use crate::token::SealedAnswer;
     use crate::token::Token;
     use serde_json::json;
 
@@ -269,6 +281,13 @@ mod tests {
         let entries =
             vec![("a".into(), Some(JsonText::of(&json!(null)).unwrap())), ("b".into(), None)];
         let mark = ClaimMark { id: ClaimId::from_bytes([9; 16]), at: AT };
+        let run = Run {
+            key: RepeatKey { call: DIGEST, body: DIGEST },
+            by: mark.id,
+            deadline: AT,
+            repeats_until: AT,
+            stage: RunStage::Answered { at: AT, answer: SealedAnswer::from_bytes(vec![0, 255]) },
+        };
         let token = Token {
             digest: DIGEST,
             id: TokenId::from_bytes([2; 8]),
@@ -280,6 +299,7 @@ mod tests {
             confirm: None,
             binding: None,
             claim: Some(mark),
+            run: Some(run.clone()),
         };
         vec![
             Change::Noted { at: AT },
@@ -291,6 +311,7 @@ mod tests {
             Change::Ended { id: ID, at: AT },
             Change::Minted { token: Arc::new(token) },
             Change::Claimed { token: DIGEST, mark },
+            Change::Ran { token: DIGEST, run },
             Change::Dropped { token: DIGEST },
         ]
     }
@@ -305,8 +326,8 @@ mod tests {
 
     #[test]
     fn a_row_of_a_later_version_is_named_as_such_whatever_its_shape() {
-        let later = br#"{"v":2,"anything":"else"}"#;
-        assert!(matches!(Row::decode(later), Err(BadRow::Newer(2))));
+        let later = br#"{"v":3,"anything":"else"}"#;
+        assert!(matches!(Row::decode(later), Err(BadRow::Newer(3))));
         let torn = Row::decode(br#"{"v":1,"at":0,"did":[{"minted""#);
         assert!(matches!(torn, Err(BadRow::Malformed(_))));
     }

@@ -15,11 +15,15 @@ use crate::store::live::Live;
 use crate::store::live::Living;
 use crate::store::live::Rows;
 use crate::store::live::Tombstone;
+use crate::store::live::change::answer_bytes;
 use crate::token::ClaimMark;
+use crate::token::Run;
 use crate::token::Token;
 
 /// About what the full copy of a tombstone takes in a journal.
 const TOMBSTONE_BYTES: usize = 96;
+/// About what a run takes in the copy of its token, without its answer.
+const RUN_BYTES: usize = 320;
 
 impl Live {
     /// Applies one change, which is in row `row` of the journal. A change of something that is
@@ -43,6 +47,7 @@ impl Live {
             Change::Ended { id, at } => self.ended(row, *id, *at),
             Change::Minted { token } => self.minted(row, token),
             Change::Claimed { token, mark } => self.claimed(row, token, *mark),
+            Change::Ran { token, run } => self.ran(row, token, run),
             Change::Dropped { token } => self.drop_token(token),
             Change::Postponed { id } => self.postponed(*id),
             Change::Forgotten { due: Due::Session(id) } => self.drop_session(*id),
@@ -126,7 +131,11 @@ impl Live {
     fn minted(&mut self, row: u64, token: &Arc<Token>) {
         self.drop_token(&token.digest);
         let due_at = match self.sessions.get(&token.session) {
-            Some(Held::Ended(tombstone)) => token.forget_at().min(tombstone.forget_at()),
+            // What a repeat needs to know does not end with the session: the handler may have
+            // ended it.
+            Some(Held::Ended(tombstone)) if token.run.is_none() => {
+                token.forget_at().min(tombstone.forget_at())
+            }
             _ => token.forget_at(),
         };
         self.names.insert(token.id, token.digest);
@@ -135,6 +144,7 @@ impl Live {
             self.tokens_of.entry(token.session).or_default().push(token.digest);
         }
         self.bytes += token_bytes(token);
+        self.answers.enter(token);
         let rows = Rows { home: row, last: row };
         self.tokens.insert(token.digest, HeldToken { token: Arc::clone(token), due_at, rows });
     }
@@ -147,10 +157,27 @@ impl Live {
         self.unlink(session, digest);
     }
 
+    fn ran(&mut self, row: u64, digest: &Digest, run: &Run) {
+        let Some(held) = self.tokens.get_mut(digest) else { return };
+        self.bytes -= token_bytes(&held.token);
+        self.answers.strike(&held.token);
+        Arc::make_mut(&mut held.token).run = Some(run.clone());
+        self.answers.enter(&held.token);
+        self.bytes += token_bytes(&held.token);
+        held.rows.last = row;
+        let due_at = held.token.forget_at();
+        if due_at > held.due_at {
+            self.index.unschedule(held.due_at, Due::Token(*digest));
+            self.index.schedule(due_at, Due::Token(*digest));
+            held.due_at = due_at;
+        }
+    }
+
     fn drop_token(&mut self, digest: &Digest) {
         let Some(held) = self.tokens.remove(digest) else { return };
         self.index.unschedule(held.due_at, Due::Token(*digest));
         self.names.remove(&held.token.id);
+        self.answers.strike(&held.token);
         self.bytes -= token_bytes(&held.token);
         self.unlink(held.token.session, digest);
     }
@@ -200,5 +227,6 @@ fn session_bytes(record: &Record) -> usize {
 /// About what the full copy of a token takes in a journal, claimed or not.
 fn token_bytes(token: &Token) -> usize {
     let handlers: usize = token.handlers.iter().map(|name| 4 + 2 * name.len()).sum();
-    320 + handlers
+    let run = token.run.as_ref().map_or(0, |run| RUN_BYTES + answer_bytes(run));
+    320 + handlers + run
 }

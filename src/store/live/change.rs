@@ -11,6 +11,7 @@ use crate::session::Patch;
 use crate::session::Record;
 use crate::store::live::Due;
 use crate::token::ClaimMark;
+use crate::token::Run;
 use crate::token::Token;
 
 /// One thing that happened.
@@ -40,6 +41,8 @@ pub(crate) enum Change {
     Minted { token: Arc<Token> },
     /// A redemption won.
     Claimed { token: Digest, mark: ClaimMark },
+    /// The run that a redemption began stands like this now.
+    Ran { token: Digest, run: Run },
     /// An unspent token was taken back.
     Dropped { token: Digest },
     /// A session turned out to be in use when its deadline came.
@@ -71,6 +74,8 @@ impl Change {
                     })
                     .sum()
             }
+            Self::Minted { token } => token.run.as_ref().map_or(0, answer_bytes),
+            Self::Ran { run, .. } => answer_bytes(run),
             _ => 0,
         };
         FRAME_BYTES + content
@@ -85,4 +90,9 @@ impl Change {
             _ => None,
         }
     }
+}
+
+/// About how many bytes the kept answer of a run takes in a journal, where it is text.
+pub(super) fn answer_bytes(run: &Run) -> usize {
+    run.answer().map_or(0, |(_, answer)| answer.bytes().len().div_ceil(3) * 4)
 }

@@ -61,14 +61,18 @@ impl Live {
         }
     }
 
-    /// Makes a state that was replayed fit to work: forgets what is over, and gives each session
-    /// the time by which its "last used" may have been behind.
+    /// Makes a state that was replayed fit to work: forgets what is over, gives each session the
+    /// time by which its "last used" may have been behind, and takes every run that was under way
+    /// for cut off, because the one process that ran them is gone.
     pub(crate) fn wake(&mut self) {
         for held in self.sessions.values_mut() {
             if let Held::Living(living) = held {
                 let lag = living.record.lifetime.touch_lag();
                 living.seen_at = living.seen_at.max(living.saved_at.after(lag));
             }
+        }
+        for held in self.tokens.values_mut() {
+            held.cut_off();
         }
         let living = |(id, held): (&SessionId, &Held)| match held {
             Held::Living(_) => Some(*id),

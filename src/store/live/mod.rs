@@ -12,10 +12,12 @@
 //!
 //! Pure and sync: no lock, no I/O, no clock. The present is an argument, and it never goes back.
 
+mod answers;
 mod apply;
 mod change;
 mod expiry;
 mod index;
+mod runs;
 mod sessions;
 mod tokens;
 
@@ -34,6 +36,7 @@ use crate::store::error::StoreError;
 use crate::store::port::Opened;
 use crate::token::Token;
 
+use answers::Answers;
 pub(crate) use change::Change;
 use index::Index;
 
@@ -43,11 +46,14 @@ pub struct Config {
     /// Sessions it keeps at most; default 1,000,000. It remembers four times as many ended
     /// sessions and as many tokens, so that neither can fill the memory of the process.
     pub sessions_max: usize,
+    /// Bytes of the answers that are kept for repeats of callbacks; default 64 MiB. The oldest
+    /// make room for new ones. They are in memory, as everything is.
+    pub answer_bytes_max: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sessions_max: 1_000_000 }
+        Self { sessions_max: 1_000_000, answer_bytes_max: 64 * 1024 * 1024 }
     }
 }
 
@@ -72,6 +78,7 @@ pub(crate) struct Live {
     /// The unspent tokens of each session that has any, in the order they were minted. Apart
     /// from the sessions, because a replay may meet a token before its session.
     tokens_of: HashMap<SessionId, Vec<Digest>>,
+    answers: Answers,
     index: Index,
     /// About how many bytes full copies of everything would take in a journal.
     bytes: usize,
@@ -179,6 +186,7 @@ impl Live {
             tokens: HashMap::new(),
             names: BTreeMap::new(),
             tokens_of: HashMap::new(),
+            answers: Answers::default(),
             index: Index::default(),
             bytes: 0,
             low: false,

@@ -21,6 +21,7 @@ use crate::store::port::Grant;
 use crate::store::port::Minted;
 use crate::store::port::Redeemed;
 use crate::token::ClaimMark;
+use crate::token::Run;
 use crate::token::Token;
 use crate::token::Verdict;
 
@@ -72,10 +73,12 @@ impl Live {
         let token = &held.token;
         match token.judge(&claim.attempt(), now) {
             Verdict::Won => self.win(now, token, claim),
-            Verdict::WonBefore => self.repeat(now, token, claim),
+            Verdict::WonBefore => self.say_again(now, token, claim),
             Verdict::Used(at) => Decided::only(Redeemed::Used(at)),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
             // Nobody is asked about a session that is over.
+            Verdict::Repeats(first, repeat) => Decided::only(Redeemed::Repeats(first, repeat)),
+            Verdict::TakesOver(run) => self.take_over(now, token, claim, run),
             Verdict::AskFirst(question) => match self.living(token.session, now) {
                 Some(_) => Decided::only(Redeemed::AskFirst(question)),
                 None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),
@@ -97,6 +100,11 @@ impl Live {
             changes.extend(self.noticed(id, now));
             return Decided::with(changes, Redeemed::SessionGone);
         };
+        // Only who works in the session has begun a run: anybody else has redeemed nothing.
+        if let Some(wish) = &claim.repeat {
+            let run = Run::begin(claim.id, wish, now);
+            changes.push(Change::Ran { token: token.digest, run });
+        }
         let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
         let own = living.own_credential(claim);
         if mode == RestoreMode::Transfer {
@@ -113,7 +121,7 @@ impl Live {
 
     /// Tells the winner again what it was told, and changes nothing: whatever has happened to
     /// the session since then stands.
-    fn repeat(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
+    fn say_again(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
         match self.living(token.session, now) {
             Some(_) => Decided::after(Vec::new(), grant(token, claim)),
             None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),
@@ -147,7 +155,7 @@ impl Live {
 
 impl Living {
     /// The credential by which the request works in this very session already.
-    fn own_credential(&self, claim: &Claim) -> Option<Digest> {
+    pub(super) fn own_credential(&self, claim: &Claim) -> Option<Digest> {
         let (id, credential) = claim.current?;
         (id == self.record.id && self.record.device(&credential).is_some()).then_some(credential)
     }

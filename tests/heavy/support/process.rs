@@ -23,13 +23,22 @@ use super::wire::Connection;
 /// How a server is to be started.
 #[derive(Clone)]
 pub(crate) struct ServerPlan {
-    program: &'static str,
+    program: Program,
     words: Vec<String>,
     variables: Vec<(String, String)>,
     log: Option<PathBuf>,
     files: Option<u32>,
     /// A folder that is a small disk of the server's own, and its size.
     disk: Option<(PathBuf, String)>,
+}
+
+/// What is started.
+#[derive(Clone)]
+enum Program {
+    /// An example of this crate.
+    Example(&'static str),
+    /// A program of the machine.
+    Installed(PathBuf),
 }
 
 /// A server that runs; it is killed when this is dropped.
@@ -58,14 +67,7 @@ pub(crate) fn folder() -> TempDir {
 impl ServerPlan {
     /// The probe server with its sessions in `store`, quiet, on a free port.
     pub(crate) fn probe(store: &str) -> Self {
-        let plan = Self {
-            program: "probe_server",
-            words: Vec::new(),
-            variables: Vec::new(),
-            log: None,
-            files: None,
-            disk: None,
-        };
+        let plan = Self::of(Program::Example("probe_server"));
         let plan = plan.set("LISTEN", "127.0.0.1:0").set("INTERNAL", "off").set("STORE", store);
         plan.set("RATE_LIMITS", "off")
     }
@@ -82,19 +84,28 @@ impl ServerPlan {
 
     /// The server that callgate's speed is held against.
     pub(crate) fn bare() -> Self {
-        Self {
-            program: "bare_server",
-            words: Vec::new(),
-            variables: Vec::new(),
-            log: None,
-            files: None,
-            disk: None,
-        }
+        Self::of(Program::Example("bare_server"))
+    }
+
+    /// A program of this machine, which says where it listens as callgate does.
+    pub(crate) fn installed(program: &Path) -> Self {
+        Self::of(Program::Installed(program.to_owned()))
+    }
+
+    fn of(program: Program) -> Self {
+        let (words, variables) = (Vec::new(), Vec::new());
+        Self { program, words, variables, log: None, files: None, disk: None }
     }
 
     /// Gives a setting, named as in the environment without `CALLGATE_`.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.push((format!("CALLGATE_{name}"), value.to_owned()));
+        self
+    }
+
+    /// Gives a variable to a program that is not callgate.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -123,7 +134,10 @@ impl ServerPlan {
 
     /// Starts the server and waits until it listens.
     pub(crate) fn start(&self) -> Server {
-        let program = example(self.program);
+        let program = match &self.program {
+            Program::Example(name) => example(name),
+            Program::Installed(program) => program.clone(),
+        };
         let log = self.log.as_ref().map_or_else(Stdio::null, |path| {
             File::options().create(true).append(true).open(path).unwrap().into()
         });

@@ -15,7 +15,10 @@ use callgate::session::Record;
 use callgate::store::Pending;
 use callgate::store::Store;
 use callgate::store::port::Claim;
+use callgate::store::port::Concluded;
+use callgate::store::port::Conclusion;
 use callgate::store::port::Created;
+use callgate::store::port::Ending;
 use callgate::store::port::Founding;
 use callgate::store::port::Grant;
 use callgate::store::port::Guarantees;
@@ -67,6 +70,12 @@ pub(crate) enum Defect {
     ForgetsBindings,
     /// Only what the row wants is asked for.
     OnlyTheRowAsks,
+    /// Says that an answer is kept, and keeps none.
+    ForgetsAnswers,
+    /// Every run that ended may be run again.
+    FreesEveryRun,
+    /// What a repeat brings is not looked at.
+    AnyBodyRepeats,
 }
 
 #[derive(Debug)]
@@ -161,6 +170,9 @@ impl Store for Broken {
         if self.has(Defect::AnyHandler) {
             claim.handler = "Pay.done".into();
         }
+        if let Some(wish) = claim.repeat.as_mut().filter(|_| self.has(Defect::AnyBodyRepeats)) {
+            wish.key.body = wish.key.call;
+        }
         if self.has(Defect::NeverAsks) {
             claim.consent = Consent::Given;
         }
@@ -191,6 +203,16 @@ impl Store for Broken {
             let grant = |opened| Grant { opened, token: token.id, mode, joined: true };
             Ok(opened.map_or(redeemed, |opened| Redeemed::Granted(grant(opened))))
         })
+    }
+
+    fn conclude(&self, now: Timestamp, mut conclusion: Conclusion) -> Pending<'_, Concluded> {
+        if self.has(Defect::ForgetsAnswers) && matches!(conclusion.ending, Ending::Answered(_)) {
+            return Box::pin(async { Ok(Concluded::Kept) });
+        }
+        if self.has(Defect::FreesEveryRun) {
+            conclusion.ending = Ending::Unbegun;
+        }
+        self.inner.conclude(self.clock(now), conclusion)
     }
 
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {

@@ -85,6 +85,12 @@ async fn the_suite_catches_each_of_these_defects() {
         (Defect::ForgetsBindings, "the_stricter_of_row_and_mint_is_asked_for"),
         (Defect::OnlyTheRowAsks, "the_stricter_of_row_and_mint_is_asked_for"),
         (Defect::ForgetsBindings, "a_token_comes_back_as_it_was_minted"),
+        (Defect::ForgetsAnswers, "a_concluded_run_answers_its_repeats"),
+        (Defect::FreesEveryRun, "a_concluded_run_answers_its_repeats"),
+        (Defect::FreesEveryRun, "a_run_whose_time_is_over_was_interrupted"),
+        (Defect::AnyBodyRepeats, "another_body_is_told_so"),
+        (Defect::ForgetsClaimIds, "of_many_repeats_one_takes_over"),
+        (Defect::IgnoresTime, "an_answer_is_kept_until_the_window_is_over"),
         (Defect::SweepsAll, "a_sweep_is_bounded_and_comes_to_an_end"),
     ];
     for (defect, promise) in expected {

@@ -184,7 +184,7 @@ fn spoil(dir: &Path, change: Spoil) {
 
 #[tokio::test]
 async fn rows_of_a_later_version_and_missing_rows_are_refused() {
-    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":2,"what":"ever"}"#[..]).unwrap());
+    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":3,"what":"ever"}"#[..]).unwrap());
     let missing: Spoil = |table| drop(table.remove(2).unwrap());
     let torn: Spoil =
         |table| drop(table.insert(3, &br#"{"v":1,"at":5,"did":[{"mint"#[..]).unwrap());
@@ -269,7 +269,9 @@ async fn the_first_failure_of_the_disk_ends_everything_until_a_restart() {
 
 #[tokio::test]
 async fn a_store_with_no_room_refuses_new_sessions_and_serves_the_others() {
-    let store = EmbeddedStore::open_on(Disk::new(), Config { sessions_max: 3 }).unwrap();
+    let store =
+        EmbeddedStore::open_on(Disk::new(), Config { sessions_max: 3, ..Config::default() })
+            .unwrap();
     let first = session(&store).await;
     session(&store).await;
     session(&store).await;

@@ -69,6 +69,7 @@ pub(crate) fn token(session: SessionId) -> Token {
         confirm: None,
         binding: None,
         claim: None,
+        run: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn claim(token: &Token) -> Claim {
         consent: Consent::Given,
         current: None,
         newcomer: device(),
+        repeat: None,
     }
 }
 

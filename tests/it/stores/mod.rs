@@ -7,7 +7,7 @@ mod contract;
 mod crash;
 mod disk;
 mod embedded;
-mod kit;
+pub(crate) mod kit;
 mod lossy;
 mod model;
 mod property;

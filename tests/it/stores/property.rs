@@ -250,6 +250,7 @@ impl Pair {
             confirm: wish.confirm,
             binding: wish.browser.map(browser),
             claim: None,
+            run: None,
         };
         let minted = self.store.mint(now, Patch::default(), token).await.unwrap();
         let matches = match self.model.mint(session, number, wish) {
@@ -272,6 +273,7 @@ impl Pair {
             consent: bearer.consent(),
             current: None,
             newcomer: device(attempt),
+            repeat: None,
         };
         let redeemed = self.store.redeem(self.model.now, claim).await.unwrap();
         let expected = self.model.redeem(token, attempt, bearer);

@@ -4,10 +4,12 @@ pub(crate) mod asked;
 pub(crate) mod dice;
 pub(crate) mod frames;
 pub(crate) mod leaks;
+pub(crate) mod lent;
 pub(crate) mod peer;
 pub(crate) mod probe;
 #[cfg(feature = "script")]
 pub(crate) mod scripts;
+pub(crate) mod upstream;
 pub(crate) mod visitor;
 pub(crate) mod wire;
 
@@ -55,13 +57,23 @@ impl House {
 
     /// The same on a store that somebody else may use too.
     pub(crate) async fn on(store: Arc<dyn Store>, settings: Settings) -> Self {
+        Self::of(store, settings, probe::TABLE).await
+    }
+
+    /// A gate whose table has these rows in front of the probe's.
+    pub(crate) async fn with_rows(settings: Settings, rows: &str) -> Self {
+        let rest = probe::TABLE.trim_start_matches('[');
+        Self::of(Arc::new(MemoryStore::new()), settings, &format!("[{rows},{rest}")).await
+    }
+
+    async fn of(store: Arc<dyn Store>, settings: Settings, table: &str) -> Self {
         let clock = Arc::new(ManualClock::default());
         let store = Arc::new(Faulty::new(store));
         let probe = Arc::new(Probe::new());
         let ledger = Ledger::new(settings.development);
         let cookie_name = settings.cookie_name();
         let gate = Gate::builder(settings)
-            .table(probe::TABLE)
+            .table(table)
             .singleton(probe::singleton(Arc::clone(&probe)))
             .store(store.clone())
             .clock(clock.clone())

@@ -1,5 +1,8 @@
 //! A class that does what a test tells it to, through its query.
 
+#[path = "pay.rs"]
+mod pay;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -50,6 +53,8 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "errand", "pattern": "errand" },
     { "class": "Probe", "method": "elevateAndFail", "pattern": "elevate-and-fail" },
     { "class": "Probe", "method": "other", "pattern": "other" },
+    { "class": "Probe", "method": "lend", "pattern": "lend" },
+    { "class": "Probe", "method": "lendMany", "pattern": "lend-many" },
     { "class": "Probe", "method": "whoami", "pattern": "get-only", "verbs": "GET" },
     { "class": "Probe", "method": "whoami", "pattern": "admin", "requires": "admin" },
     { "class": "Probe", "method": "whoami", "pattern": "simple-only", "requires": "simple" },
@@ -88,6 +93,18 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "echo", "pattern": "small", "limits": { "bodyBytes": 10 } },
     { "class": "Probe", "method": "linger", "pattern": "hasty", "limits": { "timeoutMs": 50 } },
     { "class": "Probe", "method": "whoami", "regexPattern": "/orders/(?<number>[0-9]+)" },
+    { "class": "Probe", "method": "pay", "pattern": "pay", "repeat": 7200 },
+    { "class": "Probe", "method": "pay", "pattern": "pay-share", "repeat": 7200, "otp": { "mode": "share" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-again", "repeat": 7200, "onInterrupted": "run" },
+    { "class": "Probe", "method": "pay", "pattern": "pay-admin", "repeat": 7200, "requires": "admin" },
+    { "class": "Probe", "method": "pay", "pattern": "pay-strip", "repeat": 7200, "otp": { "strip": true, "mode": "share" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-always", "repeat": 7200, "otp": { "confirm": "always" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-state", "repeat": 7200, "otp": { "param": "state" } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-hasty", "repeat": 7200, "limits": { "timeoutMs": 50 } },
+    { "class": "Probe", "method": "pay", "pattern": "pay-refuse", "repeat": 7200, "otp": { "onRefused": { "status": 403 } } },
+    { "class": "Probe", "method": "fail", "pattern": "pay-fail", "repeat": 7200 },
+    { "class": "Probe", "method": "panic", "pattern": "pay-panic", "repeat": 7200 },
+    { "class": "Probe", "method": "restore", "pattern": "pay-restore", "repeat": 7200 },
     { "class": "Nobody", "method": "home", "pattern": "no-class" },
     { "class": "Probe", "method": "nothing", "pattern": "no-method" }
 ]"#;
@@ -102,6 +119,8 @@ pub(crate) struct Probe {
     pub(crate) runs: AtomicUsize,
     /// The token of the last errand.
     pub(crate) minted: Mutex<String>,
+    /// Capabilities that requests have lent, the oldest first.
+    lent: Mutex<Vec<String>>,
 }
 
 /// The class of the table above, with a probe whose doors the test holds.
@@ -126,6 +145,7 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         .method("devices", devices)
         .method("endDevice", end_device)
         .method("linger", linger)
+        .method("pay", pay::pay)
         .method("peek", peek)
         .method("remove", async |_, request: IncomingMessage, session: Session| {
             session.remove(&query(&request, "key"));
@@ -153,6 +173,8 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         .method("reply", async |_, request: IncomingMessage, _| reply(&query(&request, "kind")))
         .method("errand", errand)
         .method("elevateAndFail", elevate_and_fail)
+        .method("lend", lend)
+        .method("lendMany", lend_many)
         .method("other", async |_, request, session| whoami(&request, &session))
 }
 
@@ -163,6 +185,7 @@ impl Probe {
             door: Semaphore::new(0),
             runs: AtomicUsize::new(0),
             minted: Mutex::default(),
+            lent: Mutex::default(),
         }
     }
 
@@ -181,6 +204,11 @@ impl Probe {
     /// How often `whoami` has run.
     pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
+    }
+
+    /// Takes the capabilities that were lent since this was asked last.
+    pub(crate) fn lent(&self) -> Vec<String> {
+        std::mem::take(&mut self.lent.lock().unwrap())
     }
 
     pub(crate) fn minted(&self) -> MutexGuard<'_, String> {
@@ -358,6 +386,35 @@ async fn errand(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Resu
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Lends somebody the session until the door opens, as a row does that forwards, having written
+/// so many keys.
+async fn lend(
+    probe: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<OutgoingMessage, Raised> {
+    for n in 0..query(&request, "keys").parse().unwrap_or(0) {
+        session.set(&n.to_string(), n)?;
+    }
+    let granted = session.capability()?;
+    probe.lent.lock().unwrap().push(granted.expose());
+    probe.pass().await;
+    Ok(whoami(&request, &session))
+}
+
+/// Lends the session so many times, and takes it back each time at once.
+async fn lend_many(
+    probe: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<(), Raised> {
+    for _ in 0..query(&request, "times").parse::<u32>()? {
+        let granted = session.capability()?;
+        probe.lent.lock().unwrap().push(granted.expose());
+    }
+    Ok(())
 }
 
 /// Gains privileges, has that published by a mint, and fails all the same.

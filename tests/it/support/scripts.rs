@@ -11,6 +11,7 @@ use callgate::backend::script::Environment;
 use callgate::backend::script::Limits;
 use callgate::backend::script::Sources;
 use callgate::gate::Answer;
+use callgate::gate::Builder;
 use callgate::http::Handlers as _;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -26,32 +27,31 @@ pub(crate) struct Scripts {
 /// Loads class files, given as paths inside the classes folder and texts; `targets` says which
 /// classes rows name.
 pub(crate) fn load(
+    environment: &Environment,
     files: &[(&str, &str)],
     targets: &[&str],
-    limits: Limits,
 ) -> Result<Classes, Vec<ClassProblem>> {
-    load_over(None, files, targets, limits)
+    load_over(None, environment, files, targets)
 }
 
-/// The same as the next generation after `before`.
+/// The same on default budgets, as the next generation after `before`.
 pub(crate) fn load_after(
     before: &Classes,
     files: &[(&str, &str)],
     targets: &[&str],
 ) -> Result<Classes, Vec<ClassProblem>> {
-    load_over(Some(before), files, targets, Limits::default())
+    load_over(Some(before), &Environment::new(Handle::current()), files, targets)
 }
 
 fn load_over(
     before: Option<&Classes>,
+    environment: &Environment,
     files: &[(&str, &str)],
     targets: &[&str],
-    limits: Limits,
 ) -> Result<Classes, Vec<ClassProblem>> {
     let class = |target: &&str| target.rsplit_once('.').unwrap().0.to_owned();
     let wanted: BTreeSet<String> = targets.iter().map(class).collect();
-    let environment = Environment { limits, ..Environment::new(Handle::current()) };
-    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, &environment, before)
+    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, environment, before)
 }
 
 impl Scripts {
@@ -62,14 +62,28 @@ impl Scripts {
 
     /// The same on smaller budgets.
     pub(crate) async fn within(limits: Limits, files: &[(&str, &str)], targets: &[&str]) -> Self {
-        Self::of(load(files, targets, limits).unwrap(), targets).await
+        let environment = Environment { limits, ..Environment::new(Handle::current()) };
+        Self::on(Gate::builder(settings()), &environment, files, targets).await
+    }
+
+    /// The same on a gate that the test has begun.
+    pub(crate) async fn on(
+        builder: Builder,
+        environment: &Environment,
+        files: &[(&str, &str)],
+        targets: &[&str],
+    ) -> Self {
+        Self::in_front_of(load(environment, files, targets).unwrap(), builder, targets).await
     }
 
     /// A gate for classes that are loaded already.
     pub(crate) async fn of(classes: Classes, targets: &[&str]) -> Self {
+        Self::in_front_of(classes, Gate::builder(settings()), targets).await
+    }
+
+    async fn in_front_of(classes: Classes, mut builder: Builder, targets: &[&str]) -> Self {
         let classes = Arc::new(classes);
         let mut rows = Vec::new();
-        let mut builder = Gate::builder(settings());
         for target in targets {
             let (class, function) = target.rsplit_once('.').unwrap();
             let pattern = format!("{class}/{function}");

@@ -56,8 +56,19 @@ impl Served {
 
     /// The same with the internal listener on another address of this machine.
     pub(crate) async fn start_inside(settings: Settings, inside: &str) -> Self {
-        let house = Arc::new(House::open(settings).await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::house(House::open(settings).await, listener, inside).await
+    }
+
+    /// A gate whose table has these rows in front of the probe's.
+    pub(crate) async fn with_rows(settings: Settings, rows: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::house(House::with_rows(settings, rows).await, listener, "127.0.0.1:0").await
+    }
+
+    /// Serves a gate on a listener that there is already.
+    pub(crate) async fn house(house: House, listener: TcpListener, inside: &str) -> Self {
+        let house = Arc::new(house);
         let other = TcpListener::bind(inside).await.unwrap();
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = |listener: &TcpListener| listener.local_addr().unwrap();
@@ -204,6 +215,15 @@ impl Wire {
         // A reset closes a connection too.
         while soon(self.stream.read_buf(&mut self.ahead)).await.unwrap_or(0) > 0 {}
         String::from_utf8_lossy(&std::mem::take(&mut self.ahead)).into_owned()
+    }
+
+    /// Waits for these bytes to come next, whatever framing they have.
+    pub(crate) async fn expect(&mut self, text: &[u8]) {
+        while self.ahead.len() < text.len() {
+            assert!(self.read_more().await > 0, "{:?}", String::from_utf8_lossy(&self.ahead));
+        }
+        let came: Vec<u8> = self.ahead.drain(..text.len()).collect();
+        assert_eq!(String::from_utf8_lossy(&came), String::from_utf8_lossy(text));
     }
 
     async fn read_more(&mut self) -> usize {

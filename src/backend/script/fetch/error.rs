@@ -69,13 +69,14 @@ impl FetchError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Address | Self::Scheme(_) => "badAddress",
-            Self::NotAllowed(_) => "notAllowed",
             Self::Method(_)
             | Self::Body(_)
             | Self::Header(_)
             | Self::Reserved(_)
             | Self::RedirectWish(_) => "badRequest",
-            Self::Failed { error: OutboundError::Refused(_), .. } => "notAllowed",
+            Self::NotAllowed(_) | Self::Failed { error: OutboundError::Refused(_), .. } => {
+                "notAllowed"
+            }
             Self::Failed { error: OutboundError::Unreachable(_), .. } => "unreachable",
             Self::Failed { error: OutboundError::TooSlow, .. } | Self::TooSlow { .. } => "tooSlow",
             Self::Failed { .. } | Self::Torn { .. } => "broken",
@@ -116,7 +117,7 @@ impl fmt::Display for FetchError {
             Self::TooLarge { origin, bytes_max } => write!(
                 f,
                 "fetch from {origin}: the answer has more than {bytes_max} bytes \
-                 (limits.fetch_bytes)"
+                 (scripts.fetch_bytes)"
             ),
             Self::Redirected(origin) => write!(f, "fetch from {origin}: it redirects elsewhere"),
             Self::BadRedirect(origin) => {

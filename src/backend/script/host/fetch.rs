@@ -57,17 +57,19 @@ fn begin<'js>(
     let call = desk.current(ctx)?;
     let fetcher = desk.environment.fetcher.clone();
     let wish = read(wish, body).and_then(|wish| {
-        fetcher.admit(&wish.url).map_err(failure)?;
+        fetcher.admit(&wish.url).map_err(|error| failure(&error))?;
         Ok(wish)
     });
-    let wish = wish.map_err(|failure| desk.raise(ctx, &call, failure))?;
+    let wish = wish.map_err(|failure| Desk::raise(ctx, &call, failure))?;
     let Some(mut given_up) = under_way.enter(call.id, number) else {
         let text = format!("a request may fetch {AT_ONCE_MAX} things at once; wait for some first");
         return Err(Exception::throw_range(ctx, &text));
     };
     let promise = desk.promise(ctx, &call, async move {
         tokio::select! {
-            fetched = fetcher.fetch(wish) => fetched.map_or_else(|error| Landed::Failed(failure(error)), landed),
+            answer = fetcher.fetch(wish) => {
+                answer.map_or_else(|error| Landed::Failed(failure(&error)), landed)
+            }
             _ = &mut given_up => Landed::Failed(Failure::new("AbortError", "it was given up")),
         }
     });
@@ -75,26 +77,26 @@ fn begin<'js>(
 }
 
 /// What the class wants, as the prelude has checked its types.
-fn read<'js>(wish: &Object<'js>, body: Body) -> Result<Wish, Failure> {
+fn read(wish: &Object<'_>, body: Body) -> Result<Wish, Failure> {
     let text = |name: &str| wish.get::<_, String>(name).map_err(misread);
-    let mut read = Wish::read(&text("url")?).map_err(failure)?;
-    read.set_method(&text("method")?).map_err(failure)?;
-    read.redirect = text("redirect")?.parse().map_err(failure)?;
+    let mut read = Wish::read(&text("url")?).map_err(|error| failure(&error))?;
+    read.set_method(&text("method")?).map_err(|error| failure(&error))?;
+    read.redirect = text("redirect")?.parse().map_err(|error| failure(&error))?;
     let flat: Vec<String> = wish.get("headers").map_err(misread)?;
     let (pairs, _) = flat.as_chunks::<2>();
     for [name, value] in pairs {
-        read.add_header(name, value).map_err(failure)?;
+        read.add_header(name, value).map_err(|error| failure(&error))?;
     }
     let millis: Option<f64> = wish.get("timeout").map_err(misread)?;
     let patience = millis.map(|millis| Duration::try_from_secs_f64(millis / 1_000.0));
     read.patience = patience.map(Result::unwrap_or_default);
     if let Some(body) = body {
-        read.set_body(body.0.into()).map_err(failure)?;
+        read.set_body(body.0.into()).map_err(|error| failure(&error))?;
     }
     Ok(read)
 }
 
-fn failure(error: FetchError) -> Failure {
+fn failure(error: &FetchError) -> Failure {
     Failure { code: Some(error.code()), ..Failure::new("FetchError", error.to_string()) }
 }
 

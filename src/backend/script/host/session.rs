@@ -36,7 +36,7 @@ fn privileges<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     shelf.tells("isGuest", |call| call.session.is_guest())?;
     shelf.tells("clearPrivileges", |call| call.session.clear_privileges())?;
     shelf.tells("getPrivileges", |call| -> Vec<String> {
-        call.session.privileges().iter().map(|name| name.to_string()).collect()
+        call.session.privileges().iter().map(ToString::to_string).collect()
     })?;
     shelf.does("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
     shelf.does("setPrivileges", |call, wish: Object<'js>| {
@@ -75,7 +75,7 @@ fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     })?;
     shelf.awaits("keep", |call, ()| {
         let session = call.session.clone();
-        Ok(async move { done(session.keep().await) })
+        Ok(async move { done(session.keep_written().await) })
     })
 }
 
@@ -131,6 +131,7 @@ pub(super) fn done(result: Result<(), SessionError>) -> Result<Landed, Failure> 
 }
 
 /// The prelude hands over what the host expects; a text may still hold half a character.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn misread(error: rquickjs::Error) -> Failure {
     Failure::wrong_type(error.to_string())
 }

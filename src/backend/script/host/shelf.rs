@@ -12,6 +12,7 @@ use rquickjs::IntoJs;
 use rquickjs::Object;
 use rquickjs::TypedArray;
 use rquickjs::Value;
+use rquickjs::function::Opt;
 
 use crate::backend::script::call::Call;
 use crate::backend::script::call::CallId;
@@ -62,9 +63,10 @@ impl<'js> Shelf<'_, 'js> {
         R: IntoJs<'js> + 'js,
     {
         let desk = Rc::clone(self.desk);
-        let function = move |ctx: Ctx<'js>, call: CallId, what: A| -> rquickjs::Result<R> {
+        let function = move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<R> {
             let call = desk.call(&ctx, call)?;
-            answer(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))
+            let what = given(&ctx, what)?;
+            answer(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))
         };
         self.put(name, Function::new(self.ctx.clone(), function)?)
     }
@@ -82,9 +84,11 @@ impl<'js> Shelf<'_, 'js> {
     {
         let desk = Rc::clone(self.desk);
         let function =
-            move |ctx: Ctx<'js>, call: CallId, what: A| -> rquickjs::Result<Value<'js>> {
+            move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<Value<'js>> {
                 let call = desk.call(&ctx, call)?;
-                let work = work(&call, what).map_err(|failure| desk.raise(&ctx, &call, failure))?;
+                let what = given(&ctx, what)?;
+                let work =
+                    work(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))?;
                 let work = async move { work.await.unwrap_or_else(Landed::Failed) };
                 Ok(desk.promise(&ctx, &call, work)?.into_value())
             };
@@ -101,6 +105,11 @@ impl<'js, B: AsRef<[u8]>> IntoJs<'js> for Bytes<B> {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         Ok(TypedArray::<u8>::new_copy(ctx.clone(), self.0.as_ref())?.into_value())
     }
+}
+
+/// An argument; one that was left out is `undefined`.
+fn given<'js, A: FromJs<'js>>(ctx: &Ctx<'js>, what: Opt<A>) -> rquickjs::Result<A> {
+    what.0.map_or_else(|| A::from_js(ctx, Value::new_undefined(ctx.clone())), Ok)
 }
 
 impl<'js> FromJs<'js> for Packed {

@@ -12,7 +12,7 @@ use crate::http::session::SessionError;
 
 pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     shelf.tells("storageKeys", |call| -> Vec<String> {
-        call.session.keys().iter().map(|key| key.to_string()).collect()
+        call.session.keys().iter().map(ToString::to_string).collect()
     })?;
     shelf.does("storageRead", |call, key: String| {
         Ok(call.session.json(&key).map(|json| json.text().to_owned()))

@@ -14,10 +14,14 @@ const DELAY_MAX: Duration = Duration::from_hours(1);
 
 pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     let desk = Rc::clone(shelf.desk);
-    let set = move |ctx: Ctx<'js>, millis: f64, run: Function<'js>| {
+    let set = move |ctx: Ctx<'js>, millis: f64, run: Function<'js>, repeats: bool| {
         let call = desk.current(&ctx)?;
         let delay = Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(DELAY_MAX);
-        desk.later(&ctx, &call, (delay.min(DELAY_MAX), run))
+        let timer = desk.later(&ctx, &call, (delay.min(DELAY_MAX), run))?;
+        if repeats {
+            desk.disinherit(timer);
+        }
+        Ok::<_, rquickjs::Error>(timer)
     };
     shelf.put("setTimeout", Function::new(shelf.ctx.clone(), set)?)?;
     let desk = Rc::clone(shelf.desk);

@@ -9,17 +9,17 @@ const INTERVALS_MAX = 65536;
 
 export function setTimeout(action, delay, ...values) {
   callback(action, "setTimeout");
-  return host.setTimeout(millis(delay), () => void action(...values));
+  return host.setTimeout(millis(delay), () => void action(...values), false);
 }
 
 export function setInterval(action, delay, ...values) {
   callback(action, "setInterval");
   const again = () => {
     // First, so that an action that throws does not end its interval.
-    intervals.set(first, host.setTimeout(millis(delay), again));
+    intervals.set(first, host.setTimeout(millis(delay), again, true));
     action(...values);
   };
-  const first = host.setTimeout(millis(delay), again);
+  const first = host.setTimeout(millis(delay), again, true);
   intervals.set(first, first);
   // Those that were never cleared ended with their requests, and nobody said so.
   if (intervals.size > INTERVALS_MAX) intervals.delete(intervals.keys().next().value);

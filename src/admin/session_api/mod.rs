@@ -1,0 +1,190 @@
+//! The session API: how an upstream works in the session of the request that was forwarded to it,
+//! by the capability that came with it (contract §7).
+//!
+//! | method, path | does | answer |
+//! |---|---|---|
+//! | `GET /session` | says whose session it is | 200, id, user, privileges, life, fate of the token |
+//! | `GET /session/storage` | reads | 200, all keys and values |
+//! | `PATCH /session/storage` | sets top-level keys, removes those set to null | 204 |
+//! | `POST /session/otp` | mints a token | 201, token and, for a path, its URL |
+//! | `POST /session/restore` | redeems a token | 200, how that ended |
+//! | `PUT /session/privileges` | adds privileges, as `setPrivileges` | 200, as `GET /session` |
+//! | `DELETE /session` | logs out | 204 |
+//! | `GET /session/openapi.json` | describes all this; needs no capability | 200 |
+//!
+//! Whatever is written is durable when it is answered. The calls of one request run one after the
+//! other. The browser gets its cookies with the answer to the forwarded request; what would need
+//! another one is refused once that has begun.
+
+mod problem;
+mod routes;
+mod wish;
+mod work;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
+
+use crate::admin::guard;
+use crate::admin::guard::Refused;
+use crate::http::AnswerBody;
+use crate::http::Arrival;
+use crate::http::Fault;
+use crate::http::Session;
+use crate::http::Sessions;
+use crate::http::body;
+use crate::http::body::Pace;
+use crate::http::body::RequestBody;
+use crate::http::capability::CAPABILITY_HEADER;
+use crate::http::fault::Speaks;
+
+use routes::Action;
+use routes::Route;
+use wish::Wish;
+
+/// The description of this API, as `OpenAPI` 3.1.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// Longest body. A session keeps no more than that in all.
+const BODY_BYTES_MAX: u64 = 256 * 1024;
+
+/// Answers upstreams on the internal listener.
+pub(super) struct SessionApi {
+    sessions: Arc<Sessions>,
+    pace: Pace,
+}
+
+/// One request, and where it came in.
+struct Asked {
+    head: Head,
+    body: RequestBody,
+    arrival: Arrival,
+}
+
+impl SessionApi {
+    /// Opens what capabilities of `sessions` open, to bodies that come at this pace.
+    pub(super) fn new(sessions: Arc<Sessions>, pace: Pace) -> Self {
+        Self { sessions, pace }
+    }
+
+    /// Whether a path is the API's business.
+    pub(super) fn has(path: &str) -> bool {
+        path == "/session" || path.starts_with("/session/")
+    }
+
+    /// Answers one request for a path that is.
+    pub(super) async fn reply(
+        &self,
+        head: Head,
+        body: RequestBody,
+        arrival: Arrival,
+    ) -> Response<AnswerBody> {
+        let answer = match Route::find(head.method.as_str(), head.uri.path()) {
+            Ok(route) => {
+                let answer = self.answer(route, Asked { head, body, arrival }).await;
+                let foreseen = answer.as_ref().err().is_none_or(|fault| route.may_fail(fault));
+                debug_assert!(foreseen, "the route does not say that it may fail like this");
+                answer
+            }
+            Err(fault) => admit(&head, arrival).and(Err(fault)),
+        };
+        answer.unwrap_or_else(refuse)
+    }
+
+    async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<AnswerBody>, Fault> {
+        let Asked { head, body, arrival } = asked;
+        admit(&head, arrival)?;
+        if route.action == Action::Describe {
+            return Ok(json(StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())));
+        }
+        let session = self.open(&head.headers).await?;
+        let body = if route.action.takes_body() {
+            body::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await?
+        } else {
+            Bytes::new()
+        };
+        let wish = Wish::read(route.action, &head.headers, &body)?;
+        // A token that is redeemed must let somebody in, even if the upstream has hung up.
+        let done = tokio::spawn(async move { work::carry_out(&session, wish).await }).await;
+        done.map_err(Fault::internal)?
+    }
+
+    /// The session of the one capability that a request shows.
+    async fn open(&self, headers: &HeaderMap) -> Result<Session, Fault> {
+        let mut all = headers.get_all(CAPABILITY_HEADER).iter();
+        let (Some(shown), None) = (all.next(), all.next()) else {
+            return Err(problem::capability());
+        };
+        let shown = shown.to_str().map_err(|_| problem::capability())?;
+        self.sessions.open_capability(shown).await.map_err(problem::not_opened)
+    }
+}
+
+/// Lets programs of this machine in, and no browser (SEC T52).
+fn admit(head: &Head, arrival: Arrival) -> Result<(), Fault> {
+    let local = arrival.local.ip().to_canonical();
+    let refused = match guard::own_program(head, arrival, local) {
+        Ok(()) if local.is_loopback() => return Ok(()),
+        Ok(()) => Refused::Closed,
+        Err(refused) => refused,
+    };
+    let fault = problem::refused(refused);
+    let peer = arrival.peer.ip();
+    tracing::warn!(event = "session_api.refused", %peer, code = fault.code());
+    Err(fault)
+}
+
+fn refuse(fault: Fault) -> Response<AnswerBody> {
+    let status = fault.status();
+    if status.is_server_error() {
+        let cause = fault.inside();
+        tracing::warn!(event = "session_api.failed", code = fault.code(), cause);
+    }
+    let mut response = fault.response(Speaks::Problem, false);
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Callgate-Capability");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_is_turned_away_by_whatever_name_it_asks() {
+        let head = |host: &str| {
+            let request = hyper::Request::get("/session").header(header::HOST, host).body(());
+            request.unwrap().into_parts().0
+        };
+        let arrival = |local: &str| Arrival {
+            peer: "192.0.2.7:5000".parse().unwrap(),
+            local: local.parse().unwrap(),
+            tls: false,
+        };
+        for host in ["192.0.2.1:8045", "localhost:8045", "127.0.0.1"] {
+            let fault = admit(&head(host), arrival("192.0.2.1:8045")).unwrap_err();
+            assert_eq!(fault.code(), "not_local", "{host}");
+            assert!(Route::find("GET", "/session").unwrap().may_fail(&fault));
+        }
+        for local in ["127.0.0.1:8045", "[::1]:8045", "[::ffff:127.0.0.1]:8045"] {
+            assert!(admit(&head("localhost"), arrival(local)).is_ok(), "{local}");
+        }
+    }
+}

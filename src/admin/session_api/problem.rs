@@ -1,0 +1,130 @@
+//! What the session API cannot do, with a stable code for each.
+
+use hyper::StatusCode;
+
+use crate::admin::guard::Refused;
+use crate::http::Fault;
+use crate::http::SessionError;
+use crate::http::capability::NotOpened;
+use crate::token::MintRefused;
+
+/// A status and the stable code of a failure.
+pub(super) type Code = (u16, &'static str);
+
+/// Who asks may not.
+pub(super) const DOOR: &[Code] = &[(403, "wrong_host"), (403, "browser"), (403, "not_local")];
+/// What the capability names cannot be had.
+pub(super) const SESSION: &[Code] =
+    &[(401, "capability"), (410, "session_ended"), (500, "internal"), (503, "store_unavailable")];
+/// The body is not as it must be.
+pub(super) const BODY: &[Code] = &[
+    (400, "bad_body"),
+    (400, "bad_json"),
+    (408, "body_too_slow"),
+    (413, "body_too_large"),
+    (415, "body_encoded"),
+    (415, "media_type"),
+    (422, "invalid"),
+    (422, "too_deep"),
+];
+/// A write is too much for the session, or would be the first of one guest too many.
+pub(super) const WRITE: &[Code] = &[(422, "session_full"), (503, "too_many_guests")];
+/// A token cannot be minted.
+pub(super) const MINT: &[Code] =
+    &[(409, "too_many_tokens"), (422, "no_public_origin"), (429, "rate_limited")];
+/// A token cannot be redeemed.
+pub(super) const RESTORE: &[Code] = &[(409, "answer_begun"), (429, "rate_limited")];
+/// Privileges cannot be gained.
+pub(super) const GRANT: &[Code] = &[(409, "answer_begun")];
+
+/// No capability, or one that opens nothing.
+pub(super) fn capability() -> Fault {
+    let text = "Show the capability that came with the forwarded request; it opens the session \
+                until that request ends, and for a minute more.";
+    Fault::new(StatusCode::UNAUTHORIZED, "capability", text)
+}
+
+/// The session of the capability is gone.
+fn session_ended() -> Fault {
+    let text = "The session has ended, or the browser of this request may not use it any more.";
+    Fault::new(StatusCode::GONE, "session_ended", text)
+}
+
+/// The answer to the browser has begun, which could have brought it the cookie that it needs now.
+pub(super) fn answer_begun() -> Fault {
+    let text = "The answer to the browser has begun, so it cannot be given the cookie that this \
+                needs. Do it before answering, or gain privileges with keepDevices.";
+    Fault::new(StatusCode::CONFLICT, "answer_begun", text)
+}
+
+/// The body is no JSON.
+pub(super) fn bad_json() -> Fault {
+    Fault::bad_request("bad_json", "The body is not JSON.")
+}
+
+/// The body says that it is something else.
+pub(super) fn media_type(text: &'static str) -> Fault {
+    Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", text)
+}
+
+/// The body is JSON, and not what is asked for.
+pub(super) fn invalid(text: &'static str) -> Fault {
+    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
+}
+
+/// The body is nested too deep to be kept.
+pub(super) fn too_deep() -> Fault {
+    let text = "A value is nested more than 64 deep; store it flatter, or as a text.";
+    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "too_deep", text)
+}
+
+/// Somebody is not let in.
+pub(super) fn refused(refused: Refused) -> Fault {
+    let (code, text) = match refused {
+        Refused::WrongHost => {
+            ("wrong_host", "The session API answers to its own address and to localhost only.")
+        }
+        Refused::Browser => ("browser", "The session API answers no browser."),
+        _ => ("not_local", "The session API answers programs of this machine, by 127.0.0.1."),
+    };
+    Fault::new(StatusCode::FORBIDDEN, code, text)
+}
+
+/// A capability opens nothing.
+pub(super) fn not_opened(why: NotOpened) -> Fault {
+    match why {
+        NotOpened::Unknown => capability(),
+        NotOpened::Ended => session_ended(),
+        NotOpened::Store(error) => error.into(),
+    }
+}
+
+/// The session does not do it; `refused` says what it takes, where it is for it to say.
+pub(super) fn session(error: SessionError, refused: &'static str) -> Fault {
+    match error {
+        SessionError::Ended => session_ended(),
+        SessionError::TooLarge => {
+            let text = "The session would outgrow its limits; keep large values elsewhere and \
+                        store their id.";
+            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "session_full", text)
+        }
+        SessionError::TooManyTokens => {
+            let text = "The session has as many unspent tokens as it may.";
+            Fault::new(StatusCode::CONFLICT, "too_many_tokens", text)
+        }
+        SessionError::NotJson(_) => too_deep(),
+        SessionError::Refused(_) | SessionError::Mint(MintRefused::TooManyHandlers) => {
+            invalid(refused)
+        }
+        SessionError::NoPublicOrigin => {
+            let text = "Callback URLs need the setting public_origin; mint without a path.";
+            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "no_public_origin", text)
+        }
+        SessionError::Store(error) => error.into(),
+        SessionError::TooOften(wait) => Fault::rate_limited(wait),
+        SessionError::TooManyGuests(wait) => Fault::too_many_guests(wait),
+        error @ (SessionError::Contended | SessionError::Mint(MintRefused::NoEntropy)) => {
+            Fault::internal(error)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the session API answers: methods, paths, and every way each of them can end.
+
+use crate::admin::session_api::problem::BODY;
+use crate::admin::session_api::problem::Code;
+use crate::admin::session_api::problem::DOOR;
+use crate::admin::session_api::problem::GRANT;
+use crate::admin::session_api::problem::MINT;
+use crate::admin::session_api::problem::RESTORE;
+use crate::admin::session_api::problem::SESSION;
+use crate::admin::session_api::problem::WRITE;
+use crate::http::Fault;
+
+/// One method of one path.
+pub(super) struct Route {
+    method: &'static str,
+    path: &'static str,
+    pub(super) action: Action,
+    /// The status of success. Only the tests of the description read it.
+    #[cfg(test)]
+    success: u16,
+    /// Every way it can fail, in groups.
+    failures: &'static [&'static [Code]],
+}
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Look,
+    Read,
+    Write,
+    Mint,
+    Restore,
+    Grant,
+    End,
+    Describe,
+}
+
+macro_rules! routes {
+    ($($method:literal $path:literal $action:ident $success:literal [$($group:expr),*],)*) => {
+        &[$(Route {
+            method: $method,
+            path: $path,
+            action: Action::$action,
+            #[cfg(test)]
+            success: $success,
+            failures: &[$($group),*],
+        }),*]
+    };
+}
+
+/// The whole API. What stands here stands in `openapi.json`, and nothing else does.
+const ROUTES: &[Route] = routes![
+    "GET" "/session" Look 200 [DOOR, SESSION],
+    "DELETE" "/session" End 204 [DOOR, SESSION],
+    "GET" "/session/storage" Read 200 [DOOR, SESSION],
+    "PATCH" "/session/storage" Write 204 [DOOR, SESSION, BODY, WRITE],
+    "POST" "/session/otp" Mint 201 [DOOR, SESSION, BODY, WRITE, MINT],
+    "POST" "/session/restore" Restore 200 [DOOR, SESSION, BODY, RESTORE],
+    "PUT" "/session/privileges" Grant 200 [DOOR, SESSION, BODY, WRITE, GRANT],
+    "GET" "/session/openapi.json" Describe 200 [DOOR],
+];
+
+impl Route {
+    /// The route of a request, or 404, or 405 with the methods that the path has.
+    pub(super) fn find(method: &str, path: &str) -> Result<&'static Self, Fault> {
+        let of_path = || ROUTES.iter().filter(|route| route.path == path);
+        if let Some(route) = of_path().find(|route| route.method == method) {
+            return Ok(route);
+        }
+        let methods: Vec<&str> = of_path().map(|route| route.method).collect();
+        if methods.is_empty() {
+            return Err(Fault::not_found());
+        }
+        Err(Fault::method_not_allowed(methods.join(", ")))
+    }
+
+    /// Whether this is one of the ways it can fail.
+    pub(super) fn may_fail(&self, fault: &Fault) -> bool {
+        let code = (fault.status().as_u16(), fault.code());
+        self.failures.iter().any(|group| group.contains(&code))
+    }
+}
+
+impl Action {
+    /// Whether it reads a body.
+    pub(super) fn takes_body(self) -> bool {
+        matches!(self, Self::Write | Self::Mint | Self::Restore | Self::Grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::session_api::OPENAPI;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// Method, path and status, with the code of a failure.
+    type Line = (String, String, u16, String);
+
+    /// What the code can answer.
+    fn in_code() -> BTreeSet<Line> {
+        let line = |route: &Route, status: u16, code: &str| -> Line {
+            (route.method.to_ascii_lowercase(), route.path.to_owned(), status, code.to_owned())
+        };
+        let failures = |route: &'static Route| {
+            let codes = route.failures.iter().copied().flatten();
+            codes.map(move |(status, code)| line(route, *status, code))
+        };
+        let success = ROUTES.iter().map(|route| line(route, route.success, ""));
+        success.chain(ROUTES.iter().flat_map(failures)).collect()
+    }
+
+    /// The codes that the description gives for a failure.
+    fn codes<'d>(document: &'d Value, answer: &'d Value) -> Vec<&'d str> {
+        let answer = match answer["$ref"].as_str() {
+            Some(place) => document.pointer(place.trim_start_matches('#')).unwrap(),
+            None => answer,
+        };
+        let problem = &answer["content"]["application/problem+json"]["schema"];
+        let codes = &problem["allOf"][1]["properties"]["code"]["enum"];
+        codes.as_array().into_iter().flatten().map(|code| code.as_str().unwrap()).collect()
+    }
+
+    /// What the description says.
+    fn described() -> BTreeSet<Line> {
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut lines = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                for (status, answer) in operation["responses"].as_object().unwrap() {
+                    let status: u16 = status.parse().unwrap();
+                    let codes = codes(&document, answer);
+                    assert_eq!(codes.is_empty(), status < 400, "{method} {path} {status}");
+                    let codes = if codes.is_empty() { vec![""] } else { codes };
+                    let line = |code: &str| (method.clone(), path.clone(), status, code.to_owned());
+                    lines.extend(codes.into_iter().map(line));
+                }
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn the_description_says_what_the_code_answers_and_nothing_else() {
+        let (code, document) = (in_code(), described());
+        let undescribed: Vec<&Line> = code.difference(&document).collect();
+        let invented: Vec<&Line> = document.difference(&code).collect();
+        assert!(undescribed.is_empty(), "not in openapi.json: {undescribed:#?}");
+        assert!(invented.is_empty(), "in openapi.json only: {invented:#?}");
+    }
+
+    #[test]
+    fn a_path_tells_its_methods() {
+        assert_eq!(Route::find("GET", "/session").unwrap().action, Action::Look);
+        let fault = |method, path| Route::find(method, path).err().unwrap();
+        assert_eq!(fault("GET", "/session/").code(), "not_found");
+        assert_eq!(fault("PUT", "/session/storage").code(), "method_not_allowed");
+    }
+}

@@ -1,0 +1,118 @@
+//! What an upstream asks for, done in the session, and what it is told about it.
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::StatusCode;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::admin::session_api::json as json_response;
+use crate::admin::session_api::problem;
+use crate::admin::session_api::wish::PATH;
+use crate::admin::session_api::wish::Wish;
+use crate::http::AnswerBody;
+use crate::http::Fault;
+use crate::http::Session;
+use crate::http::SessionError;
+use crate::token::Outcome;
+
+/// What a user's name and privileges must be.
+const NAMES: &str = "A user name has at most 256 bytes, and the name of a privilege 128.";
+
+/// Does what is wished for, once nobody else works for the same request.
+pub(super) async fn carry_out(
+    session: &Session,
+    wish: Wish,
+) -> Result<Response<AnswerBody>, Fault> {
+    let plain = |error| problem::session(error, "");
+    let turn = session.turn().await.map_err(plain)?;
+    match wish {
+        Wish::Look => {
+            refresh(session).await?;
+            Ok(told(StatusCode::OK, &view(session)))
+        }
+        Wish::Read => {
+            refresh(session).await?;
+            Ok(told(StatusCode::OK, &session.storage().into()))
+        }
+        Wish::Write(values) => {
+            let removed = |value: Value| Some(value).filter(|value| !value.is_null());
+            let values = values.into_iter().map(|(key, value)| (key, removed(value)));
+            turn.write(values).await.map_err(plain)?;
+            Ok(nothing())
+        }
+        Wish::Mint(wish, path) => {
+            let refused = |error| problem::session(error, PATH);
+            let url = path.map(|path| session.callback_url(&path)).transpose().map_err(refused)?;
+            let token = session.create_otp(wish).await.map_err(refused)?;
+            let mut told_of = Map::new();
+            told_of.extend(url.map(|url| ("url".to_owned(), (url + &token).into())));
+            told_of.insert("token".to_owned(), token.into());
+            Ok(told(StatusCode::CREATED, &told_of.into()))
+        }
+        Wish::Restore(_) if turn.answer_has_begun() => Err(problem::answer_begun()),
+        Wish::Restore(token) => {
+            let restored = session.restore(&token).await.map_err(plain)?;
+            let mut told_of = fate(session.restore_outcome());
+            told_of.insert("restored".to_owned(), restored.into());
+            Ok(told(StatusCode::OK, &told_of.into()))
+        }
+        // The browser would be put out of its own session.
+        Wish::Grant(wish) if !wish.keep_devices && turn.answer_has_begun() => {
+            Err(problem::answer_begun())
+        }
+        Wish::Grant(wish) => {
+            turn.grant(wish).await.map_err(|error| problem::session(error, NAMES))?;
+            Ok(told(StatusCode::OK, &view(session)))
+        }
+        Wish::End => {
+            turn.end().await.map_err(plain)?;
+            Ok(nothing())
+        }
+    }
+}
+
+/// Reads what other requests have written since this one began.
+async fn refresh(session: &Session) -> Result<(), Fault> {
+    let error = match session.reload().await {
+        Ok(true) => return Ok(()),
+        Ok(false) => SessionError::Ended,
+        Err(error) => error,
+    };
+    Err(problem::session(error, ""))
+}
+
+/// Whose session it is.
+fn view(session: &Session) -> Value {
+    let privileges = session.privileges();
+    json!({
+        "id": session.id().to_string(),
+        "userName": session.user_name(),
+        "isGuest": session.is_guest(),
+        "privileges": privileges,
+        "expirationDate": session.expiration_date().to_string(),
+        "idleTimeout": session.idle_timeout(),
+        "otp": fate(session.otp()),
+    })
+}
+
+/// What became of a token.
+fn fate(outcome: Outcome) -> Map<String, Value> {
+    let mut told_of = Map::new();
+    told_of.insert("outcome".to_owned(), outcome.name().into());
+    if let Outcome::Used { at } = outcome {
+        told_of.insert("usedAt".to_owned(), at.to_string().into());
+    }
+    told_of
+}
+
+fn told(status: StatusCode, body: &Value) -> Response<AnswerBody> {
+    json_response(status, Bytes::from(body.to_string()))
+}
+
+fn nothing() -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

@@ -1,0 +1,154 @@
+//! `callgate init [DIR]`: a small project that works, whose files teach by their comments.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::backend::script;
+use crate::settings::Flags;
+use crate::table;
+
+use super::exit::Exit;
+use super::exit::Said;
+use super::exit::Stop;
+
+/// The files of a project, and what they say.
+const FILES: [(&str, &str); 8] = [
+    ("handlers.json", include_str!("init/handlers.json")),
+    ("classes/RequestHandler.js", include_str!("init/RequestHandler.js")),
+    ("callgate.toml", include_str!("init/callgate.toml")),
+    (".gitignore", include_str!("init/gitignore")),
+    ("callgate.d.ts", script::DECLARATIONS),
+    ("jsconfig.json", include_str!("init/jsconfig.json")),
+    ("handlers.schema.json", table::SCHEMA),
+    (".vscode/settings.json", include_str!("init/vscode.json")),
+];
+
+/// Where the project listens as its files are written here; `--listen` puts another address
+/// in its place.
+const LISTEN: &str = "127.0.0.1:8044";
+
+/// Writes a project into `folder`, which is made if it is not there, and says what to do next.
+/// `program` is what this program was called as.
+///
+/// Nothing is ever overwritten. If some of the files are there, all of these are named, and
+/// nothing is written.
+pub(super) fn run(folder: &Path, flags: &Flags, program: &Path) -> Result<Said, Stop> {
+    let listen = listen(flags)?;
+    let in_the_way: Vec<&str> = FILES
+        .iter()
+        .map(|(name, _)| *name)
+        // A link that leads nowhere is in the way, too.
+        .filter(|name| fs::symlink_metadata(folder.join(name)).is_ok())
+        .collect();
+    if !in_the_way.is_empty() {
+        let why = format!(
+            "{}: nothing was written, because this would be overwritten: {}; name another \
+             folder, or move these away",
+            folder.display(),
+            in_the_way.join(", ")
+        );
+        return Err(Stop::new(Exit::Io, why));
+    }
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        write_new(&path, &text.replace(LISTEN, &listen)).map_err(|error| {
+            let why = format!("{}: cannot be written: {error}", path.display());
+            Stop::new(Exit::Io, why)
+        })?;
+    }
+    Ok(Said::well(next_steps(folder, program).replace(LISTEN, &listen)))
+}
+
+/// The address that `--listen` names, or the default.
+fn listen(flags: &Flags) -> Result<String, Stop> {
+    let given = flags.given.iter().find(|(name, _)| *name == "listen");
+    let Some((_, text)) = given else { return Ok(LISTEN.to_owned()) };
+    let address: Result<SocketAddr, _> = text.parse();
+    let why = || format!("--listen {text:?} is no address; write one such as {LISTEN}");
+    address.map(|address| address.to_string()).map_err(|_| Stop::new(Exit::Usage, why()))
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // Whoever has put a file there since we looked keeps it.
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// What to do with the new project: commands that can be copied as they are.
+fn next_steps(folder: &Path, program: &Path) -> String {
+    let is_here = folder == Path::new(".");
+    let enter = if is_here { String::new() } else { format!("  cd {}\n", word(folder)) };
+    let program = called_from_anywhere(program);
+    format!(
+        "A small project is there: handlers.json says which requests are answered,\n\
+         classes/RequestHandler.js answers them, and callgate.toml has the settings.\n\
+         \n\
+         Check it, and serve it:\n\
+         \n\
+         {enter}\
+         \x20 {program} check\n\
+         \x20 {program} serve\n\
+         \n\
+         In a second terminal, ask for a link as one browser does, follow it as another, and see\n\
+         what the session of the first one knows then:\n\
+         \n\
+         \x20 link=$(curl -s -c cookies -d email=ann@example.com http://{LISTEN}/start)\n\
+         \x20 curl -s \"$link\"\n\
+         \x20 curl -s -b cookies http://{LISTEN}/\n\
+         \n\
+         Change classes/RequestHandler.js while it serves: the next request runs what you wrote.\n"
+    )
+}
+
+/// The program as a shell finds it in another folder, too.
+fn called_from_anywhere(program: &Path) -> String {
+    match std::path::absolute(program) {
+        // Without a slash, it was found in one of the folders for programs.
+        Ok(path) if program.components().count() > 1 => word(&path),
+        _ => word(program),
+    }
+}
+
+/// A path as one word of a shell.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@%=:,".contains(letter);
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        for (path, shown) in [
+            ("shop", "shop"),
+            ("/a/b-c_1.2", "/a/b-c_1.2"),
+            ("my shop", "'my shop'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("-x", "./-x"),
+            ("", "''"),
+        ] {
+            assert_eq!(word(Path::new(path)), shown, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_called_by_its_name_or_from_anywhere() {
+        assert_eq!(called_from_anywhere(Path::new("callgate")), "callgate");
+        assert_eq!(called_from_anywhere(Path::new("/opt/callgate")), "/opt/callgate");
+        let here = called_from_anywhere(Path::new("./callgate"));
+        assert!(here.starts_with('/') && here.ends_with("/callgate"), "{here}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The classes folder on the disk: read whole when it may have changed, and looked at cheaply when
+//! it cannot have.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::loaded::Loaded;
+use super::stamp::Stamp;
+use crate::backend::script::ClassProblem;
+use crate::backend::script::Classes;
+use crate::backend::script::Environment;
+use crate::backend::script::Fetcher;
+use crate::backend::script::Limits;
+use crate::backend::script::Sources;
+use crate::base::Digest;
+use crate::base::Entropy;
+use crate::base::clock::Stopwatch;
+use crate::gate::watched::How;
+use crate::http::outbound::Outbound;
+use crate::settings::Scripts;
+use crate::settings::Settings;
+use crate::table::Problem;
+use crate::table::Row;
+use crate::table::Severity;
+use crate::table::Table;
+use crate::table::Target;
+
+/// As long as this after a stamp was first seen, the files are read all the same: file times are
+/// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
+/// we saw it, because a file server's clock is not ours.
+const YOUNG: Duration = Duration::from_secs(2);
+/// No longer than this is a stamp believed: some file systems of the user space do not keep times.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// A classes folder, with what it takes to load classes.
+pub(in crate::gate) struct Folder {
+    path: PathBuf,
+    environment: Environment,
+    last: Mutex<Option<Look>>,
+}
+
+/// What was in the folder at one moment.
+#[derive(Clone)]
+pub(in crate::gate) struct Found {
+    sources: Result<Sources, Arc<[ClassProblem]>>,
+}
+
+/// The last time that the files were read.
+struct Look {
+    stamp: Stamp,
+    /// Runs since the stamp was first seen.
+    seen: Stopwatch,
+    /// Runs since the files were read.
+    read: Stopwatch,
+    /// Whether the stamp had been the same for long enough by then.
+    was_settled: bool,
+    found: Found,
+}
+
+impl Folder {
+    /// The folder that the settings name. To be asked within a runtime, which then carries what
+    /// classes wait for.
+    pub(in crate::gate) fn of(settings: &Settings) -> Self {
+        let environment = Environment {
+            limits: limits(&settings.scripts),
+            fetcher: Fetcher {
+                outbound: None,
+                hosts: settings.fetch_hosts.as_slice().into(),
+                patience: settings.scripts.fetch,
+                bytes_max: settings.scripts.fetch_bytes,
+            },
+            ..Environment::new(Handle::current())
+        };
+        Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
+    }
+
+    /// Gives classes what they reach third parties with, and take random bytes from. Without, as
+    /// where they are only checked, nothing is fetched.
+    pub(in crate::gate) fn supplied(
+        mut self,
+        outbound: &Arc<Outbound>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
+        self.environment.fetcher.outbound = Some(Arc::clone(outbound));
+        self.environment.entropy = Arc::clone(entropy);
+        self
+    }
+
+    /// Where it is, if it can be anywhere.
+    pub(in crate::gate) fn path(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
+
+    /// Whether there is anything of that name.
+    pub(in crate::gate) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Every class file. When asked to look only, files that cannot have changed are not read again.
+    pub(in crate::gate) fn read(&self, how: How) -> Found {
+        // Taken first: a change that comes in between makes the next stamp another one.
+        let stamp = Stamp::of(&self.path);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.as_ref().filter(|last| last.stamp.is_same_as(stamp));
+        if let Some(known) = known.filter(|known| how == How::Settled && known.is_believed()) {
+            return known.found.clone();
+        }
+        let seen = known.map_or_else(Stopwatch::start, |known| known.seen);
+        let was_settled = seen.elapsed() >= YOUNG;
+        let found = Found { sources: Sources::read(&self.path).map_err(Into::into) };
+        let look = Look { stamp, seen, read: Stopwatch::start(), was_settled, found };
+        last.insert(look).found.clone()
+    }
+
+    /// Compiles every file, and makes the singletons of the classes in `wanted`.
+    pub(in crate::gate) fn load(
+        &self,
+        found: Found,
+        wanted: &BTreeSet<String>,
+        before: Option<&Loaded>,
+    ) -> Result<Loaded, Vec<Problem>> {
+        let problems = |problems: &[ClassProblem]| {
+            problems.iter().map(|problem| self.problem(problem)).collect::<Vec<_>>()
+        };
+        let sources = found.sources.map_err(|unread| problems(&unread))?;
+        let before = before.map(Loaded::classes);
+        let classes = Classes::load(&sources, wanted, &self.environment, before);
+        classes.map(Loaded::new).map_err(|refused| problems(&refused))
+    }
+
+    /// Warnings about class files and functions that no row of `table` needs, and no class.
+    pub(in crate::gate) fn unreached(&self, loaded: &Loaded, table: &Table) -> Vec<Problem> {
+        let named = |class: &str, function: &str| {
+            let names = |row: &Row| match row.target() {
+                Target::Function { class: of, method } => **of == *class && **method == *function,
+                Target::Upstream(_) => false,
+            };
+            table.rows().iter().any(names)
+        };
+        let unreached = loaded.classes().unreached(&named);
+        let warning = |problem: &ClassProblem| Problem {
+            severity: Severity::Warning,
+            ..self.problem(problem)
+        };
+        unreached.iter().map(warning).collect()
+    }
+
+    /// A problem of a class file as one of any file, named as the folder was named to us.
+    fn problem(&self, problem: &ClassProblem) -> Problem {
+        let ClassProblem { file, line, column, code, what, fix } = problem.clone();
+        let inside = Path::new(&file).components().skip(1).collect::<PathBuf>();
+        Problem {
+            file: self.path.join(inside).display().to_string(),
+            // What has no place in its file is shown at its beginning.
+            line: line.max(1),
+            column: column.max(1),
+            row: None,
+            severity: Severity::Error,
+            code,
+            what,
+            fix,
+            others: Vec::new(),
+            witness: None,
+            span: None,
+        }
+    }
+}
+
+impl Found {
+    /// How many class files there are, as far as they could be read.
+    pub(in crate::gate) fn files(&self) -> usize {
+        self.sources.as_ref().map_or(0, Sources::len)
+    }
+
+    /// Whether there is a file of that class, or may be one that could not be read.
+    pub(in crate::gate) fn may_have(&self, class: &str) -> bool {
+        self.sources.as_ref().map_or(true, |sources| sources.names().any(|name| name == class))
+    }
+
+    /// Tells what was found from whatever else may be found.
+    pub(in crate::gate) fn digest(&self) -> Digest {
+        match &self.sources {
+            Ok(sources) => sources.digest(),
+            Err(unread) => {
+                let lines: Vec<String> = unread.iter().map(ToString::to_string).collect();
+                Digest::of_content("no classes", lines.join("\n").as_bytes())
+            }
+        }
+    }
+}
+
+impl Look {
+    fn is_believed(&self) -> bool {
+        self.was_settled && self.read.elapsed() < BELIEVED
+    }
+}
+
+/// The budgets that the settings give to classes.
+fn limits(scripts: &Scripts) -> Limits {
+    Limits {
+        cpu: scripts.cpu,
+        wall: scripts.wall,
+        heap_bytes: scripts.heap_bytes,
+        stack_bytes: scripts.stack_bytes,
+        output_bytes: scripts.output_bytes,
+        console_bytes: scripts.console_bytes,
+        calls_max: scripts.calls,
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,79 @@
+//! The classes folder of a callgate that was built without the feature `script`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::Registry;
+use crate::base::Digest;
+use crate::base::Entropy;
+use crate::gate::watched::How;
+use crate::http::outbound::Outbound;
+use crate::settings::Settings;
+use crate::table::Problem;
+use crate::table::Table;
+
+/// A folder that is never looked at.
+pub(in crate::gate) struct Folder;
+
+/// What is in it as far as this callgate is concerned: nothing.
+#[derive(Clone)]
+pub(in crate::gate) struct Found;
+
+/// No classes.
+pub(in crate::gate) struct Loaded;
+
+impl Folder {
+    pub(in crate::gate) fn of(_: &Settings) -> Self {
+        Self
+    }
+
+    pub(in crate::gate) fn supplied(self, _: &Arc<Outbound>, _: &Arc<dyn Entropy>) -> Self {
+        self
+    }
+
+    pub(in crate::gate) fn path(&self) -> Option<PathBuf> {
+        None
+    }
+
+    pub(in crate::gate) fn exists(&self) -> bool {
+        false
+    }
+
+    pub(in crate::gate) fn read(&self, _: How) -> Found {
+        Found
+    }
+
+    pub(in crate::gate) fn load(
+        &self,
+        _: Found,
+        _: &BTreeSet<String>,
+        _: Option<&Loaded>,
+    ) -> Result<Loaded, Vec<Problem>> {
+        Ok(Loaded)
+    }
+
+    pub(in crate::gate) fn unreached(&self, _: &Loaded, _: &Table) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+impl Found {
+    pub(in crate::gate) fn files(&self) -> usize {
+        0
+    }
+
+    pub(in crate::gate) fn may_have(&self, _: &str) -> bool {
+        false
+    }
+
+    pub(in crate::gate) fn digest(&self) -> Digest {
+        Digest::of_content("classes", &[])
+    }
+}
+
+impl Loaded {
+    pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
+        native.clone()
+    }
+}

@@ -1,0 +1,102 @@
+//! A session's handle without what all sessions share, to be kept by what all of them share.
+
+use std::sync::Arc;
+
+use crate::base::SessionId;
+use crate::http::session::Session;
+use crate::http::session::Standing;
+use crate::http::session::state::Desk;
+use crate::http::session::state::Phase;
+use crate::http::sessions::Errand;
+use crate::http::sessions::Sessions;
+use crate::session::Credential;
+use crate::store::port::Opened;
+use crate::token::Outcome;
+
+/// The handle of a request that is under way.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    errand: Arc<Errand>,
+    desk: Arc<Desk>,
+}
+
+/// What is left of a request that has ended: which session it was in, and by what right. Its
+/// copy of the session is let go, which may be large.
+pub(crate) struct Left {
+    errand: Arc<Errand>,
+    id: SessionId,
+    credential: Option<Credential>,
+    /// Whether the session was none yet that a store has heard of.
+    is_guest: bool,
+    mute: bool,
+    otp: Outcome,
+    phase: Phase,
+}
+
+impl Session {
+    /// What all sessions share.
+    pub(crate) fn house(&self) -> &Arc<Sessions> {
+        &self.house
+    }
+
+    /// The handle, for somebody who would otherwise own himself.
+    pub(crate) fn keep(&self) -> Kept {
+        Kept { errand: Arc::clone(&self.errand), desk: Arc::clone(&self.desk) }
+    }
+}
+
+impl Kept {
+    /// The same handle again.
+    pub(crate) fn session(self, house: &Arc<Sessions>) -> Session {
+        Session { house: Arc::clone(house), errand: self.errand, desk: self.desk }
+    }
+
+    /// Lets go of what the request held.
+    pub(crate) fn leave(&self) -> Left {
+        let state = self.desk.lock();
+        Left {
+            errand: Arc::clone(&self.errand),
+            id: state.id(),
+            credential: state.credential().cloned(),
+            is_guest: state.opened().is_none(),
+            mute: state.mute,
+            otp: state.otp,
+            phase: state.phase,
+        }
+    }
+}
+
+impl Left {
+    /// The name of the session.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// A handle on the session as the store has it, if the browser of the request may still use
+    /// it. Its answer has begun, so no cookie can be given any more.
+    pub(crate) fn session(&self, house: &Arc<Sessions>, opened: Option<Opened>) -> Option<Session> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
+        let credential = self.credential.clone();
+        let standing = match (opened, credential) {
+            (Some(opened), credential) => {
+                let digest = credential.as_ref().map(|own| own.digest(house.app()));
+                if digest.is_some_and(|own| opened.record.device(&own).is_none()) {
+                    return None;
+                }
+                Standing::Open { opened, credential }
+            }
+            (None, Some(credential)) if self.is_guest => Standing::Guest(credential),
+            (None, _) => return None,
+        };
+        let session = Session::new(Arc::clone(house), (*self.errand).clone(), standing, None);
+        {
+            let mut state = session.lock();
+            state.mute = self.mute;
+            state.otp = self.otp;
+            state.enter(Phase::Answering);
+        }
+        Some(session)
+    }
+}

@@ -1,0 +1,143 @@
+//! Where a request stands and what it has drafted, shared by all who work for it.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::base::SessionId;
+use crate::http::binding::Binding;
+use crate::http::session::draft::Draft;
+use crate::session::Access;
+use crate::session::Credential;
+use crate::session::JsonText;
+use crate::store::port::Opened;
+use crate::token::Outcome;
+
+/// Where everybody works who works for one request.
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// Held while an upstream writes: its writes come one after the other, and none of them while
+    /// the answer begins.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+/// What changes in the course of a request.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) standing: Standing,
+    pub(super) draft: Draft,
+    /// The credential that the answer gives to the browser.
+    pub(super) cookie: Option<Credential>,
+    /// Whether the caller must not be given any cookie (`context`).
+    pub(super) mute: bool,
+    pub(super) restore_outcome: Outcome,
+    /// Whether the handler was brought a token.
+    pub(super) saw_token: bool,
+    /// What the browser brought to be known by, or was given by this request.
+    pub(super) binding: Option<Binding>,
+    /// Whether the answer has to give it to the browser.
+    pub(super) binds: bool,
+    /// What became of the token that the request itself brought.
+    pub(super) otp: Outcome,
+    pub(super) phase: Phase,
+}
+
+/// How far a request has come, for those who give its browser something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Working,
+    /// The answer has begun: it gives the browser nothing more.
+    Answering,
+    /// An upstream has ended the session; what it does afterwards is for nobody.
+    Ended,
+}
+
+/// Where the request stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// Nothing is stored; the first write founds a session with this credential.
+    Guest(Credential),
+    /// In a stored session, opened by this credential. A caller in `context` has none.
+    Open {
+        /// The session as it was last read.
+        opened: Opened,
+        /// What opened it.
+        credential: Option<Credential>,
+    },
+}
+
+impl Desk {
+    pub(super) fn new(
+        standing: Standing,
+        cookie: Option<Credential>,
+        binding: Option<Binding>,
+    ) -> Self {
+        let state = State {
+            standing,
+            draft: Draft::default(),
+            cookie,
+            mute: false,
+            restore_outcome: Outcome::Absent,
+            saw_token: false,
+            binding,
+            binds: false,
+            otp: Outcome::Absent,
+            phase: Phase::Working,
+        };
+        Self { state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The state, for the length of one statement: nothing is awaited while it is locked.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single assignment, so a panic elsewhere in a handler
+        // leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Goes on to a phase, unless a later one is reached.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = self.phase.max(phase);
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        match &self.standing {
+            Standing::Guest(credential) => credential.session(),
+            Standing::Open { opened, .. } => opened.record.id,
+        }
+    }
+
+    pub(super) fn opened(&self) -> Option<&Opened> {
+        match &self.standing {
+            Standing::Guest(_) => None,
+            Standing::Open { opened, .. } => Some(opened),
+        }
+    }
+
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        match &self.standing {
+            Standing::Guest(credential) => Some(credential),
+            Standing::Open { credential, .. } => credential.as_ref(),
+        }
+    }
+
+    /// What the session's user may do, drafts included.
+    pub(super) fn access(&self) -> Access {
+        let stored = self.opened().map(|opened| &opened.record.access);
+        self.draft.access_over(stored.unwrap_or(&Access::default()))
+    }
+
+    /// Whether there is nothing to write. Where nothing is stored there is nothing to take away:
+    /// a guest still costs nothing.
+    pub(super) fn is_idle(&self, draft: &Draft) -> bool {
+        draft.is_empty() || (self.opened().is_none() && draft.only_takes_away())
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<JsonText> {
+        match self.draft.entries.get(key) {
+            Some(json) => json.clone(),
+            None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),
+        }
+    }
+}

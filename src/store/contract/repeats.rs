@@ -1,0 +1,349 @@
+//! Promises about callbacks that come again: one run, one answer, and who may run in its place.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::base::ClaimId;
+use crate::base::Confirm;
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::entropy::OsEntropy;
+use crate::base::limits::ANSWER_BYTES_PER_SESSION_MAX;
+use crate::store::contract::Broken;
+use crate::store::contract::Kept;
+use crate::store::contract::Stage;
+use crate::store::contract::stage::HANDLER;
+use crate::store::contract::stage::TOKEN_LIFE;
+use crate::store::contract::stage::ensure;
+use crate::store::contract::stage::ensure_is;
+use crate::store::contract::stage::founder;
+use crate::store::port::Claim;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
+use crate::store::port::Redeemed;
+use crate::token::Consent;
+use crate::token::Question;
+use crate::token::Repeat;
+use crate::token::RepeatKey;
+use crate::token::RepeatWish;
+use crate::token::SealedAnswer;
+use crate::token::Token;
+
+/// How long a callback of these promises may run.
+const RUN: Duration = Duration::from_secs(30);
+/// How long it has repeats: longer than the token is remembered without.
+const WINDOW: Duration = Duration::from_hours(2);
+
+fn key(call: u8, body: u8) -> RepeatKey {
+    RepeatKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
+}
+
+/// The callback of these promises, on a row that lets nobody take over.
+fn once() -> RepeatWish {
+    RepeatWish { key: key(1, 1), window: WINDOW, run_within: RUN, may_take_over: false }
+}
+
+/// The same on a row that lets a repeat take over.
+fn again() -> RepeatWish {
+    RepeatWish { may_take_over: true, ..once() }
+}
+
+fn answer(bytes: &[u8]) -> Ending {
+    Ending::Answered(SealedAnswer::from_bytes(bytes))
+}
+
+impl Stage {
+    /// A new attempt that says this about repeats.
+    fn callback(&self, token: &Token, wish: RepeatWish) -> Result<Claim, Broken> {
+        Ok(Claim { repeat: Some(wish), ..self.claim(token)? })
+    }
+
+    /// A token of a new session whose callback is under way, and the claim that runs it.
+    async fn running(&self) -> Result<(Token, Claim), Broken> {
+        let token = self.minted(self.session().await?.id).await?;
+        let claim = self.callback(&token, once())?;
+        self.granted(claim.clone()).await?;
+        Ok((token, claim))
+    }
+
+    /// What one more attempt is told.
+    async fn try_again(&self, token: &Token, wish: RepeatWish) -> Result<Redeemed, Broken> {
+        Ok(self.redeem(self.now, self.callback(token, wish)?).await?)
+    }
+
+    async fn ended(&self, claim: &Claim, ending: Ending) -> Result<Concluded, Broken> {
+        let conclusion = Conclusion { token: claim.token, run: claim.id, ending };
+        Ok(self.conclude(self.now, conclusion).await?)
+    }
+
+    /// Sees that a repeat gets this answer.
+    async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
+        match self.try_again(token, once()).await? {
+            Redeemed::Repeats(_, Repeat::Answered(sealed)) if sealed.bytes() == bytes => Ok(()),
+            other => Err(Broken::new(format!("a repeat that should be answered got {other:?}"))),
+        }
+    }
+}
+
+pub(super) async fn a_run_that_is_under_way_has_repeats_that_wait(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    let late = stage.later(RUN.saturating_sub(Duration::from_millis(1)));
+    for wish in [once(), again()] {
+        let told = late.try_again(&token, wish).await?;
+        ensure_is!(told, Redeemed::Repeats(at, Repeat::Running) if at == stage.now);
+    }
+    // The winner whose reply was lost is told the same again, and no repeat is let in.
+    stage.granted(claim).await?;
+    let devices = stage.seen(token.session).await?.devices.len();
+    ensure!(devices == 2, "{devices} browsers after one redemption");
+    Ok(())
+}
+
+pub(super) async fn a_concluded_run_answers_its_repeats(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    ensure_is!(stage.ended(&claim, answer(b"first")).await?, Concluded::Kept);
+    stage.answers(&token, b"first").await?;
+    // Whoever ran it gets it, too, should he not know that he has.
+    let told = stage.redeem(stage.now, claim).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::Answered(_)));
+    // A handler may have ended the session.
+    stage.end(stage.now, token.session).await?;
+    stage.later(Duration::from_secs(60)).answers(&token, b"first").await
+}
+
+pub(super) async fn a_run_is_concluded_once_and_by_its_holder(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    let other = Claim { id: ClaimId::random(&OsEntropy::new())?, ..claim.clone() };
+    ensure_is!(stage.ended(&other, answer(b"forged")).await?, Concluded::Late);
+    let unclaimed = stage.callback(&stage.minted(token.session).await?, once())?;
+    ensure_is!(stage.ended(&unclaimed, answer(b"early")).await?, Concluded::Late);
+    let unknown = stage.callback(&stage.token(token.session)?, once())?;
+    ensure_is!(stage.ended(&unknown, answer(b"unknown")).await?, Concluded::Late);
+    for _ in 0..2 {
+        ensure_is!(stage.ended(&claim, answer(b"first")).await?, Concluded::Kept);
+    }
+    ensure_is!(stage.ended(&claim, answer(b"second")).await?, Concluded::Kept);
+    ensure_is!(stage.ended(&claim, Ending::Interrupted).await?, Concluded::Kept);
+    stage.answers(&token, b"first").await
+}
+
+pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    for concluded in [false, true] {
+        if concluded {
+            stage.ended(&claim, answer(b"first")).await?;
+        }
+        let elsewhere = RepeatWish { key: key(2, 1), ..again() };
+        ensure_is!(stage.try_again(&token, elsewhere).await?, Redeemed::Used(at) if at == stage.now);
+        let plain = stage.redeem(stage.now, stage.claim(&token)?).await?;
+        ensure_is!(plain, Redeemed::Used(_));
+    }
+    // Who redeemed it without a word of repeats has none.
+    let plain = stage.minted(token.session).await?;
+    stage.granted(stage.claim(&plain)?).await?;
+    ensure_is!(stage.try_again(&plain, again()).await?, Redeemed::Used(_));
+    Ok(())
+}
+
+pub(super) async fn another_body_is_told_so(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    let forged = RepeatWish { key: key(1, 2), ..again() };
+    let differs = stage.try_again(&token, forged).await?;
+    ensure_is!(differs, Redeemed::Repeats(_, Repeat::Differs));
+    stage.ended(&claim, answer(b"first")).await?;
+    let differs = stage.try_again(&token, forged).await?;
+    ensure_is!(differs, Redeemed::Repeats(_, Repeat::Differs));
+    let late = stage.later(WINDOW);
+    ensure!(WINDOW > TOKEN_LIFE, "the window of the suite is too short to show anything");
+    let told = late.try_again(&token, forged).await?;
+    ensure_is!(told, Redeemed::Used(_) | Redeemed::Unknown);
+    Ok(())
+}
+
+pub(super) async fn an_answer_is_kept_until_the_window_is_over(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    let concluded = stage.later(Duration::from_secs(5));
+    concluded.ended(&claim, answer(b"first")).await?;
+    let last = stage.later(WINDOW.saturating_sub(Duration::from_millis(1)));
+    last.sweep(last.now, usize::MAX).await?;
+    last.answers(&token, b"first").await?;
+    let over = stage.later(WINDOW);
+    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(_) | Redeemed::Unknown);
+    over.sweep(over.now, usize::MAX).await?;
+    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(_) | Redeemed::Unknown);
+    Ok(())
+}
+
+pub(super) async fn a_run_whose_time_is_over_was_interrupted(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    let late = stage.later(RUN);
+    for _ in 0..2 {
+        let told = late.try_again(&token, once()).await?;
+        ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
+    }
+    // It was slow, and not dead.
+    ensure_is!(late.ended(&claim, answer(b"first")).await?, Concluded::Kept);
+    late.answers(&token, b"first").await?;
+
+    let (token, claim) = late.running().await?;
+    ensure_is!(late.ended(&claim, Ending::Interrupted).await?, Concluded::NotKept);
+    let told = late.try_again(&token, once()).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
+    Ok(())
+}
+
+pub(super) async fn an_interrupted_run_is_taken_over_by_one(stage: Stage) -> Kept {
+    let (token, slow) = stage.running().await?;
+    let late = stage.later(RUN);
+    let heir = late.callback(&token, again())?;
+    let grant = match late.redeem(late.now, heir.clone()).await? {
+        Redeemed::TakenOver(grant) => grant,
+        other => return Err(Broken::new(format!("nobody took over: {other:?}"))),
+    };
+    ensure!(grant.opened.record.id == token.session, "it opened another session");
+    ensure!(!grant.joined && grant.mode == RestoreMode::Context, "it let somebody in: {grant:?}");
+    ensure!(!late.opens(token.session, &heir.newcomer).await?, "the heir got in");
+    let told = late.try_again(&token, again()).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::Running));
+    ensure_is!(late.ended(&slow, answer(b"slow")).await?, Concluded::Late);
+    ensure_is!(late.redeem(late.now, slow).await?, Redeemed::Repeats(_, Repeat::Running));
+    ensure_is!(late.ended(&heir, answer(b"heir")).await?, Concluded::Kept);
+    late.answers(&token, b"heir").await
+}
+
+pub(super) async fn a_refused_run_is_taken_over_on_any_row(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    ensure_is!(stage.ended(&claim, Ending::Unbegun).await?, Concluded::NotKept);
+    let heir = stage.callback(&token, once())?;
+    ensure_is!(stage.redeem(stage.now, heir.clone()).await?, Redeemed::TakenOver(_));
+    ensure_is!(stage.ended(&heir, answer(b"heir")).await?, Concluded::Kept);
+    stage.answers(&token, b"heir").await
+}
+
+pub(super) async fn who_takes_over_in_his_own_session_stays_in_it(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let own = founder(&session)?.clone();
+    let token = stage.minted(session.id).await?;
+    let claim = stage.callback(&token, once())?;
+    stage.granted(claim.clone()).await?;
+    stage.ended(&claim, Ending::Unbegun).await?;
+    let heir = Claim { current: Some((session.id, own.digest)), ..stage.callback(&token, once())? };
+    let heir = Claim { row_mode: RestoreMode::Share, ..heir };
+    match stage.redeem(stage.now, heir).await? {
+        Redeemed::TakenOver(grant) => {
+            ensure!(!grant.joined && grant.mode == RestoreMode::Share, "got {grant:?}");
+        }
+        other => return Err(Broken::new(format!("nobody took over: {other:?}"))),
+    }
+    ensure!(stage.opens(session.id, &own).await?, "the browser lost its session");
+    Ok(())
+}
+
+pub(super) async fn a_take_over_is_judged_like_a_redemption(stage: Stage) -> Kept {
+    let id = stage.session().await?.id;
+    let handlers = vec![HANDLER.into()];
+    let token = stage.keep(Token { handlers, ..stage.token(id)? }).await?;
+    let claim = stage.callback(&token, once())?;
+    stage.granted(claim.clone()).await?;
+    stage.ended(&claim, Ending::Interrupted).await?;
+    let elsewhere = Claim { handler: "Other.one".into(), ..stage.callback(&token, again())? };
+    ensure_is!(stage.redeem(stage.now, elsewhere).await?, Redeemed::WrongHandler);
+    let consent = Consent::Open { row: Confirm::Always, browser: None, signed_in: None };
+    let opened = Claim { consent, ..stage.callback(&token, again())? };
+    ensure_is!(stage.redeem(stage.now, opened).await?, Redeemed::AskFirst(Question::Click));
+    let told = stage.try_again(&token, once()).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
+    stage.end(stage.now, id).await?;
+    ensure_is!(stage.try_again(&token, again()).await?, Redeemed::SessionGone);
+    Ok(())
+}
+
+pub(super) async fn a_dead_session_begins_no_run(stage: Stage) -> Kept {
+    let id = stage.session().await?.id;
+    let token = stage.minted(id).await?;
+    stage.end(stage.now, id).await?;
+    ensure_is!(stage.try_again(&token, again()).await?, Redeemed::SessionGone);
+    ensure_is!(stage.try_again(&token, again()).await?, Redeemed::Used(_));
+    Ok(())
+}
+
+pub(super) async fn an_answer_that_is_not_kept_is_named_so(stage: Stage) -> Kept {
+    let (token, claim) = stage.running().await?;
+    ensure_is!(stage.ended(&claim, Ending::TooLarge).await?, Concluded::NotKept);
+    let told = stage.try_again(&token, again()).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::NotKept));
+    ensure_is!(stage.ended(&claim, answer(b"late")).await?, Concluded::NotKept);
+    let told = stage.try_again(&token, again()).await?;
+    ensure_is!(told, Redeemed::Repeats(_, Repeat::NotKept));
+    Ok(())
+}
+
+pub(super) async fn the_oldest_answers_of_a_session_make_room(stage: Stage) -> Kept {
+    let id = stage.session().await?.id;
+    let large = vec![7; 64 * 1024];
+    let answers = ANSWER_BYTES_PER_SESSION_MAX / large.len() + 1;
+    let mut tokens = Vec::new();
+    for millis in (0..).take(answers) {
+        let at = stage.later(Duration::from_millis(millis));
+        let token = at.minted(id).await?;
+        let claim = Claim { row_mode: RestoreMode::Context, ..at.callback(&token, once())? };
+        at.granted(claim.clone()).await?;
+        ensure_is!(at.ended(&claim, answer(&large)).await?, Concluded::Kept);
+        tokens.push(token);
+    }
+    let late = stage.later(Duration::from_secs(60));
+    let mut told = Vec::new();
+    for token in &tokens {
+        told.push(late.try_again(token, again()).await?);
+    }
+    let kept = |told: &&Redeemed| matches!(told, Redeemed::Repeats(_, Repeat::Answered(_)));
+    let (gone, newest) = (told.iter().take_while(|told| !kept(told)).count(), told.last());
+    let stay = told.iter().skip(gone).filter(kept).count();
+    ensure!(newest.is_some_and(|told| kept(&told)), "the newest answer is gone");
+    ensure!((1..=3).contains(&gone) && gone + stay == answers, "{gone} of {answers} made room");
+    ensure_is!(told.first(), Some(Redeemed::Repeats(_, Repeat::NotKept)));
+    Ok(())
+}
+
+pub(super) async fn of_many_repeats_one_takes_over(stage: Stage) -> Kept {
+    for _ in 0..20 {
+        let (token, claim) = stage.running().await?;
+        stage.ended(&claim, Ending::Interrupted).await?;
+        let heirs = (0..16).map(|_| {
+            let (stage, token) = (stage.clone(), token.clone());
+            async move { stage.try_again(&token, again()).await }
+        });
+        let mut taken = 0;
+        for told in heirs.collect::<JoinSet<_>>().join_all().await {
+            match told? {
+                Redeemed::TakenOver(_) => taken += 1,
+                Redeemed::Repeats(_, Repeat::Running) => {}
+                other => return Err(Broken::new(format!("an heir got {other:?}"))),
+            }
+        }
+        ensure!(taken == 1, "{taken} took over");
+    }
+    Ok(())
+}
+
+pub(super) async fn of_many_callbacks_one_runs(stage: Stage) -> Kept {
+    for _ in 0..20 {
+        let token = stage.minted(stage.session().await?.id).await?;
+        let callers = (0..16).map(|_| {
+            let (stage, token) = (stage.clone(), token.clone());
+            async move { stage.try_again(&token, again()).await }
+        });
+        let mut granted = 0;
+        for told in callers.collect::<JoinSet<_>>().join_all().await {
+            match told? {
+                Redeemed::Granted(_) => granted += 1,
+                Redeemed::Repeats(_, Repeat::Running) => {}
+                other => return Err(Broken::new(format!("a caller got {other:?}"))),
+            }
+        }
+        ensure!(granted == 1, "{granted} ran");
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Deciding the verb that ends the run of a callback, and the take-over of one that was cut off.
+
+use std::sync::Arc;
+
+use crate::base::RestoreMode;
+use crate::base::Timestamp;
+use crate::store::live::Change;
+use crate::store::live::Decided;
+use crate::store::live::HeldToken;
+use crate::store::live::Live;
+use crate::store::port::Claim;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
+use crate::store::port::Grant;
+use crate::store::port::Redeemed;
+use crate::token::Run;
+use crate::token::RunStage;
+use crate::token::Token;
+
+impl Live {
+    pub(crate) fn conclude(&self, now: Timestamp, conclusion: &Conclusion) -> Decided<Concluded> {
+        let held = self.tokens.get(&conclusion.token).filter(|held| now < held.due_at);
+        let run = held.and_then(|held| Some((&held.token, held.token.run.as_ref()?)));
+        let Some((token, run)) = run.filter(|(_, run)| run.by == conclusion.run) else {
+            return Decided::only(Concluded::Late);
+        };
+        match run.stage {
+            RunStage::Running | RunStage::Interrupted => {}
+            RunStage::Answered { .. } => return Decided::only(Concluded::Kept),
+            RunStage::NotKept | RunStage::Unbegun => return Decided::only(Concluded::NotKept),
+        }
+        let ended = |stage| Change::Ran { token: token.digest, run: Run { stage, ..run.clone() } };
+        match &conclusion.ending {
+            Ending::Answered(answer) => match self.room_for_answer(token.session, answer) {
+                Some(mut changes) => {
+                    changes.push(ended(RunStage::Answered { at: now, answer: answer.clone() }));
+                    Decided::with(changes, Concluded::Kept)
+                }
+                None => Decided::with(vec![ended(RunStage::NotKept)], Concluded::NotKept),
+            },
+            Ending::TooLarge => Decided::with(vec![ended(RunStage::NotKept)], Concluded::NotKept),
+            Ending::Interrupted => {
+                Decided::with(vec![ended(RunStage::Interrupted)], Concluded::NotKept)
+            }
+            Ending::Unbegun => Decided::with(vec![ended(RunStage::Unbegun)], Concluded::NotKept),
+        }
+    }
+
+    /// Gives the run to the claim of a repeat. The token was redeemed before, so nobody is let
+    /// in: a browser that is in the session already stays in it, any other works in its context.
+    pub(super) fn take_over(
+        &self,
+        now: Timestamp,
+        token: &Arc<Token>,
+        claim: &Claim,
+        run: Run,
+    ) -> Decided<Redeemed> {
+        let id = token.session;
+        let Some(living) = self.living(id, now) else {
+            return Decided::with(self.noticed(id, now), Redeemed::SessionGone);
+        };
+        let mode = match living.own_credential(claim) {
+            Some(_) => RestoreMode::decide(token.mode, claim.row_mode, claim.caller),
+            None => RestoreMode::Context,
+        };
+        let token_id = token.id;
+        let changes = vec![Change::Ran { token: token.digest, run }, Change::Seen { id, at: now }];
+        Decided::after(changes, move |live| match live.opened(id) {
+            Some(opened) => {
+                Redeemed::TakenOver(Grant { opened, token: token_id, mode, joined: false })
+            }
+            None => Redeemed::SessionGone,
+        })
+    }
+}
+
+impl HeldToken {
+    /// Takes a run that was under way for one whose process died.
+    pub(super) fn cut_off(&mut self) {
+        if !matches!(&self.token.run, Some(run) if run.stage == RunStage::Running) {
+            return;
+        }
+        if let Some(run) = &mut Arc::make_mut(&mut self.token).run {
+            run.stage = RunStage::Interrupted;
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! Callbacks that come again on rows with `repeat`: one run, and its answer for all (contract §6.5).
+
+use std::sync::Arc;
+
+use callgate::base::ClaimId;
+use callgate::base::Clock;
+use callgate::gate::Answer;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::faulty::Lose;
+use callgate::store::faulty::Verb;
+use callgate::store::faulty::When;
+use callgate::store::memory::MemoryStore;
+use callgate::store::port::Claim;
+use callgate::store::port::Conclusion;
+use callgate::store::port::Ending;
+use callgate::store::port::Redeemed;
+use callgate::store::port::Store;
+use callgate::token;
+use callgate::token::RepeatKey;
+use callgate::token::RepeatWish;
+use callgate::token::TokenSecret;
+use hyper::HeaderMap;
+use tokio::task::JoinSet;
+
+use crate::stores::kit;
+use crate::support::House;
+use crate::support::house;
+use crate::support::outcome;
+use crate::support::settings;
+use crate::support::visitor::with_token;
+
+/// A house, and a token of a session in it.
+async fn ready() -> (House, String) {
+    let house = house().await;
+    let token = house.visitor().mint("").await;
+    (house, token)
+}
+
+/// The fields that the handler's own answer consists of, without those of each request.
+fn own_fields(answer: &Answer) -> HeaderMap {
+    let mut headers = answer.headers.clone();
+    headers.remove("x-request-id");
+    headers.remove("date");
+    headers
+}
+
+/// Sees that an answer is the very answer of an earlier run.
+#[track_caller]
+fn is_the_same(again: &Answer, first: &Answer) {
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(own_fields(again), own_fields(first));
+}
+
+/// Sees that a repeat is told this.
+#[track_caller]
+fn is_told(answer: &Answer, code: &str) {
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (409, Some(code)));
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert!(answer.headers.get("set-cookie").is_none());
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_first_answer_and_no_second_run() {
+    let (house, token) = ready().await;
+    let first = house.visitor().post(&with_token("/pay", &token)).body("a=1").send().await;
+    assert_eq!((first.status, outcome(&first), house.probe.runs()), (201, "restored", 1));
+    assert_eq!(first.headers.get_all("set-cookie").iter().count(), 2);
+    house.wait_secs(7_199);
+    for target in [with_token("/pay", &token), format!("/pay?x=1&%244DSID={token}&y")] {
+        let again = house.visitor().post(&target).body("a=1").send().await;
+        is_the_same(&again, &first);
+        assert_eq!(again.header("referrer-policy"), "no-referrer");
+        assert_eq!(again.header("cache-control"), "no-store");
+    }
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_browser_that_repeats_gets_no_cookie_of_callgate() {
+    let (house, token) = ready().await;
+    let (first, second) = (house.visitor(), house.visitor());
+    let answer = first.follow("/pay-share", &token).await;
+    assert!(first.cookie().is_some());
+    let again = second.follow("/pay-share", &token).await;
+    assert_eq!((again.status, &again.body), (201, &answer.body));
+    assert_eq!((second.cookie(), house.probe.runs()), (None, 1));
+    // What the handler itself set is part of its answer.
+    assert_eq!(second.find_cookie("basket").as_deref(), Some("1"));
+    // The one who came first may come again, and stays in.
+    let own = first.cookie();
+    assert_eq!(first.follow("/pay-share", &token).await.body, answer.body);
+    assert_eq!((first.cookie(), house.probe.runs()), (own, 1));
+}
+
+#[tokio::test]
+async fn after_the_window_the_token_is_used_like_any_other() {
+    let (house, token) = ready().await;
+    house.visitor().call_back("/pay-refuse", &token).await;
+    house.wait_secs(7_199);
+    assert_eq!(house.visitor().call_back("/pay-refuse", &token).await.status, 201);
+    house.wait_secs(1);
+    let late = house.visitor().call_back("/pay-refuse", &token).await;
+    assert_eq!((late.status, house.probe.runs()), (403, 1));
+}
+
+#[tokio::test]
+async fn another_method_or_path_is_no_repeat() {
+    let (house, token) = ready().await;
+    house.visitor().post(&with_token("/pay-refuse", &token)).send().await;
+    let refused = [
+        house.visitor().get(&with_token("/pay-refuse", &token)),
+        house.visitor().post(&with_token("/pay-refuse/more", &token)),
+        house.visitor().call("PUT", &with_token("/pay-refuse", &token)),
+    ];
+    for ask in refused {
+        let answer = ask.send().await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (403, Some("token_refused")));
+    }
+    // A path that reads the same is the same.
+    let again = house.visitor().post(&with_token("//pay%2Drefuse/", &token)).send().await;
+    assert_eq!(again.json()["code"].as_str(), Some("token_refused"));
+    let again = house.visitor().post(&with_token("//pay%2Drefuse", &token)).send().await;
+    assert_eq!((again.status, house.probe.runs()), (201, 1));
+}
+
+#[tokio::test]
+async fn another_body_is_refused_while_it_runs_and_afterwards() {
+    let (house, token) = ready().await;
+    let target = with_token("/pay?wait=1", &token);
+    let first = tokio::spawn(house.visitor().post(&target).body("amount=1").send());
+    house.probe.arrival().await;
+    let forged = || house.visitor().post(&target).body("amount=1000").send();
+    is_told(&forged().await, "repeat_differs");
+    house.probe.door.add_permits(1);
+    assert_eq!(first.await.unwrap().status, 201);
+    is_told(&forged().await, "repeat_differs");
+    is_told(&house.visitor().post(&target).send().await, "repeat_differs");
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_token_in_a_form_is_part_of_the_body() {
+    let (house, token) = ready().await;
+    let send = async |amount: &str| {
+        let fields = [("state", token.as_str()), ("amount", amount)];
+        house.visitor().post("/pay-state").form(&fields).send().await
+    };
+    let first = send("1").await;
+    is_the_same(&send("1").await, &first);
+    assert_eq!(send("2").await.json()["code"].as_str(), Some("repeat_differs"));
+    assert_eq!(house.probe.runs(), 1);
+}
+
+/// Lets every request that was spawned come as far as it can. On one thread, with a store in
+/// memory, that is where it waits for another one.
+async fn all_wait() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn repeats_wait_for_the_run_that_is_under_way() {
+    let (house, token) = ready().await;
+    let target = with_token("/pay?wait=1", &token);
+    let mut repeats = JoinSet::new();
+    for _ in 0..32 {
+        repeats.spawn(house.visitor().get(&target).send());
+    }
+    house.probe.arrival().await;
+    all_wait().await;
+    assert!(repeats.try_join_next().is_none(), "somebody did not wait");
+    house.probe.door.add_permits(32);
+    let answers = repeats.join_all().await;
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
+    }
+    assert_eq!(house.probe.runs(), 1);
+}
+
+/// Another node that has redeemed the token for the callback `GET path`, and runs its handler.
+async fn another_node(house: &House, token: &str, path: &str) -> Claim {
+    let secret = TokenSecret::parse(token).unwrap();
+    let held = house.unspent().await;
+    let held = held.iter().find(|held| held.digest == secret.digest("callgate")).unwrap();
+    let wish = RepeatWish {
+        key: RepeatKey::of(&secret, "GET", path, b""),
+        window: std::time::Duration::from_secs(7_200),
+        run_within: std::time::Duration::from_secs(60),
+        may_take_over: false,
+    };
+    let claim = Claim { repeat: Some(wish), ..kit::claim(held) };
+    let redeemed = house.store.redeem(house.clock.now(), claim.clone()).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
+    claim
+}
+
+#[tokio::test]
+async fn a_repeat_waits_no_longer_than_its_own_timeout() {
+    let (house, token) = ready().await;
+    another_node(&house, &token, "/pay-hasty").await;
+    let told = house.visitor().call_back("/pay-hasty", &token).await;
+    is_told(&told, "repeat_running");
+    assert_eq!((told.header("retry-after"), house.probe.runs()), ("2", 0));
+}
+
+#[tokio::test]
+async fn a_repeat_hears_of_an_answer_that_another_node_kept() {
+    let (house, token) = ready().await;
+    let claim = another_node(&house, &token, "/pay").await;
+    let secret = TokenSecret::parse(&token).unwrap();
+    let waiting = tokio::spawn(house.visitor().get(&with_token("/pay", &token)).send());
+    all_wait().await;
+    assert!(!waiting.is_finished(), "it did not wait");
+    let answer = token::Answer {
+        status: 202,
+        headers: vec![("x-node".to_owned(), b"b".to_vec())],
+        body: b"from elsewhere".to_vec(),
+    };
+    let sealed =
+        answer.seal(&secret, "callgate", &callgate::base::entropy::OsEntropy::new()).unwrap();
+    let ending = Ending::Answered(sealed);
+    let conclusion = Conclusion { token: claim.token, run: claim.id, ending };
+    house.store.conclude(house.clock.now(), conclusion).await.unwrap();
+    let told = waiting.await.unwrap();
+    assert_eq!(
+        (told.status, told.text().as_str(), told.header("x-node")),
+        (202, "from elsewhere", "b")
+    );
+    assert_eq!(house.probe.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_run_whose_node_died_is_interrupted() {
+    let (house, token) = ready().await;
+    another_node(&house, &token, "/pay").await;
+    house.wait_secs(60);
+    is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
+    is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
+    assert_eq!(house.probe.runs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
+    let (house, token) = ready().await;
+    another_node(&house, &token, "/pay-again").await;
+    house.wait_secs(60);
+    let mut repeats = JoinSet::new();
+    for _ in 0..16 {
+        let heir = house.visitor();
+        let target = with_token("/pay-again", &token);
+        repeats.spawn(async move { (heir.get(&target).as_browser().send().await, heir.cookie()) });
+    }
+    for (answer, cookie) in repeats.join_all().await {
+        assert!(answer.text().starts_with("run 1 of "), "{}", answer.text());
+        assert_eq!((answer.status, cookie), (201, None));
+    }
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_a_crash_cut_off_is_interrupted_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = {
+        let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+        let house = House::on(store.clone(), settings()).await;
+        let token = house.visitor().mint("").await;
+        another_node(&house, &token, "/pay-again").await;
+        store.close().await.unwrap();
+        token
+    };
+    let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let house = House::on(store.clone(), settings()).await;
+    house.ledger.add(&token);
+    let first = house.visitor().call_back("/pay-again", &token).await;
+    assert_eq!((first.status, outcome(&first)), (201, "restored"));
+    store.close().await.unwrap();
+    // The answer outlives the process, too.
+    let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let house = House::on(store, settings()).await;
+    house.ledger.add(&token);
+    is_the_same(&house.visitor().call_back("/pay-again", &token).await, &first);
+    assert_eq!(house.probe.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_has_answered() {
+    for path in ["/pay-fail", "/pay-panic"] {
+        let (house, token) = ready().await;
+        let first = house.visitor().call_back(path, &token).await;
+        assert_eq!(first.status, 500);
+        is_the_same(&house.visitor().call_back(path, &token).await, &first);
+    }
+    let (house, token) = ready().await;
+    let slow = house.visitor().get(&with_token("/pay-hasty?wait=1", &token)).send().await;
+    assert_eq!(slow.status, 500);
+    is_the_same(&house.visitor().call_back("/pay-hasty", &token).await, &slow);
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_was_refused_before_its_handler_may_come_again() {
+    let house = house().await;
+    let boss = house.visitor();
+    boss.write("a", "1").await;
+    let token = boss.mint("").await;
+    for _ in 0..2 {
+        let refused = house.visitor().call_back("/pay-admin", &token).await;
+        assert_eq!((refused.status, house.probe.runs()), (401, 0));
+    }
+    boss.get("/login?privileges=admin&keep=1").send().await;
+    let first = house.visitor().call_back("/pay-admin", &token).await;
+    assert_eq!((first.status, house.probe.runs()), (201, 1));
+    is_the_same(&house.visitor().call_back("/pay-admin", &token).await, &first);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_sent_before_it_is_kept() {
+    for lose in [Lose::Request, Lose::Reply] {
+        let (house, token) = ready().await;
+        house.store.lose(Verb::Conclude, lose, When::Next(2));
+        let lost = house.visitor().call_back("/pay", &token).await;
+        assert_eq!((lost.status, lost.json()["code"].as_str()), (503, Some("store_unavailable")));
+        house.store.heal();
+        let again = async || house.visitor().call_back("/pay", &token).await;
+        if lose == Lose::Reply {
+            // The store has it, as it turns out.
+            assert_eq!(again().await.status, 201);
+        } else {
+            house.wait_secs(91);
+            is_told(&again().await, "interrupted");
+        }
+        assert_eq!(house.probe.runs(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_word_of_the_store_is_asked_for_again() {
+    for verb in [Verb::Redeem, Verb::Conclude] {
+        for lose in [Lose::Request, Lose::Reply] {
+            let (house, token) = ready().await;
+            house.store.lose(verb, lose, When::Next(1));
+            let first = house.visitor().call_back("/pay", &token).await;
+            assert_eq!(first.status, 201, "{lose:?} of {verb:?}");
+            is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
+            assert_eq!(house.probe.runs(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
+    let (house, token) = ready().await;
+    house.store.lose(Verb::Redeem, Lose::Reply, When::Next(2));
+    let lost = house.visitor().call_back("/pay", &token).await;
+    assert_eq!((lost.status, house.probe.runs()), (503, 0));
+    let first = house.visitor().call_back("/pay", &token).await;
+    assert_eq!((first.status, house.probe.runs()), (201, 1));
+    is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
+}
+
+#[tokio::test]
+async fn a_run_whose_writes_are_lost_is_interrupted() {
+    let (house, token) = ready().await;
+    house.store.lose(Verb::Patch, Lose::Request, When::Next(1));
+    let lost = house.visitor().call_back("/pay-again", &token).await;
+    assert_eq!((lost.status, house.probe.runs()), (503, 1));
+    // Here the row has said that it bears a second run.
+    let again = house.visitor().call_back("/pay-again", &token).await;
+    assert_eq!((again.status, house.probe.runs()), (201, 2));
+
+    let (house, token) = ready().await;
+    house.store.lose(Verb::Patch, Lose::Request, When::Next(1));
+    assert_eq!(house.visitor().call_back("/pay", &token).await.status, 503);
+    is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_sent_and_not_kept() {
+    let (house, token) = ready().await;
+    let target = with_token("/pay?bytes=65536", &token);
+    let first = house.visitor().get(&target).send().await;
+    assert!(first.status == 201 && first.body.len() > 65_536);
+    is_told(&house.visitor().get(&target).send().await, "answer_not_kept");
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_the_session_is_repeated_all_the_same() {
+    let (house, token) = ready().await;
+    let target = with_token("/pay?logout=1", &token);
+    let first = house.visitor().get(&target).send().await;
+    assert_eq!((first.status, house.stored().await.len()), (201, 0));
+    house.wait_secs(7_000);
+    is_the_same(&house.visitor().get(&target).send().await, &first);
+    assert_eq!(house.probe.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_click_is_repeated_and_looking_takes_no_part() {
+    let (house, token) = ready().await;
+    let clicker = house.visitor();
+    let page = clicker.asked("/pay-always", &token).await;
+    let first = page.press(&clicker).send().await;
+    assert_eq!((first.status, house.probe.runs()), (201, 1));
+    let again = page.press(&clicker).send().await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    // The link itself is the same callback, and has been agreed to.
+    assert_eq!(house.visitor().follow("/pay-always", &token).await.body, first.body);
+    assert_eq!(house.probe.runs(), 1);
+
+    let (house, token) = ready().await;
+    let target = with_token("/pay", &token);
+    let looks = [
+        house.visitor().call("HEAD", &target),
+        house.visitor().get(&target).header("sec-purpose", "prefetch"),
+    ];
+    for look in looks {
+        assert_eq!(outcome(&look.send().await), "absent");
+    }
+    assert_eq!(outcome(&house.visitor().call_back("/pay", &token).await), "restored");
+    for _ in 0..2 {
+        let look = house.visitor().call("HEAD", &target).send().await;
+        assert_eq!((look.status, outcome(&look)), (201, "absent"));
+    }
+}
+
+#[tokio::test]
+async fn a_stripped_link_leads_on_again_and_lets_nobody_else_in() {
+    let (house, token) = ready().await;
+    let (first, second) = (house.visitor(), house.visitor());
+    let led = first.follow("/pay-strip?a=1", &token).await;
+    assert_eq!((led.status, led.header("location")), (303, "/pay-strip?a=1"));
+    let again = first.follow("/pay-strip?a=1", &token).await;
+    assert_eq!((again.status, again.header("location")), (303, "/pay-strip?a=1"));
+    assert!(first.cookie().is_some() && house.probe.runs() == 0);
+    let other = second.follow("/pay-strip?a=1", &token).await;
+    assert_eq!((other.status, other.header("location")), (303, "/pay-strip?a=1"));
+    assert_eq!(second.cookie(), None);
+}
+
+#[tokio::test]
+async fn a_token_that_a_handler_restores_has_no_repeats() {
+    let (house, token) = ready().await;
+    let target = format!("/pay-restore?token={token}");
+    let restored = house.visitor().get(&target).send_unchecked().await;
+    assert_eq!(outcome(&restored), "restored");
+    let again = house.visitor().get(&target).send_unchecked().await;
+    assert_eq!((again.status, outcome(&again)), (200, "used"));
+}
+
+#[tokio::test]
+async fn a_forged_conclusion_changes_nothing() {
+    let (house, token) = ready().await;
+    let first = house.visitor().call_back("/pay", &token).await;
+    let digest = TokenSecret::parse(&token).unwrap().digest("callgate");
+    let run = ClaimId::from_bytes([7; 16]);
+    for ending in [Ending::Unbegun, Ending::TooLarge, Ending::Interrupted] {
+        let conclusion = Conclusion { token: digest, run, ending };
+        house.store.conclude(house.clock.now(), conclusion).await.unwrap();
+    }
+    is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
+}
+
+#[tokio::test]
+async fn no_answer_lies_open_in_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let house = House::on(store.clone(), settings()).await;
+    let shopper = house.visitor();
+    let (token, further) = (shopper.mint("").await, shopper.mint("").await);
+    let target = with_token(&format!("/pay?token={further}"), &token);
+    let first = house.visitor().get(&target).send_unchecked().await;
+    assert_eq!(first.header("location"), further);
+    store.close().await.unwrap();
+    let file = std::fs::read(folder.path().join("callgate.redb")).unwrap();
+    let holds = |text: &str| file.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    // The run is there; what was answered, and to whom, is not.
+    assert!(holds("\"answered\""));
+    for secret in [&*further, &*token, "basket=1", "run 1 of"] {
+        assert!(!holds(secret), "{secret} lies open in the store");
+    }
+}
+
+#[tokio::test]
+async fn the_settings_bound_what_is_kept() {
+    let settings = callgate::Settings { answer_bytes_max: 128 * 1024, ..settings() };
+    let config = callgate::store::live::Config {
+        answer_bytes_max: settings.answer_bytes_max,
+        ..callgate::store::live::Config::default()
+    };
+    let house = House::on(Arc::new(MemoryStore::with(config)), settings).await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        let token = house.visitor().mint("").await;
+        let target = with_token("/pay?bytes=60000", &token);
+        assert_eq!(house.visitor().get(&target).send().await.status, 201);
+        house.wait_secs(1);
+        tokens.push(token);
+    }
+    is_told(&house.visitor().call_back("/pay", &tokens[0]).await, "answer_not_kept");
+    for token in &tokens[1..] {
+        assert_eq!(house.visitor().call_back("/pay", token).await.status, 201);
+    }
+    assert_eq!(house.probe.runs(), 3);
+}
