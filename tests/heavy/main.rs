@@ -28,6 +28,8 @@ mod full_disk;
 mod fuzz;
 #[cfg(feature = "script")]
 mod hostile;
+#[cfg(feature = "script")]
+mod isolates;
 mod kill;
 mod races;
 mod reload;
