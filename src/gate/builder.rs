@@ -137,8 +137,7 @@ impl Builder {
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
         let native = std::mem::take(&mut self.registry);
-        let forward = forward_config(&self.settings);
-        let relays = Arc::new(Forward::new(Arc::clone(&outbound), forward));
+        let relays = Arc::new(Forward::new(Arc::clone(&outbound), forward_config(&self.settings)));
         let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
