@@ -1,7 +1,7 @@
 """Gives schemathesis a session for each stretch of its calls: a request that is kept waiting.
 
 Named by SCHEMATHESIS_HOOKS; LENDER is the port of the program behind the forward row, which is
-here, and PUBLIC the port of callgate.
+here, PUBLIC the port of callgate, and SECRETS a file for the capabilities that were lent.
 """
 
 import http.client
@@ -24,6 +24,8 @@ class Lender(BaseHTTPRequestHandler):
     def do_GET(self):
         door = threading.Event()
         LENT.put(self.headers[CAPABILITY])
+        with open(os.environ["SECRETS"], "a") as secrets:
+            print(self.headers[CAPABILITY], file=secrets)
         DOORS.put(door)
         door.wait()
         self.send_response(204)

@@ -23,11 +23,13 @@ def main():
     program = shutil.which("schemathesis", path=pathlib.Path(sys.executable).parent)
     with folder() as place:
         gate = Callgate(TABLE.format(port=lender), place)
+        secrets = gate.folder / "secrets"
         try:
             hooks = {
                 "SCHEMATHESIS_HOOKS": str(pathlib.Path(__file__).with_name("hooks.py")),
                 "LENDER": str(lender),
                 "PUBLIC": str(gate.public),
+                "SECRETS": str(secrets),
             }
             words = [
                 program, "run", str(ROOT / "src/admin/session_api/openapi.json"),
@@ -36,6 +38,9 @@ def main():
                 *sys.argv[1:],
             ]
             ended = subprocess.run(words, env={**quiet(), **hooks}, cwd=place, check=False)
+            lent = secrets.read_text().split()
+            assert lent and gate.secrets_in_log(lent) == [], "the log tells a capability"
+            print(f"{len(lent)} capabilities were lent, and the log tells none")
             sys.exit(ended.returncode)
         finally:
             gate.kill()

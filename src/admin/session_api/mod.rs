@@ -94,7 +94,7 @@ impl SessionApi {
             }
             Err(fault) => admit(&head, arrival).and(Err(fault)),
         };
-        answer.unwrap_or_else(refuse)
+        answer.unwrap_or_else(|fault| refuse(&fault))
     }
 
     async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<AnswerBody>, Fault> {
@@ -140,7 +140,7 @@ fn admit(head: &Head, arrival: Arrival) -> Result<(), Fault> {
     Err(fault)
 }
 
-fn refuse(fault: Fault) -> Response<AnswerBody> {
+fn refuse(fault: &Fault) -> Response<AnswerBody> {
     let status = fault.status();
     if status.is_server_error() {
         let cause = fault.inside();

@@ -40,7 +40,7 @@ impl Stage {
         // The one session that may be begun is his, or somebody else's.
         let first = visiting.get("/write?key=cart&value=full").await;
         let cookie = first.header("set-cookie").split(';').next().unwrap().to_owned();
-        let shown = if code != "too_many_guests" { cookie.as_str() } else { "a=b" };
+        let shown = if code == "too_many_guests" { "a=b" } else { cookie.as_str() };
         let head = format!("Host: gate.test\r\nCookie: {shown}\r\n\r\n");
         let too_much = code == "session_full" && line == "POST /session/otp";
         let target = if too_much { "/lend?keys=257" } else { "/lend" };

@@ -86,7 +86,7 @@ impl Upstream {
             request += "Host: localhost\r\n";
         }
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            request += &[name, ": ", value, "\r\n"].concat();
         }
         wire.send(format!("{request}\r\n{body}")).await;
         let answer = wire.answer().await;

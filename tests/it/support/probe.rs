@@ -399,6 +399,7 @@ async fn lend(
         session.set(&n.to_string(), n)?;
     }
     let granted = session.capability()?;
+    assert_eq!(format!("{granted:?}"), "Granted(..)");
     probe.lent.lock().unwrap().push(granted.expose());
     probe.pass().await;
     Ok(whoami(&request, &session))
