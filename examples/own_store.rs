@@ -9,10 +9,8 @@ use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
 use callgate::session::Patch;
 use callgate::store::contract;
 use callgate::store::memory::MemoryStore;
-use callgate::store::port::{
-    Claim, Concluded, Conclusion, Created, Founding, Guarantees, Minted, Opened,
-};
-use callgate::store::port::{Patched, Pending, Redeemed, Resumed, Store};
+use callgate::store::port::{Claim, Concluded, Conclusion, Created, Founding, Guarantees};
+use callgate::store::port::{Minted, Opened, Patched, Pending, Redeemed, Resumed, Store};
 use callgate::token::Token;
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);

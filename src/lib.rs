@@ -31,7 +31,7 @@
 //! | 1 | [`token`] | what a token is, and every way a redemption can end |
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |
 //! | 3 | [`http`] | the life of a request, from a connection to an answer |
-//! | 4 | [`backend`] | what answers a row: native handlers, and class files in JavaScript |
+//! | 4 | [`backend`] | what answers a row: native handlers, class files in JavaScript, forward rows |
 //! | 4 | [`admin`] | the internal listener: health, and the operator's view |
 //! | 5 | [`settings`] | flags, environment and file, made into one checked value |
 //! | 6 | [`gate`] | everything put together, to serve or to drive in a test |

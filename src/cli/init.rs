@@ -1,5 +1,6 @@
 //! `callgate init [DIR]`: a small project that works, whose files teach by their comments.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::OpenOptions;
 use std::io;
@@ -36,7 +37,7 @@ const LISTEN: &str = "127.0.0.1:8044";
 ///
 /// Nothing is ever overwritten. If some of the files are there, all of these are named, and
 /// nothing is written.
-pub(super) fn run(folder: &Path, flags: &Flags, program: &Path) -> Result<Said, Stop> {
+pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said, Stop> {
     let listen = listen(flags)?;
     let in_the_way: Vec<&str> = FILES
         .iter()
@@ -60,7 +61,7 @@ pub(super) fn run(folder: &Path, flags: &Flags, program: &Path) -> Result<Said, 
             Stop::new(Exit::Io, why)
         })?;
     }
-    Ok(Said::well(next_steps(folder, program).replace(LISTEN, &listen)))
+    Ok(Said::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
 }
 
 /// The address that `--listen` names, or the default.

@@ -20,7 +20,6 @@ pub use exit::Exit;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -88,7 +87,7 @@ enum Command {
     Init {
         /// The folder; it is made if it is not there.
         #[arg(value_name = "DIR", default_value = ".")]
-        folder: PathBuf,
+        folder: std::path::PathBuf,
     },
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
@@ -174,9 +173,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
-    let mut words = words.peekable();
-    let program = words.peek().map(PathBuf::from).unwrap_or_default();
-    let arguments = match Arguments::try_parse_from(words) {
+    let words: Vec<OsString> = words.collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(other) => return Ok(answer_usage(&other)),
     };
@@ -191,7 +189,10 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
         #[cfg(feature = "script")]
-        Command::Init { folder } => init::run(folder, &arguments.flags.0, &program)?,
+        Command::Init { folder } => {
+            let program = words.first().map(OsString::as_os_str).unwrap_or_default();
+            init::run(folder, &arguments.flags.0, program)?
+        }
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
         Command::Settings { default: true } => settings::default_file(),

@@ -131,25 +131,17 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let forward = Forward::new(Arc::clone(&outbound), forward_config(&self.settings));
-        let folder = Folder::of(&self.settings).supplied(&outbound, &self.entropy);
+        let maker = self.maker(&outbound);
         let table = reload::content(&self.settings, self.table.as_deref());
-        let contents = Contents { table, classes: folder.read(How::Now) };
+        let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, text)?;
-        let native = std::mem::take(&mut self.registry);
-        let relays = Arc::new(forward);
-        let maker = Maker { settings: self.settings.clone(), native, folder, relays };
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
-        let store = match self.store.take() {
-            Some(store) => store,
-            None => open_store(&self.settings, self.clock.now()).await?,
-        };
+        let store = self.opened_store().await?;
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
-        let origin = self.settings.public_origin.as_ref();
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         let table = TableState { rows, generation, refused: None };
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
@@ -164,8 +156,7 @@ impl Builder {
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
-            public_origin: origin
-                .map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned())),
+            public_origin: known_origin(&self.settings),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };
@@ -174,7 +165,6 @@ impl Builder {
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
         let dispatch = Arc::new(dispatch);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let drain = self.settings.limits.drain;
         let mut watched = Vec::new();
         if let Some(certificates) = &entrances.certificates {
             let pair = CertificatePair::new(Arc::clone(certificates), clock);
@@ -196,13 +186,31 @@ impl Builder {
             internal: Arc::new(entrances.internal),
             redirect: Arc::new(entrances.redirect),
             certificates: entrances.certificates,
-            drain,
+            drain: self.settings.limits.drain,
             warnings,
             watched,
             reload,
             entry,
             outbound,
         })
+    }
+
+    /// What plans are made with.
+    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+        let forward = forward_config(&self.settings);
+        Maker {
+            folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
+            native: std::mem::take(&mut self.registry),
+            relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
+            settings: self.settings.clone(),
+        }
+    }
+
+    async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
+        match self.store.take() {
+            Some(store) => Ok(store),
+            None => open_store(&self.settings, self.clock.now()).await,
+        }
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {
@@ -227,6 +235,12 @@ fn entry(settings: &Settings) -> Entry {
         None if settings.keys.is_empty() => Entry::Local,
         None => Entry::Key { file: None, limited },
     }
+}
+
+/// The address the public knows, if it is known before a listener is.
+fn known_origin(settings: &Settings) -> OnceLock<String> {
+    let origin = settings.public_origin.as_ref();
+    origin.map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned()))
 }
 
 /// Refuses settings that contradict each other or what is on disk.

@@ -1,6 +1,10 @@
 //! What the class files beside a table come to, for whoever only wants to know.
 
+use std::sync::Arc;
+
 use crate::backend::Registry;
+use crate::base::Entropy;
+use crate::base::entropy::OsEntropy;
 use crate::gate::classes::Folder;
 use crate::gate::lint::MISSING_FUNCTION;
 use crate::gate::lint::lint;
@@ -28,7 +32,8 @@ pub struct Examined {
 ///
 /// It is to be called within a runtime of tokio, although nothing is waited for.
 pub fn examine(table: Option<&Table>, settings: &Settings, native: &Registry) -> Examined {
-    let folder = Folder::of(settings);
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+    let folder = Folder::of(settings, None, &entropy);
     let found = folder.read(How::Now);
     let files = found.files();
     let wanted = table.map(|table| wanted(table, native)).unwrap_or_default();

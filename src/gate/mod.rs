@@ -127,18 +127,8 @@ impl Gate {
 
     /// As [`Gate::serve`], on every listener that there can be.
     pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
+        self.learn_addresses(&listeners);
         let Listeners { public: listener, internal, redirect } = listeners;
-        for own in [Some(&listener), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
-            own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
-        }
-        // Where no public_origin was set, a developer on this machine can do without. Any other
-        // address is perhaps not the one that the public knows.
-        if let Ok(address) = listener.local_addr()
-            && address.ip().is_loopback()
-        {
-            let origin = format!("{}://{address}", self.scheme());
-            let _ = self.dispatch.sessions().public_origin.set(origin);
-        }
         let (stop_public, public_stop) = watch::channel(false);
         let (stop_rest, rest_stop) = watch::channel(false);
         let sessions = self.dispatch.sessions();
@@ -197,6 +187,22 @@ impl Gate {
         match (idle, drained) {
             (Err(_), Drained::Clean) => Drained::CutOff(self.dispatch.under_way()),
             (_, drained) => drained,
+        }
+    }
+
+    /// Takes note of where this gate can be reached.
+    fn learn_addresses(&self, listeners: &Listeners) {
+        let Listeners { public, internal, redirect } = listeners;
+        for own in [Some(public), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
+            own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
+        }
+        // Where no public_origin was set, a developer on this machine can do without. Any other
+        // address is perhaps not the one that the public knows.
+        if let Ok(address) = public.local_addr()
+            && address.ip().is_loopback()
+        {
+            let origin = format!("{}://{address}", self.scheme());
+            let _ = self.dispatch.sessions().public_origin.set(origin);
         }
     }
 

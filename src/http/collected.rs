@@ -125,7 +125,7 @@ impl Body for Passed {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(600);
+    const LONG: Duration = Duration::from_mins(10);
 
     /// A body of these frames; `None` is where it breaks off.
     fn streamed(frames: Vec<Option<&'static [u8]>>) -> Response<AnswerBody> {

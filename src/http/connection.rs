@@ -49,6 +49,7 @@ use crate::http::sniff::PREFACE;
 use crate::http::sniff::Protocol;
 use crate::http::sniff::Sniffed;
 use crate::http::sniff::sniff;
+use crate::http::stall::Abandon;
 use crate::http::stall::Unstalled;
 use crate::http::taken::Taken;
 use crate::http::traffic::Traffic;
@@ -241,6 +242,10 @@ async fn http1<S: Service>(
         let parts = connection.into_parts();
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
         return pass(passing, stop, config.drain_timeout).await;
+    }
+    if ended.as_ref().is_err_and(hyper::Error::is_user) {
+        // An answer broke off. To whoever knows no lengths a proper end would look like its end.
+        return connection.into_parts().io.into_inner().abandon();
     }
     let refused = ended.is_err_and(|error| error.is_parse());
     if refused || desk.had_body.load(Ordering::Relaxed) {

@@ -64,6 +64,7 @@ pub mod server;
 pub mod session;
 pub mod sessions;
 mod sniff;
+mod speaks;
 mod stall;
 mod taken;
 mod traffic;

@@ -84,12 +84,12 @@ pub(crate) enum Turn {
 
 impl Turn {
     /// The turn of a request whose repeats are nothing special.
-    fn of(redemption: Redemption) -> Self {
+    fn of(redemption: &Redemption) -> Self {
         match redemption {
-            Redemption::Ended(otp) => Self::On(otp),
-            Redemption::Asks(question) => Self::Asks(question),
+            Redemption::Ended(otp) => Self::On(*otp),
+            Redemption::Asks(question) => Self::Asks(*question),
             Redemption::Began(_) => Self::On(Outcome::Restored),
-            Redemption::Repeats(at, _) => Self::On(Outcome::Used { at }),
+            Redemption::Repeats(at, _) => Self::On(Outcome::Used { at: *at }),
         }
     }
 }
@@ -103,7 +103,7 @@ pub(crate) async fn redeem(
     patience: Duration,
 ) -> Result<Turn, Fault> {
     let (Some(rule), Brought::Token(secret)) = (row.repeat(), brought) else {
-        return redemption::redeem(session, brought).await.map(Turn::of);
+        return Ok(Turn::of(&redemption::redeem(session, brought).await?));
     };
     let wish = wish(run, secret, rule, patience);
     // Apart, so that the requests of other rows need no room for it.
@@ -130,7 +130,7 @@ async fn take_turn(
                 return Ok(Turn::On(Outcome::Restored));
             }
             Redemption::Repeats(first, repeat) => (first, repeat),
-            other => return Ok(Turn::of(other)),
+            other => return Ok(Turn::of(&other)),
         };
         let mut is_over = repeat != Repeat::Running;
         if !is_over {

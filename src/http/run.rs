@@ -107,13 +107,9 @@ impl Run {
     ) -> Result<Passage, Fault> {
         let (house, config) = rules;
         let param = row.otp().param.as_deref();
-        let body = match self.upload.take() {
-            Some(upload) => upload,
-            None => {
-                let body = RequestBody::Whole(Full::new(self.body_without_token(param)));
-                Upload::new(body, u64::MAX, config.pace)?
-            }
-        };
+        let upload = self.upload.take();
+        let whole = || RequestBody::Whole(Full::new(self.body_without_token(param)));
+        let body = upload.map_or_else(|| Upload::new(whole(), u64::MAX, config.pace), Ok)?;
         let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
         let Head { method, uri, headers, .. } = self.head;
         let over_tls = self.arrival.is_some_and(|arrival| arrival.tls);

@@ -14,6 +14,8 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
+use crate::http::stall::Abandon;
+
 /// The HTTP/2 preface (RFC 9113 §3.4). It is read whole: hyper's handshake has no deadline of
 /// its own, so a client could stop in the middle of it and stay.
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -35,6 +37,12 @@ pub(crate) struct Sniffed<S> {
     filled: usize,
     given: usize,
     stream: S,
+}
+
+impl<S: Abandon> Abandon for Sniffed<S> {
+    fn abandon(&self) {
+        self.stream.abandon();
+    }
 }
 
 /// Reads just enough of a stream to tell what it speaks.

@@ -45,6 +45,12 @@ impl Abandon for TcpStream {
     }
 }
 
+impl<S: Abandon> Abandon for Unstalled<S> {
+    fn abandon(&self) {
+        self.stream.abandon();
+    }
+}
+
 impl<S> Unstalled<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, alarm: None, taken: 0 }

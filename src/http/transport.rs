@@ -12,6 +12,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::http::stall::Abandon;
 use crate::http::stall::Unstalled;
 
 /// A connection that has been accepted, and has shaken hands if it had to.
@@ -22,6 +23,15 @@ pub(crate) enum Transport {
     Plain(Unstalled<TcpStream>),
     /// In a box, because it is much larger and plain connections are many, too.
     Tls(Box<TlsStream<Unstalled<TcpStream>>>),
+}
+
+impl Abandon for Transport {
+    fn abandon(&self) {
+        match self {
+            Self::Plain(stream) => stream.abandon(),
+            Self::Tls(stream) => stream.get_ref().0.abandon(),
+        }
+    }
 }
 
 /// Hands a call on to whichever stream there is.

@@ -186,8 +186,9 @@ impl Site {
         }
     }
 
-    /// The change of this number: a good edition, or a broken file.
-    fn change(&mut self, number: usize) -> bool {
+    /// The change of this number: a good edition, which is offered before it lies there, or a broken
+    /// file. Says which of the two.
+    fn change(&mut self, number: usize, offered: &Mutex<Vec<Edition>>) -> bool {
         let in_place = number.is_multiple_of(2);
         if number.is_multiple_of(3) {
             let (part, text) = self.edition.broken(number / 3 % BROKEN_KINDS);
@@ -201,11 +202,13 @@ impl Site {
         // Each class file has functions for some tables to come; then all is exchanged.
         if number.is_multiple_of(4) || number % 12 == 1 {
             self.edition = Part::ALL.into_iter().fold(self.edition, Edition::next);
+            offered.lock().unwrap().push(self.edition);
             self.exchange();
             return true;
         }
         let part = self.broken.take().unwrap_or(Part::ALL[number / 2 % 3]);
         self.edition = self.edition.next(part);
+        offered.lock().unwrap().push(self.edition);
         self.lay(part, &self.edition.text(part), in_place);
         true
     }
@@ -231,11 +234,7 @@ async fn reload_under_load() {
     let mut inside = Connection::open(server.internal.unwrap()).await.unwrap();
     let (mut early, mut taken) = (None, 0);
     for number in 2..=changes {
-        let is_good = site.change(number);
-        if is_good {
-            taken += 1;
-            world.offered.lock().unwrap().push(site.edition);
-        }
+        taken += usize::from(site.change(number, &world.offered));
         if number.is_multiple_of(5) {
             server.hang_up();
         }

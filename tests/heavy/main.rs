@@ -23,10 +23,13 @@ mod drain;
 mod exhausted;
 mod failpoints;
 mod flood;
+mod forward;
 mod full_disk;
 mod fuzz;
 #[cfg(feature = "script")]
 mod hostile;
+#[cfg(feature = "script")]
+mod isolates;
 mod kill;
 mod races;
 mod reload;

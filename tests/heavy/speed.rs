@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Hello,
     /// A handler reads one storage key of the session that the cookie of this name opens.
     Resume { path: &'static str, cookie: &'static str },
+    /// A request in a session is passed on from this path.
+    Pass(&'static str),
     /// Two requests: a session mints a token, and a server redeems it.
     Callback,
 }
@@ -144,6 +146,13 @@ async fn ask(mut client: Connection, kind: Kind, left: Arc<AtomicUsize>) {
             while take(1) {
                 let reply = client.ask_bytes(&bytes, false).await.unwrap();
                 assert_eq!(reply.body, br#"{"result":"1"}"#);
+            }
+        }
+        Kind::Pass(path) => {
+            let cookie = client.ask(&found).await.unwrap().good().cookie().unwrap().to_owned();
+            let bytes = Ask::get(path).cookie(&cookie).bytes();
+            while take(1) {
+                assert_eq!(client.ask_bytes(&bytes, false).await.unwrap().status, 200);
             }
         }
         Kind::Callback => {

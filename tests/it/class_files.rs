@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,9 +11,12 @@ use callgate::base::clock::ManualClock;
 use callgate::gate::Answer;
 use callgate::gate::GateError;
 use callgate::gate::Reload;
+use callgate::http::hosts::HostRule;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use crate::support::probe;
 use crate::support::probe::Probe;
@@ -237,6 +239,40 @@ async fn a_class_that_is_broken_and_mended_differently_is_taken() {
     place.site.lay("classes/Greeter.js", "export default class { greet() { return 1; } }");
     assert_eq!(place.look().await, Reload::Taken);
     assert_eq!((place.says("/greet").await, place.says("/hit").await), (json!(1), json!(2)));
+}
+
+#[tokio::test]
+async fn a_call_ends_by_the_class_that_it_began_with() {
+    const DOOR: &str = "export default class Counter {
+  name() { return \"counter\"; }
+  async hit(request) {
+    const answer = await fetch(request.urlQuery.door);
+    return `first ${await answer.text()}`;
+  }
+}
+";
+    // Where a call of the old class waits for as long as the test wants it to.
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = door.local_addr().unwrap();
+    let site = Site::new();
+    site.lay("classes/Counter.js", DOOR);
+    let fetch_hosts = vec![HostRule::parse(&address.to_string()).unwrap()];
+    let gate = site.try_open(Settings { fetch_hosts, ..site.settings() }).await.unwrap();
+    let place = Place { site, gate };
+    let under_way = place.gate.client().get(&format!("/hit?door=http://{address}/"));
+    let under_way = tokio::spawn(under_way.send());
+    let (mut stream, _) = soon(door.accept()).await.unwrap();
+    place.site.lay("classes/Counter.js", &DOOR.replace("first", "second"));
+    assert_eq!(place.look().await, Reload::Taken);
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone";
+    stream.write_all(answer).await.unwrap();
+    let answer = soon(under_way).await.unwrap();
+    assert_eq!((answer.status, &answer.json()["result"]), (200, &json!("first done")));
+    let next = place.gate.client().get(&format!("/hit?door=http://{address}/"));
+    let next = tokio::spawn(next.send());
+    let (mut stream, _) = soon(door.accept()).await.unwrap();
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert_eq!(soon(next).await.unwrap().json()["result"], "second ");
 }
 
 #[tokio::test]

@@ -235,5 +235,6 @@ async fn every_member_is_declared_and_every_declared_member_is_there() {
         assert!(missing.is_empty(), "{owner}: not declared: {missing:?}");
         assert!(invented.is_empty(), "{owner}: declared, but not there: {invented:?}");
     }
-    assert!(seen["Session"].len() >= 18 && seen["IncomingMessage"].len() >= 14);
+    let count: usize = seen.values().map(BTreeSet::len).sum();
+    assert!(count >= 200, "only {count} members were seen");
 }

@@ -10,8 +10,9 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
-use std::time::Instant;
 
+use callgate::base::Clock;
+use callgate::base::clock::SystemClock;
 use tempfile::TempDir;
 
 /// What a project is made of.
@@ -63,9 +64,10 @@ impl Desk {
             for entry in fs::read_dir(self.path().join(&folder)).unwrap() {
                 let entry = entry.unwrap();
                 let path = folder.join(entry.file_name());
-                match entry.file_type().unwrap().is_dir() {
-                    true => folders.push(path),
-                    false => found.push(path.to_str().unwrap().to_owned()),
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.to_str().unwrap().to_owned());
                 }
             }
         }
@@ -128,7 +130,7 @@ fn commands(printed: &str) -> Vec<&str> {
 
 #[test]
 fn from_init_to_a_restored_session_by_the_printed_commands_alone() {
-    let (desk, began) = (Desk::new(), Instant::now());
+    let (desk, began) = (Desk::new(), SystemClock.now());
     let address = free_address();
     let printed = desk.callgate(&["init", "my first shop", "--listen", &address]).well();
     let commands = commands(&printed);
@@ -143,7 +145,11 @@ fn from_init_to_a_restored_session_by_the_printed_commands_alone() {
                     {\"result\":{\"step\":\"Email validated\",\"email\":\"ann@example.com\"}}";
     assert_eq!(said, expected);
     drop(serving);
-    println!("{} commands and {:?} to a restored session", commands.len() + 1, began.elapsed());
+    println!(
+        "{} commands and {:?} to a restored session",
+        commands.len() + 1,
+        SystemClock.now().since(began)
+    );
 }
 
 #[test]
@@ -157,6 +163,12 @@ fn a_link_of_the_new_project_counts_once_and_for_one_session() {
     let ask = format!("link=$(curl -s -c jar -d email=ann@example.com http://{address}/start)");
     let said = desk.paste(&[&ask, "curl -s $link", "curl -s $link"]).well();
     assert!(said.ends_with("This link does not count: used.\n"), "{said}");
+
+    let browser = "curl -s -H 'Accept: text/html' -c other -o congratulations $link";
+    let other = format!("curl -s -b other http://{address}/");
+    let joined = desk.paste(&[&ask, browser, &other]).well();
+    assert!(joined.contains("Email validated"), "another browser is in the session: {joined}");
+
     let stranger = desk.paste(&[&format!("curl -s http://{address}/")]).well();
     assert_eq!(stranger, "{\"result\":\"nothing yet\"}");
     let none = desk.paste(&[&format!("curl -s http://{address}/validateEmail")]).well();

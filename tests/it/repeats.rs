@@ -1,6 +1,7 @@
 //! Callbacks that come again on rows with `repeat`: one run, and its answer for all (contract §6.5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate::base::ClaimId;
 use callgate::base::Clock;
@@ -185,8 +186,8 @@ async fn another_node(house: &House, token: &str, path: &str) -> Claim {
     let held = held.iter().find(|held| held.digest == secret.digest("callgate")).unwrap();
     let wish = RepeatWish {
         key: RepeatKey::of(&secret, "GET", path, b""),
-        window: std::time::Duration::from_secs(7_200),
-        run_within: std::time::Duration::from_secs(60),
+        window: Duration::from_hours(2),
+        run_within: Duration::from_mins(1),
         may_take_over: false,
     };
     let claim = Claim { repeat: Some(wish), ..kit::claim(held) };

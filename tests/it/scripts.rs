@@ -1,9 +1,22 @@
 //! Class files as rows call them: what they answer, and how one call ends without another.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use callgate::backend::script::ClassProblem;
+use callgate::backend::script::Environment;
 use callgate::backend::script::Limits;
+use callgate::http::Handlers as _;
+use callgate::http::Missing;
+use serde_json::Value;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use crate::support::scripts::Scripts;
+use crate::support::scripts::load;
+use crate::support::scripts::load_after;
 
 #[tokio::test]
 async fn a_class_answers_a_row() {
@@ -42,10 +55,270 @@ async fn a_call_that_spins_ends_alone() {
             async jobs() { for (;;) await null; }
             fine() { return 1; }
         }";
-    let limits = Limits { cpu: std::time::Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
     let targets = ["Spinner.spin", "Spinner.jobs", "Spinner.fine"];
     let scripts = Scripts::within(limits, &[("Spinner.js", text)], &targets).await;
     assert_eq!(scripts.ask("Spinner.spin").await.status, 500);
     assert_eq!(scripts.ask("Spinner.jobs").await.status, 500);
     assert_eq!(scripts.ask("Spinner.fine").await.json(), json!({"result": 1}));
+}
+
+fn environment() -> Environment {
+    Environment::new(Handle::current())
+}
+
+/// The lines `file:line:column code` of what is wrong with class files.
+fn problems(files: &[(&str, &str)], targets: &[&str]) -> Vec<String> {
+    let problems = load(&environment(), files, targets).unwrap_err();
+    let told = problems.iter().map(|problem| {
+        let ClassProblem { file, line, column, code, .. } = problem;
+        format!("{file}:{line}:{column} {code}")
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn every_problem_of_every_file_is_told_with_its_place() {
+    let files = [
+        ("Fine.js", "export default class Fine { run() {} }"),
+        ("Unnamed.js", "export default class Unnamed {\n  run( { }\n}"),
+        ("Imports.js", "import a from \"./lib/gone.js\";\nexport default class Imports {}"),
+        ("Throws.js", "export default class Throws {\n  constructor() {\n    null.x;\n  }\n}"),
+        ("Outer.js", "import \"./lib/broken.js\";\nexport default class Outer {}"),
+        ("lib/broken.js", "const a = ;"),
+    ];
+    let told = problems(&files, &["Fine.run", "Imports.run", "Throws.run", "Outer.run"]);
+    assert_eq!(
+        told,
+        [
+            "classes/Imports.js:1:15 class_import",
+            "classes/Throws.js:3:5 class_threw",
+            "classes/Unnamed.js:3:1 class_syntax",
+            "classes/lib/broken.js:1:11 class_syntax",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_import_that_is_refused_says_why() {
+    let why = |specifier: &str| {
+        let text = format!("import \"{specifier}\";\nexport default class A {{}}");
+        let files = [("A.js", text.as_str()), ("lib/b.js", "")];
+        load(&environment(), &files, &["A.run"]).unwrap_err()[0].what.clone()
+    };
+    let told = why("./lib/b");
+    assert!(told.ends_with("there is no classes/lib/b; write \"./lib/b.js\""), "{told}");
+    let told = why("../../etc/passwd.js");
+    assert!(told.ends_with("it leads out of the classes folder"), "{told}");
+    for specifier in ["fs", "/etc/passwd.js", "https://example.com/a.js", "callgate/main"] {
+        let told = why(specifier);
+        assert!(told.contains("only \"callgate\" and files of the classes folder"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_singleton_or_has_no_such_function_is_told_apart() {
+    let files = [
+        ("Plain.js", "export default function Plain() {}"),
+        ("Nothing.js", "export const a = 1;"),
+        ("Base.js", "export class Base { inherited() {} }"),
+        (
+            "Mail.js",
+            "import { Base } from './Base.js';
+            export default class Mail extends Base {
+                own = () => 1;
+                static fixed() {}
+                get computed() { return () => 1; }
+                validate() {}
+            }",
+        ),
+    ];
+    let targets = ["Plain.run", "Nothing.run", "Mail.run", "Gone.run"];
+    let classes = load(&environment(), &files, &targets).unwrap();
+    let missing = |class, function| classes.find(class, function).err();
+    assert_eq!(missing("Plain", "run"), Some(Missing::Singleton));
+    assert_eq!(missing("Nothing", "run"), Some(Missing::Singleton));
+    assert_eq!(missing("Gone", "run"), Some(Missing::Class));
+    for function in ["validate", "own", "inherited"] {
+        assert_eq!(missing("Mail", function), None, "{function}");
+    }
+    for function in ["constructor", "fixed", "computed", "toString", "gone"] {
+        assert_eq!(missing("Mail", function), Some(Missing::Method), "{function}");
+    }
+    assert_eq!(classes.nearest("Mail", "valdiate").as_deref(), Some("Mail.validate"));
+    assert_eq!(classes.nearest("Mial", "something").as_deref(), Some("Mail"));
+}
+
+#[tokio::test]
+async fn what_no_request_reaches_is_told() {
+    let files = [
+        (
+            "Mail.js",
+            "export default class Mail {\n  a() { this.helper(); }\n  helper() {}\n  b() {}\n}",
+        ),
+        ("Spare.js", "export default class Spare {}"),
+    ];
+    let classes = load(&environment(), &files, &["Mail.a"]).unwrap();
+    let told = classes.unreached(&|class, function| (class, function) == ("Mail", "a"));
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("classes/Spare.js: no row names it"), "{told:?}");
+    assert!(told[1].starts_with("classes/Mail.js:4:3: no row names Mail.b"), "{told:?}");
+}
+
+/// Loads the second edition of a folder over the first and asks both for `Mail.count`.
+async fn count_after(first: &[(&str, &str)], second: &[(&str, &str)]) -> Value {
+    let before = load(&environment(), first, &["Mail.count"]).unwrap();
+    let gate = Scripts::of(before, &["Mail.count"]).await;
+    assert_eq!(gate.ask("Mail.count").await.json(), json!({"result": 1}));
+    let after = load_after(&gate.classes, second, &["Mail.count"]).unwrap();
+    Scripts::of(after, &["Mail.count"]).await.ask("Mail.count").await.json()["result"].clone()
+}
+
+#[tokio::test]
+async fn a_class_keeps_its_state_while_none_of_its_files_changes() {
+    let mail = |import: &str| {
+        format!(
+            "{import}\nexport default class Mail {{ n = 0; count() {{ return this.n += 1; }} }}"
+        )
+    };
+    let (plain, importing) = (mail(""), mail("import './lib/a.js';"));
+    let later = mail("const later = () => import('./lib/b.js');");
+    let other = [("Mail.js", plain.as_str()), ("Other.js", "1;")];
+    assert_eq!(count_after(&other, &[("Mail.js", &plain), ("Other.js", "2;")]).await, 2);
+    let importing = |text| [("Mail.js", importing.as_str()), ("lib/a.js", text)];
+    assert_eq!(count_after(&importing("1;"), &importing("1;")).await, 2);
+    assert_eq!(count_after(&importing("1;"), &importing("2;")).await, 1);
+    let later = |text| [("Mail.js", later.as_str()), ("lib/b.js", text)];
+    assert_eq!(count_after(&later("1;"), &later("2;")).await, 1, "it may be imported any time");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_ends_on_the_class_it_began_on() {
+    let text = |edition| {
+        format!(
+            "export default class Mail {{
+                wait() {{ return new Promise((done) => {{ this.done = done; }}); }}
+                go() {{ this.done?.({edition}); return {edition}; }}
+            }}"
+        )
+    };
+    let targets = ["Mail.wait", "Mail.go"];
+    let old = Scripts::open(&[("Mail.js", &text(1))], &targets).await;
+    let client = old.gate.client();
+    let waiting = tokio::spawn(async move { client.get("/Mail/wait").send().await });
+    let new = load_after(&old.classes, &[("Mail.js", &text(2))], &targets).unwrap();
+    let new = Scripts::of(new, &targets).await;
+    assert_eq!(new.ask("Mail.go").await.json(), json!({"result": 2}));
+    while !waiting.is_finished() {
+        old.ask("Mail.go").await;
+    }
+    assert_eq!(waiting.await.unwrap().json(), json!({"result": 1}));
+}
+
+#[tokio::test]
+async fn a_call_that_is_one_too_many_is_told_to_come_back() {
+    let text = "export default class A { wait() { return new Promise(() => {}); } run() {} }";
+    let limits = Limits { calls_max: 1, ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("A.js", text)], &["A.wait", "A.run"]).await;
+    let mut waiting = Box::pin(scripts.gate.client().get("/A/wait").send());
+    assert!(polled_once(&mut waiting).await.is_none());
+    let refused = scripts.ask("A.run").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "2"));
+    assert!(refused.text().contains("handler_busy"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_call_whose_time_is_up_is_ended_with_all_it_waits_for() {
+    let text = "export default class A {
+        ticks = 0;
+        wait() {
+            setInterval(() => { this.ticks += 1; }, 5);
+            return new Promise(() => {});
+        }
+        async ticked() {
+            const before = this.ticks;
+            await new Promise((done) => setTimeout(done, 50));
+            return [before > 0, this.ticks - before];
+        }
+    }";
+    let limits = Limits { wall: Duration::from_secs(2), ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("A.js", text)], &["A.wait", "A.ticked"]).await;
+    assert_eq!(scripts.ask("A.wait").await.status, 500);
+    assert_eq!(scripts.ask("A.ticked").await.json(), json!({"result": [true, 0]}));
+}
+
+/// Begins a future, and goes on without waiting for it.
+async fn polled_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    poll_fn(|context| match Pin::new(&mut *future).poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hog_that_waits_leaves_its_neighbours_room() {
+    let text = "export default class A {
+        async hog() {
+            const held = [];
+            for (let mib = 0; mib < 7; mib += 1) held.push(new Uint8Array(1 << 20).fill(1));
+            await new Promise((done) => setTimeout(done, 60_000));
+            return held.length;
+        }
+        run() { return new Uint8Array(2 << 20).fill(1).length; }
+    }";
+    let limits = Limits { heap_bytes: 8 << 20, ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("A.js", text)], &["A.hog", "A.run"]).await;
+    assert_eq!(scripts.ask("A.hog").await.status, 500, "ended when it began to wait");
+    assert_eq!(scripts.ask("A.run").await.json(), json!({"result": 2 << 20}));
+}
+
+#[tokio::test]
+async fn a_class_that_fills_its_memory_begins_anew() {
+    let text = "export default class A {
+        kept = [];
+        fill() { this.kept.push(new Uint8Array(1 << 20).fill(1)); return this.kept.length; }
+    }";
+    let limits = Limits { heap_bytes: 8 << 20, ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("A.js", text)], &["A.fill"]).await;
+    let mut full = 0;
+    for _ in 0..30 {
+        let answer = scripts.ask("A.fill").await;
+        full += u32::from(answer.status == 500);
+    }
+    assert!((1..=6).contains(&full), "{full} of 30 calls found no room");
+}
+
+#[tokio::test]
+async fn what_cannot_be_ended_is_replaced() {
+    let text = "export default class A {
+        n = 0;
+        async storm() {
+            const spin = async () => { for (;;) await null; };
+            await Promise.all(Array.from({ length: 1000 }, spin));
+        }
+        count() { return this.n += 1; }
+    }";
+    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("A.js", text)], &["A.storm", "A.count"]).await;
+    assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}));
+    assert_eq!(scripts.ask("A.storm").await.status, 500);
+    assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}), "a new instance");
+}
+
+#[tokio::test]
+async fn one_class_does_not_see_what_another_does_to_the_language() {
+    let bad = "export default class Bad {
+        run() {
+            Array.prototype.map = () => { throw new Error('poisoned'); };
+            globalThis.mine = 1;
+            Object.prototype.status = 404;
+        }
+    }";
+    let good = "export default class Good { run() { return [typeof mine, ...[1].map(String)]; } }";
+    let files = [("Bad.js", bad), ("Good.js", good)];
+    let scripts = Scripts::open(&files, &["Bad.run", "Good.run"]).await;
+    assert_eq!(scripts.ask("Bad.run").await.status, 200);
+    assert_eq!(scripts.ask("Good.run").await.json(), json!({"result": ["undefined", "1"]}));
 }

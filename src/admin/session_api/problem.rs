@@ -28,10 +28,10 @@ pub(super) const BODY: &[Code] = &[
     (422, "too_deep"),
 ];
 /// A write is too much for the session, or would be the first of one guest too many.
-pub(super) const WRITE: &[Code] = &[(422, "session_full"), (503, "too_many_guests")];
+pub(super) const WRITE: &[Code] = &[(409, "session_full"), (503, "too_many_guests")];
 /// A token cannot be minted.
 pub(super) const MINT: &[Code] =
-    &[(409, "too_many_tokens"), (422, "no_public_origin"), (429, "rate_limited")];
+    &[(409, "too_many_tokens"), (409, "no_public_origin"), (429, "rate_limited")];
 /// A token cannot be redeemed.
 pub(super) const RESTORE: &[Code] = &[(409, "answer_begun"), (429, "rate_limited")];
 /// Privileges cannot be gained.
@@ -72,10 +72,25 @@ pub(super) fn invalid(text: &'static str) -> Fault {
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
 }
 
+/// The path that a token shall bring somebody to is none.
+pub(super) fn no_path() -> Fault {
+    invalid(
+        "\"path\" is a path of this site that begins with a single slash, without spaces and \
+         without \"#\".",
+    )
+}
+
 /// The body is nested too deep to be kept.
 pub(super) fn too_deep() -> Fault {
     let text = "A value is nested more than 64 deep; store it flatter, or as a text.";
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "too_deep", text)
+}
+
+/// The session cannot hold what the body says.
+pub(super) fn session_full() -> Fault {
+    let text = "The session would outgrow its limits: 256 keys of 256 bytes, 262,144 bytes in \
+                all, a user name of 256 bytes, 128 privileges of 128 bytes.";
+    Fault::new(StatusCode::CONFLICT, "session_full", text)
 }
 
 /// Somebody is not let in.
@@ -99,26 +114,20 @@ pub(super) fn not_opened(why: NotOpened) -> Fault {
     }
 }
 
-/// The session does not do it; `refused` says what it takes, where it is for it to say.
-pub(super) fn session(error: SessionError, refused: &'static str) -> Fault {
+/// The session does not do it; what it refuses by a text of its own is told by `refused`.
+pub(super) fn session(error: SessionError, refused: fn() -> Fault) -> Fault {
     match error {
         SessionError::Ended => session_ended(),
-        SessionError::TooLarge => {
-            let text = "The session would outgrow its limits; keep large values elsewhere and \
-                        store their id.";
-            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "session_full", text)
-        }
+        SessionError::TooLarge => session_full(),
         SessionError::TooManyTokens => {
             let text = "The session has as many unspent tokens as it may.";
             Fault::new(StatusCode::CONFLICT, "too_many_tokens", text)
         }
         SessionError::NotJson(_) => too_deep(),
-        SessionError::Refused(_) | SessionError::Mint(MintRefused::TooManyHandlers) => {
-            invalid(refused)
-        }
+        SessionError::Refused(_) | SessionError::Mint(MintRefused::TooManyHandlers) => refused(),
         SessionError::NoPublicOrigin => {
             let text = "Callback URLs need the setting public_origin; mint without a path.";
-            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "no_public_origin", text)
+            Fault::new(StatusCode::CONFLICT, "no_public_origin", text)
         }
         SessionError::Store(error) => error.into(),
         SessionError::TooOften(wait) => Fault::rate_limited(wait),

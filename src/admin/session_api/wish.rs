@@ -97,7 +97,7 @@ fn mint(body: Value) -> Result<Wish, Fault> {
                 wish.confirm = Some(confirm.ok_or_else(|| problem::invalid(text))?);
             }
             "path" => {
-                let text = member.as_str().ok_or_else(|| problem::invalid(PATH))?;
+                let text = member.as_str().ok_or_else(problem::no_path)?;
                 path = Some(text.to_owned());
             }
             _ => return Err(problem::invalid(SHAPE)),
@@ -105,10 +105,6 @@ fn mint(body: Value) -> Result<Wish, Fault> {
     }
     Ok(Wish::Mint(wish, path))
 }
-
-/// What the path of a callback URL must be.
-pub(super) const PATH: &str = "\"path\" is a path of this site that begins with a single slash, \
-                               without spaces and without \"#\".";
 
 /// Whole seconds, written as JSON writes numbers: 30, 30.0 and 3e1 are the same (RFC 8259 §6).
 fn secs(member: &Value) -> Result<u64, Fault> {

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use crate::admin::session_api::json as json_response;
 use crate::admin::session_api::problem;
-use crate::admin::session_api::wish::PATH;
 use crate::admin::session_api::wish::Wish;
 use crate::http::AnswerBody;
 use crate::http::Fault;
@@ -17,15 +16,12 @@ use crate::http::Session;
 use crate::http::SessionError;
 use crate::token::Outcome;
 
-/// What a user's name and privileges must be.
-const NAMES: &str = "A user name has at most 256 bytes, and the name of a privilege 128.";
-
 /// Does what is wished for, once nobody else works for the same request.
 pub(super) async fn carry_out(
     session: &Session,
     wish: Wish,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let plain = |error| problem::session(error, "");
+    let plain = |error| problem::session(error, problem::session_full);
     let turn = session.turn().await.map_err(plain)?;
     match wish {
         Wish::Look => {
@@ -43,7 +39,7 @@ pub(super) async fn carry_out(
             Ok(nothing())
         }
         Wish::Mint(wish, path) => {
-            let refused = |error| problem::session(error, PATH);
+            let refused = |error| problem::session(error, problem::no_path);
             let url = path.map(|path| session.callback_url(&path)).transpose().map_err(refused)?;
             let token = session.create_otp(wish).await.map_err(refused)?;
             let mut told_of = Map::new();
@@ -63,7 +59,7 @@ pub(super) async fn carry_out(
             Err(problem::answer_begun())
         }
         Wish::Grant(wish) => {
-            turn.grant(wish).await.map_err(|error| problem::session(error, NAMES))?;
+            turn.grant(wish).await.map_err(plain)?;
             Ok(told(StatusCode::OK, &view(session)))
         }
         Wish::End => {
@@ -80,7 +76,7 @@ async fn refresh(session: &Session) -> Result<(), Fault> {
         Ok(false) => SessionError::Ended,
         Err(error) => error,
     };
-    Err(problem::session(error, ""))
+    Err(problem::session(error, problem::session_full))
 }
 
 /// Whose session it is.

@@ -23,7 +23,6 @@ use crate::backend::forward::fields;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::answer::CutShort;
-use crate::http::capability::Granted;
 use crate::http::tunnel::Tunnel;
 
 /// The answer that the client gets.
@@ -72,14 +71,15 @@ fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBo
 struct Download {
     body: Incoming,
     gap_max: Duration,
-    _granted: Option<Granted>,
+    /// What the upstream was granted is open until its last byte has come.
+    _terms: Terms,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Download {
     fn new(body: Incoming, terms: Terms) -> Self {
-        let Terms { config, granted: _granted, .. } = terms;
-        Self { body, gap_max: config.gap_max, _granted, alarm: None }
+        let gap_max = terms.config.gap_max;
+        Self { body, gap_max, _terms: terms, alarm: None }
     }
 }
 

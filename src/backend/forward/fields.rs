@@ -42,11 +42,11 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
 }
 
 fn is_claim(name: &str) -> bool {
-    let begins = |family: &&str| {
+    let begins = |family: &str| {
         let (mut name, mut family) = (name.bytes(), family.bytes());
         family.all(|byte| name.next().is_some_and(|own| own == byte || own == b'_' && byte == b'-'))
     };
-    SPOKEN_FOR_US.iter().any(|family| begins(&family))
+    SPOKEN_FOR_US.iter().any(|family| begins(family))
         || matches!(name, "forwarded" | "x-real-ip" | "x_real_ip" | "x-real_ip" | "x_real-ip")
 }
 

@@ -172,7 +172,10 @@ interface Session {
    * Changes one value of the storage, atomically: `change` gets what is stored and returns what to
    * store, `undefined` for nothing. It is called again when somebody else was faster.
    */
-  update(key: string, change: (stored: any) => any): Promise<any>;
+  update<T = any>(
+    key: string,
+    change: (stored: T | undefined) => T | undefined | Promise<T | undefined>,
+  ): Promise<T | undefined>;
   /** Ends the session, in all its browsers, with all its tokens. */
   logout(): Promise<void>;
   /** The browsers that are in the session. */
@@ -248,7 +251,7 @@ declare module "callgate" {
     body: Body | undefined;
     /** The status: 200 unless it was set. */
     status: number;
-    /** The header fields so far. */
+    /** The header fields so far, by their names as they were given. */
     readonly headers: Texts;
     /**
      * Sets the body, and always the `Content-Type` that goes with it: `text/plain` for text,
@@ -266,7 +269,7 @@ declare module "callgate" {
   }
 
   /** What a body can be: text, bytes, a picture, or what can be written as JSON. */
-  type Body = string | Uint8Array | ArrayBuffer | Picture | object;
+  type Body = string | ArrayBuffer | ArrayBufferView | Picture | object;
 }
 
 // What browsers have, too, as far as handlers need it.
@@ -306,7 +309,7 @@ interface FetchWish {
   /** `"GET"` unless it says otherwise. */
   method?: string;
   headers?: HeadersInit;
-  body?: string | Uint8Array | ArrayBuffer | URLSearchParams | null;
+  body?: string | ArrayBuffer | ArrayBufferView | URLSearchParams | null;
   /** `"follow"`, the default, goes only to hosts that are allowed. */
   redirect?: "follow" | "manual" | "error";
   signal?: AbortSignal | null;
@@ -472,7 +475,7 @@ declare const crypto: {
   };
 };
 
-type HashName = string | { name: string };
+type HashName = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512" | { name: string };
 
 interface CryptoKey {
   readonly type: "secret";

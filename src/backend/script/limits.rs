@@ -5,10 +5,9 @@ use std::time::Duration;
 /// The budgets of classes. Going over one ends that call with 500, and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Processor time of one call. What a class does while it is loaded has as much.
+    /// Processor time of one call; a quarter of it is worth a warning in the log. What a class
+    /// does while it is loaded has as much.
     pub cpu: Duration,
-    /// From here on a call is remarked in the log as slow, in processor time.
-    pub cpu_warns: Duration,
     /// From the call to its answer, waiting included, unless the row says `limits.timeoutMs`.
     pub wall: Duration,
     /// All memory of one class.
@@ -29,7 +28,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(1),
-            cpu_warns: Duration::from_millis(250),
             wall: Duration::from_secs(5),
             heap_bytes: 32 << 20,
             stack_bytes: 512 << 10,

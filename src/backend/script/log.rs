@@ -70,7 +70,7 @@ impl Log {
 
     /// A call has ended; worth a line if it took long.
     pub(super) fn slow(&self, call: &Call) {
-        if call.used.get() < self.limits.cpu_warns {
+        if call.used.get() < self.limits.cpu / 4 {
             return;
         }
         let (class, method, id) = (&*self.class, &*call.method, call.request.id());

@@ -243,3 +243,112 @@ fn read(path: &Path) -> Result<String, String> {
 fn os_text(name: &std::ffi::OsStr) -> String {
     name.to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = folder.path().join("classes").join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        folder
+    }
+
+    fn read(folder: &tempfile::TempDir) -> Result<Sources, Vec<ClassProblem>> {
+        Sources::read(&folder.path().join("classes"))
+    }
+
+    /// The only problem: its file and what is wrong.
+    fn refused(folder: &tempfile::TempDir) -> (String, String) {
+        let problems = read(folder).expect_err("a problem");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        (problems[0].file.clone(), problems[0].what.clone())
+    }
+
+    #[test]
+    fn class_files_are_found_and_nothing_else_is() {
+        let folder = folder(&[
+            ("Mail.js", b"1"),
+            ("shop.Cart.js", b"2"),
+            ("lib/words.js", b"3"),
+            ("README.md", b"\xff"),
+            (".hidden.js", b"\xff"),
+            (".git/hooks.js", b"\xff"),
+        ]);
+        let sources = read(&folder).expect("sources");
+        assert_eq!(sources.names().collect::<Vec<_>>(), ["Mail", "shop.Cart"]);
+        let files: Vec<&str> = sources.files().map(|(name, _)| name).collect();
+        assert_eq!(files, ["classes/Mail.js", "classes/lib/words.js", "classes/shop.Cart.js"]);
+        assert_eq!(sources.file_of("shop.Cart"), "classes/shop.Cart.js");
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(read(&folder).expect("sources").is_empty());
+    }
+
+    #[test]
+    fn any_change_of_a_file_or_a_name_changes_the_digest() {
+        let digest = |files| read(&folder(files)).expect("sources").digest();
+        let first = digest(&[("A.js", b"1"), ("B.js", b"2")]);
+        assert_eq!(first, digest(&[("B.js", b"2"), ("A.js", b"1")]));
+        assert_ne!(first, digest(&[("A.js", b"1"), ("B.js", b"3")]));
+        assert_ne!(first, digest(&[("A.js", b"1"), ("C.js", b"2")]));
+        assert_ne!(first, digest(&[("A.js", b"1")]));
+    }
+
+    #[test]
+    fn every_file_that_cannot_be_used_is_a_problem_of_its_own() {
+        let long = vec![b' '; usize::try_from(FILE_BYTES_MAX).expect("a length") + 1];
+        let files: [(&str, &[u8]); 3] = [("A.js", b"fine \xff"), ("B.js", &long), ("C.js", b"1")];
+        let problems = read(&folder(&files)).expect_err("problems");
+        let told: Vec<String> = problems.iter().map(|problem| format!("{problem}")).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("classes/A.js: is not UTF-8 after 5 bytes; mend it"));
+        assert!(told[1].starts_with("classes/B.js: is longer than 1 MiB; mend it"));
+    }
+
+    #[test]
+    fn a_folder_that_is_too_deep_is_refused() {
+        let deep = format!("{}A.js", "a/".repeat(DEPTH_MAX + 1));
+        let (file, what) = refused(&folder(&[(&deep, b"1")]));
+        assert_eq!(file, format!("classes/{}a", "a/".repeat(DEPTH_MAX)));
+        assert_eq!(what, "is nested more than 8 folders deep");
+        let deep = format!("{}A.js", "a/".repeat(DEPTH_MAX));
+        assert!(read(&folder(&[(&deep, b"1")])).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_may_lead_about_in_the_folder_and_not_out_of_it() {
+        use std::os::unix::fs::symlink;
+        let folder = folder(&[("lib/words.js", b"1")]);
+        let classes = folder.path().join("classes");
+        symlink("lib/words.js", classes.join("Words.js")).expect("a link");
+        assert_eq!(read(&folder).expect("sources").names().collect::<Vec<_>>(), ["Words"]);
+        fs::write(folder.path().join("secret.js"), "1").expect("a file");
+        symlink("../secret.js", classes.join("Secret.js")).expect("a link");
+        let (file, what) = refused(&folder);
+        assert_eq!(file, "classes/Secret.js");
+        assert_eq!(what, "is a link that leads out of the classes folder");
+        fs::remove_file(classes.join("Secret.js")).expect("a link");
+        symlink("..", classes.join("up")).expect("a link");
+        assert_eq!(refused(&folder).0, "classes/up");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_itself_may_be_a_link() {
+        let folder = folder(&[("A.js", b"1")]);
+        let link = folder.path().join("current");
+        std::os::unix::fs::symlink("classes", &link).expect("a link");
+        let sources = Sources::read(&link).expect("sources");
+        assert_eq!(sources.file_of("A"), "current/A.js");
+        assert!(sources.find("current/A.js").is_some());
+    }
+}

@@ -23,7 +23,7 @@ use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
 use crate::gate::watched::How;
-use crate::http::outbound::Outbound;
+use crate::http::Outbound;
 use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -65,32 +65,26 @@ struct Look {
 }
 
 impl Folder {
-    /// The folder that the settings name. To be asked within a runtime, which then carries what
-    /// classes wait for.
-    pub(in crate::gate) fn of(settings: &Settings) -> Self {
+    /// The folder that the settings name, and what classes are given of the world: without an
+    /// `outbound` they can ask nobody. To be called within a runtime, which then carries what they
+    /// wait for.
+    pub(in crate::gate) fn of(
+        settings: &Settings,
+        outbound: Option<&Arc<Outbound>>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
         let environment = Environment {
             limits: limits(&settings.scripts),
+            runtime: Handle::current(),
             fetcher: Fetcher {
-                outbound: None,
+                outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
                 patience: settings.scripts.fetch,
                 bytes_max: settings.scripts.fetch_bytes,
             },
-            ..Environment::new(Handle::current())
+            entropy: Arc::clone(entropy),
         };
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
-    }
-
-    /// Gives classes what they reach third parties with, and take random bytes from. Without, as
-    /// where they are only checked, nothing is fetched.
-    pub(in crate::gate) fn supplied(
-        mut self,
-        outbound: &Arc<Outbound>,
-        entropy: &Arc<dyn Entropy>,
-    ) -> Self {
-        self.environment.fetcher.outbound = Some(Arc::clone(outbound));
-        self.environment.entropy = Arc::clone(entropy);
-        self
     }
 
     /// Where it is, if it can be anywhere.
@@ -202,10 +196,10 @@ impl Look {
     }
 }
 
-/// The budgets that the settings give to classes.
 fn limits(scripts: &Scripts) -> Limits {
     Limits {
         cpu: scripts.cpu,
+        cpu_warns: scripts.cpu / 4,
         wall: scripts.wall,
         heap_bytes: scripts.heap_bytes,
         stack_bytes: scripts.stack_bytes,

@@ -8,7 +8,7 @@ use crate::backend::Registry;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::gate::watched::How;
-use crate::http::outbound::Outbound;
+use crate::http::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Table;
@@ -24,12 +24,12 @@ pub(in crate::gate) struct Found;
 pub(in crate::gate) struct Loaded;
 
 impl Folder {
-    pub(in crate::gate) fn of(_: &Settings) -> Self {
+    pub(in crate::gate) fn of(
+        _: &Settings,
+        _: Option<&Arc<Outbound>>,
+        _: &Arc<dyn Entropy>,
+    ) -> Self {
         Self
-    }
-
-    pub(in crate::gate) fn supplied(self, _: &Arc<Outbound>, _: &Arc<dyn Entropy>) -> Self {
-        self
     }
 
     pub(in crate::gate) fn path(&self) -> Option<PathBuf> {

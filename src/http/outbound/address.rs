@@ -128,29 +128,30 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     !matches!(
         (a, b, c),
-        // This network, private use, loopback, link-local.
-        (0 | 10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) | (169, 254, _)
+        // This network, private use, loopback, multicast and what is reserved beyond it, link-local.
+        (0 | 10 | 127 | 224.., ..) | (172, 16..=31, _) | (192, 168, _) | (169, 254, _)
         // Shared by carriers (RFC 6598), protocol assignments, documentation, the old 6to4 relay.
         | (100, 64..=127, _) | (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99)
-        // Benchmarks (RFC 2544), multicast and what is reserved beyond it.
-        | (198, 18 | 19, _) | (224.., ..)
+        // Benchmarks (RFC 2544).
+        | (198, 18 | 19, _)
     )
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    let bits = ip.to_bits();
+    let embedded = |from_right: u32| {
+        // The lower 32 bits of what is left are the IPv4 address.
+        u32::try_from(bits >> from_right & u128::from(u32::MAX))
+            .is_ok_and(|v4| is_public_v4(Ipv4Addr::from_bits(v4)))
     };
-    match (a, b) {
+    match (bits >> 112, bits >> 96 & 0xffff) {
         // NAT64 (RFC 6052) and 6to4 (RFC 3056) end at the IPv4 address within.
-        (0x64, 0xff9b) => (c, d, e, f) == (0, 0, 0, 0) && embedded(g, h),
-        (0x2002, high) => embedded(high, c),
+        (0x64, 0xff9b) => bits >> 32 & u128::from(u64::MAX) == 0 && embedded(0),
+        (0x2002, _) => embedded(80),
         // Protocol assignments, Teredo among them; documentation.
         (0x2001, 0..=0x1ff | 0xdb8) | (0x3fff, 0..=0xfff) => false,
         // Everything that was ever given out for the Internet begins with 001 (RFC 4291 §2.4).
-        _ => a & 0xe000 == 0x2000,
+        (first, _) => first & 0xe000 == 0x2000,
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use crate::base::limits::STORAGE_KEY_BYTES_MAX;
+use crate::base::limits::STORAGE_KEYS_MAX;
 use crate::http::session::Privileges;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
@@ -47,6 +49,10 @@ impl Turn<'_> {
     ) -> Result<(), SessionError> {
         let mut draft = Draft::default();
         for (key, value) in values {
+            // Neither would be there to take away.
+            if key.len() > STORAGE_KEY_BYTES_MAX || draft.entries.len() == STORAGE_KEYS_MAX {
+                return Err(SessionError::TooLarge);
+            }
             let json = value.map(|value| Session::entry(&key, &value)).transpose()?;
             draft.entries.insert(Arc::from(key), json);
         }

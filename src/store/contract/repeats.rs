@@ -110,7 +110,7 @@ pub(super) async fn a_concluded_run_answers_its_repeats(stage: Stage) -> Kept {
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Answered(_)));
     // A handler may have ended the session.
     stage.end(stage.now, token.session).await?;
-    stage.later(Duration::from_secs(60)).answers(&token, b"first").await
+    stage.later(Duration::from_mins(1)).answers(&token, b"first").await
 }
 
 pub(super) async fn a_run_is_concluded_once_and_by_its_holder(stage: Stage) -> Kept {
@@ -293,7 +293,7 @@ pub(super) async fn the_oldest_answers_of_a_session_make_room(stage: Stage) -> K
         ensure_is!(at.ended(&claim, answer(&large)).await?, Concluded::Kept);
         tokens.push(token);
     }
-    let late = stage.later(Duration::from_secs(60));
+    let late = stage.later(Duration::from_mins(1));
     let mut told = Vec::new();
     for token in &tokens {
         told.push(late.try_again(token, again()).await?);
@@ -315,15 +315,15 @@ pub(super) async fn of_many_repeats_one_takes_over(stage: Stage) -> Kept {
             let (stage, token) = (stage.clone(), token.clone());
             async move { stage.try_again(&token, again()).await }
         });
-        let mut taken = 0;
+        let mut taken_over = 0;
         for told in heirs.collect::<JoinSet<_>>().join_all().await {
             match told? {
-                Redeemed::TakenOver(_) => taken += 1,
+                Redeemed::TakenOver(_) => taken_over += 1,
                 Redeemed::Repeats(_, Repeat::Running) => {}
                 other => return Err(Broken::new(format!("an heir got {other:?}"))),
             }
         }
-        ensure!(taken == 1, "{taken} took over");
+        ensure!(taken_over == 1, "{taken_over} took over");
     }
     Ok(())
 }

@@ -72,14 +72,14 @@ impl Live {
         let mut leaving = BTreeSet::new();
         let mut freed = 0;
         let own = self.answers.of.get(&session);
-        for (shelf, bytes_max) in [
+        for (kept, bytes_max) in [
             (own, ANSWER_BYTES_PER_SESSION_MAX),
             (Some(&self.answers.all), self.config.answer_bytes_max),
         ] {
-            let Some(shelf) = shelf else { continue };
+            let Some(kept) = kept else { continue };
             // What leaves for the session's sake is in `all` as well, so it is freed there, too.
-            let mut over = (shelf.bytes + bytes).saturating_sub(bytes_max + freed);
-            for (_, digest) in &shelf.order {
+            let mut over = (kept.bytes + bytes).saturating_sub(bytes_max + freed);
+            for (_, digest) in &kept.order {
                 if over == 0 {
                     break;
                 }

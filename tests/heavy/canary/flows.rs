@@ -152,6 +152,8 @@ impl Visit {
         self.begin_anew().await;
         self.failures().await;
         self.begin_anew().await;
+        self.repeats().await;
+        self.begin_anew().await;
         self.lost_replies().await;
         self.begin_anew().await;
         self.malformed(server).await;
@@ -300,6 +302,27 @@ impl Visit {
         let crowd = format!("{COOKIE}={good}; {COOKIE}={good}");
         self.stranger(Ask::get("/whoami").header("Cookie", &crowd)).await;
         self.stranger(Ask::get("/whoami").header("Cookie", &format!("other={good}"))).await;
+    }
+
+    /// Answers that hold a secret on purpose, and are kept for those who come again.
+    async fn repeats(&mut self) {
+        for path in ["/pay", "/pay-share"] {
+            let (token, further) = (self.mint().await, self.mint().await);
+            let ask = Ask::get(&format!("{path}?token={further}&$4DSID={token}")).browser();
+            for _ in 0..2 {
+                let reply = self.connection.ask(&ask).await.unwrap();
+                self.requests += 1;
+                self.learn(&reply);
+                assert_eq!(reply.header("location"), Some(&*further), "it is not in the answer");
+            }
+            let other = Ask::new("POST", &format!("{path}?$4DSID={token}"));
+            self.stranger(other.body("text/plain", &further)).await;
+        }
+        let token = self.mint().await;
+        let differs =
+            |body| Ask::new("POST", &format!("/pay?$4DSID={token}")).body("text/plain", body);
+        self.stranger(differs("1")).await;
+        self.stranger(differs("2")).await;
     }
 
     async fn failures(&mut self) {

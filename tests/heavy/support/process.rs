@@ -87,6 +87,11 @@ impl ServerPlan {
         Self::of(Program::Example("bare_server"))
     }
 
+    /// The proxy that forwarding is held against; it is told its `UPSTREAM`.
+    pub(crate) fn proxy() -> Self {
+        Self::of(Program::Example("bare_proxy"))
+    }
+
     /// A program of this machine, which says where it listens as callgate does.
     pub(crate) fn installed(program: &Path) -> Self {
         Self::of(Program::Installed(program.to_owned()))

@@ -109,6 +109,18 @@ async fn an_answer_that_breaks_off_never_ends_well() {
 }
 
 #[tokio::test]
+async fn who_knows_no_lengths_learns_of_a_broken_answer_too() {
+    let upstream =
+        says(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n"]).await;
+    let served = served(&upstream, settings()).await;
+    let mut stream = TcpStream::connect(served.public).await.unwrap();
+    stream.write_all(b"GET /up HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    let ended = soon(stream.read_to_end(&mut said)).await;
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn an_answer_that_pauses_for_too_long_is_broken_off() {
     let upstream = Upstream::on_connections(|mut stream| async move {
         head(&mut stream).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use callgate::http::AnswerBody;
 use callgate::http::answer::CutShort;
+use callgate::http::server::Drained;
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper::Request;
@@ -164,6 +165,47 @@ async fn a_reader_who_takes_nothing_is_cut_off_and_the_upstream_is_released() {
     };
     soon(crowded).await;
     assert!(given.load(Ordering::SeqCst) < 100 * MIB as u64, "it was not read to its end");
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_releases_the_upstream() {
+    let (sender, body) = Channel::<Bytes, CutShort>::new(1);
+    let body = Arc::new(Mutex::new(Some(body)));
+    let upstream = Upstream::with(move |_, _| {
+        let body = Arc::clone(&body);
+        async move { Response::new(AnswerBody::stream(body.lock().await.take().unwrap())) }
+    })
+    .await;
+    let served = served(&upstream, settings()).await;
+    let mut sender = sender;
+    let mut wire = served.connect().await;
+    wire.send("GET /up HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(wire.answer_without_body().await.status, 200);
+    drop(wire);
+    let released = async { while sender.send_data(Bytes::from("part")).await.is_ok() {} };
+    soon(released).await;
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished_while_the_server_drains() {
+    let (sender, body) = Channel::<Bytes, CutShort>::new(1);
+    let body = Arc::new(Mutex::new(Some(body)));
+    let upstream = Upstream::with(move |_, _| {
+        let body = Arc::clone(&body);
+        async move { Response::new(AnswerBody::stream(body.lock().await.take().unwrap())) }
+    })
+    .await;
+    let mut served = served(&upstream, settings()).await;
+    let mut sender = sender;
+    let mut wire = served.connect().await;
+    wire.send("GET /up HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(wire.answer_without_body().await.status, 200);
+    served.stop();
+    sender.send_data(Bytes::from("first")).await.unwrap();
+    wire.expect(b"5\r\nfirst\r\n").await;
+    drop(sender);
+    assert_eq!(wire.rest().await, "0\r\n\r\n");
+    assert_eq!(served.ended().await, Drained::Clean);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod http2;
 use crate::support::peer::Peer;
 use crate::support::peer::Said;
 use crate::support::settings;
+use crate::support::upstream::Upstream;
 use crate::support::wire::Served;
 
 /// What becomes of a request over HTTP/1.1.
@@ -49,6 +50,45 @@ async fn every_ambiguous_request_gets_its_verdict_and_nothing_behind_it_is_read(
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(http1::cases().len() >= 124, "only {} cases", http1::cases().len());
+}
+
+/// Between a client and an upstream there must be one opinion about where requests end: what the
+/// client has sent as one request is one request upstream, its canary is another or none, and
+/// nothing comes out in between.
+#[tokio::test]
+async fn an_upstream_sees_each_request_once_and_never_a_part_of_one() {
+    let upstream = Upstream::echo().await;
+    let row = |pattern: &str| {
+        format!(r#"{{ "forward": "http://{}", "pattern": "{pattern}" }}"#, upstream.address)
+    };
+    let rows = ["say", "echo", "whoami"].map(row).join(",");
+    let served = Served::with_rows(settings(), &rows).await;
+    let (mut wrong, mut forwarded) = (Vec::new(), 0);
+    for (name, request, verdict) in http1::cases() {
+        let before = upstream.asked().len();
+        let mut wire = served.connect().await;
+        wire.send([&request, CANARY].concat()).await;
+        let said = wire.rest().await;
+        let seen: Vec<String> = upstream.asked().drain(before..).map(|it| it.target).collect();
+        let canaries = seen.iter().filter(|target| *target == "/whoami").count();
+        let expected = match verdict {
+            GoesOn(200) if name.contains("websocket") || name == "upgrade" => (1, 0),
+            GoesOn(200) => (2, 1),
+            GoesOn(_) => (1, 1),
+            Ends(200) => (1, 0),
+            Ends(_) => (0, 0),
+        };
+        forwarded += seen.len();
+        if (seen.len(), canaries) != expected {
+            wrong.push(format!("{name}: {seen:?} upstream, {verdict:?}: {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(forwarded >= 80, "only {forwarded} requests came through");
+    for asked in upstream.asked() {
+        let framed = [asked.header("content-length"), asked.header("transfer-encoding")];
+        assert!(framed.contains(&""), "{asked:?} has two lengths");
+    }
 }
 
 #[tokio::test]

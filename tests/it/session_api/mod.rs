@@ -387,7 +387,7 @@ async fn what_was_refused_is_not_kept_later() {
         .tell(&lent.capability, "PATCH /session/storage", &json!({ "c": "x".repeat(2_000) }))
         .await;
     let answer = upstream.tell(&lent.capability, "PATCH /session/storage", &large).await;
-    assert_eq!(code(&answer), refused(422, "session_full"));
+    assert_eq!(code(&answer), refused(409, "session_full"));
     assert_eq!(upstream.answer(lent).await.status, 200);
     let storage = &visitor.session().await["storage"];
     let keys: Vec<&String> = storage.as_object().unwrap().keys().collect();

@@ -31,9 +31,27 @@ pub(crate) fn load(
     files: &[(&str, &str)],
     targets: &[&str],
 ) -> Result<Classes, Vec<ClassProblem>> {
+    load_over(None, environment, files, targets)
+}
+
+/// The same on default budgets, as the next generation after `before`.
+pub(crate) fn load_after(
+    before: &Classes,
+    files: &[(&str, &str)],
+    targets: &[&str],
+) -> Result<Classes, Vec<ClassProblem>> {
+    load_over(Some(before), &Environment::new(Handle::current()), files, targets)
+}
+
+fn load_over(
+    before: Option<&Classes>,
+    environment: &Environment,
+    files: &[(&str, &str)],
+    targets: &[&str],
+) -> Result<Classes, Vec<ClassProblem>> {
     let class = |target: &&str| target.rsplit_once('.').unwrap().0.to_owned();
     let wanted: BTreeSet<String> = targets.iter().map(class).collect();
-    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, environment, None)
+    Classes::load(&Sources::of_texts(files.iter().copied()), &wanted, environment, before)
 }
 
 impl Scripts {
@@ -50,31 +68,39 @@ impl Scripts {
 
     /// The same on a gate that the test has begun.
     pub(crate) async fn on(
-        mut builder: Builder,
+        builder: Builder,
         environment: &Environment,
         files: &[(&str, &str)],
         targets: &[&str],
     ) -> Self {
-        let classes = Arc::new(load(environment, files, targets).unwrap());
+        Self::in_front_of(load(environment, files, targets).unwrap(), builder, targets).await
+    }
+
+    /// A gate for classes that are loaded already.
+    pub(crate) async fn of(classes: Classes, targets: &[&str]) -> Self {
+        Self::in_front_of(classes, Gate::builder(settings()), targets).await
+    }
+
+    async fn in_front_of(classes: Classes, mut builder: Builder, targets: &[&str]) -> Self {
+        let classes = Arc::new(classes);
         let mut rows = Vec::new();
         for target in targets {
             let (class, function) = target.rsplit_once('.').unwrap();
+            let pattern = format!("{class}/{function}");
+            // What a class itself says of its time would be lost on the way through a singleton.
+            let patience = classes.find(class, function).unwrap().patience().unwrap();
+            let limits = json!({"timeoutMs": patience.as_millis()});
             rows.push(json!({
-                "pattern": format!("{class}/{function}"),
-                "class": target,
-                "method": "run",
+                "pattern": pattern, "class": target, "method": "run", "limits": limits,
             }));
             let (shared, name) = (Arc::clone(&classes), (class.to_owned(), function.to_owned()));
-            let singleton =
-                Singleton::shared(*target, shared).method(
-                    "run",
-                    move |classes: Arc<Classes>, request, session| {
-                        let (class, function) = name.clone();
-                        async move {
-                            classes.find(&class, &function).unwrap().call(request, session).await
-                        }
-                    },
-                );
+            let singleton = Singleton::shared(*target, shared).method(
+                "run",
+                move |classes: Arc<Classes>, request, session| {
+                    let handler = classes.find(&name.0, &name.1).unwrap();
+                    handler.call(request, session)
+                },
+            );
             builder = builder.singleton(singleton);
         }
         let gate = builder.table(json!(rows).to_string()).open().await.unwrap();

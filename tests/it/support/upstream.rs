@@ -68,8 +68,10 @@ impl Upstream {
                     let answering = answer(Arc::new(Note(Arc::clone(&seen))), request);
                     async move { Ok::<_, Infallible>(answering.await) }
                 });
-                let builder = hyper::server::conn::http1::Builder::new();
-                let serving = builder.serve_connection(TokioIo::new(stream), service);
+                let mut builder = hyper::server::conn::http1::Builder::new();
+                // As many as callgate takes, and what it adds.
+                let serving =
+                    builder.max_headers(200).serve_connection(TokioIo::new(stream), service);
                 let _ = serving.with_upgrades().await;
             }
         })
@@ -130,20 +132,16 @@ impl Upstream {
 pub(crate) struct Note(Arc<Seen>);
 
 impl Note {
-    /// Reads a request whole and notes it.
+    /// Reads a request whole and notes it. One that breaks off is no request, and is waited for
+    /// until its connection is gone.
     pub(crate) async fn read(&self, request: Request<Incoming>) -> Asked {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        self.write(&head, body)
-    }
-
-    /// Notes a request whose body was read in another way.
-    pub(crate) fn write(&self, head: &hyper::http::request::Parts, body: Bytes) -> Asked {
+        let Ok(body) = body.collect().await else { std::future::pending().await };
         let asked = Asked {
             method: head.method.to_string(),
             target: head.uri.to_string(),
-            headers: head.headers.clone(),
-            body,
+            headers: head.headers,
+            body: body.to_bytes(),
         };
         self.0.asked.lock().unwrap().push(asked.clone());
         asked

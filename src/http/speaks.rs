@@ -1,0 +1,63 @@
+//! What the caller of a request that failed can read: a page, or what programs read.
+
+use hyper::HeaderMap;
+use hyper::header;
+
+/// What the caller can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// `application/problem+json`.
+    Problem,
+    /// A small page.
+    Page,
+    /// `__ERROR` arrays, under `/rest`.
+    ErrorStack,
+}
+
+impl Speaks {
+    /// What a caller with these headers can read.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let wish = |name: &str| {
+            let accept =
+                headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let mut ranges = accept.flat_map(|value| value.split(','));
+            ranges.find_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(name));
+                let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+                named.then(|| weight.unwrap_or(1.0))
+            })
+        };
+        let json = [wish("application/problem+json"), wish("application/json")];
+        let json = json.into_iter().flatten().fold(0.0, f32::max);
+        match wish("text/html") {
+            Some(html) if html > 0.0 && html >= json => Self::Page,
+            _ => Self::Problem,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    fn accept(text: &'static str) -> HeaderMap {
+        [(header::ACCEPT, HeaderValue::from_static(text))].into_iter().collect()
+    }
+
+    #[test]
+    fn people_get_a_page_and_programs_a_problem() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (text, speaks) in [
+            (browser, Speaks::Page),
+            ("text/html;q=0.5, application/json", Speaks::Problem),
+            ("application/json;q=0.5, text/html", Speaks::Page),
+            ("text/html;q=0", Speaks::Problem),
+            ("*/*", Speaks::Problem),
+        ] {
+            assert_eq!(Speaks::of(&accept(text)), speaks, "{text}");
+        }
+        assert_eq!(Speaks::of(&HeaderMap::new()), Speaks::Problem);
+    }
+}
