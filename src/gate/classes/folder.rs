@@ -199,7 +199,6 @@ impl Look {
 fn limits(scripts: &Scripts) -> Limits {
     Limits {
         cpu: scripts.cpu,
-        cpu_warns: scripts.cpu / 4,
         wall: scripts.wall,
         heap_bytes: scripts.heap_bytes,
         stack_bytes: scripts.stack_bytes,
