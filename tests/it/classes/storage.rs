@@ -1,4 +1,4 @@
-//! `session.storage` and `session.update`.
+//! What `session.storage` and `session.update` keep, and when.
 
 use callgate::store::faulty::Lose;
 use callgate::store::faulty::Verb;

@@ -12,19 +12,6 @@ use crate::base::masked::masked;
 /// Longest line; the rest of it is cut off.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// Writes one line, at the level that the console was asked for: which one is known at run time
-/// only, and the macros of the log want to know it before.
-macro_rules! line {
-    ($level:expr, $($field:tt)*) => {
-        match $level {
-            "debug" => tracing::debug!($($field)*),
-            "warn" => tracing::warn!($($field)*),
-            "error" => tracing::error!($($field)*),
-            _ => tracing::info!($($field)*),
-        }
-    };
-}
-
 pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
     let desk = Rc::clone(shelf.desk);
     let say = move |level: String, text: String| say(&desk, &level, &text);
@@ -32,21 +19,32 @@ pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
 }
 
 fn say(desk: &Desk, level: &str, text: &str) {
-    let class = &*desk.class;
     // A class may say anything, the token of its visitor too.
     let text = masked(text, LINE_BYTES_MAX);
-    let Some(call) = desk.running() else {
-        line!(level, event = "script.console", class, "{text}");
-        return;
-    };
-    let (id, method) = (call.request.id(), &*call.method);
-    match room(&call, text.len(), desk.environment.limits.console_bytes) {
-        Room::Enough => line!(level, event = "script.console", %id, class, method, "{text}"),
+    let call = desk.running();
+    let most = desk.environment.limits.console_bytes;
+    match call.as_ref().map_or(Room::Enough, |call| room(call, text.len(), most)) {
+        Room::Enough => write(desk, call.as_deref(), level, &text),
         Room::Spent => {
-            let most = desk.environment.limits.console_bytes;
-            tracing::warn!(event = "script.console_full", %id, class, method, most);
+            let (class, call) = (&*desk.class, call.as_deref());
+            let id = call.map(|call| tracing::field::display(call.request.id()));
+            let method = call.map(|call| &*call.method);
+            tracing::warn!(event = "script.console_full", id, class, method, most);
         }
         Room::None => {}
+    }
+}
+
+/// Writes one line. The macros of the log want to know its level beforehand.
+fn write(desk: &Desk, call: Option<&Call>, level: &str, text: &str) {
+    let class = &*desk.class;
+    let id = call.map(|call| tracing::field::display(call.request.id()));
+    let method = call.map(|call| &*call.method);
+    match level {
+        "debug" => tracing::debug!(event = "script.console", id, class, method, "{text}"),
+        "warn" => tracing::warn!(event = "script.console", id, class, method, "{text}"),
+        "error" => tracing::error!(event = "script.console", id, class, method, "{text}"),
+        _ => tracing::info!(event = "script.console", id, class, method, "{text}"),
     }
 }
 
