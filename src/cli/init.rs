@@ -103,7 +103,7 @@ fn next_steps(folder: &Path, program: &Path) -> String {
          \x20 curl -s \"$link\"\n\
          \x20 curl -s -b cookies http://{LISTEN}/\n\
          \n\
-         Change classes/RequestHandler.js while it serves: the next request runs what you wrote.\n"
+         Change classes/RequestHandler.js while it serves: half a second later it runs what you wrote.\n"
     )
 }
 

@@ -434,9 +434,17 @@ const SHADOWED: &str = r#"[
   { "class": "Mail", "method": "send", "regexPattern": "/mail/send$", "verbs": "GET, POST" }
 ]"#;
 
+/// [`SHADOWED`] and the class files of its rows, so that nothing else is to be said about it.
+fn shadowed() -> Place {
+    Place::new()
+        .with("handlers.json", SHADOWED)
+        .with("classes/Shop.js", "export default class Shop { show() {} paid() {} }")
+        .with("classes/Mail.js", "export default class Mail { show() {} send() {} }")
+}
+
 #[test]
 fn what_is_proven_of_a_table_is_reported_with_its_witness() {
-    let place = Place::new().with("handlers.json", SHADOWED);
+    let place = shadowed();
     let ended = place.run(&["check", "--format", "json"], &[]);
     assert_eq!(ended.code, Some(0), "a table with such rows still works");
     let report = ended.json();
@@ -457,7 +465,7 @@ fn what_is_proven_of_a_table_is_reported_with_its_witness() {
 
 #[test]
 fn a_table_with_a_row_that_never_answers_is_served_unless_strict() {
-    let place = Place::new().with("handlers.json", SHADOWED);
+    let place = shadowed();
     let ports = ["--listen", "127.0.0.1:0", "--internal", "off", "--store", "memory:"];
     assert_eq!(place.run(&["check", "--strict"], &[]).code, Some(65));
     let refused = place.run(&[&["serve", "--strict"], &ports[..]].concat(), &[]);
