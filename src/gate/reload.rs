@@ -135,7 +135,7 @@ impl Remake for PlanFiles {
 
     fn files(&self) -> Vec<PathBuf> {
         let table = self.text.is_none().then(|| self.maker.settings.handlers.clone());
-        table.into_iter().chain(self.maker.folder.path()).collect()
+        table.into_iter().chain(self.maker.folder.places()).collect()
     }
 
     fn read(&self, how: How) -> Contents {

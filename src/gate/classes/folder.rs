@@ -87,9 +87,9 @@ impl Folder {
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
     }
 
-    /// Where it is, if it can be anywhere.
-    pub(in crate::gate) fn path(&self) -> Option<PathBuf> {
-        Some(self.path.clone())
+    /// Where it is.
+    pub(in crate::gate) fn places(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
     }
 
     /// Whether there is anything of that name.

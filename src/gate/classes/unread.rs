@@ -32,8 +32,8 @@ impl Folder {
         Self
     }
 
-    pub(in crate::gate) fn path(&self) -> Option<PathBuf> {
-        None
+    pub(in crate::gate) fn places(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     pub(in crate::gate) fn exists(&self) -> bool {
