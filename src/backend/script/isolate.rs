@@ -31,6 +31,7 @@ use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::realm::Health;
 use crate::backend::script::realm::Realm;
 use crate::backend::script::sources::Sources;
+use crate::base::RequestId;
 use crate::http::IncomingMessage;
 use crate::http::Raised;
 use crate::http::Reply;
@@ -42,6 +43,7 @@ pub(super) struct Isolate {
     environment: Environment,
     mailbox: Sender<Command>,
     facts: Facts,
+    log: Log,
     /// Calls that wait or run.
     calls: AtomicUsize,
     last_call: AtomicU64,
@@ -111,7 +113,7 @@ impl Isolate {
         request: IncomingMessage,
         session: Session,
     ) -> Result<Reply, Raised> {
-        let mut waiting = Waiting::new(self)?;
+        let mut waiting = Waiting::new(self, (&method, request.id()))?;
         let (answer, answered) = oneshot::channel();
         let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
         let order = Order { id, method, request, session, gone, answer };
@@ -156,7 +158,8 @@ impl Starting {
             Err(ClassProblem::of_file(&*class, "class_thread", "its thread ended", fix))
         })?;
         let (calls, last_call) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Ok(Isolate { class, environment, mailbox, facts, calls, last_call })
+        let log = Log::new(Arc::clone(&class), &environment.limits, &facts);
+        Ok(Isolate { class, environment, mailbox, facts, log, calls, last_call })
     }
 }
 
@@ -164,19 +167,25 @@ impl Starting {
 struct Waiting {
     isolate: Arc<Isolate>,
     id: CallId,
+    method: Arc<str>,
+    request: RequestId,
     gone: Arc<AtomicBool>,
     is_over: bool,
 }
 
 impl Waiting {
-    fn new(isolate: Arc<Isolate>) -> Result<Self, Raised> {
+    fn new(
+        isolate: Arc<Isolate>,
+        (method, request): (&Arc<str>, RequestId),
+    ) -> Result<Self, Raised> {
         let most = isolate.environment.limits.calls_max;
         if isolate.calls.fetch_add(1, Relaxed) >= most {
             isolate.calls.fetch_sub(1, Relaxed);
             return Err(Raised::busy());
         }
         let id = isolate.last_call.fetch_add(1, Relaxed) + 1;
-        Ok(Self { isolate, id, gone: Arc::default(), is_over: false })
+        let (method, gone) = (Arc::clone(method), Arc::default());
+        Ok(Self { isolate, id, method, request, gone, is_over: false })
     }
 }
 
@@ -185,6 +194,7 @@ impl Drop for Waiting {
         self.isolate.calls.fetch_sub(1, Relaxed);
         if !self.is_over {
             self.gone.store(true, Relaxed);
+            self.isolate.log.abandoned(&self.method, self.request);
             let _ = self.isolate.mailbox.send(Command::Cancel(self.id));
         }
     }

@@ -9,6 +9,7 @@ use crate::backend::script::limits::Limits;
 use crate::backend::script::meter::Stopped;
 use crate::backend::script::thrown::Place;
 use crate::backend::script::thrown::Thrown;
+use crate::base::RequestId;
 
 /// The log of one class.
 pub(super) struct Log {
@@ -61,10 +62,11 @@ impl Log {
         place.map_or_else(|| why.clone(), |place| format!("{why} ({place})"))
     }
 
-    /// A call had not settled when its time was up or its caller went.
-    pub(super) fn abandoned(&self, call: &Call) {
-        let (class, method, id) = (&*self.class, &*call.method, call.request.id());
-        let (file, line, column) = parts(self.place(call, None));
+    /// A call had not settled when its time was up or its caller went. Told by who waited for it:
+    /// the thread of the class may be too busy to tell.
+    pub(super) fn abandoned(&self, method: &str, id: RequestId) {
+        let (class, place) = (&*self.class, self.functions.get(method));
+        let (file, line, column) = parts(place);
         tracing::warn!(event = "script.abandoned", %id, class, method, file, line, column);
     }
 

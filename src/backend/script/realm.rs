@@ -78,7 +78,6 @@ impl Realm {
         if let Some(call) = self.engine.desk.find(id) {
             self.engine.desk.bequeath(&call);
             self.engine.desk.leave(id);
-            self.log.abandoned(&call);
         }
         self.at_rest()
     }
