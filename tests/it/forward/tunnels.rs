@@ -1,4 +1,4 @@
-//! WebSockets through callgate, and what must not pass for one.
+//! Tunnels through callgate for the `WebSocket` protocol, and what must not pass for one.
 
 use std::sync::Arc;
 use std::sync::Mutex;
