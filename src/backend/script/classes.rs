@@ -87,7 +87,7 @@ impl Classes {
                     let what = format!("no row names {class}.{name}");
                     let file = self.sources.file_of(class);
                     let fix = "name it in a row, or take it out";
-                    let problem = ClassProblem::of_file(file, "class_unreached", what, fix);
+                    let problem = ClassProblem::of_file(file, "class-unreached", what, fix);
                     problems.push(match &function.place {
                         Some(place) => ClassProblem { file: place.file.clone(), ..problem }
                             .at(place.line, place.column),
@@ -111,7 +111,7 @@ impl Classes {
         files.map(|(file, _)| {
             let what = "no row names it and no class imports it";
             let fix = "name its class in a row, or take it out of the folder";
-            ClassProblem::of_file(file, "class_unreached", what, fix)
+            ClassProblem::of_file(file, "class-unreached", what, fix)
         })
     }
 

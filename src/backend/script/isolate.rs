@@ -90,7 +90,7 @@ impl Isolate {
         thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
             let fix = "raise the number of threads that the process may have";
-            ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)
+            ClassProblem::of_file(sources.file_of(&class), "class-thread", what, fix)
         })?;
         let environment = environment.clone();
         Ok(Starting { class, environment, mailbox, told })
@@ -155,7 +155,7 @@ impl Starting {
         let Self { class, environment, mailbox, told } = self;
         let facts = told.recv().unwrap_or_else(|_| {
             let fix = "this is a fault of callgate; please report it with the file";
-            Err(ClassProblem::of_file(&*class, "class_thread", "its thread ended", fix))
+            Err(ClassProblem::of_file(&*class, "class-thread", "its thread ended", fix))
         })?;
         let (calls, last_call) = (AtomicUsize::new(0), AtomicU64::new(0));
         let log = Log::new(Arc::clone(&class), &environment.limits, &facts);

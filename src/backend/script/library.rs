@@ -38,7 +38,7 @@ impl Refused {
     pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
         let what = format!("cannot import {:?}: {}", self.specifier, self.why);
         let fix = "import \"callgate\", or a file of the classes folder by its path from here";
-        let problem = ClassProblem::of_file(&self.by, "class_import", what, fix);
+        let problem = ClassProblem::of_file(&self.by, "class-import", what, fix);
         let text = sources.find(&self.by).map(|source| &source.text);
         match text.and_then(|text| place_of(text, &self.specifier)) {
             Some((line, column)) => problem.at(line, column),

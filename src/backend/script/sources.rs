@@ -153,7 +153,7 @@ impl Reading {
 
     fn refuse(&mut self, file: &str, what: String) {
         let fix = format!("mend it, or move it out of {}", self.shown.display());
-        self.problems.push(ClassProblem::of_file(file, "class_file", what, fix));
+        self.problems.push(ClassProblem::of_file(file, "class-file", what, fix));
     }
 
     /// Reads what is in one folder, in the order of names so that every run reports alike.
