@@ -107,7 +107,8 @@ fn plain(value: &Value<'_>) -> String {
 pub(super) fn place(stack: &str) -> Option<Place> {
     stack.lines().find_map(|line| {
         let line = line.trim();
-        let inner = line.strip_suffix(')').and_then(|line| line.rsplit_once('('));
+        // The names of functions hold no such thing, and those of files may.
+        let inner = line.strip_suffix(')').and_then(|line| line.split_once(" ("));
         let spot = inner.map_or_else(|| line.strip_prefix("at "), |(_, spot)| Some(spot))?;
         let (rest, column) = spot.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
