@@ -97,6 +97,11 @@ impl Sources {
         format!("{}/{class}.js", self.folder)
     }
 
+    /// Whether a name is that of something in the folder.
+    pub(super) fn is_inside(&self, name: &str) -> bool {
+        name.strip_prefix(&*self.folder).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     pub(super) fn find(&self, file: &str) -> Option<&Source> {
         self.files.get(file)
     }
