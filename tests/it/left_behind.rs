@@ -17,6 +17,8 @@ use callgate::http::hosts::HostRule;
 use callgate::http::outbound;
 use callgate::http::outbound::Outbound;
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
@@ -47,20 +49,24 @@ const KEEPER: &str = "export default class Keeper {
 
 const ENDED: &str = "the request that began this has ended";
 
-async fn keeper(silent: SocketAddr) -> Scripts {
+/// Classes that may fetch from there, however long it takes.
+fn environment(there: SocketAddr) -> Environment {
     let fetcher = Fetcher {
         outbound: Some(Arc::new(Outbound::new(outbound::Config::default()).unwrap())),
-        hosts: [HostRule::parse(&silent.to_string()).unwrap()].into(),
+        hosts: [HostRule::parse(&there.to_string()).unwrap()].into(),
         patience: Duration::from_secs(60),
-        ..Fetcher::default()
+        bytes_max: 8 << 20,
     };
-    let environment = Environment { fetcher, ..Environment::new(Handle::current()) };
+    Environment { fetcher, ..Environment::new(Handle::current()) }
+}
+
+async fn keeper(silent: SocketAddr) -> Scripts {
     let text = KEEPER.replace("SILENT", &silent.to_string());
     let functions = ["fetched within 400", "leave", "has", "await", "tidy"];
     let targets = functions.map(|function| format!("Keeper.{function}"));
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let builder = Gate::builder(settings());
-    Scripts::on(builder, &environment, &[("Keeper.js", &text)], &targets).await
+    Scripts::on(builder, &environment(silent), &[("Keeper.js", &text)], &targets).await
 }
 
 /// Begins the fetch and comes back when the class keeps its promise.
@@ -97,6 +103,34 @@ async fn a_promise_of_a_request_that_was_answered_is_rejected_and_may_be_made_an
     assert_eq!(scripts.ask("Keeper.has").await.json(), json!({"result": false}));
     assert_eq!(scripts.ask("Keeper.leave").await.status, 200);
     assert_eq!(scripts.ask("Keeper.await").await.json(), json!({"result": ENDED}));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_for_the_class_is_an_error_that_it_can_catch() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = vec![b'a'; 6 << 20];
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        // Reads the request, too: what is closed with something unread takes back what was sent.
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let limits = Limits { heap_bytes: 4 << 20, ..Limits::default() };
+    let text = "export default class Keeper {
+        async get() {
+            this.got ??= fetch('http://SILENT/');
+            try { await this.got; } catch (error) { return error.message; }
+        }
+    }";
+    let environment = Environment { limits, ..environment(address) };
+    let files = [("Keeper.js", &*text.replace("SILENT", &address.to_string()))];
+    let scripts =
+        Scripts::on(Gate::builder(settings()), &environment, &files, &["Keeper.get"]).await;
+    assert_eq!(scripts.ask("Keeper.get").await.json(), json!({"result": "out of memory"}));
+    assert_eq!(scripts.ask("Keeper.get").await.json(), json!({"result": "out of memory"}));
 }
 
 #[tokio::test]

@@ -283,10 +283,11 @@ impl Desk {
                     let error = Self::error(ctx, &call, failure)?;
                     reject.restore(ctx)?.call::<_, ()>((error,))
                 }
-                landed => {
-                    let value = landed.value(ctx)?;
-                    resolve.restore(ctx)?.call::<_, ()>((value,))
-                }
+                landed => match landed.value(ctx) {
+                    Ok(value) => resolve.restore(ctx)?.call::<_, ()>((value,)),
+                    // No memory is left for it. Whoever waits is told, and may wait in other calls.
+                    Err(_) => reject.restore(ctx)?.call::<_, ()>((ctx.catch(),)),
+                },
             },
         }
     }
