@@ -47,8 +47,11 @@ pub(super) struct Call {
     pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
     /// The form of the request, once it was read.
     pub(super) form: Arc<OnceLock<Form>>,
-    answer: Cell<Option<(oneshot::Sender<Result<Reply, Raised>>, Seat)>>,
+    answer: Cell<Option<(Answer, Seat)>>,
 }
+
+/// Where somebody waits for the answer of a call.
+type Answer = oneshot::Sender<Result<Reply, Raised>>;
 
 /// What is asked of an isolate: to run one function for one request.
 pub(super) struct Order {
@@ -57,7 +60,7 @@ pub(super) struct Order {
     pub(super) request: IncomingMessage,
     pub(super) session: Session,
     pub(super) gone: Arc<AtomicBool>,
-    pub(super) answer: oneshot::Sender<Result<Reply, Raised>>,
+    pub(super) answer: Answer,
     pub(super) seat: Seat,
 }
 

@@ -133,8 +133,7 @@ impl Isolate {
         let (answer, answered) = oneshot::channel();
         let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
         let order = Order { id, method, request, session, gone, answer, seat };
-        let sent = waiting.isolate.mailbox.send(Command::Call(Box::new(order)));
-        let answer = match sent {
+        let answer = match waiting.isolate.mailbox.send(Command::Call(Box::new(order))) {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
         };
@@ -251,7 +250,8 @@ impl Shop {
         loop {
             let why = match self.load() {
                 Ok((Some(realm), _)) => {
-                    asked.map(|order| realm.call(*order));
+                    // Back into the queue: what becomes of the realm is looked after there.
+                    asked.map(|order| self.mailbox.sender.send(Command::Call(order)));
                     return Some(realm);
                 }
                 Ok((None, _)) => "its default export is no class any more".to_owned(),
@@ -271,6 +271,14 @@ impl Shop {
     }
 
     fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
+        catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|_| {
+            let file = self.sources.file_of(&self.class);
+            let fix = "this is a fault of callgate; please report it with the file";
+            Err(ClassProblem::of_file(file, "class_thread", "callgate itself panicked", fix))
+        })
+    }
+
+    fn open(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
         let library = Library::new(self.sources.clone());
         let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
         let engine = engine
