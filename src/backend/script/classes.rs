@@ -11,6 +11,7 @@ use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
 use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::sources::Source;
 use crate::backend::script::sources::Sources;
 use crate::base::Digest;
 use crate::base::nearest::nearest;
@@ -103,7 +104,7 @@ impl Classes {
         let used: BTreeSet<&String> =
             self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
         // Which files an `import()` wants shows only when it runs.
-        let import_later = self.sources.files().any(|(_, source)| source.text.contains("import("));
+        let import_later = self.sources.files().any(|(_, source)| source.imports_later());
         let files = self
             .sources
             .files()
@@ -136,8 +137,7 @@ impl Classes {
 /// runs, so a class that says the word depends on all.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
     let files = &isolate.facts().files;
-    let imports_later =
-        |file: &String| sources.find(file).is_some_and(|source| source.text.contains("import("));
+    let imports_later = |file: &String| sources.find(file).is_some_and(Source::imports_later);
     if files.iter().any(imports_later) {
         return sources.digest();
     }

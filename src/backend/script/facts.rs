@@ -101,6 +101,12 @@ fn instance<'js>(
     let found = found.into_array().ok_or(Unloaded::Thrown)?;
     let functions =
         found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
+    // What was left for later would run on the budget of whoever calls first.
+    while ctx.execute_pending_job() {
+        if engine.meter.is_over() {
+            return Err(Unloaded::Waits);
+        }
+    }
     Ok(Some((Persistent::save(ctx, singleton), functions)))
 }
 
