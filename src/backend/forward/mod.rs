@@ -122,6 +122,9 @@ async fn send(
         // The client broke off, and the upstream only noticed.
         (Some(fault), _) => fault,
         (None, OutboundError::TooSlow) => Fault::upstream_too_slow(),
+        (None, error @ (OutboundError::Refused(_) | OutboundError::Unreachable(_))) => {
+            Fault::upstream_unreached(error)
+        }
         (None, error) => Fault::upstream_down(error),
     })
 }

@@ -29,7 +29,7 @@ pub(super) async fn head(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// An upstream that answers each request on a connection with these bytes in turn, then closes.
-async fn says(answers: &'static [&'static str]) -> Upstream {
+pub(super) async fn says(answers: &'static [&'static str]) -> Upstream {
     Upstream::on_connections(move |mut stream| async move {
         for answer in answers {
             if head(&mut stream).await.is_none() {
