@@ -249,6 +249,12 @@ impl Fault {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text).because(cause)
     }
 
+    /// The same, and nothing more is read from the connection.
+    #[must_use]
+    pub(crate) fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
