@@ -19,9 +19,10 @@ const OF_A_CONNECTION: [HeaderName; 8] = [
 /// Families of fields by which a client could speak for callgate or a proxy. Whatever is neither
 /// letter nor digit counts as a hyphen: many a server turns all of these into the same (CGI,
 /// RFC 3875 §4.1.18, and what has been built like it).
-const SPOKEN_FOR_US: [&str; 3] = ["x-callgate-", "x-forwarded-", "proxy-"];
-/// Single fields of the same kind.
-const SPOKEN_ALONE: [&str; 2] = ["forwarded", "x-real-ip"];
+const SPOKEN_FOR_US: [&str; 4] = ["x-callgate-", "x-forwarded-", "x-original-", "proxy-"];
+/// Single fields of the same kind. Some frameworks take the last for the address that was asked
+/// for, and so for another than the one that was matched.
+const SPOKEN_ALONE: [&str; 3] = ["forwarded", "x-real-ip", "x-rewrite-url"];
 
 /// Takes out the fields of the connection, and those that `Connection` names.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
@@ -104,6 +105,9 @@ mod tests {
             ("x.real.ip", "1"),
             ("x-real-ipv6", "kept"),
             ("forwarded-by", "kept"),
+            ("x-original-url", "1"),
+            ("x-rewrite-url", "1"),
+            ("x-originality", "kept"),
             ("proxy-authorization", "1"),
             ("proxy", "kept: it is no field of ours, and httpoxy is for the upstream"),
             ("x-callgate", "1"),
@@ -111,7 +115,7 @@ mod tests {
         ];
         assert_eq!(
             left(strip_claims, &pairs),
-            ["forwarded-by", "proxy", "x-callgate", "x-forward", "x-real-ipv6"]
+            ["forwarded-by", "proxy", "x-callgate", "x-forward", "x-originality", "x-real-ipv6"]
         );
     }
 }

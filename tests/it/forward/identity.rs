@@ -169,6 +169,8 @@ async fn nobody_can_claim_to_be_somebody_else() {
         "X_Forwarded_For",
         "Forwarded",
         "X-Real-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
         "Proxy-Authorization",
         "Proxy-Connection",
         "TE",
@@ -224,6 +226,12 @@ async fn callgates_cookies_stay_with_callgate_and_others_pass() {
     let referer = format!("https://shop.test{}", with_token("/page", &token));
     visitor.get("/up").header("referer", &referer).send().await;
     assert!(!upstream.asked()[1].headers.contains_key("referer"));
+    // Proxies in front write down what was asked of them.
+    let ask = visitor.get("/up").header("x-envoy-original-path", &with_token("/page", &token));
+    ask.header("x-page", "/page?4DSID=no").send().await;
+    let asked = upstream.asked().remove(2);
+    assert!(!format!("{:?}", asked.headers).contains(&token));
+    assert_eq!(asked.header("x-page"), "/page?4DSID=no");
 }
 
 #[tokio::test]
