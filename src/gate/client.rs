@@ -185,3 +185,60 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gate;
+    use crate::IncomingMessage;
+    use crate::Session;
+    use crate::Settings;
+    use crate::Singleton;
+    use crate::http::Raised;
+    use crate::http::session::Privileges;
+    use crate::settings::StoreUrl;
+    use tokio::sync::Notify;
+    use tokio::sync::mpsc;
+
+    /// Shows its session to the test, and fails when it is told to.
+    struct Fragile {
+        shown: mpsc::UnboundedSender<Session>,
+        fails: Notify,
+    }
+
+    async fn work(of: Arc<Fragile>, _: IncomingMessage, session: Session) -> Result<(), Raised> {
+        of.shown.send(session).unwrap();
+        of.fails.notified().await;
+        Err(Raised::new("told to"))
+    }
+
+    #[tokio::test]
+    async fn a_failure_waits_for_whoever_still_writes_for_its_request() {
+        let (shown, mut sessions) = mpsc::unbounded_channel();
+        let fragile = Arc::new(Fragile { shown, fails: Notify::new() });
+        let class = Singleton::shared("Fragile", Arc::clone(&fragile))
+            .method("work", work)
+            .method("who", async |_, _, session: Session| session.user_name());
+        let table = r#"[{ "class": "Fragile", "method": "work", "pattern": "work" },
+                        { "class": "Fragile", "method": "who", "pattern": "who" }]"#;
+        let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
+        let gate = Gate::builder(settings).table(table).singleton(class).open().await.unwrap();
+        let client = gate.client();
+        let answering = tokio::spawn(client.get("/work").send());
+        let session = sessions.recv().await.unwrap();
+        let turn = session.turn().await.unwrap();
+        fragile.fails.notify_one();
+        // On one thread, all others come as far as they can.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!answering.is_finished(), "nobody waited");
+        assert!(!turn.answer_has_begun());
+        let ada = Privileges { user_name: Some("ada".to_owned()), ..Privileges::default() };
+        turn.grant(ada).await.unwrap();
+        drop(turn);
+        assert_eq!(answering.await.unwrap().status, 500);
+        // The fresh credential, without which he would be put out, has come with the failure.
+        assert_eq!(client.get("/who").send().await.json()["result"], "ada");
+    }
+}

@@ -294,6 +294,9 @@ impl Dispatch {
         line.otp = trace.otp.get().copied().unwrap_or_default();
         line.repeat = trace.repeat.get().copied();
         if let Some(session) = trace.session.get() {
+            if result.is_err() {
+                session.give_up().await;
+            }
             line.session = Some(session.id());
             manner.cookie = session.parting_cookie(result.is_ok());
             manner.binding = session.parting_binding();

@@ -32,6 +32,8 @@ pub struct Fault {
     shape: Shape,
     allow: Option<String>,
     closes: bool,
+    /// Whether it is certain that whoever was to answer has not heard of the request.
+    unheard: bool,
     /// How many seconds the caller should stay away.
     retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -59,6 +61,7 @@ impl Fault {
             shape,
             allow: None,
             closes: false,
+            unheard: false,
             retry_after: None,
             cause: None,
             raised: None,
@@ -228,6 +231,12 @@ impl Fault {
         Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
     }
 
+    /// There was no connection to the upstream of the row, so that nothing was sent to it. A client
+    /// is told the same as by [`Fault::upstream_down`].
+    pub(crate) fn upstream_unreached(cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self { unheard: true, ..Self::upstream_down(cause) }
+    }
+
     /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
     pub fn upstream_too_slow() -> Self {
         let text = "What answers this address did not answer in time.";
@@ -238,6 +247,12 @@ impl Fault {
     pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
         let text = "Something went wrong on our side.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text).because(cause)
+    }
+
+    /// The same, and nothing more is read from the connection.
+    #[must_use]
+    pub(crate) fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     /// The status.

@@ -30,7 +30,11 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSub
 /// making.
 pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let is_own = |value: &HeaderValue| {
-        let given = value.as_bytes().split(|byte| b"=;".contains(byte)).next();
+        let bytes = value.as_bytes().trim_ascii();
+        // A cookie without a name comes back as its bare value (RFC 6265bis §5.8.3), which may
+        // look like one with a name.
+        let bytes = bytes.strip_prefix(b"=").unwrap_or(bytes);
+        let given = bytes.split(|byte| b"=;".contains(byte)).next();
         given.is_some_and(|given| rule.reserves(given))
     };
     if headers.get_all(header::SET_COOKIE).iter().any(is_own) {

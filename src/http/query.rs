@@ -65,6 +65,11 @@ pub(crate) fn brings_token(raw: &str) -> bool {
     raw_pairs(raw).any(|(name, _)| TOKEN_KEYS.contains(&name))
 }
 
+/// Whether a text that is no query may hold one that brings something under the reserved key.
+pub(crate) fn names_token(text: &str) -> bool {
+    TOKEN_KEYS.iter().any(|key| text.contains(key))
+}
+
 /// What a request brings to be redeemed.
 #[derive(Debug, Clone)]
 pub(crate) enum Brought {

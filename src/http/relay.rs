@@ -13,6 +13,7 @@ use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
 use hyper::header;
+use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use percent_encoding::percent_decode;
@@ -24,6 +25,7 @@ use crate::base::masked::masked;
 use crate::http::answer::AnswerBody;
 use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
+use crate::http::query;
 use crate::http::session::Session;
 use crate::http::upload::Upload;
 use crate::table::CanonicalPath;
@@ -46,7 +48,7 @@ pub trait Relays: fmt::Debug + Send + Sync {
 }
 
 /// One request on its way to somebody else, without the token it brought, without callgate's
-/// cookies, and without a `Referer` that may hold a secret.
+/// cookies, and without a field that may hold a token.
 pub struct Passage {
     /// The name of the request in logs.
     pub id: RequestId,
@@ -91,7 +93,8 @@ impl fmt::Debug for Passage {
 }
 
 /// Takes out of a header what is callgate's own: its cookies, whatever prefix they have, and a
-/// `Referer` that may hold a token.
+/// `Referer` that may hold a token, or any other field that holds an address with one, such as that
+/// by which a proxy in front tells what was asked of it.
 pub(crate) fn without_secrets(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let may_tell = |value: &HeaderValue| {
         let text = percent_decode(value.as_bytes()).decode_utf8_lossy();
@@ -99,6 +102,13 @@ pub(crate) fn without_secrets(mut headers: HeaderMap, rule: &CookieRule) -> Head
     };
     if headers.get_all(header::REFERER).iter().any(may_tell) {
         headers.remove(header::REFERER);
+    }
+    let tells = |(name, value): (&HeaderName, &HeaderValue)| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        (*name != header::COOKIE && query::names_token(&text)).then(|| name.clone())
+    };
+    for name in headers.iter().filter_map(tells).collect::<Vec<HeaderName>>() {
+        headers.remove(name);
     }
     let cookies: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
     headers.remove(header::COOKIE);

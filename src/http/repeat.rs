@@ -214,7 +214,7 @@ impl FirstRun {
                 let (collected, response) = collect(response, self.patience).await;
                 (self.ending(house, collected)?, Ok(response))
             }
-            Err(fault) if !begun => (Ending::Unbegun, Err(fault)),
+            Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {
                 // The handler ran, and this is what came of it.

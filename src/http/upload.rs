@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -43,6 +45,8 @@ pub struct Upload {
 #[derive(Debug, Clone)]
 pub struct UploadWatch {
     progress: Progress,
+    /// Whether the client is waited for.
+    waits: Arc<AtomicBool>,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -60,7 +64,8 @@ impl Upload {
         if body.size_hint().lower() > bytes_max {
             return Err(Fault::body_too_large());
         }
-        let watch = UploadWatch { progress: Progress::start(), fault: Arc::default() };
+        let (progress, waits, fault) = (Progress::start(), Arc::default(), Arc::default());
+        let watch = UploadWatch { progress, waits, fault };
         let (bytes, waited, pause) = (0, Duration::ZERO, None);
         Ok(Self { body, bytes_max, pace, bytes, waited, pause, watch })
     }
@@ -74,6 +79,7 @@ impl Upload {
     fn pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Whoever waits for the client does not wait for the upstream.
         self.watch.progress.moved();
+        self.watch.waits.store(true, Ordering::Relaxed);
         let left = self.pace.streamed(self.bytes).saturating_sub(self.waited).min(self.pace.gap);
         let pause = self.pause.get_or_insert_with(|| Pause {
             since: Stopwatch::start(),
@@ -98,7 +104,22 @@ impl UploadWatch {
     /// Done once the upload has not moved for as long as `patience`, though the client was not to
     /// blame: it has ended, or the upstream takes no more of it.
     pub async fn stands(&self, patience: Duration) {
-        self.progress.stands(patience).await;
+        loop {
+            self.progress.stands(patience).await;
+            if !self.waits.load(Ordering::Relaxed) {
+                return;
+            }
+            // How long he may take is for his pace to say; the upstream's time begins after that.
+            self.progress.moved();
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Nobody waits for the rest of a body that is taken no more.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.watch.waits.store(false, Ordering::Relaxed);
     }
 }
 
@@ -117,6 +138,7 @@ impl Body for Upload {
                 return this.fail(Fault::body_too_slow());
             };
             if let Some(pause) = this.pause.take() {
+                this.watch.waits.store(false, Ordering::Relaxed);
                 this.waited += pause.since.elapsed();
             }
             this.watch.progress.moved();
@@ -144,5 +166,43 @@ impl Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use http_body_util::Full;
+    use std::future::poll_fn;
+
+    fn upload(text: &'static str) -> Upload {
+        let body = RequestBody::Whole(Full::new(Bytes::from_static(text.as_bytes())));
+        Upload::new(body, u64::MAX, Pace::default()).unwrap()
+    }
+
+    const PATIENCE: Duration = Duration::from_millis(5);
+    /// Many times as long.
+    const LONG: Duration = Duration::from_millis(200);
+
+    #[tokio::test]
+    async fn who_waits_for_the_client_does_not_wait_for_the_upstream() {
+        let mut upload = upload("all");
+        let watch = upload.watch();
+        // As after a poll that found nothing.
+        poll_fn(|context| Poll::Ready(assert!(upload.pause(context).is_pending()))).await;
+        let stood = tokio::time::timeout(LONG, watch.stands(PATIENCE)).await;
+        assert!(stood.is_err(), "the upstream was blamed");
+        assert_eq!(upload.frame().await.unwrap().unwrap().into_data().unwrap(), "all");
+        watch.stands(PATIENCE).await;
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_nobody_takes_any_more_stands() {
+        let mut upload = upload("");
+        let watch = upload.watch();
+        poll_fn(|context| Poll::Ready(assert!(upload.pause(context).is_pending()))).await;
+        drop(upload);
+        watch.stands(PATIENCE).await;
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn of(
         let why = "the upstream switches to a protocol that nobody asked for";
         return Err(Fault::upstream_down(io::Error::other(why)));
     }
+    frame_anew(&mut response)?;
     let headers = response.headers_mut();
     fields::strip_connection(headers);
     if terms.asked {
@@ -47,6 +48,20 @@ pub(super) fn of(
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms))))
+}
+
+/// Leaves no word of where the body ends but the one that it was read by. A length beside `chunked`
+/// counts for nothing (RFC 9112 §6.3), and what else a body may be encoded in on the way nobody has
+/// undone.
+fn frame_anew(response: &mut Response<Incoming>) -> Result<(), Fault> {
+    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        let why = "the upstream encodes the transfer in a way that nobody asked for";
+        return Err(Fault::upstream_down(io::Error::other(why)));
+    }
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    Ok(())
 }
 
 fn speaks_websocket(response: &Response<Incoming>) -> bool {

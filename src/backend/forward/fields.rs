@@ -16,9 +16,13 @@ const OF_A_CONNECTION: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Families of fields by which a client could speak for callgate or a proxy. Underscores count as
-/// hyphens: many a framework turns both into the same.
-const SPOKEN_FOR_US: [&str; 3] = ["x-callgate-", "x-forwarded-", "proxy-"];
+/// Families of fields by which a client could speak for callgate or a proxy. Whatever is neither
+/// letter nor digit counts as a hyphen: many a server turns all of these into the same (CGI,
+/// RFC 3875 §4.1.18, and what has been built like it).
+const SPOKEN_FOR_US: [&str; 4] = ["x-callgate-", "x-forwarded-", "x-original-", "proxy-"];
+/// Single fields of the same kind. Some frameworks take the last for the address that was asked
+/// for, and so for another than the one that was matched.
+const SPOKEN_ALONE: [&str; 3] = ["forwarded", "x-real-ip", "x-rewrite-url"];
 
 /// Takes out the fields of the connection, and those that `Connection` names.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
@@ -42,12 +46,12 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
 }
 
 fn is_claim(name: &str) -> bool {
-    let begins = |family: &str| {
-        let (mut name, mut family) = (name.bytes(), family.bytes());
-        family.all(|byte| name.next().is_some_and(|own| own == byte || own == b'_' && byte == b'-'))
-    };
-    SPOKEN_FOR_US.iter().any(|family| begins(family))
-        || matches!(name, "forwarded" | "x-real-ip" | "x_real_ip" | "x-real_ip" | "x_real-ip")
+    let same =
+        |(own, known): (u8, u8)| own == known || known == b'-' && !own.is_ascii_alphanumeric();
+    let begins =
+        |known: &&str| name.len() >= known.len() && name.bytes().zip(known.bytes()).all(same);
+    SPOKEN_FOR_US.iter().any(begins)
+        || SPOKEN_ALONE.iter().filter(|known| known.len() == name.len()).any(begins)
 }
 
 #[cfg(test)]
@@ -95,11 +99,23 @@ mod tests {
             ("x_forwarded_proto", "1"),
             ("forwarded", "1"),
             ("x-real-ip", "1"),
+            ("x_real-ip", "1"),
+            ("x.callgate.otp", "1"),
+            ("x!callgate~otp", "1"),
+            ("x.real.ip", "1"),
+            ("x-real-ipv6", "kept"),
+            ("forwarded-by", "kept"),
+            ("x-original-url", "1"),
+            ("x-rewrite-url", "1"),
+            ("x-originality", "kept"),
             ("proxy-authorization", "1"),
             ("proxy", "kept: it is no field of ours, and httpoxy is for the upstream"),
             ("x-callgate", "1"),
             ("x-forward", "1"),
         ];
-        assert_eq!(left(strip_claims, &pairs), ["proxy", "x-callgate", "x-forward"]);
+        assert_eq!(
+            left(strip_claims, &pairs),
+            ["forwarded-by", "proxy", "x-callgate", "x-forward", "x-originality", "x-real-ipv6"]
+        );
     }
 }

@@ -89,10 +89,13 @@ impl Relay for Upstream {
             .map_err(Fault::internal)
             .and_then(|granted| Ok((self.base.request(passage, granted.as_ref())?, granted)));
         Box::pin(async move {
-            let (request, granted) = request?;
-            let response = send(&outbound, request, &watch, within).await?;
-            let terms = Terms { asked, config, granted };
-            answer::of(response, terms)
+            let passed = async {
+                let (request, granted) = request?;
+                let response = send(&outbound, request, &watch, within).await?;
+                answer::of(response, Terms { asked, config, granted })
+            };
+            // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
+            passed.await.map_err(|fault| if asked { fault.closing() } else { fault })
         })
     }
 }
@@ -122,6 +125,9 @@ async fn send(
         // The client broke off, and the upstream only noticed.
         (Some(fault), _) => fault,
         (None, OutboundError::TooSlow) => Fault::upstream_too_slow(),
+        (None, error @ (OutboundError::Refused(_) | OutboundError::Unreachable(_))) => {
+            Fault::upstream_unreached(error)
+        }
         (None, error) => Fault::upstream_down(error),
     })
 }

@@ -35,7 +35,10 @@ pub(crate) fn land(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
     *response.body_mut() = AnswerBody::from(Bytes::from(page));
     let headers = response.headers_mut();
     headers.remove(header::LOCATION);
-    headers.remove(header::CONTENT_LENGTH);
+    // What the answer said of the body that this page stands in for.
+    for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG] {
+        headers.remove(name);
+    }
     let policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -59,6 +62,7 @@ mod tests {
 
     fn landed(status: u16, location: &str) -> Response<AnswerBody> {
         let response = Response::builder().status(status).header(header::LOCATION, location);
+        let response = response.header(header::CONTENT_ENCODING, "gzip");
         land(response.body(AnswerBody::empty()).unwrap())
     }
 
@@ -72,6 +76,7 @@ mod tests {
                 let there = landed(status, away);
                 assert_eq!(there.status(), 200);
                 assert!(!there.headers().contains_key(header::LOCATION));
+                assert!(!there.headers().contains_key(header::CONTENT_ENCODING));
                 let body = there.into_body().collect().await.unwrap().to_bytes();
                 let page = String::from_utf8(body.to_vec()).unwrap();
                 assert!(page.contains(&format!("url={}\"", escaped(away))), "{page}");

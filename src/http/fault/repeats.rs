@@ -29,6 +29,11 @@ impl Fault {
         Self::conflict("answer_not_kept", text)
     }
 
+    /// Whether whoever was to answer has certainly done nothing: he never heard of the request.
+    pub(crate) fn leaves_all_undone(&self) -> bool {
+        self.unheard
+    }
+
     /// Whether nobody can say how far a handler came that ended in it: its store or its upstream
     /// failed, and not the handler.
     pub(crate) fn leaves_open_what_happened(&self) -> bool {

@@ -80,10 +80,14 @@ impl Default for Config {
 /// The client; one for a gate, shared by all who call.
 pub struct Outbound {
     client: Client<Connector, SentBody>,
+    /// The same without kept connections, for what is sent once.
+    fresh: Client<Connector, SentBody>,
     rule: Arc<AddressRule>,
 }
 
-/// A mark among the extensions of a request that must not be sent twice, whatever its method.
+/// A mark among the extensions of a request that must not be sent twice, whatever its method. It
+/// gets a connection of its own: a kept one may be closed by the server just as it is used, and
+/// nobody would know whether the request was heard.
 #[derive(Debug, Clone, Copy)]
 pub struct OnlyOnce;
 
@@ -99,15 +103,17 @@ impl Outbound {
     pub fn new(config: Config) -> Result<Self, rustls::Error> {
         let rule = Arc::new(AddressRule::new(config.private_hosts));
         let connector = Connector::new(Arc::clone(&rule), config.resolver, config.connect_timeout)?;
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_MAX)
-            .http1_max_buf_size(BUFFER_BYTES_MAX)
-            .http1_max_headers(FIELDS_MAX)
-            .build(connector);
-        Ok(Self { client, rule })
+        let client = |idle_max| {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(idle_max)
+                .http1_max_buf_size(BUFFER_BYTES_MAX)
+                .http1_max_headers(FIELDS_MAX)
+                .build(connector.clone())
+        };
+        Ok(Self { client: client(IDLE_MAX), fresh: client(0), rule })
     }
 
     /// Never calls this address from now on: it is a listener of our own, and a request that comes
@@ -141,9 +147,11 @@ impl Outbound {
         mut request: Request<SentBody>,
     ) -> Result<Response<Incoming>, OutboundError> {
         *request.version_mut() = Version::HTTP_11;
+        let once = request.extensions().get::<OnlyOnce>().is_some();
+        let client = if once { &self.fresh } else { &self.client };
         let again = Again::of(&request);
         for _ in 1..ATTEMPTS_MAX {
-            match self.client.request(request).await {
+            match client.request(request).await {
                 Ok(response) => return Ok(answered(response)),
                 Err(error) => {
                     request = again
@@ -154,7 +162,7 @@ impl Outbound {
                 }
             }
         }
-        Ok(answered(self.client.request(request).await?))
+        Ok(answered(client.request(request).await?))
     }
 }
 

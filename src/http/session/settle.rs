@@ -137,6 +137,14 @@ impl Session {
         }
     }
 
+    /// Drops what the handler has written, because it failed. An upstream that is still writing is
+    /// waited for here, too: what its write gives the browser goes out with the failure, or the
+    /// browser would be left with what the write has ended.
+    pub(crate) async fn give_up(&self) {
+        let _turn = self.desk.turn.lock().await;
+        self.lock().enter(Phase::Answering);
+    }
+
     /// Writes the draft, with a token that goes into the store in the same step.
     pub(super) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {

@@ -29,7 +29,7 @@ pub(super) async fn head(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// An upstream that answers each request on a connection with these bytes in turn, then closes.
-async fn says(answers: &'static [&'static str]) -> Upstream {
+pub(super) async fn says(answers: &'static [&'static str]) -> Upstream {
     Upstream::on_connections(move |mut stream| async move {
         for answer in answers {
             if head(&mut stream).await.is_none() {
@@ -165,8 +165,9 @@ async fn a_kept_connection_that_is_closed_loses_no_reading_and_repeats_no_deed()
     owner.write("a", "b").await;
     let token = owner.mint("").await;
     let connections = upstream.connections();
-    assert_eq!(house.visitor().call_back("/up", &token).await.status, 502, "a token was spent");
-    assert_eq!(upstream.connections(), connections);
+    // What comes once only is not left to a connection that looks good.
+    assert_eq!(house.visitor().call_back("/up", &token).await.status, 200);
+    assert_eq!(upstream.connections(), connections + 1);
 }
 
 #[tokio::test]

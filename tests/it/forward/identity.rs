@@ -158,6 +158,10 @@ async fn nobody_can_claim_to_be_somebody_else() {
         "X-Callgate-Request-Id",
         "X-Callgate-Capability",
         "X-Callgate-Anything",
+        "X.Callgate.Session",
+        "X!Callgate-User",
+        "X~Forwarded~For",
+        "X.Real.IP",
         "X-Forwarded-For",
         "X-Forwarded-Host",
         "X-Forwarded-Proto",
@@ -165,6 +169,8 @@ async fn nobody_can_claim_to_be_somebody_else() {
         "X_Forwarded_For",
         "Forwarded",
         "X-Real-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
         "Proxy-Authorization",
         "Proxy-Connection",
         "TE",
@@ -220,6 +226,12 @@ async fn callgates_cookies_stay_with_callgate_and_others_pass() {
     let referer = format!("https://shop.test{}", with_token("/page", &token));
     visitor.get("/up").header("referer", &referer).send().await;
     assert!(!upstream.asked()[1].headers.contains_key("referer"));
+    // Proxies in front write down what was asked of them.
+    let ask = visitor.get("/up").header("x-envoy-original-path", &with_token("/page", &token));
+    ask.header("x-page", "/page?4DSID=no").send().await;
+    let asked = upstream.asked().remove(2);
+    assert!(!format!("{:?}", asked.headers).contains(&token));
+    assert_eq!(asked.header("x-page"), "/page?4DSID=no");
 }
 
 #[tokio::test]
@@ -231,6 +243,9 @@ async fn an_upstream_cannot_set_callgates_cookies_or_clear_the_browser() {
         "set-cookie:__Host-4DSID_callgate=planted",
         "set-cookie:4dbind_callgate=planted",
         "set-cookie:4DCONF=planted",
+        // Browsers send back a cookie without a name as its bare value (RFC 6265bis §5.8.3).
+        "set-cookie:=4DSID_callgate=planted",
+        "set-cookie:%20=%20__Host-4DSID_callgate=planted",
         "set-cookie:own=1;%20Path=/",
         "set-cookie:own2=2",
         "clear-site-data:*",

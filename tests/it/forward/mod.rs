@@ -2,6 +2,7 @@
 
 mod failures;
 mod identity;
+mod repeats;
 mod streams;
 mod tunnels;
 
@@ -26,6 +27,8 @@ fn rows(upstream: &Upstream) -> String {
         row("up-get", r#", "verbs": "GET""#),
         row("up-small", r#", "limits": { "bodyBytes": 10 }"#),
         row("up-hasty", r#", "limits": { "timeoutMs": 150 }"#),
+        row("up-again", r#", "repeat": 7200"#),
+        row("up-again-hasty", r#", "repeat": 7200, "limits": { "timeoutMs": 150 }"#),
     ]
     .join(",")
 }

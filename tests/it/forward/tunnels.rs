@@ -100,17 +100,21 @@ async fn what_is_sent_before_the_upstream_switches_waits() {
 
 #[tokio::test]
 async fn a_request_behind_a_wish_that_is_not_granted_is_no_request() {
-    let (upstream, seen) = socket(PLAIN).await;
-    let served = served(&upstream, settings()).await;
-    let mut wire = served.connect().await;
-    let smuggled = "GET /up/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-    wire.send(format!("{}{smuggled}", asks("/up", ""))).await;
-    let said = wire.rest().await;
-    assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
-    assert!(said.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{said}");
-    let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
-    assert_eq!((seen.matches("HTTP/1.1").count(), seen.contains("smuggled")), (1, false), "{seen}");
-    assert_eq!(upstream.connections(), 1);
+    let other = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    for answer in [PLAIN, other, "no answer"] {
+        let (upstream, seen) = socket(answer).await;
+        let served = served(&upstream, settings()).await;
+        let mut wire = served.connect().await;
+        let smuggled = "GET /up/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+        wire.send(format!("{}{smuggled}", asks("/up", ""))).await;
+        let said = wire.rest().await;
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+        assert!(said.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{said}");
+        let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
+        let count = seen.matches("HTTP/1.1").count();
+        assert_eq!((count, seen.contains("smuggled")), (1, false), "{seen}");
+        assert_eq!(upstream.connections(), 1);
+    }
 }
 
 #[tokio::test]

@@ -2,18 +2,27 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use callgate::base::Digest;
+use callgate::base::SessionId;
 use callgate::session::Patch;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::embedded::OpenErrorKind;
 use callgate::store::live::Config;
+use callgate::store::port::Claim;
+use callgate::store::port::Concluded;
+use callgate::store::port::Conclusion;
 use callgate::store::port::Created;
+use callgate::store::port::Ending;
 use callgate::store::port::Minted;
 use callgate::store::port::Patched;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
+use callgate::token::RepeatKey;
+use callgate::token::RepeatWish;
 use serde_json::json;
 
 use crate::stores::disk::Disk;
@@ -204,6 +213,58 @@ async fn rows_of_a_later_version_and_missing_rows_are_refused() {
         spoil(dir.path(), change);
         assert_eq!(refusal(dir.path()).0, kind);
     }
+}
+
+/// What a callgate wrote that knew no runs: a session with something in its storage, a token that
+/// was spent, another that was not, and a session that was ended.
+const VERSION_1: &str = include_str!("version_1.jsonl");
+
+/// The number that a version 1 journal gave out as an id of so many bytes.
+fn number<const N: usize>(last: u8) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..7].fill(0x71);
+    bytes[7] = last;
+    bytes
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    EmbeddedStore::open(dir.path()).unwrap().close().await.unwrap();
+    spoil(dir.path(), |table| {
+        table.retain(|_, _| false).unwrap();
+        for (row, place) in VERSION_1.lines().zip(1..) {
+            table.insert(place, row.as_bytes()).unwrap();
+        }
+    });
+    let (id, ended) = (SessionId::from_bytes(number(1)), SessionId::from_bytes(number(0x0b)));
+    let (spent, unspent) = (Digest::from_bytes(number(4)), Digest::from_bytes(number(9)));
+    let wish = RepeatWish {
+        key: RepeatKey { call: spent, body: spent },
+        window: Duration::from_hours(1),
+        run_within: Duration::from_mins(1),
+        may_take_over: true,
+    };
+    let attempt = |digest| Claim { token: digest, repeat: Some(wish), ..claim(&token(id)) };
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(value(&store, id, "cart").await, json!({ "a": [1, "x"] }));
+    assert_eq!(store.look(START, id).await.unwrap().unwrap().record.devices.len(), 2);
+    assert!(store.look(START, ended).await.unwrap().is_none());
+    // Nobody knows any more what its callback was, so nothing is its repeat.
+    let again = store.redeem(START, attempt(spent)).await.unwrap();
+    assert!(matches!(again, Redeemed::Used(START)), "{again:?}");
+    let first = attempt(unspent);
+    let granted = store.redeem(START, first.clone()).await.unwrap();
+    assert!(matches!(&granted, Redeemed::Granted(grant) if grant.joined), "{granted:?}");
+    store.close().await.unwrap();
+    // Both versions stand in one journal now.
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(store.look(START, id).await.unwrap().unwrap().record.devices.len(), 3);
+    let taken = store.redeem(START, attempt(unspent)).await.unwrap();
+    assert!(matches!(taken, Redeemed::TakenOver(_)), "{taken:?}");
+    let late = Conclusion { token: unspent, run: first.id, ending: Ending::TooLarge };
+    assert_eq!(store.conclude(START, late).await.unwrap(), Concluded::Late);
+    store.close().await.unwrap();
 }
 
 #[tokio::test]

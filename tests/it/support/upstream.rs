@@ -47,11 +47,15 @@ impl Upstream {
     /// One that answers with what it was asked, as JSON; its query can name a `status`, and any
     /// number of fields `h=name:value`.
     pub(crate) async fn echo() -> Self {
-        Self::with(async |seen: Arc<Note>, request: Request<Incoming>| {
+        Self::echo_on(listener().await)
+    }
+
+    /// The same on a listener that there is already.
+    pub(crate) fn echo_on(listener: TcpListener) -> Self {
+        Self::with_on(listener, async |seen: Arc<Note>, request: Request<Incoming>| {
             let asked = seen.read(request).await;
             answer_of(&asked)
         })
-        .await
     }
 
     /// One that answers as `answer` says. What it reads through its note is seen by the test.
@@ -60,8 +64,16 @@ impl Upstream {
         F: Fn(Arc<Note>, Request<Incoming>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Response<AnswerBody>> + Send + 'static,
     {
+        Self::with_on(listener().await, answer)
+    }
+
+    fn with_on<F, Fut>(listener: TcpListener, answer: F) -> Self
+    where
+        F: Fn(Arc<Note>, Request<Incoming>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<AnswerBody>> + Send + 'static,
+    {
         let answer = Arc::new(answer);
-        Self::raw(move |stream, seen| {
+        Self::raw(listener, move |stream, seen| {
             let answer = Arc::clone(&answer);
             async move {
                 let service = service_fn(move |request| {
@@ -75,7 +87,6 @@ impl Upstream {
                 let _ = serving.with_upgrades().await;
             }
         })
-        .await
     }
 
     /// One that does with a connection whatever `serve` says.
@@ -84,15 +95,14 @@ impl Upstream {
         F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        Self::raw(move |stream, _| serve(stream)).await
+        Self::raw(listener().await, move |stream, _| serve(stream))
     }
 
-    async fn raw<F, Fut>(serve: F) -> Self
+    fn raw<F, Fut>(listener: TcpListener, serve: F) -> Self
     where
         F: Fn(TcpStream, Arc<Seen>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let mut running = JoinSet::new();
@@ -126,6 +136,10 @@ impl Upstream {
         assert_eq!(asked.len(), 1, "{asked:?}");
         asked.remove(0)
     }
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
 /// Where an upstream writes down what it was asked.
