@@ -134,6 +134,19 @@ async fn an_answer_that_is_too_large_for_the_class_is_an_error_that_it_can_catch
 }
 
 #[tokio::test]
+async fn a_number_that_is_no_timers_stops_nothing() {
+    let text = "export default class A {
+        async mint(request, session) {
+            const minted = session.createOTP();
+            for (let number = 0; number < 100; number += 1) clearTimeout(number);
+            return (await minted).length;
+        }
+    }";
+    let scripts = Scripts::open(&[("A.js", text)], &["A.mint"]).await;
+    assert_eq!(scripts.ask("A.mint").await.json(), json!({"result": 32}));
+}
+
+#[tokio::test]
 async fn what_an_engine_had_begun_does_not_land_in_the_one_that_replaced_it() {
     let text = "export default class A {
         async storm() {

@@ -283,7 +283,8 @@ declare const console: {
   error(...values: unknown[]): void;
 };
 
-// Timers belong to the request that sets them, and end with it.
+// Timers belong to the request that sets them, and end with it: what a promise on `this` waits
+// for must not be a timer alone.
 declare function setTimeout<A extends unknown[]>(
   action: (...values: A) => void,
   milliseconds?: number,
@@ -302,6 +303,10 @@ declare function structuredClone<T>(value: T): T;
 /**
  * Asks a third party. Only the hosts that the setting `fetch_hosts` names can be reached, which
  * are none at first. The answer comes whole, within the limits of the settings.
+ *
+ * It belongs to the request that begins it. When that has ended first, and no other request was
+ * under way that may have begun it, the promise is rejected: keep one on `this` together with a
+ * `catch` that takes it away again.
  */
 declare function fetch(url: string | URL, wish?: FetchWish): Promise<Response>;
 

@@ -184,10 +184,14 @@ impl Desk {
         }
     }
 
-    /// Ends an operation of this call of which nobody wants the outcome any more.
+    /// Ends a timer of this call. Its number may be any that a class has made up: a promise that
+    /// something else is for would never settle.
     pub(super) fn forget(&self, call: &Call, id: OperationId) {
         let mut operations = self.operations.borrow_mut();
-        if operations.get(&id).is_some_and(|operation| operation.call == call.id)
+        let is_timer = |operation: &Operation| {
+            operation.call == call.id && matches!(operation.waiter, Waiter::Callback(_))
+        };
+        if operations.get(&id).is_some_and(is_timer)
             && let Some(operation) = operations.remove(&id)
         {
             operation.task.abort();
