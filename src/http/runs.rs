@@ -18,7 +18,7 @@ pub(crate) const SEATS_PER_TOKEN_MAX: usize = 64;
 
 /// The tokens of the requests that run a callback or wait for its answer.
 ///
-/// A token is in it as long as one of its [`Seat`]s lives, so that nothing is left of requests
+/// A token is in it as long as one of its seats lives, so that nothing is left of requests
 /// that were given up.
 #[derive(Default)]
 pub struct Runs {
