@@ -32,7 +32,7 @@
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |
 //! | 3 | [`http`] | the life of a request, from a connection to an answer |
 //! | 4 | [`backend`] | what answers a row: native handlers, class files in JavaScript, forward rows |
-//! | 4 | [`admin`] | the internal listener: health, and the operator's view |
+//! | 4 | [`admin`] | the internal listener: health, the operator's view, the session API |
 //! | 5 | [`settings`] | flags, environment and file, made into one checked value |
 //! | 6 | [`gate`] | everything put together, to serve or to drive in a test |
 //! | 7 | [`cli`] | the `callgate` program |
@@ -58,17 +58,23 @@
 //!    is remembered for longer than any cookie could found it again.
 //! 6. No public text of an answer is made from an inner error ([`http::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
-//! 8. The table in use never changes: a good one replaces it whole, and a bad one never does.
+//! 8. The table in use never changes, nor do its class files: good ones replace them whole, and
+//!    bad ones never do.
 //! 9. A link that asks first is redeemed by the click of a person, and by nothing that opens it.
 //!    Who shows by his cookie that he is signed in is moved to another session by no link unless
 //!    he was asked.
-//! 10. A panic, a slow handler or a client that hangs up ends one request and nothing else.
+//! 10. A panic, a slow handler, a class that runs away, an upstream that is down or a client that
+//!     hangs up ends one request and nothing else.
+//! 11. What answers a callback that may come again is kept before it is sent, sealed by its token.
+//! 12. Nothing is passed on to others that could open a session: not the token, not a cookie of
+//!     ours ([`http::relay`]).
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `embedded` | yes | the durable store for one machine |
+//! | `script` | yes | classes written in JavaScript |
 //! | `failpoints` | no | places where a test breaks callgate off, makes it fail or holds it up |
 //! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store, the rules that fuzzers try to break |
 

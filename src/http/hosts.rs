@@ -151,6 +151,7 @@ impl HostRule {
     }
 
     /// Whether a request that callgate sends to this host and port is one that the rule means.
+    #[cfg(feature = "script")]
     pub(crate) fn reaches(&self, name: &str, port: u16) -> bool {
         self.covers(&Named { name, port: Some(port) }, None)
     }

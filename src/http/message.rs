@@ -139,6 +139,7 @@ impl IncomingMessage {
     }
 
     /// Whether the body is JSON, for handlers that read it with a parser of their own.
+    #[cfg(feature = "script")]
     pub(crate) fn is_json(&self) -> Result<(), BadJson> {
         if nesting(&self.0.body) > JSON_DEPTH_MAX {
             return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));

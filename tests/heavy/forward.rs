@@ -49,10 +49,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         chunked = self.headers.get("Transfer-Encoding")
         if chunked:
-            while (size := int(self.rfile.readline().split(b";")[0] or b"0", 16)):
+            while True:
+                line = self.rfile.readline()
+                if not line:
+                    return
+                size = int(line.split(b";")[0], 16)
                 if len(self.rfile.read(size + 2)) < size + 2:
                     return
-            self.rfile.readline()
+                if size == 0:
+                    break
         elif len(self.rfile.read(int(self.headers.get("Content-Length", 0)))) < int(self.headers.get("Content-Length", 0)):
             return
         if path != "/counts":

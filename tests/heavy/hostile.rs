@@ -69,7 +69,6 @@ fn no_hostile_class_outlives_its_budget_or_hurts_another() {
         let idle = suite.idle().await;
         let (busy, slowest, more) = suite.attack(&running).await;
         failures.extend(more);
-        assert!(failures.is_empty(), "{failures:#?}");
         figure(
             "hostile classes",
             format!(
@@ -88,8 +87,11 @@ fn no_hostile_class_outlives_its_budget_or_hurts_another() {
             );
             // At the small size other suites run beside this one, and samples are few.
             let most = size(before * 4.0 + 25.0, before * 2.0);
-            assert!(after < most, "{name}: p99 {after:.2} ms, {before:.2} ms before");
+            if after > most {
+                failures.push(format!("{name}: p99 {after:.2} ms, {before:.2} ms before"));
+            }
         }
+        assert!(failures.is_empty(), "{failures:#?}");
     });
 }
 

@@ -24,6 +24,8 @@ mod framing;
 mod front;
 mod h2;
 mod init;
+#[cfg(feature = "script")]
+mod left_behind;
 mod limits;
 mod messages;
 mod modes;

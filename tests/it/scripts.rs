@@ -91,10 +91,10 @@ async fn every_problem_of_every_file_is_told_with_its_place() {
     assert_eq!(
         told,
         [
-            "classes/Imports.js:1:15 class_import",
-            "classes/Throws.js:3:5 class_threw",
-            "classes/Unnamed.js:3:1 class_syntax",
-            "classes/lib/broken.js:1:11 class_syntax",
+            "classes/Imports.js:1:15 class-import",
+            "classes/Throws.js:3:5 class-threw",
+            "classes/Unnamed.js:3:1 class-syntax",
+            "classes/lib/broken.js:1:11 class-syntax",
         ]
     );
 }

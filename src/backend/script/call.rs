@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rquickjs::Persistent;
@@ -45,8 +47,11 @@ pub(super) struct Call {
     pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
     /// The form of the request, once it was read.
     pub(super) form: Arc<OnceLock<Form>>,
-    answer: Cell<Option<oneshot::Sender<Result<Reply, Raised>>>>,
+    answer: Cell<Option<(Answer, Seat)>>,
 }
+
+/// Where somebody waits for the answer of a call.
+type Answer = oneshot::Sender<Result<Reply, Raised>>;
 
 /// What is asked of an isolate: to run one function for one request.
 pub(super) struct Order {
@@ -55,12 +60,31 @@ pub(super) struct Order {
     pub(super) request: IncomingMessage,
     pub(super) session: Session,
     pub(super) gone: Arc<AtomicBool>,
-    pub(super) answer: oneshot::Sender<Result<Reply, Raised>>,
+    pub(super) answer: Answer,
+    pub(super) seat: Seat,
+}
+
+/// One of the calls that may be in a class at once, until it is answered or taken off the desk.
+/// One whose caller has gone still has its place in the queue, and its request in the memory.
+pub(super) struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    /// A seat among those `taken`, unless these are `most` already.
+    pub(super) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, Raised> {
+        let seat = Self(Arc::clone(taken));
+        if taken.fetch_add(1, Relaxed) < most { Ok(seat) } else { Err(Raised::busy()) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Call {
     pub(super) fn new(order: Order) -> Self {
-        let Order { id, method, request, session, gone, answer } = order;
+        let Order { id, method, request, session, gone, answer, seat } = order;
         Self {
             id,
             method,
@@ -74,13 +98,15 @@ impl Call {
             causes: RefCell::default(),
             seen: RefCell::default(),
             form: Arc::default(),
-            answer: Cell::new(Some(answer)),
+            answer: Cell::new(Some((answer, seat))),
         }
     }
 
     /// Gives the answer; the first one counts. Who has stopped waiting gets none.
     pub(super) fn answer(&self, answer: Result<Reply, Raised>) {
-        if let Some(waiting) = self.answer.take() {
+        if let Some((waiting, seat)) = self.answer.take() {
+            // First, so that who is answered may come back at once.
+            drop(seat);
             let _ = waiting.send(answer);
         }
     }

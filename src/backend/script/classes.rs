@@ -11,6 +11,7 @@ use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
 use crate::backend::script::problem::ClassProblem;
+use crate::backend::script::sources::Source;
 use crate::backend::script::sources::Sources;
 use crate::base::Digest;
 use crate::base::nearest::nearest;
@@ -87,7 +88,7 @@ impl Classes {
                     let what = format!("no row names {class}.{name}");
                     let file = self.sources.file_of(class);
                     let fix = "name it in a row, or take it out";
-                    let problem = ClassProblem::of_file(file, "class_unreached", what, fix);
+                    let problem = ClassProblem::of_file(file, "class-unreached", what, fix);
                     problems.push(match &function.place {
                         Some(place) => ClassProblem { file: place.file.clone(), ..problem }
                             .at(place.line, place.column),
@@ -103,7 +104,7 @@ impl Classes {
         let used: BTreeSet<&String> =
             self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
         // Which files an `import()` wants shows only when it runs.
-        let import_later = self.sources.files().any(|(_, source)| source.text.contains("import("));
+        let import_later = self.sources.files().any(|(_, source)| source.imports_later());
         let files = self
             .sources
             .files()
@@ -111,7 +112,7 @@ impl Classes {
         files.map(|(file, _)| {
             let what = "no row names it and no class imports it";
             let fix = "name its class in a row, or take it out of the folder";
-            ClassProblem::of_file(file, "class_unreached", what, fix)
+            ClassProblem::of_file(file, "class-unreached", what, fix)
         })
     }
 
@@ -136,8 +137,7 @@ impl Classes {
 /// runs, so a class that says the word depends on all.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
     let files = &isolate.facts().files;
-    let imports_later =
-        |file: &String| sources.find(file).is_some_and(|source| source.text.contains("import("));
+    let imports_later = |file: &String| sources.find(file).is_some_and(Source::imports_later);
     if files.iter().any(imports_later) {
         return sources.digest();
     }

@@ -8,17 +8,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rquickjs::Array;
 use rquickjs::Ctx;
 use rquickjs::Exception;
 use rquickjs::Function;
 use rquickjs::Object;
 use rquickjs::Persistent;
 use rquickjs::Promise;
-use rquickjs::TypedArray;
 use rquickjs::Value;
 use rquickjs::function::Constructor;
 use tokio::task::AbortHandle;
@@ -27,6 +25,7 @@ use crate::backend::script::call::Call;
 use crate::backend::script::call::CallId;
 use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Command;
+use crate::backend::script::isolate::Mailbox;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
 
@@ -35,19 +34,22 @@ pub(super) struct Desk {
     pub(super) environment: Environment,
     /// The name of the class, for the log.
     pub(super) class: Arc<str>,
-    mailbox: Sender<Command>,
+    mailbox: Mailbox,
     calls: RefCell<HashMap<CallId, Rc<Call>>>,
     operations: RefCell<HashMap<OperationId, Operation>>,
     current: Cell<Option<CallId>>,
-    last_operation: Cell<u32>,
     settled: RefCell<Vec<Settled>>,
+    /// What calls that left had begun and nobody inherited.
+    orphans: RefCell<Vec<Orphan>>,
     last_entered: Cell<CallId>,
     /// As [`Operation::youngest`], while an inherited operation lands.
     youngest: Cell<Option<CallId>>,
 }
 
 /// The name of one host operation; scripts hold it as a number.
-pub(super) type OperationId = u32;
+/// Those of one isolate are all different, whichever of its engines began them: an outcome may
+/// still be under way to an engine that was replaced.
+pub(super) type OperationId = u64;
 
 /// Something that the host does for a call.
 struct Operation {
@@ -65,6 +67,12 @@ enum Waiter {
     Callback(Persistent<Function<'static>>),
 }
 
+/// A promise of something that the host does not do any more.
+pub(super) struct Orphan {
+    reject: Persistent<Function<'static>>,
+    youngest: CallId,
+}
+
 /// What became of the promise that a handler returned.
 pub(super) struct Settled {
     pub(super) call: CallId,
@@ -73,11 +81,7 @@ pub(super) struct Settled {
 }
 
 impl Desk {
-    pub(super) fn new(
-        class: Arc<str>,
-        environment: Environment,
-        mailbox: Sender<Command>,
-    ) -> Rc<Self> {
+    pub(super) fn new(class: Arc<str>, environment: Environment, mailbox: Mailbox) -> Rc<Self> {
         Rc::new(Self {
             environment,
             class,
@@ -85,8 +89,8 @@ impl Desk {
             calls: RefCell::default(),
             operations: RefCell::default(),
             current: Cell::default(),
-            last_operation: Cell::default(),
             settled: RefCell::default(),
+            orphans: RefCell::default(),
             last_entered: Cell::default(),
             youngest: Cell::default(),
         })
@@ -94,7 +98,7 @@ impl Desk {
 
     /// Enters a call that begins.
     pub(super) fn enter(&self, call: &Rc<Call>) {
-        self.last_entered.set(call.id);
+        self.last_entered.set(call.id.max(self.last_entered.get()));
         self.calls.borrow_mut().insert(call.id, Rc::clone(call));
     }
 
@@ -241,9 +245,7 @@ impl Desk {
     where
         F: Future<Output = Landed> + Send + 'static,
     {
-        let id = self.last_operation.get().wrapping_add(1);
-        self.last_operation.set(id);
-        let mailbox = self.mailbox.clone();
+        let (id, mailbox) = (self.mailbox.next_operation(), self.mailbox.sender.clone());
         let task = self.environment.runtime.spawn(async move {
             let landed = work.await;
             // An isolate that has stopped waits for nothing.
@@ -281,10 +283,11 @@ impl Desk {
                     let error = Self::error(ctx, &call, failure)?;
                     reject.restore(ctx)?.call::<_, ()>((error,))
                 }
-                landed => {
-                    let value = value_of(ctx, landed)?;
-                    resolve.restore(ctx)?.call::<_, ()>((value,))
-                }
+                landed => match landed.value(ctx) {
+                    Ok(value) => resolve.restore(ctx)?.call::<_, ()>((value,)),
+                    // No memory is left for it. Whoever waits is told, and may wait in other calls.
+                    Err(_) => reject.restore(ctx)?.call::<_, ()>((ctx.catch(),)),
+                },
             },
         }
     }
@@ -321,12 +324,17 @@ impl Desk {
         });
     }
 
-    /// Takes a call off the desk with everything that was done for it.
+    /// Takes a call off the desk with everything that was done for it. Promises of it that a class
+    /// keeps would never settle, so they are left to [`Desk::take_orphans`].
     pub(super) fn leave(&self, id: CallId) -> Option<Rc<Call>> {
         let call = self.calls.borrow_mut().remove(&id)?;
         for id in call.operations.take() {
             if let Some(operation) = self.operations.borrow_mut().remove(&id) {
                 operation.task.abort();
+                if let Waiter::Promise { reject, .. } = operation.waiter {
+                    let youngest = operation.youngest;
+                    self.orphans.borrow_mut().push(Orphan { reject, youngest });
+                }
             }
         }
         call.causes.take();
@@ -334,33 +342,40 @@ impl Desk {
         Some(call)
     }
 
+    /// The promises that nobody keeps any more, since this was asked last.
+    pub(super) fn take_orphans(&self) -> Vec<Orphan> {
+        self.orphans.take()
+    }
+
+    /// The call that began last of those whose answers somebody waits for.
+    pub(super) fn last_waiting(&self) -> Option<Rc<Call>> {
+        let calls = self.calls.borrow();
+        let waiting = calls.values().filter(|call| !call.gone.load(Relaxed));
+        waiting.max_by_key(|call| call.id).map(Rc::clone)
+    }
+
+    /// Rejects promises whose call has left: whoever awaits one, now or later, is told.
+    pub(super) fn reject(&self, ctx: &Ctx<'_>, orphans: Vec<Orphan>) {
+        // As when an operation lands: what a class begins anew each time would never end.
+        self.youngest.set(orphans.iter().map(|orphan| orphan.youngest).max());
+        for Orphan { reject, .. } in orphans {
+            let told =
+                Exception::from_message(ctx.clone(), "the request that began this has ended")
+                    .and_then(|error| reject.restore(ctx)?.call::<_, ()>((error,)));
+            if told.is_err() {
+                // No memory is left for an error. The others may be luckier.
+                ctx.catch();
+            }
+        }
+    }
+
     /// Takes every call off the desk; what scripts were kept for goes too, which has to happen
     /// before their engine does.
     pub(super) fn clear(&self) -> Vec<Rc<Call>> {
         let ids: Vec<CallId> = self.calls.borrow().keys().copied().collect();
         self.settled.take();
-        ids.into_iter().filter_map(|id| self.leave(id)).collect()
-    }
-}
-
-/// The value that a script sees of an outcome.
-fn value_of<'js>(ctx: &Ctx<'js>, landed: Landed) -> rquickjs::Result<Value<'js>> {
-    use rquickjs::IntoJs as _;
-    match landed {
-        Landed::Nothing | Landed::Failed(_) => Ok(Value::new_undefined(ctx.clone())),
-        Landed::Bool(value) => value.into_js(ctx),
-        Landed::Text(value) => value.into_js(ctx),
-        Landed::Json(text) => ctx.json_parse(text),
-        Landed::Bytes(bytes) => {
-            // A copy on the heap of the class, which has a limit.
-            Ok(TypedArray::<u8>::new_copy(ctx.clone(), bytes)?.into_value())
-        }
-        Landed::List(items) => {
-            let list = Array::new(ctx.clone())?;
-            for (at, item) in items.into_iter().enumerate() {
-                list.set(at, value_of(ctx, item)?)?;
-            }
-            Ok(list.into_value())
-        }
+        let calls = ids.into_iter().filter_map(|id| self.leave(id)).collect();
+        self.orphans.take();
+        calls
     }
 }

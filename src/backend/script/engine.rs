@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use rquickjs::Context;
 use rquickjs::Ctx;
@@ -17,7 +16,7 @@ use crate::backend::script::desk::Desk;
 use crate::backend::script::environment::Environment;
 use crate::backend::script::heap::Heap;
 use crate::backend::script::host;
-use crate::backend::script::isolate::Command;
+use crate::backend::script::isolate::Mailbox;
 use crate::backend::script::library::Library;
 use crate::backend::script::meter::Meter;
 use crate::backend::script::prelude;
@@ -54,7 +53,7 @@ impl Engine {
     pub(super) fn new(
         class: &Arc<str>,
         environment: &Environment,
-        mailbox: Sender<Command>,
+        mailbox: Mailbox,
         library: Library,
     ) -> rquickjs::Result<Self> {
         let limits = &environment.limits;

@@ -101,6 +101,12 @@ fn instance<'js>(
     let found = found.into_array().ok_or(Unloaded::Thrown)?;
     let functions =
         found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
+    // What was left for later would run on the budget of whoever calls first.
+    while ctx.execute_pending_job() {
+        if engine.meter.is_over() {
+            return Err(Unloaded::Waits);
+        }
+    }
     Ok(Some((Persistent::save(ctx, singleton), functions)))
 }
 
@@ -125,13 +131,13 @@ fn problem(
         (thrown, Some(_)) => {
             let what = "takes more processor time to load than a call may use";
             let fix = "do less at the top level and in the constructor";
-            let problem = ClassProblem::of_file(file, "class_endless", what, fix);
+            let problem = ClassProblem::of_file(file, "class-endless", what, fix);
             thrown.map_or(problem.clone(), |thrown| problem.placed(thrown))
         }
         (Some(thrown), None) => ClassProblem::of_thrown(file, thrown),
         (None, None) => ClassProblem::of_file(
             file,
-            "class_waits",
+            "class-waits",
             "waits at its top level for something that never comes",
             "take out the await; nothing outside can be waited for while a class is loaded",
         ),

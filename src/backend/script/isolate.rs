@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::backend::script::call::CallId;
 use crate::backend::script::call::Order;
+use crate::backend::script::call::Seat;
 use crate::backend::script::desk::OperationId;
 use crate::backend::script::engine::Engine;
 use crate::backend::script::environment::Environment;
@@ -45,7 +46,7 @@ pub(super) struct Isolate {
     facts: Facts,
     log: Log,
     /// Calls that wait or run.
-    calls: AtomicUsize,
+    calls: Arc<AtomicUsize>,
     last_call: AtomicU64,
 }
 
@@ -59,6 +60,20 @@ pub(super) enum Command {
     Cancel(CallId),
     /// The last handle is gone.
     Stop,
+}
+
+/// Where what the host does for an engine reports.
+#[derive(Clone)]
+pub(super) struct Mailbox {
+    pub(super) sender: Sender<Command>,
+    last_operation: Arc<AtomicU64>,
+}
+
+impl Mailbox {
+    /// A name that no operation of this isolate has had.
+    pub(super) fn next_operation(&self) -> OperationId {
+        self.last_operation.fetch_add(1, Relaxed) + 1
+    }
 }
 
 /// What becomes of the thread's first act.
@@ -78,7 +93,7 @@ impl Isolate {
             class: Arc::clone(&class),
             sources: sources.clone(),
             environment: environment.clone(),
-            mailbox: mailbox.clone(),
+            mailbox: Mailbox { sender: mailbox.clone(), last_operation: Arc::default() },
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
@@ -90,7 +105,7 @@ impl Isolate {
         thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
             let fix = "raise the number of threads that the process may have";
-            ClassProblem::of_file(sources.file_of(&class), "class_thread", what, fix)
+            ClassProblem::of_file(sources.file_of(&class), "class-thread", what, fix)
         })?;
         let environment = environment.clone();
         Ok(Starting { class, environment, mailbox, told })
@@ -113,12 +128,12 @@ impl Isolate {
         request: IncomingMessage,
         session: Session,
     ) -> Result<Reply, Raised> {
-        let mut waiting = Waiting::new(self, (&method, request.id()))?;
+        let seat = Seat::take(&self.calls, self.environment.limits.calls_max)?;
+        let mut waiting = Waiting::new(self, (&method, request.id()));
         let (answer, answered) = oneshot::channel();
         let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
-        let order = Order { id, method, request, session, gone, answer };
-        let sent = waiting.isolate.mailbox.send(Command::Call(Box::new(order)));
-        let answer = match sent {
+        let order = Order { id, method, request, session, gone, answer, seat };
+        let answer = match waiting.isolate.mailbox.send(Command::Call(Box::new(order))) {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
         };
@@ -155,9 +170,9 @@ impl Starting {
         let Self { class, environment, mailbox, told } = self;
         let facts = told.recv().unwrap_or_else(|_| {
             let fix = "this is a fault of callgate; please report it with the file";
-            Err(ClassProblem::of_file(&*class, "class_thread", "its thread ended", fix))
+            Err(ClassProblem::of_file(&*class, "class-thread", "its thread ended", fix))
         })?;
-        let (calls, last_call) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (calls, last_call) = (Arc::default(), AtomicU64::new(0));
         let log = Log::new(Arc::clone(&class), &environment.limits, &facts);
         Ok(Isolate { class, environment, mailbox, facts, log, calls, last_call })
     }
@@ -174,24 +189,15 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(
-        isolate: Arc<Isolate>,
-        (method, request): (&Arc<str>, RequestId),
-    ) -> Result<Self, Raised> {
-        let most = isolate.environment.limits.calls_max;
-        if isolate.calls.fetch_add(1, Relaxed) >= most {
-            isolate.calls.fetch_sub(1, Relaxed);
-            return Err(Raised::busy());
-        }
+    fn new(isolate: Arc<Isolate>, (method, request): (&Arc<str>, RequestId)) -> Self {
         let id = isolate.last_call.fetch_add(1, Relaxed) + 1;
         let (method, gone) = (Arc::clone(method), Arc::default());
-        Ok(Self { isolate, id, method, request, gone, is_over: false })
+        Self { isolate, id, method, request, gone, is_over: false }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.isolate.calls.fetch_sub(1, Relaxed);
         if !self.is_over {
             self.gone.store(true, Relaxed);
             self.isolate.log.abandoned(&self.method, self.request);
@@ -205,7 +211,7 @@ struct Shop {
     class: Arc<str>,
     sources: Sources,
     environment: Environment,
-    mailbox: Sender<Command>,
+    mailbox: Mailbox,
 }
 
 impl Shop {
@@ -244,7 +250,8 @@ impl Shop {
         loop {
             let why = match self.load() {
                 Ok((Some(realm), _)) => {
-                    asked.map(|order| realm.call(*order));
+                    // Back into the queue: what becomes of the realm is looked after there.
+                    asked.map(|order| self.mailbox.sender.send(Command::Call(order)));
                     return Some(realm);
                 }
                 Ok((None, _)) => "its default export is no class any more".to_owned(),
@@ -264,6 +271,14 @@ impl Shop {
     }
 
     fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
+        catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|_| {
+            let file = self.sources.file_of(&self.class);
+            let fix = "this is a fault of callgate; please report it with the file";
+            Err(ClassProblem::of_file(file, "class_thread", "callgate itself panicked", fix))
+        })
+    }
+
+    fn open(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
         let library = Library::new(self.sources.clone());
         let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
         let engine = engine
@@ -299,6 +314,9 @@ fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
             Health::Sound => {}
             Health::Broken => {
                 return Ending::Worn("a call left something behind that does not end");
+            }
+            Health::Torn => {
+                return Ending::Worn("a call waited for what one that was stopped cannot bring");
             }
             Health::Full => return Ending::Worn("what the class keeps leaves too little memory"),
         }

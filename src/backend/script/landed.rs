@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use rquickjs::Array;
+use rquickjs::Ctx;
+use rquickjs::IntoJs as _;
+use rquickjs::TypedArray;
+use rquickjs::Value;
+
 use crate::http::Raised;
 use crate::http::session::SessionError;
 
@@ -34,6 +40,29 @@ pub(super) struct Failure {
     /// What the caller of the row is answered when the class lets the error pass: a store that is
     /// down is 503 whoever noticed it. Without one it is the handler's own failure.
     pub(super) cause: Option<Raised>,
+}
+
+impl Landed {
+    /// The value that a script sees of an outcome.
+    pub(super) fn value<'js>(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        match self {
+            Self::Nothing | Self::Failed(_) => Ok(Value::new_undefined(ctx.clone())),
+            Self::Bool(value) => value.into_js(ctx),
+            Self::Text(value) => value.into_js(ctx),
+            Self::Json(text) => ctx.json_parse(text),
+            Self::Bytes(bytes) => {
+                // A copy on the heap of the class, which has a limit.
+                Ok(TypedArray::<u8>::new_copy(ctx.clone(), bytes)?.into_value())
+            }
+            Self::List(items) => {
+                let list = Array::new(ctx.clone())?;
+                for (at, item) in items.into_iter().enumerate() {
+                    list.set(at, item.value(ctx)?)?;
+                }
+                Ok(list.into_value())
+            }
+        }
+    }
 }
 
 impl Failure {

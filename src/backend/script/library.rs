@@ -38,7 +38,7 @@ impl Refused {
     pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
         let what = format!("cannot import {:?}: {}", self.specifier, self.why);
         let fix = "import \"callgate\", or a file of the classes folder by its path from here";
-        let problem = ClassProblem::of_file(&self.by, "class_import", what, fix);
+        let problem = ClassProblem::of_file(&self.by, "class-import", what, fix);
         let text = sources.find(&self.by).map(|source| &source.text);
         match text.and_then(|text| place_of(text, &self.specifier)) {
             Some((line, column)) => problem.at(line, column),
@@ -79,7 +79,8 @@ impl Library {
 
     /// The module that `specifier` means in the file `by`.
     fn find(&self, by: &str, specifier: &str) -> Result<String, String> {
-        let is_ours = by == "callgate" || by.starts_with(prelude::OWN);
+        // By its whole name: the folder of the classes may be called callgate, too.
+        let is_ours = prelude::module(by).is_some();
         if specifier == "callgate" || (is_ours && specifier.starts_with(prelude::OWN)) {
             return Ok(specifier.to_owned());
         }
@@ -88,7 +89,7 @@ impl Library {
             return Err(format!("{other}; a file is named from where it stands, \"./other.js\""));
         }
         let file = joined(by, specifier)
-            .filter(|file| file.starts_with(&self.sources.file_of("").replace(".js", "")))
+            .filter(|file| self.sources.is_inside(file))
             .ok_or("it leads out of the classes folder")?;
         if self.sources.find(&file).is_some() {
             Ok(file)
@@ -152,5 +153,27 @@ impl Loader for Library {
         };
         self.loaded.borrow_mut().insert(name.to_owned());
         Module::declare(ctx.clone(), name, source.text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_the_folder_opens_what_is_callgates_own() {
+        for name in ["callgate", "main.js", "classes.js.d"] {
+            let parent = tempfile::tempdir().expect("a folder");
+            let folder = parent.path().join(name);
+            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::write(folder.join("Mail.js"), "1").expect("a file");
+            let library = Library::new(Sources::read(&folder).expect("sources"));
+            let mail = format!("{name}/Mail.js");
+            assert_eq!(library.find(&mail, "./Mail.js"), Ok(mail.clone()));
+            let refused = library.find(&mail, "callgate/host").expect_err("refused");
+            assert!(refused.starts_with("only \"callgate\""), "{refused}");
+            let refused = library.find(&mail, "../other/Mail.js").expect_err("refused");
+            assert_eq!(refused, "it leads out of the classes folder");
+        }
     }
 }

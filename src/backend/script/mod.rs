@@ -15,7 +15,7 @@
 //! A class is a singleton: one engine, one global object, one instance, one thread. Isolates
 //! share nothing, so a class that spins or eats its memory hurts no other class.
 //!
-//! Nothing in an isolate waits. Its thread takes one [`isolate::Command`] at a time, runs a slice
+//! Nothing in an isolate waits. Its thread takes one `isolate::Command` at a time, runs a slice
 //! of the call that the command is for, and then every job that came of it; whatever takes time
 //! happens outside and comes back as a command. So every step that a script makes belongs to one
 //! call, whose budget it is on.

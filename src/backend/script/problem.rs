@@ -13,7 +13,7 @@ pub struct ClassProblem {
     pub line: u32,
     /// The column, from 1; 0 when the problem has no place in the file.
     pub column: u32,
-    /// A stable name of the kind of problem, such as `class_syntax`.
+    /// A stable name of the kind of problem, such as `class-syntax`.
     pub code: &'static str,
     /// What is wrong.
     pub what: String,
@@ -36,18 +36,18 @@ impl ClassProblem {
     /// A class file for which there is not even an engine.
     pub(super) fn of_engine(file: impl Into<String>, error: &rquickjs::Error) -> Self {
         let what = format!("no engine can be made for it: {error}");
-        Self::of_file(file, "class_engine", what, "give classes more memory: script_heap_bytes")
+        Self::of_file(file, "class-engine", what, "give classes more memory: scripts.heap_bytes")
     }
 
     /// What a file threw while it was compiled or evaluated.
     pub(super) fn of_thrown(file: &str, thrown: &Thrown) -> Self {
         let text = &thrown.text;
         let problem = if text.starts_with("SyntaxError: ") {
-            Self::of_file(file, "class_syntax", text, "mend the syntax")
+            Self::of_file(file, "class-syntax", text, "mend the syntax")
         } else {
             let what = format!("threw while it was loaded: {text}");
             let fix = "mend what runs at the top level and in the constructor";
-            Self::of_file(file, "class_threw", what, fix)
+            Self::of_file(file, "class-threw", what, fix)
         };
         problem.placed(thrown)
     }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rquickjs::Ctx;
@@ -19,6 +20,7 @@ use crate::backend::script::call::Call;
 use crate::backend::script::call::CallId;
 use crate::backend::script::call::Order;
 use crate::backend::script::desk::OperationId;
+use crate::backend::script::desk::Orphan;
 use crate::backend::script::desk::Settled;
 use crate::backend::script::engine::Engine;
 use crate::backend::script::facts::Singleton;
@@ -42,6 +44,9 @@ pub(super) struct Realm {
     log: Log,
     /// Whether a call has failed since the engine was looked after.
     has_failed: Cell<bool>,
+    /// Whether a call was broken off while it ran: what it was to bring never comes, and whoever
+    /// awaits it waits in vain.
+    is_torn: Cell<bool>,
 }
 
 /// Whether a realm can go on.
@@ -51,17 +56,22 @@ pub(super) enum Health {
     Sound,
     /// Something runs on in it that ends only with the whole engine.
     Broken,
+    /// Calls wait for what one that was broken off was to bring, and so may all to come.
+    Torn,
     /// Nobody is being served, and most of the memory is in use all the same.
     Full,
 }
 
 impl Realm {
     pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
-        Self { singleton, engine, log, has_failed: Cell::new(false) }
+        Self { singleton, engine, log, has_failed: Cell::new(false), is_torn: Cell::new(false) }
     }
 
-    /// Begins a call.
+    /// Begins a call, unless nobody waits for it any more.
     pub(super) fn call(&self, order: Order) -> Health {
+        if order.gone.load(Relaxed) {
+            return Health::Sound;
+        }
         let call = Rc::new(Call::new(order));
         self.engine.desk.enter(&call);
         self.turn(&call, |ctx| self.begin(ctx, &call))
@@ -75,20 +85,34 @@ impl Realm {
 
     /// Ends a call for whose answer nobody waits any more.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        if let Some(call) = self.engine.desk.find(id) {
-            self.engine.desk.bequeath(&call);
-            self.engine.desk.leave(id);
+        let Some(call) = self.engine.desk.find(id) else { return self.at_rest() };
+        // It waited for nothing of its own. Another call may have kept it waiting, or none will
+        // ever end that: a promise on `this` of a function that was broken off stays pending.
+        if self.is_torn.get() && call.operations.borrow().is_empty() {
+            return Health::Torn;
         }
-        self.at_rest()
+        self.engine.desk.bequeath(&call);
+        self.engine.desk.leave(id);
+        self.settle(Health::Sound)
     }
 
     /// One slice of a call, and then the answers of all calls that have settled in it.
     fn turn(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
-        let mut health = self.slice(call, work);
+        let health = self.slice(call, work);
+        self.settle(health)
+    }
+
+    /// Answers the calls that have settled, and tells those that wait for what nobody does any
+    /// more, until there are no more of either.
+    fn settle(&self, mut health: Health) -> Health {
         while health == Health::Sound {
             let settled = self.engine.desk.take_settled();
             if settled.is_empty() {
-                return self.at_rest();
+                let orphans = self.engine.desk.take_orphans();
+                if orphans.is_empty() {
+                    return self.at_rest();
+                }
+                health = self.give_up(orphans);
             }
             for settled in settled {
                 let Some(call) = self.engine.desk.find(settled.call) else { continue };
@@ -121,10 +145,11 @@ impl Realm {
         desk.turn_to(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
+        self.is_torn.set(self.is_torn.get() || stopped.is_some());
         match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
                 self.stop(call, stopped, thrown.map(|(thrown, _)| thrown).as_ref());
-                self.clean_up()
+                self.clean_up(|_| ())
             }
             (None, Some((thrown, cause))) => {
                 self.fail(call, &thrown, cause);
@@ -173,10 +198,23 @@ impl Realm {
         }
     }
 
-    /// Lets end what a call that was broken off has left behind.
-    fn clean_up(&self) -> Health {
-        let meter = &self.engine.meter;
+    /// Rejects promises whose call has left, on the budget of a call that may be waiting for them.
+    fn give_up(&self, orphans: Vec<Orphan>) -> Health {
+        let desk = &self.engine.desk;
+        match desk.last_waiting() {
+            Some(call) => self.slice(&call, |ctx| {
+                desk.reject(ctx, orphans);
+                Ok(())
+            }),
+            None => self.clean_up(|ctx| desk.reject(ctx, orphans)),
+        }
+    }
+
+    /// Lets end what calls have left behind, in a slice that belongs to none.
+    fn clean_up(&self, work: impl FnOnce(&Ctx<'_>)) -> Health {
+        let Engine { meter, context, .. } = &self.engine;
         meter.begin(LEFTOVER, None);
+        context.with(|ctx| work(&ctx));
         self.run_jobs();
         let (_, stopped) = meter.end();
         if stopped.is_some() { Health::Broken } else { Health::Sound }

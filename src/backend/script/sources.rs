@@ -97,6 +97,11 @@ impl Sources {
         format!("{}/{class}.js", self.folder)
     }
 
+    /// Whether a name is that of something in the folder.
+    pub(super) fn is_inside(&self, name: &str) -> bool {
+        name.strip_prefix(&*self.folder).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     pub(super) fn find(&self, file: &str) -> Option<&Source> {
         self.files.get(file)
     }
@@ -124,6 +129,12 @@ impl Sources {
 impl Source {
     fn new(text: &str) -> Self {
         Self { text: text.into(), digest: Digest::of_content("class", text.as_bytes()) }
+    }
+
+    /// Whether it may have an `import()`, as far as that shows without reading the language: blanks
+    /// and a comment may stand before the bracket.
+    pub(super) fn imports_later(&self) -> bool {
+        self.text.split("import").skip(1).any(|rest| rest.trim_start().starts_with(['(', '/']))
     }
 }
 
@@ -153,7 +164,7 @@ impl Reading {
 
     fn refuse(&mut self, file: &str, what: String) {
         let fix = format!("mend it, or move it out of {}", self.shown.display());
-        self.problems.push(ClassProblem::of_file(file, "class_file", what, fix));
+        self.problems.push(ClassProblem::of_file(file, "class-file", what, fix));
     }
 
     /// Reads what is in one folder, in the order of names so that every run reports alike.
@@ -300,6 +311,17 @@ mod tests {
         assert_ne!(first, digest(&[("A.js", b"1"), ("B.js", b"3")]));
         assert_ne!(first, digest(&[("A.js", b"1"), ("C.js", b"2")]));
         assert_ne!(first, digest(&[("A.js", b"1")]));
+    }
+
+    #[test]
+    fn an_import_that_runs_later_is_seen_however_it_is_written() {
+        let imports_later = |text: &str| Source::new(text).imports_later();
+        for text in ["import('./a.js')", "await import\n ('./a.js')", "import/* it */('./a.js')"] {
+            assert!(imports_later(text), "{text}");
+        }
+        for text in ["import a from './a.js'; f(a)", "import { a } from './a.js'", "f(1)"] {
+            assert!(!imports_later(text), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use rquickjs::Ctx;
 use rquickjs::Value;
 use rquickjs::atom::PredefinedAtom;
 
-use crate::backend::script::prelude;
 use crate::base::masked::masked;
 
 /// Longest text of an exception that is kept, in bytes.
@@ -107,12 +106,13 @@ fn plain(value: &Value<'_>) -> String {
 pub(super) fn place(stack: &str) -> Option<Place> {
     stack.lines().find_map(|line| {
         let line = line.trim();
-        let inner = line.strip_suffix(')').and_then(|line| line.rsplit_once('('));
+        // The names of functions hold no such thing, and those of files may.
+        let inner = line.strip_suffix(')').and_then(|line| line.split_once(" ("));
         let spot = inner.map_or_else(|| line.strip_prefix("at "), |(_, spot)| Some(spot))?;
         let (rest, column) = spot.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
-        let is_class = std::path::Path::new(file).extension().is_some_and(|kind| kind == "js")
-            && !file.starts_with(prelude::OWN);
+        // The names of callgate's own modules end in nothing.
+        let is_class = std::path::Path::new(file).extension().is_some_and(|kind| kind == "js");
         let (line, column) = (line.parse().ok()?, column.parse().ok()?);
         is_class.then(|| Place { file: file.to_owned(), line, column })
     })

@@ -208,3 +208,36 @@ fn limits(scripts: &Scripts) -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::OsEntropy;
+
+    /// A folder with one file, of which an earlier look has found none under the same stamp.
+    fn overtaken(was_settled: bool) -> (tempfile::TempDir, Folder) {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("Mail.js"), "export default class {}").unwrap();
+        let settings = Settings { classes: Some(place.path().to_owned()), ..Settings::default() };
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+        let folder = Folder::of(&settings, None, &entropy);
+        let (seen, read) = (Stopwatch::start(), Stopwatch::start());
+        let found = Found { sources: Ok(Sources::default()) };
+        let look = Look { stamp: Stamp::of(place.path()), seen, read, was_settled, found };
+        *folder.last.lock().unwrap() = Some(look);
+        (place, folder)
+    }
+
+    #[tokio::test]
+    async fn a_stamp_is_not_believed_while_it_is_young() {
+        let (_place, folder) = overtaken(false);
+        assert_eq!(folder.read(How::Settled).files(), 1, "two writes may share a file time");
+    }
+
+    #[tokio::test]
+    async fn a_stamp_that_stayed_is_believed_by_who_only_looks() {
+        let (_place, folder) = overtaken(true);
+        assert_eq!(folder.read(How::Settled).files(), 0, "the files were read again for nothing");
+        assert_eq!(folder.read(How::Now).files(), 1, "whoever asks for a reload gets one");
+    }
+}

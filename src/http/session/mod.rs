@@ -11,6 +11,7 @@ mod mint;
 mod redeem;
 mod settle;
 mod state;
+#[cfg(feature = "script")]
 mod text;
 mod turn;
 mod wish;

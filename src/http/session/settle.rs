@@ -274,6 +274,14 @@ impl Session {
         }
     }
 
+    /// A storage key as it was last read from the store, with its revision for
+    /// [`Session::exchange`]; drafts are passed over.
+    pub(crate) fn stored(&self, key: &str) -> (u64, Option<JsonText>) {
+        let state = self.lock();
+        let entry = state.opened().and_then(|opened| opened.record.storage.find(key));
+        entry.map_or((0, None), |entry| (entry.revision, Some(entry.json.clone())))
+    }
+
     fn founded(&self, founder: &Credential, now: Timestamp) -> Result<Record, SessionError> {
         let house = &self.house;
         let device: Device = house.device(founder.digest(house.app()), &self.errand.label, now)?;

@@ -48,12 +48,4 @@ impl Session {
     pub(crate) async fn keep_written(&self) -> Result<(), SessionError> {
         self.publish(None).await
     }
-
-    /// A storage key as it was last read from the store, with its revision for
-    /// [`Session::exchange`]; drafts are passed over.
-    pub(crate) fn stored(&self, key: &str) -> (u64, Option<JsonText>) {
-        let state = self.lock();
-        let entry = state.opened().and_then(|opened| opened.record.storage.find(key));
-        entry.map_or((0, None), |entry| (entry.revision, Some(entry.json.clone())))
-    }
 }

@@ -1,4 +1,4 @@
-// expects: raised at 5
+// expects: raised
 export default class HogBuffer {
   run() {
     const buffers = [];

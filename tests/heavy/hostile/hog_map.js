@@ -1,4 +1,4 @@
-// expects: raised at 5
+// expects: raised
 export default class HogMap {
   run() {
     const map = new Map();

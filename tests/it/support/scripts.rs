@@ -55,7 +55,8 @@ fn load_over(
 }
 
 impl Scripts {
-    /// The gate for `targets`, each `Class.function`.
+    /// The gate for `targets`, each `Class.function`, or `Class.function within 300` where the row
+    /// gives it so many milliseconds.
     pub(crate) async fn open(files: &[(&str, &str)], targets: &[&str]) -> Self {
         Self::within(Limits::default(), files, targets).await
     }
@@ -85,16 +86,21 @@ impl Scripts {
         let classes = Arc::new(classes);
         let mut rows = Vec::new();
         for target in targets {
+            let (target, within) = match target.split_once(" within ") {
+                Some((target, millis)) => (target, Some(millis)),
+                None => (*target, None),
+            };
             let (class, function) = target.rsplit_once('.').unwrap();
             let pattern = format!("{class}/{function}");
             // What a class itself says of its time would be lost on the way through a singleton.
             let patience = classes.find(class, function).unwrap().patience().unwrap();
-            let limits = json!({"timeoutMs": patience.as_millis()});
+            let millis = within.map_or(patience.as_millis(), |millis| millis.parse().unwrap());
+            let limits = json!({"timeoutMs": millis});
             rows.push(json!({
                 "pattern": pattern, "class": target, "method": "run", "limits": limits,
             }));
             let (shared, name) = (Arc::clone(&classes), (class.to_owned(), function.to_owned()));
-            let singleton = Singleton::shared(*target, shared).method(
+            let singleton = Singleton::shared(target, shared).method(
                 "run",
                 move |classes: Arc<Classes>, request, session| {
                     let handler = classes.find(&name.0, &name.1).unwrap();
