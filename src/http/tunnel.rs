@@ -47,11 +47,14 @@ impl Tunnel {
         let _granted = self.granted;
         let upstream = self.upstream.await.map_err(io::Error::other)?;
         let mut upstream = TokioIo::new(upstream);
-        upstream.write_all(&ahead).await?;
         let progress = Progress::start();
         let mut client = Watched { stream: client, progress: progress.clone() };
+        let passing = async {
+            upstream.write_all(&ahead).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut upstream).await
+        };
         tokio::select! {
-            passed = tokio::io::copy_bidirectional(&mut client, &mut upstream) => passed.map(|_| ()),
+            passed = passing => passed.map(|_| ()),
             () = progress.stands(self.idle) => Ok(()),
         }
     }

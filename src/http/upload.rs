@@ -181,6 +181,11 @@ mod tests {
         Upload::new(body, u64::MAX, Pace::default()).unwrap()
     }
 
+    /// Waits for the client, as after a poll that found nothing.
+    async fn is_paused(upload: &mut Upload) -> bool {
+        poll_fn(|context| Poll::Ready(upload.pause(context).is_pending())).await
+    }
+
     const PATIENCE: Duration = Duration::from_millis(5);
     /// Many times as long.
     const LONG: Duration = Duration::from_millis(200);
@@ -189,8 +194,7 @@ mod tests {
     async fn who_waits_for_the_client_does_not_wait_for_the_upstream() {
         let mut upload = upload("all");
         let watch = upload.watch();
-        // As after a poll that found nothing.
-        poll_fn(|context| Poll::Ready(assert!(upload.pause(context).is_pending()))).await;
+        assert!(is_paused(&mut upload).await);
         let stood = tokio::time::timeout(LONG, watch.stands(PATIENCE)).await;
         assert!(stood.is_err(), "the upstream was blamed");
         assert_eq!(upload.frame().await.unwrap().unwrap().into_data().unwrap(), "all");
@@ -201,7 +205,7 @@ mod tests {
     async fn an_upload_that_nobody_takes_any_more_stands() {
         let mut upload = upload("");
         let watch = upload.watch();
-        poll_fn(|context| Poll::Ready(assert!(upload.pause(context).is_pending()))).await;
+        assert!(is_paused(&mut upload).await);
         drop(upload);
         watch.stands(PATIENCE).await;
     }

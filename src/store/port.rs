@@ -284,7 +284,8 @@ pub enum Ending {
     TooLarge,
     /// Nobody knows how far the handler came, or whether all of its writes are kept.
     Interrupted,
-    /// The request was refused before its handler: a repeat may run it whatever the row says.
+    /// The request was refused before its handler, or could not be passed on to its upstream at
+    /// all: a repeat may run it whatever the row says.
     Unbegun,
 }
 

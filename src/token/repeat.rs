@@ -107,7 +107,8 @@ pub enum RunStage {
     NotKept,
     /// It was cut off: nobody knows how far it came.
     Interrupted,
-    /// The request was refused before its handler; nothing ran.
+    /// The request was refused before its handler, or its upstream could not be connected to;
+    /// nothing ran.
     Unbegun,
 }
 

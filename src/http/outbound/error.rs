@@ -13,7 +13,8 @@ pub enum OutboundError {
     /// the host and no address: that would tell a caller about the network he is kept out of.
     Refused(String),
     /// There is no connection: no such name, nobody listens, no handshake, or not in time.
-    /// Nothing was sent.
+    /// Nothing was sent, unless the request may be sent again and a kept connection had closed on it
+    /// before; one that is marked [`OnlyOnce`](super::OnlyOnce) never is.
     Unreachable(Cause),
     /// The head of the answer did not come in time. What became of the request is unknown.
     TooSlow,
