@@ -173,11 +173,11 @@ async fn what_an_engine_had_begun_does_not_land_in_the_one_that_replaced_it() {
 async fn a_call_that_ended_before_its_turn_does_not_run_and_keeps_its_place_until_then() {
     let text = "export default class A {
         served = 0;
-        spin() { const end = Date.now() + 600; while (Date.now() < end); }
+        spin() { const end = Date.now() + 1500; while (Date.now() < end); }
         serve() { this.served += 1; }
         count() { return this.served; }
     }";
-    let limits = Limits { calls_max: 2, ..Limits::default() };
+    let limits = Limits { calls_max: 2, cpu: Duration::from_secs(5), ..Limits::default() };
     let targets = ["A.spin", "A.serve within 100", "A.count"];
     let scripts = Scripts::within(limits, &[("A.js", text)], &targets).await;
     let spinning = begin(&scripts, "A.spin").await;
