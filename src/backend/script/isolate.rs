@@ -274,7 +274,7 @@ impl Shop {
         catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|_| {
             let file = self.sources.file_of(&self.class);
             let fix = "this is a fault of callgate; please report it with the file";
-            Err(ClassProblem::of_file(file, "class_thread", "callgate itself panicked", fix))
+            Err(ClassProblem::of_file(file, "class-thread", "callgate itself panicked", fix))
         })
     }
 
