@@ -208,5 +208,5 @@ async fn a_class_that_leaves_endless_jobs_behind_is_not_loaded() {
     let environment = Environment::new(Handle::current());
     let problems = load(&environment, &[("A.js", text)], &["A.run"]).unwrap_err();
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
-    assert_eq!(codes, ["class_endless"]);
+    assert_eq!(codes, ["class-endless"]);
 }
