@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use crate::base::clock::thread_time;
 
-/// A slice that has taken this long steps back for other threads whenever it is asked.
+/// A slice that has taken this long rests a little after each stretch of work. A class that wakes
+/// up on the same processor would otherwise wait until the scheduler takes it away, which is some
+/// milliseconds: to step back (`yield_now`) does not help, as whoever steps back may go on at once.
 const POLITE: Duration = Duration::from_millis(2);
+/// A stretch, by the clock of this thread, and how long the rest after it is at least.
+const STRETCH: Duration = Duration::from_micros(150);
+const REST: Duration = Duration::from_micros(50);
 
 /// Measures one slice at a time: the engine asks it every few thousand steps whether to go on.
 #[derive(Default)]
@@ -18,6 +23,8 @@ pub(super) struct Meter {
     /// When the slice began, and how long it may take, by the clock of this thread.
     begun: Cell<Duration>,
     until: Cell<Duration>,
+    /// When it rested last.
+    rested: Cell<Duration>,
     /// Raised from outside when nobody waits for the call any more.
     gone: RefCell<Option<Arc<AtomicBool>>>,
     stopped: Cell<Option<Stopped>>,
@@ -39,6 +46,7 @@ impl Meter {
     pub(super) fn begin(&self, left: Duration, gone: Option<Arc<AtomicBool>>) {
         let now = thread_time();
         self.begun.set(now);
+        self.rested.set(now);
         self.until.set(now.saturating_add(left));
         self.gone.replace(gone);
         self.stopped.set(None);
@@ -64,9 +72,11 @@ impl Meter {
         } else {
             (now > self.until.get()).then_some(Stopped::Cpu)
         };
-        if now.saturating_sub(self.begun.get()) > POLITE {
-            // Who takes long lets those go first who do not.
-            std::thread::yield_now();
+        if now.saturating_sub(self.begun.get()) > POLITE
+            && now.saturating_sub(self.rested.get()) > STRETCH
+        {
+            self.rested.set(now);
+            std::thread::sleep(REST);
         }
         self.stopped.set(why);
         why.is_some()
