@@ -76,7 +76,8 @@ impl Meter {
             && now.saturating_sub(self.rested.get()) > STRETCH
         {
             self.rested.set(now);
-            std::thread::sleep(REST);
+            // Nobody wakes this thread for anything but its next command, which waits its turn.
+            std::thread::park_timeout(REST);
         }
         self.stopped.set(why);
         why.is_some()
