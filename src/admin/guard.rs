@@ -1,6 +1,6 @@
-//! Who may use the operator's view: programs that can read the key, and no browser (SEC T52).
+//! Who may use the internal listener for more than health: programs, and no browser (SEC T52).
 //!
-//! Whoever may read the first key of the gate may operate it: he could make himself a cookie for
+//! The session API opens by its capability, the operator's view by the key of the gate. Whoever may read the first key of the gate may operate it: he could make himself a cookie for
 //! any session anyway. Pages of a browser on the same machine reach the listener too, by its
 //! address or by a name that they let point to it, so what only browsers send is refused, and so
 //! are names that are not the listener's own.

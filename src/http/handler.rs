@@ -1,4 +1,4 @@
-//! The port that everything which answers a row implements.
+//! The port of what answers a row with the whole request in hand; `relay` is that of the others.
 
 use std::error::Error as StdError;
 use std::fmt;
