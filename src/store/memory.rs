@@ -19,6 +19,7 @@ use crate::store::port::Conclusion;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Guarantees;
+use crate::store::port::Lack;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
@@ -150,7 +151,13 @@ impl Store for MemoryStore {
                 survives_crash: false,
                 survives_power_loss: false,
                 shared: false,
-                notes: vec!["a restart loses every session and every token".to_owned()],
+                notes: Vec::new(),
+                lacks: vec![Lack {
+                    what: "a restart loses every session and every token".to_owned(),
+                    remedy: "use \"embedded:DIR\" on one machine, redis:// or postgres:// on \
+                             several"
+                        .to_owned(),
+                }],
             })
         })
     }

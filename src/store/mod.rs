@@ -28,6 +28,7 @@ pub mod faulty;
 pub mod live;
 pub mod memory;
 pub mod port;
+pub mod shared;
 pub mod sweep;
 
 pub use error::StoreError;

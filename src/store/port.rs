@@ -313,4 +313,21 @@ pub struct Guarantees {
     pub shared: bool,
     /// Anything else worth knowing, one sentence each.
     pub notes: Vec<String>,
+    /// What is missing for production, which `safety = "strict"` refuses.
+    pub lacks: Vec<Lack>,
+}
+
+/// Something that a store does not guarantee as it is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// What can happen, as a sentence without a full stop.
+    pub what: String,
+    /// What to change, as an order without a full stop.
+    pub remedy: String,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
 }

@@ -30,7 +30,22 @@ const MODULES: &[Module] = &[
     Module {
         name: "store",
         floor: 2,
-        crates: &["redb", "rustix", "serde", "serde_json", "tokio", "tracing"],
+        crates: &[
+            "arc_swap",
+            "deadpool_postgres",
+            "redb",
+            "redis",
+            "rustix",
+            "rustls",
+            "rustls_native_certs",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tokio_postgres",
+            "tokio_postgres_rustls",
+            "tracing",
+            "url",
+        ],
     },
     Module {
         name: "http",
@@ -130,7 +145,7 @@ const MODULES: &[Module] = &[
     },
 ];
 
-const CONCRETE_STORES: [&str; 3] = ["memory", "embedded", "live"];
+const CONCRETE_STORES: [&str; 6] = ["memory", "embedded", "live", "postgres", "redis", "shared"];
 
 fn module(name: &str) -> Option<&'static Module> {
     MODULES.iter().find(|module| module.name == name)

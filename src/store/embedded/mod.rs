@@ -316,6 +316,7 @@ impl Store for EmbeddedStore {
                     "a restored backup brings back tokens that were redeemed after it was made"
                         .to_owned(),
                 ],
+                lacks: Vec::new(),
             })
         })
     }

@@ -1,0 +1,5 @@
+//! Stores that many nodes use at once: a verb reads a session, decides in the node, and writes.
+
+pub mod engine;
+
+pub use engine::Engine;
