@@ -7,6 +7,8 @@
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
 
+#[path = "../it/stores/kit.rs"]
+mod kit;
 mod map;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,6 +1,8 @@
 //! Redis: the rules, the promises, and what happens when a server goes away.
 
 mod keeping;
+mod opening;
+mod outages;
 
 use std::sync::Arc;
 

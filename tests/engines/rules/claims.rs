@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::rules::kit::HOUR;
 use crate::rules::kit::MINUTE;
+use crate::rules::kit::NEXT;
 use crate::rules::kit::START;
 use crate::rules::kit::digest;
 use crate::rules::kit::find;
@@ -37,7 +38,7 @@ pub(super) async fn a_plain_claim_is_granted_in_one_step(engine: Arc<dyn Engine>
     let after = find(&*engine, &token).await.unwrap();
     assert_eq!(after.token, TokenRow { claim: Some((order.id, order.now)), ..token.clone() });
     let joined = SessionRow {
-        version: 2,
+        version: NEXT,
         seen_at: order.now,
         devices: vec![before.devices[0], order.newcomer_digest],
         joined: vec![order.newcomer.clone()],
@@ -291,7 +292,7 @@ pub(super) async fn nobody_joins_a_context_or_his_own_session(engine: Arc<dyn En
         let order = change(order(&token), &before, id);
         assert!(engine.claim(order.clone()).await.unwrap().granted);
         let after = read(&*engine, id).await.unwrap();
-        let expected = SessionRow { version: 2, seen_at: order.now, unspent: vec![], ..before };
+        let expected = SessionRow { version: NEXT, seen_at: order.now, unspent: vec![], ..before };
         assert_eq!(after, expected);
     }
     // The same credential of another session, and another credential of this one, are no reason.
@@ -323,5 +324,5 @@ pub(super) async fn of_many_claims_one_is_granted(engine: Arc<dyn Engine>) {
     let held = find(&*engine, &token).await.unwrap();
     assert_eq!(held.token.claim.unwrap().0, winners[0].0);
     assert_eq!(held.session.unwrap().devices.len(), before.devices.len() + 1);
-    assert_eq!(read(&*engine, id).await.unwrap().version, 2);
+    assert_eq!(read(&*engine, id).await.unwrap().version, NEXT);
 }

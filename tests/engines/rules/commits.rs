@@ -50,7 +50,7 @@ pub(super) async fn a_session_reads_back_as_it_was_written(engine: Arc<dyn Engin
     let bare = SessionRow { version: 2, ..row() };
     let session = Some(bare.clone());
     let commit = Commit { session, ..commit(id, Expect::Version(1)) };
-    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
     assert_eq!(read(&*engine, id).await, Some(bare));
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn a_commit_without_a_row_moves_the_version(engine: Arc<dyn Eng
     let id = id();
     let before = found_with(&*engine, id, row(), None).await;
     let bare = commit(id, Expect::Version(1));
-    assert_eq!(engine.commit(bare).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(bare).await.unwrap(), Committed::Done);
     assert_eq!(read(&*engine, id).await, Some(SessionRow { version: 2, ..before }));
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn the_last_use_never_goes_back(engine: Arc<dyn Engine>) {
     found_with(&*engine, id, row(), None).await;
     engine.touch(vec![(id, START.after(MINUTE))]).await.unwrap();
     let commit = Commit { session: Some(row()), ..commit(id, Expect::Version(1)) };
-    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
     assert_eq!(read(&*engine, id).await.unwrap().seen_at, START.after(MINUTE));
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn an_end_for_want_of_use_needs_that_use_to_be_the_last(engine:
     };
     let now = SessionRow { seen_at: START.after(MINUTE), ..before };
     assert_eq!(engine.commit(end(START)).await.unwrap(), Committed::Stale(Some(now)));
-    assert_eq!(engine.commit(end(START.after(MINUTE))).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(end(START.after(MINUTE))).await.unwrap(), Committed::Done);
 }
 
 fn ended() -> SessionRow {
@@ -204,7 +204,7 @@ pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
             Mark { digest: digest(), change: Change::Unanswered },
         ];
         let commit = Commit { marks, ..commit(id, Expect::Version(version)) };
-        assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done(version + 1));
+        assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
         let found = find(&*engine, &minted).await.unwrap();
         assert_eq!((found.token, found.fenced), (expected, true));
         assert!(find_by_name(&*engine, &minted).await.is_none());
@@ -217,10 +217,10 @@ pub(super) async fn a_void_fence_holds_no_more(engine: Arc<dyn Engine>) {
         expect_fence: Some(digest),
         ..commit(id, Expect::Version(version))
     };
-    assert_eq!(engine.commit(fenced(1, minted.digest)).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(fenced(1, minted.digest)).await.unwrap(), Committed::Done);
     let marks = vec![Mark { digest: minted.digest, change: Change::Void }];
     let void = Commit { marks, ..commit(id, Expect::Version(2)) };
-    assert_eq!(engine.commit(void).await.unwrap(), Committed::Done(3));
+    assert_eq!(engine.commit(void).await.unwrap(), Committed::Done);
     assert!(!find(&*engine, &minted).await.unwrap().fenced);
     for digest in [minted.digest, digest()] {
         assert_eq!(engine.commit(fenced(3, digest)).await.unwrap(), Committed::Unfenced);
@@ -235,7 +235,7 @@ pub(super) async fn a_token_that_is_taken_back_is_gone(engine: Arc<dyn Engine>) 
     let drops = vec![minted.digest, digest()];
     let session = Some(SessionRow { unspent: Vec::new(), ..before });
     let commit = Commit { drops, session, ..commit(id, Expect::Version(1)) };
-    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
     assert!(find(&*engine, &minted).await.is_none());
     assert!(find_by_name(&*engine, &minted).await.is_none());
     assert!(engine.tokens(None, 10).await.unwrap().is_empty());
@@ -249,7 +249,7 @@ pub(super) async fn an_ended_session_has_no_content(engine: Arc<dyn Engine>) {
         due_at: START.after(2 * HOUR).after(TOMBSTONE),
         ..commit(id, Expect::Version(1))
     };
-    assert_eq!(engine.commit(end).await.unwrap(), Committed::Done(2));
+    assert_eq!(engine.commit(end).await.unwrap(), Committed::Done);
     let expected = SessionRow { version: 2, ..ended() };
     assert_eq!(read(&*engine, id).await, Some(expected.clone()));
     let found = find(&*engine, &minted).await.unwrap();
@@ -277,7 +277,7 @@ pub(super) async fn a_claim_may_be_marked_on_a_forgotten_session(engine: Arc<dyn
     let claim = (claim_id(), far);
     let marks = vec![Mark { digest: late.digest, change: Change::Claim(claim.0, claim.1) }];
     let commit = Commit { marks, ..commit(id, Expect::Absent) };
-    assert!(matches!(engine.commit(commit).await.unwrap(), Committed::Done(_)));
+    assert!(matches!(engine.commit(commit).await.unwrap(), Committed::Done));
     assert_eq!(find(&*engine, &late).await.unwrap().token.claim, Some(claim));
     assert_eq!(read(&*engine, id).await, None);
 }
@@ -295,7 +295,7 @@ pub(super) async fn of_many_commits_under_one_version_one_is_done(engine: Arc<dy
         writers.spawn(async move { engine.commit(commit).await.unwrap() });
     }
     let written = writers.join_all().await;
-    assert_eq!(written.iter().filter(|each| **each == Committed::Done(2)).count(), 1);
+    assert_eq!(written.iter().filter(|each| **each == Committed::Done).count(), 1);
     let stale = |each: &&Committed| matches!(each, Committed::Stale(Some(row)) if row.version == 2);
     assert_eq!(written.iter().filter(stale).count(), 31);
     let tokens = engine.tokens(None, 64).await.unwrap();

@@ -25,6 +25,8 @@ use callgate::store::shared::engine::Unspent;
 
 /// Where the clock of the rules begins.
 pub(super) const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+/// The version of a session of which a token was claimed; the largest one there is.
+pub(super) const NEXT: u64 = 1 << 62;
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
@@ -93,6 +95,10 @@ pub(super) fn slip(token: &TokenRow) -> Unspent {
 pub(super) fn commit(id: SessionId, expect: Expect) -> Commit {
     Commit {
         id,
+        next: match expect {
+            Expect::Absent => 1,
+            Expect::Version(version) => version + 1,
+        },
         expect,
         expect_seen: None,
         expect_fence: None,
@@ -116,7 +122,7 @@ pub(super) async fn found_with(
     let due_at = row.seen_at.after(Duration::from_millis(row.idle_ms)).min(row.absolute_at);
     let session = Some(row.clone());
     let commit = Commit { session, mint, due_at, ..commit(id, Expect::Absent) };
-    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done(1));
+    assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
     row
 }
 
@@ -142,6 +148,7 @@ pub(super) fn order(token: &TokenRow) -> ClaimOrder {
         newcomer: b"{\"new\":\"\xFF\"}".to_vec(),
         run: None,
         devices_max: 32,
+        next: NEXT,
     }
 }
 
