@@ -59,10 +59,8 @@ async fn a_user_without_permissions_is_told_which() {
     };
     let url = format!("redis://ann:canary@127.0.0.1:{}", server.port());
     for lacking in ["info", "eval", "hset", "zadd", "hmget", "get", "del"] {
-        user(&format!("{all} -{lacking} -{lacking}"), "~*");
-        if lacking == "eval" {
-            user(&format!("{all} -eval -evalsha"), "~*");
-        }
+        let more = if lacking == "eval" { " -evalsha" } else { "" };
+        user(&format!("{all} -{lacking}{more}"), "~*");
         refused(&url, OpenErrorKind::Unfit, lacking).await;
     }
     user(all, "~other:*");
@@ -79,6 +77,21 @@ async fn a_user_without_permissions_is_told_which() {
     user(all, "~cg:*");
     let checked = opened(&url, "app").await.check().await.unwrap();
     assert!(!checked.lacks.iter().any(|lack| lack.to_string().contains("CONFIG GET")));
+}
+
+#[tokio::test]
+async fn nodes_that_start_together_are_in_nobodys_way() {
+    if !is_installed() {
+        return;
+    }
+    let server = Redis::start("").await;
+    let mut nodes = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let url = server.url();
+        nodes.spawn(async move { opened(&url, "app").await.check().await.unwrap() });
+    }
+    assert_eq!(nodes.join_all().await.len(), 16);
+    assert_eq!(server.told(&["KEYS", "cg:{app}:probe:*"]), "");
 }
 
 #[tokio::test]

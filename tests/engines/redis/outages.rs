@@ -192,7 +192,8 @@ async fn a_server_that_loads_its_data_refuses() {
     if !is_installed() {
         return;
     }
-    let mut server = Redis::start("--key-load-delay 2000").await;
+    let mut server =
+        Redis::start("--key-load-delay 200 --loading-process-events-interval-bytes 1024").await;
     let store = store(&server.url()).await;
     let id = session(&*store).await.id;
     server.say(&["DEBUG", "POPULATE", "20000"]);
