@@ -33,6 +33,7 @@ const MODULES: &[Module] = &[
         crates: &[
             "arc_swap",
             "deadpool_postgres",
+            "percent_encoding",
             "redb",
             "redis",
             "rustix",
@@ -43,6 +44,7 @@ const MODULES: &[Module] = &[
             "tokio",
             "tokio_postgres",
             "tokio_postgres_rustls",
+            "tokio_rustls",
             "tracing",
             "url",
         ],
