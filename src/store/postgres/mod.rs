@@ -62,8 +62,8 @@ use pool::Pool;
 /// Opens the store of the application `app` in a database: connects, and makes or renews the
 /// tables if they are not there or older than this callgate.
 pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
-    let unfit = |why: String| OpenError::new(OpenErrorKind::Unfit, address, why);
-    let pool = Pool::new(Door::new(address).map_err(unfit)?, address.pool);
+    let door = Door::new(address).map_err(|why| unfit(address, why))?;
+    let pool = Pool::new(door, address.pool);
     let line = pool.first().await.map_err(|error| shut(address, &error))?;
     schema::prepare(&line.client, address).await?;
     pool.keep(line);
@@ -77,31 +77,42 @@ pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenE
     let checked = postgres.check().await;
     checked.map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let why = cause.unwrap_or_else(|| error.to_string());
-        OpenError::new(OpenErrorKind::Unreachable, address, why)
+        unreachable(address, &cause.unwrap_or_else(|| error.to_string()))
     })?;
     Ok(Arc::new(postgres))
+}
+
+fn unfit(address: &Address, why: impl Into<String>) -> OpenError {
+    OpenError { kind: OpenErrorKind::Unfit, store: address.to_string(), why: why.into() }
+}
+
+fn unreachable(address: &Address, why: &str) -> OpenError {
+    let why = format!(
+        "it cannot be reached ({why}); see that it runs, that the address is right and that nothing \
+         in between refuses connections"
+    );
+    OpenError { kind: OpenErrorKind::Unreachable, store: address.to_string(), why }
 }
 
 /// What it means that nobody lets us in.
 fn shut(address: &Address, error: &NoLine) -> OpenError {
     match error {
-        NoLine::Silent(why) => OpenError::new(OpenErrorKind::Unreachable, address, why),
+        NoLine::Silent(why) => unreachable(address, why),
         // The server starts, ends or is full.
         NoLine::Refused(refusal) if matches!(refusal.code().code().get(..2), Some("57" | "53")) => {
-            OpenError::new(OpenErrorKind::Unreachable, address, error.to_string())
+            unreachable(address, &error.to_string())
         }
         NoLine::Refused(_) => {
             let why = format!(
                 "the server refuses the connection: {error}; see that user, \
                 password and database are right and that pg_hba.conf lets this machine in"
             );
-            OpenError::new(OpenErrorKind::Unfit, address, why)
+            unfit(address, why)
         }
         NoLine::Standby => {
             let why = "no server there may be written to; name the primary, or all servers of the \
                 cluster, separated by commas";
-            OpenError::new(OpenErrorKind::Unfit, address, why)
+            unfit(address, why)
         }
         NoLine::Tls(why) => {
             let why = format!(
@@ -110,7 +121,7 @@ fn shut(address: &Address, error: &NoLine) -> OpenError {
                  to it is yours alone",
                 address.ssl
             );
-            OpenError::new(OpenErrorKind::Unfit, address, why)
+            unfit(address, why)
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::store::shared::OpenError;
 use crate::store::shared::OpenErrorKind;
 
 use super::address::Address;
+use super::unfit;
+use super::unreachable;
 
 /// PostgreSQL 13, as it numbers its versions.
 const SERVER_MIN: i32 = 130_000;
@@ -52,14 +54,15 @@ enum Standing {
 
 /// Sees to it that the tables and steps are there, and that they are ours to work with.
 pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), OpenError> {
-    let unfit = |why: String| OpenError::new(OpenErrorKind::Unfit, address, why);
     let row = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
-    let version: i32 = row
-        .and_then(|row| row.try_get(0))
-        .map_err(|error| OpenError::new(OpenErrorKind::Unreachable, address, told(&error)))?;
+    let version: i32 =
+        row.and_then(|row| row.try_get(0)).map_err(|error| unreachable(address, &told(&error)))?;
     if version < SERVER_MIN {
         let major = version / 10_000;
-        return Err(unfit(format!("it runs PostgreSQL {major}; callgate needs 13 or later")));
+        return Err(unfit(
+            address,
+            format!("it runs PostgreSQL {major}; callgate needs 13 or later"),
+        ));
     }
     let latest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
     let standing = standing(client, address).await?;
@@ -69,12 +72,15 @@ pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), Op
             // The connection goes on to be used, or is closed with the error.
             let _ = client.batch_execute("ROLLBACK").await;
         }
-        migrated.map_err(|error| unfit(unmade(address, &error)))?;
+        migrated.map_err(|error| unfit(address, unmade(address, &error)))?;
     }
     match standing {
         Standing::At(version, readable_from) if readable_from > latest => {
-            let why = format!("its tables have version {version}, and this one knows {latest}");
-            Err(OpenError::new(OpenErrorKind::Newer, address, why))
+            let why = format!(
+                "a later callgate made its tables (version {version}, and this one knows {latest}); \
+                 start that one, or give this one another schema in the URL"
+            );
+            Err(OpenError { kind: OpenErrorKind::Newer, store: address.to_string(), why })
         }
         Standing::At(..) | Standing::Nothing => try_out(client, address).await,
     }
@@ -96,9 +102,9 @@ async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenEr
                 Ok(Standing::Nothing)
             }
             Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                Err(OpenError::new(OpenErrorKind::Unfit, address, shut_out(address, &error)))
+                Err(unfit(address, shut_out(address, &error)))
             }
-            _ => Err(OpenError::new(OpenErrorKind::Unreachable, address, told(&error))),
+            _ => Err(unreachable(address, &told(&error))),
         },
     }
 }
@@ -146,9 +152,9 @@ async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
     match client.batch_execute(&sql).await {
         Ok(()) => Ok(()),
         Err(error) if error.as_db_error().is_some() => {
-            Err(OpenError::new(OpenErrorKind::Unfit, address, shut_out(address, &error)))
+            Err(unfit(address, shut_out(address, &error)))
         }
-        Err(error) => Err(OpenError::new(OpenErrorKind::Unreachable, address, told(&error))),
+        Err(error) => Err(unreachable(address, &told(&error))),
     }
 }
 

@@ -114,7 +114,7 @@ BEGIN
       AND callgate.place_v1(v_session.devices, p_current_digest, 32) > 0
     ) IS NOT TRUE;
     v_place := callgate.place_v1(v_session.unspent, p_token, 48);
-    IF v_place = 0 OR (v_joins AND octet_length(v_session.devices) / 32 >= p_devices_max) THEN
+    IF v_joins AND octet_length(v_session.devices) / 32 >= p_devices_max THEN
       RETURN;
     END IF;
 
@@ -137,7 +137,9 @@ BEGIN
   UPDATE callgate.session s
   SET version = s.version + 1,
     seen_at = GREATEST(s.seen_at, p_now),
-    unspent = substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48),
+    unspent = CASE WHEN v_place > 0
+      THEN substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48)
+      ELSE s.unspent END,
     joined = CASE WHEN v_joins THEN s.joined || p_newcomer ELSE s.joined END,
     devices = CASE WHEN v_joins THEN s.devices || p_newcomer_digest ELSE s.devices END
   WHERE s.app = p_app AND s.id = v_token.session;
@@ -224,7 +226,8 @@ BEGIN
     WHERE t.app = p_app AND t.digest = m.digest;
   END IF;
   IF p_ran <> '{}' THEN
-    UPDATE callgate.token t SET run = m.run, answer = m.answer, forget_at = m.forget_at
+    UPDATE callgate.token t
+    SET run = m.run, answer = m.answer, forget_at = GREATEST(t.forget_at, m.forget_at)
     FROM unnest(p_ran, p_runs, p_run_answers, p_runs_until) AS m(digest, run, answer, forget_at)
     WHERE t.app = p_app AND t.digest = m.digest;
   END IF;
@@ -267,8 +270,7 @@ BEGIN
   FROM (
     SELECT u.id, max(u.at) AS at FROM unnest(p_ids, p_uses) AS u(id, at) GROUP BY u.id
   ) AS used
-  WHERE s.app = p_app AND s.id = used.id AND s.ended_at IS NULL AND s.seen_at < used.at
-    AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at) > used.at;
+  WHERE s.app = p_app AND s.id = used.id AND s.ended_at IS NULL AND s.seen_at < used.at;
 END
 $$;
 
@@ -309,7 +311,7 @@ BEGIN
   LOOP
     UPDATE callgate.session s
     SET version = s.version + 1, ended_at = p_now, due_at = p_now + p_tombstone_ms,
-      doc = '', joined = '{}', devices = '', unspent = '', answers = ''
+      idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = ''
     WHERE s.app = p_app AND s.id = v_over.id;
     PERFORM callgate.orphan_v1(p_app, v_over.unspent, p_now + p_tombstone_ms);
     v_swept := v_swept + 1;

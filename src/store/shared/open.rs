@@ -1,55 +1,33 @@
-//! Why a database cannot be opened as a store, with the way out.
+//! Why a store for many nodes cannot be opened.
 
-use std::error::Error as StdError;
 use std::fmt;
 
-/// A database cannot be opened as a store.
-#[derive(Debug)]
+/// A store that cannot be used as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
-    /// What keeps it from being opened.
+    /// What is wrong, for whoever decides what to do about it.
     pub kind: OpenErrorKind,
-    /// Where it is, without secrets.
-    store: String,
-    /// What was found, and the way out if it is not the same for all of a kind.
-    why: String,
+    /// The address of the store, without secrets.
+    pub store: String,
+    /// What is wrong and the way out, without a full stop.
+    pub why: String,
 }
 
-/// What keeps a database from being opened.
+/// What is wrong with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum OpenErrorKind {
-    /// It does not answer.
+    /// Nobody answers there, or whoever answers lets callgate not in.
     Unreachable,
-    /// It answers, and callgate cannot work with it as it is.
+    /// It is too old, a replica, or lacks a permission: a person must change something.
     Unfit,
-    /// A later version of callgate made what is in it.
+    /// A later version of callgate has written to it.
     Newer,
-}
-
-impl OpenError {
-    /// Says what was found at a store; `why` and `store` must be without secrets.
-    pub fn new(kind: OpenErrorKind, store: &dyn fmt::Display, why: impl Into<String>) -> Self {
-        Self { kind, store: store.to_string(), why: why.into() }
-    }
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, store, why } = self;
-        match kind {
-            OpenErrorKind::Unreachable => write!(
-                f,
-                "store {store}: it cannot be reached ({why}); see that it runs, that the address \
-                 is right and that nothing in between refuses connections"
-            ),
-            OpenErrorKind::Unfit => write!(f, "store {store}: {why}"),
-            OpenErrorKind::Newer => write!(
-                f,
-                "store {store}: a later version of callgate made what is there ({why}); start \
-                 that version, or give this one another place"
-            ),
-        }
+        write!(f, "store {}: {}", self.store, self.why)
     }
 }
 
-impl StdError for OpenError {}
+impl std::error::Error for OpenError {}
