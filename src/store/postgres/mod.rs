@@ -163,12 +163,12 @@ impl Statements {
             claim: format!(
                 "SELECT f.granted, {found_token}, f.fenced, {found_session} \
                  FROM callgate.claim_v1({}) AS f",
-                numbers(18)
+                numbers(19)
             ),
             commit: format!(
-                "SELECT f.outcome, f.new_version, {found_session} \
+                "SELECT f.outcome, {found_session} \
                  FROM callgate.commit_v1({}) AS f",
-                numbers(39)
+                numbers(40)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
             // A page has one row at least, whatever is there, so that a standby, where the fence

@@ -38,9 +38,12 @@ use tokio::sync::SemaphorePermit;
 use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::entropy::OsEntropy;
+use crate::base::entropy::random;
 use crate::store::error::StoreError;
 use crate::store::live::Decided;
 use crate::store::live::Live;
+use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
@@ -194,9 +197,10 @@ impl SharedStore {
             self.lanes.remember(came.after);
             return Ok(Tried::Done(came.answer));
         };
-        match self.engine.commit(commit).await {
-            Ok(Committed::Done(version)) => {
-                self.lanes.remember(came.after.written(version));
+        let next = version()?;
+        match self.engine.commit(Commit { next, ..commit }).await {
+            Ok(Committed::Done) => {
+                self.lanes.remember(came.after.written(next));
                 Ok(Tried::Done(came.answer))
             }
             Ok(Committed::Stale(row)) => {
@@ -262,6 +266,13 @@ enum OnToken<T> {
     Unfenced(Box<Token>),
     /// It was taken back or forgotten meanwhile.
     Gone,
+}
+
+/// A version that no session has ever had.
+fn version() -> Result<u64, StoreError> {
+    let bytes = random(&OsEntropy::new()).map_err(|_| StoreError::Refused("no random bytes"))?;
+    // Positive where databases count with a sign.
+    Ok((u64::from_be_bytes(bytes) >> 2) + 1)
 }
 
 fn contended() -> StoreError {

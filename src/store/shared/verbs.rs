@@ -32,6 +32,7 @@ use crate::store::shared::is_shut;
 use crate::store::shared::order;
 use crate::store::shared::piece::Piece;
 use crate::store::shared::token;
+use crate::store::shared::version;
 use crate::token::Token;
 
 impl SharedStore {
@@ -40,10 +41,11 @@ impl SharedStore {
     async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
         let _place = self.begin()?;
         let now = self.present(now);
-        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim)?).await?;
+        let next = version()?;
+        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim, next)?).await?;
         let Some(found) = found else { return Ok(Redeemed::Unknown) };
         if granted {
-            return self.granted(now, &claim, found);
+            return self.granted(now, &claim, found, next);
         }
         if is_shut(&found) && now < found.token.forget_at {
             fenced_off(claim.token);
@@ -61,7 +63,13 @@ impl SharedStore {
     }
 
     /// Says what the database has granted, by the state that it granted it in.
-    fn granted(&self, now: Timestamp, claim: &Claim, found: Found) -> Result<Redeemed, StoreError> {
+    fn granted(
+        &self,
+        now: Timestamp,
+        claim: &Claim,
+        found: Found,
+        version: u64,
+    ) -> Result<Redeemed, StoreError> {
         let token = token(&found)?;
         let piece = self.piece(token.session, found.session)?;
         let came = piece.decide(now, Some(&token), |live, now| live.redeem(now, claim))?;
@@ -70,7 +78,6 @@ impl SharedStore {
             let why = "the database granted a token that callgate would have refused";
             return Err(StoreError::Corrupt(why.into()));
         }
-        let version = piece.version.unwrap_or_default() + 1;
         self.lanes.remember(came.after.written(version));
         Ok(came.answer)
     }

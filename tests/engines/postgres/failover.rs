@@ -55,7 +55,7 @@ async fn a_standby_that_takes_over_is_found_and_grants_no_old_token() {
     }
     let mut primary = Server::start();
     let unfenced = kit::open_as(&format!("{}?fence=off", primary.url()), "unfenced").await;
-    let standby = primary.standby();
+    let mut standby = primary.standby();
     let url = both(&primary, &standby);
     let engine = kit::open(&url).await;
     for seed in 1..=4 {
@@ -64,11 +64,11 @@ async fn a_standby_that_takes_over_is_found_and_grants_no_old_token() {
     kit::found(&*unfenced, kit::row(), kit::token(1, session_id(1))).await;
     caught_up(&primary, &standby).await;
     // Used on the primary; as far as the standby knows, it is not.
-    standby.freeze();
+    standby.stop();
     assert!(engine.claim(kit::order(digest(1))).await.unwrap().granted);
     assert!(unfenced.claim(kit::order(digest(1))).await.unwrap().granted);
     primary.kill();
-    standby.thaw();
+    standby.run();
     standby.promote();
     works_soon(&*engine).await;
 

@@ -129,6 +129,7 @@ impl Player {
         Commit {
             id,
             expect,
+            next: self.version(),
             expect_seen: expect_seen.filter(|_| self.chance(3)),
             expect_fence: self.chance(5).then(|| digest(self.seed())),
             session,
@@ -258,8 +259,13 @@ impl Player {
             newcomer_digest: digest(0xd0 + self.dice.below(8) as u8),
             run: self.chance(4).then(|| (b"won".to_vec(), self.within_the_hour())),
             devices_max: 1 + self.dice.below(4),
+            next: self.version(),
             ..kit::order(digest(seed))
         }
+    }
+
+    fn version(&mut self) -> u64 {
+        1 + self.dice.below(1 << 62) as u64
     }
 
     fn chance(&mut self, of: usize) -> bool {
