@@ -56,6 +56,7 @@ pub(crate) struct Place {
 /// A token.
 struct Slip {
     number: Number,
+    session: Number,
     text: String,
 }
 
@@ -201,7 +202,7 @@ impl World {
         }
         let number = self.minted.fetch_add(1, Ordering::SeqCst);
         self.note(began, Act::Mint { session: place.number, token: number }, Ending::Ok);
-        let slip = Slip { number, text: answer.text() };
+        let slip = Slip { number, session: place.number, text: answer.text() };
         self.unspent.lock().unwrap().push(Arc::new(slip));
     }
 
@@ -217,9 +218,12 @@ impl World {
         tried.retain(|other| !Arc::ptr_eq(other, slip));
         tried.push(Arc::clone(slip));
         drop(tried);
-        if let Some(answer) = answer {
-            begun.ended(Act::Redeem { token, saw: self.redemption(&answer) }, Ending::Ok);
+        let Some(answer) = answer else { return };
+        if answer.header("x-outcome") == "sessionGone" {
+            let gone = Act::Read { session: slip.session, saw: None };
+            self.note(begun.began, gone, Ending::Ok);
         }
+        begun.ended(Act::Redeem { token, saw: self.redemption(&answer) }, Ending::Ok);
     }
 
     fn redemption(&self, answer: &Answer) -> Redemption {
@@ -230,7 +234,9 @@ impl World {
                 let place = sessions.iter().find(|place| place.id == id);
                 Redemption::Granted(place.map_or(Number::MAX, |place| place.number))
             }
-            "used" | "unknown" | "sessionGone" | "expired" => Redemption::Refused,
+            "used" | "unknown" | "expired" => Redemption::Refused,
+            // It has spent the token, if nobody else had.
+            "sessionGone" => Redemption::Unheard,
             other => panic!("no such outcome was to be expected: {other:?}"),
         }
     }
