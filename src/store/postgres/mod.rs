@@ -98,8 +98,10 @@ fn unreachable(address: &Address, why: &str) -> OpenError {
 fn shut(address: &Address, error: &NoLine) -> OpenError {
     match error {
         NoLine::Silent(why) => unreachable(address, why),
-        // The server starts, ends or is full.
-        NoLine::Refused(refusal) if matches!(refusal.code().code().get(..2), Some("57" | "53")) => {
+        // The server, or a pooler before it, starts, ends or is full.
+        NoLine::Refused(refusal)
+            if matches!(refusal.code().code().get(..2), Some("57" | "53" | "08")) =>
+        {
             unreachable(address, &error.to_string())
         }
         NoLine::Refused(_) => {

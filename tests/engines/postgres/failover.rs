@@ -135,6 +135,8 @@ async fn a_commit_that_no_standby_confirmed_is_no_success() {
     let engine = kit::open(&primary.url()).await;
     let mut standby = primary.standby();
     primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    // Callgate does not take part in that.
+    primary.sql("ALTER SYSTEM SET synchronous_commit = 'local'");
     primary.sql("SELECT pg_reload_conf()");
     kit::found(&*engine, kit::row(), kit::token(1, session_id(1))).await;
     standby.stop();

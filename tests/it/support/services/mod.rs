@@ -1,4 +1,6 @@
 //! Servers of databases for tests.
 
 #[cfg(feature = "postgres")]
+pub(crate) mod pgbouncer;
+#[cfg(feature = "postgres")]
 pub(crate) mod postgres;

@@ -165,6 +165,11 @@ impl Server {
         give(&path);
     }
 
+    /// Gives it one more setting from its next start on.
+    pub(crate) fn set(&mut self, option: &str) {
+        self.options.push(option.to_owned());
+    }
+
     /// Starts a server that was stopped or killed, on the port it had.
     pub(crate) fn run(&mut self) {
         assert!(self.keeper.is_none(), "the server runs already");
@@ -308,7 +313,7 @@ fn furnish(data: &Path) {
 }
 
 /// A folder for one server, which is the server's.
-fn room() -> TempDir {
+pub(super) fn room() -> TempDir {
     let root = tempfile::Builder::new().prefix("callgate-postgres").tempdir().unwrap();
     give(root.path());
     root
@@ -321,7 +326,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A file or folder goes to the user that servers run as.
-fn give(path: &Path) {
+pub(super) fn give(path: &Path) {
     if is_root() {
         let mut give = Command::new("chown");
         give.arg("postgres:postgres").arg(path);
@@ -342,7 +347,7 @@ fn program(name: &str) -> Command {
     as_owner(&tool(name))
 }
 
-fn as_owner(program: &Path) -> Command {
+pub(super) fn as_owner(program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
@@ -363,7 +368,7 @@ fn finish(mut command: Command) -> String {
     text(&output.stdout)
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
