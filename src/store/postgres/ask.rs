@@ -131,9 +131,10 @@ async fn once(
 /// back; one that ends the connection may have come after the commit.
 fn judge(error: Error, doubted: bool) -> Failure {
     let Some(told) = error.as_db_error() else {
-        return match is_ours(&error) {
-            true => Failure::new(After::Told, StoreError::Corrupt(Box::new(error))),
-            false => Failure::new(After::Lost, StoreError::Unreachable(Box::new(error))),
+        return if is_ours(&error) {
+            Failure::new(After::Told, StoreError::Corrupt(Box::new(error)))
+        } else {
+            Failure::new(After::Lost, StoreError::Unreachable(Box::new(error)))
         };
     };
     if doubted {

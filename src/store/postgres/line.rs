@@ -214,10 +214,11 @@ impl From<tokio_postgres::Error> for NoLine {
             why = format!("{why}: {deeper}");
             cause = deeper.source();
         }
-        match error.into_source().map(|source| source.downcast::<DbError>()) {
-            Some(Ok(refusal)) => Self::Refused(refusal),
-            _ if is_tls => Self::Tls(why),
-            _ => Self::Silent(why),
+        let Some(source) = error.into_source() else { return Self::Silent(why) };
+        match source.downcast::<DbError>() {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(_) if is_tls => Self::Tls(why),
+            Err(_) => Self::Silent(why),
         }
     }
 }

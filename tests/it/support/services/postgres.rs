@@ -28,6 +28,7 @@ pub(crate) fn is_installed() -> bool {
     if binaries().is_some() {
         return true;
     }
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
     let needed = std::env::var("CALLGATE_TEST_ENGINES").is_ok_and(|word| word == "required");
     assert!(!needed, "PostgreSQL is not installed, and CALLGATE_TEST_ENGINES is \"required\"");
     // Not by `eprintln`, which the test runner keeps to itself.
@@ -42,6 +43,7 @@ fn binaries() -> Option<&'static Path> {
 }
 
 fn find_binaries() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where the machine has its programs")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -191,13 +193,11 @@ impl Server {
     fn try_run(&self) -> Option<Child> {
         let root = self.root.path();
         let (port, socket) = (self.port, root.display());
-        let mut options = format!(
-            "-p {port} -k {socket} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB \
-             -c max_connections=600 -c lc_messages=C"
-        );
-        for option in &self.options {
-            options.push_str(&format!(" -c {option}"));
-        }
+        let own = self.options.iter().map(String::as_str);
+        let settings = ["listen_addresses=127.0.0.1", "shared_buffers=16MB", "max_connections=600"];
+        let settings: Vec<&str> =
+            settings.into_iter().chain(["lc_messages=C"]).chain(own).collect();
+        let options = format!("-p {port} -k {socket} -c {}", settings.join(" -c "));
         // The input ends with the process of the test, however that ends.
         let script = "trap '' INT TERM HUP; \"$1\" start -s -w -t 60 -D \"$2/data\" -l \"$2/log\" \
             -o \"$3\" >/dev/null 2>&1 && echo up || { echo down; exit; }; \
