@@ -104,7 +104,7 @@ fn shut(address: &Address, error: &NoLine) -> OpenError {
         {
             unreachable(address, &error.to_string())
         }
-        NoLine::Refused(_) => {
+        NoLine::Refused(_) | NoLine::Login(_) => {
             let why = format!(
                 "the server refuses the connection: {error}; see that user, \
                 password and database are right and that pg_hba.conf lets this machine in"

@@ -108,6 +108,9 @@ async fn a_server_is_believed_as_far_as_the_url_says() {
     let why = opens(&wrong).await.unwrap_err();
     assert!(why.contains("password authentication failed") && !why.contains("hunter2"), "{why}");
 
+    let why = opens(&with("sslmode=require").replace(":secret@", "@")).await.unwrap_err();
+    assert!(why.contains("password missing"), "{why}");
+
     // The right authority, and another name.
     ours.certify(&server, "db.example");
     server.stop();

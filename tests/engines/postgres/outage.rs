@@ -23,7 +23,7 @@ use super::kit::session_id;
 /// How soon callgate works again after the database does.
 const SOON: Duration = Duration::from_secs(5);
 /// How long a step may take, whatever happens to the database.
-const BOUNDED: Duration = Duration::from_secs(4);
+const BOUNDED: Duration = Duration::from_secs(3);
 
 /// Asks until it works.
 async fn works_soon(engine: &dyn Engine) {
