@@ -28,6 +28,8 @@ pub mod faulty;
 pub mod live;
 pub mod memory;
 pub mod port;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod shared;
