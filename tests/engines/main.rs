@@ -14,6 +14,8 @@ mod dice;
 #[path = "../it/stores/kit.rs"]
 mod kit;
 mod map;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod operator;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -165,6 +165,22 @@ impl Address {
         Ok(address)
     }
 
+    /// Whether a token is granted only by the incarnation of the database that minted it.
+    pub fn fence(&self) -> bool {
+        self.fence
+    }
+
+    /// Whether there is a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(self, password: SecretText) -> Self {
+        Self { password: Some(password), ..self }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "sslmode" => {
