@@ -1,5 +1,7 @@
-//! The tests of databases that many nodes use: each needs the database's own server, which it
-//! starts and ends itself.
+//! The stores for many nodes on real database servers, which each test starts and ends itself.
+//!
+//! Where a server is not installed, its tests say so and pass; with `CALLGATE_TEST_ENGINES` set to
+//! `required` they fail.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,11 +9,24 @@
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
 
+#[path = "../it/support/dice.rs"]
+mod dice;
 #[path = "../it/stores/kit.rs"]
 mod kit;
 mod map;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod operator;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;
-#[cfg(feature = "redis")]
+#[path = "../it/support/services/mod.rs"]
 mod services;
+
+/// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
+fn size<T>(small: T, full: T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
+    let asked = std::env::var("CALLGATE_TEST_SIZE");
+    if asked.is_ok_and(|asked| asked == "full") { full } else { small }
+}

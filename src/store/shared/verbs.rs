@@ -31,6 +31,7 @@ use crate::store::shared::fenced_off;
 use crate::store::shared::is_shut;
 use crate::store::shared::order;
 use crate::store::shared::piece::Piece;
+use crate::store::shared::sure;
 use crate::store::shared::token;
 use crate::store::shared::version;
 use crate::token::Token;
@@ -176,16 +177,23 @@ impl Store for SharedStore {
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
         let id = founding.record.id;
         let absent = Some(Piece::unheard(id));
-        Box::pin(self.work(now, id, absent, move |live, now| live.create(now, &founding)))
+        Box::pin(async move {
+            sure(self.work(now, id, absent, |live, now| live.create(now, &founding)).await)
+        })
     }
 
     fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
-        Box::pin(self.work(now, id, None, move |live, now| live.patch(now, id, &patch)))
+        Box::pin(async move {
+            sure(self.work(now, id, None, |live, now| live.patch(now, id, &patch)).await)
+        })
     }
 
     fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
         let id = token.session;
-        Box::pin(self.work(now, id, None, move |live, now| live.mint(now, &patch, &token)))
+        Box::pin(async move {
+            let minted = self.work(now, id, None, |live, now| live.mint(now, &patch, &token));
+            Ok(minted.await?.unwrap_or(Minted::Refused))
+        })
     }
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
@@ -197,11 +205,13 @@ impl Store for SharedStore {
     }
 
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        Box::pin(self.work(now, id, None, move |live, now| live.detach(now, id, device)))
+        Box::pin(async move {
+            sure(self.work(now, id, None, |live, now| live.detach(now, id, device)).await)
+        })
     }
 
     fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        Box::pin(self.work(now, id, None, move |live, now| live.end(now, id)))
+        Box::pin(async move { sure(self.work(now, id, None, |live, now| live.end(now, id)).await) })
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {

@@ -197,3 +197,16 @@ async fn a_database_that_forgot_a_redemption_grants_no_second_one() {
 async fn without_the_fence_it_does() {
     assert_eq!(granted_after_a_fail_over(MapEngine::without_fence()).await, 8);
 }
+
+/// Somebody mints the same token twice, as a copy between stores may that was broken off.
+#[tokio::test]
+async fn a_token_that_is_there_already_is_not_minted_again() {
+    let store = three_nodes();
+    let token = minted(&*store, session(&*store).await.id).await;
+    let again = store.mint(START, Patch::default(), token.clone()).await.unwrap();
+    assert!(matches!(again, Minted::Refused), "{again:?}");
+    let redeemed = store.redeem(START, claim(&token)).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
+    let again = store.mint(START, Patch::default(), token).await.unwrap();
+    assert!(matches!(again, Minted::Refused), "{again:?}");
+}

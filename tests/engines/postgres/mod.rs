@@ -1,0 +1,11 @@
+//! The PostgreSQL engine, and the store on it, on servers of PostgreSQL.
+
+mod doctor;
+mod encrypted;
+mod failover;
+mod kit;
+mod mirror;
+mod outage;
+mod rules;
+mod schema;
+mod whole;

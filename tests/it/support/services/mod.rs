@@ -1,0 +1,8 @@
+//! Servers of databases, each a process of a test's own.
+
+#[cfg(feature = "postgres")]
+pub(crate) mod pgbouncer;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
