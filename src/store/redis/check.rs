@@ -18,6 +18,7 @@ use crate::store::redis::address::Form;
 use crate::store::redis::address::Host;
 use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
+use crate::store::redis::link::Weight;
 use crate::store::redis::post::Post;
 use crate::store::redis::trouble::Trouble;
 
@@ -110,7 +111,7 @@ async fn ask(post: &Post) -> Result<Facts, Trouble> {
         command(&["TIME"]),
     ];
     let before = SystemClock.now();
-    let answers = post.send(&questions).await?;
+    let answers = post.send(&questions, Weight::Light).await?;
     let after = SystemClock.now();
     let mut answers = answers.into_iter();
     let mut info = String::new();
