@@ -292,7 +292,8 @@ fn notes(address: &Address, facts: &[Facts]) -> Vec<String> {
     versions.dedup();
     notes.push(format!("the server speaks as Redis {}", versions.join(", ")));
     notes.push(if address.fence() {
-        "a server that restarts, or a replica that takes over, refuses the tokens minted before"
+        "a server that restarts or gets its first replica, and a replica that takes over, refuse \
+         the tokens minted before"
             .to_owned()
     } else {
         "the fence is off: tokens outlive a restart of the server".to_owned()

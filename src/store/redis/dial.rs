@@ -237,10 +237,16 @@ impl Line {
         let answers = answers.map_err(|error| Undialed::Silent(error.to_string()))?;
         match answers.into_iter().next() {
             Some(Value::BulkString(info)) => {
-                let is_primary = info
-                    .split(|byte| *byte == b'\n')
-                    .any(|line| line.trim_ascii() == b"role:master");
-                if is_primary { Ok(self) } else { Err(Undialed::Replica) }
+                let mut lines = info.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+                match lines.find(|line| line.starts_with(b"role:")) {
+                    Some(b"role:master") => Ok(self),
+                    Some(_) => Err(Undialed::Replica),
+                    None => Err(Undialed::Silent(
+                        "it keeps no data, as a Sentinel does not; those are written behind \
+                         redis+sentinel://"
+                            .to_owned(),
+                    )),
+                }
             }
             Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "WRONGPASS") => {
                 Err(Undialed::ShutOut("it wants a password, and the address has none".to_owned()))

@@ -146,6 +146,12 @@ async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
             answer => drop(answer.map_err(|trouble| explain(&trouble))?),
         }
     }
+    if engine.address.wait().is_some() {
+        let mut wait = Cmd::new();
+        wait.arg("WAIT").arg(0).arg(0);
+        let answer = engine.link.ask(&engine.keys.probe("text"), wait).await;
+        answer.map_err(|trouble| explain(&trouble))?;
+    }
     let keys = [engine.keys.probe("hash")];
     let call = Call { keys: &keys, words: &[], weight: Weight::Light };
     let answer = engine.link.run(&link::PROBE, call).await;

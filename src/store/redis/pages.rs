@@ -28,7 +28,7 @@ use crate::store::shared::engine::SessionRow;
 /// Shards looked through in one go: a page of sessions comes from a few of them.
 const WINDOW: u8 = 32;
 /// Rows asked for in one go: an answer with all of a large page would be late.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 32;
 /// Entries of an index asked for in one go.
 const ENTRIES_AT_ONCE: usize = 4_096;
 /// Rows swept in one step at most: the server does nothing else meanwhile.

@@ -57,7 +57,7 @@ async fn a_redis_with_a_replica_keeps_every_promise() {
     hold(&server.url()).await;
     // The promises have hundreds race for a session, and a replica on a machine with much to do
     // may keep them waiting for too long.
-    hold_to_rules(&format!("{}?wait=1", server.url())).await;
+    hold_to_rules(&format!("{}/1?wait=1", server.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

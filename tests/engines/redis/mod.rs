@@ -1,6 +1,7 @@
 //! Redis: the rules, the promises, and what happens when a server goes away.
 
 mod keeping;
+mod leftovers;
 mod opening;
 mod outages;
 

@@ -7,6 +7,7 @@ use crate::redis::opened;
 use crate::redis::try_open;
 use crate::services::redis::Cluster;
 use crate::services::redis::Redis;
+use crate::services::redis::Sentinels;
 use crate::services::redis::is_installed;
 
 /// Is refused for this reason, and told so in words that give nothing away.
@@ -122,6 +123,19 @@ async fn a_cluster_is_opened_as_one_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_sentinel_is_taken_for_none_else() {
+    if !is_installed() {
+        return;
+    }
+    let servers = Sentinels::start("").await;
+    let plain = servers.url().replace("+sentinel", "").replace("/mymaster", "");
+    let first = plain.split(',').next().unwrap();
+    refused(first, OpenErrorKind::Unreachable, "redis+sentinel://").await;
+    let other = servers.url().replace("mymaster", "other");
+    refused(&other, OpenErrorKind::Unreachable, "no master \"other\"").await;
+}
+
+#[tokio::test]
 async fn a_certificate_of_somebody_else_is_refused() {
     if !is_installed() {
         return;
@@ -166,7 +180,7 @@ async fn what_is_weak_is_named() {
     let strong = opened(&server.url(), "app").await.check().await.unwrap();
     assert!(strong.survives_crash && strong.survives_power_loss, "{strong:?}");
     assert!(strong.lacks.is_empty(), "{:?}", strong.lacks);
-    assert_eq!(strong.store, "redis");
+    assert!(matches!(strong.store, "redis" | "valkey"), "{}", strong.store);
     assert!(matches!(
         server.say(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]),
         Value::Okay

@@ -143,7 +143,6 @@ async fn a_primary_that_comes_back_unrestarted_grants_nothing_again() {
     }
 }
 
-/// The first replica that is attached makes Redis name itself anew; that costs unspent tokens.
 #[tokio::test]
 async fn a_demoted_server_serves_nobody() {
     if !is_installed() {
