@@ -12,5 +12,6 @@ mod lossy;
 mod model;
 mod nodes;
 mod property;
+mod rifts;
 mod room;
 mod trace;
