@@ -30,6 +30,8 @@ pub mod faulty;
 pub mod live;
 pub mod memory;
 pub mod port;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod shared;
 pub mod sweep;
 

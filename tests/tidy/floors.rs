@@ -33,6 +33,7 @@ const MODULES: &[Module] = &[
         crates: &[
             "arc_swap",
             "deadpool_postgres",
+            "percent_encoding",
             "redb",
             "redis",
             "rustix",

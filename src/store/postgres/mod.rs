@@ -1,0 +1,5 @@
+//! Sessions and tokens in a PostgreSQL database, which many nodes share.
+
+mod address;
+
+pub use address::Address;
