@@ -7,9 +7,11 @@
 //! Only what lives is moved. That a session ended or a token was used is known to the old store
 //! alone, and an answer that is kept for the repeats of a callback stays there, too.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio::task::JoinSet;
 
 use crate::base::Clock;
@@ -85,7 +87,38 @@ pub struct Tokens {
     pub lost: u64,
 }
 
+/// Why a copy stopped. What was done until then stays done.
+#[derive(Debug)]
+pub enum CopyError {
+    /// The store that is read gave no answer.
+    From(StoreError),
+    /// The store that is written gave no answer.
+    To(StoreError),
+    /// A part of the copy failed within callgate.
+    Within(JoinError),
+}
+
+impl fmt::Display for CopyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From(error) => write!(f, "the old store: {error}"),
+            Self::To(error) => write!(f, "the new store: {error}"),
+            Self::Within(error) => write!(f, "copying failed within callgate: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CopyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::From(error) | Self::To(error) => error.source(),
+            Self::Within(error) => Some(error),
+        }
+    }
+}
+
 /// What became of one session.
+#[derive(Clone, Copy)]
 enum SessionFate {
     Copied,
     Present,
@@ -94,6 +127,7 @@ enum SessionFate {
 }
 
 /// What became of one token.
+#[derive(Clone, Copy)]
 enum TokenFate {
     Moved,
     Present,
@@ -110,26 +144,24 @@ impl Copy {
     ///
     /// A session counts as used when it was used last. A store that never goes back (rule 3 of
     /// the port) may take that for later, up to now: then a session lives as much longer.
-    pub async fn sessions(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, StoreError> {
+    pub async fn sessions(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, CopyError> {
         let mut after = None;
         loop {
             let now = self.clock.now();
-            let page = patiently(|| self.from.sessions(now, after, SESSIONS_PER_PAGE)).await?;
+            let page = patiently(|| self.from.sessions(now, after, SESSIONS_PER_PAGE)).await;
+            let page = page.map_err(CopyError::From)?;
             let Some(last) = page.last() else { return Ok(true) };
             after = Some(last.record.id);
             for piece in page.chunks(SESSIONS_AT_ONCE) {
-                let mut under_way = JoinSet::new();
-                for opened in piece {
-                    under_way.spawn(self.clone().session(opened.clone()));
-                }
-                let mut failed = Ok(());
-                while let Some(fate) = under_way.join_next().await {
-                    match fate.unwrap_or_else(|broken| Err(StoreError::Unreachable(broken.into()))) {
-                        Ok(fate) => tally.sessions.count(&fate),
-                        Err(error) => failed = Err(error),
+                let work = piece.iter().map(|opened| self.clone().session(opened.clone()));
+                let mut came = Ok(());
+                for fate in at_once(work).await {
+                    match fate.map_err(CopyError::Within).flatten() {
+                        Ok(fate) => tally.sessions.count(fate),
+                        Err(error) => came = Err(error),
                     }
                 }
-                failed?;
+                came?;
                 if !go_on(tally) {
                     return Ok(false);
                 }
@@ -139,26 +171,24 @@ impl Copy {
 
     /// Moves every token that can be redeemed and whose session is in the new store; false if
     /// `go_on` did not want all of them.
-    pub async fn tokens(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, StoreError> {
+    pub async fn tokens(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, CopyError> {
         let mut after = None;
         loop {
             let now = self.clock.now();
-            let page = patiently(|| self.from.tokens(now, after, TOKENS_PER_PAGE)).await?;
+            let page = patiently(|| self.from.tokens(now, after, TOKENS_PER_PAGE)).await;
+            let page = page.map_err(CopyError::From)?;
             let Some(last) = page.last() else { return Ok(true) };
             after = Some(last.id);
             for piece in page.chunks(TOKENS_AT_ONCE) {
-                let mut under_way = JoinSet::new();
-                for token in piece {
-                    under_way.spawn(self.clone().token(token.clone()));
+                let work = piece.iter().map(|token| self.clone().token(token.clone()));
+                let mut came = Ok(());
+                for fate in at_once(work).await {
+                    let broken = |error| (TokenFate::Lost, Err(CopyError::Within(error)));
+                    let (fate, end) = fate.unwrap_or_else(broken);
+                    tally.tokens.count(fate);
+                    came = came.and(end);
                 }
-                let mut failed = Ok(());
-                while let Some(fate) = under_way.join_next().await {
-                    let broken = |broken| (TokenFate::Lost, Err(StoreError::Unreachable(broken)));
-                    let (fate, came) = fate.unwrap_or_else(|error| broken(error.into()));
-                    tally.tokens.count(&fate);
-                    failed = failed.and(came);
-                }
-                failed?;
+                came?;
                 if !go_on(tally) {
                     return Ok(false);
                 }
@@ -166,44 +196,45 @@ impl Copy {
         }
     }
 
-    async fn session(self, opened: Opened) -> Result<SessionFate, StoreError> {
+    async fn session(self, opened: Opened) -> Result<SessionFate, CopyError> {
         let id = opened.record.id;
         let record = Record::clone(&opened.record);
         let founding = Founding { record, patch: Patch::default(), token: None };
-        let created = patiently(|| self.to.create(opened.seen_at, founding.clone())).await?;
+        let created = patiently(|| self.to.create(opened.seen_at, founding.clone())).await;
         let now = self.clock.now();
-        Ok(match created {
+        Ok(match created.map_err(CopyError::To)? {
             Created::New(_) => {
                 // It must not come back there if it has ended here since it was read.
-                if patiently(|| self.from.look(now, id)).await?.is_some() {
+                let still = patiently(|| self.from.look(now, id)).await.map_err(CopyError::From)?;
+                if still.is_some() {
                     return Ok(SessionFate::Copied);
                 }
-                patiently(|| self.to.end(now, id)).await?;
+                patiently(|| self.to.end(now, id)).await.map_err(CopyError::To)?;
                 SessionFate::Ended
             }
             Created::Met(_) => SessionFate::Present,
             // Its first browser may have been shut out since an earlier run copied it.
-            Created::Closed => match patiently(|| self.to.look(now, id)).await? {
-                Some(_) => SessionFate::Present,
-                None => SessionFate::Ended,
-            },
+            Created::Closed => {
+                let there = patiently(|| self.to.look(now, id)).await.map_err(CopyError::To)?;
+                there.map_or(SessionFate::Ended, |_| SessionFate::Present)
+            }
             Created::TooLarge => SessionFate::TooLarge,
         })
     }
 
-    async fn token(self, token: Token) -> (TokenFate, Result<(), StoreError>) {
+    async fn token(self, token: Token) -> (TokenFate, Result<(), CopyError>) {
         let now = self.clock.now();
         match patiently(|| self.to.look(now, token.session)).await {
             Ok(Some(_)) => {}
             Ok(None) => return (TokenFate::Left, Ok(())),
-            Err(error) => return (TokenFate::Left, Err(error)),
+            Err(error) => return (TokenFate::Left, Err(CopyError::To(error))),
         }
         match asked_again(|| self.from.revoke(now, token.id)).await {
             (Ok(true), _) => {}
             (Ok(false), Heard::AtOnce) => return (TokenFate::Ended, Ok(())),
             // Either this has taken it back or somebody has redeemed it, and nobody knows which.
             (Ok(false), Heard::AfterSilence) => return (TokenFate::Lost, Ok(())),
-            (Err(error), _) => return (TokenFate::Lost, Err(error)),
+            (Err(error), _) => return (TokenFate::Lost, Err(CopyError::From(error))),
         }
         match asked_again(|| self.to.mint(now, Patch::default(), token.clone())).await {
             (Ok(Minted::Done(_)), _) => (TokenFate::Moved, Ok(())),
@@ -211,13 +242,25 @@ impl Copy {
             (Ok(Minted::Refused), Heard::AfterSilence) => (TokenFate::Moved, Ok(())),
             (Ok(Minted::Refused), Heard::AtOnce) => (TokenFate::Present, Ok(())),
             (Ok(Minted::Gone | Minted::TooMany), _) => (TokenFate::Lost, Ok(())),
-            (Err(error), _) => (TokenFate::Lost, Err(error)),
+            (Err(error), _) => (TokenFate::Lost, Err(CopyError::To(error))),
         }
     }
 }
 
+/// Does pieces of work at once, and says how each of them ended.
+async fn at_once<T: Send + 'static>(
+    work: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<Result<T, JoinError>> {
+    let mut under_way: JoinSet<T> = work.collect();
+    let mut came = Vec::new();
+    while let Some(end) = under_way.join_next().await {
+        came.push(end);
+    }
+    came
+}
+
 impl Sessions {
-    fn count(&mut self, fate: &SessionFate) {
+    fn count(&mut self, fate: SessionFate) {
         *match fate {
             SessionFate::Copied => &mut self.copied,
             SessionFate::Present => &mut self.present,
@@ -233,7 +276,7 @@ impl Sessions {
 }
 
 impl Tokens {
-    fn count(&mut self, fate: &TokenFate) {
+    fn count(&mut self, fate: TokenFate) {
         *match fate {
             TokenFate::Moved => &mut self.moved,
             TokenFate::Present => &mut self.present,
