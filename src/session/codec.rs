@@ -264,6 +264,19 @@ pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
     stored.record()
 }
 
+/// Bytes of a device, for stores that let browsers in without writing the whole session anew. One
+/// line: JSON has no bare line breaks.
+pub fn encode_device(device: &Device) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&StoredDevice::of(device))
+}
+
+/// The device in such bytes.
+pub fn decode_device(bytes: &[u8]) -> Result<Device, BadRecord> {
+    let stored: StoredDevice =
+        serde_json::from_slice(bytes).map_err(|_| BadRecord::Malformed("not a device"))?;
+    stored.device()
+}
+
 /// Reads a stored session id.
 pub fn parse_session(text: &str) -> Result<SessionId, BadRecord> {
     text.parse().map_err(|_| BadRecord::Malformed("session id"))

@@ -196,6 +196,18 @@ pub fn encode(token: &Token) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&StoredToken::of(token))
 }
 
+/// Bytes of a run, for stores that keep it apart from its token.
+pub fn encode_run(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&StoredRun::of(run))
+}
+
+/// The run in such bytes.
+pub fn decode_run(bytes: &[u8]) -> Result<Run, BadToken> {
+    let stored: StoredRun =
+        serde_json::from_slice(bytes).map_err(|_| BadToken::Malformed("not a run"))?;
+    stored.run()
+}
+
 /// The token in such bytes.
 pub fn decode(bytes: &[u8]) -> Result<Token, BadToken> {
     let stored: StoredToken =

@@ -270,11 +270,25 @@ impl Live {
     }
 
     /// The session as it is; `None` once it has ended.
-    fn opened(&self, id: SessionId) -> Option<Opened> {
+    pub(crate) fn opened(&self, id: SessionId) -> Option<Opened> {
         match self.sessions.get(&id) {
             Some(Held::Living(living)) => Some(living.opened()),
             _ => None,
         }
+    }
+
+    /// When a session ended that is remembered as ended.
+    pub(crate) fn ended_at(&self, id: SessionId) -> Option<Timestamp> {
+        match self.sessions.get(&id) {
+            Some(Held::Ended(tombstone)) => Some(tombstone.ended_at),
+            _ => None,
+        }
+    }
+
+    /// The tokens of a session that nobody has claimed, in the order they were minted.
+    pub(crate) fn unspent_of(&self, id: SessionId) -> impl Iterator<Item = &Token> {
+        let digests = self.tokens_of.get(&id).into_iter().flatten();
+        digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &*held.token)
     }
 
     /// Ends a session that is found to have expired, before anybody hears of it: what is said

@@ -1,5 +1,316 @@
 //! Stores that many nodes use at once: a verb reads a session, decides in the node, and writes.
+//!
+//! ```text
+//!   engine     what a database must do: rows, read and written in atomic steps
+//!   piece      one session as rows, as a small `Live` to decide on, and as a commit
+//!   order      a claim in the plain words that a database grants by itself
+//!   lanes      whose turn it is to write a session, and what it was like last
+//!   touches    uses of sessions on their way to the database
+//!   map        an engine in memory, for tests and simulations          (feature `testing`)
+//! ```
+//!
+//! The state machine is that of the other stores ([`live`](crate::store::live)), so a verb means
+//! the same in all of them. Here it sees one session at a time, and its changes are written under
+//! the version that was read: if another node was first, the verb decides again on what that node
+//! left. A session that was read in the same request is remembered, so that its write needs no
+//! second reading; a verb that would change nothing is never answered from memory.
 
 pub mod engine;
+mod lanes;
+#[cfg(any(test, feature = "testing"))]
+pub mod map;
+mod open;
+mod order;
+mod piece;
+mod tokens;
+mod touches;
+mod verbs;
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::live::Decided;
+use crate::store::live::Live;
+use crate::store::shared::engine::Committed;
+use crate::store::shared::engine::Found;
+use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenKey;
+use crate::store::shared::lanes::Lane;
+use crate::store::shared::lanes::Lanes;
+use crate::store::shared::piece::Came;
+use crate::store::shared::piece::Piece;
+use crate::store::shared::touches::TOUCH_PAUSE;
+use crate::store::shared::touches::Touches;
+use crate::token::Token;
 
 pub use engine::Engine;
+pub use open::{OpenError, OpenErrorKind};
+
+/// Verbs under way at once; more are refused, so that nobody waits for a database behind
+/// thousands of others.
+const VERBS_MAX: usize = 4_096;
+/// Attempts of a verb that finds each time that another node was first. Each of them means that
+/// the session has changed, so somebody gets on.
+const ATTEMPTS_MAX: usize = 64;
+
+/// Keeps sessions and tokens in a database that many nodes use.
+#[derive(Debug)]
+pub struct SharedStore {
+    engine: Arc<dyn Engine>,
+    lanes: Lanes,
+    touches: Arc<Touches>,
+    /// The latest moment that anybody has named to this node, in milliseconds.
+    latest: AtomicU64,
+    room: Semaphore,
+    closed: AtomicBool,
+}
+
+impl SharedStore {
+    /// A store on this engine. Call it within a runtime: it takes uses of sessions to the
+    /// database every few seconds until it is dropped.
+    pub fn new(engine: Arc<dyn Engine>) -> Arc<Self> {
+        let touches = Arc::new(Touches::default());
+        tokio::spawn(flush_often(Arc::downgrade(&touches), Arc::clone(&engine)));
+        Arc::new(Self {
+            engine,
+            lanes: Lanes::default(),
+            touches,
+            latest: AtomicU64::new(0),
+            room: Semaphore::new(VERBS_MAX),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets a verb in.
+    fn begin(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Refused("it is closed"));
+        }
+        self.room.try_acquire().map_err(|_| StoreError::Refused("too many verbs wait for it"))
+    }
+
+    /// The present, given what the caller's clock says. It never goes back within a node, and a
+    /// node whose clock is behind that of the database goes by the database's.
+    fn present(&self, now: Timestamp) -> Timestamp {
+        let now = now.after(self.engine.ahead()).millis();
+        Timestamp::from_millis(self.latest.fetch_max(now, Ordering::SeqCst).max(now))
+    }
+
+    /// A session as it is in the database, with the uses that this node has not written yet.
+    async fn read(&self, id: SessionId) -> Result<Piece, StoreError> {
+        let row = self.engine.read(id).await?;
+        self.piece(id, row)
+    }
+
+    fn piece(&self, id: SessionId, row: Option<SessionRow>) -> Result<Piece, StoreError> {
+        let piece = Piece::read(id, row).map_err(|bad| StoreError::Corrupt(Box::new(bad)))?;
+        Ok(piece.seen(self.touches.last(id)))
+    }
+
+    /// Answers a verb that changes nothing unless it finds that the session's time is over.
+    async fn ask<T>(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
+    ) -> Result<T, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let piece = self.read(id).await?;
+        let came = piece.decide(now, None, &decide)?;
+        if came.commit.is_none() {
+            if came.touched && !self.touches.note(id, now) {
+                self.engine.touch(vec![(id, now)]).await?;
+            }
+            self.lanes.remember(piece);
+            return Ok(came.answer);
+        }
+        let lane = self.lanes.enter(id);
+        let _turn = lane.turn.lock().await;
+        self.write(now, &lane, piece, &decide).await
+    }
+
+    /// Answers a verb that writes to a session. It is decided on what this node saw last, or on
+    /// `guess` if it has seen nothing, and read first if there is neither.
+    async fn work<T>(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        guess: Option<Piece>,
+        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
+    ) -> Result<T, StoreError> {
+        let _place = self.begin()?;
+        let lane = self.lanes.enter(id);
+        let _turn = lane.turn.lock().await;
+        let now = self.present(now);
+        let known = lane.known().map(|known| Piece::clone(&known).seen(self.touches.last(id)));
+        // Only a commit shows whether this is still how the session is, so an answer without one,
+        // or a refusal, counts for nothing.
+        let came = known.or(guess).and_then(|first| first.decide(now, None, &decide).ok());
+        let piece = match came {
+            Some(came) if came.commit.is_some() => match self.commit(&lane, came).await? {
+                Tried::Done(answer) => return Ok(answer),
+                Tried::Stale(row) => self.piece(id, row)?,
+                Tried::TokenExists | Tried::Unfenced => return Err(minted_before()),
+            },
+            _ => self.read(id).await?,
+        };
+        self.write(now, &lane, piece, &decide).await
+    }
+
+    /// Decides and commits until the commit meets the session that was decided on.
+    async fn write<T>(
+        &self,
+        now: Timestamp,
+        lane: &Lane,
+        mut piece: Piece,
+        decide: &impl Fn(&Live, Timestamp) -> Decided<T>,
+    ) -> Result<T, StoreError> {
+        let id = piece.id;
+        for _ in 0..ATTEMPTS_MAX {
+            let came = piece.decide(now, None, decide)?;
+            match self.commit(lane, came).await? {
+                Tried::Done(answer) => return Ok(answer),
+                Tried::Stale(row) => piece = self.piece(id, row)?,
+                Tried::TokenExists | Tried::Unfenced => return Err(minted_before()),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Writes what a verb came to.
+    async fn commit<T>(&self, lane: &Lane, came: Came<T>) -> Result<Tried<T>, StoreError> {
+        let Some(commit) = came.commit else {
+            self.lanes.remember(came.after);
+            return Ok(Tried::Done(came.answer));
+        };
+        match self.engine.commit(commit).await {
+            Ok(Committed::Done(version)) => {
+                self.lanes.remember(came.after.written(version));
+                Ok(Tried::Done(came.answer))
+            }
+            Ok(Committed::Stale(row)) => {
+                lane.forget();
+                Ok(Tried::Stale(row))
+            }
+            Ok(Committed::TokenExists) => Ok(Tried::TokenExists),
+            Ok(Committed::Unfenced) => Ok(Tried::Unfenced),
+            Err(error) => {
+                lane.forget();
+                Err(error)
+            }
+        }
+    }
+
+    /// Answers a verb about a token that the database has not answered by itself.
+    async fn work_on_token<T>(
+        &self,
+        now: Timestamp,
+        found: Found,
+        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
+    ) -> Result<OnToken<T>, StoreError> {
+        let (id, digest) = (found.token.session, found.token.digest);
+        let lane = self.lanes.enter(id);
+        let _turn = lane.turn.lock().await;
+        let mut found = found;
+        for _ in 0..ATTEMPTS_MAX {
+            let token = token(&found)?;
+            let piece = self.piece(id, found.session.take())?;
+            let came = piece.decide(now, Some(&token), &decide)?;
+            match self.commit(&lane, came).await? {
+                Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
+                Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
+                // Nothing is minted here.
+                Tried::Stale(_) | Tried::TokenExists => {}
+            }
+            match self.engine.find(TokenKey::Digest(digest)).await? {
+                Some(again) => found = again,
+                None => return Ok(OnToken::Gone),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Takes every use of a session that is waiting to the database, so that other nodes know.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        flush(&self.touches, &*self.engine).await
+    }
+}
+
+/// What became of a commit.
+enum Tried<T> {
+    Done(T),
+    Stale(Option<SessionRow>),
+    TokenExists,
+    Unfenced,
+}
+
+/// What became of a verb about a token.
+enum OnToken<T> {
+    Answer(T),
+    /// Its fence does not hold.
+    Unfenced(Box<Token>),
+    /// It was taken back or forgotten meanwhile.
+    Gone,
+}
+
+fn contended() -> StoreError {
+    StoreError::Refused("other nodes change the session all the time")
+}
+
+/// Two tokens with the same 256 bits of digest: somebody mints the same token twice.
+fn minted_before() -> StoreError {
+    StoreError::Refused("a token with this digest was minted before")
+}
+
+fn token(found: &Found) -> Result<Token, StoreError> {
+    tokens::token(&found.token).map_err(|bad| StoreError::Corrupt(Box::new(bad)))
+}
+
+/// Whether a fence keeps somebody from this token, and it was not used before as far as is known.
+fn is_shut(found: &Found) -> bool {
+    !found.fenced && found.token.claim.is_none()
+}
+
+async fn flush(touches: &Touches, engine: &dyn Engine) -> Result<(), StoreError> {
+    loop {
+        let batch = touches.batch();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        engine.touch(batch.clone()).await?;
+        touches.done(&batch);
+    }
+}
+
+/// Flushes every few seconds, for as long as anybody can note a use.
+async fn flush_often(touches: Weak<Touches>, engine: Arc<dyn Engine>) {
+    loop {
+        tokio::time::sleep(TOUCH_PAUSE).await;
+        let Some(touches) = touches.upgrade() else { return };
+        if let Err(error) = flush(&touches, &*engine).await {
+            // They are kept, and the requests have been answered.
+            tracing::debug!(event = "store.touch.failed", %error);
+        }
+    }
+}
+
+/// For the fingerprint in a log.
+fn fenced_off(token: Digest) {
+    tracing::warn!(
+        event = "token.fenced",
+        fingerprint = %token.fingerprint(),
+        "the database that minted it has been replaced or restarted since, and may have forgotten \
+         that it was used"
+    );
+}

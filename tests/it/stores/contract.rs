@@ -7,6 +7,8 @@ use callgate::store::contract;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::live::Config;
 use callgate::store::memory::MemoryStore;
+use callgate::store::shared::SharedStore;
+use callgate::store::shared::map::MapEngine;
 
 use crate::stores::broken::Broken;
 use crate::stores::broken::Defect;
@@ -31,6 +33,17 @@ async fn the_memory_store_keeps_every_promise() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_embedded_store_keeps_every_promise() {
     let kept = contract::run(START, || async { embedded() }).await;
+    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
+}
+
+fn shared() -> Arc<dyn Store> {
+    SharedStore::new(Arc::new(MapEngine::default()))
+}
+
+/// What a node does by itself to keep the promises on a database, without one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shared_store_keeps_every_promise() {
+    let kept = contract::run(START, || async { shared() }).await;
     assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
 }
 

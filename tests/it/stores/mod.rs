@@ -10,6 +10,7 @@ mod embedded;
 pub(crate) mod kit;
 mod lossy;
 mod model;
+mod nodes;
 mod property;
 mod room;
 mod trace;

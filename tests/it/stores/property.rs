@@ -28,6 +28,8 @@ use callgate::store::port::Minted;
 use callgate::store::port::Patched;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
+use callgate::store::shared::SharedStore;
+use callgate::store::shared::map::MapEngine;
 use callgate::token::Token;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -115,11 +117,30 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a store is on.
+pub(crate) enum Ground {
+    Memory,
+    Disk(Disk),
+    /// A database, and how another node of it is made.
+    Shared(Box<dyn Fn() -> Arc<dyn Store>>),
+}
+
+impl Ground {
+    fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory => Arc::new(MemoryStore::new()),
+            Self::Disk(disk) => {
+                Arc::new(EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap())
+            }
+            Self::Shared(node) => node(),
+        }
+    }
+}
+
 /// A store beside its model.
 struct Pair {
     store: Arc<dyn Store>,
-    /// What the store is on, if it can be opened again.
-    disk: Option<Disk>,
+    ground: Ground,
     model: Model,
     next: Number,
     /// How often a person had to be asked.
@@ -147,14 +168,9 @@ fn fold<T>(all: &BTreeMap<Number, T>, number: Number) -> Number {
 }
 
 impl Pair {
-    fn new(disk: Option<Disk>) -> Self {
-        let store: Arc<dyn Store> = match &disk {
-            Some(disk) => {
-                Arc::new(EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap())
-            }
-            None => Arc::new(MemoryStore::new()),
-        };
-        Self { store, disk, model: Model { now: START, ..Model::default() }, next: 1, asked: 0 }
+    fn new(ground: Ground) -> Self {
+        let store = ground.open();
+        Self { store, ground, model: Model { now: START, ..Model::default() }, next: 1, asked: 0 }
     }
 
     fn fresh(&mut self) -> Number {
@@ -303,13 +319,25 @@ impl Pair {
         assert_eq!(detached, self.model.detach(session, number));
     }
 
+    async fn reopen(&mut self) {
+        match &self.ground {
+            Ground::Memory => {}
+            Ground::Disk(disk) => {
+                let disk = disk.after_power_cut();
+                self.cut_off(disk).await;
+            }
+            Ground::Shared(_) => {
+                self.store.close().await.unwrap();
+                self.store = self.ground.open();
+            }
+        }
+    }
+
     /// Opens the store again, as after a power cut. That gives back the use that was not written
     /// down, so each session is used anew, or ended, once the difference is over.
-    async fn reopen(&mut self) {
-        let Some(disk) = &self.disk else { return };
-        let disk = disk.after_power_cut();
-        self.store = Arc::new(EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap());
-        self.disk = Some(disk);
+    async fn cut_off(&mut self, disk: Disk) {
+        self.ground = Ground::Disk(disk);
+        self.store = self.ground.open();
         let lag = Lifetime::default().touch_lag();
         self.model.now = self.model.now.after(lag + Duration::from_millis(1));
         let numbers: Vec<Number> = self.model.sessions.keys().copied().collect();
@@ -345,11 +373,11 @@ impl Pair {
     }
 }
 
-/// Takes so many random walks of 200 steps.
-fn walk(disk: impl Fn() -> Option<Disk>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// Takes so many random walks of 200 steps, each on a ground of its own.
+pub(crate) fn walk(cases: u32, ground: impl Fn() -> Ground) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig {
-        cases: size(64, 256),
+        cases,
         // The walks are the same in every run, so there is nothing to be remembered.
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -359,7 +387,7 @@ fn walk(disk: impl Fn() -> Option<Disk>) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm));
     let done = runner.run(&vec(step(), 200), |steps| {
         runtime.block_on(async {
-            let mut pair = Pair::new(disk());
+            let mut pair = Pair::new(ground());
             for step in &steps {
                 pair.take(step).await;
             }
@@ -374,10 +402,18 @@ fn walk(disk: impl Fn() -> Option<Disk>) {
 
 #[test]
 fn the_memory_store_answers_as_the_model_does() {
-    walk(|| None);
+    walk(size(64, 256), || Ground::Memory);
 }
 
 #[test]
 fn the_embedded_store_answers_as_the_model_does_across_restarts() {
-    walk(|| Some(Disk::new()));
+    walk(size(64, 256), || Ground::Disk(Disk::new()));
+}
+
+#[test]
+fn a_shared_store_answers_as_the_model_does_from_node_to_node() {
+    walk(size(64, 256), || {
+        let engine = Arc::new(MapEngine::default());
+        Ground::Shared(Box::new(move || SharedStore::new(Arc::clone(&engine) as _)))
+    });
 }

@@ -1,0 +1,384 @@
+//! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
+//! simulations, and to read beside the statements of a database.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::TOMBSTONE;
+use crate::store::error::StoreError;
+use crate::store::port::Guarantees;
+use crate::store::port::Pending;
+use crate::store::shared::engine::Asks;
+use crate::store::shared::engine::Change;
+use crate::store::shared::engine::ClaimOrder;
+use crate::store::shared::engine::Claimed;
+use crate::store::shared::engine::Commit;
+use crate::store::shared::engine::Committed;
+use crate::store::shared::engine::Engine;
+use crate::store::shared::engine::Expect;
+use crate::store::shared::engine::Found;
+use crate::store::shared::engine::Mark;
+use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenKey;
+use crate::store::shared::engine::TokenRow;
+
+/// Keeps rows in maps.
+#[derive(Default)]
+pub struct MapEngine(Mutex<State>);
+
+/// Everything there is, at one moment: what a replica or a backup holds.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Which life of the database this is.
+    incarnation: u64,
+    /// Whether fences are looked at; they are not in a negative control.
+    unfenced: bool,
+    sessions: BTreeMap<SessionId, Row>,
+    tokens: BTreeMap<Digest, Fenced>,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    row: SessionRow,
+    due_at: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+struct Fenced {
+    row: TokenRow,
+    /// The incarnation under which it was minted; `None` once it is void.
+    fence: Option<u64>,
+}
+
+impl MapEngine {
+    /// An empty engine that looks at no fence, as a control.
+    pub fn without_fence() -> Self {
+        Self(Mutex::new(State { unfenced: true, ..State::default() }))
+    }
+
+    /// What a replica would hold that has seen everything up to now.
+    pub fn snapshot(&self) -> State {
+        self.state().clone()
+    }
+
+    /// A replica with this state takes over: whatever was answered since is lost.
+    pub fn fail_over(&self, to: State) {
+        let mut state = self.state();
+        let incarnation = state.incarnation + 1;
+        *state = State { incarnation, ..to };
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each step checks before it changes, so a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step<'a, T: Send + 'a>(
+        &'a self,
+        step: impl FnOnce(&mut State) -> T + Send + 'a,
+    ) -> Pending<'a, T> {
+        Box::pin(async move { Ok::<T, StoreError>(step(&mut self.state())) })
+    }
+}
+
+impl State {
+    fn row(&self, id: SessionId) -> Option<SessionRow> {
+        self.sessions.get(&id).map(|held| held.row.clone())
+    }
+
+    fn found(&self, held: &Fenced) -> Found {
+        Found {
+            token: held.row.clone(),
+            fenced: self.holds(held.fence),
+            session: self.row(held.row.session),
+        }
+    }
+
+    /// Whether a token that was minted under this incarnation may be granted.
+    fn holds(&self, fence: Option<u64>) -> bool {
+        fence.is_some_and(|minted| self.unfenced || minted == self.incarnation)
+    }
+
+    fn claim(&mut self, order: &ClaimOrder) -> Claimed {
+        let Some(held) = self.tokens.get(&order.token) else {
+            return Claimed { granted: false, found: None };
+        };
+        let found = self.found(held);
+        let granted = match is_plain(&found, order) {
+            Some(Joining(joins)) => {
+                self.grant(order, found.token.session, joins);
+                true
+            }
+            None => false,
+        };
+        Claimed { granted, found: Some(found) }
+    }
+
+    fn grant(&mut self, order: &ClaimOrder, session: SessionId, joins: bool) {
+        if let Some(held) = self.tokens.get_mut(&order.token) {
+            held.row.claim = Some((order.id, order.now));
+            if let Some((run, until)) = &order.run {
+                held.row.run.clone_from(run);
+                held.row.forget_at = held.row.forget_at.max(*until);
+            }
+        }
+        let Some(Row { row, .. }) = self.sessions.get_mut(&session) else { return };
+        row.unspent.retain(|slip| slip.digest != order.token);
+        if joins {
+            row.devices.push(order.newcomer_digest);
+            row.joined.push(order.newcomer.clone());
+        }
+        row.seen_at = row.seen_at.max(order.now);
+        row.version += 1;
+    }
+
+    fn commit(&mut self, commit: Commit) -> Committed {
+        let held = self.sessions.get(&commit.id).map(|held| &held.row);
+        let as_expected = match (commit.expect, held) {
+            (Expect::Absent, None) => true,
+            (Expect::Version(version), Some(row)) => {
+                row.version == version && commit.expect_seen.is_none_or(|seen| row.seen_at == seen)
+            }
+            _ => false,
+        };
+        if !as_expected {
+            return Committed::Stale(held.cloned());
+        }
+        let fence = |digest| self.tokens.get(&digest).and_then(|held| held.fence);
+        if commit.expect_fence.is_some_and(|digest| !self.holds(fence(digest))) {
+            return Committed::Unfenced;
+        }
+        if commit.mint.as_ref().is_some_and(|token| self.tokens.contains_key(&token.digest)) {
+            return Committed::TokenExists;
+        }
+        let version = held.map_or(0, |row| row.version) + 1;
+        let seen_at = held.map_or(Timestamp::default(), |row| row.seen_at);
+        self.write(commit, version, seen_at);
+        Committed::Done(version)
+    }
+
+    fn write(&mut self, commit: Commit, version: u64, seen_at: Timestamp) {
+        let Commit { id, session, mint, marks, drops, due_at, .. } = commit;
+        if let Some(row) = session {
+            let row = SessionRow { version, seen_at: row.seen_at.max(seen_at), ..row };
+            self.sessions.insert(id, Row { row, due_at });
+        } else if let Some(held) = self.sessions.get_mut(&id) {
+            held.row.version = version;
+        }
+        for digest in drops {
+            self.tokens.remove(&digest);
+        }
+        for Mark { digest, change } in marks {
+            if let Some(held) = self.tokens.get_mut(&digest) {
+                held.mark(change);
+            }
+        }
+        if let Some(row) = mint {
+            self.tokens.insert(row.digest, Fenced { row, fence: Some(self.incarnation) });
+        }
+    }
+
+    fn touch(&mut self, uses: Vec<(SessionId, Timestamp)>) {
+        for (id, at) in uses {
+            let living = self.sessions.get_mut(&id).filter(|held| held.row.ended_at.is_none());
+            if let Some(held) = living {
+                held.row.seen_at = held.row.seen_at.max(at);
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp, at_most: usize) -> usize {
+        let due = self.sessions.iter().filter(|(_, held)| held.due_at <= now);
+        let due: Vec<SessionId> = due.map(|(id, _)| *id).collect();
+        let mut swept = 0;
+        for id in due {
+            if swept == at_most {
+                return swept;
+            }
+            let Some(held) = self.sessions.get_mut(&id) else { continue };
+            let over_at = expires_at(&held.row);
+            if held.row.ended_at.is_some() {
+                self.sessions.remove(&id);
+                swept += 1;
+            } else if now < over_at {
+                held.due_at = over_at;
+            } else {
+                held.end(now);
+                swept += 1;
+            }
+        }
+        let over = self.tokens.iter().filter(|(_, held)| held.row.forget_at <= now);
+        let over: Vec<Digest> = over.map(|(digest, _)| *digest).take(at_most - swept).collect();
+        for digest in &over {
+            self.tokens.remove(digest);
+        }
+        swept + over.len()
+    }
+
+    fn sessions(&self, after: Option<SessionId>, at_most: usize) -> Vec<(SessionId, SessionRow)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.sessions.range((from, Bound::Unbounded));
+        let living = rows.filter(|(_, held)| held.row.ended_at.is_none());
+        living.map(|(id, held)| (*id, held.row.clone())).take(at_most).collect()
+    }
+
+    fn tokens(&self, after: Option<TokenId>, at_most: usize) -> Vec<Found> {
+        let open = self.tokens.values().filter(|held| {
+            held.row.claim.is_none() && after.is_none_or(|after| held.row.id > after)
+        });
+        let mut found: Vec<Found> = open.map(|held| self.found(held)).collect();
+        found.retain(|found| found.session.as_ref().is_some_and(|row| row.ended_at.is_none()));
+        found.sort_by_key(|found| found.token.id);
+        found.truncate(at_most);
+        found
+    }
+}
+
+impl Fenced {
+    fn mark(&mut self, change: Change) {
+        match change {
+            Change::Claim(id, at) => self.row.claim = Some((id, at)),
+            Change::Run { run, answer, forget_at } => {
+                self.row.run = run;
+                self.row.answer = answer;
+                self.row.forget_at = self.row.forget_at.max(forget_at);
+            }
+            Change::Unanswered => self.row.answer.clear(),
+            Change::Void => self.fence = None,
+        }
+    }
+}
+
+impl Row {
+    fn end(&mut self, now: Timestamp) {
+        let (version, seen_at) = (self.row.version + 1, self.row.seen_at);
+        let answers = std::mem::take(&mut self.row.answers);
+        let ended_at = Some(now);
+        self.row = SessionRow { version, seen_at, ended_at, answers, ..SessionRow::default() };
+        self.due_at = now.after(TOMBSTONE);
+    }
+}
+
+fn expires_at(row: &SessionRow) -> Timestamp {
+    row.seen_at.after(Duration::from_millis(row.idle_ms)).min(row.absolute_at)
+}
+
+/// A plain case, and whether its bearer joins the session.
+struct Joining(bool);
+
+fn is_plain(found: &Found, order: &ClaimOrder) -> Option<Joining> {
+    let Found { token, fenced, session } = found;
+    let session = session.as_ref()?;
+    let free = *fenced && token.claim.is_none() && order.now < token.expires_at;
+    let mine = token.handlers.is_empty() || token.handlers.contains(&order.handler);
+    let lives = session.ended_at.is_none() && order.now < expires_at(session);
+    let mode = match token.mode.unwrap_or(order.row_mode) {
+        RestoreMode::Auto if order.auto_shares => RestoreMode::Share,
+        RestoreMode::Auto => RestoreMode::Context,
+        mode => mode,
+    };
+    let is_plain = free
+        && mine
+        && lives
+        && mode != RestoreMode::Transfer
+        && !may_ask(token, mode, &order.asks);
+    let own = order.current.is_some_and(|(id, credential)| {
+        id == token.session && session.devices.contains(&credential)
+    });
+    let joins = mode != RestoreMode::Context && !own;
+    (is_plain && (!joins || session.devices.len() < order.devices_max)).then_some(Joining(joins))
+}
+
+fn may_ask(token: &TokenRow, mode: RestoreMode, asks: &Asks) -> bool {
+    let leaves = asks.signed_in.is_some_and(|id| id != token.session);
+    let click = asks.click.is_some_and(|row| match row.max(token.confirm) {
+        0 => false,
+        1 => token.binding.is_none() || token.binding != asks.browser,
+        _ => true,
+    });
+    click || leaves && mode != RestoreMode::Context
+}
+
+impl Engine for MapEngine {
+    fn read(&self, id: SessionId) -> Pending<'_, Option<SessionRow>> {
+        self.step(move |state| state.row(id))
+    }
+
+    fn find(&self, key: TokenKey) -> Pending<'_, Option<Found>> {
+        self.step(move |state| {
+            let held = match key {
+                TokenKey::Digest(digest) => state.tokens.get(&digest),
+                TokenKey::Name(name) => state
+                    .tokens
+                    .values()
+                    .find(|held| held.row.id == name && held.row.claim.is_none()),
+            };
+            held.map(|held| state.found(held))
+        })
+    }
+
+    fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed> {
+        self.step(move |state| state.claim(&order))
+    }
+
+    fn commit(&self, commit: Commit) -> Pending<'_, Committed> {
+        self.step(move |state| state.commit(commit))
+    }
+
+    fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Pending<'_, ()> {
+        self.step(move |state| state.touch(uses))
+    }
+
+    fn sessions(
+        &self,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<(SessionId, SessionRow)>> {
+        self.step(move |state| state.sessions(after, at_most))
+    }
+
+    fn tokens(&self, after: Option<TokenId>, at_most: usize) -> Pending<'_, Vec<Found>> {
+        self.step(move |state| state.tokens(after, at_most))
+    }
+
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
+        self.step(move |state| state.sweep(now, at_most))
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn check(&self) -> Pending<'_, Guarantees> {
+        self.step(|_| Guarantees {
+            store: "map",
+            survives_crash: false,
+            survives_power_loss: false,
+            shared: true,
+            notes: vec!["everything is in the memory of this process".to_owned()],
+            lacks: Vec::new(),
+        })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        self.step(|_| ())
+    }
+}
+
+/// Numbers only.
+impl fmt::Debug for MapEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        write!(f, "MapEngine({} sessions, {} tokens)", state.sessions.len(), state.tokens.len())
+    }
+}

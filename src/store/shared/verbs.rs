@@ -1,0 +1,252 @@
+//! The verbs of the port, each as reading, deciding and writing.
+
+use std::sync::atomic::Ordering;
+
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::session::Patch;
+use crate::store::error::StoreError;
+use crate::store::port::Claim;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
+use crate::store::port::Created;
+use crate::store::port::Founding;
+use crate::store::port::Guarantees;
+use crate::store::port::Minted;
+use crate::store::port::Opened;
+use crate::store::port::Patched;
+use crate::store::port::Pending;
+use crate::store::port::Redeemed;
+use crate::store::port::Resumed;
+use crate::store::port::Store;
+use crate::store::shared::OnToken;
+use crate::store::shared::SharedStore;
+use crate::store::shared::engine::Claimed;
+use crate::store::shared::engine::Found;
+use crate::store::shared::engine::TokenKey;
+use crate::store::shared::fenced_off;
+use crate::store::shared::is_shut;
+use crate::store::shared::order;
+use crate::store::shared::piece::Piece;
+use crate::store::shared::token;
+use crate::token::Token;
+
+impl SharedStore {
+    /// One round trip where the database grants the token by itself, and where nothing is to be
+    /// written.
+    async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim)?).await?;
+        let Some(found) = found else { return Ok(Redeemed::Unknown) };
+        if granted {
+            return self.granted(now, &claim, found);
+        }
+        if is_shut(&found) && now < found.token.forget_at {
+            fenced_off(claim.token);
+            return Ok(Redeemed::Expired);
+        }
+        let decided = self.work_on_token(now, found, |live, now| live.redeem(now, &claim)).await?;
+        Ok(match decided {
+            OnToken::Answer(answer) => answer,
+            OnToken::Gone => Redeemed::Unknown,
+            OnToken::Unfenced(token) => {
+                fenced_off(claim.token);
+                token.claim.map_or(Redeemed::Expired, |mark| Redeemed::Used(mark.at))
+            }
+        })
+    }
+
+    /// Says what the database has granted, by the state that it granted it in.
+    fn granted(&self, now: Timestamp, claim: &Claim, found: Found) -> Result<Redeemed, StoreError> {
+        let token = token(&found)?;
+        let piece = self.piece(token.session, found.session)?;
+        let came = piece.decide(now, Some(&token), |live, now| live.redeem(now, claim))?;
+        if !matches!(came.answer, Redeemed::Granted(_)) {
+            // Two readings of one rule. The token is spent, so nobody may be told anything else.
+            let why = "the database granted a token that callgate would have refused";
+            return Err(StoreError::Corrupt(why.into()));
+        }
+        let version = piece.version.unwrap_or_default() + 1;
+        self.lanes.remember(came.after.written(version));
+        Ok(came.answer)
+    }
+
+    async fn conclude(
+        &self,
+        now: Timestamp,
+        conclusion: Conclusion,
+    ) -> Result<Concluded, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let Some(found) = self.engine.find(TokenKey::Digest(conclusion.token)).await? else {
+            return Ok(Concluded::Late);
+        };
+        let decide = self.work_on_token(now, found, |live, now| live.conclude(now, &conclusion));
+        match decide.await? {
+            OnToken::Answer(answer) => Ok(answer),
+            OnToken::Unfenced(_) | OnToken::Gone => Ok(Concluded::Late),
+        }
+    }
+
+    async fn revoke(&self, now: Timestamp, name: TokenId) -> Result<bool, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let Some(found) = self.engine.find(TokenKey::Name(name)).await? else { return Ok(false) };
+        let decided = self.work_on_token(now, found, |live, now| live.revoke(now, name));
+        Ok(matches!(decided.await?, OnToken::Answer(true)))
+    }
+
+    /// Pages of the database are looked through until one page of living sessions is full.
+    async fn sessions(
+        &self,
+        now: Timestamp,
+        mut after: Option<SessionId>,
+        at_most: usize,
+    ) -> Result<Vec<Opened>, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let mut page = Vec::new();
+        while page.len() < at_most {
+            let wanted = at_most - page.len();
+            let rows = self.engine.sessions(after, wanted).await?;
+            let ended = rows.len() < wanted;
+            for (id, row) in rows {
+                after = Some(id);
+                page.extend(opened(now, &self.piece(id, Some(row))?)?);
+            }
+            if ended {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn tokens(
+        &self,
+        now: Timestamp,
+        mut after: Option<TokenId>,
+        at_most: usize,
+    ) -> Result<Vec<Token>, StoreError> {
+        let _place = self.begin()?;
+        let now = self.present(now);
+        let mut page = Vec::new();
+        while page.len() < at_most {
+            let wanted = at_most - page.len();
+            let rows = self.engine.tokens(after, wanted).await?;
+            let ended = rows.len() < wanted;
+            for found in rows {
+                let token = token(&found)?;
+                after = Some(token.id);
+                let session = self.piece(token.session, found.session)?;
+                let lives = opened(now, &session)?.is_some();
+                page.extend(
+                    Some(token).filter(|token| lives && found.fenced && token.is_unspent(now)),
+                );
+            }
+            if ended {
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The session if it lives. One whose time is over is left for a verb or a sweep to end.
+fn opened(now: Timestamp, piece: &Piece) -> Result<Option<Opened>, StoreError> {
+    Ok(piece.decide(now, None, |live, now| live.look(now, piece.id))?.answer)
+}
+
+impl Store for SharedStore {
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
+        Box::pin(self.ask(now, id, move |live, now| live.resume(now, id, credential)))
+    }
+
+    /// Reads only if the session is there already, which is rare.
+    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
+        let id = founding.record.id;
+        let absent = Some(Piece::unheard(id));
+        Box::pin(self.work(now, id, absent, move |live, now| live.create(now, &founding)))
+    }
+
+    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
+        Box::pin(self.work(now, id, None, move |live, now| live.patch(now, id, &patch)))
+    }
+
+    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
+        let id = token.session;
+        Box::pin(self.work(now, id, None, move |live, now| live.mint(now, &patch, &token)))
+    }
+
+    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
+        Box::pin(Self::redeem(self, now, claim))
+    }
+
+    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded> {
+        Box::pin(Self::conclude(self, now, conclusion))
+    }
+
+    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
+        Box::pin(self.work(now, id, None, move |live, now| live.detach(now, id, device)))
+    }
+
+    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
+        Box::pin(self.work(now, id, None, move |live, now| live.end(now, id)))
+    }
+
+    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
+        Box::pin(Self::revoke(self, now, token))
+    }
+
+    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
+        Box::pin(self.ask(now, id, move |live, now| live.look(now, id)))
+    }
+
+    fn sessions(
+        &self,
+        now: Timestamp,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Opened>> {
+        Box::pin(Self::sessions(self, now, after, at_most))
+    }
+
+    fn tokens(
+        &self,
+        now: Timestamp,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<Token>> {
+        Box::pin(Self::tokens(self, now, after, at_most))
+    }
+
+    /// Uses that are waiting go first, so that none of their sessions is taken for unused.
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
+        Box::pin(async move {
+            let _place = self.begin()?;
+            self.flush().await?;
+            self.engine.sweep(self.present(now), at_most).await
+        })
+    }
+
+    fn self_check(&self) -> Pending<'_, Guarantees> {
+        Box::pin(async move {
+            let _place = self.begin()?;
+            self.engine.check().await
+        })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            if self.closed.swap(true, Ordering::SeqCst) {
+                return Ok(());
+            }
+            // Lost uses are no lost words: the sessions end some seconds earlier.
+            let _ = self.flush().await;
+            self.engine.close().await
+        })
+    }
+}

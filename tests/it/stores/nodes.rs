@@ -1,0 +1,181 @@
+//! Several nodes on one database: they keep the promises together as one does alone, whatever each
+//! of them remembers, and no token is granted by a database that may have forgotten its use.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use callgate::base::DeviceId;
+use callgate::base::Digest;
+use callgate::base::SessionId;
+use callgate::base::Timestamp;
+use callgate::base::TokenId;
+use callgate::session::Patch;
+use callgate::store::Pending;
+use callgate::store::Store;
+use callgate::store::contract;
+use callgate::store::port::Claim;
+use callgate::store::port::Concluded;
+use callgate::store::port::Conclusion;
+use callgate::store::port::Created;
+use callgate::store::port::Founding;
+use callgate::store::port::Guarantees;
+use callgate::store::port::Minted;
+use callgate::store::port::Opened;
+use callgate::store::port::Patched;
+use callgate::store::port::Redeemed;
+use callgate::store::port::Resumed;
+use callgate::store::shared::SharedStore;
+use callgate::store::shared::map::MapEngine;
+use callgate::token::Token;
+use serde_json::json;
+
+use crate::stores::kit::START;
+use crate::stores::kit::claim;
+use crate::stores::kit::minted;
+use crate::stores::kit::session;
+use crate::stores::kit::set;
+use crate::stores::kit::value;
+use crate::support::size;
+
+/// Three nodes that are asked by turns.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    nodes: Vec<Arc<SharedStore>>,
+    asked: AtomicUsize,
+}
+
+impl Nodes {
+    pub(crate) fn new(node: impl Fn() -> Arc<SharedStore>) -> Self {
+        Self { nodes: (0..3).map(|_| node()).collect(), asked: AtomicUsize::new(0) }
+    }
+
+    fn next(&self) -> &SharedStore {
+        &self.nodes[self.asked.fetch_add(1, Ordering::SeqCst) % self.nodes.len()]
+    }
+}
+
+/// Verbs that go to the next node.
+macro_rules! by_turns {
+    ($($verb:ident($($word:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $answer> { self.next().$verb($($word),*) })*
+    };
+}
+
+impl Store for Nodes {
+    /// The other nodes hear of a use some seconds later. Here they need not wait for that.
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
+        Box::pin(async move {
+            let node = self.next();
+            let resumed = node.resume(now, id, credential).await;
+            node.flush().await?;
+            resumed
+        })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            for node in &self.nodes {
+                node.close().await?;
+            }
+            Ok(())
+        })
+    }
+
+    by_turns! {
+        create(now: Timestamp, founding: Founding) -> Created;
+        patch(now: Timestamp, id: SessionId, patch: Patch) -> Patched;
+        mint(now: Timestamp, patch: Patch, token: Token) -> Minted;
+        redeem(now: Timestamp, claim: Claim) -> Redeemed;
+        conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
+        detach(now: Timestamp, id: SessionId, device: DeviceId) -> bool;
+        end(now: Timestamp, id: SessionId) -> bool;
+        revoke(now: Timestamp, token: TokenId) -> bool;
+        look(now: Timestamp, id: SessionId) -> Option<Opened>;
+        sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
+        tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
+        sweep(now: Timestamp, at_most: usize) -> usize;
+        self_check() -> Guarantees;
+    }
+}
+
+fn three_nodes() -> Arc<dyn Store> {
+    let engine = Arc::new(MapEngine::default());
+    Arc::new(Nodes::new(|| SharedStore::new(Arc::clone(&engine) as _)))
+}
+
+/// A clock that steps back is known to the node it stepped back on alone: to others only what was
+/// found to be over is over. Which other promises three nodes would break, this test would tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn three_nodes_keep_the_promises_of_one() {
+    let broken = match contract::run(START, || async { three_nodes() }).await {
+        Ok(_) => Vec::new(),
+        Err(breaches) => breaches,
+    };
+    let broken: Vec<_> = broken
+        .iter()
+        .filter(|breach| breach.promise != "a_clock_that_steps_back_revives_nothing")
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_tokens_has_one_winner_on_three_nodes() {
+    let (tokens, claimers) = size((200, 64), (2_000, 64));
+    contract::race(START, three_nodes(), tokens, claimers).await.unwrap();
+}
+
+/// What a node remembers of a session is never an answer.
+#[tokio::test]
+async fn a_node_that_remembers_too_much_finds_out_before_it_answers() {
+    let engine = Arc::new(MapEngine::default());
+    let node = || SharedStore::new(Arc::clone(&engine) as _);
+    let (here, there) = (node(), node());
+    let id = session(&*here).await.id;
+    for n in 0..4 {
+        let key = |name: &str| format!("{name}{n}");
+        here.patch(START, id, set(&key("here"), &json!(n))).await.unwrap();
+        there.patch(START, id, set(&key("there"), &json!(n))).await.unwrap();
+        assert_eq!(value(&*here, id, &key("there")).await, json!(n));
+        assert_eq!(value(&*there, id, &key("here")).await, json!(n));
+    }
+    let token = minted(&*there, id).await;
+    assert!(there.end(START, id).await.unwrap());
+    let late = here.patch(START, id, set("late", &json!(1))).await.unwrap();
+    assert!(matches!(late, Patched::Gone), "{late:?}");
+    let late = here.redeem(START, claim(&token)).await.unwrap();
+    assert!(matches!(late, Redeemed::SessionGone), "{late:?}");
+    assert!(!here.end(START, id).await.unwrap());
+}
+
+/// A replica that has not heard of a redemption takes over (SEC T20, C-07).
+async fn granted_after_a_fail_over(engine: MapEngine) -> usize {
+    let engine = Arc::new(engine);
+    let store = SharedStore::new(Arc::clone(&engine) as _);
+    let mut granted = 0;
+    for _ in 0..8 {
+        let token = minted(&*store, session(&*store).await.id).await;
+        let before = engine.snapshot();
+        let first = store.redeem(START, claim(&token)).await.unwrap();
+        assert!(matches!(first, Redeemed::Granted(_)), "{first:?}");
+        engine.fail_over(before);
+        let second = store.redeem(START, claim(&token)).await.unwrap();
+        granted += usize::from(matches!(second, Redeemed::Granted(_)));
+        assert!(matches!(second, Redeemed::Granted(_) | Redeemed::Expired), "{second:?}");
+        // What is minted from now on is good again.
+        let token = minted(&*store, session(&*store).await.id).await;
+        let redeemed = store.redeem(START, claim(&token)).await.unwrap();
+        assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
+    }
+    granted
+}
+
+#[tokio::test]
+async fn a_database_that_forgot_a_redemption_grants_no_second_one() {
+    assert_eq!(granted_after_a_fail_over(MapEngine::default()).await, 0);
+}
+
+#[tokio::test]
+async fn without_the_fence_it_does() {
+    assert_eq!(granted_after_a_fail_over(MapEngine::without_fence()).await, 8);
+}
