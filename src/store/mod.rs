@@ -32,6 +32,8 @@ pub mod memory;
 pub mod port;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod shared;
 pub mod sweep;
 
