@@ -32,7 +32,6 @@ const MODULES: &[Module] = &[
         floor: 2,
         crates: &[
             "arc_swap",
-            "deadpool_postgres",
             "percent_encoding",
             "redb",
             "redis",

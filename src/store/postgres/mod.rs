@@ -1,5 +1,356 @@
 //! Sessions and tokens in a PostgreSQL database, which many nodes share.
+//!
+//! Each step is one statement, and so one round trip and one transaction: the functions in
+//! `steps_1.sql` lock the row of the session, decide and write. Statements have no names, so that
+//! a pooler between callgate and the database may hand each of them to another connection.
+//!
+//! ```text
+//!   address   where the database is, from its URL
+//!   tls       whom to believe
+//!   line      one connection, and what is heard on it
+//!   pool      a bounded number of them
+//!   ask       one command, its bound in time, and what its failure means
+//!   rows      values there and here
+//!   schema    making and renewing the tables and steps
+//!   check     what the database guarantees as it is set up
+//! ```
 
 mod address;
+mod ask;
+mod check;
+mod commit;
+mod line;
+mod pool;
+mod rows;
+mod schema;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::TOMBSTONE;
+use crate::store::error::StoreError;
+use crate::store::port::Guarantees;
+use crate::store::port::Pending;
+use crate::store::shared::OpenError;
+use crate::store::shared::OpenErrorKind;
+use crate::store::shared::engine::ClaimOrder;
+use crate::store::shared::engine::Claimed;
+use crate::store::shared::engine::Commit;
+use crate::store::shared::engine::Committed;
+use crate::store::shared::engine::Engine;
+use crate::store::shared::engine::Found;
+use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenKey;
 
 pub use address::Address;
+use ask::Deed;
+use ask::Params;
+use line::Door;
+use line::NoLine;
+use pool::Pool;
+
+/// Opens the store of the application `app` in a database: connects, and makes or renews the
+/// tables if they are not there or older than this callgate.
+pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
+    let door = Door::new(address).map_err(|why| unfit(address, why))?;
+    let pool = Pool::new(door, address.pool);
+    let line = pool.first().await.map_err(|error| shut(address, &error))?;
+    schema::prepare(&line.client, address).await?;
+    pool.keep(line);
+    let postgres = Postgres {
+        pool,
+        app: app.to_owned(),
+        statements: Statements::new(&address.schema),
+        address: address.clone(),
+        ahead: AtomicU64::new(0),
+    };
+    let checked = postgres.check().await;
+    checked.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        unreachable(address, &cause.unwrap_or_else(|| error.to_string()))
+    })?;
+    Ok(Arc::new(postgres))
+}
+
+fn unfit(address: &Address, why: impl Into<String>) -> OpenError {
+    OpenError { kind: OpenErrorKind::Unfit, store: address.to_string(), why: why.into() }
+}
+
+fn unreachable(address: &Address, why: &str) -> OpenError {
+    let why = format!(
+        "it cannot be reached ({why}); see that it runs, that the address is right and that nothing \
+         in between refuses connections"
+    );
+    OpenError { kind: OpenErrorKind::Unreachable, store: address.to_string(), why }
+}
+
+/// What it means that nobody lets us in.
+fn shut(address: &Address, error: &NoLine) -> OpenError {
+    match error {
+        NoLine::Silent(why) => unreachable(address, why),
+        // The server starts, ends or is full.
+        NoLine::Refused(refusal) if matches!(refusal.code().code().get(..2), Some("57" | "53")) => {
+            unreachable(address, &error.to_string())
+        }
+        NoLine::Refused(_) => {
+            let why = format!(
+                "the server refuses the connection: {error}; see that user, \
+                password and database are right and that pg_hba.conf lets this machine in"
+            );
+            unfit(address, why)
+        }
+        NoLine::Standby => {
+            let why = "no server there may be written to; name the primary, or all servers of the \
+                cluster, separated by commas";
+            unfit(address, why)
+        }
+        NoLine::Tls(why) => {
+            let why = format!(
+                "there is no trusted encryption with sslmode={} ({why}); name the certificate \
+                 authority of the server with sslrootcert=FILE, or lower sslmode if the network \
+                 to it is yours alone",
+                address.ssl
+            );
+            unfit(address, why)
+        }
+    }
+}
+
+/// A database of PostgreSQL, as an engine.
+struct Postgres {
+    pool: Pool,
+    app: String,
+    statements: Statements,
+    address: Address,
+    ahead: AtomicU64,
+}
+
+/// The statements, with the name of the schema in them.
+struct Statements {
+    read: String,
+    find: String,
+    named: String,
+    claim: String,
+    commit: String,
+    touch: String,
+    sessions: String,
+    tokens: String,
+    sweep: String,
+    check: String,
+}
+
+impl Statements {
+    fn new(schema: &str) -> Self {
+        let session = rows::columns(&rows::SESSION, "s");
+        let token = rows::columns(&rows::TOKEN, "t");
+        let found_session = rows::columns(&rows::SESSION, "(f.found_session)");
+        let found_token = rows::columns(&rows::TOKEN, "(f.found_token)");
+        // A question is answered with one row at least, whatever is there, so that a standby
+        // cannot pass for an empty database.
+        let of_token = format!(
+            "SELECT {token}, t.fence = f.fence, {session} \
+             FROM (SELECT callgate.fence_v1($2) AS fence) AS f LEFT JOIN"
+        );
+        let with_session = "LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session";
+        let statements = Self {
+            read: format!(
+                "SELECT {session} FROM (SELECT callgate.fence_v1(false)) AS f \
+                 LEFT JOIN callgate.session s ON s.app = $1 AND s.id = $2"
+            ),
+            find: format!(
+                "{of_token} callgate.token t ON t.app = $1 AND t.digest = $3 {with_session}"
+            ),
+            named: format!(
+                "{of_token} callgate.token t ON t.app = $1 AND t.id = $3 AND t.claim IS NULL \
+                 {with_session} LIMIT 1"
+            ),
+            claim: format!(
+                "SELECT f.granted, {found_token}, f.fenced, {found_session} \
+                 FROM callgate.claim_v1({}) AS f",
+                numbers(18)
+            ),
+            commit: format!(
+                "SELECT f.outcome, f.new_version, {found_session} \
+                 FROM callgate.commit_v1({}) AS f",
+                numbers(39)
+            ),
+            touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
+            sessions: format!(
+                "SELECT s.id, {session} FROM (SELECT callgate.fence_v1(false)) AS f \
+                 LEFT JOIN LATERAL (SELECT * FROM callgate.session s WHERE s.app = $1 \
+                   AND ($2::bytea IS NULL OR s.id > $2) AND s.ended_at IS NULL \
+                   ORDER BY s.id LIMIT $3) AS s ON true ORDER BY s.id"
+            ),
+            tokens: format!(
+                "{of_token} LATERAL (SELECT * FROM callgate.token t WHERE t.app = $1 \
+                   AND ($3::bytea IS NULL OR t.id > $3) AND t.claim IS NULL \
+                   AND EXISTS (SELECT FROM callgate.session o WHERE o.app = t.app \
+                     AND o.id = t.session AND o.ended_at IS NULL) \
+                   ORDER BY t.id LIMIT $4) AS t ON true {with_session} ORDER BY t.id"
+            ),
+            sweep: "SELECT callgate.sweep_v1($1, $2, $3, $4)".to_owned(),
+            check: check::STATEMENT.to_owned(),
+        };
+        statements.within(schema)
+    }
+
+    fn within(mut self, schema: &str) -> Self {
+        let Self { read, find, named, claim, commit, touch, sessions, tokens, sweep, check } =
+            &mut self;
+        for sql in [read, find, named, claim, commit, touch, sessions, tokens, sweep, check] {
+            *sql = schema::within(sql, schema);
+        }
+        self
+    }
+}
+
+/// `$1, $2, …`
+fn numbers(count: usize) -> String {
+    let each: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+    each.join(", ")
+}
+
+impl Postgres {
+    fn params(&self) -> Params<'_> {
+        Params::default().with(self.app.as_str(), Type::TEXT)
+    }
+
+    async fn ask(&self, deed: Deed, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
+        ask::ask(&self.pool, deed, sql, &params).await.map_err(|failure| failure.error)
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres({}, {:?})", self.address, self.app)
+    }
+}
+
+impl Engine for Postgres {
+    fn read(&self, id: SessionId) -> Pending<'_, Option<SessionRow>> {
+        Box::pin(async move {
+            let params = self.params().with(id.bytes().as_slice().to_vec(), Type::BYTEA);
+            let rows = self.ask(Deed::Reads, &self.statements.read, params).await?;
+            rows::session(rows::first(&rows)?, 0)
+        })
+    }
+
+    fn find(&self, key: TokenKey) -> Pending<'_, Option<Found>> {
+        Box::pin(async move {
+            let (sql, key) = match key {
+                TokenKey::Digest(digest) => (&self.statements.find, digest.bytes().to_vec()),
+                TokenKey::Name(name) => (&self.statements.named, name.bytes().to_vec()),
+            };
+            let params = self.params().with(self.address.fence, Type::BOOL);
+            let rows = self.ask(Deed::Reads, sql, params.with(key, Type::BYTEA)).await?;
+            rows::found(rows::first(&rows)?, 0)
+        })
+    }
+
+    fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed> {
+        Box::pin(async move {
+            let params = commit::claim(self.params(), self.address.fence, &order);
+            let rows = self.ask(Deed::Writes, &self.statements.claim, params).await?;
+            let row = rows::first(&rows)?;
+            Ok(Claimed { granted: rows::read(row, 0)?, found: rows::found(row, 1)? })
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> Pending<'_, Committed> {
+        Box::pin(async move {
+            let packed = commit::Packed::new(&commit);
+            let params = commit::commit(self.params(), self.address.fence, &commit, &packed);
+            match ask::ask(&self.pool, Deed::Writes, &self.statements.commit, &params).await {
+                Ok(rows) => commit::outcome(rows::first(&rows)?),
+                // Somebody else has minted it since the function looked.
+                Err(failure) if failure.is_twice => Ok(Committed::TokenExists),
+                Err(failure) => Err(failure.error),
+            }
+        })
+    }
+
+    fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let ids: Vec<Vec<u8>> = uses.iter().map(|(id, _)| id.bytes().to_vec()).collect();
+            let moments: Vec<i64> = uses.iter().map(|(_, at)| rows::millis(*at)).collect();
+            let params = self.params().with(ids, Type::BYTEA_ARRAY).with(moments, Type::INT8_ARRAY);
+            self.ask(Deed::Writes, &self.statements.touch, params).await.map(drop)
+        })
+    }
+
+    fn sessions(
+        &self,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<(SessionId, SessionRow)>> {
+        Box::pin(async move {
+            let after = after.map(|id| id.bytes().to_vec());
+            let params = self.params().with(after, Type::BYTEA).with(limit(at_most), Type::INT8);
+            let rows = self.ask(Deed::Reads, &self.statements.sessions, params).await?;
+            let mut page = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let Some(id) = rows::read::<Option<&[u8]>>(row, 0)? else { continue };
+                if let Some(session) = rows::session(row, 1)? {
+                    page.push((rows::session_id(id)?, session));
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    fn tokens(&self, after: Option<TokenId>, at_most: usize) -> Pending<'_, Vec<Found>> {
+        Box::pin(async move {
+            let after = after.map(|id| id.bytes().to_vec());
+            let params = self.params().with(self.address.fence, Type::BOOL);
+            let params = params.with(after, Type::BYTEA).with(limit(at_most), Type::INT8);
+            let rows = self.ask(Deed::Reads, &self.statements.tokens, params).await?;
+            let found = rows.iter().map(|row| rows::found(row, 0));
+            found.filter_map(Result::transpose).collect()
+        })
+    }
+
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
+        Box::pin(async move {
+            let at_most = i32::try_from(at_most).unwrap_or(i32::MAX / 4);
+            let tombstone = i64::try_from(TOMBSTONE.as_millis()).unwrap_or(i64::MAX);
+            let params = self.params().with(rows::millis(now), Type::INT8);
+            let params = params.with(at_most, Type::INT4).with(tombstone, Type::INT8);
+            let rows = self.ask(Deed::Writes, &self.statements.sweep, params).await?;
+            let swept: i32 = rows::read(rows::first(&rows)?, 0)?;
+            Ok(usize::try_from(swept).unwrap_or(0))
+        })
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+
+    fn check(&self) -> Pending<'_, Guarantees> {
+        Box::pin(async move {
+            let checked = check::ask(&self.pool, &self.statements.check, &self.address).await?;
+            self.ahead.store(checked.ahead, Ordering::Relaxed);
+            Ok(checked.guarantees)
+        })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.pool.close();
+            Ok(())
+        })
+    }
+}
+
+fn limit(at_most: usize) -> i64 {
+    i64::try_from(at_most).unwrap_or(i64::MAX)
+}

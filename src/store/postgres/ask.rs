@@ -1,0 +1,230 @@
+//! One command to PostgreSQL: its bound in time, and what its failure means.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::Error;
+use tokio_postgres::Row;
+use tokio_postgres::error::DbError;
+use tokio_postgres::error::Severity;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::types::Type;
+
+use crate::store::error::StoreError;
+
+use super::pool::Pool;
+
+/// How long a command may take: more than the server allows itself (`statement_timeout`), so that
+/// mostly the server says that it gave up, and then nothing has happened.
+const BOUND: Duration = Duration::from_millis(1_250);
+/// Attempts of one command that the server takes back each time.
+const ATTEMPTS_MAX: usize = 4;
+
+/// What a command does to the database, and so whether it may be sent again without being known
+/// not to have been executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Nothing.
+    Reads,
+    /// Something.
+    Writes,
+}
+
+/// The parameters of a command, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Params<'a>(Vec<(Box<dyn ToSql + Sync + Send + 'a>, Type)>);
+
+impl<'a> Params<'a> {
+    pub(super) fn with(mut self, value: impl ToSql + Sync + Send + 'a, kind: Type) -> Self {
+        self.0.push((Box::new(value), kind));
+        self
+    }
+
+    fn list(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        let mut list = Vec::with_capacity(self.0.len());
+        for (value, kind) in &self.0 {
+            let value: &(dyn ToSql + Sync) = &**value;
+            list.push((value, kind.clone()));
+        }
+        list
+    }
+}
+
+/// A command that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What to tell.
+    pub(super) error: StoreError,
+    /// Whether there is such a row already; then nothing was written.
+    pub(super) is_twice: bool,
+    after: After,
+}
+
+/// What is left after a command that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// The server took it back, and the same may work now.
+    TakenBack,
+    /// It failed; the connection works.
+    Told,
+    /// It failed, and so did the connection.
+    Lost,
+}
+
+impl Failure {
+    fn new(after: After, error: StoreError) -> Self {
+        Self { error, is_twice: false, after }
+    }
+}
+
+/// Sends a statement without a name, so that it works through a pooler in transaction mode, in
+/// one round trip.
+pub(super) async fn ask(
+    pool: &Pool,
+    deed: Deed,
+    sql: &str,
+    params: &Params<'_>,
+) -> Result<Vec<Row>, Failure> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match once(pool, deed, sql, params).await {
+            Ok(rows) => return Ok(rows),
+            Err(failure) => match failure.after {
+                After::TakenBack if attempts < ATTEMPTS_MAX => {}
+                After::Lost if deed == Deed::Reads && attempts < 2 => {}
+                After::TakenBack | After::Told | After::Lost => return Err(failure),
+            },
+        }
+    }
+}
+
+async fn once(
+    pool: &Pool,
+    deed: Deed,
+    sql: &str,
+    params: &Params<'_>,
+) -> Result<Vec<Row>, Failure> {
+    let told = |error| Failure::new(After::Told, error);
+    let mut lent = pool.lend().await.map_err(told)?;
+    let line = lent.begin().ok_or(StoreError::Refused("the connection is gone")).map_err(told)?;
+    let answer = tokio::time::timeout(BOUND, line.client.query_typed(sql, &params.list())).await;
+    let doubted = line.take_doubt() && deed == Deed::Writes;
+    let failure = match answer {
+        Ok(Ok(_)) if doubted => told(unknown(Unknown::NotReplicated)),
+        Ok(Ok(rows)) => {
+            lent.finish();
+            return Ok(rows);
+        }
+        Ok(Err(error)) => judge(error, doubted),
+        Err(_) => Failure::new(After::Lost, unknown(Unknown::Silent)),
+    };
+    match failure.after {
+        After::Lost => lent.discard(),
+        After::TakenBack | After::Told => lent.finish(),
+    }
+    Err(failure)
+}
+
+/// What a failure means. An error that the server tells is about a transaction that it has rolled
+/// back; one that ends the connection may have come after the commit.
+fn judge(error: Error, doubted: bool) -> Failure {
+    let Some(told) = error.as_db_error() else {
+        return match is_ours(&error) {
+            true => Failure::new(After::Told, StoreError::Corrupt(Box::new(error))),
+            false => Failure::new(After::Lost, StoreError::Unreachable(Box::new(error))),
+        };
+    };
+    if doubted {
+        return Failure::new(After::Lost, unknown(Unknown::NotReplicated));
+    }
+    if told.parsed_severity() != Some(Severity::Error) {
+        return Failure::new(After::Lost, StoreError::Unreachable(Box::new(error)));
+    }
+    let code = told.code();
+    let is_twice = *code == SqlState::UNIQUE_VIOLATION;
+    let (after, error) = match code {
+        &SqlState::READ_ONLY_SQL_TRANSACTION => {
+            (After::Lost, StoreError::Refused("the database server is a standby, or read only"))
+        }
+        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
+            (After::TakenBack, StoreError::Refused("too many work on the same session"))
+        }
+        &SqlState::LOCK_NOT_AVAILABLE => {
+            (After::Told, StoreError::Refused("somebody else works on the same session"))
+        }
+        &SqlState::QUERY_CANCELED => {
+            (After::Told, StoreError::Refused("the database took too long"))
+        }
+        &SqlState::DISK_FULL | &SqlState::OUT_OF_MEMORY => (After::Told, StoreError::Full),
+        code if is_strange(code) => {
+            (After::Told, StoreError::Corrupt(Box::new(Stranger::from(told))))
+        }
+        _ => (After::Told, StoreError::Unreachable(Box::new(error))),
+    };
+    Failure { error, is_twice, after }
+}
+
+/// Whether a value was not what it should be on our side of the wire.
+fn is_ours(error: &Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("error serializing") || text.starts_with("error encoding")
+}
+
+/// Whether the database is not as callgate made it, or has broken.
+fn is_strange(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    // Insufficient privilege, undefined table, …; data exceptions; no such schema; corrupted.
+    matches!(class, "42" | "22" | "23" | "3F" | "XX")
+}
+
+/// The answer to a write that nobody knows the outcome of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Silent,
+    NotReplicated,
+}
+
+fn unknown(why: Unknown) -> StoreError {
+    StoreError::Unreachable(Box::new(why))
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "the database did not answer in time",
+            Self::NotReplicated => {
+                "the database gave up waiting for its standby; the write may be lost in a fail-over"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+/// The database is not as callgate made it.
+#[derive(Debug)]
+struct Stranger {
+    code: String,
+    message: String,
+}
+
+impl From<&DbError> for Stranger {
+    fn from(error: &DbError) -> Self {
+        // Neither detail nor hint: they quote values.
+        Self { code: error.code().code().to_owned(), message: error.message().to_owned() }
+    }
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the database is not as callgate made it: {} (SQLSTATE {}); ask `callgate store doctor`",
+            self.message, self.code
+        )
+    }
+}
+
+impl std::error::Error for Stranger {}

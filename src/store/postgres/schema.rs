@@ -1,0 +1,204 @@
+//! Making and renewing the tables and steps, whoever starts first, and telling who may not.
+
+use tokio_postgres::Client;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::store::shared::OpenError;
+use crate::store::shared::OpenErrorKind;
+
+use super::address::Address;
+use super::unfit;
+use super::unreachable;
+
+/// PostgreSQL 13, as it numbers its versions.
+const SERVER_MIN: i32 = 130_000;
+/// What only callgate locks: "callgate" as a number.
+const LOCK: i64 = 0x6361_6c6c_6761_7465;
+
+/// A step from one version of the schema to the next.
+struct Migration {
+    version: i32,
+    /// The oldest version of the schema that a callgate may know to work with this one: a step
+    /// that only adds leaves this as it was, so that old and new nodes share the database during
+    /// an upgrade.
+    readable_from: i32,
+    /// Run in this order.
+    files: &'static [&'static str],
+}
+
+const MIGRATIONS: [Migration; 1] = [Migration {
+    version: 1,
+    readable_from: 1,
+    files: &[include_str!("tables_1.sql"), include_str!("steps_1.sql")],
+}];
+
+const HISTORY: &str = "CREATE TABLE IF NOT EXISTS callgate.schema_version (
+    version integer PRIMARY KEY,
+    readable_from integer NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)";
+
+/// A statement with the name of the schema in it, in place of `callgate`.
+pub(super) fn within(sql: &str, schema: &str) -> String {
+    sql.replace("callgate.", &format!("{schema}."))
+}
+
+/// What is known of the schema in a database.
+enum Standing {
+    /// It has this version, and nodes from the other one on can work with it.
+    At(i32, i32),
+    /// There is none.
+    Nothing,
+}
+
+/// Sees to it that the tables and steps are there, and that they are ours to work with.
+pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), OpenError> {
+    let row = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
+    let version: i32 =
+        row.and_then(|row| row.try_get(0)).map_err(|error| unreachable(address, &told(&error)))?;
+    if version < SERVER_MIN {
+        let major = version / 10_000;
+        return Err(unfit(
+            address,
+            format!("it runs PostgreSQL {major}; callgate needs 13 or later"),
+        ));
+    }
+    let latest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let standing = standing(client, address).await?;
+    if !matches!(standing, Standing::At(version, _) if version >= latest) {
+        let migrated = migrate(client, address).await;
+        if migrated.is_err() {
+            // The connection goes on to be used, or is closed with the error.
+            let _ = client.batch_execute("ROLLBACK").await;
+        }
+        migrated.map_err(|error| unfit(address, unmade(address, &error)))?;
+    }
+    match standing {
+        Standing::At(version, readable_from) if readable_from > latest => {
+            let why = format!(
+                "a later callgate made its tables (version {version}, and this one knows {latest}); \
+                 start that one, or give this one another schema in the URL"
+            );
+            Err(OpenError { kind: OpenErrorKind::Newer, store: address.to_string(), why })
+        }
+        Standing::At(..) | Standing::Nothing => try_out(client, address).await,
+    }
+}
+
+async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenError> {
+    let sql = within(
+        "SELECT version, readable_from FROM callgate.schema_version ORDER BY version DESC LIMIT 1",
+        &address.schema,
+    );
+    match client.query_opt(&sql, &[]).await {
+        Ok(Some(row)) => {
+            let read = |column| row.try_get::<_, i32>(column).unwrap_or(i32::MAX);
+            Ok(Standing::At(read(0), read(1)))
+        }
+        Ok(None) => Ok(Standing::Nothing),
+        Err(error) => match error.code() {
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => {
+                Ok(Standing::Nothing)
+            }
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                Err(unfit(address, shut_out(address, &error)))
+            }
+            _ => Err(unreachable(address, &told(&error))),
+        },
+    }
+}
+
+/// Takes the steps that are missing, in one transaction, one node after the other.
+async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
+    let schema = &address.schema;
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'; \
+         SELECT pg_advisory_xact_lock({LOCK})"
+    );
+    client.batch_execute(&begin).await?;
+    // `IF NOT EXISTS` would ask for the right to make a schema even where there is one.
+    let row = client.query_one(&format!("SELECT to_regnamespace('{schema}') IS NULL"), &[]).await?;
+    if row.try_get(0)? {
+        client.batch_execute(&format!("CREATE SCHEMA {schema}")).await?;
+    }
+    client.batch_execute(&within(HISTORY, schema)).await?;
+    let sql = within("SELECT coalesce(max(version), 0) FROM callgate.schema_version", schema);
+    let found: i32 = client.query_one(&sql, &[]).await?.try_get(0)?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+        for file in migration.files {
+            client.batch_execute(&within(file, schema)).await?;
+        }
+        let Migration { version, readable_from, .. } = migration;
+        let note = format!(
+            "INSERT INTO callgate.schema_version (version, readable_from) \
+             VALUES ({version}, {readable_from})"
+        );
+        client.batch_execute(&within(&note, schema)).await?;
+    }
+    client.batch_execute("COMMIT").await
+}
+
+/// Takes each step once with nothing in hand, so that a right that is missing is missed now.
+async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
+    let fence = address.fence;
+    let sql = within(
+        &format!(
+            "SELECT callgate.fence_v1({fence}), callgate.touch_v1('', '{{}}', '{{}}'), \
+             callgate.sweep_v1('', 0, 1, 0), callgate.orphan_v1('', '', 0)"
+        ),
+        &address.schema,
+    );
+    match client.batch_execute(&sql).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.as_db_error().is_some() => {
+            Err(unfit(address, shut_out(address, &error)))
+        }
+        Err(error) => Err(unreachable(address, &told(&error))),
+    }
+}
+
+/// Why the tables could not be made, and who can do it how.
+fn unmade(address: &Address, error: &Error) -> String {
+    let Address { user, schema, database, .. } = address;
+    let why = told(error);
+    if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        return format!("its tables cannot be made: {why}");
+    }
+    format!(
+        "the role {user:?} may not make its tables ({why}); let somebody who may run: CREATE SCHEMA \
+         IF NOT EXISTS {schema}; GRANT USAGE, CREATE ON SCHEMA {schema} TO \"{user}\"; in the \
+         database {database:?}. If the tables are another role's, start callgate once as that role"
+    )
+}
+
+/// Which rights are missing to work.
+fn shut_out(address: &Address, error: &Error) -> String {
+    let Address { user, schema, .. } = address;
+    let why = told(error);
+    let Some(code) = error.code() else { return why };
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE && why.contains("pg_") {
+        return format!(
+            "the role {user:?} may not ask which incarnation the database is ({why}); GRANT EXECUTE \
+             ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), pg_control_system() TO \
+             \"{user}\"; or, if the database never fails over, write fence=off in the URL"
+        );
+    }
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        return format!(
+            "the role {user:?} may not use its tables ({why}); let their owner run: GRANT USAGE ON \
+             SCHEMA {schema} TO \"{user}\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
+             SCHEMA {schema} TO \"{user}\"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO \
+             \"{user}\";"
+        );
+    }
+    format!("its tables are not as callgate made them: {why}")
+}
+
+/// What the server said, or what happened on the way.
+fn told(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => error.to_string(),
+    }
+}

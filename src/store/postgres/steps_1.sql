@@ -1,0 +1,327 @@
+-- The steps of version 1, each of them one call: reading, deciding and writing in one round trip.
+--
+-- A function whose name ends in a version is never changed: nodes of an older callgate call it
+-- while newer ones call its successor. Every step locks the row of the session first and touches
+-- its tokens then, so that no two of them wait for each other in a circle. They are written for
+-- READ COMMITTED, where each statement sees what was committed before it began.
+
+-- What makes an answer a fact, whatever the role, the database or a pooler has set: the commit
+-- waits for the disk, and for the standbys where the server asks for that. And nobody waits for a
+-- lock for ever.
+CREATE FUNCTION callgate.prepare_v1() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  IF current_setting('lock_timeout') = '0' THEN
+    PERFORM set_config('lock_timeout', '500ms', true);
+  END IF;
+END
+$$;
+
+-- The incarnation of the database: its timeline, which is another one when a standby took over or
+-- an archive was recovered; its cluster and its table, which are others when a dump was restored.
+-- Fails on a standby.
+CREATE FUNCTION callgate.fence_v1(p_fence boolean) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_is_in_recovery() THEN
+    RAISE read_only_sql_transaction USING MESSAGE = 'the server is a standby';
+  END IF;
+  IF NOT p_fence THEN
+    RETURN 'off';
+  END IF;
+  RETURN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+    || '.' || (SELECT c.system_identifier FROM pg_control_system() AS c)
+    || '.' || 'callgate.token'::regclass::oid;
+END
+$$;
+
+-- When a session ends for want of use, or of old age.
+CREATE FUNCTION callgate.ends_v1(p_seen bigint, p_idle bigint, p_absolute bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$ SELECT LEAST(p_seen + p_idle, p_absolute) $$;
+
+-- Where an entry stands in a list whose entries are so many bytes; 0 if it does not.
+CREATE FUNCTION callgate.place_v1(p_list bytea, p_entry bytea, p_bytes integer) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+    WHEN position(p_entry IN p_list) % p_bytes = 1 THEN position(p_entry IN p_list)
+    ELSE 0
+  END
+$$;
+
+CREATE FUNCTION callgate.claim_v1(
+  p_app text, p_fence boolean, p_now bigint, p_token bytea, p_claim bytea, p_handler text,
+  p_row_mode smallint, p_auto_shares boolean,
+  p_click smallint, p_browser bytea, p_signed_in bytea,
+  p_current bytea, p_current_digest bytea,
+  p_newcomer_digest bytea, p_newcomer bytea,
+  p_run bytea, p_run_until bigint, p_devices_max integer,
+  OUT granted boolean, OUT fenced boolean,
+  OUT found_token callgate.token, OUT found_session callgate.session
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_fence text := callgate.fence_v1(p_fence);
+  v_pair record;
+  v_token callgate.token;
+  v_session callgate.session;
+  v_mode smallint;
+  v_wish smallint;
+  v_joins boolean;
+  v_place integer;
+  v_locked boolean := false;
+BEGIN
+  granted := false;
+  -- Once without a lock, because most of what is refused is refused for what will not change, and
+  -- then nothing is written; and once more under the lock that makes the decision count.
+  LOOP
+    found_token := NULL;
+    found_session := NULL;
+    SELECT t AS token, s AS session INTO v_pair
+    FROM callgate.token t LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session
+    WHERE t.app = p_app AND t.digest = p_token;
+    IF NOT FOUND THEN
+      RETURN;
+    END IF;
+    v_token := v_pair.token;
+    v_session := v_pair.session;
+    found_token := v_token;
+    found_session := v_session;
+    fenced := v_token.fence = v_fence;
+
+    IF v_token.claim IS NOT NULL OR NOT fenced OR v_token.expires_at <= p_now
+      OR NOT (v_token.handlers = '{}' OR p_handler = ANY (v_token.handlers))
+      OR v_session.version IS NULL OR v_session.ended_at IS NOT NULL
+      OR callgate.ends_v1(v_session.seen_at, v_session.idle_ms, v_session.absolute_at) <= p_now
+    THEN
+      RETURN;
+    END IF;
+
+    v_mode := COALESCE(v_token.mode, p_row_mode);
+    IF v_mode = 0 THEN
+      v_mode := CASE WHEN p_auto_shares THEN 1 ELSE 2 END;
+    END IF;
+    IF v_mode = 3 OR (v_mode <> 2 AND p_signed_in <> v_token.session) THEN
+      RETURN;
+    END IF;
+
+    v_wish := GREATEST(p_click, CASE WHEN p_click IS NOT NULL THEN v_token.confirm END);
+    IF v_wish = 2 OR (v_wish = 1 AND (v_token.binding = p_browser) IS NOT TRUE) THEN
+      RETURN;
+    END IF;
+
+    v_joins := v_mode <> 2 AND (
+      p_current = v_token.session
+      AND callgate.place_v1(v_session.devices, p_current_digest, 32) > 0
+    ) IS NOT TRUE;
+    v_place := callgate.place_v1(v_session.unspent, p_token, 48);
+    IF v_joins AND octet_length(v_session.devices) / 32 >= p_devices_max THEN
+      RETURN;
+    END IF;
+
+    EXIT WHEN v_locked;
+    PERFORM callgate.prepare_v1();
+    PERFORM 1 FROM callgate.session s WHERE s.app = p_app AND s.id = v_token.session FOR UPDATE;
+    v_locked := true;
+  END LOOP;
+
+  UPDATE callgate.token t
+  SET claim = p_claim, claimed_at = p_now, run = COALESCE(p_run, t.run),
+    forget_at = GREATEST(t.forget_at, p_run_until)
+  WHERE t.app = p_app AND t.digest = p_token;
+  IF NOT FOUND THEN
+    -- The sweep, which locks no session for a token, has just forgotten it.
+    found_token := NULL;
+    found_session := NULL;
+    RETURN;
+  END IF;
+  UPDATE callgate.session s
+  SET version = s.version + 1,
+    seen_at = GREATEST(s.seen_at, p_now),
+    unspent = CASE WHEN v_place > 0
+      THEN substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48)
+      ELSE s.unspent END,
+    joined = CASE WHEN v_joins THEN s.joined || p_newcomer ELSE s.joined END,
+    devices = CASE WHEN v_joins THEN s.devices || p_newcomer_digest ELSE s.devices END
+  WHERE s.app = p_app AND s.id = v_token.session;
+  granted := true;
+END
+$$;
+
+-- `outcome`: 0 done, 1 stale, 2 there is a token with this digest, 3 the fence does not hold.
+CREATE FUNCTION callgate.commit_v1(
+  p_app text, p_fence boolean, p_id bytea,
+  -- 0 expects no row.
+  p_expect bigint, p_expect_seen bigint, p_expect_fence bytea,
+  -- The new row, if `p_doc` is not NULL.
+  p_seen_at bigint, p_idle_ms bigint, p_absolute_at bigint, p_ended_at bigint, p_due_at bigint,
+  p_doc bytea, p_joined bytea[], p_devices bytea, p_unspent bytea, p_answers bytea,
+  -- The token that is minted, if `p_mint` is not NULL.
+  p_mint bytea, p_mint_id bytea, p_mint_expires_at bigint, p_mint_forget_at bigint,
+  p_mint_handlers text[], p_mint_mode smallint, p_mint_confirm smallint, p_mint_binding bytea,
+  p_mint_claim bytea, p_mint_claimed_at bigint,
+  p_mint_run bytea, p_mint_answer bytea, p_mint_doc bytea,
+  p_claimed bytea[], p_claims bytea[], p_claims_at bigint[],
+  p_ran bytea[], p_runs bytea[], p_run_answers bytea[], p_runs_until bigint[],
+  p_unanswered bytea[], p_voided bytea[], p_dropped bytea[],
+  OUT outcome integer, OUT new_version bigint, OUT found_session callgate.session
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_fence text := callgate.fence_v1(p_fence);
+  v_session callgate.session;
+BEGIN
+  PERFORM callgate.prepare_v1();
+  SELECT s.* INTO v_session FROM callgate.session s WHERE s.app = p_app AND s.id = p_id FOR UPDATE;
+  IF COALESCE(v_session.version, 0) <> p_expect OR v_session.seen_at <> p_expect_seen THEN
+    outcome := 1;
+    found_session := v_session;
+    RETURN;
+  END IF;
+  IF p_expect_fence IS NOT NULL AND NOT EXISTS (
+    SELECT FROM callgate.token t
+    WHERE t.app = p_app AND t.digest = p_expect_fence AND t.fence = v_fence
+  ) THEN
+    outcome := 3;
+    RETURN;
+  END IF;
+  IF p_mint IS NOT NULL AND EXISTS (
+    SELECT FROM callgate.token t WHERE t.app = p_app AND t.digest = p_mint
+  ) THEN
+    outcome := 2;
+    RETURN;
+  END IF;
+
+  new_version := p_expect + 1;
+  IF p_expect = 0 THEN
+    INSERT INTO callgate.session (app, id, version, seen_at, idle_ms, absolute_at, ended_at, due_at,
+      doc, joined, devices, unspent, answers)
+    VALUES (p_app, p_id, new_version, p_seen_at, p_idle_ms, p_absolute_at, p_ended_at, p_due_at,
+      p_doc, p_joined, p_devices, p_unspent, p_answers)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+      outcome := 1;
+      SELECT s.* INTO found_session FROM callgate.session s WHERE s.app = p_app AND s.id = p_id;
+      RETURN;
+    END IF;
+  ELSIF p_doc IS NULL THEN
+    UPDATE callgate.session s SET version = new_version WHERE s.app = p_app AND s.id = p_id;
+  ELSE
+    UPDATE callgate.session s
+    SET version = new_version, seen_at = GREATEST(s.seen_at, p_seen_at), idle_ms = p_idle_ms,
+      absolute_at = p_absolute_at, ended_at = p_ended_at,
+      due_at = CASE WHEN p_ended_at IS NULL THEN LEAST(s.due_at, p_due_at) ELSE p_due_at END,
+      doc = p_doc, joined = p_joined, devices = p_devices, unspent = p_unspent, answers = p_answers
+    WHERE s.app = p_app AND s.id = p_id;
+  END IF;
+
+  IF p_mint IS NOT NULL THEN
+    INSERT INTO callgate.token (app, digest, id, session, expires_at, forget_at, handlers, mode,
+      confirm, binding, fence, claim, claimed_at, run, answer, doc)
+    VALUES (p_app, p_mint, p_mint_id, p_id, p_mint_expires_at, p_mint_forget_at, p_mint_handlers,
+      p_mint_mode, p_mint_confirm, p_mint_binding, v_fence, p_mint_claim, p_mint_claimed_at,
+      p_mint_run, p_mint_answer, p_mint_doc);
+  END IF;
+  IF p_claimed <> '{}' THEN
+    UPDATE callgate.token t SET claim = m.claim, claimed_at = m.claimed_at
+    FROM unnest(p_claimed, p_claims, p_claims_at) AS m(digest, claim, claimed_at)
+    WHERE t.app = p_app AND t.digest = m.digest;
+  END IF;
+  IF p_ran <> '{}' THEN
+    UPDATE callgate.token t
+    SET run = m.run, answer = m.answer, forget_at = GREATEST(t.forget_at, m.forget_at)
+    FROM unnest(p_ran, p_runs, p_run_answers, p_runs_until) AS m(digest, run, answer, forget_at)
+    WHERE t.app = p_app AND t.digest = m.digest;
+  END IF;
+  IF p_unanswered <> '{}' THEN
+    UPDATE callgate.token t SET answer = '' WHERE t.app = p_app AND t.digest = ANY (p_unanswered);
+  END IF;
+  IF p_voided <> '{}' THEN
+    UPDATE callgate.token t SET fence = '' WHERE t.app = p_app AND t.digest = ANY (p_voided);
+  END IF;
+  IF p_dropped <> '{}' THEN
+    DELETE FROM callgate.token t
+    WHERE t.app = p_app AND t.digest = ANY (p_dropped) AND t.claim IS NULL;
+  END IF;
+  IF p_ended_at IS NOT NULL AND v_session.ended_at IS NULL THEN
+    PERFORM callgate.orphan_v1(p_app, v_session.unspent, p_due_at);
+  END IF;
+  outcome := 0;
+END
+$$;
+
+-- Remembers the unclaimed tokens of a session that ends no longer than the session: that is long
+-- enough to say why they are refused, and a token may have been meant to live for a year.
+CREATE FUNCTION callgate.orphan_v1(p_app text, p_unspent bytea, p_forget_at bigint) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE callgate.token t SET forget_at = LEAST(t.forget_at, p_forget_at)
+  FROM generate_series(0, octet_length(p_unspent) / 48 - 1) AS n
+  WHERE t.app = p_app AND t.digest = substring(p_unspent FROM n * 48 + 1 FOR 32)
+    AND t.claim IS NULL
+$$;
+
+CREATE FUNCTION callgate.touch_v1(p_app text, p_ids bytea[], p_uses bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM callgate.fence_v1(false);
+  PERFORM callgate.prepare_v1();
+  -- In the order of the ids, so that two of them do not wait for each other.
+  PERFORM 1 FROM callgate.session s
+  WHERE s.app = p_app AND s.id = ANY (p_ids) AND s.ended_at IS NULL ORDER BY s.id FOR UPDATE;
+  UPDATE callgate.session s SET seen_at = used.at
+  FROM (
+    SELECT u.id, max(u.at) AS at FROM unnest(p_ids, p_uses) AS u(id, at) GROUP BY u.id
+  ) AS used
+  WHERE s.app = p_app AND s.id = used.id AND s.ended_at IS NULL AND s.seen_at < used.at;
+END
+$$;
+
+-- Rows that somebody else has locked are left for the next time. A living session whose row came
+-- up too early gets a new date; that is no row that was dropped.
+CREATE FUNCTION callgate.sweep_v1(
+  p_app text, p_now bigint, p_at_most integer, p_tombstone_ms bigint
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  v_due bytea[];
+  v_over record;
+  v_count integer;
+  v_swept integer;
+BEGIN
+  PERFORM callgate.fence_v1(false);
+  PERFORM callgate.prepare_v1();
+  SELECT array_agg(due.id ORDER BY due.due_at) INTO v_due FROM (
+    SELECT s.id, s.due_at FROM callgate.session s WHERE s.app = p_app AND s.due_at <= p_now
+    ORDER BY s.due_at LIMIT p_at_most * 4 FOR UPDATE SKIP LOCKED
+  ) AS due;
+  UPDATE callgate.session s
+  SET due_at = callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at)
+  WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NULL
+    AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at) > p_now;
+
+  DELETE FROM callgate.session s WHERE s.app = p_app AND s.id IN (
+    SELECT over.id FROM callgate.session over
+    WHERE over.app = p_app AND over.id = ANY (v_due) AND over.ended_at IS NOT NULL
+    LIMIT p_at_most
+  );
+  GET DIAGNOSTICS v_swept = ROW_COUNT;
+
+  FOR v_over IN
+    SELECT over.id, over.unspent FROM callgate.session over
+    WHERE over.app = p_app AND over.id = ANY (v_due) AND over.ended_at IS NULL
+      AND over.due_at <= p_now
+    LIMIT p_at_most - v_swept
+  LOOP
+    UPDATE callgate.session s
+    SET version = s.version + 1, ended_at = p_now, due_at = p_now + p_tombstone_ms,
+      idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = ''
+    WHERE s.app = p_app AND s.id = v_over.id;
+    PERFORM callgate.orphan_v1(p_app, v_over.unspent, p_now + p_tombstone_ms);
+    v_swept := v_swept + 1;
+  END LOOP;
+
+  DELETE FROM callgate.token t WHERE t.app = p_app AND t.digest IN (
+    SELECT due.digest FROM callgate.token due WHERE due.app = p_app AND due.forget_at <= p_now
+    ORDER BY due.forget_at LIMIT p_at_most - v_swept FOR UPDATE SKIP LOCKED
+  );
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_swept + v_count;
+END
+$$;

@@ -1,0 +1,4 @@
+//! Servers of databases for tests.
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
