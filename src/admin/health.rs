@@ -148,6 +148,7 @@ impl Report {
                 "survivesCrash": store.survives_crash,
                 "survivesPowerLoss": store.survives_power_loss,
                 "shared": store.shared,
+                "lacks": store.lacks.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }),
             Err(why) => json!({ "ok": false, "why": why }),
         };

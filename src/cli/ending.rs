@@ -118,7 +118,7 @@ pub(super) struct Signals {
 
 /// A signal to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Terminate,
     Interrupt,
 }
@@ -132,7 +132,7 @@ impl Signals {
     }
 
     /// The next signal to end.
-    async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::Terminate,
             _ = self.interrupt.recv() => Told::Interrupt,

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what it was asked to.
     Ok = 0,
-    /// It was told to end, and requests under way did not finish in time.
+    /// It was told to end before all was done: requests under way did not finish in time, or a copy
+    /// was broken off.
     CutOff = 1,
     /// The command line makes no sense (`EX_USAGE`).
     Usage = 64,
@@ -17,11 +18,12 @@ pub enum Exit {
     Unknown = 67,
     /// The store, or the server that a command asks, cannot be reached (`EX_UNAVAILABLE`).
     StoreUnreachable = 69,
-    /// Reading or writing failed, of the store or of the output (`EX_IOERR`).
+    /// Reading or writing failed, of the store or of the output, or not everything could be copied
+    /// (`EX_IOERR`).
     Io = 74,
     /// The server does not let this person operate it (`EX_NOPERM`).
     NotPermitted = 77,
-    /// The settings are bad (`EX_CONFIG`).
+    /// The settings are bad, or the store as it is set up is not fit for production (`EX_CONFIG`).
     BadSettings = 78,
 }
 

@@ -14,6 +14,7 @@ mod operator;
 mod report;
 mod serve;
 mod settings;
+mod store;
 
 pub use exit::Exit;
 
@@ -36,6 +37,7 @@ use crate::table::Severity;
 
 use exit::Stop;
 use flags::FlagArguments;
+use store::StoreErrand;
 
 /// Brings a callback from a third party back to exactly the session that started it.
 #[derive(Debug, Parser)]
@@ -44,9 +46,10 @@ use flags::FlagArguments;
     version,
     after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
                   and a variable CALLGATE_*.\n\
-                  Exit codes: 0 ok, 1 requests were cut off, 64 usage, 65 bad table, class or roles, \
+                  Exit codes: 0 ok, 1 told to end before all was done, 64 usage, 65 bad table, class or roles, \
                   67 no such session or token, 69 store or server unreachable, \
-                  74 input or output failed, 77 not permitted, 78 bad settings."
+                  74 input or output failed, 77 not permitted, \
+                  78 bad settings, or a store that is not fit for production."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -99,7 +102,12 @@ enum Command {
         #[command(subcommand)]
         errand: TokensErrand,
     },
-    /// Show the effective settings and where each came from.
+    /// Say what a store guarantees, or move what lives in it to another one.
+    Store {
+        #[command(subcommand)]
+        errand: StoreErrand,
+    },
+    /// Show the effective settings and where each came from, and what the store guarantees.
     Settings {
         /// Print the commented default file instead.
         #[arg(long)]
@@ -196,7 +204,8 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
         Command::Settings { default: true } => settings::default_file(),
-        Command::Settings { default: false } => settings::run(&settle(read())?),
+        Command::Settings { default: false } => settings::run(&settle(read())?)?,
+        Command::Store { errand } => store::run(&settle(read())?.settings, errand)?,
     };
     print(&said.text)?;
     Ok(said.exit)

@@ -25,6 +25,8 @@ use crate::settings::Settings;
 use crate::store::StoreError;
 #[cfg(feature = "embedded")]
 use crate::store::embedded::OpenErrorKind;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::store::shared::OpenErrorKind as SharedErrorKind;
 
 /// How often a store that has stopped for good is looked for.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
@@ -103,6 +105,10 @@ async fn announce(gate: &Gate) -> Result<(), Stop> {
     for note in &guarantees.notes {
         tracing::info!(event = "store.note", store = guarantees.store, "{note}");
     }
+    for lack in &guarantees.lacks {
+        let (store, remedy) = (guarantees.store, &*lack.remedy);
+        tracing::warn!(event = "store.lack", store, remedy, "{}", lack.what);
+    }
     Ok(())
 }
 
@@ -134,7 +140,7 @@ async fn store_failed(gate: &Gate) {
     }
 }
 
-fn stop_of(error: GateError) -> Stop {
+pub(super) fn stop_of(error: GateError) -> Stop {
     let mut why = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -155,6 +161,14 @@ fn stop_of(error: GateError) -> Stop {
         GateError::Store(error) if error.kind == OpenErrorKind::Locked => Exit::StoreUnreachable,
         #[cfg(feature = "embedded")]
         GateError::Store(_) => Exit::Io,
+        #[cfg(any(feature = "redis", feature = "postgres"))]
+        GateError::Shared(error) if error.kind == SharedErrorKind::Unreachable => {
+            Exit::StoreUnreachable
+        }
+        #[cfg(any(feature = "redis", feature = "postgres"))]
+        GateError::Shared(_) => Exit::BadSettings,
+        GateError::Lacking(_) | GateError::Password(_) => Exit::BadSettings,
+        GateError::Unchecked(_) => Exit::StoreUnreachable,
         GateError::NoStore(_) | GateError::Thread(_) => Exit::Io,
     };
     Stop::new(exit, why)

@@ -7,6 +7,8 @@ use crate::settings::Settings;
 use crate::settings::Value;
 
 use super::exit::Said;
+use super::exit::Stop;
+use super::store;
 
 /// The commented default file.
 pub(super) fn default_file() -> Said {
@@ -18,13 +20,19 @@ const CHARS_MAX: usize = 60;
 
 /// The effective settings as a settings file, each line with its origin behind it. Secrets are
 /// counted, not shown; a setting that is unset is a comment with what stands in for it.
-pub(super) fn run(reading: &Reading) -> Said {
+///
+/// At the end stands, in comments, what the store guarantees.
+pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
     let rows: Vec<(&str, String, String)> = SETTINGS
         .iter()
         .map(|setting| {
             let (section, key) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
             let given = reading.raw.find(setting.name);
-            let shown = given.and_then(|given| shown(setting.name, &given.value));
+            let shown = match given.map(|given| &given.value) {
+                // As it was understood: the text itself may hold a password.
+                Some(Value::Url(_)) => Some(quoted(&reading.settings.store.to_string())),
+                given => given.and_then(|value| shown(setting.name, value)),
+            };
             let line = match (shown, instead(&reading.settings, setting.name)) {
                 (Some(value), _) => format!("{key} = {value}"),
                 (None, Some(value)) => format!("#{key} = {value}"),
@@ -44,7 +52,9 @@ pub(super) fn run(reading: &Reading) -> Said {
         }
         page.push(format!("{line:width$}  # {origin}"));
     }
-    Said::well(page.join("\n") + "\n")
+    page.push(String::new());
+    page.extend(store::in_comments(&reading.settings)?);
+    Ok(Said::well(page.join("\n") + "\n"))
 }
 
 /// A value as TOML; `None` for an unset one and for secrets.
@@ -60,6 +70,7 @@ fn shown(name: &str, value: &Value) -> Option<String> {
             Some(format!("[{}]", texts.join(", ")))
         }
         Value::Secrets(secrets) => secrets.is_empty().then(|| "[]".to_owned()),
+        Value::Url(_) => None,
     }
 }
 

@@ -17,7 +17,6 @@ use crate::backend::Singleton;
 use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
-use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
@@ -30,6 +29,7 @@ use crate::gate::reload;
 use crate::gate::reload::Contents;
 use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
+use crate::gate::stores;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
@@ -52,11 +52,9 @@ use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
 use crate::settings::PublicOrigin;
+use crate::settings::Safety;
 use crate::settings::Settings;
-use crate::settings::StoreUrl;
 use crate::store::Store;
-use crate::store::live;
-use crate::store::memory::MemoryStore;
 use crate::table::Severity;
 
 /// A gate that is being put together. Everything is loaded and checked by [`Builder::open`],
@@ -207,10 +205,14 @@ impl Builder {
     }
 
     async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
-        match self.store.take() {
-            Some(store) => Ok(store),
-            None => open_store(&self.settings, self.clock.now()).await,
+        let store = match self.store.take() {
+            Some(store) => store,
+            None => stores::open_store(&self.settings, self.clock.now()).await?,
+        };
+        if self.settings.safety == Safety::Strict {
+            stores::demand_all(&*store).await?;
         }
+        Ok(store)
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {
@@ -259,51 +261,6 @@ fn encoded(path: &str) -> String {
 
 fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Opens the store that the settings name. Replaying a log takes a while, so it is kept off the
-/// threads that serve.
-async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config {
-        sessions_max: settings.sessions_max,
-        answer_bytes_max: settings.answer_bytes_max,
-    };
-    match &settings.store {
-        StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
-        StoreUrl::Embedded(folder) => open_embedded(folder, config, now).await,
-    }
-}
-
-#[cfg(feature = "embedded")]
-async fn open_embedded(
-    folder: &Path,
-    config: live::Config,
-    now: Timestamp,
-) -> Result<Arc<dyn Store>, GateError> {
-    use crate::store::embedded::EmbeddedStore;
-
-    let dir = folder.to_owned();
-    let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open_with(&dir, config));
-    let opened = opening.await.map_err(|error| {
-        let store = folder.display();
-        GateError::NoStore(format!("store {store}: opening it failed within callgate: {error}"))
-    })?;
-    let store = opened.map_err(GateError::Store)?;
-    store.compare_clock(now);
-    Ok(Arc::new(store))
-}
-
-#[cfg(not(feature = "embedded"))]
-async fn open_embedded(
-    folder: &Path,
-    _: live::Config,
-    _: Timestamp,
-) -> Result<Arc<dyn Store>, GateError> {
-    Err(GateError::NoStore(format!(
-        "store {}: this callgate was built without the embedded store; build it with the feature \
-         \"embedded\", or choose another store",
-        folder.display()
-    )))
 }
 
 fn cookie_rule(settings: &Settings) -> CookieRule {

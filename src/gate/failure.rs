@@ -8,6 +8,9 @@ use crate::http::confirm::BadPage;
 use crate::session::privileges::BadRoles;
 use crate::settings;
 use crate::settings::KeyFault;
+use crate::settings::PasswordFault;
+use crate::store::port::Guarantees;
+use crate::store::port::Lack;
 use crate::table::Problem;
 
 /// Why a gate cannot be opened. Nothing was bound.
@@ -31,6 +34,15 @@ pub enum GateError {
     /// The embedded store cannot be opened.
     #[cfg(feature = "embedded")]
     Store(crate::store::embedded::OpenError),
+    /// The store for many nodes cannot be opened.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    Shared(crate::store::shared::OpenError),
+    /// There is no password to open the store with.
+    Password(PasswordFault),
+    /// The store is not fit for production as it is set up, and `strict` wants that.
+    Lacking(Guarantees),
+    /// The store does not say what it guarantees, and `strict` wants to know.
+    Unchecked(String),
     /// The system gave no thread to look after table and class files.
     Thread(std::io::Error),
     /// There is no store, for a reason that lies in callgate: opening it panicked, or this
@@ -63,6 +75,16 @@ impl fmt::Display for GateError {
             Self::Thread(error) => write!(f, "no thread to look after files: {error}"),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.fmt(f),
+            #[cfg(any(feature = "redis", feature = "postgres"))]
+            Self::Shared(error) => error.fmt(f),
+            Self::Password(fault) => fault.fmt(f),
+            Self::Lacking(guarantees) => {
+                let store = guarantees.store;
+                writeln!(f, "store {store}: it is not fit for production; safety is \"strict\"")?;
+                let line = |lack: &Lack| format!("error: {lack}");
+                lines(f, &guarantees.lacks.iter().map(line).collect::<Vec<_>>())
+            }
+            Self::Unchecked(why) => write!(f, "store: it does not say what it guarantees: {why}"),
         }
     }
 }
@@ -75,6 +97,7 @@ impl std::error::Error for GateError {
             Self::Keys(fault) => fault.source(),
             #[cfg(feature = "embedded")]
             Self::Store(error) => error.source(),
+            Self::Password(fault) => fault.source(),
             _ => None,
         }
     }

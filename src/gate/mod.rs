@@ -30,6 +30,7 @@ mod lint;
 mod making;
 mod reload;
 mod steady;
+mod stores;
 mod watched;
 
 pub use builder::Builder;
@@ -38,6 +39,7 @@ pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
 pub use lint::lint;
+pub use stores::open_store;
 pub use watched::Reload;
 
 use std::fmt;

@@ -15,13 +15,13 @@ use crate::table::BasePath;
 use super::Settings;
 use super::names::AppName;
 use super::names::PublicOrigin;
-use super::names::StoreUrl;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::quoted;
 use super::raw::Raw;
 use super::raw::Value;
 use super::scripts::Scripts;
+use super::store_url::StoreUrl;
 use super::tls::Tls;
 
 /// The settings that `raw` amounts to; where a value is wrong, the default stays.
@@ -54,13 +54,8 @@ impl Check<'_> {
             "off" => Ok(None),
             _ => address(text).map(Some),
         });
-        self.text("store", &mut s.store, |text| {
-            // Only what stands before the colon is repeated: a password may follow.
-            let scheme = text.split(':').next().unwrap_or_default();
-            StoreUrl::parse(text).map_err(|fix| {
-                Flaw::error("bad-store", format!("is of the kind {}", quoted(scheme)), fix)
-            })
-        });
+        self.store(&mut s.store);
+        self.optional("store_password_file", &mut s.store_password_file, path);
         self.text("safety", &mut s.safety, word);
         self.text("base_path", &mut s.base_path, |text| {
             BasePath::parse(text).map_err(|fix| bad(text, fix))
@@ -87,6 +82,21 @@ impl Check<'_> {
         self.text("reload", &mut s.reload, word);
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
+    }
+
+    fn store(&mut self, slot: &mut StoreUrl) {
+        let Some(Value::Url(url)) = self.raw.find("store").map(|given| &given.value) else {
+            return;
+        };
+        match StoreUrl::parse(url.expose()) {
+            Ok(store) => *slot = store,
+            Err(fix) => {
+                // Only what stands before the colon is repeated: a password may follow.
+                let scheme = url.expose().split(':').next().unwrap_or_default();
+                let what = format!("is of the kind {}", quoted(scheme));
+                self.refuse("store", Flaw::error("bad-store", what, fix));
+            }
+        }
     }
 
     fn keys(&mut self, s: &mut Settings) {

@@ -7,6 +7,8 @@ use super::Safety;
 use super::SameSite;
 use super::Settings;
 use super::StoreUrl;
+use super::keys::SHARE;
+use super::keys::UNSHARED;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::raw::Raw;
@@ -24,10 +26,8 @@ pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     if settings.safety == Safety::Strict {
         strict(settings, &mut found);
     }
-    if !settings.keys.is_empty() && settings.keys_file.is_some() {
-        let fix = "drop one of them";
-        found.push(("keys_file", Flaw::error("two-keys", "stands beside keys", fix)));
-    }
+    keys(settings, &mut found);
+    password(settings, &mut found);
     found.into_iter().map(|(name, flaw)| Problem::of(name, &raw.origin(name), flaw)).collect()
 }
 
@@ -101,6 +101,36 @@ fn tls(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn keys(settings: &Settings, found: &mut Found) {
+    match (settings.keys.is_empty(), &settings.keys_file) {
+        (false, Some(_)) => {
+            let fix = "drop one of them";
+            found.push(("keys_file", Flaw::error("two-keys", "stands beside keys", fix)));
+        }
+        // A key of its own would make every node throw out the visitors of the others.
+        (true, None) if settings.store.is_shared() => {
+            found.push(("keys", Flaw::error("unshared-keys", UNSHARED, SHARE)));
+        }
+        _ => {}
+    }
+}
+
+fn password(settings: &Settings, found: &mut Found) {
+    if settings.store_password_file.is_none() {
+        return;
+    }
+    let flaw = if settings.store.has_password() {
+        let what = "stands beside the password in store";
+        Flaw::error("two-passwords", what, "drop one of them")
+    } else if !settings.store.is_shared() {
+        let what = "stands beside a store that takes no password";
+        Flaw::warning("idle-password", what, "drop it")
+    } else {
+        return;
+    };
+    found.push(("store_password_file", flaw));
+}
+
 fn development(settings: &Settings, found: &mut Found) {
     let origin = settings.public_origin.as_ref();
     let what = if !settings.listen.ip().is_loopback() {
@@ -119,9 +149,9 @@ fn development(settings: &Settings, found: &mut Found) {
 
 fn strict(settings: &Settings, found: &mut Found) {
     let mut refuse = |name, what, fix| found.push((name, Flaw::error("not-safe", what, fix)));
-    if settings.store == StoreUrl::Memory {
+    if matches!(settings.store, StoreUrl::Memory) {
         let what = "is \"memory:\", which loses everything; safety is \"strict\"";
-        refuse("store", what, "use \"embedded:FOLDER\"");
+        refuse("store", what, "use \"embedded:FOLDER\", \"redis://…\" or \"postgres://…\"");
     }
     match &settings.public_origin {
         None => refuse("public_origin", "is not set; safety is \"strict\"", "set it"),
@@ -142,6 +172,8 @@ fn strict(settings: &Settings, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "postgres")]
+    use crate::base::secret::SecretText;
     use crate::http::proxies::TrustedProxies;
     use crate::settings::Tls;
 
@@ -222,6 +254,34 @@ mod tests {
         let same = Settings { tls: redirect("127.0.0.1:8044"), ..on };
         assert_eq!(codes(&same), ["error same-address tls.redirect_listen"]);
         assert_eq!(codes(&with(redirect("127.0.0.1:80"))), ["error no-way-on tls.redirect_listen"]);
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn nodes_that_share_a_store_share_their_keys() {
+        let store = StoreUrl::parse("postgres://me@db.example/gate").unwrap();
+        let alone = Settings { store, ..Settings::default() };
+        assert_eq!(codes(&alone), ["error unshared-keys keys"]);
+        let line = find(&alone, &Raw::default())[0].to_string();
+        assert!(line.contains("openssl rand -hex 32"), "{line}");
+        let keys = vec![SecretText::new("ab".repeat(32))];
+        assert_eq!(codes(&Settings { keys, ..alone.clone() }), Vec::<String>::new());
+        let keys_file = Some("keys".into());
+        assert_eq!(codes(&Settings { keys_file, ..alone }), Vec::<String>::new());
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_password_is_given_once_and_where_one_is_wanted() {
+        let with = |url: &str| {
+            let (store, keys_file) = (StoreUrl::parse(url).unwrap(), Some("keys".into()));
+            let store_password_file = Some("password".into());
+            codes(&Settings { store, store_password_file, keys_file, ..Settings::default() })
+        };
+        assert_eq!(with("postgres://me@db.example/gate"), Vec::<String>::new());
+        let twice = with("postgres://me:pw@db.example/gate");
+        assert_eq!(twice, ["error two-passwords store_password_file"]);
+        assert_eq!(with("embedded:data"), ["warning idle-password store_password_file"]);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Kind {
     fn read_toml(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, Flaw> {
         match (self, value.get_ref()) {
             (Self::Text, DeValue::String(text)) => Ok(Value::Text(text.to_string())),
-            (Self::Choice(_), DeValue::String(text)) => self.read(text),
+            (Self::Choice(_) | Self::Url, DeValue::String(text)) => self.read(text),
             (Self::Number { .. }, DeValue::Integer(number)) => {
                 let decimal = i128::from_str_radix(number.as_str(), number.radix());
                 self.read(&decimal.map_or_else(|_| number.to_string(), |n| n.to_string()))

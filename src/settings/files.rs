@@ -17,6 +17,7 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut problems = confirm_page(settings, raw);
     let named = [
         ("roles", &settings.roles),
+        ("store_password_file", &settings.store_password_file),
         ("keys_file", &settings.keys_file),
         ("tls.cert", &settings.tls.cert),
         ("tls.key", &settings.tls.key),
@@ -35,7 +36,15 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     };
     let keys_file = settings.keys_file.as_deref().map(|path| ("keys_file", path));
     let inline = settings_file.as_deref().map(|file| ("keys", Path::new(file)));
-    let private = keys_file.into_iter().chain(inline).map(|(name, path)| (name, path, OTHERS));
+    let password = settings.store_password_file.as_deref();
+    let password = password.map(|path| ("store_password_file", path));
+    let url_file = match raw.origin("store") {
+        Origin::File { file, .. } if settings.store.has_password() => Some(file),
+        _ => None,
+    };
+    let url = url_file.as_deref().map(|file| ("store", Path::new(file)));
+    let private = keys_file.into_iter().chain(inline).chain(password).chain(url);
+    let private = private.map(|(name, path)| (name, path, OTHERS));
     let tls_key = settings.tls.key.as_deref().map(|path| ("tls.key", path, STRANGERS));
     for (name, path, who) in private.chain(tls_key) {
         if is_open(path, who) {
@@ -73,7 +82,8 @@ const OTHERS: u32 = 0o077;
 /// Everybody but its owner and group: certificates are often handed out through a group (SEC D.3).
 const STRANGERS: u32 = 0o007;
 
-/// Whoever reads the keys can make a cookie for any session, or pass for this server. `strict`
+/// Whoever reads the keys can make a cookie for any session, or pass for this server; whoever reads
+/// the password of the store can read and write every session. `strict`
 /// refuses such a file (SEC G47); otherwise it is a warning, because a container's secrets are often mounted that
 /// way and nobody else lives in the container.
 fn open_to_others(path: &Path, safety: Safety) -> Flaw {

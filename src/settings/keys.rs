@@ -17,6 +17,13 @@ use crate::session::credential::BadKey;
 use super::Settings;
 use super::StoreUrl;
 
+/// What is wrong with a node that shares its store and was given no keys.
+pub(super) const UNSHARED: &str =
+    "is not set, and every node that shares the store must seal cookies with the same keys";
+/// The way out of that.
+pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give it to every node in \
+                                a keys_file or with CALLGATE_KEYS";
+
 /// The file that is made in the folder of the embedded store.
 const FILE_NAME: &str = "callgate.key";
 
@@ -24,13 +31,15 @@ impl Settings {
     /// The keys to work with, from the first of these that there is: `keys`, `keys_file`, the
     /// file `callgate.key` in the folder of the embedded store. The last one is made, with one
     /// new key and for the owner only, if it is not there yet; with `memory:` the new key lives
-    /// and ends with the process, as the sessions do.
+    /// and ends with the process, as the sessions do. A store that many nodes share has no folder
+    /// for one: all of them must be given the same.
     pub fn keyring(&self, entropy: &dyn Entropy) -> Result<Keyring, KeyFault> {
         let app = self.app.as_str();
         if !self.keys.is_empty() {
             return Keyring::read(app, &self.keys).map_err(KeyFault::Given);
         }
         match (self.key_path(), &self.keys_file) {
+            (None, _) if self.store.is_shared() => Err(KeyFault::Unshared),
             (None, _) => Keyring::ephemeral(app, entropy).map_err(KeyFault::NoEntropy),
             (Some(path), Some(_)) => read(app, &path),
             (Some(path), None) => {
@@ -58,7 +67,7 @@ impl Settings {
             _ if !self.keys.is_empty() => None,
             (Some(path), _) => Some(path.clone()),
             (None, StoreUrl::Embedded(folder)) => Some(folder.join(FILE_NAME)),
-            (None, StoreUrl::Memory) => None,
+            (None, _) => None,
         }
     }
 }
@@ -73,6 +82,8 @@ pub enum KeyFault {
     Io(PathBuf, std::io::Error),
     /// The file is there and holds no usable key.
     Content(PathBuf, BadKey),
+    /// The store is for many nodes, and this one was given no keys.
+    Unshared,
     /// The operating system gave no randomness for a new key.
     NoEntropy(NoEntropy),
 }
@@ -85,6 +96,7 @@ impl fmt::Display for KeyFault {
                 write!(f, "key file {}: {error}; see that callgate may use it", path.display())
             }
             Self::Content(path, error) => write!(f, "key file {}: {error}", path.display()),
+            Self::Unshared => write!(f, "keys {UNSHARED}; {SHARE}"),
             Self::NoEntropy(error) => write!(f, "no key can be made: {error}"),
         }
     }
@@ -96,6 +108,7 @@ impl std::error::Error for KeyFault {
             Self::Given(error) | Self::Content(_, error) => Some(error),
             Self::Io(_, error) => Some(error),
             Self::NoEntropy(error) => Some(error),
+            Self::Unshared => None,
         }
     }
 }

@@ -26,6 +26,7 @@ mod problem;
 mod raw;
 mod scripts;
 mod sources;
+mod store_url;
 mod tls;
 
 pub use choice::AutoReload;
@@ -42,7 +43,6 @@ pub use limits::Limits;
 pub use manual::meaning;
 pub use names::AppName;
 pub use names::PublicOrigin;
-pub use names::StoreUrl;
 pub use problem::Problem;
 pub use raw::Given;
 pub use raw::Kind;
@@ -54,6 +54,8 @@ pub use raw::Value;
 pub use scripts::Scripts;
 pub use sources::Environment;
 pub use sources::Flags;
+pub use store_url::PasswordFault;
+pub use store_url::StoreUrl;
 pub use tls::Tls;
 
 use std::net::IpAddr;
@@ -103,6 +105,8 @@ pub struct Settings {
     pub internal: Option<SocketAddr>,
     /// Where sessions and tokens are kept; default `embedded:data`.
     pub store: StoreUrl,
+    /// A file with the password of the store, for a URL without one; default unset.
+    pub store_password_file: Option<PathBuf>,
     /// How much the start refuses; default [`Safety::Normal`].
     pub safety: Safety,
     /// What is taken off the front of every path before the table is asked; default nothing.
@@ -180,6 +184,7 @@ impl Default for Settings {
             listen: local(8044),
             internal: Some(local(8045)),
             store: StoreUrl::default(),
+            store_password_file: None,
             safety: Safety::default(),
             base_path: BasePath::default(),
             public_origin: None,

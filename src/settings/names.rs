@@ -1,7 +1,6 @@
 //! Settings that are a name or an address with a shape of their own.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use url::Host;
 use url::Url;
@@ -37,48 +36,6 @@ impl Default for AppName {
 impl fmt::Display for AppName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Where sessions and tokens are kept (contract §11). Default: `embedded:data`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// `memory:`, for tests and demos: a restart loses everything.
-    Memory,
-    /// `embedded:FOLDER`: durable, for one machine and one process.
-    Embedded(PathBuf),
-}
-
-impl StoreUrl {
-    /// Reads a store URL; the error ends with the way out and never repeats more than the
-    /// scheme, because a URL may carry a password.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("memory", "")) => Ok(Self::Memory),
-            Some(("memory", _)) => Err("memory: takes nothing after the colon".to_owned()),
-            Some(("embedded", "")) => Err("name the folder, such as \"embedded:data\"".to_owned()),
-            Some(("embedded", folder)) => Ok(Self::Embedded(folder.into())),
-            Some(("redis" | "rediss" | "postgres" | "postgresql", _)) => {
-                Err("stores for many nodes arrive in a later version; use \"embedded:FOLDER\""
-                    .into())
-            }
-            _ => Err("use \"embedded:FOLDER\" or \"memory:\"".to_owned()),
-        }
-    }
-}
-
-impl Default for StoreUrl {
-    fn default() -> Self {
-        Self::Embedded("data".into())
-    }
-}
-
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory:"),
-            Self::Embedded(folder) => write!(f, "embedded:{}", folder.display()),
-        }
     }
 }
 
@@ -152,28 +109,6 @@ mod tests {
         assert_eq!(AppName::parse("My_shop-1").unwrap().as_str(), "My_shop-1");
         for text in ["", "a b", "a=b", "ä", &"x".repeat(33)] {
             assert!(AppName::parse(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_store_is_memory_or_a_folder() {
-        assert_eq!(StoreUrl::parse("memory:"), Ok(StoreUrl::Memory));
-        assert_eq!(StoreUrl::parse("embedded:/a/b:c"), Ok(StoreUrl::Embedded("/a/b:c".into())));
-        for (text, fix) in [
-            ("embedded:", "name the folder"),
-            ("memory:x", "takes nothing"),
-            ("data", "use \"embedded:FOLDER\""),
-            ("sqlite:x", "use \"embedded:FOLDER\""),
-        ] {
-            assert!(StoreUrl::parse(text).unwrap_err().contains(fix), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_store_for_many_nodes_is_announced_and_its_password_stays_unsaid() {
-        for scheme in ["redis", "rediss", "postgres", "postgresql"] {
-            let error = StoreUrl::parse(&format!("{scheme}://me:pw123@host/0")).unwrap_err();
-            assert!(error.contains("later version") && !error.contains("pw123"), "{error}");
         }
     }
 

@@ -61,6 +61,8 @@ pub enum Value {
     Switch(bool),
     /// Texts in order.
     Texts(Vec<String>),
+    /// A text that may hold a password, and is shown only by who understands it.
+    Url(SecretText),
     /// Texts that are never shown.
     Secrets(Vec<SecretText>),
 }
@@ -112,6 +114,8 @@ pub struct Setting {
 pub enum Kind {
     /// Any text; what it must look like is checked later.
     Text,
+    /// A text that may hold a password; what it must look like is checked later.
+    Url,
     /// One of these words, whatever their case.
     Choice(&'static [&'static str]),
     /// A whole number, both ends included.
@@ -164,7 +168,8 @@ pub const SETTINGS: &[Setting] = &[
     text("app"),
     text("listen"),
     text("internal"),
-    text("store"),
+    Setting { name: "store", kind: Kind::Url },
+    text("store_password_file"),
     choice("safety", Safety::NAMES),
     text("base_path"),
     text("public_origin"),
@@ -266,6 +271,7 @@ impl Kind {
         let bad = || self.flaw(&format!("is {}", quoted(text)));
         match self {
             Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Url => Ok(Value::Url(SecretText::new(text.to_owned()))),
             Self::Choice(words) => {
                 let word = words.iter().find(|word| word.eq_ignore_ascii_case(text.trim()));
                 word.map(|word| Value::Text((*word).to_owned())).ok_or_else(bad)
@@ -294,7 +300,7 @@ impl Kind {
             format!("use one of {}", words.join(", "))
         };
         let (code, fix) = match self {
-            Self::Text => ("not-text", "put a text in quotes".to_owned()),
+            Self::Text | Self::Url => ("not-text", "put a text in quotes".to_owned()),
             Self::Choice(words) => ("unknown-choice", one_of(words)),
             Self::Number { min, max } => {
                 ("not-in-range", format!("use a whole number from {min} to {max}"))
@@ -356,5 +362,7 @@ mod tests {
         let value = Kind::Secrets.read("aaa, bbb,").unwrap();
         assert!(matches!(&value, Value::Secrets(keys) if keys.len() == 2));
         assert!(!format!("{value:?}").contains("aaa"));
+        let url = Setting::find("store").unwrap().kind.read("redis://:aaa@h").unwrap();
+        assert!(!format!("{url:?}").contains("aaa"));
     }
 }

@@ -80,12 +80,20 @@ impl fmt::Debug for Environment {
 }
 
 /// What the command line gives.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Flags {
     /// The settings file; unset: `CALLGATE_SETTINGS`, then `callgate.toml` if it is there.
     pub file: Option<String>,
     /// Settings by name, with the text of their flag.
     pub given: Vec<(&'static str, String)>,
+}
+
+/// The names only: the URL of a store may hold a password.
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given: Vec<&str> = self.given.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("Flags").field("file", &self.file).field("given", &given).finish()
+    }
 }
 
 /// Reads every layer. The result holds, for every setting, the value of the highest layer that

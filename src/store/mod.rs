@@ -8,6 +8,7 @@
 //!   memory     loses everything with the process
 //!   embedded   one machine; what it answered survives a crash and a power cut
 //!   sweep      the loop that gives up what is over
+//!   copy       moves what lives from one store to another
 //! ```
 //!
 //! At most one redemption, and no session that comes back, hold in every store. What differs is
@@ -16,6 +17,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+pub mod copy;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod error;
@@ -30,6 +32,8 @@ pub mod memory;
 pub mod port;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod shared;
 pub mod sweep;
 

@@ -237,10 +237,13 @@ fn is_renamed(source: &Source, at: usize) -> bool {
     source.shipped.get(at..).is_some_and(|rest| rest.trim_start().starts_with("as "))
 }
 
-/// Only gate and cli choose a store; everybody between the stores and them takes the port.
+/// Only gate and cli choose a store; everybody between the stores and them takes the port. That a
+/// setting is an address of a store is no choice yet.
 fn concrete_store(source: &Source, home: &Module, named: &Named) -> Option<Breach> {
-    let [_, module, store, ..] = named.segments.as_slice() else { return None };
-    let concrete = module == "store" && CONCRETE_STORES.contains(&store.as_str());
+    let [_, module, store, rest @ ..] = named.segments.as_slice() else { return None };
+    let is_address = home.name == "settings" && matches!(rest, [item] if item == "Address");
+    let concrete =
+        module == "store" && CONCRETE_STORES.contains(&store.as_str()) && !is_address;
     (concrete && (3..=5).contains(&home.floor)).then(|| {
         let own = home.name;
         source.breach(

@@ -122,6 +122,10 @@ fn nobody_below_the_gate_names_a_concrete_store() {
     assert_eq!(imports("src/admin/mod.rs", grouped).len(), 2);
     assert_eq!(imports("src/gate/mod.rs", grouped), [""; 0]);
     assert_eq!(imports("src/http/server.rs", "use crate::store::port::Store;"), [""; 0]);
+    let address = "use crate::store::redis::Address as RedisAddress;";
+    assert_eq!(imports("src/settings/names.rs", address), [""; 0]);
+    assert_eq!(imports("src/admin/mod.rs", address).len(), 1);
+    assert_eq!(imports("src/settings/names.rs", "use crate::store::redis::open;").len(), 1);
 }
 
 #[test]

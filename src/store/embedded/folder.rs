@@ -67,6 +67,11 @@ impl Folder {
     }
 }
 
+/// Whether there is a store in a directory.
+pub(super) fn is_made(dir: &Path) -> bool {
+    dir.join(FILE).is_file()
+}
+
 /// The settings of the database, however it is opened.
 pub(super) fn builder() -> Builder {
     let mut builder = Database::builder();

@@ -95,6 +95,28 @@ impl EmbeddedStore {
         Self::start(journal, dir, config, (Ground::of(dir), Some(folder)))
     }
 
+    /// Whether there is a store in `dir`. Nothing is made or opened, and it may be in use.
+    pub fn is_in(dir: &Path) -> bool {
+        folder::is_made(dir)
+    }
+
+    /// What every store of this kind guarantees, open or not.
+    pub fn guarantees() -> Guarantees {
+        let notes = [
+            "every answer waits for fsync; a power cut loses nothing if the disk keeps its word \
+             about that, which network file systems may not",
+            "a restored backup brings back tokens that were redeemed after it was made",
+        ];
+        Guarantees {
+            store: "embedded",
+            survives_crash: true,
+            survives_power_loss: true,
+            shared: false,
+            notes: notes.map(str::to_owned).into(),
+            lacks: Vec::new(),
+        }
+    }
+
     /// Opens a store on a disk of the caller's making, to see what a failing one does to it. An
     /// empty one gets a store.
     #[cfg(any(test, feature = "testing"))]
@@ -304,20 +326,7 @@ impl Store for EmbeddedStore {
     fn self_check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
             Shared::lock(&self.shared).check()?;
-            Ok(Guarantees {
-                store: "embedded",
-                survives_crash: true,
-                survives_power_loss: true,
-                shared: false,
-                notes: vec![
-                    "every answer waits for fsync; a power cut loses nothing if the disk keeps \
-                     its word about that, which network file systems may not"
-                        .to_owned(),
-                    "a restored backup brings back tokens that were redeemed after it was made"
-                        .to_owned(),
-                ],
-                lacks: Vec::new(),
-            })
+            Ok(Self::guarantees())
         })
     }
 

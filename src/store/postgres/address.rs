@@ -167,6 +167,17 @@ impl Address {
         Ok(address)
     }
 
+    /// Whether there is a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(self, password: SecretText) -> Self {
+        Self { password: Some(password), ..self }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "sslmode" => {

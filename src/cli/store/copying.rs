@@ -1,0 +1,229 @@
+//! `callgate store copy`: moves what lives from one store to another, and says what came of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::base::clock::Stopwatch;
+use crate::base::clock::SystemClock;
+use crate::settings::Settings;
+use crate::settings::StoreUrl;
+use crate::store::StoreError;
+use crate::store::copy::Copy;
+use crate::store::copy::CopyError;
+use crate::store::copy::Tally;
+
+use super::super::Format;
+use super::super::complain;
+use super::super::ending::Signals;
+use super::super::exit::Exit;
+use super::super::exit::Said;
+use super::super::exit::Stop;
+use super::is_made;
+use super::opened;
+use super::within;
+
+/// How often a person is told how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
+
+/// Copies from the store of the one settings to that of the other.
+pub(super) fn run(
+    from: &Settings,
+    to: &Settings,
+    tokens: bool,
+    format: Format,
+) -> Result<Said, Stop> {
+    refuse_nonsense(&from.store, &to.store)?;
+    let (tally, end) = within(copied(from, to, tokens, format == Format::Human))??;
+    if let End::Failed(error) = end {
+        let exit = match &error {
+            CopyError::From(error) | CopyError::To(error) => exit_of(error),
+            CopyError::Within(_) => Exit::Io,
+        };
+        let so_far = counts(&tally, tokens).trim_end().replace('\n', "\n  ");
+        let why = format!("{error}; run it again, and it goes on from here:\n  {so_far}");
+        return Err(Stop::new(exit, why));
+    }
+    let text = match format {
+        Format::Human => summary(from, to, &tally, tokens, &end),
+        Format::Json => format!("{}\n", object(from, to, &tally, tokens, &end)),
+    };
+    let whole = tally.sessions.too_large + tally.tokens.left + tally.tokens.lost == 0;
+    let exit = match end {
+        End::ToldTo => Exit::CutOff,
+        _ if whole => Exit::Ok,
+        _ => Exit::Io,
+    };
+    Ok(Said { text, exit })
+}
+
+/// How a copy ended.
+enum End {
+    Complete,
+    /// By a signal.
+    ToldTo,
+    Failed(CopyError),
+}
+
+fn exit_of(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Full | StoreError::Corrupt(_) => Exit::Io,
+        _ => Exit::StoreUnreachable,
+    }
+}
+
+/// Refuses stores between which there is nothing to copy.
+fn refuse_nonsense(from: &StoreUrl, to: &StoreUrl) -> Result<(), Stop> {
+    let usage = |why: &str| Err(Stop::new(Exit::Usage, why));
+    if matches!(from, StoreUrl::Memory) || matches!(to, StoreUrl::Memory) {
+        return usage("memory: begins and ends with a process; name a store that is kept");
+    }
+    if is_same(from, to) {
+        return usage("FROM and TO are the same store; name two");
+    }
+    match from {
+        StoreUrl::Embedded(folder) if !is_made(folder) => Err(Stop::new(
+            Exit::StoreUnreachable,
+            format!("store {}: there is none; name the folder of one", folder.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_same(one: &StoreUrl, other: &StoreUrl) -> bool {
+    let place = |folder: &Path| folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok();
+    match (one, other) {
+        (StoreUrl::Embedded(one), StoreUrl::Embedded(other)) => place(one) == place(other),
+        _ => one.to_string() == other.to_string(),
+    }
+}
+
+async fn copied(
+    from: &Settings,
+    to: &Settings,
+    tokens: bool,
+    aloud: bool,
+) -> Result<(Tally, End), Stop> {
+    let mut signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
+    let copy =
+        Copy { from: opened(from).await?, to: opened(to).await?, clock: Arc::new(SystemClock) };
+    let told = AtomicBool::new(false);
+    let mut tally = Tally::default();
+    let end = {
+        let mut copying = std::pin::pin!(both(&copy, &mut tally, tokens, &told, aloud));
+        tokio::select! {
+            end = &mut copying => end,
+            _ = signals.next() => {
+                told.store(true, Ordering::Relaxed);
+                // What is under way is finished: a token between two stores would be lost.
+                copying.await
+            }
+        }
+    };
+    // Nothing is written there any more; the last words of the old store change nothing.
+    let _ = copy.from.close().await;
+    match (copy.to.close().await, end) {
+        (Err(error), End::Complete | End::ToldTo) => {
+            Ok((tally, End::Failed(CopyError::To(error))))
+        }
+        (_, end) => Ok((tally, end)),
+    }
+}
+
+async fn both(copy: &Copy, tally: &mut Tally, tokens: bool, told: &AtomicBool, aloud: bool) -> End {
+    let mut since = Stopwatch::start();
+    let mut go_on = |tally: &Tally| {
+        if aloud && since.elapsed() >= TOLD_EVERY {
+            since = Stopwatch::start();
+            complain(counts(tally, tokens).trim_end());
+        }
+        !told.load(Ordering::Relaxed)
+    };
+    let came = match copy.sessions(tally, &mut go_on).await {
+        Ok(true) if tokens => copy.tokens(tally, &mut go_on).await,
+        came => came,
+    };
+    match came {
+        Ok(true) => End::Complete,
+        Ok(false) => End::ToldTo,
+        Err(error) => End::Failed(error),
+    }
+}
+
+/// Two lines that say how many of what.
+fn counts(tally: &Tally, with_tokens: bool) -> String {
+    let (sessions, tokens) = (&tally.sessions, &tally.tokens);
+    let mut lines = format!(
+        "sessions  {} copied, {} there already, {} ended meanwhile, {} too large\n",
+        sessions.copied, sessions.present, sessions.ended, sessions.too_large,
+    );
+    if with_tokens {
+        lines += &format!(
+            "tokens    {} moved, {} there already, {} ended meanwhile, {} left in FROM for want of \
+             their session, {} lost\n",
+            tokens.moved, tokens.present, tokens.ended, tokens.left, tokens.lost,
+        );
+    }
+    lines
+}
+
+fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End) -> String {
+    let (old, new, app) = (&from.store, &to.store, &from.app);
+    let mut page = format!("{old} to {new}, application {app}\n{}", counts(tally, tokens));
+    if let End::ToldTo = end {
+        return page + "it was told to end before all was done; run it again, and it goes on\n";
+    }
+    if tally.sessions.all() == 0 && old.is_shared() {
+        page += &format!(
+            "nothing was found; sessions are kept by the name of the application, so give with \
+             --app the one that served them if it is not {app}\n"
+        );
+    }
+    page += &format!(
+        "next: serve {new} with the keys that sealed the cookies so far{}; never serve {old} again\n",
+        whose_keys(from),
+    );
+    page += "not copied: that sessions have ended and tokens were used, and the answers for repeats; \
+             a token that was used is unknown there\n";
+    if !tokens {
+        page += "not moved: unspent tokens, which are unknown there; --tokens moves them\n";
+    }
+    page
+}
+
+/// Where the keys are that sealed the cookies of the old store.
+fn whose_keys(from: &Settings) -> String {
+    match from.key_path() {
+        Some(path) => format!(", which are in {} (keys_file)", path.display()),
+        None => String::new(),
+    }
+}
+
+fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End) -> Value {
+    let Tally { sessions, tokens: moved } = tally;
+    let moved = json!({
+        "moved": moved.moved,
+        "present": moved.present,
+        "ended": moved.ended,
+        "left": moved.left,
+        "lost": moved.lost,
+    });
+    json!({
+        "from": from.store.to_string(),
+        "to": to.store.to_string(),
+        "app": from.app.as_str(),
+        "complete": matches!(end, End::Complete),
+        "sessions": {
+            "copied": sessions.copied,
+            "present": sessions.present,
+            "ended": sessions.ended,
+            "tooLarge": sessions.too_large,
+        },
+        "tokens": if tokens { moved } else { Value::Null },
+    })
+}

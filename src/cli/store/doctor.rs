@@ -1,0 +1,110 @@
+//! `callgate store doctor`: what a store guarantees, in words, and what to change.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::settings::Settings;
+use crate::settings::StoreUrl;
+use crate::store::Store as _;
+#[cfg(feature = "embedded")]
+use crate::store::embedded::EmbeddedStore;
+use crate::store::memory::MemoryStore;
+use crate::store::port::Guarantees;
+
+use super::super::Format;
+use super::super::exit::Exit;
+use super::super::exit::Said;
+use super::super::exit::Stop;
+use super::opened;
+use super::within;
+
+/// How long `callgate settings` waits for a store.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the store of these settings.
+pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
+    let guarantees = within(asked(settings))??;
+    let store = settings.store.to_string();
+    let text = match format {
+        Format::Human => page(&store, &guarantees),
+        Format::Json => format!("{}\n", object(&store, &guarantees)),
+    };
+    let exit = if guarantees.lacks.is_empty() { Exit::Ok } else { Exit::BadSettings };
+    Ok(Said { text, exit })
+}
+
+/// What the store of the settings guarantees, as comments of a settings file. That nobody can be
+/// asked is said there, too.
+pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, Stop> {
+    let store = settings.store.to_string();
+    let told = within(async { tokio::time::timeout(PATIENCE, asked(settings)).await })?;
+    let text = match told {
+        Ok(Ok(guarantees)) => page(&store, &guarantees),
+        Ok(Err(stop)) => format!("{store} cannot say what it guarantees:\n{}", stop.why),
+        Err(_) => {
+            let secs = PATIENCE.as_secs();
+            format!("{store} did not say within {secs} seconds what it guarantees")
+        }
+    };
+    Ok(text.lines().map(|line| format!("# {line}").trim_end().to_owned()).collect())
+}
+
+/// What a store guarantees. An embedded one is not opened for it: what it guarantees is always the
+/// same, and whoever is about to serve it must not find it in use.
+async fn asked(settings: &Settings) -> Result<Guarantees, Stop> {
+    let failed = |error| Stop::new(Exit::StoreUnreachable, format!("store: {error}"));
+    match &settings.store {
+        StoreUrl::Memory => MemoryStore::new().self_check().await.map_err(failed),
+        #[cfg(feature = "embedded")]
+        StoreUrl::Embedded(_) => Ok(EmbeddedStore::guarantees()),
+        _ => {
+            let store = opened(settings).await?;
+            let guarantees = store.self_check().await.map_err(failed);
+            // It has been asked, and nothing was written.
+            let _ = store.close().await;
+            guarantees
+        }
+    }
+}
+
+fn page(store: &str, guarantees: &Guarantees) -> String {
+    let Guarantees { survives_crash, survives_power_loss, shared, notes, lacks, .. } = guarantees;
+    let kept = |kept: &bool| {
+        if *kept { "loses nothing that was answered" } else { "may lose what was answered" }
+    };
+    let nodes = if *shared { "as many as there are may share it" } else { "one process at a time" };
+    let mut page = format!(
+        "{store}\n  a crash          {}\n  a power cut      {}\n  nodes            {nodes}\n",
+        kept(survives_crash),
+        kept(survives_power_loss),
+    );
+    for note in notes {
+        page += &format!("  to know          {note}\n");
+    }
+    for lack in lacks {
+        page += &format!("  not guaranteed   {}\n    to change      {}\n", lack.what, lack.remedy);
+    }
+    if lacks.is_empty() {
+        page += "nothing to change\n";
+    }
+    page
+}
+
+fn object(store: &str, guarantees: &Guarantees) -> Value {
+    let lacks: Vec<Value> = guarantees
+        .lacks
+        .iter()
+        .map(|lack| json!({ "what": lack.what, "remedy": lack.remedy }))
+        .collect();
+    json!({
+        "url": store,
+        "name": guarantees.store,
+        "survivesCrash": guarantees.survives_crash,
+        "survivesPowerLoss": guarantees.survives_power_loss,
+        "shared": guarantees.shared,
+        "notes": guarantees.notes,
+        "lacks": lacks,
+    })
+}

@@ -1,0 +1,92 @@
+//! Opening the store that the settings name, and what `strict` demands of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+use crate::gate::failure::GateError;
+use crate::settings::Settings;
+use crate::settings::StoreUrl;
+use crate::store::Store;
+use crate::store::live;
+use crate::store::memory::MemoryStore;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::store::shared::Engine;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::store::shared::OpenError;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::store::shared::SharedStore;
+
+/// Opens the store that the settings name, as [`Builder::open`](crate::gate::Builder::open) does;
+/// for programs that work on a store without serving it.
+pub async fn open_store(
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Arc<dyn Store>, GateError> {
+    let config = live::Config {
+        sessions_max: settings.sessions_max,
+        answer_bytes_max: settings.answer_bytes_max,
+    };
+    match settings.store_with_password().map_err(GateError::Password)? {
+        StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
+        StoreUrl::Embedded(folder) => open_embedded(&folder, config, now).await,
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(address) => {
+            shared(crate::store::redis::open(&address, settings.app.as_str()).await)
+        }
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(address) => {
+            shared(crate::store::postgres::open(&address, settings.app.as_str()).await)
+        }
+        StoreUrl::Missing(feature) => Err(missing(&format!("{feature}:"), feature)),
+    }
+}
+
+/// Refuses a store that is not fit for production as it is set up.
+pub(super) async fn demand_all(store: &dyn Store) -> Result<(), GateError> {
+    let guarantees = store.self_check().await;
+    let guarantees = guarantees.map_err(|error| GateError::Unchecked(error.to_string()))?;
+    if guarantees.lacks.is_empty() { Ok(()) } else { Err(GateError::Lacking(guarantees)) }
+}
+
+#[cfg(any(feature = "redis", feature = "postgres"))]
+fn shared(engine: Result<Arc<dyn Engine>, OpenError>) -> Result<Arc<dyn Store>, GateError> {
+    Ok(SharedStore::new(engine.map_err(GateError::Shared)?))
+}
+
+/// Replaying a log takes a while, so it is kept off the threads that serve.
+#[cfg(feature = "embedded")]
+async fn open_embedded(
+    folder: &Path,
+    config: live::Config,
+    now: Timestamp,
+) -> Result<Arc<dyn Store>, GateError> {
+    use crate::store::embedded::EmbeddedStore;
+
+    let dir = folder.to_owned();
+    let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open_with(&dir, config));
+    let opened = opening.await.map_err(|error| {
+        let store = folder.display();
+        GateError::NoStore(format!("store {store}: opening it failed within callgate: {error}"))
+    })?;
+    let store = opened.map_err(GateError::Store)?;
+    store.compare_clock(now);
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "embedded"))]
+async fn open_embedded(
+    folder: &Path,
+    _: live::Config,
+    _: Timestamp,
+) -> Result<Arc<dyn Store>, GateError> {
+    Err(missing(&folder.display().to_string(), "embedded"))
+}
+
+/// A store that this callgate was built without.
+fn missing(store: &str, feature: &str) -> GateError {
+    GateError::NoStore(format!(
+        "store {store}: this callgate was built without the {feature} store; build it with the \
+         feature \"{feature}\", or choose another store"
+    ))
+}
