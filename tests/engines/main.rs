@@ -9,7 +9,16 @@
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
 
+#[path = "../it/support/dice.rs"]
+mod dice;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[path = "../it/support/services/mod.rs"]
 mod services;
+
+/// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
+fn size<T>(small: T, full: T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
+    let asked = std::env::var("CALLGATE_TEST_SIZE");
+    if asked.is_ok_and(|asked| asked == "full") { full } else { small }
+}

@@ -213,12 +213,9 @@ BEGIN
     WHERE s.app = p_app AND s.id = p_id;
   END IF;
 
-  IF p_mint IS NOT NULL THEN
-    INSERT INTO callgate.token (app, digest, id, session, expires_at, forget_at, handlers, mode,
-      confirm, binding, fence, claim, claimed_at, run, answer, doc)
-    VALUES (p_app, p_mint, p_mint_id, p_id, p_mint_expires_at, p_mint_forget_at, p_mint_handlers,
-      p_mint_mode, p_mint_confirm, p_mint_binding, v_fence, p_mint_claim, p_mint_claimed_at,
-      p_mint_run, p_mint_answer, p_mint_doc);
+  IF p_dropped <> '{}' THEN
+    DELETE FROM callgate.token t
+    WHERE t.app = p_app AND t.digest = ANY (p_dropped) AND t.claim IS NULL;
   END IF;
   IF p_claimed <> '{}' THEN
     UPDATE callgate.token t SET claim = m.claim, claimed_at = m.claimed_at
@@ -237,9 +234,12 @@ BEGIN
   IF p_voided <> '{}' THEN
     UPDATE callgate.token t SET fence = '' WHERE t.app = p_app AND t.digest = ANY (p_voided);
   END IF;
-  IF p_dropped <> '{}' THEN
-    DELETE FROM callgate.token t
-    WHERE t.app = p_app AND t.digest = ANY (p_dropped) AND t.claim IS NULL;
+  IF p_mint IS NOT NULL THEN
+    INSERT INTO callgate.token (app, digest, id, session, expires_at, forget_at, handlers, mode,
+      confirm, binding, fence, claim, claimed_at, run, answer, doc)
+    VALUES (p_app, p_mint, p_mint_id, p_id, p_mint_expires_at, p_mint_forget_at, p_mint_handlers,
+      p_mint_mode, p_mint_confirm, p_mint_binding, v_fence, p_mint_claim, p_mint_claimed_at,
+      p_mint_run, p_mint_answer, p_mint_doc);
   END IF;
   IF p_ended_at IS NOT NULL AND v_session.ended_at IS NULL THEN
     PERFORM callgate.orphan_v1(p_app, v_session.unspent, p_due_at);
