@@ -72,6 +72,16 @@ pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
     *Digest::from_ring(&ring::digest::digest(&ring::digest::SHA256, text)).bytes()
 }
 
+/// The SHA-1 of a public text, for those who are called by it. It keeps no secret and proves
+/// nothing.
+#[cfg(feature = "redis")]
+pub(crate) fn sha1(text: &[u8]) -> [u8; 20] {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text);
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,6 +43,7 @@ const MODULES: &[Module] = &[
             "tokio",
             "tokio_postgres",
             "tokio_postgres_rustls",
+            "tokio_rustls",
             "tracing",
             "url",
         ],

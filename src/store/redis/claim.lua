@@ -1,0 +1,70 @@
+-- Grants a token in the plain case; reads it and its session as they were before.
+local fixed, now, claim, handler, row_mode, auto = unpack(ARGV, 1, 6)
+local click, browser, signed_in, current, credential = unpack(ARGV, 7, 11)
+local digest, newcomer_digest, newcomer, run, run_until, devices_max, slack = unpack(ARGV, 12, 18)
+
+local token = redis.call('HMGET', KEYS[1], unpack(TOKEN))
+if not token[1] then return false end
+local session = redis.call('HMGET', KEYS[2], unpack(SESSION))
+local name, sid, expires, forget, handlers, mode, confirm, binding, claimed = unpack(token)
+local version, seen, idle, absolute, ended, _, joined, devices, unspent = unpack(session)
+local fenced = token[14] == incarnation(fixed)
+
+local function holds(list, item)
+  for at = 1, #list, #item do
+    if string.sub(list, at, at + #item - 1) == item then return true end
+  end
+  return false
+end
+
+local function may_ask()
+  if signed_in ~= '' and signed_in ~= sid and mode ~= 'context' then return true end
+  if click == '' then return false end
+  local wish = math.max(tonumber(click), tonumber(confirm))
+  return wish > 1 or wish == 1 and (binding == '' or binding ~= browser)
+end
+
+-- Whether the bearer joins; nothing if the case is not plain.
+local function joining()
+  if not fenced or claimed ~= '' or tonumber(now) >= tonumber(expires) then return nil end
+  if handlers ~= '' and not string.find('\n' .. handlers .. '\n', '\n' .. handler .. '\n', 1, true) then return nil end
+  if not version or ended or tonumber(now) >= over_at(seen, idle, absolute) then return nil end
+  if mode == '' then mode = row_mode end
+  if mode == 'auto' then mode = auto end
+  if mode == 'transfer' or may_ask() then return nil end
+  if mode == 'context' or current == sid and holds(devices, credential) then return false end
+  if #devices >= tonumber(devices_max) * 32 then return nil end
+  return true
+end
+
+local joins = joining()
+local found = {joins == nil and 0 or 1, token, fenced and 1 or 0, version and session}
+if joins == nil then return found end
+
+-- First what frees memory: then Redis lets the script go on though it is full, so that callbacks
+-- come home while nothing new is let in.
+redis.call('ZREM', KEYS[3], name .. digest)
+redis.call('HSET', KEYS[1], 'cid', claim, 'cat', now)
+if run_until ~= '' then
+  local last = math.max(tonumber(forget), tonumber(run_until))
+  redis.call('HSET', KEYS[1], 'run', run, 'forget', whole(last))
+  redis.call('ZADD', KEYS[4], whole(last), string.sub(KEYS[1], -66))
+  keep(KEYS[1], last - tonumber(now), slack)
+end
+for at = 1, #unspent, 48 do
+  if string.sub(unspent, at, at + 31) == digest then
+    unspent = string.sub(unspent, 1, at - 1) .. string.sub(unspent, at + 48)
+    break
+  end
+end
+redis.call('HSET', KEYS[2], 'unspent', unspent)
+if joins then
+  if joined ~= '' then joined = joined .. '\n' end
+  redis.call('HSET', KEYS[2], 'devices', devices .. newcomer_digest, 'joined', joined .. newcomer)
+end
+if tonumber(now) > tonumber(seen) then
+  redis.call('HSET', KEYS[2], 'seen', now)
+  keep(KEYS[2], over_at(now, idle, absolute) - tonumber(now), slack)
+end
+redis.call('HINCRBY', KEYS[2], 'v', 1)
+return found

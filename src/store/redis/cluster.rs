@@ -1,0 +1,323 @@
+//! A Cluster: which node has which slots, and following a node that says another one has them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::ServerErrorKind;
+use redis::Value;
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::store::redis::address::Host;
+use crate::store::redis::dial::Dialer;
+use crate::store::redis::dial::Kind;
+use crate::store::redis::dial::Undialed;
+use crate::store::redis::post::PATIENCE;
+use crate::store::redis::post::Post;
+use crate::store::redis::post::Whom;
+use crate::store::redis::trouble::Trouble;
+
+/// Time between two looks at the map of slots if nobody complains.
+const LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// Time between two looks at least.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Nodes that a command is sent on to.
+const HOPS_MAX: usize = 5;
+/// Keys of a slot that is being moved are apart for a moment.
+const SPLIT_PAUSE: Duration = Duration::from_millis(25);
+
+const NOWHERE: &str = "no node of its Cluster has the keys";
+
+/// The nodes of a Cluster.
+pub(super) struct Cluster {
+    shared: Arc<Shared>,
+    looker: AbortHandle,
+}
+
+struct Shared {
+    dialer: Arc<Dialer>,
+    waits: bool,
+    seeds: Vec<Host>,
+    map: watch::Sender<Map>,
+    /// Somebody has found the map to be wrong.
+    complaint: Notify,
+}
+
+/// Who has which slots.
+#[derive(Debug, Clone, Default)]
+struct Map {
+    /// First and last slot, in order.
+    ranges: Vec<(u16, u16, Host)>,
+    posts: BTreeMap<Host, Arc<Post>>,
+    /// Why the last look at the nodes told nothing.
+    blind: Option<Undialed>,
+}
+
+impl Cluster {
+    /// Begins to look at the nodes. Call it within a runtime.
+    pub(super) fn keep(dialer: Arc<Dialer>, seeds: &[Host], waits: bool) -> Self {
+        let (map, _) = watch::channel(Map::default());
+        let seeds = seeds.to_vec();
+        let shared = Shared { dialer, waits, seeds, map, complaint: Notify::new() };
+        let shared = Arc::new(shared);
+        let looker = tokio::spawn(look_often(Arc::clone(&shared))).abort_handle();
+        Self { shared, looker }
+    }
+
+    /// Sends commands about keys of one slot and waits for the answers, one for each.
+    pub(super) async fn send(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+        let mut post = self.owner(slot).await?;
+        let mut asking = false;
+        for _ in 0..HOPS_MAX {
+            let answers =
+                if asking { ask(&post, commands).await } else { post.send(commands).await };
+            let answers = match answers {
+                Ok(answers) => answers,
+                Err(trouble) => {
+                    self.shared.complaint.notify_one();
+                    match (&trouble, self.shared.map.borrow().owner(slot)) {
+                        // Another node has the slot by now, and this one has heard of nothing.
+                        (Trouble::Unsent(_), Some(other)) if !Arc::ptr_eq(&other, &post) => {
+                            post = other;
+                            continue;
+                        }
+                        _ => return Err(trouble),
+                    }
+                }
+            };
+            let Some((kind, to)) = redirection(&answers) else { return Ok(answers) };
+            asking = kind == ServerErrorKind::Ask;
+            match kind {
+                ServerErrorKind::Moved | ServerErrorKind::Ask => {
+                    if kind == ServerErrorKind::Moved {
+                        self.shared.complaint.notify_one();
+                    }
+                    let Some(to) = to else { return Ok(answers) };
+                    post = self.shared.post(&to.after(&post));
+                }
+                _ => tokio::time::sleep(SPLIT_PAUSE).await,
+            }
+        }
+        Err(Trouble::Unsent(NOWHERE))
+    }
+
+    /// The masters.
+    pub(super) fn posts(&self) -> Vec<Arc<Post>> {
+        let map = self.shared.map.borrow();
+        let mut hosts: Vec<&Host> = map.ranges.iter().map(|(_, _, host)| host).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts.into_iter().filter_map(|host| map.posts.get(host).cloned()).collect()
+    }
+
+    /// Why no node can be asked; `None` if some can.
+    pub(super) fn away(&self) -> Option<Undialed> {
+        self.shared.map.borrow().blind.clone()
+    }
+
+    /// Whether every slot has a node.
+    pub(super) fn is_whole(&self) -> bool {
+        let map = self.shared.map.borrow();
+        map.ranges.iter().map(|(first, last, _)| usize::from(last - first) + 1).sum::<usize>()
+            == 16_384
+    }
+
+    pub(super) fn close(&self) {
+        self.looker.abort();
+        self.shared.map.borrow().posts.values().for_each(|post| post.close());
+    }
+
+    async fn owner(&self, slot: u16) -> Result<Arc<Post>, Trouble> {
+        if let Some(post) = self.shared.map.borrow().owner(slot) {
+            return Ok(post);
+        }
+        self.shared.complaint.notify_one();
+        let mut map = self.shared.map.subscribe();
+        let found = map.wait_for(|map| map.owner(slot).is_some());
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        let owner = found.ok().and_then(Result::ok).and_then(|map| map.owner(slot));
+        owner.ok_or(Trouble::Unsent(NOWHERE))
+    }
+}
+
+/// Sends commands to a node to which the slot is on its way.
+async fn ask(post: &Post, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+    let mut asking = Cmd::new();
+    asking.arg("ASKING");
+    let commands: Vec<Cmd> = std::iter::once(asking).chain(commands.iter().cloned()).collect();
+    let answers = post.send(&commands).await?;
+    Ok(answers.into_iter().skip(1).collect())
+}
+
+/// Where another node is said to be.
+struct Hint {
+    name: String,
+    port: u16,
+}
+
+impl Hint {
+    /// A node that does not know its own name leaves it out.
+    fn after(self, post: &Post) -> Host {
+        let name = match post.host() {
+            Some(host) if self.name.is_empty() || self.name == "?" => host.name,
+            _ => self.name,
+        };
+        Host { name, port: self.port }
+    }
+}
+
+/// Whether the first command was not executed, but sent on or put off. The others are about the
+/// same slot, or about the connection.
+fn redirection(answers: &[Value]) -> Option<(ServerErrorKind, Option<Hint>)> {
+    let Some(Value::ServerError(error)) = answers.first() else { return None };
+    let kind = error.kind()?;
+    if !matches!(kind, ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain) {
+        return None;
+    }
+    let hint = error.details().and_then(|details| {
+        let (name, port) = details.split_whitespace().nth(1)?.rsplit_once(':')?;
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        Some(Hint { name: name.to_owned(), port: port.parse().ok()? })
+    });
+    Some((kind, hint))
+}
+
+impl Map {
+    fn owner(&self, slot: u16) -> Option<Arc<Post>> {
+        let at = self.ranges.partition_point(|(_, last, _)| *last < slot);
+        let (first, _, host) = self.ranges.get(at)?;
+        if *first > slot {
+            return None;
+        }
+        self.posts.get(host).cloned()
+    }
+}
+
+impl Shared {
+    /// The post of a node, new or not.
+    fn post(&self, host: &Host) -> Arc<Post> {
+        if let Some(post) = self.map.borrow().posts.get(host) {
+            return Arc::clone(post);
+        }
+        let mut found = None;
+        self.map.send_modify(|map| {
+            let post = map.posts.entry(host.clone()).or_insert_with(|| self.new_post(host));
+            found = Some(Arc::clone(post));
+        });
+        found.unwrap_or_else(|| self.new_post(host))
+    }
+
+    fn new_post(&self, host: &Host) -> Arc<Post> {
+        Arc::new(Post::keep(Arc::clone(&self.dialer), Whom::Host(host.clone()), self.waits))
+    }
+
+    /// Asks one node after the other, those that are connected first, until one has a map.
+    async fn look(&self) {
+        let mut posts: Vec<Arc<Post>> = self.map.borrow().posts.values().cloned().collect();
+        posts.sort_by_key(|post| post.away().is_some());
+        let mut blind = None;
+        for post in posts.iter().filter(|post| post.away().is_none()) {
+            match slots(post).await {
+                Ok(ranges) => return self.drawn(ranges),
+                Err(why) => blind = Some(why),
+            }
+        }
+        for host in &self.seeds {
+            let asked = self.dialer.dial(host, Kind::Node).await;
+            let answers = match asked {
+                Ok(line) => line.send(&[question()]).await,
+                Err(why) => {
+                    blind = Some(why);
+                    continue;
+                }
+            };
+            let read = answers.map_err(|error| Undialed::Silent(error.to_string()));
+            match read.and_then(|answers| ranges(answers, Some(host))) {
+                Ok(ranges) => return self.drawn(ranges),
+                Err(why) => blind = Some(why),
+            }
+        }
+        self.map.send_modify(|map| map.blind = blind);
+    }
+
+    /// Takes a new map; nodes that have no slot in it are let go.
+    fn drawn(&self, ranges: Vec<(u16, u16, Host)>) {
+        self.map.send_modify(|map| {
+            map.posts.retain(|host, _| ranges.iter().any(|(_, _, owner)| owner == host));
+            for (_, _, host) in &ranges {
+                map.posts.entry(host.clone()).or_insert_with(|| self.new_post(host));
+            }
+            map.ranges = ranges;
+            map.blind = None;
+        });
+    }
+}
+
+async fn look_often(shared: Arc<Shared>) {
+    loop {
+        shared.look().await;
+        tokio::time::sleep(LOOK_PAUSE_MIN).await;
+        let _ = tokio::time::timeout(LOOK_PAUSE, shared.complaint.notified()).await;
+    }
+}
+
+fn question() -> Cmd {
+    let mut question = Cmd::new();
+    question.arg("CLUSTER").arg("SLOTS");
+    question
+}
+
+async fn slots(post: &Post) -> Result<Vec<(u16, u16, Host)>, Undialed> {
+    let answers = post.send(&[question()]).await;
+    let answers = answers.map_err(|trouble| Undialed::Silent(trouble.to_string()))?;
+    ranges(answers, post.host().as_ref())
+}
+
+/// Reads the answer to CLUSTER SLOTS: first slot, last slot, the master, its replicas.
+fn ranges(answers: Vec<Value>, asked: Option<&Host>) -> Result<Vec<(u16, u16, Host)>, Undialed> {
+    let rows = match answers.into_iter().next() {
+        Some(Value::Array(rows)) => rows,
+        Some(Value::ServerError(error)) => {
+            return Err(Undialed::Forbidden(format!(
+                "CLUSTER SLOTS is refused: {} {}",
+                error.code(),
+                error.details().unwrap_or_default()
+            )));
+        }
+        _ => return Err(Undialed::Silent("it does not speak as a node of a Cluster".to_owned())),
+    };
+    let mut ranges: Vec<_> = rows.iter().filter_map(|row| range(row, asked)).collect();
+    ranges.sort_unstable();
+    Ok(ranges)
+}
+
+fn range(row: &Value, asked: Option<&Host>) -> Option<(u16, u16, Host)> {
+    let Value::Array(row) = row else { return None };
+    let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = row.as_slice() else {
+        return None;
+    };
+    let (name, port) = match master.as_slice() {
+        [Value::BulkString(name), Value::Int(port), ..] => (str::from_utf8(name).ok()?, port),
+        [Value::Nil, Value::Int(port), ..] => ("", port),
+        _ => return None,
+    };
+    let name = if name.is_empty() || name == "?" { asked?.name.as_str() } else { name };
+    let host = Host { name: name.to_owned(), port: u16::try_from(*port).ok()? };
+    Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, host))
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.looker.abort();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("posts", &self.posts()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+//! A commit in the words of `commit.lua`: who is expected, then one step after the other.
+
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::Value;
+
+use crate::base::Digest;
+use crate::base::Timestamp;
+use crate::base::limits::REPEAT_SECS_MAX;
+use crate::base::limits::TOMBSTONE;
+use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::engine::millis;
+use crate::store::redis::engine::slack;
+use crate::store::redis::keys::shard;
+use crate::store::redis::link;
+use crate::store::redis::link::Call;
+use crate::store::redis::link::Weight;
+use crate::store::redis::rows;
+use crate::store::redis::trouble::Trouble;
+use crate::store::shared::engine::Change;
+use crate::store::shared::engine::Commit;
+use crate::store::shared::engine::Committed;
+use crate::store::shared::engine::Expect;
+use crate::store::shared::engine::Mark;
+use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenRow;
+
+/// The longest that Redis is told to keep a row which nobody sweeps: two years and more, as long
+/// as a session or a token may live and be repeated.
+const SPAN_MAX: Duration = Duration::from_hours(24 * 800);
+
+/// The steps of a commit, with the keys they are about.
+struct Steps {
+    keys: Vec<String>,
+    words: Vec<Vec<u8>>,
+    shard: u8,
+    /// The moment of the commit as far as it is known: nobody hands it over. It is rather too
+    /// early, and then rows stay longer under the net.
+    now: Timestamp,
+}
+
+/// Writes it.
+pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Committed, Trouble> {
+    if let Some(token) = &commit.mint
+        && !engine.link.is_one()
+        && !point(engine, &commit, token).await?
+    {
+        return Ok(Committed::TokenExists);
+    }
+    let drops = commit.drops.clone();
+    let (keys, words) = in_words(engine, commit);
+    let call = Call { keys: &keys, words: &words, weight: Weight::Heavy };
+    let answer = engine.link.run(&link::COMMIT, call).await?;
+    let committed = read(answer)?;
+    if matches!(committed, Committed::Done(_)) && !engine.link.is_one() {
+        engine.unpoint(drops.iter().map(|digest| engine.keys.pointer(digest)).collect());
+    }
+    Ok(committed)
+}
+
+/// Writes the pointer of a token to be minted, where it lives in another slot; false if another
+/// session has this token. Should the mint fail then, the pointer leads nowhere until Redis drops
+/// it.
+async fn point(engine: &RedisEngine, commit: &Commit, token: &TokenRow) -> Result<bool, Trouble> {
+    let pointer = engine.keys.pointer(&token.digest);
+    let span = pointer_span(token, base(commit));
+    let mut set = Cmd::new();
+    set.arg("SET").arg(&pointer).arg(commit.id.to_string()).arg("PX").arg(span).arg("NX");
+    if engine.link.write(&pointer, set).await? != Value::Nil {
+        return Ok(true);
+    }
+    Ok(engine.pointed(&pointer).await? == Some(commit.id))
+}
+
+impl RedisEngine {
+    /// Takes pointers away that lead nowhere any more. Redis would drop them by itself one day,
+    /// so nobody waits for it.
+    pub(super) fn unpoint(&self, pointers: Vec<String>) {
+        let link = std::sync::Arc::clone(&self.link);
+        if pointers.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            let questions = pointers.into_iter().map(|pointer| {
+                let mut command = Cmd::new();
+                command.arg("DEL").arg(&pointer);
+                (pointer, command)
+            });
+            let _ = link.ask_all(questions.collect()).await;
+        });
+    }
+}
+
+/// The moment of a commit as far as its row tells.
+fn base(commit: &Commit) -> Timestamp {
+    let row = commit.session.as_ref();
+    row.map_or(Timestamp::default(), |row| row.ended_at.unwrap_or(row.seen_at))
+}
+
+fn span(until: Timestamp, now: Timestamp) -> u64 {
+    millis(until.since(now).min(SPAN_MAX))
+}
+
+/// A pointer must not end before its token, whose memory grows with the repeats of its callback.
+fn pointer_span(token: &TokenRow, now: Timestamp) -> u64 {
+    let repeats = Duration::from_secs(REPEAT_SECS_MAX);
+    span(token.forget_at, now).saturating_add(millis(repeats + TOMBSTONE * 2))
+}
+
+fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>) {
+    let now = base(&commit);
+    let Commit { id, expect, expect_seen, expect_fence, session, mint, marks, drops, due_at } =
+        commit;
+    let shard = shard(id);
+    let keys = &engine.keys;
+    let mut steps = Steps {
+        keys: vec![keys.session(id), keys.ids(shard), keys.names(shard), keys.due(shard)],
+        words: Vec::new(),
+        shard,
+        now,
+    };
+    let fenced = expect_fence.map(|digest| steps.key(engine, &digest)).unwrap_or_default();
+    let minted = mint.as_ref().map(|token| steps.key(engine, &token.digest)).unwrap_or_default();
+    steps.words = vec![
+        engine.fixed_fence(),
+        id.to_string().into_bytes(),
+        match expect {
+            Expect::Absent => Vec::new(),
+            Expect::Version(version) => rows::number(version),
+        },
+        expect_seen.map(rows::moment).unwrap_or_default(),
+        fenced,
+        minted.clone(),
+        engine.pointers_at_hand(),
+        slack(),
+    ];
+    // What frees memory goes first, so that a full server lets tokens be taken back; but nothing
+    // new slips in behind it.
+    let (first, last) = if mint.is_none() { (drops, Vec::new()) } else { (Vec::new(), drops) };
+    first.iter().for_each(|digest| steps.drop(engine, digest));
+    match session {
+        Some(row) => steps.row(row, due_at),
+        None => steps.word("same"),
+    }
+    last.iter().for_each(|digest| steps.drop(engine, digest));
+    marks.into_iter().for_each(|mark| steps.mark(engine, mark));
+    if let Some(token) = mint {
+        steps.mint(minted, &token);
+    }
+    (steps.keys, steps.words)
+}
+
+impl Steps {
+    /// Adds the key of a token; its place among the keys, in words.
+    fn key(&mut self, engine: &RedisEngine, digest: &Digest) -> Vec<u8> {
+        self.keys.push(engine.keys.token(self.shard, digest));
+        rows::number(u64::try_from(self.keys.len()).unwrap_or(u64::MAX))
+    }
+
+    fn word(&mut self, word: &str) {
+        self.words.push(word.as_bytes().to_vec());
+    }
+
+    fn row(&mut self, row: SessionRow, due_at: Timestamp) {
+        self.word("row");
+        self.words.extend([
+            rows::moment(due_at),
+            rows::number(span(due_at, self.now)),
+            rows::moment(row.seen_at),
+            rows::number(row.idle_ms),
+            rows::moment(row.absolute_at),
+            row.ended_at.map(rows::moment).unwrap_or_default(),
+            row.doc,
+            rows::devices(&row.devices),
+            rows::joined(&row.joined),
+            rows::unspent(&row.unspent),
+            rows::answers(&row.answers),
+        ]);
+    }
+
+    fn drop(&mut self, engine: &RedisEngine, digest: &Digest) {
+        self.about("drop", engine, digest);
+        self.words.push(digest.bytes().to_vec());
+    }
+
+    fn mark(&mut self, engine: &RedisEngine, Mark { digest, change }: Mark) {
+        match change {
+            Change::Claim(claim, at) => {
+                self.about("claim", engine, &digest);
+                let digest = digest.bytes().to_vec();
+                self.words.extend([digest, claim.bytes().to_vec(), rows::moment(at)]);
+            }
+            Change::Run { run, answer, forget_at } => {
+                self.about("run", engine, &digest);
+                let span = rows::number(span(forget_at, self.now));
+                self.words.extend([run, answer, rows::moment(forget_at), span]);
+            }
+            Change::Unanswered => self.about("unanswered", engine, &digest),
+            Change::Void => self.about("void", engine, &digest),
+        }
+    }
+
+    fn about(&mut self, step: &str, engine: &RedisEngine, digest: &Digest) {
+        self.word(step);
+        let key = self.key(engine, digest);
+        self.words.push(key);
+    }
+
+    fn mint(&mut self, key: Vec<u8>, token: &TokenRow) {
+        self.word("mint");
+        self.words.extend([
+            key,
+            token.id.bytes().to_vec(),
+            token.digest.bytes().to_vec(),
+            rows::number(span(token.forget_at, self.now)),
+            rows::number(pointer_span(token, self.now)),
+        ]);
+        self.words.extend(rows::token(token));
+    }
+}
+
+fn read(answer: Value) -> Result<Committed, Trouble> {
+    let malformed = || Trouble::Garbled("what a commit answers");
+    let Value::Array(parts) = answer else { return Err(malformed()) };
+    let mut parts = parts.into_iter();
+    let outcome = parts.next().ok_or_else(malformed)?;
+    let rest = parts.next().unwrap_or(Value::Nil);
+    Ok(match rows::text(outcome)?.as_str() {
+        "done" => Committed::Done(rows::read_number(rest)?),
+        "stale" => Committed::Stale(rows::read_session(rest)?),
+        "exists" => Committed::TokenExists,
+        "unfenced" => Committed::Unfenced,
+        _ => return Err(malformed()),
+    })
+}

@@ -1,0 +1,275 @@
+//! Connecting to a server: TCP, TLS, signing in, and looking whether it is the one to talk to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::AsyncConnectionConfig;
+use redis::Cmd;
+use redis::ErrorKind;
+use redis::Pipeline;
+use redis::RedisConnectionInfo;
+use redis::RedisError;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use crate::base::secret::SecretText;
+use crate::store::redis::address::Address;
+use crate::store::redis::address::Host;
+use crate::store::redis::address::SignIn;
+
+/// From the first packet to a connection that is signed in.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// From a command to its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Commands that wait to be written to one connection.
+const QUEUE_MAX: usize = 1_024;
+
+/// Opens connections to the servers of one address.
+pub(super) struct Dialer {
+    tls: Option<TlsConnector>,
+    servers: RedisConnectionInfo,
+    sentinels: RedisConnectionInfo,
+}
+
+/// Whom to talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A server that must be no replica.
+    Primary,
+    /// Any node of a Cluster.
+    Node,
+    Sentinel,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Undialed {
+    /// Nobody answers.
+    Silent(String),
+    /// Whoever answers does not let callgate in.
+    ShutOut(String),
+    /// It may not be asked what it is.
+    Forbidden(String),
+    /// It is a replica.
+    Replica,
+}
+
+impl fmt::Display for Undialed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(why) | Self::ShutOut(why) | Self::Forbidden(why) => f.write_str(why),
+            Self::Replica => f.write_str("it is a replica"),
+        }
+    }
+}
+
+/// One connection, on which any number of commands are under way at once.
+pub(super) struct Line {
+    pub(super) host: Host,
+    connection: MultiplexedConnection,
+    /// True once it must not be used any more.
+    broken: watch::Sender<bool>,
+    driver: AbortHandle,
+}
+
+impl Dialer {
+    /// An error is the file with the certificates', or the machine's that has none.
+    pub(super) fn new(address: &Address, sentinels: &SignIn) -> Result<Self, String> {
+        Ok(Self {
+            tls: if address.tls() { Some(connector(address)?) } else { None },
+            servers: sign_in(address.sign_in()).set_db(address.database().into()),
+            sentinels: sign_in(sentinels),
+        })
+    }
+
+    /// A connection to a server of this kind.
+    pub(super) async fn dial(&self, host: &Host, kind: Kind) -> Result<Arc<Line>, Undialed> {
+        let line = tokio::time::timeout(DIAL_TIMEOUT, async {
+            let line = self.connect(host, kind).await?;
+            match kind {
+                Kind::Primary => line.primary().await,
+                Kind::Node | Kind::Sentinel => Ok(line),
+            }
+        });
+        let line = line.await.map_err(|_| Undialed::Silent("it does not answer".to_owned()))??;
+        Ok(Arc::new(line))
+    }
+
+    async fn connect(&self, host: &Host, kind: Kind) -> Result<Line, Undialed> {
+        let silent = |error: &dyn fmt::Display| Undialed::Silent(error.to_string());
+        let stream = TcpStream::connect((host.name.as_str(), host.port));
+        let stream = stream.await.map_err(|error| silent(&error))?;
+        // A command is small, and somebody waits for its answer.
+        stream.set_nodelay(true).map_err(|error| silent(&error))?;
+        let Some(tls) = &self.tls else { return self.sign_in(host, kind, stream).await };
+        let name = ServerName::try_from(host.name.clone());
+        let name = name.map_err(|error| silent(&error))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| silent(&error))?;
+        self.sign_in(host, kind, stream).await
+    }
+
+    async fn sign_in<S>(&self, host: &Host, kind: Kind, stream: S) -> Result<Line, Undialed>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(ANSWER_TIMEOUT))
+            .set_pipeline_buffer_size(QUEUE_MAX);
+        let info = match kind {
+            Kind::Primary | Kind::Node => &self.servers,
+            Kind::Sentinel => &self.sentinels,
+        };
+        let dialed = MultiplexedConnection::new_with_config(info, stream, config).await;
+        let (connection, driver) = dialed.map_err(|error| unsigned(&error))?;
+        let (broken, _) = watch::channel(false);
+        let ended = broken.clone();
+        let driver = tokio::spawn(async move {
+            driver.await;
+            ended.send_replace(true);
+        });
+        let driver = driver.abort_handle();
+        Ok(Line { host: host.clone(), connection, broken, driver })
+    }
+}
+
+fn unsigned(error: &RedisError) -> Undialed {
+    let is_refusal = error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
+    if is_refusal {
+        return Undialed::ShutOut("it refuses the user or the password in the address".to_owned());
+    }
+    Undialed::Silent(error.to_string())
+}
+
+fn sign_in(sign_in: &SignIn) -> RedisConnectionInfo {
+    // Not every server knows CLIENT SETINFO.
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(user) = &sign_in.user {
+        info = info.set_username(SecretText::expose(user));
+    }
+    if let Some(password) = &sign_in.password {
+        info = info.set_password(SecretText::expose(password));
+    }
+    info
+}
+
+fn connector(address: &Address) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = address.authorities() {
+        let bad = |error: &dyn fmt::Display| {
+            let file = file.display();
+            format!("ca={file} holds no certificates: {error}; name a PEM file")
+        };
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
+            let certificate = certificate.map_err(|error| bad(&error))?;
+            roots.add(certificate).map_err(|error| bad(&error))?;
+        }
+        if roots.is_empty() {
+            return Err(bad(&"it is empty"));
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err("this machine knows no certificate authorities; name a PEM file with \
+                        ca=FILE in the address"
+                .to_owned());
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+impl Line {
+    /// Sends commands and waits for the answers, one for each; an answer may be an error of the
+    /// server. A line of which an answer did not come in time is broken: whoever waits behind a
+    /// silent server would wait in vain.
+    pub(super) async fn send(&self, commands: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let mut connection = self.connection.clone();
+        let answers = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
+        if answers.is_err() {
+            self.shut();
+        }
+        answers
+    }
+
+    /// Nobody uses it any more.
+    pub(super) fn shut(&self) {
+        self.broken.send_replace(true);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        *self.broken.borrow()
+    }
+
+    /// Comes back when it is broken.
+    pub(super) async fn ended(&self) {
+        let mut broken = self.broken.subscribe();
+        // The sender is in this line.
+        let _ = broken.wait_for(|broken| *broken).await;
+    }
+
+    /// The line, if it leads to no replica: what a replica answers may be old.
+    async fn primary(self) -> Result<Self, Undialed> {
+        let mut info = Cmd::new();
+        info.arg("INFO").arg("replication");
+        let answers = self.send(&[info]).await;
+        let answers = answers.map_err(|error| Undialed::Silent(error.to_string()))?;
+        match answers.into_iter().next() {
+            Some(Value::BulkString(info)) => {
+                let is_primary = info
+                    .split(|byte| *byte == b'\n')
+                    .any(|line| line.trim_ascii() == b"role:master");
+                if is_primary { Ok(self) } else { Err(Undialed::Replica) }
+            }
+            Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "WRONGPASS") => {
+                Err(Undialed::ShutOut("it wants a password, and the address has none".to_owned()))
+            }
+            Some(Value::ServerError(error)) => Err(Undialed::Forbidden(format!(
+                "INFO is refused: {} {}",
+                error.code(),
+                error.details().unwrap_or_default()
+            ))),
+            _ => Err(Undialed::Silent("it does not speak the language of a Redis".to_owned())),
+        }
+    }
+}
+
+impl Drop for Line {
+    /// Commands under way hold the line, so nobody is waiting any more.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Line({})", self.host)
+    }
+}

@@ -1,0 +1,282 @@
+//! The way to the data, whatever stands behind the address: one server, the master of Sentinels, or
+//! the masters of a Cluster.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use redis::Cmd;
+use redis::ServerErrorKind;
+use redis::Value;
+use tokio::task::JoinSet;
+
+use crate::base::digest::sha1;
+use crate::base::hex;
+use crate::store::redis::address::Address;
+use crate::store::redis::address::Form;
+use crate::store::redis::address::SignIn;
+use crate::store::redis::cluster::Cluster;
+use crate::store::redis::dial::Dialer;
+use crate::store::redis::dial::Undialed;
+use crate::store::redis::keys;
+use crate::store::redis::post::Post;
+use crate::store::redis::post::Whom;
+use crate::store::redis::sentinel::Sentinels;
+use crate::store::redis::trouble::Trouble;
+
+/// How long a write waits for replicas, in milliseconds, where the address says so.
+const REPLICAS_MILLIS: u16 = 200;
+/// Questions to different slots of a Cluster under way at once, for one caller.
+const ABREAST_MAX: usize = 32;
+
+/// The way to the data.
+#[derive(Debug)]
+pub(super) struct Link {
+    ground: Ground,
+    wait: Option<u8>,
+}
+
+#[derive(Debug)]
+enum Ground {
+    /// One server has all keys.
+    One(Arc<Post>),
+    Many(Cluster),
+}
+
+/// Whether an answer counts only once replicas have what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Nobody is promised anything.
+    Light,
+    /// Somebody relies on it.
+    Heavy,
+}
+
+/// A step that the server runs as a whole.
+#[derive(Debug)]
+pub(super) struct Script {
+    text: String,
+    sha: String,
+}
+
+impl Script {
+    fn of(parts: &[&str]) -> Self {
+        let text = parts.concat();
+        let sha = hex::lower(&sha1(text.as_bytes()));
+        Self { text, sha }
+    }
+}
+
+const ROWS: &str = include_str!("rows.lua");
+const LOCATE: &str = include_str!("locate.lua");
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident: $($part:expr),+;)+) => {
+        $($(#[$doc])* pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::of(&[$($part),+]));)+
+    };
+}
+
+scripts! {
+    /// With the keys of the token and its session.
+    FIND: ROWS, include_str!("find.lua");
+    /// With the token's pointer.
+    LOCATE_AND_FIND: ROWS, LOCATE, include_str!("find.lua");
+    /// With the keys of the token, its session, its shard's names and what is due.
+    CLAIM: ROWS, include_str!("claim.lua");
+    /// With the token's pointer.
+    LOCATE_AND_CLAIM: ROWS, LOCATE, include_str!("claim.lua");
+    COMMIT: ROWS, include_str!("commit.lua");
+    TOUCH: ROWS, include_str!("touch.lua");
+    SWEEP: ROWS, include_str!("sweep.lua");
+    PROBE: ROWS, include_str!("probe.lua");
+}
+
+impl Link {
+    /// Begins to connect. Call it within a runtime.
+    pub(super) fn to(address: &Address) -> Result<Self, String> {
+        let wait = address.wait();
+        let one = |dialer, whom| {
+            Ground::One(Arc::new(Post::keep(Arc::new(dialer), whom, wait.is_some())))
+        };
+        let ground = match address.form() {
+            Form::Single => {
+                let host = address.hosts().first().ok_or("the address names no server")?;
+                one(Dialer::new(address, &SignIn::default())?, Whom::Host(host.clone()))
+            }
+            Form::Sentinel { master, sign_in } => {
+                let sentinels = Sentinels::new(master, address.hosts());
+                one(Dialer::new(address, sign_in)?, Whom::Master(sentinels))
+            }
+            Form::Cluster => {
+                let dialer = Arc::new(Dialer::new(address, &SignIn::default())?);
+                Ground::Many(Cluster::keep(dialer, address.hosts(), wait.is_some()))
+            }
+        };
+        Ok(Self { ground, wait })
+    }
+
+    /// Whether one server has all keys, so that a step may reach for any of them.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self.ground, Ground::One(_))
+    }
+
+    /// Sends one command about this key.
+    pub(super) async fn ask(&self, key: &str, command: Cmd) -> Result<Value, Trouble> {
+        self.send(key, &[command]).await.map(first)?
+    }
+
+    /// Sends one command that writes.
+    pub(super) async fn write(&self, key: &str, command: Cmd) -> Result<Value, Trouble> {
+        self.weighed(key, command, Weight::Heavy).await
+    }
+
+    /// Runs a step. The keys are of one slot, or of one server.
+    pub(super) async fn run(&self, script: &Script, call: Call<'_>) -> Result<Value, Trouble> {
+        let key = call.keys.first().map_or("", String::as_str);
+        match self.weighed(key, call.command("EVALSHA", &script.sha), call.weight).await {
+            // The server has not executed it; it has been restarted, or is a new one.
+            Err(Trouble::Said(error)) if error.kind() == Some(ServerErrorKind::NoScript) => {
+                self.weighed(key, call.command("EVAL", &script.text), call.weight).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn weighed(&self, key: &str, command: Cmd, weight: Weight) -> Result<Value, Trouble> {
+        let Some(wanted) = self.wait.filter(|_| weight == Weight::Heavy) else {
+            return self.ask(key, command).await;
+        };
+        let mut wait = Cmd::new();
+        wait.arg("WAIT").arg(wanted).arg(REPLICAS_MILLIS);
+        let mut answers = self.send(key, &[command, wait]).await?.into_iter();
+        let answer = answers.next().ok_or(Trouble::Garbled("nothing"))?;
+        if let Value::ServerError(error) = answer {
+            return Err(Trouble::Said(error));
+        }
+        match answers.next() {
+            Some(Value::Int(got)) if got >= i64::from(wanted) => Ok(answer),
+            Some(Value::Int(got)) => Err(Trouble::Unreplicated { wanted, got }),
+            // It was written, and nobody knows where to.
+            _ => Err(Trouble::Unreplicated { wanted, got: 0 }),
+        }
+    }
+
+    async fn send(&self, key: &str, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+        match &self.ground {
+            Ground::One(post) => post.send(commands).await,
+            Ground::Many(cluster) => cluster.send(keys::slot(key), commands).await,
+        }
+    }
+
+    /// Asks about many keys at once. The answers come in the order of the questions.
+    pub(super) async fn ask_all(
+        self: &Arc<Self>,
+        questions: Vec<(String, Cmd)>,
+    ) -> Result<Vec<Value>, Trouble> {
+        if let Ground::One(post) = &self.ground {
+            let commands: Vec<Cmd> = questions.into_iter().map(|(_, command)| command).collect();
+            if commands.is_empty() {
+                return Ok(Vec::new());
+            }
+            return post.send(&commands).await?.into_iter().map(said).collect();
+        }
+        let work = questions.into_iter().map(|(key, command)| {
+            let link = Arc::clone(self);
+            async move { link.ask(&key, command).await }
+        });
+        abreast(work).await.into_iter().collect()
+    }
+
+    /// Every server that has keys.
+    pub(super) fn posts(&self) -> Vec<Arc<Post>> {
+        match &self.ground {
+            Ground::One(post) => vec![Arc::clone(post)],
+            Ground::Many(cluster) => cluster.posts(),
+        }
+    }
+
+    /// Whether every key has a server.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.ground {
+            Ground::One(_) => true,
+            Ground::Many(cluster) => cluster.is_whole(),
+        }
+    }
+
+    /// Why nobody can be asked; `None` if somebody can.
+    pub(super) fn away(&self) -> Option<Undialed> {
+        match &self.ground {
+            Ground::One(post) => post.away(),
+            Ground::Many(cluster) => {
+                cluster.away().or_else(|| cluster.posts().iter().find_map(|post| post.away()))
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        match &self.ground {
+            Ground::One(post) => post.close(),
+            Ground::Many(cluster) => cluster.close(),
+        }
+    }
+}
+
+/// A step with what it is about.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) keys: &'a [String],
+    pub(super) words: &'a [Vec<u8>],
+    pub(super) weight: Weight,
+}
+
+impl Call<'_> {
+    fn command(&self, verb: &str, script: &str) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg(verb).arg(script).arg(self.keys.len());
+        for key in self.keys {
+            command.arg(key);
+        }
+        for word in self.words {
+            command.arg(word.as_slice());
+        }
+        command
+    }
+}
+
+/// Does work for many keys, some of it at a time; the results in the order of the work.
+pub(super) async fn abreast<T: Send + 'static>(
+    work: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let mut work = work.into_iter().enumerate();
+    let mut under_way = JoinSet::new();
+    let mut done = Vec::new();
+    loop {
+        while under_way.len() < ABREAST_MAX
+            && let Some((at, piece)) = work.next()
+        {
+            under_way.spawn(async move { (at, piece.await) });
+        }
+        match under_way.join_next().await {
+            Some(Ok(piece)) => done.push(piece),
+            // It panicked, and so does whoever waits for it.
+            Some(Err(failed)) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => break,
+            },
+            None => break,
+        }
+    }
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn first(answers: Vec<Value>) -> Result<Value, Trouble> {
+    said(answers.into_iter().next().ok_or(Trouble::Garbled("nothing"))?)
+}
+
+fn said(answer: Value) -> Result<Value, Trouble> {
+    match answer {
+        Value::ServerError(error) => Err(Trouble::Said(error)),
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,180 @@
+//! Opening a Redis: whether it answers, is fit, and has been written to by no later callgate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::ServerError;
+use redis::Value;
+
+use crate::base::clock::Stopwatch;
+use crate::store::redis::address::Address;
+use crate::store::redis::address::Form;
+use crate::store::redis::check::version;
+use crate::store::redis::dial::Undialed;
+use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::keys::FORMAT;
+use crate::store::redis::link;
+use crate::store::redis::link::Call;
+use crate::store::redis::link::Weight;
+use crate::store::redis::rows;
+use crate::store::redis::trouble::Trouble;
+use crate::store::redis::trouble::code;
+use crate::store::shared::Engine;
+use crate::store::shared::OpenError;
+use crate::store::shared::OpenErrorKind;
+
+/// How long a server may take to answer for the first time.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two looks whether it has.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// The oldest version that has all commands callgate uses.
+const VERSION_MIN: (u32, u32) = (6, 2);
+
+/// What is wrong, and the kind of it.
+type Wrong = (OpenErrorKind, String);
+
+/// Opens the Redis at this address for the sessions of one application.
+///
+/// It stays connected by itself from then on, through restarts and fail-overs, until it is closed
+/// or dropped. Call it within a runtime.
+pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
+    let opened = async {
+        let engine = RedisEngine::new(address, app).map_err(unfit)?;
+        reached(&engine).await?;
+        examine(&engine).await?;
+        // The clocks are compared, too, before anybody asks for the time.
+        engine.guarantees().await.map_err(|trouble| explain(&trouble))?;
+        Ok(engine)
+    };
+    match opened.await {
+        Ok(engine) => Ok(Arc::new(engine)),
+        Err((kind, why)) => Err(OpenError { kind, store: address.to_string(), why }),
+    }
+}
+
+fn unfit(why: impl Into<String>) -> Wrong {
+    (OpenErrorKind::Unfit, why.into())
+}
+
+fn unreachable(why: impl Into<String>) -> Wrong {
+    (OpenErrorKind::Unreachable, why.into())
+}
+
+/// Waits until somebody has answered, or it is clear that nobody will.
+async fn reached(engine: &RedisEngine) -> Result<(), Wrong> {
+    let since = Stopwatch::start();
+    loop {
+        let away = engine.link.away();
+        let may_change = matches!(engine.address.form(), Form::Sentinel { .. } | Form::Cluster);
+        match &away {
+            None if engine.link.is_whole() => return Ok(()),
+            Some(Undialed::ShutOut(why)) => {
+                return Err(unreachable(format!("{why}; check them, and the server's ACL")));
+            }
+            Some(Undialed::Forbidden(why)) => {
+                return Err(unfit(format!("{why}; permit it to the user of the address")));
+            }
+            // A fail-over may be under way.
+            Some(Undialed::Replica) if !may_change => {
+                return Err(unfit("it is a replica; name its primary, or Sentinels that know it"));
+            }
+            _ => {}
+        }
+        if since.elapsed() > PATIENCE {
+            return Err(unreachable(match away {
+                Some(why) => {
+                    format!("nobody answers as wanted: {why}; start it, or correct `store`")
+                }
+                None => "some slots of the Cluster have no master; bring it back".to_owned(),
+            }));
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+async fn examine(engine: &RedisEngine) -> Result<(), Wrong> {
+    for facts in engine.facts().await.map_err(|trouble| explain(&trouble))? {
+        if version(&facts.version) < VERSION_MIN {
+            return Err(unfit(format!(
+                "it is Redis {}, and callgate needs 6.2 or later, or Valkey; upgrade it",
+                facts.version
+            )));
+        }
+    }
+    let incarnation = probe(engine).await?;
+    if incarnation.is_empty() && engine.address.fence() {
+        return Err(unfit(
+            "INFO replication does not tell master_replid, by which callgate notices that a \
+             replica has taken over; use another server, or fence=off with a single one",
+        ));
+    }
+    format(engine).await.map_err(|trouble| explain(&trouble))?.map_or(Ok(()), Err)
+}
+
+/// Does everything once that the steps will do.
+async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
+    let keys = [engine.keys.probe("row"), engine.keys.probe("index")];
+    let [row, index] = &keys;
+    let mut range = Cmd::new();
+    range.arg("ZRANGEBYLEX").arg(index).arg("-").arg("+").arg("LIMIT").arg(0).arg(1);
+    engine.link.ask(index, range).await.map_err(|trouble| explain(&trouble))?;
+    let mut read = Cmd::new();
+    read.arg("HMGET").arg(row).arg("v");
+    engine.link.ask(row, read).await.map_err(|trouble| explain(&trouble))?;
+    let call = Call { keys: &keys, words: &[], weight: Weight::Light };
+    match engine.link.run(&link::PROBE, call).await {
+        Ok(answer) => rows::text(answer).map_err(|trouble| explain(&trouble)),
+        // It is full, and lets sessions end and tokens be redeemed.
+        Err(Trouble::Said(error)) if code(&error) == "OOM" => Ok("full".to_owned()),
+        Err(trouble) => Err(explain(&trouble)),
+    }
+}
+
+/// Leaves the version of the layout, or compares it; what is wrong with it, if anything.
+async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, Trouble> {
+    let key = engine.keys.format();
+    let mut get = Cmd::new();
+    get.arg("GET").arg(&key);
+    let mut found = engine.link.ask(&key, get.clone()).await?;
+    if found == Value::Nil {
+        let mut set = Cmd::new();
+        set.arg("SET").arg(&key).arg(FORMAT).arg("NX");
+        engine.link.write(&key, set).await?;
+        found = engine.link.ask(&key, get).await?;
+    }
+    let found = rows::text(found)?;
+    Ok(match found.parse::<u32>() {
+        Ok(version) if version <= FORMAT => None,
+        Ok(version) => Some((
+            OpenErrorKind::Newer,
+            format!(
+                "it is written in layout {version}, and this callgate knows up to {FORMAT}; \
+                 start the newer callgate"
+            ),
+        )),
+        Err(_) => Some(unfit(format!("{key} is {found:?}, which no callgate has written"))),
+    })
+}
+
+/// What a failure at the start means.
+fn explain(trouble: &Trouble) -> Wrong {
+    let Trouble::Said(error) = trouble else { return unreachable(trouble.to_string()) };
+    said(error)
+}
+
+fn said(error: &ServerError) -> Wrong {
+    let details = error.details().unwrap_or_default();
+    match code(error) {
+        "NOPERM" => unfit(format!(
+            "the user of the address may not do what callgate does: {details}; give it \
+             +@read +@write +@scripting +info +config|get +time +wait on ~cg:*"
+        )),
+        "READONLY" => unfit("it is a replica; name its primary, or Sentinels that know it"),
+        "MOVED" | "ASK" => {
+            unfit("it is a node of a Cluster; write redis+cluster:// in front of the address")
+        }
+        "WRONGTYPE" => unfit("a key of callgate holds something else; use another database or app"),
+        code => unreachable(format!("it refuses to work: {code} {details}")),
+    }
+}

@@ -1,0 +1,303 @@
+//! What concerns all shards: pages of sessions and tokens in order, and the sweep.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use redis::Cmd;
+use redis::Value;
+
+use crate::base::Digest;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::TokenId;
+use crate::base::limits::TOMBSTONE;
+use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::engine::millis;
+use crate::store::redis::engine::read;
+use crate::store::redis::engine::slack;
+use crate::store::redis::keys::SHARDS;
+use crate::store::redis::keys::shard;
+use crate::store::redis::link;
+use crate::store::redis::link::Call;
+use crate::store::redis::link::Weight;
+use crate::store::redis::rows;
+use crate::store::redis::trouble::Trouble;
+use crate::store::shared::engine::Found;
+use crate::store::shared::engine::SessionRow;
+
+/// Shards looked through in one go: a page of sessions comes from a few of them.
+const WINDOW: u8 = 32;
+/// Rows asked for in one go: an answer with all of a large page would be late.
+const ROWS_AT_ONCE: usize = 64;
+
+impl RedisEngine {
+    /// The first byte of an id is its shard, so the shards come one after the other.
+    pub(super) async fn page_of_sessions(
+        &self,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Result<Vec<(SessionId, SessionRow)>, Trouble> {
+        let mut page = Vec::new();
+        let mut cursor = after;
+        let mut first = after.map_or(0, shard);
+        while page.len() < at_most {
+            let window = first..=first.saturating_add(WINDOW - 1);
+            let last = *window.end();
+            let wanted = at_most - page.len();
+            let ids = self.ids(window, cursor, wanted).await?;
+            // What is left of the window is looked through again.
+            let is_through = ids.len() < wanted;
+            cursor = ids.last().copied().or(cursor);
+            self.read_all(ids, &mut page).await?;
+            match (is_through, last.checked_add(1)) {
+                (true, None) => break,
+                (true, Some(next)) => first = next,
+                (false, _) => first = cursor.map_or(first, shard),
+            }
+        }
+        Ok(page)
+    }
+
+    /// The ids behind `after` in these shards, in order.
+    async fn ids(
+        &self,
+        window: RangeInclusive<u8>,
+        after: Option<SessionId>,
+        at_most: usize,
+    ) -> Result<Vec<SessionId>, Trouble> {
+        let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
+        let questions = window.map(|shard| {
+            let key = self.keys.ids(shard);
+            let command = range(&key, from.as_bytes(), at_most);
+            (key, command)
+        });
+        let mut ids = Vec::new();
+        for answer in self.link.ask_all(questions.collect()).await? {
+            for id in entries(answer)? {
+                ids.push(rows::read_id(id)?);
+            }
+        }
+        ids.truncate(at_most);
+        Ok(ids)
+    }
+
+    /// Reads the rows of those that have not been ended or forgotten since.
+    async fn read_all(
+        &self,
+        ids: Vec<SessionId>,
+        page: &mut Vec<(SessionId, SessionRow)>,
+    ) -> Result<(), Trouble> {
+        for ids in ids.chunks(ROWS_AT_ONCE) {
+            let questions = ids.iter().map(|id| {
+                let key = self.keys.session(*id);
+                let command = read(&key);
+                (key, command)
+            });
+            let answers = self.link.ask_all(questions.collect()).await?;
+            for (id, answer) in ids.iter().zip(answers) {
+                let row = rows::read_session(answer)?;
+                page.extend(row.filter(|row| row.ended_at.is_none()).map(|row| (*id, row)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Names are strewn over all shards. Of each the next few are read; what lies behind the last
+    /// that a full answer shows may not be the next of all.
+    pub(super) async fn page_of_tokens(
+        &self,
+        after: Option<TokenId>,
+        at_most: usize,
+    ) -> Result<Vec<Found>, Trouble> {
+        let mut page = Vec::new();
+        let mut cursor = after;
+        while page.len() < at_most {
+            let names = self.names(cursor, at_most - page.len()).await?;
+            let Some(last) = names.last() else { break };
+            cursor = Some(last.name);
+            let work = names.iter().map(|entry| self.find_in_shard(entry)).collect::<Vec<_>>();
+            for (entry, found) in names.iter().zip(link::abreast(work).await) {
+                match found? {
+                    Some(found) => page.extend(Some(found).filter(is_open)),
+                    None => self.unname(entry).await?,
+                }
+            }
+        }
+        page.truncate(at_most);
+        Ok(page)
+    }
+
+    fn find_in_shard(
+        &self,
+        entry: &Entry,
+    ) -> impl Future<Output = Result<Option<Found>, Trouble>> + Send + 'static {
+        let link = Arc::clone(&self.link);
+        let (keys, words) = ([self.keys.token(entry.shard, &entry.digest)], [self.fixed_fence()]);
+        let digest = entry.digest;
+        async move {
+            let call = Call { keys: &keys, words: &words, weight: Weight::Light };
+            let answer = link.run(&link::FIND, call).await?;
+            Ok(rows::read_found(digest, answer)?.map(|(_, found)| found))
+        }
+    }
+
+    /// The next names behind `after`, in order; none if there are no more.
+    async fn names(&self, after: Option<TokenId>, wanted: usize) -> Result<Vec<Entry>, Trouble> {
+        // Names are drawn at random: a shard has rarely much more than its share of a page.
+        let share = wanted / usize::from(WINDOW) + 4;
+        // Behind every entry of this name: an entry is the name with a digest behind it.
+        let from = after.map_or_else(
+            || b"-".to_vec(),
+            |name| [b"(", name.bytes().as_slice(), &[0xFF; 33]].concat(),
+        );
+        let questions = SHARDS.map(|shard| {
+            let key = self.keys.names(shard);
+            let command = range(&key, &from, share);
+            (key, command)
+        });
+        let mut names = Vec::new();
+        let mut frontier = None;
+        let answers = self.link.ask_all(questions.collect()).await?;
+        for (shard, answer) in SHARDS.zip(answers) {
+            let answer = entries(answer)?;
+            let is_full = answer.len() == share;
+            for entry in answer {
+                let (name, digest) = rows::name_entry(&rows::bytes(entry)?)?;
+                names.push(Entry { name, digest, shard });
+            }
+            let last = names.last().filter(|_| is_full).map(|entry| entry.name);
+            frontier = [frontier, last].into_iter().flatten().min();
+        }
+        names.sort_unstable_by_key(|entry| entry.name);
+        names.retain(|entry| frontier.is_none_or(|frontier| entry.name <= frontier));
+        names.truncate(wanted);
+        Ok(names)
+    }
+
+    /// Takes a name away whose token Redis has dropped by itself.
+    async fn unname(&self, entry: &Entry) -> Result<(), Trouble> {
+        let key = self.keys.names(entry.shard);
+        let mut command = Cmd::new();
+        let member = [entry.name.bytes().as_slice(), entry.digest.bytes()].concat();
+        command.arg("ZREM").arg(&key).arg(member);
+        self.link.ask(&key, command).await.map(|_| ())
+    }
+
+    /// The entry of a name, wherever it is.
+    pub(super) async fn named(&self, name: TokenId) -> Result<Option<Digest>, Trouble> {
+        let from = [b"[", name.bytes().as_slice()].concat();
+        let questions = SHARDS.map(|shard| {
+            let key = self.keys.names(shard);
+            let command = range(&key, &from, 1);
+            (key, command)
+        });
+        for answer in self.link.ask_all(questions.collect()).await? {
+            for entry in entries(answer)? {
+                let (found, digest) = rows::name_entry(&rows::bytes(entry)?)?;
+                if found == name {
+                    return Ok(Some(digest));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn sweep_all(&self, now: Timestamp, at_most: usize) -> Result<usize, Trouble> {
+        let mut words = vec![
+            self.keys.shards().into_bytes(),
+            self.pointers_at_hand(),
+            rows::moment(now),
+            rows::number(u64::try_from(at_most).unwrap_or(u64::MAX)),
+            rows::number(millis(TOMBSTONE)),
+            slack(),
+        ];
+        if self.link.is_one() {
+            words.extend(SHARDS.map(|shard| format!("{shard:02X}").into_bytes()));
+            let call = Call { keys: &[], words: &words, weight: Weight::Light };
+            return swept(self.link.run(&link::SWEEP, call).await?).map(|(many, _)| many);
+        }
+        self.sweep_one_by_one(&words, at_most).await
+    }
+
+    /// Sweeps shard by shard. What one shard refuses does not keep the others.
+    async fn sweep_one_by_one(&self, words: &[Vec<u8>], at_most: usize) -> Result<usize, Trouble> {
+        let mut many = 0;
+        let mut refused = None;
+        let mut rest: Vec<u8> = SHARDS.collect();
+        while !rest.is_empty() && many < at_most {
+            // Each shard of a round may sweep as much as all of them may.
+            let round = rest.len().min(usize::from(WINDOW)).min(at_most - many).max(1);
+            let share = (at_most - many) / round;
+            let work = rest.drain(..round).map(|shard| self.sweep_shard(shard, words, share));
+            let results = link::abreast(work.collect::<Vec<_>>()).await;
+            for result in results {
+                match result {
+                    Ok((swept, dropped)) => {
+                        many += swept;
+                        let pointers = dropped.iter().map(|hex| self.keys.pointer_of(hex));
+                        self.unpoint(pointers.collect());
+                    }
+                    Err(trouble) => refused = Some(trouble),
+                }
+            }
+        }
+        match refused {
+            Some(trouble) if many == 0 => Err(trouble),
+            _ => Ok(many),
+        }
+    }
+
+    fn sweep_shard(
+        &self,
+        shard: u8,
+        words: &[Vec<u8>],
+        share: usize,
+    ) -> impl Future<Output = Result<(usize, Vec<String>), Trouble>> + Send + 'static {
+        let link = Arc::clone(&self.link);
+        let keys = [self.keys.due(shard), self.keys.ids(shard), self.keys.names(shard)];
+        let mut words = words.to_vec();
+        if let Some(at_most) = words.get_mut(3) {
+            *at_most = rows::number(u64::try_from(share).unwrap_or(u64::MAX));
+        }
+        words.push(format!("{shard:02X}").into_bytes());
+        async move {
+            let call = Call { keys: &keys, words: &words, weight: Weight::Light };
+            swept(link.run(&link::SWEEP, call).await?)
+        }
+    }
+}
+
+/// An unclaimed token in the index of names.
+struct Entry {
+    name: TokenId,
+    digest: Digest,
+    shard: u8,
+}
+
+fn is_open(found: &Found) -> bool {
+    let lives = found.session.as_ref().is_some_and(|row| row.ended_at.is_none());
+    lives && found.token.claim.is_none()
+}
+
+/// The entries of an index from there on.
+fn range(key: &str, from: &[u8], at_most: usize) -> Cmd {
+    let mut command = Cmd::new();
+    command.arg("ZRANGEBYLEX").arg(key).arg(from).arg("+").arg("LIMIT").arg(0).arg(at_most);
+    command
+}
+
+fn entries(answer: Value) -> Result<Vec<Value>, Trouble> {
+    match answer {
+        Value::Array(entries) => Ok(entries),
+        _ => Err(Trouble::Garbled("an index")),
+    }
+}
+
+/// How much was swept, and the digests of the tokens whose pointers are left.
+fn swept(answer: Value) -> Result<(usize, Vec<String>), Trouble> {
+    let malformed = || Trouble::Garbled("what a sweep answers");
+    let parts: [Value; 2] = entries(answer)?.try_into().map_err(|_| malformed())?;
+    let [Value::Int(many), dropped] = parts else { return Err(malformed()) };
+    let dropped = entries(dropped)?.into_iter().map(rows::text).collect::<Result<_, _>>()?;
+    Ok((usize::try_from(many).map_err(|_| malformed())?, dropped))
+}

@@ -1,0 +1,132 @@
+//! Sentinels: who is the master now, by what most of them say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::Value;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::store::redis::address::Host;
+use crate::store::redis::dial::Dialer;
+use crate::store::redis::dial::Kind;
+use crate::store::redis::dial::Line;
+use crate::store::redis::dial::Undialed;
+
+/// How long the slower ones may take once somebody has answered.
+const STRAGGLERS: Duration = Duration::from_millis(300);
+/// Time between two looks whether a replica has taken over. An old master that is cut off from
+/// the Sentinels but not from callgate would else be believed until somebody tells it.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+
+/// The Sentinels of one master.
+#[derive(Debug)]
+pub(super) struct Sentinels {
+    master: String,
+    sentinels: Vec<Arc<Sentinel>>,
+}
+
+#[derive(Debug)]
+struct Sentinel {
+    host: Host,
+    line: Mutex<Option<Arc<Line>>>,
+}
+
+impl Sentinels {
+    pub(super) fn new(master: &str, hosts: &[Host]) -> Self {
+        let sentinels = hosts
+            .iter()
+            .map(|host| Arc::new(Sentinel { host: host.clone(), line: Mutex::new(None) }));
+        Self { master: master.to_owned(), sentinels: sentinels.collect() }
+    }
+
+    /// The server that most of those who answer call the master.
+    pub(super) async fn master(&self, dialer: &Arc<Dialer>) -> Result<Host, Undialed> {
+        let mut asked = JoinSet::new();
+        for sentinel in &self.sentinels {
+            let (sentinel, dialer) = (Arc::clone(sentinel), Arc::clone(dialer));
+            let master = self.master.clone();
+            asked.spawn(async move { sentinel.ask(&dialer, &master).await });
+        }
+        let mut votes = BTreeMap::<Host, usize>::new();
+        let mut silence = Undialed::Silent("no Sentinel answers".to_owned());
+        while votes.is_empty()
+            && let Some(answer) = asked.join_next().await
+        {
+            count(&mut votes, &mut silence, answer);
+        }
+        let rest = async {
+            while let Some(answer) = asked.join_next().await {
+                count(&mut votes, &mut silence, answer);
+            }
+        };
+        // Whoever has not answered by then does not vote.
+        let _ = tokio::time::timeout(STRAGGLERS, rest).await;
+        votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(host, _)| host).ok_or(silence)
+    }
+
+    /// Comes back when another server is the master.
+    pub(super) async fn replaced(&self, dialer: &Arc<Dialer>, master: &Host) {
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            // Sentinels that do not answer depose nobody.
+            if self.master(dialer).await.is_ok_and(|named| named != *master) {
+                return;
+            }
+        }
+    }
+}
+
+type Answer = Result<Result<Host, Undialed>, tokio::task::JoinError>;
+
+fn count(votes: &mut BTreeMap<Host, usize>, silence: &mut Undialed, answer: Answer) {
+    match answer {
+        Ok(Ok(host)) => *votes.entry(host).or_default() += 1,
+        Ok(Err(why)) => *silence = why,
+        Err(_) => {}
+    }
+}
+
+impl Sentinel {
+    async fn ask(&self, dialer: &Dialer, master: &str) -> Result<Host, Undialed> {
+        let mut held = self.line.lock().await;
+        let line = match held.take().filter(|line| !line.is_broken()) {
+            Some(line) => line,
+            None => dialer.dial(&self.host, Kind::Sentinel).await?,
+        };
+        let mut question = Cmd::new();
+        question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let answers = line.send(&[question]).await;
+        let answers = answers.map_err(|error| Undialed::Silent(error.to_string()))?;
+        *held = Some(line);
+        match answers.into_iter().next() {
+            Some(Value::Array(parts)) => named(&parts).ok_or_else(|| {
+                Undialed::Silent("a Sentinel names a master that has no address".to_owned())
+            }),
+            Some(Value::Nil) => {
+                Err(Undialed::Silent(format!("the Sentinels know no master {master:?}")))
+            }
+            Some(Value::ServerError(error)) => Err(Undialed::ShutOut(format!(
+                "a Sentinel refuses to name the master: {} {}",
+                error.code(),
+                error.details().unwrap_or_default()
+            ))),
+            _ => Err(Undialed::Silent("a Sentinel does not speak as one".to_owned())),
+        }
+    }
+}
+
+fn named(parts: &[Value]) -> Option<Host> {
+    let [Value::BulkString(name), Value::BulkString(port)] = parts else { return None };
+    let port = str::from_utf8(port).ok()?.parse().ok()?;
+    Some(Host { name: String::from_utf8(name.clone()).ok()?, port })
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the master {:?} of the Sentinels", self.master)
+    }
+}

@@ -1,0 +1,139 @@
+//! What can go wrong between callgate and a Redis, and above all: whether a command was executed.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use redis::RedisError;
+use redis::ServerError;
+
+use crate::store::error::StoreError;
+
+/// Why a command has no answer.
+#[derive(Debug, Clone)]
+pub(super) enum Trouble {
+    /// It was not sent: there is no connection, or there are too many commands under way.
+    Unsent(&'static str),
+    /// It was sent, and no answer came.
+    Lost(String),
+    /// The server said no.
+    Said(ServerError),
+    /// Fewer replicas than demanded have said that they have it.
+    Unreplicated { wanted: u8, got: i64 },
+    /// The server's answer is none that callgate understands.
+    Garbled(&'static str),
+}
+
+impl Trouble {
+    /// A command whose answer was lost.
+    pub(super) fn lost(host: &impl fmt::Display, error: &RedisError) -> Self {
+        Self::Lost(format!("{host}: {error}"))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsent(why) => f.write_str(why),
+            Self::Lost(how) => write!(f, "no answer from {how}"),
+            Self::Said(error) => {
+                write!(f, "{} {}", error.code(), error.details().unwrap_or_default())
+            }
+            Self::Unreplicated { wanted, got } => {
+                write!(f, "{got} of {wanted} replicas have acknowledged the write in time")
+            }
+            Self::Garbled(what) => write!(f, "an answer cannot be understood: {what}"),
+        }
+    }
+}
+
+impl StdError for Trouble {}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unsent(why) => Self::Refused(why),
+            Trouble::Garbled(_) => Self::Corrupt(Box::new(trouble)),
+            Trouble::Lost(_) | Trouble::Unreplicated { .. } => Self::Unreachable(Box::new(trouble)),
+            Trouble::Said(ref error) => match code(error) {
+                "OOM" => Self::Full,
+                "WRONGTYPE" => Self::Corrupt(Box::new(trouble)),
+                code => match refusal(code) {
+                    Some(why) => Self::Refused(why),
+                    // A script that fails in its midst has done a part of its work.
+                    None => Self::Unreachable(Box::new(trouble)),
+                },
+            },
+        }
+    }
+}
+
+/// What the server means by refusing a command before it has executed any of it.
+fn refusal(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "READONLY" => "its server is a replica",
+        "LOADING" => "its server is loading its data",
+        "MASTERDOWN" => "its server is a replica without its master",
+        "CLUSTERDOWN" => "its Cluster is down",
+        "TRYAGAIN" | "MOVED" | "ASK" => "its Cluster is moving the keys",
+        "MISCONF" => "its server cannot write to its disk",
+        "NOREPLICAS" => "its server has too few replicas to accept writes",
+        "NOPERM" | "NOAUTH" | "WRONGPASS" => "its server does not permit the command",
+        "BUSY" => "its server is busy with a script",
+        _ => return None,
+    })
+}
+
+/// The code of an error. A Redis before 7 wraps what a script met into an ERR of its own.
+pub(super) fn code(error: &ServerError) -> &str {
+    let own = error.code();
+    let inside = error.details().unwrap_or_default();
+    if own != "ERR" || !inside.contains("user_script") {
+        return own;
+    }
+    let words = inside.split_whitespace().filter_map(|word| word.strip_prefix('-'));
+    let mut codes = words.filter(|word| refusal(word).is_some() || *word == "OOM");
+    codes.next().unwrap_or(own)
+}
+
+/// Whether the server is not, or no longer, the one to ask.
+pub(super) fn is_wrong_server(error: &ServerError) -> bool {
+    matches!(code(error), "READONLY" | "MASTERDOWN" | "NOAUTH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: &str, details: &str) -> StoreError {
+        let error = redis::make_extension_error(code.to_owned(), Some(details.to_owned()));
+        let error = error.into_server_errors().unwrap()[0].1.clone();
+        StoreError::from(Trouble::Said(error))
+    }
+
+    #[test]
+    fn what_was_not_executed_is_told_from_what_may_have_been() {
+        for code in ["READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS"] {
+            assert!(matches!(said(code, "x"), StoreError::Refused(_)), "{code}");
+        }
+        assert!(matches!(said("OOM", "command not allowed"), StoreError::Full));
+        assert!(matches!(said("WRONGTYPE", "x"), StoreError::Corrupt(_)));
+        assert!(matches!(said("ERR", "something new"), StoreError::Unreachable(_)));
+        let lost = Trouble::Lost("h:1: broken pipe".to_owned());
+        assert!(matches!(StoreError::from(lost), StoreError::Unreachable(_)));
+        assert!(matches!(StoreError::from(Trouble::Unsent("x")), StoreError::Refused("x")));
+    }
+
+    /// As Redis 6.2 writes it.
+    #[test]
+    fn an_error_inside_of_a_script_is_recognised() {
+        let wrapped = |code: &str| {
+            format!(
+                "Error running script (call to f_0f): @user_script:17: @user_script: 17: -{code} \
+                 refused"
+            )
+        };
+        assert!(matches!(said("ERR", &wrapped("OOM")), StoreError::Full));
+        assert!(matches!(said("ERR", &wrapped("READONLY")), StoreError::Refused(_)));
+        assert!(matches!(said("ERR", &wrapped("ERR")), StoreError::Unreachable(_)));
+    }
+}

@@ -1,0 +1,4 @@
+//! Databases as processes of a test's own.
+
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
