@@ -330,7 +330,7 @@ mod tests {
             Target::Function { class: "callgate.Accounts".into(), method: "signin".into() };
         assert_eq!(*row.target(), target);
         assert_eq!(row.verbs().to_string(), "POST");
-        assert_eq!(row.requires(), ["a".into(), "b".into()]);
+        assert_eq!(row.requires(), ["a", "b"].map(Box::<str>::from));
         assert_eq!(
             *row.otp(),
             OtpRule {

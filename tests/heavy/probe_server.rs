@@ -33,21 +33,18 @@ use callgate::Settings;
 use callgate::Singleton;
 use callgate::base::Clock;
 use callgate::base::clock::SystemClock;
+use callgate::gate::open_store;
 use callgate::http::Raised;
 use callgate::http::server::Drained;
 use callgate::http::server::listen as listen_at;
 use callgate::settings::Environment;
 use callgate::settings::Flags;
 use callgate::settings::LogFormat;
-use callgate::settings::StoreUrl;
 use callgate::store::Store;
-use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
 use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
-use callgate::store::live;
-use callgate::store::memory::MemoryStore;
 use editions::Editions;
 use probe::Probe;
 use serde_json::Value;
@@ -113,7 +110,8 @@ async fn serve(settings: Settings) -> Drained {
     let mut hang_up = signal(SignalKind::hangup()).unwrap();
     let (listen, internal) = (settings.listen, settings.internal);
     let probe = Arc::new(Probe::new());
-    let mut store = open(&settings);
+    let mut store =
+        open_store(&settings, SystemClock.now()).await.unwrap_or_else(|error| panic!("{error}"));
     let mut faulty = None;
     if std::env::args().any(|word| word == "faulty") {
         let wrapped = Arc::new(Faulty::new(store));
@@ -169,20 +167,6 @@ async fn serve(settings: Settings) -> Drained {
 fn table(more: &str) -> String {
     let rest = probe::TABLE.trim_start().trim_start_matches('[');
     format!("{CONTROL}{more}{rest}")
-}
-
-fn open(settings: &Settings) -> Arc<dyn Store> {
-    let config = live::Config {
-        sessions_max: settings.sessions_max,
-        answer_bytes_max: settings.answer_bytes_max,
-    };
-    match &settings.store {
-        StoreUrl::Memory => Arc::new(MemoryStore::with(config)),
-        StoreUrl::Embedded(folder) => match EmbeddedStore::open_with(folder, config) {
-            Ok(store) => Arc::new(store),
-            Err(error) => panic!("{error}"),
-        },
-    }
 }
 
 fn singleton(control: Control) -> Singleton<Control> {

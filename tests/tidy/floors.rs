@@ -243,8 +243,7 @@ fn is_renamed(source: &Source, at: usize) -> bool {
 fn concrete_store(source: &Source, home: &Module, named: &Named) -> Option<Breach> {
     let [_, module, store, rest @ ..] = named.segments.as_slice() else { return None };
     let is_address = home.name == "settings" && matches!(rest, [item] if item == "Address");
-    let concrete =
-        module == "store" && CONCRETE_STORES.contains(&store.as_str()) && !is_address;
+    let concrete = module == "store" && CONCRETE_STORES.contains(&store.as_str()) && !is_address;
     (concrete && (3..=5).contains(&home.floor)).then(|| {
         let own = home.name;
         source.breach(
