@@ -184,7 +184,7 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     let words: Vec<OsString> = words.collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
-        Err(other) => return Ok(answer_usage(&other)),
+        Err(other) => return Ok(answer_usage(&other, &words)),
     };
     let read = || Settings::read(&arguments.flags.0, environment);
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
@@ -211,11 +211,25 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     Ok(said.exit)
 }
 
-/// Prints help or version, or says what is wrong with the command line.
-fn answer_usage(other: &clap::Error) -> Exit {
-    // The text is out or its reader is gone; neither changes how this ends.
-    let _ = other.print();
+/// Prints help or version, or says what is wrong with the command line. Clap quotes words that it
+/// did not expect, and one of them may be the URL of a store.
+fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
+    let logins = words.iter().filter_map(|word| word.to_str()).filter_map(login);
+    let logins: Vec<&str> = logins.collect();
+    if logins.is_empty() {
+        // The text is out or its reader is gone; neither changes how this ends.
+        let _ = other.print();
+    } else {
+        let text = other.render().to_string();
+        complain(logins.iter().fold(text, |text, login| text.replace(login, "*")).trim_end());
+    }
     if other.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// What stands behind the scheme of a URL that may hold a password.
+fn login(word: &str) -> Option<&str> {
+    let (_, rest) = word.split_once("://")?;
+    Some(rest).filter(|rest| rest.contains('@') || rest.contains("password="))
 }
 
 /// Settings that can be worked with; warnings are said on the way, errors end the program.

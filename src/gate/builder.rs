@@ -207,7 +207,8 @@ impl Builder {
     async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
         let store = match self.store.take() {
             Some(store) => store,
-            None => stores::open_store(&self.settings, self.clock.now()).await?,
+            // What clients of databases keep while they connect is large, and goes with it.
+            None => Box::pin(stores::open_store(&self.settings, self.clock.now())).await?,
         };
         if self.settings.safety == Safety::Strict {
             stores::demand_all(&*store).await?;

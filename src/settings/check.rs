@@ -22,6 +22,7 @@ use super::raw::Raw;
 use super::raw::Value;
 use super::scripts::Scripts;
 use super::store_url::StoreUrl;
+use super::store_url::kind_of;
 use super::tls::Tls;
 
 /// The settings that `raw` amounts to; where a value is wrong, the default stays.
@@ -91,9 +92,7 @@ impl Check<'_> {
         match StoreUrl::parse(url.expose()) {
             Ok(store) => *slot = store,
             Err(fix) => {
-                // Only what stands before the colon is repeated: a password may follow.
-                let scheme = url.expose().split(':').next().unwrap_or_default();
-                let what = format!("is of the kind {}", quoted(scheme));
+                let what = kind_of(url.expose());
                 self.refuse("store", Flaw::error("bad-store", what, fix));
             }
         }
@@ -373,8 +372,8 @@ mod tests {
             ),
             (
                 "store",
-                "redis://me:pw@host",
-                "--store is of the kind \"redis\"; stores for many nodes arrive in a later version; use \"embedded:FOLDER\"",
+                "sqlite://me:pw@host",
+                "--store is of the kind \"sqlite\"; use \"embedded:FOLDER\", \"memory:\", \"redis://HOST\" or \"postgres://USER@HOST/DATABASE\"",
             ),
             (
                 "public_origin",

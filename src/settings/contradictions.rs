@@ -117,6 +117,11 @@ fn keys(settings: &Settings, found: &mut Found) {
 
 fn password(settings: &Settings, found: &mut Found) {
     if settings.store_password_file.is_none() {
+        if settings.store.wants_password() {
+            let fix = "write USER:PASSWORD@HOST, or set store_password_file";
+            let flaw = Flaw::error("no-password", "names a user without a password", fix);
+            found.push(("store", flaw));
+        }
         return;
     }
     let flaw = if settings.store.has_password() {

@@ -56,6 +56,7 @@ pub use sources::Environment;
 pub use sources::Flags;
 pub use store_url::PasswordFault;
 pub use store_url::StoreUrl;
+pub use store_url::kind_of;
 pub use tls::Tls;
 
 use std::net::IpAddr;

@@ -36,6 +36,19 @@ pub enum StoreUrl {
 const FORMS: &str =
     "use \"embedded:FOLDER\", \"memory:\", \"redis://HOST\" or \"postgres://USER@HOST/DATABASE\"";
 
+/// Says of a URL that cannot be read as much as is no password: the word before the colon.
+pub fn kind_of(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    let is_plain = |word: &str| {
+        word.len() <= CHARS_MAX
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        Some((kind, _)) if is_plain(kind) => format!("is of the kind {kind:?}"),
+        _ => "does not begin with a kind and a colon".to_owned(),
+    }
+}
+
 impl StoreUrl {
     /// Reads a store URL; the error ends with the way out and never repeats a password.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -55,6 +68,19 @@ impl StoreUrl {
         !matches!(self, Self::Memory | Self::Embedded(_))
     }
 
+    /// Whether tokens that a fail-over or a restored backup may have revived are refused.
+    pub fn is_fenced(&self) -> bool {
+        match self {
+            // A restart forgets them all.
+            Self::Memory => true,
+            Self::Embedded(_) | Self::Missing(_) => false,
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => address.fence(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(address) => address.fence(),
+        }
+    }
+
     /// Whether the URL itself holds a password.
     pub fn has_password(&self) -> bool {
         match self {
@@ -63,6 +89,16 @@ impl StoreUrl {
             Self::Redis(address) => address.has_password(),
             #[cfg(feature = "postgres")]
             Self::Postgres(address) => address.has_password(),
+        }
+    }
+
+    /// Whether it names a user who is nobody without a password, and has none.
+    pub fn wants_password(&self) -> bool {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => address.wants_password(),
+            // A database may know its users by other means.
+            _ => false,
         }
     }
 
@@ -83,7 +119,7 @@ impl StoreUrl {
 
 /// Whether a scheme is the one of this name, encrypted (`rediss`) and in a form (`redis+cluster`).
 fn is_of(name: &str, scheme: &str) -> bool {
-    let plain = scheme.split_once('+').map_or(scheme, |(plain, _)| plain);
+    let plain = scheme.split_once(['+', '-']).map_or(scheme, |(plain, _)| plain);
     plain == name || plain.strip_suffix('s') == Some(name)
 }
 
@@ -153,7 +189,11 @@ impl fmt::Display for PasswordFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, error) => {
-                write!(f, "password file {}: {error}; see that callgate may read it", path.display())
+                write!(
+                    f,
+                    "password file {}: {error}; see that callgate may read it",
+                    path.display()
+                )
             }
             Self::NotOneLine(path) => write!(
                 f,
@@ -212,7 +252,10 @@ mod tests {
         let url = StoreUrl::parse("postgres://me:pw123@db.example/gate").unwrap();
         assert!(url.is_shared() && url.has_password());
         let shown = format!("{url} {url:?}");
-        assert!(shown.starts_with("postgres://me@db.example") && !shown.contains("pw123"), "{shown}");
+        assert!(
+            shown.starts_with("postgres://me@db.example") && !shown.contains("pw123"),
+            "{shown}"
+        );
         let error = StoreUrl::parse("postgres://me:pw123@host:port/gate").unwrap_err();
         assert!(!error.contains("pw123"), "{error}");
     }

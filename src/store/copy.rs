@@ -200,10 +200,12 @@ impl Copy {
         let id = opened.record.id;
         let record = Record::clone(&opened.record);
         let founding = Founding { record, patch: Patch::default(), token: None };
-        let created = patiently(|| self.to.create(opened.seen_at, founding.clone())).await;
+        let asked = asked_again(|| self.to.create(opened.seen_at, founding.clone())).await;
+        let (created, heard) = (asked.0.map_err(CopyError::To)?, asked.1);
         let now = self.clock.now();
-        Ok(match created.map_err(CopyError::To)? {
-            Created::New(_) => {
+        Ok(match (created, heard) {
+            // What is met after a silence is what was founded in it.
+            (Created::New(_), _) | (Created::Met(_), Heard::AfterSilence) => {
                 // It must not come back there if it has ended here since it was read.
                 let still = patiently(|| self.from.look(now, id)).await.map_err(CopyError::From)?;
                 if still.is_some() {
@@ -212,13 +214,13 @@ impl Copy {
                 patiently(|| self.to.end(now, id)).await.map_err(CopyError::To)?;
                 SessionFate::Ended
             }
-            Created::Met(_) => SessionFate::Present,
+            (Created::Met(_), Heard::AtOnce) => SessionFate::Present,
             // Its first browser may have been shut out since an earlier run copied it.
-            Created::Closed => {
+            (Created::Closed, _) => {
                 let there = patiently(|| self.to.look(now, id)).await.map_err(CopyError::To)?;
                 there.map_or(SessionFate::Ended, |_| SessionFate::Present)
             }
-            Created::TooLarge => SessionFate::TooLarge,
+            (Created::TooLarge, _) => SessionFate::TooLarge,
         })
     }
 
@@ -237,9 +239,10 @@ impl Copy {
             (Err(error), _) => return (TokenFate::Lost, Err(CopyError::From(error))),
         }
         match asked_again(|| self.to.mint(now, Patch::default(), token.clone())).await {
-            (Ok(Minted::Done(_)), _) => (TokenFate::Moved, Ok(())),
-            // Nothing is expected of the session, so it is the token that is there already.
-            (Ok(Minted::Refused), Heard::AfterSilence) => (TokenFate::Moved, Ok(())),
+            // Nothing is expected of the session, so what is refused is there already.
+            (Ok(Minted::Done(_)), _) | (Ok(Minted::Refused), Heard::AfterSilence) => {
+                (TokenFate::Moved, Ok(()))
+            }
             (Ok(Minted::Refused), Heard::AtOnce) => (TokenFate::Present, Ok(())),
             (Ok(Minted::Gone | Minted::TooMany), _) => (TokenFate::Lost, Ok(())),
             (Err(error), _) => (TokenFate::Lost, Err(CopyError::To(error))),

@@ -11,10 +11,15 @@
 
 #[path = "../it/support/dice.rs"]
 mod dice;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod operator;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[path = "../it/support/services/mod.rs"]
 mod services;
+#[expect(dead_code, reason = "the tests of the embedded store use more of it")]
+#[path = "../it/stores/kit.rs"]
+mod stores;
 
 /// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
 fn size<T>(small: T, full: T) -> T {

@@ -212,15 +212,6 @@ fn a_key_is_never_shown() {
 }
 
 #[test]
-fn a_password_in_a_store_url_is_never_shown() {
-    let place = Place::new().with("handlers.json", "[]");
-    let ended = place.run(&["check", "--store", "postgres://me:hunter2@db/x"], &[]);
-    assert_eq!(ended.code, Some(78));
-    assert!(ended.out.contains("arrive in a later version"), "{}", ended.out);
-    assert!(!ended.out.contains("hunter2") && !ended.err.contains("hunter2"));
-}
-
-#[test]
 fn every_problem_of_every_file_is_reported_at_once() {
     let table = "[\n  { \"class\": \"Fee\", \"method\": \"done\", \"pattern\": \"a\", \"otp\": { \"mode\": \"shar\" } },\n  { \"class\": \"Fee\", \"method\": \"done\", \"regexPattern\": \"(\" }\n]";
     let place = Place::new()

@@ -45,6 +45,7 @@ mod scripts;
 mod secrets;
 mod session_api;
 mod sessions;
+mod store_cli;
 mod stores;
 mod support;
 mod tables;

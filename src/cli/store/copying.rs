@@ -128,9 +128,7 @@ async fn copied(
     // Nothing is written there any more; the last words of the old store change nothing.
     let _ = copy.from.close().await;
     match (copy.to.close().await, end) {
-        (Err(error), End::Complete | End::ToldTo) => {
-            Ok((tally, End::Failed(CopyError::To(error))))
-        }
+        (Err(error), End::Complete | End::ToldTo) => Ok((tally, End::Failed(CopyError::To(error)))),
         (_, end) => Ok((tally, end)),
     }
 }
@@ -157,43 +155,50 @@ async fn both(copy: &Copy, tally: &mut Tally, tokens: bool, told: &AtomicBool, a
 
 /// Two lines that say how many of what.
 fn counts(tally: &Tally, with_tokens: bool) -> String {
-    let (sessions, tokens) = (&tally.sessions, &tally.tokens);
-    let mut lines = format!(
+    let Tally { sessions, tokens } = tally;
+    let sessions = format!(
         "sessions  {} copied, {} there already, {} ended meanwhile, {} too large\n",
         sessions.copied, sessions.present, sessions.ended, sessions.too_large,
     );
-    if with_tokens {
-        lines += &format!(
-            "tokens    {} moved, {} there already, {} ended meanwhile, {} left in FROM for want of \
-             their session, {} lost\n",
-            tokens.moved, tokens.present, tokens.ended, tokens.left, tokens.lost,
-        );
-    }
-    lines
+    let tokens = format!(
+        "tokens    {} moved, {} there already, {} ended meanwhile, {} left in FROM for want of \
+         their session, {} lost\n",
+        tokens.moved, tokens.present, tokens.ended, tokens.left, tokens.lost,
+    );
+    if with_tokens { sessions + &tokens } else { sessions }
 }
 
 fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End) -> String {
     let (old, new, app) = (&from.store, &to.store, &from.app);
-    let mut page = format!("{old} to {new}, application {app}\n{}", counts(tally, tokens));
+    let mut page = vec![
+        format!("{old} to {new}, application {app}"),
+        counts(tally, tokens).trim_end().to_owned(),
+    ];
     if let End::ToldTo = end {
-        return page + "it was told to end before all was done; run it again, and it goes on\n";
+        let told = "it was told to end before all was done; run it again, and it goes on";
+        page.push(told.to_owned());
+        return page.join("\n") + "\n";
     }
     if tally.sessions.all() == 0 && old.is_shared() {
-        page += &format!(
-            "nothing was found; sessions are kept by the name of the application, so give with \
-             --app the one that served them if it is not {app}\n"
-        );
+        page.push(format!(
+            "nothing was found; sessions are kept by the name of the application: give the one that \
+             served them with --app if it is not {app}"
+        ));
     }
-    page += &format!(
-        "next: serve {new} with the keys that sealed the cookies so far{}; never serve {old} again\n",
+    page.push(format!(
+        "next: serve {new} with the keys that sealed the cookies so far{}; never serve {old} again",
         whose_keys(from),
+    ));
+    page.push(
+        "not copied: that sessions ended and tokens were used, and the answers kept for repeats; a \
+         token that was used is an unknown one there"
+            .to_owned(),
     );
-    page += "not copied: that sessions have ended and tokens were used, and the answers for repeats; \
-             a token that was used is unknown there\n";
     if !tokens {
-        page += "not moved: unspent tokens, which are unknown there; --tokens moves them\n";
+        let left = "not moved: unspent tokens, which are unknown there; --tokens moves them";
+        page.push(left.to_owned());
     }
-    page
+    page.join("\n") + "\n"
 }
 
 /// Where the keys are that sealed the cookies of the old store.

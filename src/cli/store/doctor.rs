@@ -26,10 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks the store of these settings.
 pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
     let guarantees = within(asked(settings))??;
-    let store = settings.store.to_string();
     let text = match format {
-        Format::Human => page(&store, &guarantees),
-        Format::Json => format!("{}\n", object(&store, &guarantees)),
+        Format::Human => page(&settings.store, &guarantees),
+        Format::Json => format!("{}\n", object(&settings.store, &guarantees)),
     };
     let exit = if guarantees.lacks.is_empty() { Exit::Ok } else { Exit::BadSettings };
     Ok(Said { text, exit })
@@ -38,10 +37,10 @@ pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
 /// What the store of the settings guarantees, as comments of a settings file. That nobody can be
 /// asked is said there, too.
 pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, Stop> {
-    let store = settings.store.to_string();
+    let store = &settings.store;
     let told = within(async { tokio::time::timeout(PATIENCE, asked(settings)).await })?;
     let text = match told {
-        Ok(Ok(guarantees)) => page(&store, &guarantees),
+        Ok(Ok(guarantees)) => page(store, &guarantees),
         Ok(Err(stop)) => format!("{store} cannot say what it guarantees:\n{}", stop.why),
         Err(_) => {
             let secs = PATIENCE.as_secs();
@@ -69,37 +68,63 @@ async fn asked(settings: &Settings) -> Result<Guarantees, Stop> {
     }
 }
 
-fn page(store: &str, guarantees: &Guarantees) -> String {
+/// Each guarantee on a line of its own, then what else is worth knowing, then what to change.
+fn page(store: &StoreUrl, guarantees: &Guarantees) -> String {
     let Guarantees { survives_crash, survives_power_loss, shared, notes, lacks, .. } = guarantees;
     let kept = |kept: &bool| {
-        if *kept { "loses nothing that was answered" } else { "may lose what was answered" }
+        if *kept { "loses nothing that was answered" } else { "can lose what was answered" }
     };
-    let nodes = if *shared { "as many as there are may share it" } else { "one process at a time" };
-    let mut page = format!(
-        "{store}\n  a crash          {}\n  a power cut      {}\n  nodes            {nodes}\n",
-        kept(survives_crash),
-        kept(survives_power_loss),
-    );
-    for note in notes {
-        page += &format!("  to know          {note}\n");
-    }
+    let nodes = if *shared { "any number of nodes may use it" } else { "one process may use it" };
+    let mut lines = vec![
+        store.to_string(),
+        said("single use", single_use(store)),
+        said("a crash", kept(survives_crash)),
+        said("a power cut", kept(survives_power_loss)),
+        said("sharing", nodes),
+    ];
+    lines.extend(notes.iter().map(|note| said("to know", note)));
     for lack in lacks {
-        page += &format!("  not guaranteed   {}\n    to change      {}\n", lack.what, lack.remedy);
+        lines.push(said("lacking", &lack.what));
+        lines.push(said("to change", &lack.remedy));
     }
     if lacks.is_empty() {
-        page += "nothing to change\n";
+        lines.push(said("to change", "nothing"));
     }
-    page
+    lines.join("\n") + "\n"
 }
 
-fn object(store: &str, guarantees: &Guarantees) -> Value {
+fn said(about: &str, what: &str) -> String {
+    format!("  {about:11}  {what}")
+}
+
+/// How far the promise goes that a token is redeemed at most once.
+fn single_use(store: &StoreUrl) -> &'static str {
+    match (store.is_shared(), store.is_fenced()) {
+        (true, true) => {
+            "of all nodes, through crashes, power cuts, fail-overs and restored backups, one \
+             request at most redeems a token"
+        }
+        (true, false) => {
+            "of all nodes, through crashes and power cuts, one request at most redeems a token; \
+             not through fail-overs and restored backups"
+        }
+        (false, true) => "one request at most redeems a token; a restart forgets all of them",
+        (false, false) => {
+            "through crashes and power cuts, one request at most redeems a token; not through \
+             restored backups"
+        }
+    }
+}
+
+fn object(store: &StoreUrl, guarantees: &Guarantees) -> Value {
     let lacks: Vec<Value> = guarantees
         .lacks
         .iter()
         .map(|lack| json!({ "what": lack.what, "remedy": lack.remedy }))
         .collect();
     json!({
-        "url": store,
+        "url": store.to_string(),
+        "singleUse": single_use(store),
         "name": guarantees.store,
         "survivesCrash": guarantees.survives_crash,
         "survivesPowerLoss": guarantees.survives_power_loss,

@@ -15,6 +15,7 @@ use crate::base::secret::SecretText;
 use crate::gate::open_store;
 use crate::settings::Settings;
 use crate::settings::StoreUrl;
+use crate::settings::kind_of;
 use crate::store::Store;
 #[cfg(feature = "embedded")]
 use crate::store::embedded::EmbeddedStore;
@@ -35,8 +36,8 @@ pub(super) enum StoreErrand {
     /// Say what a store guarantees, and what to change about it.
     ///
     /// A password on the command line can be seen by every user of this machine. Leave the URL out
-    /// to ask the store of the settings, whose URL is best given in CALLGATE_STORE or in the
-    /// settings file; or give the password in a file.
+    /// to ask the store of the settings, whose URL is best given in the environment
+    /// or in the settings file; or give the password in a file.
     ///
     /// Ends with 78 when the store is not fit for production, as safety = "strict" understands it,
     /// and with 69 when it cannot be reached.
@@ -58,8 +59,8 @@ pub(super) enum StoreErrand {
     /// along, or every browser loses its session.
     ///
     /// A password on the command line can be seen by every user of this machine. Write "settings"
-    /// for the store of the settings, whose URL is best given in CALLGATE_STORE or in the settings
-    /// file; or give the password in a file.
+    /// for the store of the settings, whose URL is best given in the environment or in the
+    /// settings file; or give the password in a file.
     Copy {
         /// The store to read, or "settings".
         from: UrlArgument,
@@ -127,11 +128,12 @@ fn named(
         };
         return Ok(own);
     }
-    let store = StoreUrl::parse(text).map_err(|fix| {
-        // Only what stands before the colon is repeated: a password may follow.
-        let scheme: String = text.split(':').next().unwrap_or_default().chars().take(40).collect();
-        usage(format!("{what} is of the kind {scheme:?}; {fix}"))
-    })?;
+    let store = StoreUrl::parse(text);
+    let store = store.map_err(|fix| usage(format!("{what} {}; {fix}", kind_of(text))))?;
+    if password_file.is_none() && store.wants_password() {
+        let fix = "write USER:PASSWORD@HOST, or give the password in a file";
+        return Err(usage(format!("{what} names a user without a password; {fix}")));
+    }
     if password_file.is_some() && store.has_password() {
         return Err(usage(format!("{what} holds a password beside the file; drop one of them")));
     }

@@ -167,6 +167,11 @@ impl Address {
         Ok(address)
     }
 
+    /// Whether a token is granted only by the incarnation of the database that minted it.
+    pub fn fence(&self) -> bool {
+        self.fence
+    }
+
     /// Whether there is a password.
     pub fn has_password(&self) -> bool {
         self.password.is_some()

@@ -25,6 +25,7 @@ const SENTINEL_PORT: u16 = 26_379;
 #[derive(Clone)]
 pub struct Address(Arc<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     form: Form,
     tls: bool,
@@ -143,6 +144,24 @@ impl Address {
         &self.0.sign_in
     }
 
+    /// Whether there is a password for the servers.
+    pub fn has_password(&self) -> bool {
+        self.0.sign_in.password.is_some()
+    }
+
+    /// Whether the user is nobody without a password, and there is none.
+    pub fn wants_password(&self) -> bool {
+        self.0.sign_in.user.is_some() && !self.has_password()
+    }
+
+    /// The same with this password for the servers.
+    #[must_use]
+    pub fn with_password(self, password: SecretText) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.sign_in.password = Some(password);
+        Self(Arc::new(parts))
+    }
+
     /// Whether a token is granted only by the incarnation of the server that minted it.
     pub fn fence(&self) -> bool {
         self.0.fence
@@ -211,13 +230,7 @@ impl SignIn {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         let secret =
             |text| decoded(text).map(|text| (!text.is_empty()).then(|| SecretText::new(text)));
-        let sign_in = Self { user: secret(user)?, password: secret(password)? };
-        if sign_in.user.is_some() && sign_in.password.is_none() {
-            return Err("the address has a user without a password; write user:password@, or \
-                        :password@ for the default user"
-                .into());
-        }
-        Ok(sign_in)
+        Ok(Self { user: secret(user)?, password: secret(password)? })
     }
 }
 
@@ -387,6 +400,13 @@ mod tests {
         assert_eq!(read("redis://[::1]:7/").to_string(), "redis://[::1]:7");
         assert_eq!(secret(read("redis://:pw@h").sign_in().password.as_ref()), Some("pw"));
         assert_eq!(read("redis://h?wait=0").wait(), None);
+
+        let user = read("redis://ann@h");
+        assert!(user.wants_password() && !plain.wants_password() && !one.wants_password());
+        let whole = user.with_password(SecretText::new("pw".into()));
+        assert_eq!(secret(whole.sign_in().user.as_ref()), Some("ann"));
+        assert_eq!(secret(whole.sign_in().password.as_ref()), Some("pw"));
+        assert!(whole.has_password() && !whole.wants_password());
     }
 
     #[test]
@@ -413,7 +433,6 @@ mod tests {
             ("redis://a,b", "several servers"),
             ("redis://h:0x7", "no number"),
             ("redis://h/x", "/0"),
-            ("redis://user@h", "without a password"),
             ("redis://h?fence=maybe", "neither on nor off"),
             ("redis://h?wait=all", "number of replicas"),
             ("redis://h?fance=on", "did you mean fence?"),

@@ -4,6 +4,7 @@ mod bearer;
 mod broken;
 mod clock;
 mod contract;
+mod copy;
 mod crash;
 mod disk;
 mod embedded;

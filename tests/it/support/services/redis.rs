@@ -129,7 +129,8 @@ impl Redis {
             if self.try_say(&["PING"]).is_ok() {
                 return true;
             }
-            let ended = self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
+            let ended =
+                self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
             if ended || since.elapsed() > READY {
                 self.kill();
                 return false;
