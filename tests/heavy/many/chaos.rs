@@ -35,20 +35,24 @@ const FRESH: (usize, usize) = (102, 1);
 
 #[test]
 fn in_any_weather_no_word_is_broken_on_postgres() {
-    brave(Kind::Postgres);
+    run(brave(Kind::Postgres));
 }
 
-fn brave(kind: Kind) {
+#[test]
+fn in_any_weather_no_word_is_broken_on_redis() {
+    run(brave(Kind::Redis));
+}
+
+async fn brave(kind: Kind) {
     if !kind.is_installed() {
         return;
     }
-    let database = kind.start();
+    let database = kind.start().await;
     let (mut operations, mut slowest) = (0, Duration::ZERO);
     let seeds = seeds();
     let count = seeds.len();
     for seed in seeds {
-        let storm = Storm { seed };
-        let (worked, recovered) = run(storm.weather(&database));
+        let (worked, recovered) = Storm { seed }.weather(&database).await;
         operations += worked;
         slowest = slowest.max(recovered);
     }

@@ -26,21 +26,40 @@ const RECOVERY: Duration = Duration::from_secs(5);
 
 #[test]
 fn what_nodes_on_postgres_acknowledged_survives_their_kills() {
-    if Kind::Postgres.is_installed() {
-        run(kill_nodes(Kind::Postgres, size(4, 100)));
-    }
+    run(kill_nodes(Kind::Postgres, size(3, 100)));
+}
+
+#[test]
+fn what_nodes_on_redis_acknowledged_survives_their_kills() {
+    run(kill_nodes(Kind::Redis, size(3, 200)));
 }
 
 #[test]
 fn what_postgres_acknowledged_survives_its_kills() {
-    if Kind::Postgres.is_installed() {
-        run(kill_database(Kind::Postgres, size(3, 60)));
-    }
+    run(kill_database(Kind::Postgres, size(3, 60)));
+}
+
+#[test]
+fn what_redis_with_a_synced_log_acknowledged_survives_its_kills() {
+    run(kill_database(Kind::Redis, size(3, 200)));
+}
+
+#[test]
+fn redis_that_syncs_every_second_grants_nothing_twice_when_it_is_killed() {
+    run(kill_database(Kind::RedisEverySecond, size(2, 50)));
+}
+
+#[test]
+fn redis_that_forgets_grants_nothing_twice_when_it_is_killed() {
+    run(kill_database(Kind::RedisSnapshots, size(2, 20)));
 }
 
 /// Kills one to three of three nodes in each cycle, one soon after the other.
 async fn kill_nodes(kind: Kind, cycles: usize) {
-    let database = kind.start();
+    if !kind.is_installed() {
+        return;
+    }
+    let database = kind.start().await;
     let plan = nodes::plan(&database.url());
     let world = Arc::new(World::shared());
     let mut nodes: Vec<_> = (0..3).map(|_| plan.start()).collect();
@@ -74,9 +93,13 @@ async fn kill_nodes(kind: Kind, cycles: usize) {
 
 /// Kills the database in each cycle and starts it again. The nodes stay as they are.
 async fn kill_database(kind: Kind, cycles: usize) {
-    let mut database = kind.start();
+    if !kind.is_installed() {
+        return;
+    }
+    let mut database = kind.start().await;
     let nodes = nodes::three(&database.url());
-    let world = Arc::new(World::shared());
+    let world = if kind.keeps_writes() { World::shared() } else { World::forgetful() };
+    let world = Arc::new(world);
     let (mut dice, mut recoveries) = (Dice::new(1), Vec::new());
     for cycle in 0..cycles {
         let crowd = Crowd::gather(&world, &nodes, CLIENTS, cycle as u64);
@@ -84,7 +107,7 @@ async fn kill_database(kind: Kind, cycles: usize) {
         database.kill();
         let away = dice.below(300) as u64;
         tokio::time::sleep(Duration::from_millis(away)).await;
-        database.run();
+        database.run().await;
         recoveries.push(nodes::recovery(&nodes, RECOVERY).await.as_secs_f64());
         crowd.stop().await;
         let mut connection = nodes[dice.below(3)].connect().await;
