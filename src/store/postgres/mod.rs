@@ -139,7 +139,6 @@ struct Postgres {
 struct Statements {
     read: String,
     find: String,
-    named: String,
     claim: String,
     commit: String,
     touch: String,
@@ -155,24 +154,11 @@ impl Statements {
         let token = rows::columns(&rows::TOKEN, "t");
         let found_session = rows::columns(&rows::SESSION, "(f.found_session)");
         let found_token = rows::columns(&rows::TOKEN, "(f.found_token)");
-        // A question is answered with one row at least, whatever is there, so that a standby
-        // cannot pass for an empty database.
-        let of_token = format!(
-            "SELECT {token}, t.fence = f.fence, {session} \
-             FROM (SELECT callgate.fence_v1($2) AS fence) AS f LEFT JOIN"
-        );
-        let with_session = "LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session";
         let statements = Self {
-            read: format!(
-                "SELECT {session} FROM (SELECT callgate.fence_v1(false)) AS f \
-                 LEFT JOIN callgate.session s ON s.app = $1 AND s.id = $2"
-            ),
+            read: format!("SELECT {session} FROM callgate.read_v1($1, $2) AS s"),
             find: format!(
-                "{of_token} callgate.token t ON t.app = $1 AND t.digest = $3 {with_session}"
-            ),
-            named: format!(
-                "{of_token} callgate.token t ON t.app = $1 AND t.id = $3 AND t.claim IS NULL \
-                 {with_session} LIMIT 1"
+                "SELECT {found_token}, f.fenced, {found_session} \
+                 FROM callgate.find_v1($1, $2, $3, $4) AS f"
             ),
             claim: format!(
                 "SELECT f.granted, {found_token}, f.fenced, {found_session} \
@@ -185,6 +171,8 @@ impl Statements {
                 numbers(39)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
+            // A page has one row at least, whatever is there, so that a standby, where the fence
+            // fails, cannot pass for an empty database.
             sessions: format!(
                 "SELECT s.id, {session} FROM (SELECT callgate.fence_v1(false)) AS f \
                  LEFT JOIN LATERAL (SELECT * FROM callgate.session s WHERE s.app = $1 \
@@ -192,11 +180,13 @@ impl Statements {
                    ORDER BY s.id LIMIT $3) AS s ON true ORDER BY s.id"
             ),
             tokens: format!(
-                "{of_token} LATERAL (SELECT * FROM callgate.token t WHERE t.app = $1 \
+                "SELECT {token}, t.fence = f.fence, {session} \
+                 FROM (SELECT callgate.fence_v1($2) AS fence) AS f LEFT JOIN LATERAL (SELECT * FROM callgate.token t WHERE t.app = $1 \
                    AND ($3::bytea IS NULL OR t.id > $3) AND t.claim IS NULL \
                    AND EXISTS (SELECT FROM callgate.session o WHERE o.app = t.app \
                      AND o.id = t.session AND o.ended_at IS NULL) \
-                   ORDER BY t.id LIMIT $4) AS t ON true {with_session} ORDER BY t.id"
+                   ORDER BY t.id LIMIT $4) AS t ON true \
+                 LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session ORDER BY t.id"
             ),
             sweep: "SELECT callgate.sweep_v1($1, $2, $3, $4)".to_owned(),
             check: check::STATEMENT.to_owned(),
@@ -205,9 +195,8 @@ impl Statements {
     }
 
     fn within(mut self, schema: &str) -> Self {
-        let Self { read, find, named, claim, commit, touch, sessions, tokens, sweep, check } =
-            &mut self;
-        for sql in [read, find, named, claim, commit, touch, sessions, tokens, sweep, check] {
+        let Self { read, find, claim, commit, touch, sessions, tokens, sweep, check } = &mut self;
+        for sql in [read, find, claim, commit, touch, sessions, tokens, sweep, check] {
             *sql = schema::within(sql, schema);
         }
         self
@@ -247,12 +236,13 @@ impl Engine for Postgres {
 
     fn find(&self, key: TokenKey) -> Pending<'_, Option<Found>> {
         Box::pin(async move {
-            let (sql, key) = match key {
-                TokenKey::Digest(digest) => (&self.statements.find, digest.bytes().to_vec()),
-                TokenKey::Name(name) => (&self.statements.named, name.bytes().to_vec()),
+            let (digest, name) = match key {
+                TokenKey::Digest(digest) => (Some(digest.bytes().to_vec()), None),
+                TokenKey::Name(name) => (None, Some(name.bytes().to_vec())),
             };
             let params = self.params().with(self.address.fence, Type::BOOL);
-            let rows = self.ask(Deed::Reads, sql, params.with(key, Type::BYTEA)).await?;
+            let params = params.with(digest, Type::BYTEA).with(name, Type::BYTEA);
+            let rows = self.ask(Deed::Reads, &self.statements.find, params).await?;
             rows::found(rows::first(&rows)?, 0)
         })
     }

@@ -139,23 +139,22 @@ async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
     client.batch_execute("COMMIT").await
 }
 
-/// Takes each step once with nothing in hand, so that a right that is missing is missed now.
+/// Sees to it that no right is missing, before the first visitor misses it.
 async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
-    let fence = address.fence;
-    let sql = within(
-        &format!(
-            "SELECT callgate.fence_v1({fence}), callgate.touch_v1('', '{{}}', '{{}}'), \
-             callgate.sweep_v1('', 0, 1, 0), callgate.orphan_v1('', '', 0)"
-        ),
-        &address.schema,
-    );
-    match client.batch_execute(&sql).await {
-        Ok(()) => Ok(()),
-        Err(error) if error.as_db_error().is_some() => {
-            Err(unfit(address, shut_out(address, &error)))
-        }
-        Err(error) => Err(unreachable(address, &told(&error))),
+    let rights = "SELECT string_agg(need || ' on ' || name, ', ') \
+        FROM unnest(ARRAY['callgate.session', 'callgate.token']) AS name, \
+          unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS need \
+        WHERE NOT has_table_privilege(name, need)";
+    let fence = format!("SELECT callgate.fence_v1({})", address.fence);
+    let lost = |error: Error| match error.as_db_error() {
+        Some(_) => unfit(address, shut_out(address, &error)),
+        None => unreachable(address, &told(&error)),
+    };
+    let row = client.query_one(&within(rights, &address.schema), &[]).await.map_err(lost)?;
+    if let Some(missing) = row.try_get::<_, Option<String>>(0).map_err(lost)? {
+        return Err(unfit(address, bare(address, &missing)));
     }
+    client.batch_execute(&within(&fence, &address.schema)).await.map_err(lost)
 }
 
 /// Why the tables could not be made, and who can do it how.
@@ -174,25 +173,32 @@ fn unmade(address: &Address, error: &Error) -> String {
 
 /// Which rights are missing to work.
 fn shut_out(address: &Address, error: &Error) -> String {
-    let Address { user, schema, .. } = address;
+    let user = &address.user;
     let why = told(error);
     let Some(code) = error.code() else { return why };
     if *code == SqlState::INSUFFICIENT_PRIVILEGE && why.contains("pg_") {
         return format!(
-            "the role {user:?} may not ask which incarnation the database is ({why}); GRANT EXECUTE \
-             ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), pg_control_system() TO \
+            "the role {user:?} may not ask which incarnation the database is ({why}); let a superuser \
+             run: GRANT EXECUTE ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), pg_control_system() TO \
              \"{user}\"; or, if the database never fails over, write fence=off in the URL"
         );
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return format!(
-            "the role {user:?} may not use its tables ({why}); let their owner run: GRANT USAGE ON \
-             SCHEMA {schema} TO \"{user}\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
-             SCHEMA {schema} TO \"{user}\"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO \
-             \"{user}\";"
-        );
+        bare(address, &why)
+    } else {
+        format!("its tables are not as callgate made them: {why}")
     }
-    format!("its tables are not as callgate made them: {why}")
+}
+
+/// How a role gets the rights that it needs to work.
+fn bare(address: &Address, why: &str) -> String {
+    let Address { user, schema, .. } = address;
+    format!(
+        "the role {user:?} may not use its tables ({why}); let their owner run: GRANT USAGE ON \
+         SCHEMA {schema} TO \"{user}\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
+         SCHEMA {schema} TO \"{user}\"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO \
+         \"{user}\";"
+    )
 }
 
 /// What the server said, or what happened on the way.

@@ -49,6 +49,44 @@ LANGUAGE sql IMMUTABLE AS $$
   END
 $$;
 
+-- Reading is a function as well: a statement without a name is planned each time, and a call is
+-- planned in no time.
+CREATE FUNCTION callgate.read_v1(p_app text, p_id bytea) RETURNS callgate.session
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_session callgate.session;
+BEGIN
+  PERFORM callgate.fence_v1(false);
+  SELECT s.* INTO v_session FROM callgate.session s WHERE s.app = p_app AND s.id = p_id;
+  RETURN v_session;
+END
+$$;
+
+-- By its digest, or, if that is NULL, by its name while nobody has claimed it.
+CREATE FUNCTION callgate.find_v1(
+  p_app text, p_fence boolean, p_token bytea, p_name bytea,
+  OUT found_token callgate.token, OUT fenced boolean, OUT found_session callgate.session
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_fence text := callgate.fence_v1(p_fence);
+  v_token bytea := p_token;
+  v_pair record;
+BEGIN
+  IF v_token IS NULL THEN
+    SELECT t.digest INTO v_token FROM callgate.token t
+    WHERE t.app = p_app AND t.id = p_name AND t.claim IS NULL LIMIT 1;
+  END IF;
+  SELECT t AS token, s AS session INTO v_pair
+  FROM callgate.token t LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session
+  WHERE t.app = p_app AND t.digest = v_token AND (p_token IS NOT NULL OR t.claim IS NULL);
+  IF FOUND THEN
+    found_token := v_pair.token;
+    found_session := v_pair.session;
+    fenced := found_token.fence = v_fence;
+  END IF;
+END
+$$;
+
 CREATE FUNCTION callgate.claim_v1(
   p_app text, p_fence boolean, p_now bigint, p_token bytea, p_claim bytea, p_handler text,
   p_row_mode smallint, p_auto_shares boolean,

@@ -131,8 +131,29 @@ impl Server {
     pub(crate) fn sql(&self, statements: &str) -> String {
         let mut psql = program("psql");
         psql.args(["-h", "127.0.0.1", "-U", "postgres", "-d", NAME, "-X", "-q", "-A", "-t"])
-            .args(["-v", "ON_ERROR_STOP=1", "-p", &self.port.to_string(), "-c", statements]);
+            .args(["-v", "ON_ERROR_STOP=1", "-p", &self.port.to_string()]);
+        for statement in statements.split('\n') {
+            psql.args(["-c", statement]);
+        }
         finish(psql).trim().to_owned()
+    }
+
+    /// Everything in the database, as statements.
+    pub(crate) fn dump(&self) -> String {
+        let mut dump = program("pg_dump");
+        dump.args(["-h", "127.0.0.1", "-U", "postgres", "-d", NAME, "-p", &self.port.to_string()]);
+        finish(dump)
+    }
+
+    /// Runs what [`Server::dump`] wrote.
+    pub(crate) fn restore(&self, dump: &str) {
+        let name = self.root.path().join("dump.sql");
+        fs::write(&name, dump).unwrap();
+        give(&name);
+        let mut psql = program("psql");
+        psql.args(["-h", "127.0.0.1", "-U", "postgres", "-d", NAME, "-X", "-q", "-p"]);
+        psql.args([&self.port.to_string(), "-v", "ON_ERROR_STOP=1", "-f"]).arg(name);
+        finish(psql);
     }
 
     /// Writes a file into the server's folder, readable for the server only.
