@@ -6,7 +6,9 @@
 mod chaos;
 mod crowd;
 mod databases;
+mod failover;
 mod kills;
 mod nodes;
 mod proxy;
 mod races;
+mod trips;
