@@ -68,19 +68,6 @@ impl StoreUrl {
         !matches!(self, Self::Memory | Self::Embedded(_))
     }
 
-    /// Whether tokens that a fail-over or a restored backup may have revived are refused.
-    pub fn is_fenced(&self) -> bool {
-        match self {
-            // A restart forgets them all.
-            Self::Memory => true,
-            Self::Embedded(_) | Self::Missing(_) => false,
-            #[cfg(feature = "redis")]
-            Self::Redis(address) => address.fence(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(address) => address.fence(),
-        }
-    }
-
     /// Whether the URL itself holds a password.
     pub fn has_password(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Engines of stores on real database servers, which each test starts for itself.
+//! The stores for many nodes on real database servers, which each test starts and ends itself.
 //!
 //! Where a server is not installed, its tests say so and pass; with `CALLGATE_TEST_ENGINES` set to
 //! `required` they fail.
@@ -11,15 +11,18 @@
 
 #[path = "../it/support/dice.rs"]
 mod dice;
+#[path = "../it/stores/kit.rs"]
+mod kit;
+mod map;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod operator;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+mod rules;
 #[path = "../it/support/services/mod.rs"]
 mod services;
-#[expect(dead_code, reason = "the tests of the embedded store use more of it")]
-#[path = "../it/stores/kit.rs"]
-mod stores;
 
 /// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
 fn size<T>(small: T, full: T) -> T {

@@ -113,7 +113,10 @@ fn the_doctor_says_what_a_store_guarantees_and_what_to_change() {
     assert_eq!((embedded.code, &*embedded.err), (Some(0), ""), "{embedded:?}");
     let lines: Vec<&str> = embedded.out.lines().collect();
     assert_eq!(lines[0], "embedded:data");
-    assert!(lines[1].starts_with("  single use   through crashes and power cuts"), "{embedded:?}");
+    assert!(
+        lines[1].starts_with("  single use   a token is redeemed once at most, through crashes"),
+        "{embedded:?}"
+    );
     assert_eq!(lines[2], "  a crash      loses nothing that was answered");
     assert_eq!(lines.last(), Some(&"  to change    nothing"));
     let memory = place.run(&["store", "doctor", "memory:"], &[]);

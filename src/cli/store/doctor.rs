@@ -99,19 +99,25 @@ fn said(about: &str, what: &str) -> String {
 
 /// How far the promise goes that a token is redeemed at most once.
 fn single_use(store: &StoreUrl) -> &'static str {
-    match (store.is_shared(), store.is_fenced()) {
-        (true, true) => {
-            "of all nodes, through crashes, power cuts, fail-overs and restored backups, one \
-             request at most redeems a token"
+    match store {
+        StoreUrl::Memory => "a token is redeemed once at most; a restart forgets all of them",
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(address) if address.fence() => {
+            "a token is redeemed once at most, on whichever node, through crashes, power cuts, \
+             fail-overs and restored backups"
         }
-        (true, false) => {
-            "of all nodes, through crashes and power cuts, one request at most redeems a token; \
-             not through fail-overs and restored backups"
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(address) if address.fence() => {
+            "a token is redeemed once at most, on whichever node, through crashes, power cuts, \
+             fail-overs and restored dumps and archives; not if an old copy of the disk comes back"
         }
-        (false, true) => "one request at most redeems a token; a restart forgets all of them",
-        (false, false) => {
-            "through crashes and power cuts, one request at most redeems a token; not through \
-             restored backups"
+        _ if store.is_shared() => {
+            "a token is redeemed once at most, on whichever node, as long as the server forgets \
+             nothing; not through fail-overs and restored backups"
+        }
+        _ => {
+            "a token is redeemed once at most, through crashes and power cuts; not through restored \
+             backups"
         }
     }
 }

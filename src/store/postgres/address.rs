@@ -145,10 +145,8 @@ impl Address {
         // As libpq does it.
         let database =
             if database.is_empty() { user.clone() } else { decode("the name", database)? };
-        let ssl = match hosts.iter().all(Host::is_here) {
-            true => SslMode::Prefer,
-            false => SslMode::VerifyFull,
-        };
+        let all_here = hosts.iter().all(Host::is_here);
+        let ssl = if all_here { SslMode::Prefer } else { SslMode::VerifyFull };
         let mut address = Self {
             user,
             password: password.map(SecretText::new),

@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
+use crate::base::clock::Stopwatch;
 use crate::store::error::StoreError;
 
 use super::pool::Pool;
@@ -18,8 +19,10 @@ use super::pool::Pool;
 /// How long a command may take: more than the server allows itself (`statement_timeout`), so that
 /// mostly the server says that it gave up, and then nothing has happened.
 const BOUND: Duration = Duration::from_millis(1_250);
-/// Attempts of one command that the server takes back each time.
+/// Attempts of one command.
 const ATTEMPTS_MAX: usize = 4;
+/// How late another attempt may begin.
+const AGAIN_WITHIN: Duration = Duration::from_millis(750);
 
 /// What a command does to the database, and so whether it may be sent again without being known
 /// not to have been executed.
@@ -76,6 +79,11 @@ impl Failure {
     fn new(after: After, error: StoreError) -> Self {
         Self { error, is_twice: false, after }
     }
+
+    /// Whether nothing can have happened, and the same may work now.
+    fn may_be_repeated(&self, deed: Deed) -> bool {
+        self.after == After::TakenBack || self.after == After::Lost && deed == Deed::Reads
+    }
 }
 
 /// Sends a statement without a name, so that it works through a pooler in transaction mode, in
@@ -86,16 +94,16 @@ pub(super) async fn ask(
     sql: &str,
     params: &Params<'_>,
 ) -> Result<Vec<Row>, Failure> {
+    let watch = Stopwatch::start();
     let mut attempts = 0;
     loop {
         attempts += 1;
         match once(pool, deed, sql, params).await {
-            Ok(rows) => return Ok(rows),
-            Err(failure) => match failure.after {
-                After::TakenBack if attempts < ATTEMPTS_MAX => {}
-                After::Lost if deed == Deed::Reads && attempts < 2 => {}
-                After::TakenBack | After::Told | After::Lost => return Err(failure),
-            },
+            Err(failure)
+                if failure.may_be_repeated(deed)
+                    && attempts < ATTEMPTS_MAX
+                    && watch.elapsed() < AGAIN_WITHIN => {}
+            done => return done,
         }
     }
 }
@@ -131,9 +139,10 @@ async fn once(
 /// back; one that ends the connection may have come after the commit.
 fn judge(error: Error, doubted: bool) -> Failure {
     let Some(told) = error.as_db_error() else {
-        return match is_ours(&error) {
-            true => Failure::new(After::Told, StoreError::Corrupt(Box::new(error))),
-            false => Failure::new(After::Lost, StoreError::Unreachable(Box::new(error))),
+        return if is_ours(&error) {
+            Failure::new(After::Told, StoreError::Corrupt(Box::new(error)))
+        } else {
+            Failure::new(After::Lost, StoreError::Unreachable(Box::new(error)))
         };
     };
     if doubted {

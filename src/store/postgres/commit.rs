@@ -44,6 +44,7 @@ pub(super) fn claim<'a>(params: Params<'a>, fence: bool, order: &'a ClaimOrder) 
         .with(run, Type::BYTEA)
         .with(until, Type::INT8)
         .with(i32::try_from(order.devices_max).unwrap_or(i32::MAX), Type::INT4)
+        .with(rows::signed(order.next), Type::INT8)
 }
 
 /// What of a commit must be put together before it is sent.
@@ -111,6 +112,7 @@ pub(super) fn commit<'a>(
         .with(fence, Type::BOOL)
         .with(commit.id.bytes().as_slice(), Type::BYTEA)
         .with(expect, Type::INT8)
+        .with(rows::signed(commit.next), Type::INT8)
         .with(commit.expect_seen.map(rows::millis), Type::INT8)
         .with(fenced, Type::BYTEA);
     let params = session(params, commit, commit.session.as_ref(), packed);
@@ -169,8 +171,8 @@ fn mint<'a>(params: Params<'a>, token: Option<&'a TokenRow>) -> Params<'a> {
 /// What `commit_v1` says.
 pub(super) fn outcome(row: &Row) -> Result<Committed, StoreError> {
     Ok(match rows::read::<i32>(row, 0)? {
-        0 => Committed::Done(rows::unsigned(rows::read(row, 1)?)),
-        1 => Committed::Stale(rows::session(row, 2)?),
+        0 => Committed::Done,
+        1 => Committed::Stale(rows::session(row, 1)?),
         2 => Committed::TokenExists,
         _ => Committed::Unfenced,
     })

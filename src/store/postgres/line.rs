@@ -69,6 +69,8 @@ pub(super) enum NoLine {
     Standby,
     /// There is no common way to encrypt.
     Tls(String),
+    /// We have not what it takes to be let in.
+    Login(String),
 }
 
 impl Door {
@@ -207,17 +209,22 @@ fn casts_doubt(notice: &DbError) -> bool {
 
 impl From<tokio_postgres::Error> for NoLine {
     fn from(error: tokio_postgres::Error) -> Self {
-        let is_tls = error.to_string().contains("TLS");
         let mut why = error.to_string();
+        // The library keeps the kind of its errors to itself.
+        let is_tls = why.contains("TLS");
+        let is_login =
+            ["invalid configuration", "authentication"].iter().any(|k| why.starts_with(k));
         let mut cause = error.source();
         while let Some(deeper) = cause {
             why = format!("{why}: {deeper}");
             cause = deeper.source();
         }
-        match error.into_source().map(|source| source.downcast::<DbError>()) {
-            Some(Ok(refusal)) => Self::Refused(refusal),
-            _ if is_tls => Self::Tls(why),
-            _ => Self::Silent(why),
+        let Some(source) = error.into_source() else { return Self::Silent(why) };
+        match source.downcast::<DbError>() {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(_) if is_tls => Self::Tls(why),
+            Err(_) if is_login => Self::Login(why),
+            Err(_) => Self::Silent(why),
         }
     }
 }
@@ -225,7 +232,7 @@ impl From<tokio_postgres::Error> for NoLine {
 impl fmt::Display for NoLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent(why) | Self::Tls(why) => f.write_str(why),
+            Self::Silent(why) | Self::Tls(why) | Self::Login(why) => f.write_str(why),
             Self::Refused(refusal) => {
                 write!(f, "{} (SQLSTATE {})", refusal.message(), refusal.code().code())
             }

@@ -98,11 +98,13 @@ fn unreachable(address: &Address, why: &str) -> OpenError {
 fn shut(address: &Address, error: &NoLine) -> OpenError {
     match error {
         NoLine::Silent(why) => unreachable(address, why),
-        // The server starts, ends or is full.
-        NoLine::Refused(refusal) if matches!(refusal.code().code().get(..2), Some("57" | "53")) => {
+        // The server, or a pooler before it, starts, ends or is full.
+        NoLine::Refused(refusal)
+            if matches!(refusal.code().code().get(..2), Some("57" | "53" | "08")) =>
+        {
             unreachable(address, &error.to_string())
         }
-        NoLine::Refused(_) => {
+        NoLine::Refused(_) | NoLine::Login(_) => {
             let why = format!(
                 "the server refuses the connection: {error}; see that user, \
                 password and database are right and that pg_hba.conf lets this machine in"
@@ -163,12 +165,12 @@ impl Statements {
             claim: format!(
                 "SELECT f.granted, {found_token}, f.fenced, {found_session} \
                  FROM callgate.claim_v1({}) AS f",
-                numbers(18)
+                numbers(19)
             ),
             commit: format!(
-                "SELECT f.outcome, f.new_version, {found_session} \
+                "SELECT f.outcome, {found_session} \
                  FROM callgate.commit_v1({}) AS f",
-                numbers(39)
+                numbers(40)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
             // A page has one row at least, whatever is there, so that a standby, where the fence

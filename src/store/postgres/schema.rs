@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::Error;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::store::shared::OpenError;
@@ -44,6 +45,11 @@ pub(super) fn within(sql: &str, schema: &str) -> String {
     sql.replace("callgate.", &format!("{schema}."))
 }
 
+/// The one row of an answer. The statement has no name, as behind a pooler it must not.
+async fn one(client: &Client, sql: &str) -> Result<Row, Error> {
+    client.query_typed_one(sql, &[]).await
+}
+
 /// What is known of the schema in a database.
 enum Standing {
     /// It has this version, and nodes from the other one on can work with it.
@@ -54,9 +60,10 @@ enum Standing {
 
 /// Sees to it that the tables and steps are there, and that they are ours to work with.
 pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), OpenError> {
-    let row = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
-    let version: i32 =
-        row.and_then(|row| row.try_get(0)).map_err(|error| unreachable(address, &told(&error)))?;
+    let version: i32 = one(client, "SELECT current_setting('server_version_num')::integer")
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| unreachable(address, &told(&error)))?;
     if version < SERVER_MIN {
         let major = version / 10_000;
         return Err(unfit(
@@ -72,7 +79,10 @@ pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), Op
             // The connection goes on to be used, or is closed with the error.
             let _ = client.batch_execute("ROLLBACK").await;
         }
-        migrated.map_err(|error| unfit(address, unmade(address, &error)))?;
+        migrated.map_err(|error| match error.as_db_error() {
+            Some(_) => unfit(address, unmade(address, &error)),
+            None => unreachable(address, &told(&error)),
+        })?;
     }
     match standing {
         Standing::At(version, readable_from) if readable_from > latest => {
@@ -91,7 +101,8 @@ async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenEr
         "SELECT version, readable_from FROM callgate.schema_version ORDER BY version DESC LIMIT 1",
         &address.schema,
     );
-    match client.query_opt(&sql, &[]).await {
+    let rows = client.query_typed(&sql, &[]).await;
+    match rows.as_ref().map(|rows| rows.first()) {
         Ok(Some(row)) => {
             let read = |column| row.try_get::<_, i32>(column).unwrap_or(i32::MAX);
             Ok(Standing::At(read(0), read(1)))
@@ -102,9 +113,9 @@ async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenEr
                 Ok(Standing::Nothing)
             }
             Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                Err(unfit(address, shut_out(address, &error)))
+                Err(unfit(address, shut_out(address, error)))
             }
-            _ => Err(unreachable(address, &told(&error))),
+            _ => Err(unreachable(address, &told(error))),
         },
     }
 }
@@ -118,13 +129,13 @@ async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
     );
     client.batch_execute(&begin).await?;
     // `IF NOT EXISTS` would ask for the right to make a schema even where there is one.
-    let row = client.query_one(&format!("SELECT to_regnamespace('{schema}') IS NULL"), &[]).await?;
-    if row.try_get(0)? {
+    let is_new = format!("SELECT to_regnamespace('{schema}') IS NULL");
+    if one(client, &is_new).await?.try_get(0)? {
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).await?;
     }
     client.batch_execute(&within(HISTORY, schema)).await?;
     let sql = within("SELECT coalesce(max(version), 0) FROM callgate.schema_version", schema);
-    let found: i32 = client.query_one(&sql, &[]).await?.try_get(0)?;
+    let found: i32 = one(client, &sql).await?.try_get(0)?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
         for file in migration.files {
             client.batch_execute(&within(file, schema)).await?;
@@ -150,7 +161,7 @@ async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
         Some(_) => unfit(address, shut_out(address, &error)),
         None => unreachable(address, &told(&error)),
     };
-    let row = client.query_one(&within(rights, &address.schema), &[]).await.map_err(lost)?;
+    let row = one(client, &within(rights, &address.schema)).await.map_err(lost)?;
     if let Some(missing) = row.try_get::<_, Option<String>>(0).map_err(lost)? {
         return Err(unfit(address, bare(address, &missing)));
     }

@@ -93,7 +93,7 @@ CREATE FUNCTION callgate.claim_v1(
   p_click smallint, p_browser bytea, p_signed_in bytea,
   p_current bytea, p_current_digest bytea,
   p_newcomer_digest bytea, p_newcomer bytea,
-  p_run bytea, p_run_until bigint, p_devices_max integer,
+  p_run bytea, p_run_until bigint, p_devices_max integer, p_next bigint,
   OUT granted boolean, OUT fenced boolean,
   OUT found_token callgate.token, OUT found_session callgate.session
 ) LANGUAGE plpgsql AS $$
@@ -173,7 +173,7 @@ BEGIN
     RETURN;
   END IF;
   UPDATE callgate.session s
-  SET version = s.version + 1,
+  SET version = p_next,
     seen_at = GREATEST(s.seen_at, p_now),
     unspent = CASE WHEN v_place > 0
       THEN substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48)
@@ -189,7 +189,7 @@ $$;
 CREATE FUNCTION callgate.commit_v1(
   p_app text, p_fence boolean, p_id bytea,
   -- 0 expects no row.
-  p_expect bigint, p_expect_seen bigint, p_expect_fence bytea,
+  p_expect bigint, p_next bigint, p_expect_seen bigint, p_expect_fence bytea,
   -- The new row, if `p_doc` is not NULL.
   p_seen_at bigint, p_idle_ms bigint, p_absolute_at bigint, p_ended_at bigint, p_due_at bigint,
   p_doc bytea, p_joined bytea[], p_devices bytea, p_unspent bytea, p_answers bytea,
@@ -201,7 +201,7 @@ CREATE FUNCTION callgate.commit_v1(
   p_claimed bytea[], p_claims bytea[], p_claims_at bigint[],
   p_ran bytea[], p_runs bytea[], p_run_answers bytea[], p_runs_until bigint[],
   p_unanswered bytea[], p_voided bytea[], p_dropped bytea[],
-  OUT outcome integer, OUT new_version bigint, OUT found_session callgate.session
+  OUT outcome integer, OUT found_session callgate.session
 ) LANGUAGE plpgsql AS $$
 DECLARE
   v_fence text := callgate.fence_v1(p_fence);
@@ -228,11 +228,10 @@ BEGIN
     RETURN;
   END IF;
 
-  new_version := p_expect + 1;
   IF p_expect = 0 THEN
     INSERT INTO callgate.session (app, id, version, seen_at, idle_ms, absolute_at, ended_at, due_at,
       doc, joined, devices, unspent, answers)
-    VALUES (p_app, p_id, new_version, p_seen_at, p_idle_ms, p_absolute_at, p_ended_at, p_due_at,
+    VALUES (p_app, p_id, p_next, p_seen_at, p_idle_ms, p_absolute_at, p_ended_at, p_due_at,
       p_doc, p_joined, p_devices, p_unspent, p_answers)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -241,10 +240,10 @@ BEGIN
       RETURN;
     END IF;
   ELSIF p_doc IS NULL THEN
-    UPDATE callgate.session s SET version = new_version WHERE s.app = p_app AND s.id = p_id;
+    UPDATE callgate.session s SET version = p_next WHERE s.app = p_app AND s.id = p_id;
   ELSE
     UPDATE callgate.session s
-    SET version = new_version, seen_at = GREATEST(s.seen_at, p_seen_at), idle_ms = p_idle_ms,
+    SET version = p_next, seen_at = GREATEST(s.seen_at, p_seen_at), idle_ms = p_idle_ms,
       absolute_at = p_absolute_at, ended_at = p_ended_at,
       due_at = CASE WHEN p_ended_at IS NULL THEN LEAST(s.due_at, p_due_at) ELSE p_due_at END,
       doc = p_doc, joined = p_joined, devices = p_devices, unspent = p_unspent, answers = p_answers

@@ -7,7 +7,7 @@
 CREATE TABLE callgate.session (
   app text NOT NULL,
   id bytea NOT NULL CHECK (octet_length(id) = 16),
-  -- Moves with every commit and claim; from 1.
+  -- Another one after every commit, claim and end.
   version bigint NOT NULL CHECK (version > 0),
   seen_at bigint NOT NULL,
   idle_ms bigint NOT NULL,

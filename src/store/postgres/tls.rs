@@ -14,7 +14,6 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::UnixTime;
@@ -48,7 +47,7 @@ pub(super) fn config(address: &Address) -> Result<Option<ClientConfig>, String> 
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn system_roots() -> Result<RootCertStore, String> {

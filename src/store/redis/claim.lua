@@ -1,7 +1,7 @@
 -- Grants a token in the plain case; reads it and its session as they were before.
 local fixed, now, claim, handler, row_mode, auto = unpack(ARGV, 1, 6)
 local click, browser, signed_in, current, credential = unpack(ARGV, 7, 11)
-local digest, newcomer_digest, newcomer, run, run_until, devices_max, slack = unpack(ARGV, 12, 18)
+local digest, newcomer_digest, newcomer, run, run_until, devices_max, slack, next_version = unpack(ARGV, 12, 19)
 
 local token = redis.call('HMGET', KEYS[1], unpack(TOKEN))
 if not token[1] then return false end
@@ -57,7 +57,7 @@ for at = 1, #unspent, 48 do
     break
   end
 end
-redis.call('HSET', KEYS[2], 'unspent', unspent)
+redis.call('HSET', KEYS[2], 'v', next_version, 'unspent', unspent)
 if joins then
   if joined ~= '' then joined = joined .. '\n' end
   redis.call('HSET', KEYS[2], 'devices', devices .. newcomer_digest, 'joined', joined .. newcomer)
@@ -66,5 +66,4 @@ if tonumber(now) > tonumber(seen) then
   redis.call('HSET', KEYS[2], 'seen', now)
   keep(KEYS[2], over_at(now, idle, absolute) - tonumber(now), slack)
 end
-redis.call('HINCRBY', KEYS[2], 'v', 1)
 return found

@@ -1,5 +1,5 @@
 -- Writes what a verb came to about one session and its tokens, if the session is as expected.
-local fixed, id, expected, expected_seen, fenced, minted, pointers, slack = unpack(ARGV, 1, 8)
+local fixed, id, expected, expected_seen, fenced, minted, pointers, slack, next_version = unpack(ARGV, 1, 9)
 local session, ids, names, due = unpack(KEYS, 1, 4)
 
 local old = redis.call('HMGET', session, unpack(SESSION))
@@ -22,7 +22,7 @@ if minted ~= '' then
   if redis.call('EXISTS', token) == 1 or owner and owner ~= id then return {'exists'} end
 end
 
-local at = 8
+local at = 9
 local function take()
   at = at + 1
   return ARGV[at]
@@ -39,23 +39,22 @@ function steps.row()
   at = at + 11
   if old[2] and tonumber(old[2]) > tonumber(seen) then seen = old[2] end
   if ended == '' then
-    redis.call('HSET', session, 'seen', seen, 'idle', idle, 'abs', absolute, 'doc', doc, 'devices', devices,
+    redis.call('HSET', session, 'v', next_version, 'seen', seen, 'idle', idle, 'abs', absolute, 'doc', doc, 'devices', devices,
       'joined', joined, 'unspent', unspent, 'answers', answers)
     if not old[1] then redis.call('ZADD', ids, 0, id) end
   else
     -- First what frees memory, so that a full server lets a session end.
     redis.call('HDEL', session, 'idle', 'abs', 'doc', 'devices', 'joined', 'unspent')
-    redis.call('HSET', session, 'seen', seen, 'ended', ended, 'answers', answers)
+    redis.call('HSET', session, 'v', next_version, 'seen', seen, 'ended', ended, 'answers', answers)
     redis.call('ZREM', ids, id)
     unname(names, old[9] or '')
   end
   redis.call('ZADD', due, due_at, 's:' .. id)
-  redis.call('HINCRBY', session, 'v', 1)
   keep(session, tonumber(span), slack)
 end
 
 function steps.same()
-  if old[1] then redis.call('HINCRBY', session, 'v', 1) end
+  if old[1] then redis.call('HSET', session, 'v', next_version) end
 end
 
 function steps.drop()
@@ -110,4 +109,4 @@ function steps.mint()
 end
 
 while at < #ARGV do steps[take()]() end
-return {'done', redis.call('HGET', session, 'v') or '1'}
+return {'done'}

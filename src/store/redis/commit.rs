@@ -53,7 +53,7 @@ pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Commit
     let call = Call { keys: &keys, words: &words, weight: Weight::Heavy };
     let answer = engine.link.run(&link::COMMIT, call).await?;
     let committed = read(answer)?;
-    if matches!(committed, Committed::Done(_)) && !engine.link.is_one() {
+    if matches!(committed, Committed::Done) && !engine.link.is_one() {
         engine.unpoint(drops.iter().map(|digest| engine.keys.pointer(digest)).collect());
     }
     Ok(committed)
@@ -110,7 +110,7 @@ fn pointer_span(token: &TokenRow, now: Timestamp) -> u64 {
 
 fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>) {
     let now = base(&commit);
-    let Commit { id, expect, expect_seen, expect_fence, session, mint, marks, drops, due_at } =
+    let Commit { id, expect, next, expect_seen, expect_fence, session, mint, marks, drops, due_at } =
         commit;
     let shard = shard(id);
     let keys = &engine.keys;
@@ -134,6 +134,7 @@ fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>)
         minted.clone(),
         engine.pointers_at_hand(),
         slack(),
+        rows::number(next),
     ];
     // What frees memory goes first, so that a full server lets tokens be taken back; but nothing
     // new slips in behind it.
@@ -227,7 +228,7 @@ fn read(answer: Value) -> Result<Committed, Trouble> {
     let outcome = parts.next().ok_or_else(malformed)?;
     let rest = parts.next().unwrap_or(Value::Nil);
     Ok(match rows::text(outcome)?.as_str() {
-        "done" => Committed::Done(rows::read_number(rest)?),
+        "done" => Committed::Done,
         "stale" => Committed::Stale(rows::read_session(rest)?),
         "exists" => Committed::TokenExists,
         "unfenced" => Committed::Unfenced,

@@ -196,6 +196,7 @@ impl RedisEngine {
             until,
             rows::number(u64::try_from(order.devices_max).unwrap_or(u64::MAX)),
             slack(),
+            rows::number(order.next),
         ]
     }
 

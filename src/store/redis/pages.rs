@@ -29,6 +29,10 @@ use crate::store::shared::engine::SessionRow;
 const WINDOW: u8 = 32;
 /// Rows asked for in one go: an answer with all of a large page would be late.
 const ROWS_AT_ONCE: usize = 64;
+/// Entries of an index asked for in one go.
+const ENTRIES_AT_ONCE: usize = 4_096;
+/// Rows swept in one step at most: the server does nothing else meanwhile.
+const SWEPT_AT_ONCE: usize = 16_384;
 
 impl RedisEngine {
     /// The first byte of an id is its shard, so the shards come one after the other.
@@ -43,7 +47,7 @@ impl RedisEngine {
         while page.len() < at_most {
             let window = first..=first.saturating_add(WINDOW - 1);
             let last = *window.end();
-            let wanted = at_most - page.len();
+            let wanted = (at_most - page.len()).min(ENTRIES_AT_ONCE);
             let ids = self.ids(window, cursor, wanted).await?;
             // What is left of the window is looked through again.
             let is_through = ids.len() < wanted;
@@ -112,7 +116,8 @@ impl RedisEngine {
         let mut page = Vec::new();
         let mut cursor = after;
         while page.len() < at_most {
-            let names = self.names(cursor, at_most - page.len()).await?;
+            let wanted = (at_most - page.len()).min(ENTRIES_AT_ONCE);
+            let names = self.names(cursor, wanted).await?;
             let Some(last) = names.last() else { break };
             cursor = Some(last.name);
             let work = names.iter().map(|entry| self.find_in_shard(entry)).collect::<Vec<_>>();
@@ -203,6 +208,7 @@ impl RedisEngine {
     }
 
     pub(super) async fn sweep_all(&self, now: Timestamp, at_most: usize) -> Result<usize, Trouble> {
+        let at_most = at_most.min(SWEPT_AT_ONCE);
         let mut words = vec![
             self.keys.shards().into_bytes(),
             self.pointers_at_hand(),

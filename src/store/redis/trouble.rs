@@ -83,12 +83,19 @@ fn refusal(code: &str) -> Option<&'static str> {
     })
 }
 
-/// The code of an error. A Redis before 7 wraps what a script met into an ERR of its own.
+/// Stands for a command that a script may not use. Earlier ones of the script were executed.
+pub(super) const FORBIDDEN_INSIDE: &str = "NOPERM inside of a script";
+
+/// The code of an error. A Redis before 7 wraps what a script met into an ERR of its own, and a
+/// later one does that with what the user may not do.
 pub(super) fn code(error: &ServerError) -> &str {
     let own = error.code();
     let inside = error.details().unwrap_or_default();
     if own != "ERR" || !inside.contains("user_script") {
         return own;
+    }
+    if inside.contains("-NOPERM") || inside.starts_with("The user executing the script can't") {
+        return FORBIDDEN_INSIDE;
     }
     let words = inside.split_whitespace().filter_map(|word| word.strip_prefix('-'));
     let mut codes = words.filter(|word| refusal(word).is_some() || *word == "OOM");
@@ -135,5 +142,11 @@ mod tests {
         assert!(matches!(said("ERR", &wrapped("OOM")), StoreError::Full));
         assert!(matches!(said("ERR", &wrapped("READONLY")), StoreError::Refused(_)));
         assert!(matches!(said("ERR", &wrapped("ERR")), StoreError::Unreachable(_)));
+        // Of a script that was broken off for want of a permission a part may be done.
+        assert!(matches!(said("ERR", &wrapped("NOPERM")), StoreError::Unreachable(_)));
+        let newer = "The user executing the script can't run this command or subcommand script: \
+                     0f, on @user_script:34.";
+        assert!(matches!(said("ERR", newer), StoreError::Unreachable(_)));
+        assert!(matches!(said("NOPERM", "this user"), StoreError::Refused(_)));
     }
 }

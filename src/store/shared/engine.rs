@@ -8,7 +8,10 @@
 //! Rules for whoever implements it:
 //!
 //! 1. **One session is one thing.** Whatever is written about a session or its tokens goes through
-//!    its row and moves its version. Where a database locks, it locks the session's row first.
+//!    its row and gives it a new version, which the node chooses ([`ClaimOrder::next`],
+//!    [`Commit::next`]) and nobody has chosen before: where a replica takes over that has not heard
+//!    of the last writes, a number that is counted up would come again with another content. Where
+//!    a database locks, it locks the session's row first.
 //! 2. **No step creates on update.** Only a commit that expects [`Expect::Absent`] makes a row.
 //! 3. **An answer is a fact**, as durable as [`Engine::check`] says.
 //! 4. **Nothing is read from a replica**, and nothing that writes is sent a second time by the
@@ -46,7 +49,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// is room for him. Then in one step: the token gets the claim (and the run, if there is
     /// one); it is taken off the session's unspent ones; unless the mode is context or the
     /// request works in this session already, `order.newcomer` joins; the session was used at
-    /// `order.now` and has the next version.
+    /// `order.now` and has the version `order.next`.
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed>;
 
     /// Writes all of it, or nothing if the session is not as expected any more.
@@ -87,7 +90,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
 /// A session as a database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionRow {
-    /// Moves with every commit and claim; from 1.
+    /// Another one after every commit, claim and end; from 1 to 2^62.
     pub version: u64,
     /// When it was last used.
     pub seen_at: Timestamp,
@@ -213,6 +216,8 @@ pub struct ClaimOrder {
     pub run: Option<(Vec<u8>, Timestamp)>,
     /// Devices that a session may have at most.
     pub devices_max: usize,
+    /// The version of the session once it is granted.
+    pub next: u64,
 }
 
 /// When a claim is no plain case because a person might have to be asked.
@@ -245,11 +250,13 @@ pub struct Commit {
     pub id: SessionId,
     /// How it must be found.
     pub expect: Expect,
+    /// The version that it has then.
+    pub next: u64,
     /// The use that must still be the last one: the session ends for want of a later one.
     pub expect_seen: Option<Timestamp>,
     /// The token whose fence must hold ([`Committed::Unfenced`] if it does not).
     pub expect_fence: Option<Digest>,
-    /// The new row, whose `version` says nothing and whose `seen_at` moves the stored one forward
+    /// The new row, whose own `version` says nothing and whose `seen_at` moves the stored one forward
     /// only. `None` leaves the row as it is, but for its version.
     pub session: Option<SessionRow>,
     /// A token that is minted, under the fence of today.
@@ -305,8 +312,8 @@ pub enum Change {
 /// The answer to [`Engine::commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
-    /// It is written, and this is the session's version now.
-    Done(u64),
+    /// It is written.
+    Done,
     /// The session is not as expected; nothing is written. It is like this.
     Stale(Option<SessionRow>),
     /// There is a token with this digest already; nothing is written.

@@ -46,7 +46,7 @@ impl Lanes {
         self.lock().enter(id)
     }
 
-    /// Remembers a session, unless something newer is remembered.
+    /// Remembers a session. Of two that come at once either may stay: the next commit tells.
     pub(super) fn remember(&self, piece: Piece) {
         let bytes = piece.bytes();
         let lane = {
@@ -54,10 +54,7 @@ impl Lanes {
             generations.bytes += bytes;
             generations.enter(piece.id)
         };
-        let mut known = lane.lock();
-        if known.as_ref().is_none_or(|held| held.version <= piece.version) {
-            *known = Some(Arc::new(piece));
-        }
+        *lane.lock() = Some(Arc::new(piece));
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {

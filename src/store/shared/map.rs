@@ -139,7 +139,7 @@ impl State {
             row.joined.push(order.newcomer.clone());
         }
         row.seen_at = row.seen_at.max(order.now);
-        row.version += 1;
+        row.version = order.next;
     }
 
     fn commit(&mut self, commit: Commit) -> Committed {
@@ -161,14 +161,13 @@ impl State {
         if commit.mint.as_ref().is_some_and(|token| self.tokens.contains_key(&token.digest)) {
             return Committed::TokenExists;
         }
-        let version = held.map_or(0, |row| row.version) + 1;
         let seen_at = held.map_or(Timestamp::default(), |row| row.seen_at);
-        self.write(commit, version, seen_at);
-        Committed::Done(version)
+        self.write(commit, seen_at);
+        Committed::Done
     }
 
-    fn write(&mut self, commit: Commit, version: u64, seen_at: Timestamp) {
-        let Commit { id, session, mint, marks, drops, due_at, .. } = commit;
+    fn write(&mut self, commit: Commit, seen_at: Timestamp) {
+        let Commit { id, next: version, session, mint, marks, drops, due_at, .. } = commit;
         if let Some(row) = session {
             let row = SessionRow { version, seen_at: row.seen_at.max(seen_at), ..row };
             self.sessions.insert(id, Row { row, due_at });

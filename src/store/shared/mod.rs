@@ -38,9 +38,12 @@ use tokio::sync::SemaphorePermit;
 use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::entropy::OsEntropy;
+use crate::base::entropy::random;
 use crate::store::error::StoreError;
 use crate::store::live::Decided;
 use crate::store::live::Live;
+use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
@@ -137,18 +140,19 @@ impl SharedStore {
         }
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
-        self.write(now, &lane, piece, &decide).await
+        sure(self.write(now, &lane, piece, &decide).await)
     }
 
     /// Answers a verb that writes to a session. It is decided on what this node saw last, or on
-    /// `guess` if it has seen nothing, and read first if there is neither.
+    /// `guess` if it has seen nothing, and read first if there is neither. `None`: the token that it
+    /// mints is there already.
     async fn work<T>(
         &self,
         now: Timestamp,
         id: SessionId,
         guess: Option<Piece>,
         decide: impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Option<T>, StoreError> {
         let _place = self.begin()?;
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
@@ -159,9 +163,9 @@ impl SharedStore {
         let came = known.or(guess).and_then(|first| first.decide(now, None, &decide).ok());
         let piece = match came {
             Some(came) if came.commit.is_some() => match self.commit(&lane, came).await? {
-                Tried::Done(answer) => return Ok(answer),
+                Tried::Done(answer) => return Ok(Some(answer)),
                 Tried::Stale(row) => self.piece(id, row)?,
-                Tried::TokenExists | Tried::Unfenced => return Err(minted_before()),
+                Tried::TokenExists | Tried::Unfenced => return Ok(None),
             },
             _ => self.read(id).await?,
         };
@@ -175,14 +179,14 @@ impl SharedStore {
         lane: &Lane,
         mut piece: Piece,
         decide: &impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Option<T>, StoreError> {
         let id = piece.id;
         for _ in 0..ATTEMPTS_MAX {
             let came = piece.decide(now, None, decide)?;
             match self.commit(lane, came).await? {
-                Tried::Done(answer) => return Ok(answer),
+                Tried::Done(answer) => return Ok(Some(answer)),
                 Tried::Stale(row) => piece = self.piece(id, row)?,
-                Tried::TokenExists | Tried::Unfenced => return Err(minted_before()),
+                Tried::TokenExists | Tried::Unfenced => return Ok(None),
             }
         }
         Err(contended())
@@ -194,9 +198,10 @@ impl SharedStore {
             self.lanes.remember(came.after);
             return Ok(Tried::Done(came.answer));
         };
-        match self.engine.commit(commit).await {
-            Ok(Committed::Done(version)) => {
-                self.lanes.remember(came.after.written(version));
+        let next = version()?;
+        match self.engine.commit(Commit { next, ..commit }).await {
+            Ok(Committed::Done) => {
+                self.lanes.remember(came.after.written(next));
                 Ok(Tried::Done(came.answer))
             }
             Ok(Committed::Stale(row)) => {
@@ -264,13 +269,20 @@ enum OnToken<T> {
     Gone,
 }
 
+/// A version that no session has ever had.
+fn version() -> Result<u64, StoreError> {
+    let bytes = random(&OsEntropy::new()).map_err(|_| StoreError::Refused("no random bytes"))?;
+    // Positive where databases count with a sign.
+    Ok((u64::from_be_bytes(bytes) >> 2) + 1)
+}
+
 fn contended() -> StoreError {
     StoreError::Refused("other nodes change the session all the time")
 }
 
-/// Two tokens with the same 256 bits of digest: somebody mints the same token twice.
-fn minted_before() -> StoreError {
-    StoreError::Refused("a token with this digest was minted before")
+/// The answer of a verb that can only fail to have one by minting a token that is there already.
+fn sure<T>(answer: Result<Option<T>, StoreError>) -> Result<T, StoreError> {
+    answer?.ok_or(StoreError::Refused("a token with this digest was minted before"))
 }
 
 fn token(found: &Found) -> Result<Token, StoreError> {

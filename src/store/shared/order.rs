@@ -12,8 +12,8 @@ use crate::store::shared::tokens;
 use crate::token::Consent;
 use crate::token::Run;
 
-/// What an engine is asked for this claim.
-pub(super) fn of(now: Timestamp, claim: &Claim) -> Result<ClaimOrder, StoreError> {
+/// What an engine is asked for this claim, which gives the session the version `next`.
+pub(super) fn of(now: Timestamp, claim: &Claim, next: u64) -> Result<ClaimOrder, StoreError> {
     let run = claim.repeat.map(|wish| {
         let run = Run::begin(claim.id, &wish, now);
         tokens::run_bytes(&run).map(|(bytes, _)| (bytes, run.repeats_until))
@@ -33,6 +33,7 @@ pub(super) fn of(now: Timestamp, claim: &Claim) -> Result<ClaimOrder, StoreError
         newcomer: codec::encode_device(&claim.newcomer).map_err(unwritable)?,
         run: run.transpose().map_err(unwritable)?,
         devices_max: DEVICES_PER_SESSION_MAX,
+        next,
     })
 }
 

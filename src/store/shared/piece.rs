@@ -194,6 +194,8 @@ impl Piece {
         let mut commit = Commit {
             id: self.id,
             expect: self.version.map_or(Expect::Absent, Expect::Version),
+            // Whoever sends it chooses one.
+            next: 0,
             expect_seen: None,
             expect_fence: None,
             session: None,

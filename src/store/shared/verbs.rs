@@ -31,7 +31,9 @@ use crate::store::shared::fenced_off;
 use crate::store::shared::is_shut;
 use crate::store::shared::order;
 use crate::store::shared::piece::Piece;
+use crate::store::shared::sure;
 use crate::store::shared::token;
+use crate::store::shared::version;
 use crate::token::Token;
 
 impl SharedStore {
@@ -40,10 +42,11 @@ impl SharedStore {
     async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
         let _place = self.begin()?;
         let now = self.present(now);
-        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim)?).await?;
+        let next = version()?;
+        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim, next)?).await?;
         let Some(found) = found else { return Ok(Redeemed::Unknown) };
         if granted {
-            return self.granted(now, &claim, found);
+            return self.granted(now, &claim, found, next);
         }
         if is_shut(&found) && now < found.token.forget_at {
             fenced_off(claim.token);
@@ -61,7 +64,13 @@ impl SharedStore {
     }
 
     /// Says what the database has granted, by the state that it granted it in.
-    fn granted(&self, now: Timestamp, claim: &Claim, found: Found) -> Result<Redeemed, StoreError> {
+    fn granted(
+        &self,
+        now: Timestamp,
+        claim: &Claim,
+        found: Found,
+        version: u64,
+    ) -> Result<Redeemed, StoreError> {
         let token = token(&found)?;
         let piece = self.piece(token.session, found.session)?;
         let came = piece.decide(now, Some(&token), |live, now| live.redeem(now, claim))?;
@@ -70,7 +79,6 @@ impl SharedStore {
             let why = "the database granted a token that callgate would have refused";
             return Err(StoreError::Corrupt(why.into()));
         }
-        let version = piece.version.unwrap_or_default() + 1;
         self.lanes.remember(came.after.written(version));
         Ok(came.answer)
     }
@@ -169,16 +177,23 @@ impl Store for SharedStore {
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
         let id = founding.record.id;
         let absent = Some(Piece::unheard(id));
-        Box::pin(self.work(now, id, absent, move |live, now| live.create(now, &founding)))
+        Box::pin(async move {
+            sure(self.work(now, id, absent, |live, now| live.create(now, &founding)).await)
+        })
     }
 
     fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
-        Box::pin(self.work(now, id, None, move |live, now| live.patch(now, id, &patch)))
+        Box::pin(async move {
+            sure(self.work(now, id, None, |live, now| live.patch(now, id, &patch)).await)
+        })
     }
 
     fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
         let id = token.session;
-        Box::pin(self.work(now, id, None, move |live, now| live.mint(now, &patch, &token)))
+        Box::pin(async move {
+            let minted = self.work(now, id, None, |live, now| live.mint(now, &patch, &token));
+            Ok(minted.await?.unwrap_or(Minted::Refused))
+        })
     }
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
@@ -190,11 +205,13 @@ impl Store for SharedStore {
     }
 
     fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        Box::pin(self.work(now, id, None, move |live, now| live.detach(now, id, device)))
+        Box::pin(async move {
+            sure(self.work(now, id, None, |live, now| live.detach(now, id, device)).await)
+        })
     }
 
     fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        Box::pin(self.work(now, id, None, move |live, now| live.end(now, id)))
+        Box::pin(async move { sure(self.work(now, id, None, |live, now| live.end(now, id)).await) })
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {

@@ -58,8 +58,7 @@ fn a_sound_database_has_nothing_to_change_and_serves_in_strict() {
     let said = place.run(&["store", "doctor", &url]);
     assert_eq!((said.code, &*said.err), (Some(0), ""), "{said:?}");
     assert!(said.out.starts_with("postgres://callgate@127.0.0.1:"), "{said:?}");
-    let single =
-        "  single use   of all nodes, through crashes, power cuts, fail-overs and restored";
+    let single = "  single use   a token is redeemed once at most, on whichever node, through crashes, power";
     assert!(said.out.contains(single), "{said:?}");
     assert!(said.out.ends_with("  to change    nothing\n"), "{said:?}");
     let settings = place.run(&["settings", "--store", &url]);

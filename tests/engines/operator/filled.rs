@@ -24,10 +24,10 @@ use callgate::store::port::Redeemed;
 use callgate::token::Token;
 use serde_json::json;
 
-use crate::stores::claim;
-use crate::stores::founding;
-use crate::stores::set;
-use crate::stores::token;
+use crate::kit::claim;
+use crate::kit::founding;
+use crate::kit::set;
+use crate::kit::token;
 
 /// All that can be seen of a store: sessions by their id, tokens by their name.
 #[derive(Debug, PartialEq)]

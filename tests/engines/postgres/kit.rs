@@ -119,11 +119,16 @@ pub(crate) fn unspent(token: &TokenRow) -> Unspent {
     Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at }
 }
 
-/// A commit that writes nothing.
+/// A commit that writes nothing. The versions of these tests are counted up.
 pub(crate) fn commit(id: SessionId, expect: Expect) -> Commit {
+    let next = match expect {
+        Expect::Absent => 1,
+        Expect::Version(version) => version + 1,
+    };
     Commit {
         id,
         expect,
+        next,
         expect_seen: None,
         expect_fence: None,
         session: None,
@@ -139,7 +144,7 @@ pub(crate) async fn found(engine: &dyn Engine, row: SessionRow, token: TokenRow)
     let row = SessionRow { unspent: vec![unspent(&token)], ..row };
     let id = token.session;
     let founding = Commit { session: Some(row), mint: Some(token), ..commit(id, Expect::Absent) };
-    assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done(1));
+    assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done);
 }
 
 /// An attempt of a browser that nothing is known of, and that nobody must ask.
@@ -157,5 +162,6 @@ pub(crate) fn order(token: Digest) -> ClaimOrder {
         newcomer: b"{\"newcomer\":1}".to_vec(),
         run: None,
         devices_max: 32,
+        next: 2,
     }
 }

@@ -129,6 +129,7 @@ impl Player {
         Commit {
             id,
             expect,
+            next: self.version(),
             expect_seen: expect_seen.filter(|_| self.chance(3)),
             expect_fence: self.chance(5).then(|| digest(self.seed())),
             session,
@@ -183,7 +184,7 @@ impl Player {
             expires_at: self.now,
         });
         let unspent = unspent.collect();
-        let devices = (0..1 + self.dice.below(3)).map(|seed| digest(0xd0 + seed as u8)).collect();
+        let devices = (0..=self.small(3)).map(|seed| digest(0xd0 + seed)).collect();
         let joined = if self.chance(2) { vec![b"a".to_vec(), Vec::new()] } else { Vec::new() };
         let absolute_at = if self.chance(4) { self.within_the_hour() } else { NEVER };
         SessionRow {
@@ -200,8 +201,9 @@ impl Player {
     }
 
     fn answers(&mut self) -> Vec<KeptAnswer> {
+        let small = self.small(3);
         let kept = |seed| KeptAnswer { digest: digest(seed), at: self.now, bytes: u32::MAX };
-        (1..=self.dice.clone().below(3) as u8).map(kept).collect()
+        (1..=small).map(kept).collect()
     }
 
     fn token(&mut self, session: SessionId) -> TokenRow {
@@ -244,7 +246,7 @@ impl Player {
         let modes = RestoreMode::NAMES.map(|(_, mode)| mode);
         ClaimOrder {
             now: self.now,
-            id: kit::claim_id(1 + self.dice.below(2) as u8),
+            id: kit::claim_id(1 + self.small(2)),
             row_mode: modes[self.dice.below(modes.len())],
             auto_shares: self.chance(2),
             asks: Asks {
@@ -252,14 +254,21 @@ impl Player {
                 browser: [None, Some(digest(0xb1)), Some(digest(0xb2))][self.dice.below(3)],
                 signed_in: self.chance(4).then(|| self.session()),
             },
-            current: self
-                .chance(3)
-                .then(|| (self.session(), digest(0xd0 + self.dice.below(3) as u8))),
-            newcomer_digest: digest(0xd0 + self.dice.below(8) as u8),
+            current: self.chance(3).then(|| (self.session(), digest(0xd0 + self.small(3)))),
+            newcomer_digest: digest(0xd0 + self.small(8)),
             run: self.chance(4).then(|| (b"won".to_vec(), self.within_the_hour())),
             devices_max: 1 + self.dice.below(4),
+            next: self.version(),
             ..kit::order(digest(seed))
         }
+    }
+
+    fn small(&mut self, end: usize) -> u8 {
+        u8::try_from(self.dice.below(end)).unwrap()
+    }
+
+    fn version(&mut self) -> u64 {
+        1 + self.dice.below(1 << 62) as u64
     }
 
     fn chance(&mut self, of: usize) -> bool {

@@ -1,5 +1,7 @@
 //! The PostgreSQL engine, and the store on it, on servers of PostgreSQL.
 
+mod doctor;
+mod encrypted;
 mod failover;
 mod kit;
 mod mirror;

@@ -1,17 +1,74 @@
-//! The store on the engine keeps every promise of the port.
+//! The store on the engine keeps every promise of the port, and goes on through bad days.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use callgate::base::clock::Stopwatch;
 use callgate::store::Store;
 use callgate::store::contract;
+use callgate::store::contract::PROMISES;
 use callgate::store::shared::SharedStore;
 
+use crate::services::pgbouncer::Pooler;
+use crate::services::postgres::Server;
+use crate::services::postgres::is_installed;
+use crate::size;
+
 use super::kit;
+
+async fn keeps_every_promise(url: &str) {
+    let fresh = || async { SharedStore::new(kit::open(url).await) as Arc<dyn Store> };
+    let kept = contract::run(kit::NOW, fresh).await;
+    assert!(kept.as_ref().is_ok_and(|kept| *kept == PROMISES.len()), "{kept:#?}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_keeps_every_promise() {
     let Some(url) = kit::url() else { return };
-    let fresh = || async { SharedStore::new(kit::open(&url).await) as Arc<dyn Store> };
-    let kept = contract::run(kit::NOW, fresh).await;
-    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
+    keeps_every_promise(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_keeps_every_promise_without_its_fence() {
+    let Some(url) = kit::url() else { return };
+    keeps_every_promise(&format!("{url}?fence=off&pool=2")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_keeps_every_promise_behind_a_pooler() {
+    if !is_installed() {
+        return;
+    }
+    let server = Server::start();
+    let Some(pooler) = Pooler::before(&server) else { return };
+    keeps_every_promise(&pooler.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_tokens_has_one_winner() {
+    let Some(url) = kit::url() else { return };
+    let (tokens, claimers) = size((64, 64), (2_000, 64));
+    let store = SharedStore::new(kit::open(&url).await);
+    contract::race(kit::NOW, store, tokens, claimers).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_works_again_soon_after_its_database_died() {
+    if !is_installed() {
+        return;
+    }
+    let mut server = Server::start();
+    let store = SharedStore::new(kit::open(&server.url()).await);
+    for _ in 0..3 {
+        server.kill();
+        let id = kit::session_id(1);
+        assert!(store.look(kit::NOW, id).await.is_err());
+        server.run();
+        let watch = Stopwatch::start();
+        while store.look(kit::NOW, id).await.is_err() {
+            assert!(watch.elapsed() < Duration::from_secs(5), "it does not come back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        contract::race(kit::NOW, store.clone(), 16, 16).await.unwrap();
+    }
 }

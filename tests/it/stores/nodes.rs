@@ -148,6 +148,24 @@ async fn a_node_that_remembers_too_much_finds_out_before_it_answers() {
     assert!(!here.end(START, id).await.unwrap());
 }
 
+/// What a node remembers of a database that forgot its last writes does not pass for what another
+/// node has written since, however many writes there were before and after.
+#[tokio::test]
+async fn a_write_after_a_fail_over_is_not_taken_back_by_a_node_that_remembers_older_times() {
+    let engine = Arc::new(MapEngine::default());
+    let node = || SharedStore::new(Arc::clone(&engine) as _);
+    let (here, there) = (node(), node());
+    let id = session(&*here).await.id;
+    let before = engine.snapshot();
+    here.patch(START, id, set("lost", &json!(1))).await.unwrap();
+    engine.fail_over(before);
+    there.patch(START, id, set("kept", &json!(2))).await.unwrap();
+    here.patch(START, id, set("later", &json!(3))).await.unwrap();
+    assert_eq!(value(&*there, id, "kept").await, json!(2));
+    assert_eq!(value(&*there, id, "later").await, json!(3));
+    assert_eq!(value(&*there, id, "lost").await, json!(null));
+}
+
 /// A replica that has not heard of a redemption takes over (SEC T20, C-07).
 async fn granted_after_a_fail_over(engine: MapEngine) -> usize {
     let engine = Arc::new(engine);
@@ -178,4 +196,17 @@ async fn a_database_that_forgot_a_redemption_grants_no_second_one() {
 #[tokio::test]
 async fn without_the_fence_it_does() {
     assert_eq!(granted_after_a_fail_over(MapEngine::without_fence()).await, 8);
+}
+
+/// Somebody mints the same token twice, as a copy between stores may that was broken off.
+#[tokio::test]
+async fn a_token_that_is_there_already_is_not_minted_again() {
+    let store = three_nodes();
+    let token = minted(&*store, session(&*store).await.id).await;
+    let again = store.mint(START, Patch::default(), token.clone()).await.unwrap();
+    assert!(matches!(again, Minted::Refused), "{again:?}");
+    let redeemed = store.redeem(START, claim(&token)).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
+    let again = store.mint(START, Patch::default(), token).await.unwrap();
+    assert!(matches!(again, Minted::Refused), "{again:?}");
 }

@@ -1,5 +1,7 @@
-//! Servers of databases for tests.
+//! Servers of databases, each a process of a test's own.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "redis")]

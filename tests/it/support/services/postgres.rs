@@ -28,6 +28,7 @@ pub(crate) fn is_installed() -> bool {
     if binaries().is_some() {
         return true;
     }
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]
     let needed = std::env::var("CALLGATE_TEST_ENGINES").is_ok_and(|word| word == "required");
     assert!(!needed, "PostgreSQL is not installed, and CALLGATE_TEST_ENGINES is \"required\"");
     // Not by `eprintln`, which the test runner keeps to itself.
@@ -42,6 +43,7 @@ fn binaries() -> Option<&'static Path> {
 }
 
 fn find_binaries() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where the machine has its programs")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -165,6 +167,11 @@ impl Server {
         give(&path);
     }
 
+    /// Gives it one more setting from its next start on.
+    pub(crate) fn set(&mut self, option: &str) {
+        self.options.push(option.to_owned());
+    }
+
     /// Starts a server that was stopped or killed, on the port it had.
     pub(crate) fn run(&mut self) {
         assert!(self.keeper.is_none(), "the server runs already");
@@ -186,13 +193,11 @@ impl Server {
     fn try_run(&self) -> Option<Child> {
         let root = self.root.path();
         let (port, socket) = (self.port, root.display());
-        let mut options = format!(
-            "-p {port} -k {socket} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB \
-             -c max_connections=600 -c lc_messages=C"
-        );
-        for option in &self.options {
-            options.push_str(&format!(" -c {option}"));
-        }
+        let own = self.options.iter().map(String::as_str);
+        let settings = ["listen_addresses=127.0.0.1", "shared_buffers=16MB", "max_connections=600"];
+        let settings: Vec<&str> =
+            settings.into_iter().chain(["lc_messages=C"]).chain(own).collect();
+        let options = format!("-p {port} -k {socket} -c {}", settings.join(" -c "));
         // The input ends with the process of the test, however that ends.
         let script = "trap '' INT TERM HUP; \"$1\" start -s -w -t 60 -D \"$2/data\" -l \"$2/log\" \
             -o \"$3\" >/dev/null 2>&1 && echo up || { echo down; exit; }; \
@@ -308,7 +313,7 @@ fn furnish(data: &Path) {
 }
 
 /// A folder for one server, which is the server's.
-fn room() -> TempDir {
+pub(super) fn room() -> TempDir {
     let root = tempfile::Builder::new().prefix("callgate-postgres").tempdir().unwrap();
     give(root.path());
     root
@@ -321,7 +326,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A file or folder goes to the user that servers run as.
-fn give(path: &Path) {
+pub(super) fn give(path: &Path) {
     if is_root() {
         let mut give = Command::new("chown");
         give.arg("postgres:postgres").arg(path);
@@ -342,7 +347,7 @@ fn program(name: &str) -> Command {
     as_owner(&tool(name))
 }
 
-fn as_owner(program: &Path) -> Command {
+pub(super) fn as_owner(program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
@@ -363,7 +368,7 @@ fn finish(mut command: Command) -> String {
     text(&output.stdout)
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

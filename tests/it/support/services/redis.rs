@@ -111,8 +111,7 @@ impl Redis {
         panic!("no server comes up: {}", self.log());
     }
 
-    /// Starts the process; false if it ended at once, as when somebody else took the port.
-    async fn try_start(&mut self) -> bool {
+    fn spawn(&mut self) {
         let mut command = Command::new(program());
         let folder = self.folder.path().to_str().unwrap();
         let port = self.port.to_string();
@@ -124,6 +123,11 @@ impl Redis {
         command.args(&self.options);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(child.spawn().unwrap());
+    }
+
+    /// Starts the process; false if it ended at once, as when somebody else took the port.
+    async fn try_start(&mut self) -> bool {
+        self.spawn();
         let since = Stopwatch::start();
         loop {
             if self.try_say(&["PING"]).is_ok() {
@@ -151,6 +155,20 @@ impl Redis {
     pub(crate) async fn restart(&mut self) {
         self.kill();
         assert!(self.try_start().await, "it does not come up again: {}", self.log());
+    }
+
+    /// Starts it again, and does not wait until it has loaded its data; false if it never answers.
+    pub(crate) async fn come_up_loading(&mut self) -> bool {
+        self.spawn();
+        let since = Stopwatch::start();
+        while since.elapsed() < READY {
+            match self.try_say(&["PING"]) {
+                Ok(_) => return true,
+                Err(error) if error.code() == Some("LOADING") => return true,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+        false
     }
 
     /// Stops the process, which keeps its connections and answers nobody.
@@ -389,6 +407,45 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// The slot of a key, the node that has it, and one that has not.
+    pub(crate) fn place_of(&self, key: &str) -> (u16, usize, usize) {
+        let slot: u16 = self.nodes[0].told(&["CLUSTER", "KEYSLOT", key]).parse().unwrap();
+        let from = usize::from(slot > 5460) + usize::from(slot > 10922);
+        (slot, from, (from + 1) % 3)
+    }
+
+    pub(crate) fn begin_to_move(&self, slot: u16, from: usize, to: usize) {
+        let (giver, taker) = (&self.nodes[from], &self.nodes[to]);
+        let (giver_id, taker_id) =
+            (giver.told(&["CLUSTER", "MYID"]), taker.told(&["CLUSTER", "MYID"]));
+        let slot = slot.to_string();
+        taker.say(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver_id]);
+        giver.say(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker_id]);
+    }
+
+    /// The keys of a slot on a node.
+    pub(crate) fn keys(&self, slot: u16, node: usize) -> Vec<String> {
+        match self.nodes[node].say(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "100"]) {
+            Value::Array(keys) => keys.into_iter().map(text).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn move_key(&self, key: &str, from: usize, to: usize) {
+        let port = self.nodes[to].port.to_string();
+        self.nodes[from].say(&["MIGRATE", "127.0.0.1", &port, key, "0", "1000"]);
+    }
+
+    pub(crate) fn end_the_move(&self, slot: u16, to: usize) {
+        let id = self.nodes[to].told(&["CLUSTER", "MYID"]);
+        // First the one that takes it, or it would be nobody's for a moment.
+        for node in [to, (to + 1) % 3, (to + 2) % 3] {
+            self.nodes[node].say(&["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id]);
+        }
+    }
+}
+
 /// What a server says, as text of one line for each of its parts.
 fn text(value: Value) -> String {
     match value {
@@ -414,6 +471,8 @@ struct Certificates {
 /// Writes an authority and a certificate of it for the loopback.
 fn certificates(folder: &Path) -> Certificates {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    // Under the name of its certificate, OpenSSL would take that for one that signed itself.
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer_key = rcgen::KeyPair::generate().unwrap();
     let issuer_certificate = authority.self_signed(&issuer_key).unwrap();

@@ -1,0 +1,81 @@
+//! The rules of engines and the promises of stores, on every kind of Redis.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use callgate::base::Timestamp;
+use callgate::store::contract;
+use callgate::store::shared::SharedStore;
+
+use crate::redis::opened;
+use crate::rules;
+use crate::services::redis::Cluster;
+use crate::services::redis::Redis;
+use crate::services::redis::Sentinels;
+use crate::services::redis::is_installed;
+
+/// Where the clock of the suite begins: years ahead of every server's.
+const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+
+/// Holds the Redis at this address to the rules and the promises; every time with an app of its
+/// own, so that nobody finds what somebody else has left.
+async fn hold(url: &str) {
+    rules::hold(|rule| async move { opened(url, &rule[rule.len().saturating_sub(32)..]).await })
+        .await;
+    let apps = AtomicUsize::new(0);
+    let fresh = || async {
+        let app = format!("contract-{}", apps.fetch_add(1, Ordering::SeqCst));
+        SharedStore::new(opened(url, &app).await) as _
+    };
+    let kept = contract::run(START, fresh).await;
+    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
+    let store = SharedStore::new(opened(url, "race").await);
+    contract::race(START, store, 32, 64).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_single_redis_keeps_every_promise() {
+    if !is_installed() {
+        return;
+    }
+    let server = Redis::start("").await;
+    hold(&server.url()).await;
+    hold(&format!("{}/3?fence=off", server.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_with_a_replica_keeps_every_promise() {
+    if !is_installed() {
+        return;
+    }
+    let server = Redis::durable().await;
+    let _replica = Redis::replica_of(&server, "").await;
+    hold(&format!("{}?wait=1", server.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_behind_tls_keeps_every_promise() {
+    if !is_installed() {
+        return;
+    }
+    let server = Redis::with_tls().await;
+    hold(&server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_with_sentinels_keeps_every_promise() {
+    if !is_installed() {
+        return;
+    }
+    let servers = Sentinels::start("").await;
+    hold(&servers.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_keeps_every_promise() {
+    if !is_installed() {
+        return;
+    }
+    let cluster = Cluster::start("").await;
+    hold(&cluster.url()).await;
+}
