@@ -32,6 +32,7 @@ pub(super) struct Checks(Mutex<Option<(Stopwatch, Guarantees)>>);
 
 /// What one server says about itself.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub(super) struct Facts {
     pub(super) host: Option<Host>,
     /// The version of Redis whose language it speaks.
