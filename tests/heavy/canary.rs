@@ -3,6 +3,8 @@
 mod flows;
 mod operator;
 mod secrets;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod shared;
 
 use std::path::Path;
 use std::process::Command;
@@ -132,7 +134,7 @@ async fn visit(format: &str, level: &str) -> Searched {
     }
     let key = std::fs::read_to_string(folder.path().join("data").join(KEY_FILE)).unwrap();
     let key = key.split_whitespace().find(|word| word.len() == 64).unwrap();
-    operator::operate(&server, &mut visit, key).await;
+    operator::operate(&server, &mut visit, key, false).await;
     stop(&mut server);
     visit.secrets.add_key(key);
     for output in commands(folder.path(), key, &visit.secrets.tokens()[0]) {

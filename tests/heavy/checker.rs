@@ -3,7 +3,8 @@
 //! Operations are as in Jepsen: each has the moment it was begun and the moment its client knew
 //! more, and ends `ok` (it happened), `fail` (it did not) or `info` (nobody knows). Moments are
 //! numbers of one counter, so what ended before another began has a smaller number. An `info`
-//! operation has happened before its end or never: its client saw the server die.
+//! operation has happened before its end or never: its client saw the server die. Where a node may
+//! have left word with a database that outlives it, its end is [`NEVER`].
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -11,6 +12,9 @@ use std::fmt;
 
 /// A session, token or key by number: what they are called is secret, or of no interest.
 pub(crate) type Number = usize;
+
+/// The end of an operation that may still happen at any time.
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// What was asked, and what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,14 +243,13 @@ impl<'h> Index<'h> {
 /// Whether `read` may have seen `saw`: it was written, or nothing was, and nothing that is
 /// certain came in between.
 fn is_possible(saw: Option<u64>, values: &[Written<'_>], read: &Operation) -> bool {
-    // A key without a value was so before the first moment.
+    // A key without a value was so before the first moment; any other value is there from when
+    // its writer knew, or somebody saw it, at the latest.
+    let same = || values.iter().filter(|other| other.value == saw);
+    let written = same().any(|write| !write.seen && write.operation.began < read.ended);
     let origin = match saw {
         None => Some(0),
-        Some(_) => values
-            .iter()
-            .find(|write| !write.seen && write.value == saw)
-            .filter(|write| write.operation.began < read.ended)
-            .map(|write| write.operation.ended),
+        Some(_) => same().map(|other| other.operation.ended).min().filter(|_| written),
     };
     let Some(origin) = origin else { return false };
     let replaces = |write: &&Written<'_>| {
@@ -349,6 +352,22 @@ mod tests {
         let lost = |saw| vec![Violation::WriteLost { session: 1, key: 1, saw: Some(saw) }];
         assert_eq!(then(&[read(1), read(2)]), lost(2), "it had not happened, and then it had");
         assert_eq!(then(&[read(2), read(1)]), lost(1), "it had happened, and then it had not");
+    }
+
+    #[test]
+    fn what_may_still_happen_is_settled_by_the_first_look_that_sees_it() {
+        let check = |next: &[(Act, Ending)]| {
+            let writes = [(write(1), Ending::Ok), (write(2), Ending::Info)];
+            let mut history = history(&[&writes[..], next].concat());
+            history[1].ended = NEVER;
+            check(&history)
+        };
+        let lost = |saw| vec![Violation::WriteLost { session: 1, key: 1, saw: Some(saw) }];
+        assert_eq!(check(&[read(1), read(2), read(2)]), [], "it came late");
+        assert_eq!(check(&[read(1), read(2), read(1)]), lost(1), "and stays");
+        let replaced = [read(2), (write(3), Ending::Ok), read(2)];
+        assert_eq!(check(&replaced), lost(2), "it is over by now");
+        assert_eq!(check(&[(write(3), Ending::Ok), read(2), read(2)]), []);
     }
 
     #[test]

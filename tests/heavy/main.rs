@@ -31,6 +31,7 @@ mod hostile;
 #[cfg(feature = "script")]
 mod isolates;
 mod kill;
+mod many;
 mod races;
 mod reload;
 mod repeats;

@@ -26,35 +26,36 @@ struct Minted {
 
 #[test]
 fn of_many_connections_one_redeems_a_token_kept_in_memory() {
-    run(race("memory", &ServerPlan::probe("memory:")));
+    run(race("memory", &[ServerPlan::probe("memory:").start()]));
 }
 
 #[test]
 fn of_many_connections_one_redeems_a_token_kept_on_disk() {
     let folder = folder();
-    run(race("embedded", &ServerPlan::embedded(folder.path())));
+    run(race("embedded", &[ServerPlan::embedded(folder.path()).start()]));
 }
 
-async fn race(name: &str, plan: &ServerPlan) {
+/// One race for each of many tokens on these nodes of one store.
+pub(crate) async fn race(name: &str, nodes: &[Server]) {
     let (tokens, bearers) = size((12, 32), (300, 256));
-    let server = plan.start();
-    let minted = mint(&server, tokens).await;
-    let replies = redeem_all(&server, minted.clone(), bearers).await;
+    let minted = mint(&nodes[0], tokens).await;
+    let replies = redeem_all(nodes, minted.clone(), bearers).await;
     let mut cookies = 0;
-    for (minted, replies) in minted.iter().zip(&replies) {
-        judge(&server, minted, replies).await;
+    for (at, (minted, replies)) in minted.iter().zip(&replies).enumerate() {
+        judge(&nodes[at % nodes.len()], minted, replies).await;
         cookies += replies.iter().filter(|reply| reply.cookie().is_some()).count();
     }
     let requests = tokens * bearers;
     figure(
         &format!("race on {name}"),
         format!(
-            "{tokens} tokens x {bearers} connections = {requests} requests: {tokens} restored, \
-             {} used, {cookies} cookies issued",
+            "{tokens} tokens x {bearers} connections = {requests} requests on {} node(s): {tokens} \
+             restored, {} used, {cookies} cookies issued",
+            nodes.len(),
             requests - tokens
         ),
     );
-    assert_eq!(server.census().await.1, 0, "no token is left");
+    assert_eq!(nodes[0].census().await.1, 0, "no token is left");
 }
 
 async fn mint(server: &Server, count: usize) -> Vec<Minted> {
@@ -71,11 +72,13 @@ async fn mint(server: &Server, count: usize) -> Vec<Minted> {
 }
 
 /// All bearers try the first token, then all the second, and so on: for each token, the answers.
-async fn redeem_all(server: &Server, minted: Vec<Minted>, bearers: usize) -> Vec<Vec<Reply>> {
+/// Each of them keeps to one node.
+async fn redeem_all(nodes: &[Server], minted: Vec<Minted>, bearers: usize) -> Vec<Vec<Reply>> {
     let minted = Arc::new(minted);
     let barrier = Arc::new(Barrier::new(bearers));
     let mut racing = JoinSet::new();
-    for connection in server.connections(bearers).await {
+    for bearer in 0..bearers {
+        let connection = nodes[bearer % nodes.len()].connect().await;
         racing.spawn(bear(connection, Arc::clone(&minted), Arc::clone(&barrier)));
     }
     let mut replies = vec![Vec::with_capacity(bearers); minted.len()];

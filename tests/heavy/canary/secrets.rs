@@ -61,6 +61,14 @@ impl Secrets {
         self.add_bytes("the key", &unhex(key));
     }
 
+    /// Takes over all secrets of another run.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.tokens.append(&mut other.tokens);
+        self.cookies.append(&mut other.cookies);
+        self.nonces += other.nonces;
+        self.forms.append(&mut other.forms);
+    }
+
     fn add_bytes(&mut self, what: &'static str, bytes: &[u8]) {
         let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
         let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);

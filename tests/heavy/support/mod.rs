@@ -6,6 +6,9 @@ mod dice;
 #[path = "../../it/support/frames.rs"]
 pub(crate) mod frames;
 pub(crate) mod process;
+#[expect(dead_code, reason = "the tests of the engines use more of it")]
+#[path = "../../it/support/services/mod.rs"]
+pub(crate) mod services;
 pub(crate) mod slow;
 pub(crate) mod wire;
 

@@ -13,5 +13,6 @@ mod lossy;
 mod model;
 mod nodes;
 mod property;
+mod rifts;
 mod room;
 mod trace;
