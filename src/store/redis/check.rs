@@ -18,6 +18,7 @@ use crate::store::redis::address::Form;
 use crate::store::redis::address::Host;
 use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
+use crate::store::redis::link::Weight;
 use crate::store::redis::post::Post;
 use crate::store::redis::trouble::Trouble;
 
@@ -32,6 +33,7 @@ pub(super) struct Checks(Mutex<Option<(Stopwatch, Guarantees)>>);
 
 /// What one server says about itself.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub(super) struct Facts {
     pub(super) host: Option<Host>,
     /// The version of Redis whose language it speaks.
@@ -109,7 +111,7 @@ async fn ask(post: &Post) -> Result<Facts, Trouble> {
         command(&["TIME"]),
     ];
     let before = SystemClock.now();
-    let answers = post.send(&questions).await?;
+    let answers = post.send(&questions, Weight::Light).await?;
     let after = SystemClock.now();
     let mut answers = answers.into_iter();
     let mut info = String::new();

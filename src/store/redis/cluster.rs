@@ -16,6 +16,7 @@ use crate::store::redis::address::Host;
 use crate::store::redis::dial::Dialer;
 use crate::store::redis::dial::Kind;
 use crate::store::redis::dial::Undialed;
+use crate::store::redis::link::Weight;
 use crate::store::redis::post::PATIENCE;
 use crate::store::redis::post::Post;
 use crate::store::redis::post::Whom;
@@ -69,12 +70,20 @@ impl Cluster {
     }
 
     /// Sends commands about keys of one slot and waits for the answers, one for each.
-    pub(super) async fn send(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+    pub(super) async fn send(
+        &self,
+        slot: u16,
+        commands: &[Cmd],
+        weight: Weight,
+    ) -> Result<Vec<Value>, Trouble> {
         let mut post = self.owner(slot).await?;
         let mut asking = false;
         for _ in 0..HOPS_MAX {
-            let answers =
-                if asking { ask(&post, commands).await } else { post.send(commands).await };
+            let answers = if asking {
+                ask(&post, commands, weight).await
+            } else {
+                post.send(commands, weight).await
+            };
             let answers = match answers {
                 Ok(answers) => answers,
                 Err(trouble) => {
@@ -145,11 +154,11 @@ impl Cluster {
 }
 
 /// Sends commands to a node to which the slot is on its way.
-async fn ask(post: &Post, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+async fn ask(post: &Post, commands: &[Cmd], weight: Weight) -> Result<Vec<Value>, Trouble> {
     let mut asking = Cmd::new();
     asking.arg("ASKING");
     let commands: Vec<Cmd> = std::iter::once(asking).chain(commands.iter().cloned()).collect();
-    let answers = post.send(&commands).await?;
+    let answers = post.send(&commands, weight).await?;
     Ok(answers.into_iter().skip(1).collect())
 }
 
@@ -272,7 +281,7 @@ fn question() -> Cmd {
 }
 
 async fn slots(post: &Post) -> Result<Vec<(u16, u16, Host)>, Undialed> {
-    let answers = post.send(&[question()]).await;
+    let answers = post.send(&[question()], Weight::Light).await;
     let answers = answers.map_err(|trouble| Undialed::Silent(trouble.to_string()))?;
     ranges(answers, post.host().as_ref())
 }

@@ -139,13 +139,19 @@ fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>)
     // What frees memory goes first, so that a full server lets tokens be taken back; but nothing
     // new slips in behind it.
     let (first, last) = if mint.is_none() { (drops, Vec::new()) } else { (Vec::new(), drops) };
-    first.iter().for_each(|digest| steps.drop(engine, digest));
+    for digest in first {
+        steps.drop(engine, &digest);
+    }
     match session {
         Some(row) => steps.row(row, due_at),
         None => steps.word("same"),
     }
-    last.iter().for_each(|digest| steps.drop(engine, digest));
-    marks.into_iter().for_each(|mark| steps.mark(engine, mark));
+    for digest in last {
+        steps.drop(engine, &digest);
+    }
+    for mark in marks {
+        steps.mark(engine, mark);
+    }
     if let Some(token) = mint {
         steps.mint(minted, &token);
     }

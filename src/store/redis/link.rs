@@ -122,7 +122,7 @@ impl Link {
 
     /// Sends one command about this key.
     pub(super) async fn ask(&self, key: &str, command: Cmd) -> Result<Value, Trouble> {
-        self.send(key, &[command]).await.map(first)?
+        self.send(key, &[command], Weight::Light).await.map(first)?
     }
 
     /// Sends one command that writes.
@@ -148,7 +148,7 @@ impl Link {
         };
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(wanted).arg(REPLICAS_MILLIS);
-        let mut answers = self.send(key, &[command, wait]).await?.into_iter();
+        let mut answers = self.send(key, &[command, wait], weight).await?.into_iter();
         let answer = answers.next().ok_or(Trouble::Garbled("nothing"))?;
         if let Value::ServerError(error) = answer {
             return Err(Trouble::Said(error));
@@ -161,10 +161,15 @@ impl Link {
         }
     }
 
-    async fn send(&self, key: &str, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+    async fn send(
+        &self,
+        key: &str,
+        commands: &[Cmd],
+        weight: Weight,
+    ) -> Result<Vec<Value>, Trouble> {
         match &self.ground {
-            Ground::One(post) => post.send(commands).await,
-            Ground::Many(cluster) => cluster.send(keys::slot(key), commands).await,
+            Ground::One(post) => post.send(commands, weight).await,
+            Ground::Many(cluster) => cluster.send(keys::slot(key), commands, weight).await,
         }
     }
 
@@ -178,7 +183,7 @@ impl Link {
             if commands.is_empty() {
                 return Ok(Vec::new());
             }
-            return post.send(&commands).await?.into_iter().map(said).collect();
+            return post.send(&commands, Weight::Light).await?.into_iter().map(said).collect();
         }
         let work = questions.into_iter().map(|(key, command)| {
             let link = Arc::clone(self);

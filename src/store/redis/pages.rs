@@ -257,13 +257,13 @@ impl RedisEngine {
         &self,
         shard: u8,
         words: &[Vec<u8>],
-        share: usize,
+        room: usize,
     ) -> impl Future<Output = Result<(usize, Vec<String>), Trouble>> + Send + 'static {
         let link = Arc::clone(&self.link);
         let keys = [self.keys.due(shard), self.keys.ids(shard), self.keys.names(shard)];
         let mut words = words.to_vec();
         if let Some(at_most) = words.get_mut(3) {
-            *at_most = rows::number(u64::try_from(share).unwrap_or(u64::MAX));
+            *at_most = rows::number(u64::try_from(room).unwrap_or(u64::MAX));
         }
         words.push(format!("{shard:02X}").into_bytes());
         async move {

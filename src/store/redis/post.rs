@@ -3,8 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -12,6 +10,8 @@ use redis::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
 
 use crate::base::clock::Stopwatch;
 use crate::store::redis::address::Host;
@@ -19,6 +19,7 @@ use crate::store::redis::dial::Dialer;
 use crate::store::redis::dial::Kind;
 use crate::store::redis::dial::Line;
 use crate::store::redis::dial::Undialed;
+use crate::store::redis::link::Weight;
 use crate::store::redis::sentinel::Sentinels;
 use crate::store::redis::trouble::Trouble;
 use crate::store::redis::trouble::is_wrong_server;
@@ -32,8 +33,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Commands under way at once on one post; more wait.
 const UNDER_WAY_MAX: usize = 1_024;
-/// Lines where each write waits for replicas: it holds up what comes behind it on its line.
-const LINES_WHILE_WAITING: usize = 8;
+/// Lines where each write waits for replicas: it holds up what comes behind it on its line. The
+/// first is for what does not wait.
+const LINES_WHILE_WAITING: usize = 1 + 16;
 
 const GONE: &str = "there is no connection to its server";
 const CLOSED: &str = "it is closed";
@@ -52,7 +54,6 @@ pub(super) enum Whom {
 pub(super) struct Post {
     state: watch::Receiver<State>,
     under_way: Semaphore,
-    turn: AtomicUsize,
     keeper: AbortHandle,
 }
 
@@ -69,19 +70,19 @@ impl Post {
         let (sender, state) = watch::channel(State::Away { since: Stopwatch::start(), why });
         let lines = if waits { LINES_WHILE_WAITING } else { 1 };
         let keeper = tokio::spawn(keep(Keeper { dialer, whom, lines, state: sender }));
-        Self {
-            state,
-            under_way: Semaphore::new(UNDER_WAY_MAX),
-            turn: AtomicUsize::new(0),
-            keeper: keeper.abort_handle(),
-        }
+        Self { state, under_way: Semaphore::new(UNDER_WAY_MAX), keeper: keeper.abort_handle() }
     }
 
-    /// Sends commands and waits for the answers, one for each.
-    pub(super) async fn send(&self, commands: &[Cmd]) -> Result<Vec<Value>, Trouble> {
+    /// Sends commands and waits for the answers, one for each. They may hold up what is sent next
+    /// on their line if `weight` is heavy.
+    pub(super) async fn send(
+        &self,
+        commands: &[Cmd],
+        weight: Weight,
+    ) -> Result<Vec<Value>, Trouble> {
         let turn = tokio::time::timeout(PATIENCE, self.under_way.acquire()).await;
         let _turn = turn.map_err(|_| Trouble::Unsent(CROWDED))?;
-        let line = self.line().await?;
+        let line = self.line(weight).await?;
         let answers = line.send(commands).await;
         let answers = answers.map_err(|error| Trouble::lost(&line.host, &error))?;
         let moved =
@@ -122,18 +123,18 @@ impl Post {
     }
 
     /// A line that is not known to be broken. Within a hiccup it is waited for.
-    async fn line(&self) -> Result<Arc<Line>, Trouble> {
+    async fn line(&self, weight: Weight) -> Result<Arc<Line>, Trouble> {
         let mut state = self.state.clone();
         let wait = async {
             loop {
-                match self.now() {
+                match self.now(weight) {
                     Ok(line) => return Ok(line),
                     Err(true) => return Err(Trouble::Unsent(GONE)),
                     Err(false) => {}
                 }
                 // The keeper announces a new line, and the end of an attempt.
                 state.mark_unchanged();
-                if let Ok(line) = self.now() {
+                if let Ok(line) = self.now(weight) {
                     return Ok(line);
                 }
                 state.changed().await.map_err(|_| Trouble::Unsent(CLOSED))?;
@@ -143,12 +144,17 @@ impl Post {
     }
 
     /// A line; without one, whether it is pointless to wait.
-    fn now(&self) -> Result<Arc<Line>, bool> {
+    fn now(&self, weight: Weight) -> Result<Arc<Line>, bool> {
         match &*self.state.borrow() {
             State::Up(lines) => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let next = lines.get(turn % lines.len().max(1)).filter(|line| !line.is_broken());
-                next.map(Arc::clone).ok_or(false)
+                let own = match (weight, lines.split_first()) {
+                    (Weight::Heavy, Some((_, rest))) if !rest.is_empty() => rest,
+                    (_, Some((first, _))) => std::slice::from_ref(first),
+                    (_, None) => &[],
+                };
+                // A line that holds what is sent on it counts once, and once more for each of them.
+                let idlest = own.iter().min_by_key(|line| Arc::strong_count(line));
+                idlest.filter(|line| !line.is_broken()).map(Arc::clone).ok_or(false)
             }
             State::Away { since, .. } => Err(since.elapsed() > HICCUP),
         }
@@ -200,9 +206,15 @@ impl Keeper {
             Whom::Host(host) => host.clone(),
             Whom::Master(sentinels) => sentinels.master(&self.dialer).await?,
         };
-        let mut lines = Vec::with_capacity(self.lines);
+        let mut attempts = JoinSet::new();
         for _ in 0..self.lines {
-            lines.push(self.dialer.dial(&host, Kind::Primary).await?);
+            let (dialer, host) = (Arc::clone(&self.dialer), host.clone());
+            attempts.spawn(async move { dialer.dial(&host, Kind::Primary).await });
+        }
+        let mut lines = Vec::with_capacity(self.lines);
+        while let Some(line) = attempts.join_next().await {
+            let failed = |error: JoinError| Undialed::Silent(error.to_string());
+            lines.push(line.map_err(failed)??);
         }
         Ok(lines.into())
     }
@@ -211,7 +223,7 @@ impl Keeper {
     async fn broken(&self, lines: &[Arc<Line>]) {
         let ends = async {
             // A line that ends takes the others along: most likely it is the server that went.
-            let mut watches = tokio::task::JoinSet::new();
+            let mut watches = JoinSet::new();
             for line in lines {
                 let line = Arc::clone(line);
                 watches.spawn(async move { line.ended().await });

@@ -1,7 +1,9 @@
 //! The databases that many nodes share in these tests: real servers, started for the test.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 
 use callgate::store::postgres as postgres_store;
@@ -116,6 +118,17 @@ impl Database {
         }
     }
 
+    /// Kills one of its processes, if it has many; false if it has one.
+    pub(super) fn kill_one(&self) -> bool {
+        match self {
+            Self::Postgres(server) => {
+                kill_child(&fs::read_to_string(server.data().join("postmaster.pid")).unwrap());
+                true
+            }
+            Self::Redis(_) => false,
+        }
+    }
+
     /// Starts it again where it was.
     pub(super) async fn run(&mut self) {
         match self {
@@ -123,6 +136,24 @@ impl Database {
             Self::Redis(server) => server.restart().await,
         }
     }
+}
+
+/// Kills one of the processes of a postmaster that serve callgate, by the file that begins with
+/// the postmaster's own number.
+fn kill_child(file: &str) {
+    let parent = file.lines().next().unwrap().trim();
+    let serves = |process: &String| {
+        let read = |name: &str| fs::read(format!("/proc/{process}/{name}")).unwrap_or_default();
+        let (title, stat) = (read("cmdline"), read("stat"));
+        let (title, stat) = (String::from_utf8_lossy(&title), String::from_utf8_lossy(&stat));
+        // Behind the name in parentheses: the state, and the number of the parent.
+        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        of == Some(parent) && title.contains("callgate callgate")
+    };
+    let names = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let mut processes = names.filter_map(|name| name.into_string().ok());
+    let victim = processes.find(serves).expect("somebody is connected");
+    assert!(Command::new("kill").args(["-KILL", &victim]).status().unwrap().success());
 }
 
 pub(super) fn local(port: u16) -> SocketAddr {

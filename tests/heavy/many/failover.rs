@@ -25,8 +25,12 @@ use crate::support::services::postgres;
 use crate::support::services::redis;
 use crate::support::size;
 
-/// Tokens that are redeemed before a fail-over, and tokens that are not.
-const TOKENS: (usize, usize) = (6, 2);
+/// Tokens that are redeemed while the replica hears of it.
+const HEARD: usize = 2;
+/// Tokens that are redeemed when it does not any more.
+const UNHEARD: usize = 4;
+/// Tokens that nobody has redeemed when it takes over.
+const UNSPENT: usize = 2;
 /// Until a replica has caught up, or a node has found the new primary.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// From a take-over to normal service.
@@ -124,8 +128,12 @@ impl Series {
         let slowest = times.iter().copied().fold(0.0, f64::max);
         let Self { kind, following, fence, rounds, split } = self;
         let fence_is = if fence { "" } else { ", fence off" };
+        let following = match following {
+            Following::Async => "a replica that follows",
+            Following::Sync => "a standby that is waited for",
+        };
         figure(
-            &format!("fail-over of {} to an {following:?} replica{fence_is}", kind.name()),
+            &format!("fail-over of {} to {following}{fence_is}", kind.name()),
             format!(
                 "{rounds} ({split} with the old primary alive): {} tokens granted, {twice} granted \
                  twice; {lost} acknowledged writes lost, {} requests refused once the link was cut; \
@@ -136,7 +144,10 @@ impl Series {
             ),
         );
         assert_eq!(twice == 0, fence, "{outcomes:?}");
-        assert!(lost == 0 || following == Following::Async, "{lost} acknowledged writes are lost");
+        assert!(
+            lost == 0 || self.following == Following::Async,
+            "{lost} acknowledged writes are lost"
+        );
     }
 
     /// One fail-over, with two nodes. Where the old primary lives on, the first stays with it.
@@ -216,21 +227,24 @@ struct Slip {
 }
 
 impl Visit {
-    /// Mints tokens, each of a session of its own, and writes into one more.
+    /// Mints tokens, each of a session of its own, redeems some, and writes into one session more.
     async fn begin(node: &Server) -> Self {
         let mut connection = node.connect().await;
         let mut slips = Vec::new();
-        for _ in 0..TOKENS.0 + TOKENS.1 {
+        for _ in 0..HEARD + UNHEARD + UNSPENT {
             let token = connection.ask(&Ask::get("/mint")).await.unwrap().good().text();
             slips.push(Slip { token, grants: 0 });
+        }
+        for slip in slips.iter_mut().take(HEARD) {
+            assert!(slip.try_at(node).await, "the database has no word yet");
         }
         let written = connection.ask(&Ask::get("/write?key=a&value=1")).await.unwrap().good();
         Self { slips, cookie: written.cookie().unwrap().to_owned(), value: 1 }
     }
 
-    /// Redeems most of the tokens and writes once more, of which no replica hears.
+    /// Redeems more tokens and writes once more, of which no replica hears.
     async fn work(&mut self, first: &Server, second: &Server, outcome: &mut Outcome) {
-        for (at, slip) in self.slips.iter_mut().take(TOKENS.0).enumerate() {
+        for (at, slip) in self.slips.iter_mut().skip(HEARD).take(UNHEARD).enumerate() {
             let node = if at % 2 == 0 { first } else { second };
             let answered = slip.try_at(node).await;
             outcome.unacknowledged += usize::from(!answered);

@@ -11,4 +11,5 @@ mod kills;
 mod nodes;
 mod proxy;
 mod races;
+mod speed;
 mod trips;

@@ -1,7 +1,6 @@
 //! The round trip of a token on axum with tower-sessions and its Redis store, as somebody would
 //! write it who has no callgate: a token is a key of its own that leads to a session, and is taken
 //! out when it comes back.
-#![allow(clippy::unwrap_used, reason = "a program for a measurement")]
 
 use std::sync::Arc;
 

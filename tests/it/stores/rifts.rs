@@ -233,6 +233,21 @@ async fn a_session_that_is_used_elsewhere_is_not_ended_for_want_of_use() {
     assert!(here.look(over, id).await.unwrap().is_some());
 }
 
+/// What a database that takes over has not heard of, a node may remember.
+#[tokio::test]
+async fn what_a_node_remembers_of_a_lost_write_replaces_nothing() {
+    let (engine, _, here, there) = two_nodes();
+    let id = session(&*here).await.id;
+    let before = engine.snapshot();
+    here.patch(START, id, set("lost", &json!(1))).await.unwrap();
+    engine.fail_over(before);
+    there.patch(START, id, set("there", &json!(2))).await.unwrap();
+    here.patch(START, id, set("here", &json!(3))).await.unwrap();
+    for (name, kept) in [("lost", json!(null)), ("there", json!(2)), ("here", json!(3))] {
+        assert_eq!(value(&*here, id, name).await, kept, "{name}");
+    }
+}
+
 /// A redemption that the database does not decide by itself is read, decided and written.
 #[tokio::test]
 async fn a_fail_over_between_reading_and_writing_grants_nothing() {

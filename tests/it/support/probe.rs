@@ -105,6 +105,7 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "fail", "pattern": "pay-fail", "repeat": 7200 },
     { "class": "Probe", "method": "panic", "pattern": "pay-panic", "repeat": 7200 },
     { "class": "Probe", "method": "restore", "pattern": "pay-restore", "repeat": 7200 },
+    { "class": "Probe", "method": "write", "pattern": "context-write", "otp": { "mode": "context" } },
     { "class": "Nobody", "method": "home", "pattern": "no-class" },
     { "class": "Probe", "method": "nothing", "pattern": "no-method" }
 ]"#;

@@ -31,8 +31,11 @@ pub(crate) fn is_installed() -> bool {
     });
     if !found {
         #[expect(clippy::disallowed_methods, reason = "the one switch of the tests with engines")]
-        let asked = std::env::var("CALLGATE_TEST_ENGINES");
-        assert!(asked.is_ok_and(|asked| asked != "required"), "redis-server is not installed");
+        let needed = std::env::var("CALLGATE_TEST_ENGINES").is_ok_and(|word| word == "required");
+        assert!(
+            !needed,
+            "redis-server is not installed, and CALLGATE_TEST_ENGINES is \"required\""
+        );
         // Not by the macro: what that writes is shown for tests that fail alone.
         let _ = writeln!(std::io::stderr(), "skipped: redis-server is not installed");
     }
@@ -216,9 +219,9 @@ impl Redis {
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut command = redis::Cmd::new();
-        words.iter().for_each(|word| {
+        for word in words {
             command.arg(word);
-        });
+        }
         command.query(&mut connection)
     }
 
@@ -267,7 +270,7 @@ impl Drop for Redis {
 pub(crate) struct Sentinels {
     pub(crate) primary: Redis,
     pub(crate) replica: Redis,
-    sentinels: Vec<Redis>,
+    watchers: Vec<Redis>,
 }
 
 impl Sentinels {
@@ -275,16 +278,16 @@ impl Sentinels {
     pub(crate) async fn start(options: &str) -> Self {
         let primary = Redis::start(options).await;
         let replica = Redis::replica_of(&primary, options).await;
-        let mut sentinels = Vec::new();
+        let mut watchers = Vec::new();
         for _ in 0..3 {
-            sentinels.push(Self::sentinel(&primary).await);
+            watchers.push(Self::sentinel(&primary).await);
         }
-        for sentinel in &sentinels {
+        for sentinel in &watchers {
             let question = "SENTINEL MASTER mymaster";
             sentinel.wait_for(question, "num-other-sentinels 2").await;
             sentinel.wait_for(question, "num-slaves 1").await;
         }
-        Self { primary, replica, sentinels }
+        Self { primary, replica, watchers }
     }
 
     async fn sentinel(primary: &Redis) -> Redis {
@@ -310,13 +313,13 @@ impl Sentinels {
 
     /// The address for callgate.
     pub(crate) fn url(&self) -> String {
-        let hosts = self.sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port));
+        let hosts = self.watchers.iter().map(|each| format!("127.0.0.1:{}", each.port));
         format!("redis+sentinel://{}/mymaster", hosts.collect::<Vec<_>>().join(","))
     }
 
     /// Waits until the Sentinels have agreed on this server.
     pub(crate) async fn wait_for_master(&self, server: &Redis) {
-        for sentinel in &self.sentinels {
+        for sentinel in &self.watchers {
             let question = "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster";
             sentinel.wait_for(question, &server.port.to_string()).await;
         }
