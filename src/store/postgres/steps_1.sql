@@ -40,6 +40,18 @@ $$;
 CREATE FUNCTION callgate.ends_v1(p_seen bigint, p_idle bigint, p_absolute bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$ SELECT LEAST(p_seen + p_idle, p_absolute) $$;
 
+-- When the sweep should look at a living session. A use moves that only once half of the idle
+-- timeout is used up: then a session that is busy never comes up, and most of its uses still move
+-- no index. It is never later than the end of the session.
+CREATE FUNCTION callgate.due_v1(p_due bigint, p_seen bigint, p_idle bigint, p_absolute bigint)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+    WHEN p_due < LEAST(p_seen + p_idle / 2, p_absolute) OR p_due > LEAST(p_seen + p_idle, p_absolute)
+    THEN LEAST(p_seen + p_idle, p_absolute)
+    ELSE p_due
+  END
+$$;
+
 -- Where an entry stands in a list whose entries are so many bytes; 0 if it does not.
 CREATE FUNCTION callgate.place_v1(p_list bytea, p_entry bytea, p_bytes integer) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$
@@ -175,6 +187,7 @@ BEGIN
   UPDATE callgate.session s
   SET version = p_next,
     seen_at = GREATEST(s.seen_at, p_now),
+    due_at = callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_now), s.idle_ms, s.absolute_at),
     unspent = CASE WHEN v_place > 0
       THEN substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48)
       ELSE s.unspent END,
@@ -245,7 +258,10 @@ BEGIN
     UPDATE callgate.session s
     SET version = p_next, seen_at = GREATEST(s.seen_at, p_seen_at), idle_ms = p_idle_ms,
       absolute_at = p_absolute_at, ended_at = p_ended_at,
-      due_at = CASE WHEN p_ended_at IS NULL THEN LEAST(s.due_at, p_due_at) ELSE p_due_at END,
+      due_at = CASE
+        WHEN p_ended_at IS NOT NULL THEN p_due_at
+        ELSE callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_seen_at), p_idle_ms, p_absolute_at)
+      END,
       doc = p_doc, joined = p_joined, devices = p_devices, unspent = p_unspent, answers = p_answers
     WHERE s.app = p_app AND s.id = p_id;
   END IF;
@@ -303,7 +319,8 @@ BEGIN
   -- In the order of the ids, so that two of them do not wait for each other.
   PERFORM 1 FROM callgate.session s
   WHERE s.app = p_app AND s.id = ANY (p_ids) AND s.ended_at IS NULL ORDER BY s.id FOR UPDATE;
-  UPDATE callgate.session s SET seen_at = used.at
+  UPDATE callgate.session s
+  SET seen_at = used.at, due_at = callgate.due_v1(s.due_at, used.at, s.idle_ms, s.absolute_at)
   FROM (
     SELECT u.id, max(u.at) AS at FROM unnest(p_ids, p_uses) AS u(id, at) GROUP BY u.id
   ) AS used
@@ -318,15 +335,15 @@ CREATE FUNCTION callgate.sweep_v1(
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   v_due bytea[];
-  v_over record;
-  v_count integer;
+  v_over bytea[];
   v_swept integer;
+  v_count integer;
 BEGIN
   PERFORM callgate.fence_v1(false);
   PERFORM callgate.prepare_v1();
   SELECT array_agg(due.id ORDER BY due.due_at) INTO v_due FROM (
     SELECT s.id, s.due_at FROM callgate.session s WHERE s.app = p_app AND s.due_at <= p_now
-    ORDER BY s.due_at LIMIT p_at_most * 4 FOR UPDATE SKIP LOCKED
+    ORDER BY s.due_at LIMIT p_at_most * 2 FOR UPDATE SKIP LOCKED
   ) AS due;
   UPDATE callgate.session s
   SET due_at = callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at)
@@ -340,19 +357,19 @@ BEGIN
   );
   GET DIAGNOSTICS v_swept = ROW_COUNT;
 
-  FOR v_over IN
-    SELECT over.id, over.unspent FROM callgate.session over
-    WHERE over.app = p_app AND over.id = ANY (v_due) AND over.ended_at IS NULL
-      AND over.due_at <= p_now
+  SELECT array_agg(over.id) INTO v_over FROM (
+    SELECT s.id FROM callgate.session s
+    WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NULL AND s.due_at <= p_now
     LIMIT p_at_most - v_swept
-  LOOP
-    UPDATE callgate.session s
-    SET version = s.version + 1, ended_at = p_now, due_at = p_now + p_tombstone_ms,
-      idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = ''
-    WHERE s.app = p_app AND s.id = v_over.id;
-    PERFORM callgate.orphan_v1(p_app, v_over.unspent, p_now + p_tombstone_ms);
-    v_swept := v_swept + 1;
-  END LOOP;
+  ) AS over;
+  PERFORM callgate.orphan_v1(p_app, s.unspent, p_now + p_tombstone_ms)
+  FROM callgate.session s WHERE s.app = p_app AND s.id = ANY (v_over) AND s.unspent <> '';
+  UPDATE callgate.session s
+  SET version = s.version + 1, ended_at = p_now, due_at = p_now + p_tombstone_ms,
+    idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = ''
+  WHERE s.app = p_app AND s.id = ANY (v_over);
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  v_swept := v_swept + v_count;
 
   DELETE FROM callgate.token t WHERE t.app = p_app AND t.digest IN (
     SELECT due.digest FROM callgate.token due WHERE due.app = p_app AND due.forget_at <= p_now

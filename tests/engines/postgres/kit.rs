@@ -147,6 +147,13 @@ pub(crate) async fn found(engine: &dyn Engine, row: SessionRow, token: TokenRow)
     assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done);
 }
 
+/// Mints a token of a session that has its first version.
+pub(crate) async fn mint(engine: &dyn Engine, token: TokenRow) {
+    let expect = Expect::Version(1);
+    let minting = Commit { mint: Some(token.clone()), ..commit(token.session, expect) };
+    assert_eq!(engine.commit(minting).await.unwrap(), Committed::Done);
+}
+
 /// An attempt of a browser that nothing is known of, and that nobody must ask.
 pub(crate) fn order(token: Digest) -> ClaimOrder {
     ClaimOrder {

@@ -148,7 +148,12 @@ async fn a_session_that_somebody_keeps_locked_is_refused_and_not_waited_for() {
     let error = claim.unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
     assert!(watch.elapsed() < Duration::from_secs(1), "{:?}", watch.elapsed());
+    // A sweep passes over it.
+    let over = kit::after_ms(kit::HOUR_MS);
+    assert_eq!(engine.sweep(over, 100).await.unwrap(), 1, "only the token");
     client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(engine.read(session_id(1)).await.unwrap().unwrap().ended_at.is_none());
+    kit::mint(&*engine, kit::token(1, session_id(1))).await;
     assert!(engine.claim(kit::order(digest(1))).await.unwrap().granted, "it was not executed");
 }
 

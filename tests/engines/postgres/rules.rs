@@ -297,6 +297,31 @@ async fn a_sweep_ends_what_is_over_and_forgets_what_has_been() {
 }
 
 #[tokio::test]
+async fn a_busy_session_rarely_comes_up_in_a_sweep() {
+    let Some(url) = kit::url() else { return };
+    let engine = kit::open_as(&url, "busy").await;
+    kit::found(&*engine, row(), token(1, HOME)).await;
+    let due = || {
+        let sql = "SELECT due_at FROM callgate.session WHERE app = 'busy'";
+        let due: u64 = kit::server().unwrap().lock().unwrap().sql(sql).parse().unwrap();
+        due - NOW.millis()
+    };
+    let minute = HOUR_MS / 60;
+    assert_eq!(due(), HOUR_MS);
+    engine.touch(vec![(HOME, after_ms(29 * minute))]).await.unwrap();
+    assert_eq!(due(), HOUR_MS, "a use moves no index");
+    engine.touch(vec![(HOME, after_ms(31 * minute))]).await.unwrap();
+    assert_eq!(due(), 91 * minute, "unless half of the time is used up");
+    let late = ClaimOrder { now: after_ms(29 * minute), ..order(digest(1)) };
+    assert!(engine.claim(late).await.unwrap().granted);
+    assert_eq!(due(), 91 * minute);
+    let shorter = SessionRow { idle_ms: 10 * minute, ..row() };
+    let shorter = Commit { session: Some(shorter), ..commit(HOME, Expect::Version(2)) };
+    engine.commit(shorter).await.unwrap();
+    assert_eq!(due(), 41 * minute, "and it is never too late");
+}
+
+#[tokio::test]
 async fn a_token_of_an_ended_session_is_not_remembered_for_a_year() {
     let Some(engine) = kit::engine().await else { return };
     let year = after_ms(366 * 24 * HOUR_MS);
