@@ -52,12 +52,22 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   END
 $$;
 
--- Where an entry stands in a list whose entries are so many bytes; 0 if it does not.
-CREATE FUNCTION callgate.place_v1(p_list bytea, p_entry bytea, p_bytes integer) RETURNS integer
+-- As `place_v1`, entry by entry.
+CREATE FUNCTION callgate.scan_v1(p_list bytea, p_start bytea, p_bytes integer) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT COALESCE(min(n * p_bytes + 1), 0)
+  FROM generate_series(0, octet_length(p_list) / p_bytes - 1) AS n
+  WHERE substring(p_list FROM n * p_bytes + 1 FOR octet_length(p_start)) = p_start
+$$;
+
+-- Where an entry that begins like this stands in a list whose entries are so many bytes; 0 if there
+-- is none. The first match is hardly ever between two entries, where it means nothing.
+CREATE FUNCTION callgate.place_v1(p_list bytea, p_start bytea, p_bytes integer) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
-    WHEN position(p_entry IN p_list) % p_bytes = 1 THEN position(p_entry IN p_list)
-    ELSE 0
+    WHEN position(p_start IN p_list) = 0 THEN 0
+    WHEN position(p_start IN p_list) % p_bytes = 1 THEN position(p_start IN p_list)
+    ELSE callgate.scan_v1(p_list, p_start, p_bytes)
   END
 $$;
 

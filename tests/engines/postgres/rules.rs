@@ -3,6 +3,7 @@
 use callgate::base::Digest;
 use callgate::base::RestoreMode;
 use callgate::base::SessionId;
+use callgate::base::Timestamp;
 use callgate::base::TokenId;
 use callgate::base::limits::TOMBSTONE;
 use callgate::store::shared::engine::Asks;
@@ -69,6 +70,21 @@ async fn a_plain_claim_is_granted_in_one_step() {
 
     let again = engine.claim(later).await.unwrap();
     assert!(!again.granted && again.found.unwrap().token.claim.is_some());
+}
+
+/// The digest of the second entry begins, as bytes go, with the end of the first.
+#[tokio::test]
+async fn a_list_is_searched_entry_by_entry() {
+    let Some(engine) = kit::engine().await else { return };
+    let first = TokenRow { expires_at: Timestamp::from_millis(3), ..token(2, HOME) };
+    let second = token(3, HOME);
+    let unspent = vec![kit::unspent(&first), kit::unspent(&second)];
+    let session = Some(SessionRow { unspent, ..row() });
+    let founding = Commit { session, mint: Some(second), ..commit(HOME, Expect::Absent) };
+    assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done);
+    assert!(engine.claim(order(digest(3))).await.unwrap().granted);
+    let left = engine.read(HOME).await.unwrap().unwrap().unspent;
+    assert_eq!(left, [kit::unspent(&first)]);
 }
 
 #[tokio::test]
