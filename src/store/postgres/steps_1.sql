@@ -345,6 +345,7 @@ CREATE FUNCTION callgate.sweep_v1(
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   v_due bytea[];
+  v_gone bytea[];
   v_over bytea[];
   v_swept integer;
   v_count integer;
@@ -360,11 +361,13 @@ BEGIN
   WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NULL
     AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at) > p_now;
 
-  DELETE FROM callgate.session s WHERE s.app = p_app AND s.id IN (
-    SELECT over.id FROM callgate.session over
-    WHERE over.app = p_app AND over.id = ANY (v_due) AND over.ended_at IS NOT NULL
+  -- What is limited is chosen first: a plan may run a subquery of a DELETE more than once.
+  SELECT array_agg(gone.id) INTO v_gone FROM (
+    SELECT s.id FROM callgate.session s
+    WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NOT NULL
     LIMIT p_at_most
-  );
+  ) AS gone;
+  DELETE FROM callgate.session s WHERE s.app = p_app AND s.id = ANY (v_gone);
   GET DIAGNOSTICS v_swept = ROW_COUNT;
 
   SELECT array_agg(over.id) INTO v_over FROM (
@@ -381,10 +384,11 @@ BEGIN
   GET DIAGNOSTICS v_count = ROW_COUNT;
   v_swept := v_swept + v_count;
 
-  DELETE FROM callgate.token t WHERE t.app = p_app AND t.digest IN (
-    SELECT due.digest FROM callgate.token due WHERE due.app = p_app AND due.forget_at <= p_now
-    ORDER BY due.forget_at LIMIT p_at_most - v_swept FOR UPDATE SKIP LOCKED
-  );
+  SELECT array_agg(gone.digest) INTO v_gone FROM (
+    SELECT t.digest FROM callgate.token t WHERE t.app = p_app AND t.forget_at <= p_now
+    ORDER BY t.forget_at LIMIT p_at_most - v_swept FOR UPDATE SKIP LOCKED
+  ) AS gone;
+  DELETE FROM callgate.token t WHERE t.app = p_app AND t.digest = ANY (v_gone);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_swept + v_count;
 END
