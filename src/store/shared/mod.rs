@@ -52,6 +52,7 @@ use crate::store::shared::lanes::Lane;
 use crate::store::shared::lanes::Lanes;
 use crate::store::shared::piece::Came;
 use crate::store::shared::piece::Piece;
+use crate::store::shared::touches::BATCH_MAX;
 use crate::store::shared::touches::TOUCH_PAUSE;
 use crate::store::shared::touches::Touches;
 use crate::token::Token;
@@ -294,15 +295,14 @@ fn is_shut(found: &Found) -> bool {
     !found.fenced && found.token.claim.is_none()
 }
 
+/// Takes what is waiting now to the database. What is used meanwhile waits for the next time, or a
+/// busy node would never come to an end.
 async fn flush(touches: &Touches, engine: &dyn Engine) -> Result<(), StoreError> {
-    loop {
-        let batch = touches.batch();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        engine.touch(batch.clone()).await?;
-        touches.done(&batch);
+    for batch in touches.waiting().chunks(BATCH_MAX) {
+        engine.touch(batch.to_vec()).await?;
+        touches.done(batch);
     }
+    Ok(())
 }
 
 /// Flushes every few seconds, for as long as anybody can note a use.

@@ -17,7 +17,7 @@ use crate::base::Timestamp;
 /// The time between two visits to the database.
 pub(super) const TOUCH_PAUSE: Duration = Duration::from_secs(5);
 /// Uses written in one step.
-const BATCH_MAX: usize = 512;
+pub(super) const BATCH_MAX: usize = 512;
 /// Uses that can be waiting; a request beyond that takes its own to the database.
 const WAITING_MAX: usize = 65_536;
 
@@ -42,9 +42,9 @@ impl Touches {
         self.lock().get(&id).copied()
     }
 
-    /// Some of what is waiting. It counts as waiting until [`Touches::done`].
-    pub(super) fn batch(&self) -> Vec<(SessionId, Timestamp)> {
-        self.lock().iter().take(BATCH_MAX).map(|(id, at)| (*id, *at)).collect()
+    /// All that is waiting. It counts as waiting until [`Touches::done`].
+    pub(super) fn waiting(&self) -> Vec<(SessionId, Timestamp)> {
+        self.lock().iter().map(|(id, at)| (*id, *at)).collect()
     }
 
     /// Strikes out what was written, unless it was used again meanwhile.
