@@ -66,7 +66,10 @@
 //! 10. A panic, a slow handler, a class that runs away, an upstream that is down or a client that
 //!     hangs up ends one request and nothing else.
 //! 11. What answers a callback that may come again is kept before it is sent, sealed by its token.
-//! 12. Nothing is passed on to others that could open a session: not the token, not a cookie of
+//! 12. What a node remembers of a shared session is no answer: it is checked by the write that
+//!     relies on it. A token is granted by the incarnation of a database that minted it, and by no
+//!     other, which may not know that it was used ([`store::shared`]).
+//! 13. Nothing is passed on to others that could open a session: not the token, not a cookie of
 //!     ours ([`http::relay`]).
 //!
 //! # Features
@@ -74,6 +77,8 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `embedded` | yes | the durable store for one machine |
+//! | `redis` | yes | the store for many nodes on Redis or Valkey |
+//! | `postgres` | yes | the store for many nodes on PostgreSQL |
 //! | `script` | yes | classes written in JavaScript |
 //! | `failpoints` | no | places where a test breaks callgate off, makes it fail or holds it up |
 //! | `testing` | no | a manual clock, seeded entropy, the store contract suite, the faulty store, the rules that fuzzers try to break |

@@ -4,16 +4,20 @@
 //!   port       what a store is asked, and the rules for whoever implements it
 //!   contract   the rules as a test suite that any store can run      (feature `testing`)
 //!   faulty     loses requests and replies when a test says so        (feature `testing`)
-//!   live       the state machine that both stores below share
+//!   live       the state machine that all stores below share
 //!   memory     loses everything with the process
 //!   embedded   one machine; what it answered survives a crash and a power cut
+//!   shared     many nodes on one database: read, decide, write
+//!   redis      such a database: Redis or Valkey, one server, with Sentinel, or a Cluster
+//!   postgres   such a database: PostgreSQL
 //!   sweep      the loop that gives up what is over
 //!   copy       moves what lives from one store to another
 //! ```
 //!
 //! At most one redemption, and no session that comes back, hold in every store. What differs is
 //! what is left after a crash: nothing in `memory`; in `embedded` everything that was answered,
-//! and of the moments sessions were last used all but a tenth of the idle timeout.
+//! and of the moments sessions were last used all but a tenth of the idle timeout; on a database
+//! what it keeps ([`port::Guarantees`]), and of those moments all but the last seconds.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
