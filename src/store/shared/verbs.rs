@@ -249,10 +249,15 @@ impl Store for SharedStore {
         })
     }
 
+    /// What is wrong with a database can be mended while nodes wait, so to this verb nothing is
+    /// final: whoever asks whether the store has stopped for good is told that it is away.
     fn self_check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
             let _place = self.begin()?;
-            self.engine.check().await
+            self.engine.check().await.map_err(|error| match error {
+                StoreError::Corrupt(cause) => StoreError::Unreachable(cause),
+                other => other,
+            })
         })
     }
 
