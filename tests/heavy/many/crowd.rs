@@ -59,8 +59,8 @@ async fn work(world: Arc<World>, address: SocketAddr, mut dice: Dice, stop: Arc<
     let worked = async {
         let mut connection = Connection::open(address).await?;
         while !stop.load(Ordering::SeqCst) {
-            let step = world.step(&mut connection, &mut dice);
-            match tokio::time::timeout(ANSWER, step).await.expect("a node does not answer") {
+            let act = world.step(&mut connection, &mut dice);
+            match tokio::time::timeout(ANSWER, act).await.expect("a node does not answer") {
                 Ok(()) => world.answered.add_permits(1),
                 Err(error) if error.kind() == ErrorKind::Other => {
                     tokio::time::sleep(PATIENCE).await;

@@ -272,7 +272,7 @@ impl Visit {
     async fn remembers(&self, node: &Server) -> bool {
         let read = Ask::get("/read?key=a").cookie(&self.cookie);
         let reply = node.connect().await.ask(&read).await.unwrap().good();
-        reply.result() == self.value.to_string()
+        reply.result().as_str() == Some(&*self.value.to_string())
     }
 }
 

@@ -23,13 +23,13 @@ pub(super) fn three(url: &str) -> Vec<Server> {
 }
 
 /// Mints a token and redeems it, each at its node; whether both did what they should.
-pub(super) async fn works(minter: &mut Connection, redeemer: &mut Connection) -> bool {
-    let Ok(minted) = minter.ask(&Ask::get("/mint")).await else { return false };
+pub(super) async fn works(here: &mut Connection, there: &mut Connection) -> bool {
+    let Ok(minted) = here.ask(&Ask::get("/mint")).await else { return false };
     if minted.status != 200 {
         return false;
     }
     let redeem = Ask::get(&format!("/share?$4DSID={}", minted.text())).browser();
-    let Ok(redeemed) = redeemer.ask(&redeem).await else { return false };
+    let Ok(redeemed) = there.ask(&redeem).await else { return false };
     redeemed.status == 200 && redeemed.outcome() == "restored"
 }
 

@@ -198,11 +198,10 @@ async fn a_refusal_is_never_answered_from_memory() {
     }
     assert!(there.revoke(START, full[0].id).await.unwrap());
     minted(&*here, id).await;
-    let joiner = claim(&full[1]);
-    let joiner = Claim { row_mode: RestoreMode::Share, ..joiner };
-    let joined = there.redeem(START, joiner.clone()).await.unwrap();
-    assert!(matches!(joined, Redeemed::Granted(_)), "{joined:?}");
-    assert!(here.detach(START, id, joiner.newcomer.id).await.unwrap(), "it is known there alone");
+    let share = Claim { row_mode: RestoreMode::Share, ..claim(&full[1]) };
+    let redeemed = there.redeem(START, share.clone()).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
+    assert!(here.detach(START, id, share.newcomer.id).await.unwrap(), "it is known there alone");
     let revision = {
         there.patch(START, id, set("key", &json!(1))).await.unwrap();
         let opened = there.look(START, id).await.unwrap().unwrap();
@@ -220,7 +219,7 @@ async fn a_session_that_is_used_elsewhere_is_not_ended_for_want_of_use() {
     let founded = session(&*there).await;
     let (id, credential) = (founded.id, founded.devices[0].digest);
     let idle = Lifetime::default().idle();
-    let (last, over) = (START.after(idle - Duration::from_secs(1)), START.after(idle));
+    let (last, over) = (START.after(idle / 2), START.after(idle));
     let other = Arc::clone(&there);
     rift.before_commit(move || {
         Box::pin(async move {
@@ -279,7 +278,7 @@ async fn after_a_fail_over_no_repeat_takes_over() {
     let window = Duration::from_hours(2);
     let wish = RepeatWish { key, window, run_within: RUN, may_take_over: true };
     let token = minted(&*here, session(&*here).await.id).await;
-    let callback = || Claim { repeat: Some(wish.clone()), ..claim(&token) };
+    let callback = || Claim { repeat: Some(wish), ..claim(&token) };
     let first = callback();
     let won = here.redeem(START, first.clone()).await.unwrap();
     assert!(matches!(won, Redeemed::Granted(_)), "{won:?}");
