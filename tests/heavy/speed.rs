@@ -22,7 +22,7 @@ use crate::support::run;
 use crate::support::size;
 use crate::support::wire::COOKIE;
 
-/// Connections that are kept and always busy.
+/// Connections that are kept and always busy, unless it is said otherwise.
 const CONNECTIONS: usize = 48;
 
 /// What is asked.
@@ -51,6 +51,8 @@ pub(crate) struct Contender {
     kind: Kind,
     server: Server,
     requests: usize,
+    /// Connections that are kept and always busy.
+    connections: usize,
     /// Microseconds of the server's processor time per request, one for each round.
     pub(crate) cpu: Vec<f64>,
     /// Requests per second, one for each round.
@@ -108,11 +110,17 @@ pub(crate) async fn alternate(contenders: &mut [Contender], rounds: usize) {
 
 impl Contender {
     pub(crate) fn new(name: &'static str, kind: Kind, server: Server, requests: usize) -> Self {
-        Self { name, kind, server, requests, cpu: Vec::new(), rate: Vec::new() }
+        let connections = CONNECTIONS;
+        Self { name, kind, server, requests, connections, cpu: Vec::new(), rate: Vec::new() }
+    }
+
+    /// The same on one connection, where a request waits for nobody but the store.
+    pub(crate) fn alone(self) -> Self {
+        Self { connections: 1, ..self }
     }
 
     async fn measure(&mut self, counts: bool) {
-        let clients = self.server.connections(CONNECTIONS).await;
+        let clients = self.server.connections(self.connections).await;
         let left = Arc::new(AtomicUsize::new(self.requests));
         let mut asking = JoinSet::new();
         let (cpu, watch) = (self.server.cpu(), Stopwatch::start());
@@ -162,15 +170,19 @@ async fn ask(mut client: Connection, kind: Kind, left: Arc<AtomicUsize>) {
         Kind::Callback { cookie, writes } => {
             let reply = client.ask(&found).await.unwrap().good();
             let shown = format!("{cookie}={}", reply.given(cookie).unwrap());
-            let (mint, redeem) = if writes {
-                ("/mint?value=1", "/context-write?key=b&value=1&$4DSID=")
-            } else {
-                ("/mint", "/context?$4DSID=")
-            };
-            let mint = Ask::get(mint).header("Cookie", &shown).bytes();
+            // A value that is there already would be no write to some.
+            let mut value = 0;
             while take(2) {
-                let token = client.ask_bytes(&mint, false).await.unwrap().good().text();
-                let back = client.ask(&Ask::get(&format!("{redeem}{token}"))).await.unwrap().good();
+                value += 1;
+                let (mint, redeem) = if writes {
+                    (format!("/mint?value={value}"), format!("/context-write?key=b&value={value}&"))
+                } else {
+                    ("/mint".to_owned(), "/context?".to_owned())
+                };
+                let mint = Ask::get(&mint).header("Cookie", &shown);
+                let token = client.ask(&mint).await.unwrap().good().text();
+                let redeem = Ask::get(&format!("{redeem}$4DSID={token}"));
+                let back = client.ask(&redeem).await.unwrap().good();
                 assert!(writes || back.outcome() == "restored", "{}", back.text());
                 assert_ne!(back.text(), "", "the session was not found again");
             }
@@ -193,11 +205,12 @@ pub(crate) fn report(contenders: &[Contender]) {
             &format!("speed of {}", contender.name),
             format!(
                 "{cpu:.1} us CPU per request ({:.2} x {first}; {low:.1} to {high:.1}), {rate:.0} \
-                 requests/s ({:.2} x {first}), {} rounds of {} on {CONNECTIONS} connections",
+                 requests/s ({:.2} x {first}), {} rounds of {}, connections: {}",
                 cpu / bare.0,
                 rate / bare.1,
                 contender.cpu.len(),
                 contender.requests,
+                contender.connections,
             ),
         );
     }

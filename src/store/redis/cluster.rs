@@ -41,7 +41,6 @@ pub(super) struct Cluster {
 
 struct Shared {
     dialer: Arc<Dialer>,
-    waits: bool,
     seeds: Vec<Host>,
     map: watch::Sender<Map>,
     /// Somebody has found the map to be wrong.
@@ -60,10 +59,10 @@ struct Map {
 
 impl Cluster {
     /// Begins to look at the nodes. Call it within a runtime.
-    pub(super) fn keep(dialer: Arc<Dialer>, seeds: &[Host], waits: bool) -> Self {
+    pub(super) fn keep(dialer: Arc<Dialer>, seeds: &[Host]) -> Self {
         let (map, _) = watch::channel(Map::default());
         let seeds = seeds.to_vec();
-        let shared = Shared { dialer, waits, seeds, map, complaint: Notify::new() };
+        let shared = Shared { dialer, seeds, map, complaint: Notify::new() };
         let shared = Arc::new(shared);
         let looker = tokio::spawn(look_often(Arc::clone(&shared))).abort_handle();
         Self { shared, looker }
@@ -221,7 +220,7 @@ impl Shared {
     }
 
     fn new_post(&self, host: &Host) -> Arc<Post> {
-        Arc::new(Post::keep(Arc::clone(&self.dialer), Whom::Host(host.clone()), self.waits))
+        Arc::new(Post::keep(Arc::clone(&self.dialer), Whom::Host(host.clone())))
     }
 
     /// Asks one node after the other, those that are connected first, until one has a map.

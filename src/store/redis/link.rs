@@ -42,7 +42,8 @@ enum Ground {
     Many(Cluster),
 }
 
-/// Whether an answer counts only once replicas have what was written.
+/// Whether a command writes what somebody relies on: such ones have lines of their own, and where the
+/// address says so, their answers count only once replicas have what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// Nobody is promised anything.
@@ -95,9 +96,7 @@ impl Link {
     /// Begins to connect. Call it within a runtime.
     pub(super) fn to(address: &Address) -> Result<Self, String> {
         let wait = address.wait();
-        let one = |dialer, whom| {
-            Ground::One(Arc::new(Post::keep(Arc::new(dialer), whom, wait.is_some())))
-        };
+        let one = |dialer, whom| Ground::One(Arc::new(Post::keep(Arc::new(dialer), whom)));
         let ground = match address.form() {
             Form::Single => {
                 let host = address.hosts().first().ok_or("the address names no server")?;
@@ -109,7 +108,7 @@ impl Link {
             }
             Form::Cluster => {
                 let dialer = Arc::new(Dialer::new(address, &SignIn::default())?);
-                Ground::Many(Cluster::keep(dialer, address.hosts(), wait.is_some()))
+                Ground::Many(Cluster::keep(dialer, address.hosts()))
             }
         };
         Ok(Self { ground, wait })
@@ -144,7 +143,7 @@ impl Link {
 
     async fn weighed(&self, key: &str, command: Cmd, weight: Weight) -> Result<Value, Trouble> {
         let Some(wanted) = self.wait.filter(|_| weight == Weight::Heavy) else {
-            return self.ask(key, command).await;
+            return self.send(key, &[command], weight).await.map(first)?;
         };
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(wanted).arg(REPLICAS_MILLIS);

@@ -33,9 +33,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Commands under way at once on one post; more wait.
 const UNDER_WAY_MAX: usize = 1_024;
-/// Lines where each write waits for replicas: it holds up what comes behind it on its line. The
-/// first is for what does not wait.
-const LINES_WHILE_WAITING: usize = 1 + 16;
+/// Lines to a server: the first is for what only reads, the others are for writes. A server that
+/// syncs its log before it answers does so once for all that it has read by then, and of one line it
+/// reads 16 KiB at a time, a few writes; and a write that waits for replicas holds up what comes
+/// behind it on its line.
+const LINES: usize = 1 + 16;
 
 const GONE: &str = "there is no connection to its server";
 const CLOSED: &str = "it is closed";
@@ -65,11 +67,10 @@ enum State {
 
 impl Post {
     /// Begins to connect. Call it within a runtime.
-    pub(super) fn keep(dialer: Arc<Dialer>, whom: Whom, waits: bool) -> Self {
+    pub(super) fn keep(dialer: Arc<Dialer>, whom: Whom) -> Self {
         let why = Undialed::Silent("nobody has tried to connect yet".to_owned());
         let (sender, state) = watch::channel(State::Away { since: Stopwatch::start(), why });
-        let lines = if waits { LINES_WHILE_WAITING } else { 1 };
-        let keeper = tokio::spawn(keep(Keeper { dialer, whom, lines, state: sender }));
+        let keeper = tokio::spawn(keep(Keeper { dialer, whom, lines: LINES, state: sender }));
         Self { state, under_way: Semaphore::new(UNDER_WAY_MAX), keeper: keeper.abort_handle() }
     }
 
