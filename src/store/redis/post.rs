@@ -89,7 +89,8 @@ impl Post {
         let moved =
             |answer: &Value| matches!(answer, Value::ServerError(error) if is_wrong_server(error));
         if answers.iter().any(moved) {
-            line.shut();
+            // The others lead to the same server, and it must not be read from either.
+            self.doubt();
         }
         Ok(answers)
     }
