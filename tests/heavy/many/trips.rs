@@ -35,7 +35,9 @@ const PROMISED: [(&str, u32, u32); 14] = [
     ("redeem and load, share", 1, 2),
     ("redeem and load, context", 1, 2),
     ("redeem in one's own session", 2, 3),
-    ("redeem, transfer", 2, 4),
+    // On a Cluster three are waited for. The others take pointers away afterwards, one for each
+    // server that has some.
+    ("redeem, transfer", 2, 6),
     ("a token that was used", 1, 2),
     ("a token that nobody minted", 1, 1),
     ("resume and log out", 2, 2),
