@@ -247,7 +247,10 @@ impl Server {
         }
         // Nobody holds its folder any more, though until somebody buries the postmaster its number
         // looks as if it ran, and the next server would wait for it.
-        let _ = fs::remove_file(self.data().join("postmaster.pid"));
+        let socket = self.root.path().join(format!(".s.PGSQL.{}.lock", self.port));
+        for file in [self.data().join("postmaster.pid"), socket] {
+            let _ = fs::remove_file(file);
+        }
         self.end("killed");
     }
 
