@@ -36,9 +36,20 @@ pub(crate) enum Act {
 pub(crate) enum Redemption {
     /// In this session.
     Granted(Number),
-    Refused,
+    /// Why, in the word that a handler is given.
+    Refused(&'static str),
     /// There was no answer.
     Unheard,
+}
+
+/// The refusal of an attempt that may have won all the same: its first reply was lost, and when it
+/// asked again the session was over.
+pub(crate) const SESSION_GONE: &str = "session gone";
+
+impl Redemption {
+    fn may_have_won(self) -> bool {
+        !matches!(self, Self::Refused(why) if why != SESSION_GONE)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +126,36 @@ pub(crate) fn check(history: &[Operation]) -> Vec<Violation> {
     found
 }
 
+/// The operations that a violation is about, for whoever looks for its cause.
+pub(crate) fn about(history: &[Operation], it: Violation) -> Vec<&Operation> {
+    let session = match it {
+        Violation::SessionLost { session }
+        | Violation::LogoutUndone { session }
+        | Violation::WriteLost { session, .. } => Some(session),
+        Violation::GrantedTwice { token }
+        | Violation::GrantedWrongly { token }
+        | Violation::MintLost { token } => history.iter().find_map(|other| match other.act {
+            Act::Mint { session, token: minted } if minted == token => Some(session),
+            _ => None,
+        }),
+    };
+    let tokens: Vec<Number> = history
+        .iter()
+        .filter_map(|other| match other.act {
+            Act::Mint { session: of, token } if Some(of) == session => Some(token),
+            _ => None,
+        })
+        .collect();
+    let is_about = |other: &&Operation| match other.act {
+        Act::Write { session: of, .. }
+        | Act::Mint { session: of, .. }
+        | Act::Logout { session: of }
+        | Act::Read { session: of, .. } => Some(of) == session,
+        Act::Redeem { token, .. } => tokens.contains(&token),
+    };
+    history.iter().filter(is_about).collect()
+}
+
 /// The operations by what they are about.
 #[derive(Default)]
 struct Index<'h> {
@@ -186,10 +227,11 @@ impl<'h> Index<'h> {
                 self.check_logout(session, it, found);
             }
             (Redemption::Granted(_), _) => found.push(Violation::GrantedWrongly { token }),
-            (Redemption::Refused, Some((session, mint))) if mint.is_ok() => {
+            (Redemption::Refused(_), Some((session, mint))) if mint.is_ok() => {
                 let other = attempts
                     .iter()
-                    .any(|(saw, other)| *saw != Redemption::Refused && other.may_precede(it.ended));
+                    .filter(|(saw, _)| saw.may_have_won())
+                    .any(|(_, other)| other.may_precede(it.ended));
                 if !other && !self.may_be_logged_out(*session, it.ended) {
                     found.push(Violation::MintLost { token });
                 }
@@ -286,7 +328,8 @@ mod tests {
     const LOGOUT: (Act, Ending) = (Act::Logout { session: 1 }, Ending::Ok);
     const GRANT: (Act, Ending) =
         (Act::Redeem { token: 7, saw: Redemption::Granted(1) }, Ending::Ok);
-    const REFUSAL: (Act, Ending) = (Act::Redeem { token: 7, saw: Redemption::Refused }, Ending::Ok);
+    const REFUSAL: (Act, Ending) =
+        (Act::Redeem { token: 7, saw: Redemption::Refused("used") }, Ending::Ok);
     const UNHEARD: (Act, Ending) =
         (Act::Redeem { token: 7, saw: Redemption::Unheard }, Ending::Info);
     const ABSENT: (Act, Ending) = (Act::Read { session: 1, saw: None }, Ending::Ok);
@@ -329,6 +372,15 @@ mod tests {
         assert_eq!(check(&two), [Violation::MintLost { token: 7 }], "refused and then granted");
         assert_eq!(check(&history(&[MINT, UNHEARD, REFUSAL])), []);
         assert_eq!(check(&history(&[MINT, LOGOUT, REFUSAL])), []);
+    }
+
+    #[test]
+    fn whoever_asks_again_after_a_logout_may_have_won() {
+        let gone = Act::Redeem { token: 7, saw: Redemption::Refused(SESSION_GONE) };
+        let mut slow = history(&[MINT, REFUSAL, LOGOUT, (gone, Ending::Ok)]);
+        assert_eq!(check(&slow), [Violation::MintLost { token: 7 }], "it came after the refusal");
+        slow[3].began = slow[0].ended;
+        assert_eq!(check(&slow), []);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
 
+use crate::checker;
 use crate::checker::Act;
 use crate::checker::Ending;
 use crate::checker::NEVER;
@@ -289,9 +290,11 @@ impl World {
                 let place = sessions.iter().find(|place| place.id == id);
                 Redemption::Granted(place.map_or(Number::MAX, |place| place.number))
             }
-            "used" | "unknown" | "sessionGone" => Redemption::Refused,
+            "used" => Redemption::Refused("used"),
+            "unknown" => Redemption::Refused("unknown"),
+            "sessionGone" => Redemption::Refused(checker::SESSION_GONE),
             // By a database that has been replaced or restarted since it was minted.
-            "expired" if self.shared => Redemption::Refused,
+            "expired" if self.shared => Redemption::Refused("expired"),
             other => panic!("no such outcome was to be expected: {other:?}"),
         }
     }

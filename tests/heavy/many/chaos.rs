@@ -108,7 +108,9 @@ impl Storm {
         let mut connection = nodes[0].connect().await;
         world.verify(&mut connection, &mut Dice::new(1), 1).await;
         let history = world.history();
-        assert_eq!(checker::check(&history), [], "a word was not kept");
+        let violations = checker::check(&history);
+        let about = violations.first().map(|it| checker::about(&history, *it));
+        assert_eq!(violations, [], "a word was not kept: {about:#?}");
         (history.len(), recovered)
     }
 }

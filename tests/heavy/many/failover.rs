@@ -178,9 +178,9 @@ impl Series {
         if !splits {
             turn(&ways[0], new);
         }
-        visit.try_all_again(&first, &second).await;
         wait_for_service(&second).await;
         outcome.normal_after = since.elapsed().as_secs_f64();
+        visit.try_all_again(&first, &second).await;
 
         // Whoever was left behind comes after.
         if splits {

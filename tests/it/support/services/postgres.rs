@@ -202,7 +202,8 @@ impl Server {
         let script = "trap '' INT TERM HUP; \"$1\" start -s -w -t 60 -D \"$2/data\" -l \"$2/log\" \
             -o \"$3\" >/dev/null 2>&1 && echo up || { echo down; exit; }; \
             read -r how || { how=immediate; gone=$2; }; \
-            \"$1\" stop -s -D \"$2/data\" -m $how >/dev/null 2>&1; rm -rf $gone";
+            [ \"$how\" = killed ] || \"$1\" stop -s -D \"$2/data\" -m $how >/dev/null 2>&1; \
+            rm -rf $gone";
         let mut keeper = as_owner(Path::new("sh"));
         keeper.args(["-c", script, "sh"]).arg(tool("pg_ctl")).arg(root).arg(options);
         keeper.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -244,8 +245,13 @@ impl Server {
                 std::thread::yield_now();
             }
         }
-        // Its folder is locked by nobody now; the keeper finds nothing to stop.
-        self.end("immediate");
+        // Nobody holds its folder any more, though until somebody buries the postmaster its number
+        // looks as if it ran, and the next server would wait for it.
+        let socket = self.root.path().join(format!(".s.PGSQL.{}.lock", self.port));
+        for file in [self.data().join("postmaster.pid"), socket] {
+            let _ = fs::remove_file(file);
+        }
+        self.end("killed");
     }
 
     /// Holds all of its processes up, as a machine that hangs does.
