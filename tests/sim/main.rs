@@ -95,7 +95,8 @@ fn judge(kind: Kind, name: &str, forgives: fn(&Violation) -> bool) {
     report(name, &all);
     for (seed, seen) in &all {
         let broken: Vec<_> = seen.violations.iter().filter(|it| !forgives(it)).collect();
-        assert!(broken.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {broken:?}");
+        let about = &seen.about;
+        assert!(broken.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {broken:?}\n{about:#?}");
         let alive = seen.revived;
         assert!(
             alive,

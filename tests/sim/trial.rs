@@ -60,6 +60,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) violations: Vec<Violation>,
+    /// What was asked and told about the sessions that they are about.
+    pub(crate) about: Vec<String>,
     /// Whether every node was in service again in time.
     pub(crate) revived: bool,
     pub(crate) operations: usize,
@@ -131,8 +133,11 @@ fn recover(sim: &mut Sim<'_>, world: &World) -> bool {
 fn judge(world: &World, trouble: &Trouble, revived: bool) -> Seen {
     let history = world.history();
     let granted = |act: &Act| matches!(act, Act::Redeem { saw: Redemption::Granted(_), .. });
+    let violations = checker::check(&history);
+    let about = violations.iter().flat_map(|it| checker::about(&history, *it));
     Seen {
-        violations: checker::check(&history),
+        about: about.map(|operation| format!("{operation:?}")).collect(),
+        violations,
         revived,
         operations: history.len(),
         unknown: history.iter().filter(|it| it.ending == Ending::Info).count(),

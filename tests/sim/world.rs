@@ -13,6 +13,7 @@ use callgate::gate::Answer;
 use callgate::gate::Call;
 use callgate::gate::Client;
 
+use crate::checker;
 use crate::checker::Act;
 use crate::checker::Ending;
 use crate::checker::Number;
@@ -234,9 +235,10 @@ impl World {
                 let place = sessions.iter().find(|place| place.id == id);
                 Redemption::Granted(place.map_or(Number::MAX, |place| place.number))
             }
-            "used" | "unknown" | "expired" => Redemption::Refused,
-            // It has spent the token, if nobody else had.
-            "sessionGone" => Redemption::Unheard,
+            "used" => Redemption::Refused("used"),
+            "unknown" => Redemption::Refused("unknown"),
+            "expired" => Redemption::Refused("expired"),
+            "sessionGone" => Redemption::Refused(checker::SESSION_GONE),
             other => panic!("no such outcome was to be expected: {other:?}"),
         }
     }
