@@ -1,4 +1,4 @@
-//! The state machine that the memory store and the embedded store share.
+//! The state machine that all stores share.
 //!
 //! Deciding and applying are apart. A verb looks at the state (`&Live`, so it cannot change it)
 //! and answers with a `Decided`: what happened, as a short list of `Change`s, and how to say
@@ -8,6 +8,7 @@
 //!   memory store     lock · decide · apply
 //!   embedded store   lock · decide · apply · write the changes down · answer
 //!   after a restart  apply
+//!   shared store     read one session · decide · apply · write it under its version · answer
 //! ```
 //!
 //! Pure and sync: no lock, no I/O, no clock. The present is an argument, and it never goes back.

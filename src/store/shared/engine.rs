@@ -10,8 +10,9 @@
 //! 1. **One session is one thing.** Whatever is written about a session or its tokens goes through
 //!    its row and gives it a new version, which the node chooses ([`ClaimOrder::next`],
 //!    [`Commit::next`]) and nobody has chosen before: where a replica takes over that has not heard
-//!    of the last writes, a number that is counted up would come again with another content. Where
-//!    a database locks, it locks the session's row first.
+//!    of the last writes, a number that is counted up would come again with another content. (Only
+//!    a sweep counts on: of a row that it ends nothing is left but the end.) Where a database locks,
+//!    it locks the session's row first.
 //! 2. **No step creates on update.** Only a commit that expects [`Expect::Absent`] makes a row.
 //! 3. **An answer is a fact**, as durable as [`Engine::check`] says.
 //! 4. **Nothing is read from a replica**, and nothing that writes is sent a second time by the
