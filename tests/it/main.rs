@@ -14,6 +14,8 @@ mod class_files;
 #[cfg(feature = "script")]
 mod classes;
 mod cli;
+#[path = "stores/clock.rs"]
+mod clock;
 mod confirm;
 mod connections;
 mod declarations;
@@ -29,6 +31,8 @@ mod left_behind;
 mod limits;
 mod messages;
 mod modes;
+mod on_embedded;
+mod on_shared;
 mod operator;
 mod operator_cli;
 mod outage;
@@ -51,3 +55,8 @@ mod support;
 mod tables;
 mod tls;
 mod wire;
+
+// The store of the scenarios in `modes`, `confirm`, `repeats` and `clock`.
+use support::fresh;
+use support::ground;
+use support::house;

@@ -1,0 +1,30 @@
+//! The scenarios that run on every store, on the embedded one; its clock is in `stores`.
+
+use std::sync::Arc;
+
+use callgate::store::Store;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::live::Config;
+
+use crate::stores::disk::Disk;
+use crate::support::House;
+use crate::support::settings;
+
+#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
+#[path = "confirm.rs"]
+mod confirm;
+#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
+#[path = "modes.rs"]
+mod modes;
+#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
+#[path = "repeats.rs"]
+mod repeats;
+
+#[expect(clippy::unused_async, reason = "opening the other stores takes a while")]
+async fn fresh() -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())
+}
+
+async fn house() -> House {
+    House::on(fresh().await, settings()).await
+}
