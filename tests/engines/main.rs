@@ -8,6 +8,7 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
+#![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
 #[path = "../it/stores/kit.rs"]
 mod kit;

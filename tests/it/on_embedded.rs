@@ -10,17 +10,13 @@ use crate::stores::disk::Disk;
 use crate::support::House;
 use crate::support::settings;
 
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "confirm.rs"]
 mod confirm;
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "modes.rs"]
 mod modes;
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "repeats.rs"]
 mod repeats;
 
-#[expect(clippy::unused_async, reason = "opening the other stores takes a while")]
 async fn fresh() -> Arc<dyn Store> {
     Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())
 }

@@ -11,20 +11,15 @@ use crate::stores::kit::Ground;
 use crate::support::House;
 use crate::support::settings;
 
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "stores/clock.rs"]
 mod clock;
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "confirm.rs"]
 mod confirm;
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "modes.rs"]
 mod modes;
-#[expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 #[path = "repeats.rs"]
 mod repeats;
 
-#[expect(clippy::unused_async, reason = "opening the other stores takes a while")]
 async fn fresh() -> Arc<dyn Store> {
     SharedStore::new(Arc::new(MapEngine::default()))
 }

@@ -13,6 +13,7 @@ pub(crate) mod upstream;
 pub(crate) mod visitor;
 pub(crate) mod wire;
 
+use std::future::Ready;
 use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
@@ -131,9 +132,8 @@ pub(crate) async fn house() -> House {
 
 /// The store on which scenarios run that say nothing else: a fresh one in memory. The modules
 /// `on_embedded` and `on_shared`, and `tests/engines`, run the same scenarios on others.
-#[expect(clippy::unused_async, reason = "opening the other stores takes a while")]
-pub(crate) async fn fresh() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+pub(crate) fn fresh() -> Ready<Arc<dyn Store>> {
+    ready(Arc::new(MemoryStore::new()))
 }
 
 /// A store in memory, which nobody opens again: what its process knew is lost.
