@@ -12,6 +12,8 @@
 
 #[path = "../it/stores/kit.rs"]
 mod kit;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod lost;
 mod map;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod operator;
@@ -20,6 +22,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;
+#[expect(dead_code, reason = "the heavy tests use more of it")]
 #[path = "../it/support/services/mod.rs"]
 mod services;
 #[expect(dead_code, reason = "the scenarios need a part of what all tests need")]

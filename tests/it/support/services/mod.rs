@@ -4,5 +4,6 @@
 pub(crate) mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
