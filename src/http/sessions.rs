@@ -14,7 +14,6 @@ use crate::base::DeviceId;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::RestoreMode;
-use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
@@ -27,6 +26,7 @@ use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
+use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -138,7 +138,7 @@ impl Sessions {
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
-                let standing = Standing::Open { opened, credential: Some(credential) };
+                let standing = Standing::Open { opened, entry: Entry::Credential(credential) };
                 Ok(Session::new(Arc::clone(self), errand, standing, None))
             }
             Resumed::Unheard if credential.may_found(now) => {
@@ -146,25 +146,17 @@ impl Sessions {
                 let standing = Standing::Guest(renewed.clone().unwrap_or(credential));
                 Ok(Session::new(Arc::clone(self), errand, standing, renewed))
             }
-            Resumed::Unheard => self.guest(now, errand),
-            Resumed::Closed => self.put_out(now, credential.session(), errand).await,
+            Resumed::Unheard | Resumed::Closed => self.guest(now, errand),
+            Resumed::Replaced => self.put_out(now, errand),
         }
     }
 
-    /// A guest whose credential opens nothing any more.
+    /// A guest whose credential opens a session no more that lives on.
     ///
-    /// When the session lives on, this browser has perhaps just been given a fresh credential
-    /// for it, by an answer that overtook this request. A new cookie would throw that one away,
-    /// so none is sent until something is written.
-    async fn put_out(
-        self: &Arc<Self>,
-        now: Timestamp,
-        id: SessionId,
-        errand: Errand,
-    ) -> Result<Session, Fault> {
-        if self.store.look(now, id).await?.is_none() {
-            return self.guest(now, errand);
-        }
+    /// This browser has perhaps just been given a fresh credential for it, by an answer that
+    /// overtook this request. A new cookie would throw that one away, so none is sent until
+    /// something is written.
+    fn put_out(self: &Arc<Self>, now: Timestamp, errand: Errand) -> Result<Session, Fault> {
         let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
         Ok(Session::new(Arc::clone(self), errand, Standing::Guest(guest), None))
     }
