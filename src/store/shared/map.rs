@@ -29,8 +29,10 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
+use crate::store::shared::engine::Trimmed;
 
 /// Keeps rows in maps.
 #[derive(Default)]
@@ -51,6 +53,7 @@ pub struct State {
 struct Row {
     row: SessionRow,
     due_at: Timestamp,
+    guest: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +135,7 @@ impl State {
                 held.row.forget_at = held.row.forget_at.max(*until);
             }
         }
-        let Some(Row { row, .. }) = self.sessions.get_mut(&session) else { return };
+        let Some(Row { row, due_at, .. }) = self.sessions.get_mut(&session) else { return };
         row.unspent.retain(|slip| slip.digest != order.token);
         if joins {
             row.devices.push(order.newcomer_digest);
@@ -140,6 +143,8 @@ impl State {
         }
         row.seen_at = row.seen_at.max(order.now);
         row.version = order.next;
+        // It may have lived for this token alone.
+        *due_at = expires_at(row).min(*due_at);
     }
 
     fn commit(&mut self, commit: Commit) -> Committed {
@@ -167,10 +172,10 @@ impl State {
     }
 
     fn write(&mut self, commit: Commit, seen_at: Timestamp) {
-        let Commit { id, next: version, session, mint, marks, drops, due_at, .. } = commit;
+        let Commit { id, next: version, session, guest, mint, marks, drops, due_at, .. } = commit;
         if let Some(row) = session {
             let row = SessionRow { version, seen_at: row.seen_at.max(seen_at), ..row };
-            self.sessions.insert(id, Row { row, due_at });
+            self.sessions.insert(id, Row { row, due_at, guest });
         } else if let Some(held) = self.sessions.get_mut(&id) {
             held.row.version = version;
         }
@@ -224,6 +229,31 @@ impl State {
         swept + over.len()
     }
 
+    fn trim(&mut self, share: &Share) -> Trimmed {
+        let guests = self.sessions.iter().filter(|(_, held)| held.guest);
+        let mut order: Vec<_> = guests
+            .map(|(id, Row { row, .. })| (!row.unspent.is_empty(), row.seen_at, *id, row.doc.len()))
+            .collect();
+        order.sort_unstable();
+        let mut left = Trimmed { guests: order.len(), ..Trimmed::default() };
+        left.bytes = order.iter().map(|(.., bytes)| bytes).sum();
+        for (_, _, id, bytes) in order.into_iter().filter(|(_, _, id, _)| Some(*id) != share.spared)
+        {
+            let fits = left.guests <= share.guests && left.bytes <= share.bytes;
+            if fits || left.dropped == share.at_most {
+                break;
+            }
+            let Some(Row { row, .. }) = self.sessions.remove(&id) else { continue };
+            for slip in row.unspent {
+                self.tokens.remove(&slip.digest);
+            }
+            left.guests -= 1;
+            left.bytes -= bytes;
+            left.dropped += 1;
+        }
+        left
+    }
+
     fn sessions(&self, after: Option<SessionId>, at_most: usize) -> Vec<(SessionId, SessionRow)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.sessions.range((from, Bound::Unbounded));
@@ -265,11 +295,15 @@ impl Row {
         let ended_at = Some(now);
         self.row = SessionRow { version, seen_at, ended_at, answers, ..SessionRow::default() };
         self.due_at = now.after(TOMBSTONE);
+        self.guest = false;
     }
 }
 
+/// The end of its idle timeout, or that of its last unspent token, or its absolute limit.
 fn expires_at(row: &SessionRow) -> Timestamp {
-    row.seen_at.after(Duration::from_millis(row.idle_ms)).min(row.absolute_at)
+    let needed_until = row.unspent.iter().map(|slip| slip.expires_at).max().unwrap_or_default();
+    let unused_at = row.seen_at.after(Duration::from_millis(row.idle_ms));
+    unused_at.max(needed_until).min(row.absolute_at)
 }
 
 /// A plain case, and whether its bearer joins the session.
@@ -352,6 +386,10 @@ impl Engine for MapEngine {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         self.step(move |state| state.sweep(now, at_most))
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        self.step(move |state| state.trim(&share))
     }
 
     fn ahead(&self) -> Duration {

@@ -20,6 +20,7 @@ use crate::support::Server;
 use crate::support::figure;
 use crate::support::run;
 use crate::support::services::proxy::Proxy;
+use crate::support::services::proxy::Side;
 use crate::support::services::proxy::Weather;
 use crate::support::size;
 use crate::world::World;
@@ -153,7 +154,7 @@ async fn thrives(nodes: &[Server]) {
 }
 
 /// Any bad weather, with a bound on how slow.
-pub(crate) fn roll(dice: &mut Dice) -> Self {
+fn bad_weather(dice: &mut Dice) -> Weather {
     let side = if dice.below(2) == 0 { Side::Client } else { Side::Server };
     match dice.below(8) {
         0 => Weather::Down,
