@@ -318,10 +318,13 @@ pub(super) async fn a_right_that_holds_does_what_its_verb_does(stage: Stage) -> 
 }
 
 pub(super) async fn under_a_right_that_has_ended_no_verb_does_anything(stage: Stage) -> Kept {
-    for holder in [Holder::Browser, Holder::Context] {
-        for way in Way::ALL {
+    let mut stage = stage;
+    for way in Way::ALL {
+        for holder in [Holder::Browser, Holder::Context] {
             let mut held = stage.held(holder).await?;
             let Some(after) = stage.ends(&mut held, way).await? else { continue };
+            // A store's time does not go back.
+            stage = after.clone();
             if way == Way::Never {
                 // Even where a token could not be minted for want of room.
                 for _ in 0..TOKENS_PER_SESSION_MAX {

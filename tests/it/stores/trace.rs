@@ -210,7 +210,7 @@ impl Trace {
                     assert!(place.values.contains(&found), "{found} in {place:?}");
                 }
                 Resumed::Closed | Resumed::Replaced => {
-                    assert_ne!(place.ended, Known::No, "a session is lost")
+                    assert_ne!(place.ended, Known::No, "a session is lost");
                 }
                 Resumed::Unheard => assert_eq!(place.founded, Known::Perhaps, "a session is lost"),
             }
