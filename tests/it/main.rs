@@ -9,6 +9,7 @@
 mod agree;
 mod binding;
 mod callbacks;
+mod callers;
 #[cfg(feature = "script")]
 mod class_files;
 #[cfg(feature = "script")]
@@ -16,6 +17,7 @@ mod classes;
 mod cli;
 mod confirm;
 mod connections;
+mod cookies;
 mod declarations;
 mod demo;
 mod ending;
