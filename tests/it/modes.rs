@@ -1,9 +1,9 @@
-//! How far a token lets its bearer in, and what the row says about the answer.
+//! How far a token lets its bearer in, and what the row says about the answer; on every store.
 
 use serde_json::json;
 
+use super::house;
 use crate::support::House;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::visitor::Visitor;
 use crate::support::visitor::with_token;
