@@ -2,8 +2,10 @@
 
 use crate::support::house;
 
-/// Header fields that real clients send by themselves, and whether they are browsers.
-const CLIENTS: &[(&str, bool, &[(&str, &str)])] = &[
+/// A client's name, whether it is a browser, and the header fields that it sends by itself.
+type Client = (&'static str, bool, &'static [(&'static str, &'static str)]);
+
+const CLIENTS: &[Client] = &[
     (
         "Chrome 140, HTTPS",
         true,
