@@ -270,7 +270,7 @@ impl Stage {
         Ok(match self.resume(self.now, id, digest).await? {
             Resumed::Open(_) => Came::Done,
             Resumed::Closed => Came::Gone,
-            Resumed::Replaced => Came::Replaced,
+            Resumed::Replaced { .. } => Came::Replaced,
             Resumed::Unheard => Came::Otherwise("unheard of".to_owned()),
         })
     }

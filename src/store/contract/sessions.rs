@@ -32,7 +32,7 @@ pub(super) async fn a_founded_session_opens_for_its_browser_only(stage: Stage) -
     let session = stage.session().await?;
     ensure!(stage.opens(session.id, founder(&session)?).await?, "it does not open");
     let stranger = stage.device()?.digest;
-    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Replaced);
+    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Replaced { .. });
     let other = stage.session().await?;
     ensure!(!stage.opens(other.id, founder(&session)?).await?, "it opens another session");
     Ok(())
