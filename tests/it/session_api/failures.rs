@@ -146,7 +146,6 @@ async fn provoke(line: &str, code: &str) -> Answer {
             stage.put_out().await;
             stage.send(line, &[JSON], &body).await
         }
-        "contextMayNotGain" => stage.send(line, &[JSON], &body).await,
         "bad_body" => stage.send_broken(line, "Transfer-Encoding: chunked\r\n\r\nzz\r\n").await,
         "bad_json" => stage.send(line, &[JSON], "{").await,
         "body_too_slow" => stage.send_broken(line, "Content-Length: 9\r\n\r\n{").await,
@@ -173,8 +172,8 @@ async fn provoke(line: &str, code: &str) -> Answer {
             stage.answer().await;
             stage.send(line, &[JSON], &body).await
         }
-        // The body is not looked at where nothing is begun by it.
-        "too_many_guests" => stage.send(line, &[JSON], &body).await,
+        // The body is not looked at where nothing is begun by it; the other is in how it came.
+        "too_many_guests" | "contextMayNotGain" => stage.send(line, &[JSON], &body).await,
         other => panic!("nobody knows how to provoke {other:?}"),
     }
 }
