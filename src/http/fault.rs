@@ -4,6 +4,7 @@
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
 mod repeats;
+mod sessions;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,7 +19,6 @@ use serde_json::json;
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
 use crate::http::rates::Wait;
-use crate::http::session::SessionError;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
 use crate::table::BadPath;
@@ -176,20 +176,6 @@ impl Fault {
         let text = "Too many visitors have just arrived. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_guests", text);
         Self { retry_after: Some(wait.secs()), ..fault }
-    }
-
-    /// The right of the request to its session has ended. Asked again at once, it comes with the
-    /// newer cookie, if its browser has been given one.
-    pub(crate) fn session_replaced() -> Self {
-        let text = "The session has been signed in to or taken over since this began. Try again.";
-        let fault = Self::new(StatusCode::CONFLICT, "sessionReplaced", text);
-        Self { retry_after: Some(0), ..fault }
-    }
-
-    /// The request is in a session as a program that nobody asked for, and gains nothing there.
-    pub(crate) fn context_may_not_gain() -> Self {
-        let text = "Open this link in a browser.";
-        Self::new(StatusCode::FORBIDDEN, "contextMayNotGain", text)
     }
 
     /// The session is a guest's, and the row requires a privilege.
@@ -389,19 +375,6 @@ impl From<StoreError> for Fault {
         let text = "The service cannot answer just now. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text);
         Self { retry_after: Some(RETRY_AFTER_SECS), ..fault.because(error) }
-    }
-}
-
-impl From<SessionError> for Fault {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Store(error) => error.into(),
-            SessionError::TooOften(wait) => Self::rate_limited(wait),
-            SessionError::TooManyGuests(wait) => Self::too_many_guests(wait),
-            SessionError::Replaced => Self::session_replaced(),
-            SessionError::ContextMayNotGain => Self::context_may_not_gain(),
-            error => Self::raised(error.to_string()),
-        }
     }
 }
 
