@@ -4,6 +4,7 @@
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
 mod repeats;
+mod sessions;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,7 +19,6 @@ use serde_json::json;
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
 use crate::http::rates::Wait;
-use crate::http::session::SessionError;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
 use crate::table::BadPath;
@@ -123,10 +123,21 @@ impl Fault {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text)
     }
 
-    /// The body is compressed, which callgate does not undo (SEC T47).
+    /// The body is compressed in a way that is not undone here (RFC 9110 §15.5.16).
     pub fn body_encoded() -> Self {
-        let text = "Send the body without content encoding.";
+        let text = "Send the body without content encoding, or with gzip or deflate.";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_encoded", text)
+    }
+
+    /// The body breaks off, or is not what its header says.
+    pub fn broken_body() -> Self {
+        Self::bad_request("bad_body", "The body is broken.")
+    }
+
+    /// The handler asked for a body of another kind, such as JSON; why it is none is for the log.
+    pub fn bad_body(why: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "The body is not what this address takes.";
+        Self::bad_request("bad_body", text).because(why)
     }
 
     /// The header has too many fields, or one that is too long (RFC 6585 §5).
@@ -165,20 +176,6 @@ impl Fault {
         let text = "Too many visitors have just arrived. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_guests", text);
         Self { retry_after: Some(wait.secs()), ..fault }
-    }
-
-    /// The right of the request to its session has ended. Asked again at once, it comes with the
-    /// newer cookie, if its browser has been given one.
-    pub(crate) fn session_replaced() -> Self {
-        let text = "The session has been signed in to or taken over since this began. Try again.";
-        let fault = Self::new(StatusCode::CONFLICT, "sessionReplaced", text);
-        Self { retry_after: Some(0), ..fault }
-    }
-
-    /// The request is in a session as a program that nobody asked for, and gains nothing there.
-    pub(crate) fn context_may_not_gain() -> Self {
-        let text = "Open this link in a browser.";
-        Self::new(StatusCode::FORBIDDEN, "contextMayNotGain", text)
     }
 
     /// The session is a guest's, and the row requires a privilege.
@@ -318,6 +315,10 @@ impl Fault {
         if let Some(secs) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let codings = HeaderValue::from_static("gzip, deflate");
+            headers.insert(header::ACCEPT_ENCODING, codings);
+        }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -374,19 +375,6 @@ impl From<StoreError> for Fault {
         let text = "The service cannot answer just now. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text);
         Self { retry_after: Some(RETRY_AFTER_SECS), ..fault.because(error) }
-    }
-}
-
-impl From<SessionError> for Fault {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Store(error) => error.into(),
-            SessionError::TooOften(wait) => Self::rate_limited(wait),
-            SessionError::TooManyGuests(wait) => Self::too_many_guests(wait),
-            SessionError::Replaced => Self::session_replaced(),
-            SessionError::ContextMayNotGain => Self::context_may_not_gain(),
-            error => Self::raised(error.to_string()),
-        }
     }
 }
 

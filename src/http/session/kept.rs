@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::SessionId;
 use crate::http::session::Entry;
+use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::http::session::state::Desk;
@@ -102,7 +103,8 @@ impl Left {
             (None, By::Guest(credential)) => Standing::Guest(credential.clone()),
             (None, By::Entry(_)) => return None,
         };
-        let session = Session::new(Arc::clone(house), (*self.errand).clone(), standing, None);
+        let session =
+            Session::new(Arc::clone(house), (*self.errand).clone(), standing, Gives::Newer);
         {
             let mut state = session.lock();
             state.mute = self.mute;

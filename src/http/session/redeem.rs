@@ -246,7 +246,7 @@ impl Session {
             (_, false, Some(own)) => Entry::Credential(own),
             (_, true, _) | (_, false, None) => {
                 state.mute = false;
-                state.cookie = Some(newcomer.clone());
+                state.give(newcomer.clone());
                 Entry::Credential(newcomer)
             }
         };

@@ -11,6 +11,7 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::http::session::Entry;
+use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
@@ -100,7 +101,10 @@ impl Session {
         let guest = Credential::guest(&*self.house.entropy, now)?;
         let mut state = self.lock();
         state.draft = Draft::default();
-        state.cookie = Some(guest.clone());
+        if state.opened().is_some() && state.gives != Gives::Nothing {
+            state.gives = Gives::NewGuest;
+        }
+        state.give(guest.clone());
         state.standing = Standing::Guest(guest);
         Ok(())
     }
@@ -171,6 +175,21 @@ impl Session {
                 Ok(())
             }
             other => other,
+        }
+    }
+
+    /// Gives the browser no new date for a guest's credential whose session another request has
+    /// stored meanwhile: that one may have signed in.
+    pub(crate) async fn check_renewal(&self) {
+        let (id, right) = match &*self.lock() {
+            state if state.gives == Gives::Renewed && state.cookie.is_some() => {
+                (state.id(), state.right(self.house.app()))
+            }
+            _ => return,
+        };
+        let looked = self.house.store.look(self.house.clock.now(), id, right).await;
+        if !matches!(looked, Ok(Checked::Gone)) {
+            self.lock().drop_renewal();
         }
     }
 
@@ -271,13 +290,14 @@ impl Session {
         if let Some(founder) = founder {
             let limited = self.house.rates.found(self.errand.client, now);
             limited.map_err(SessionError::TooManyGuests)?;
+            self.lock().drop_renewal();
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
             failpoint::reached(Place::Create)?;
             match store.create(now, founding).await? {
                 Created::New(opened) => {
-                    // The browser may not hold it yet, or not any more.
-                    self.lock().cookie = Some(founder);
+                    // The browser may not hold it yet.
+                    self.lock().give(founder);
                     return Ok(Written::Done(opened));
                 }
                 // Another request of this guest was first: both meet in one session.
@@ -325,7 +345,7 @@ impl Session {
         let (Written::Done(opened) | Written::Conflict(opened)) = written;
         let mut state = self.lock();
         if let Some(renewed) = renewed {
-            state.cookie = Some(renewed.clone());
+            state.give(renewed.clone());
             state.standing = Standing::Open { opened, entry: Entry::Credential(renewed) };
         } else {
             state.adopt(opened);

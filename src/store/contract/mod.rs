@@ -13,6 +13,7 @@
 //! Run it on a runtime with several threads, or the races are none.
 
 mod consent;
+mod ends;
 mod expiry;
 mod faults;
 mod guests;

@@ -4,8 +4,6 @@
 //! those of [`Verb`], and a `match` without a rest says of each how it is held to its right: a verb
 //! that is added to the port does not compile here until somebody has said so.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::base::Digest;
@@ -15,16 +13,17 @@ use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::base::mode::Caller;
 use crate::session::AccessChange;
-use crate::session::Device;
 use crate::session::Patch;
 use crate::session::Record;
 use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
+use crate::store::contract::ends::Held;
+use crate::store::contract::ends::Holder;
+use crate::store::contract::ends::Way;
 use crate::store::contract::stage::ensure;
 use crate::store::contract::stage::ensure_is;
-use crate::store::contract::stage::founder;
 use crate::store::contract::stage::set;
 use crate::store::contract::stage::value;
 use crate::store::faulty::Verb;
@@ -36,60 +35,6 @@ use crate::store::port::Minted;
 use crate::store::port::Patched;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
-
-/// Whose right it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
-    /// The browser that founded the session.
-    Browser,
-    /// A caller that a token has let in without a credential.
-    Context,
-}
-
-/// How it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Another browser gains privileges.
-    Rotation,
-    /// The same, with the token that is minted in the same step.
-    RotatingMint,
-    /// Another browser takes the session over.
-    Transfer,
-    /// Its browser is put out alone, which is the end of no context.
-    Detachment,
-    Logout,
-    Expiry,
-    /// It was none of this session, ever.
-    Never,
-}
-
-impl Way {
-    const ALL: [Self; 7] = [
-        Self::Rotation,
-        Self::RotatingMint,
-        Self::Transfer,
-        Self::Detachment,
-        Self::Logout,
-        Self::Expiry,
-        Self::Never,
-    ];
-
-    /// Whether the session goes on without it.
-    const fn leaves_the_session(self) -> bool {
-        !matches!(self, Self::Logout | Self::Expiry)
-    }
-}
-
-/// A right to a session.
-#[derive(Debug, Clone)]
-struct Held {
-    id: SessionId,
-    right: Right,
-    /// The browser that founded the session.
-    founder: Device,
-    /// A browser that is in it when the right has ended.
-    other: Option<Device>,
-}
 
 /// What a verb came to under a right.
 #[derive(Debug, PartialEq, Eq)]
@@ -136,67 +81,6 @@ impl From<Minted> for Came {
 }
 
 impl Stage {
-    /// A right to a new session that holds something.
-    async fn held(&self, holder: Holder) -> Result<Held, Broken> {
-        let session = self.session().await?;
-        let (id, founder) = (session.id, founder(&session)?.clone());
-        self.patched(id, set("n", &json!(1))).await?;
-        let right = match holder {
-            Holder::Browser => Right::Credential(founder.digest),
-            Holder::Context => {
-                let claim = self.claim(&self.minted(id).await?)?;
-                let claim = Claim { row_mode: RestoreMode::Context, ..claim };
-                let opened = self.granted(claim).await?.opened;
-                Right::Grant { generation: opened.record.generation }
-            }
-        };
-        Ok(Held { id, right, founder, other: None })
-    }
-
-    /// Ends a right in this way; the stage on which it has ended. `None`: this is no end of it.
-    async fn ends(&self, held: &mut Held, way: Way) -> Result<Option<Self>, Broken> {
-        let (id, fresh) = (held.id, self.device()?);
-        let rotation = Patch { rotate: Some(fresh.clone()), ..set("n", &json!("secret")) };
-        match way {
-            Way::Rotation => drop(self.patched(id, rotation).await?),
-            Way::RotatingMint => {
-                let minted =
-                    self.mint(self.now, Right::Operator, rotation, self.token(id)?).await?;
-                ensure_is!(minted, Minted::Done(_));
-            }
-            Way::Transfer => {
-                let claim = self.claim(&self.minted(id).await?)?;
-                let claim = Claim { row_mode: RestoreMode::Transfer, ..claim };
-                held.other = Some(claim.newcomer.clone());
-                self.granted(claim).await?;
-            }
-            Way::Detachment if matches!(held.right, Right::Grant { .. }) => return Ok(None),
-            Way::Detachment => {
-                let own = held.founder.id;
-                let left = self.detach(self.now, id, Right::Operator, own).await?;
-                ensure_is!(left, Checked::Done(true));
-            }
-            Way::Logout => {
-                ensure_is!(self.end(self.now, id, Right::Operator).await?, Checked::Done(()));
-            }
-            Way::Expiry => return Ok(Some(self.later(Duration::from_hours(1)))),
-            Way::Never => {
-                held.right = match held.right {
-                    Right::Grant { generation } => Right::Grant { generation: generation + 1 },
-                    Right::Credential(_) | Right::Operator => Right::Credential(fresh.digest),
-                };
-                held.founder = fresh.clone();
-            }
-        }
-        if matches!(way, Way::Rotation | Way::RotatingMint) {
-            held.other = Some(fresh);
-        }
-        if way.leaves_the_session() {
-            self.patched(id, set("new", &json!("secret"))).await?;
-        }
-        Ok(Some(self.clone()))
-    }
-
     /// Everything that a session is.
     async fn whole(&self, id: SessionId) -> Result<String, Broken> {
         let session = self.look(self.now, id, Right::Operator).await?;
@@ -270,7 +154,7 @@ impl Stage {
         Ok(match self.resume(self.now, id, digest).await? {
             Resumed::Open(_) => Came::Done,
             Resumed::Closed => Came::Gone,
-            Resumed::Replaced => Came::Replaced,
+            Resumed::Replaced { .. } => Came::Replaced,
             Resumed::Unheard => Came::Otherwise("unheard of".to_owned()),
         })
     }
@@ -318,10 +202,13 @@ pub(super) async fn a_right_that_holds_does_what_its_verb_does(stage: Stage) -> 
 }
 
 pub(super) async fn under_a_right_that_has_ended_no_verb_does_anything(stage: Stage) -> Kept {
-    for holder in [Holder::Browser, Holder::Context] {
-        for way in Way::ALL {
+    let mut stage = stage;
+    for way in Way::ALL {
+        for holder in [Holder::Browser, Holder::Context] {
             let mut held = stage.held(holder).await?;
             let Some(after) = stage.ends(&mut held, way).await? else { continue };
+            // A store's time does not go back.
+            stage = after.clone();
             if way == Way::Never {
                 // Even where a token could not be minted for want of room.
                 for _ in 0..TOKENS_PER_SESSION_MAX {

@@ -32,7 +32,7 @@ pub(super) async fn a_founded_session_opens_for_its_browser_only(stage: Stage) -
     let session = stage.session().await?;
     ensure!(stage.opens(session.id, founder(&session)?).await?, "it does not open");
     let stranger = stage.device()?.digest;
-    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Closed);
+    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Replaced { .. });
     let other = stage.session().await?;
     ensure!(!stage.opens(other.id, founder(&session)?).await?, "it opens another session");
     Ok(())
@@ -80,7 +80,7 @@ pub(super) async fn another_browser_cannot_found_a_session_that_exists(stage: St
     let session = stage.session().await?;
     let mut other = stage.founding()?;
     other.record.id = session.id;
-    ensure_is!(stage.create(stage.now, other.clone()).await?, Created::Closed);
+    ensure_is!(stage.create(stage.now, other.clone()).await?, Created::Replaced);
     ensure!(!stage.opens(session.id, founder(&other.record)?).await?, "the other one got in");
     Ok(())
 }

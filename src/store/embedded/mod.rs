@@ -523,6 +523,6 @@ mod tests {
         assert!(store.self_check().await.is_err());
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
-        assert!(!store.end(now, id, Right::Operator).await.unwrap().done().is_some());
+        assert!(store.end(now, id, Right::Operator).await.unwrap().done().is_none());
     }
 }

@@ -44,7 +44,10 @@ impl Live {
                 })
             }
             Standing::Unheard => Decided::only(Resumed::Unheard),
-            Standing::Living(_) => Decided::only(Resumed::Replaced),
+            Standing::Living(living) => {
+                let joined = living.record.devices.iter().map(|device| device.since);
+                Decided::only(Resumed::Replaced { joined_last: joined.max() })
+            }
             Standing::Expired | Standing::Ended => {
                 Decided::with(self.noticed(id, now), Resumed::Closed)
             }

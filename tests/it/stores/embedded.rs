@@ -195,7 +195,7 @@ fn spoil(dir: &Path, change: Spoil) {
 
 #[tokio::test]
 async fn rows_of_a_later_version_and_missing_rows_are_refused() {
-    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":3,"what":"ever"}"#[..]).unwrap());
+    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":4,"what":"ever"}"#[..]).unwrap());
     let missing: Spoil = |table| drop(table.remove(2).unwrap());
     let torn: Spoil =
         |table| drop(table.insert(3, &br#"{"v":1,"at":5,"did":[{"mint"#[..]).unwrap());

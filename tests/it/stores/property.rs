@@ -273,7 +273,7 @@ impl Pair {
         let matches = match self.model.resume(session, number) {
             Checked::Done(()) => matches!(resumed, Resumed::Open(_)),
             Checked::Gone => matches!(resumed, Resumed::Closed | Resumed::Unheard),
-            Checked::Replaced => matches!(resumed, Resumed::Replaced),
+            Checked::Replaced => matches!(resumed, Resumed::Replaced { .. }),
         };
         assert!(matches, "{resumed:?}");
     }

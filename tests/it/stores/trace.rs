@@ -209,8 +209,8 @@ impl Trace {
                     let found = value(store, place.record.id, "n").await;
                     assert!(place.values.contains(&found), "{found} in {place:?}");
                 }
-                Resumed::Closed | Resumed::Replaced => {
-                    assert_ne!(place.ended, Known::No, "a session is lost")
+                Resumed::Closed | Resumed::Replaced { .. } => {
+                    assert_ne!(place.ended, Known::No, "a session is lost");
                 }
                 Resumed::Unheard => assert_eq!(place.founded, Known::Perhaps, "a session is lost"),
             }
