@@ -133,7 +133,10 @@ pub(super) async fn a_used_token_is_remembered_until_its_grace_is_over(stage: St
 }
 
 pub(super) async fn an_expired_session_is_closed_to_every_verb(stage: Stage) -> Kept {
-    let session = stage.session().await?;
+    let mut founding = stage.founding()?;
+    founding.record.lifetime.absolute_minutes = Some(founding.record.lifetime.idle_minutes);
+    let session = founding.record.clone();
+    stage.found(founding).await?;
     let token = stage.token(session.id)?;
     let expires_at = stage.now.after(idle() * 2);
     let token = stage.keep(Token { expires_at, ..token }).await?;
@@ -235,12 +238,12 @@ pub(super) async fn the_absolute_limit_ends_a_session_with_unspent_tokens(stage:
 pub(super) async fn a_session_that_has_lost_its_token_ends_like_any_other(stage: Stage) -> Kept {
     let (revoked, spent) = (stage.session().await?, stage.session().await?);
     let token = long_token(&stage, revoked.id).await?;
+    let back = long_token(&stage, spent.id).await?;
     let late = stage.later(Duration::from_mins(90));
     ensure!(late.revoke(late.now, token.id).await?, "it could not be revoked");
     late.is_over(revoked.id, founder(&revoked)?).await?;
     // Redeemed at 90 minutes, which counts as use, it lives until 150.
-    let token = long_token(&stage, spent.id).await?;
-    late.granted(late.claim(&token)?).await?;
+    late.granted(late.claim(&back)?).await?;
     let (alive, over) = (late.later(idle().saturating_sub(INSTANT)), late.later(idle()));
     let looked = alive.look(alive.now, spent.id, Right::Operator).await?.done();
     ensure!(looked.is_some(), "it ended before its idle timeout");
