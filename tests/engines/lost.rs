@@ -19,8 +19,8 @@ use crate::support::House;
 use crate::support::outcome;
 use crate::support::settings;
 
-/// Redemptions at once: three for each connection to PostgreSQL that there can be.
-const AT_ONCE: usize = 48;
+/// Redemptions at once: as many as there can be connections to PostgreSQL.
+const AT_ONCE: usize = 16;
 
 /// A bad moment of the network.
 #[derive(Debug, Clone, Copy)]

@@ -433,13 +433,13 @@ BEGIN
   END IF;
   SELECT array_agg(first.id) INTO v_ids FROM (
     SELECT s.id, s.guest_bytes,
-      row_number() OVER by_rank AS place, sum(s.guest_bytes) OVER by_rank AS bytes
+      row_number() OVER by_rank AS place, sum(s.guest_bytes) OVER by_rank AS taken
     FROM callgate.session s
     WHERE s.app = p_app AND s.guest_bytes IS NOT NULL AND s.id IS DISTINCT FROM p_spared
     WINDOW by_rank AS (ORDER BY s.unspent <> ''::bytea, s.seen_at, s.id)
     ORDER BY s.unspent <> ''::bytea, s.seen_at, s.id LIMIT p_at_most
   ) AS first
-  WHERE first.place <= guests - p_guests OR first.bytes - first.guest_bytes < bytes - p_bytes;
+  WHERE first.place <= guests - p_guests OR first.taken - first.guest_bytes < bytes - p_bytes;
   SELECT array_agg(locked.id) INTO v_ids FROM (
     SELECT s.id FROM callgate.session s
     WHERE s.app = p_app AND s.id = ANY (v_ids) AND s.guest_bytes IS NOT NULL

@@ -241,7 +241,7 @@ impl SharedStore {
     async fn make_room(&self, id: SessionId) {
         let now = Timestamp::from_millis(self.latest.load(Ordering::SeqCst));
         if let Err(error) = self.guests.trim(&*self.engine, now, Some(id)).await {
-            tracing::debug!(event = "store.trim.failed", %error);
+            tracing::warn!(event = "store.trim.failed", %error);
         }
     }
 

@@ -198,10 +198,12 @@ impl Model {
         let first = slip.won.is_none();
         let question = bearer.question(slip.wish, session).filter(|_| first);
         let generation = self.sessions.get(&session).map_or(0, |held| held.generation);
+        // The token itself may be what the session lives for.
+        let lives = self.lives(session);
         if question.is_none() && first {
             self.tokens.insert(token, Slip { won: Some(attempt), generation, ..slip.clone() });
         }
-        if !self.lives(session) {
+        if !lives {
             return Ending::SessionGone;
         }
         if let Some(question) = question {
