@@ -80,9 +80,10 @@ impl Live {
     pub(super) fn has_room_for_token(&self, session: &Record, swept: &[Change]) -> bool {
         let forgotten =
             swept.iter().filter(|change| matches!(change, Change::Forgotten { .. })).count();
-        let most = match session.access.known {
-            true => self.config.others_max(),
-            false => self.config.guest_tokens_max(),
+        let most = if session.access.known {
+            self.config.others_max()
+        } else {
+            self.config.guest_tokens_max()
         };
         !self.low && self.tokens.len() < most.saturating_add(forgotten)
     }

@@ -26,22 +26,22 @@ const PART: usize = 64;
 #[derive(Debug)]
 pub(super) struct Guests {
     config: Config,
-    guests: AtomicI64,
-    bytes: AtomicI64,
+    left: AtomicI64,
+    left_bytes: AtomicI64,
     log: Displaced,
 }
 
 impl Guests {
     pub(super) fn new(config: Config) -> Self {
         // Nothing is known yet, so the first guest asks.
-        let (guests, bytes) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { config, guests, bytes, log: Displaced::default() }
+        let (left, left_bytes) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { config, left, left_bytes, log: Displaced::default() }
     }
 
     /// Takes note of a guest whose document was written; whether the share must be looked at.
     pub(super) fn wrote(&self, is_new: bool, bytes: usize) -> bool {
-        let guests = self.guests.fetch_sub(i64::from(is_new), Ordering::Relaxed);
-        let bytes = self.bytes.fetch_sub(signed(bytes), Ordering::Relaxed) - signed(bytes);
+        let guests = self.left.fetch_sub(i64::from(is_new), Ordering::Relaxed);
+        let bytes = self.left_bytes.fetch_sub(signed(bytes), Ordering::Relaxed) - signed(bytes);
         is_new && guests <= 0 || bytes < 0
     }
 
@@ -57,8 +57,8 @@ impl Guests {
         let Trimmed { guests: left, bytes: left_bytes, dropped } = engine.trim(share).await?;
         let may =
             |most: usize, left: usize| signed((most.saturating_sub(left) / 4).max(most / PART / 4));
-        self.guests.store(may(guests, left), Ordering::Relaxed);
-        self.bytes.store(may(bytes, left_bytes), Ordering::Relaxed);
+        self.left.store(may(guests, left), Ordering::Relaxed);
+        self.left_bytes.store(may(bytes, left_bytes), Ordering::Relaxed);
         self.log.note(now, dropped);
         Ok(dropped)
     }

@@ -45,15 +45,15 @@ pub struct State {
     incarnation: u64,
     /// Whether fences are looked at; they are not in a negative control.
     unfenced: bool,
-    sessions: BTreeMap<SessionId, Row>,
+    sessions: BTreeMap<SessionId, Held>,
     tokens: BTreeMap<Digest, Fenced>,
 }
 
 #[derive(Debug, Clone)]
-struct Row {
+struct Held {
     row: SessionRow,
     due_at: Timestamp,
-    guest: bool,
+    is_guest: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -135,7 +135,7 @@ impl State {
                 held.row.forget_at = held.row.forget_at.max(*until);
             }
         }
-        let Some(Row { row, due_at, .. }) = self.sessions.get_mut(&session) else { return };
+        let Some(Held { row, due_at, .. }) = self.sessions.get_mut(&session) else { return };
         row.unspent.retain(|slip| slip.digest != order.token);
         if joins {
             row.devices.push(order.newcomer_digest);
@@ -175,7 +175,7 @@ impl State {
         let Commit { id, next: version, session, guest, mint, marks, drops, due_at, .. } = commit;
         if let Some(row) = session {
             let row = SessionRow { version, seen_at: row.seen_at.max(seen_at), ..row };
-            self.sessions.insert(id, Row { row, due_at, guest });
+            self.sessions.insert(id, Held { row, due_at, is_guest: guest });
         } else if let Some(held) = self.sessions.get_mut(&id) {
             held.row.version = version;
         }
@@ -230,9 +230,11 @@ impl State {
     }
 
     fn trim(&mut self, share: &Share) -> Trimmed {
-        let guests = self.sessions.iter().filter(|(_, held)| held.guest);
+        let guests = self.sessions.iter().filter(|(_, held)| held.is_guest);
         let mut order: Vec<_> = guests
-            .map(|(id, Row { row, .. })| (!row.unspent.is_empty(), row.seen_at, *id, row.doc.len()))
+            .map(|(id, Held { row, .. })| {
+                (!row.unspent.is_empty(), row.seen_at, *id, row.doc.len())
+            })
             .collect();
         order.sort_unstable();
         let mut left = Trimmed { guests: order.len(), ..Trimmed::default() };
@@ -243,7 +245,7 @@ impl State {
             if fits || left.dropped == share.at_most {
                 break;
             }
-            let Some(Row { row, .. }) = self.sessions.remove(&id) else { continue };
+            let Some(Held { row, .. }) = self.sessions.remove(&id) else { continue };
             for slip in row.unspent {
                 self.tokens.remove(&slip.digest);
             }
@@ -288,14 +290,14 @@ impl Fenced {
     }
 }
 
-impl Row {
+impl Held {
     fn end(&mut self, now: Timestamp) {
         let (version, seen_at) = (self.row.version + 1, self.row.seen_at);
         let answers = std::mem::take(&mut self.row.answers);
         let ended_at = Some(now);
         self.row = SessionRow { version, seen_at, ended_at, answers, ..SessionRow::default() };
         self.due_at = now.after(TOMBSTONE);
-        self.guest = false;
+        self.is_guest = false;
     }
 }
 
