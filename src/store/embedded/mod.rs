@@ -35,7 +35,6 @@ use crate::base::TokenId;
 use crate::base::limits::WRITER_QUEUE_OPS_MAX;
 use crate::session::Patch;
 use crate::session::Right;
-use crate::store::displaced::Displaced;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
@@ -185,14 +184,7 @@ impl EmbeddedStore {
         let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            journal,
-            queue,
-            ground,
-            displaced: Displaced::default(),
-            _folder: folder,
-        };
+        let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())
             .spawn(move || writer.run())

@@ -158,6 +158,15 @@ pub(super) fn job<T: Send + 'static>(
 }
 
 impl Writer {
+    pub(super) fn of(
+        shared: Arc<Mutex<Shared>>,
+        journal: Journal,
+        queue: mpsc::Receiver<Message>,
+        (ground, folder): (Ground, Option<Folder>),
+    ) -> Self {
+        Self { shared, journal, queue, ground, displaced: Displaced::default(), _folder: folder }
+    }
+
     /// Works until it is told to stop, nobody is left to ask, or the disk fails.
     pub(super) fn run(mut self) {
         // The order matters in a panic: the alarm must have gone off before the replies are

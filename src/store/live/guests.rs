@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::session::Record;
+use crate::store::live::BYTES_PER_SESSION;
 use crate::store::live::Change;
 use crate::store::live::Config;
 use crate::store::live::Held;
@@ -39,6 +40,28 @@ pub(super) struct Wanted<'a> {
     pub(super) record: &'a Record,
     /// Whether it is not there yet.
     pub(super) is_new: bool,
+}
+
+impl Config {
+    /// Guests that are kept at most; one at least.
+    pub fn guests_max(self) -> usize {
+        self.share_of(self.sessions_max).max(1)
+    }
+
+    /// About how many bytes guests take at most.
+    pub fn guest_bytes_max(self) -> usize {
+        self.guests_max().saturating_mul(BYTES_PER_SESSION)
+    }
+
+    fn share_of(self, whole: usize) -> usize {
+        let percent = usize::from(self.guest_percent.min(100));
+        (whole / 100).saturating_mul(percent) + whole % 100 * percent / 100
+    }
+
+    /// Tokens that are kept at most once a guest wants another one.
+    pub(super) fn guest_tokens_max(self) -> usize {
+        self.share_of(self.others_max())
+    }
 }
 
 impl Guests {

@@ -70,26 +70,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Guests that are kept at most; one at least.
-    pub fn guests_max(self) -> usize {
-        self.share_of(self.sessions_max).max(1)
-    }
-
-    /// About how many bytes guests take at most.
-    pub fn guest_bytes_max(self) -> usize {
-        self.guests_max().saturating_mul(BYTES_PER_SESSION)
-    }
-
-    fn share_of(self, whole: usize) -> usize {
-        let percent = usize::from(self.guest_percent.min(100));
-        (whole / 100).saturating_mul(percent) + whole % 100 * percent / 100
-    }
-
-    /// Tokens that are kept at most once a guest wants another one.
-    fn guest_tokens_max(self) -> usize {
-        self.share_of(self.others_max())
-    }
-
     /// Ended sessions that are remembered at most, and tokens that are kept at most.
     fn others_max(self) -> usize {
         self.sessions_max.saturating_mul(4)

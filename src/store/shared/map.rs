@@ -1,6 +1,8 @@
 //! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
 //! simulations, and to read beside the statements of a database.
 
+mod trim;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
@@ -227,33 +229,6 @@ impl State {
             self.tokens.remove(digest);
         }
         swept + over.len()
-    }
-
-    fn trim(&mut self, share: &Share) -> Trimmed {
-        let guests = self.sessions.iter().filter(|(_, held)| held.is_guest);
-        let mut order: Vec<_> = guests
-            .map(|(id, Held { row, .. })| {
-                (!row.unspent.is_empty(), row.seen_at, *id, row.doc.len())
-            })
-            .collect();
-        order.sort_unstable();
-        let mut left = Trimmed { guests: order.len(), ..Trimmed::default() };
-        left.bytes = order.iter().map(|(.., bytes)| bytes).sum();
-        for (_, _, id, bytes) in order.into_iter().filter(|(_, _, id, _)| Some(*id) != share.spared)
-        {
-            let fits = left.guests <= share.guests && left.bytes <= share.bytes;
-            if fits || left.dropped == share.at_most {
-                break;
-            }
-            let Some(Held { row, .. }) = self.sessions.remove(&id) else { continue };
-            for slip in row.unspent {
-                self.tokens.remove(&slip.digest);
-            }
-            left.guests -= 1;
-            left.bytes -= bytes;
-            left.dropped += 1;
-        }
-        left
     }
 
     fn sessions(&self, after: Option<SessionId>, at_most: usize) -> Vec<(SessionId, SessionRow)> {

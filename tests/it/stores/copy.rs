@@ -39,7 +39,7 @@ use crate::stores::kit::device;
 use crate::stores::kit::minted;
 use crate::stores::kit::session;
 use crate::stores::kit::set;
-use crate::stores::kit::signed_in;
+use crate::stores::signed_in;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())

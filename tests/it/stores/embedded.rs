@@ -32,10 +32,10 @@ use crate::stores::kit::claim;
 use crate::stores::kit::minted;
 use crate::stores::kit::session;
 use crate::stores::kit::set;
-use crate::stores::kit::signed_in;
-use crate::stores::kit::signing_in;
 use crate::stores::kit::token;
 use crate::stores::kit::value;
+use crate::stores::signed_in;
+use crate::stores::signing_in;
 
 fn open(disk: &Disk) -> EmbeddedStore {
     EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap()

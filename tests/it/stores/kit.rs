@@ -13,7 +13,6 @@ use callgate::base::SessionId;
 use callgate::base::Timestamp;
 use callgate::base::TokenId;
 use callgate::base::mode::Caller;
-use callgate::session::AccessChange;
 use callgate::session::Device;
 use callgate::session::JsonText;
 use callgate::session::Lifetime;
@@ -78,21 +77,6 @@ pub(crate) async fn session(store: &dyn Store) -> Record {
     let created = store.create(START, founding).await.unwrap();
     assert!(matches!(created, Created::New(_)), "{created:?}");
     record
-}
-
-/// Founds a session of somebody who is signed in.
-pub(crate) async fn signed_in(store: &dyn Store) -> Record {
-    let founding = signing_in();
-    let record = founding.record.clone();
-    let created = store.create(START, founding).await.unwrap();
-    assert!(matches!(created, Created::New(_)), "{created:?}");
-    record
-}
-
-pub(crate) fn signing_in() -> Founding {
-    let access =
-        AccessChange { clear: false, grant: vec!["member".into()], user_name: None, known: true };
-    Founding { patch: Patch { access: Some(access), ..Patch::default() }, ..founding() }
 }
 
 pub(crate) fn token(session: SessionId) -> Token {
