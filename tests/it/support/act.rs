@@ -45,7 +45,6 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
         "clear" => drop(session.clear_privileges()),
         "update" => drop(session.update("n", |_| json!("updated")).await?),
         "mint" => drop(session.create_otp(MintWish::default()).await?),
-        "url" => drop(session.create_callback_url("/whoami", MintWish::default()).await?),
         "login" => drop(session.set_privileges(keep(false))?),
         "keep" => drop(session.set_privileges(keep(true))?),
         "rename" => {
