@@ -298,6 +298,7 @@ async fn whoever_polls_while_somebody_signs_in_sees_nothing_of_it() {
 }
 
 /// So many rounds over sockets: on one node somebody signs in, on the others somebody polls.
+#[expect(clippy::print_stdout, reason = "figures are collected from the output of the tests")]
 pub(crate) async fn poll_rounds(nodes: &[SocketAddr], cookie_name: &str, rounds: usize) {
     let (mut victim, mut replaced) = (Browser::new(nodes[0], cookie_name).await, 0);
     for round in 0..rounds {
@@ -387,7 +388,7 @@ impl Browser {
         let own = format!("{}=", self.cookie_name);
         let given = given.filter_map(|value| value.to_str().ok()).find(|it| it.starts_with(&own));
         if let Some(given) = given {
-            self.cookie = given.split(';').next().unwrap().to_owned();
+            given.split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         answer
     }

@@ -67,7 +67,10 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
                 session.update("k", |_| json!("updated")),
                 session.reload(),
             );
-            (token?, n?, k?, read?);
+            token?;
+            n?;
+            k?;
+            read?;
         }
         "stamp" => {
             let value = query(request, "value");
