@@ -7,6 +7,7 @@ pub(crate) mod leaks;
 pub(crate) mod lent;
 pub(crate) mod peer;
 pub(crate) mod probe;
+pub(crate) mod program;
 #[cfg(feature = "script")]
 pub(crate) mod scripts;
 pub(crate) mod upstream;
