@@ -8,6 +8,7 @@ pub(crate) mod lent;
 pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod probe;
+pub(crate) mod program;
 #[cfg(feature = "script")]
 pub(crate) mod scripts;
 pub(crate) mod upstream;
@@ -91,6 +92,11 @@ impl House {
     pub(crate) fn visitor(&self) -> Visitor {
         let name = self.cookie_name.clone();
         Visitor::new(self.gate.client(), Arc::clone(&self.ledger), name)
+    }
+
+    /// The name of the session cookie.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie_name
     }
 
     pub(crate) fn wait_secs(&self, secs: u64) {
