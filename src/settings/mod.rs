@@ -147,6 +147,9 @@ pub struct Settings {
     pub keys: Vec<SecretText>,
     /// A file with such keys, one per line; default unset.
     pub keys_file: Option<PathBuf>,
+    /// Whether an embedded store whose key file is gone gets a new key, which signs everybody out;
+    /// off by default.
+    pub new_key: bool,
     /// How long a new session lives; default 60 idle minutes and no absolute limit.
     pub lifetime: Lifetime,
     /// Sessions kept at once; default 1,000,000.
@@ -204,6 +207,7 @@ impl Default for Settings {
             development: false,
             keys: Vec::new(),
             keys_file: None,
+            new_key: false,
             lifetime: Lifetime::default(),
             sessions_max: 1_000_000,
             guest_percent: 50,

@@ -90,6 +90,9 @@ pub(super) struct Writer {
     pub(super) _folder: Option<Folder>,
 }
 
+/// Uses written down in one row when the store is closed.
+const RESTED_AT_ONCE: usize = 4_096;
+
 #[derive(Default)]
 struct Batch {
     changes: Vec<Change>,
@@ -189,10 +192,50 @@ impl Writer {
                     Err(failure) => Err(StoreError::Unreachable(failure.to_string().into())),
                 });
             }
-            if stop || written.is_err() {
+            if written.is_err() {
+                return;
+            }
+            if stop {
                 break;
             }
         }
+        // A restart that finds no such word takes the store for one that crashed, and gives each
+        // session the use that may have been lost; so a failure costs nothing.
+        if let Err(failure) = self.rest() {
+            tracing::warn!(event = "store.not_rested", failure = failure.to_string());
+        }
+    }
+
+    /// Writes down when each session was last used, and then that nothing is missing.
+    fn rest(&mut self) -> Result<(), JournalFailed> {
+        loop {
+            let changes = Shared::lock(&self.shared).live.unsaved(RESTED_AT_ONCE);
+            let is_last = changes.is_empty();
+            let changes = if is_last { vec![Change::Rested] } else { changes };
+            let row = self.journal.last() + 1;
+            let mut batch = Batch::default();
+            for change in changes {
+                Shared::lock(&self.shared).live.apply(row, &change);
+                batch.bytes += change.bytes();
+                batch.changes.push(change);
+            }
+            self.write(batch)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes back that the store was closed in order, before anything happens that only a crash
+    /// would leave out.
+    pub(super) fn wake(&mut self) -> Result<(), JournalFailed> {
+        if !Shared::lock(&self.shared).live.is_rested() {
+            return Ok(());
+        }
+        let at = Shared::lock(&self.shared).live.latest();
+        let noted = Change::Noted { at };
+        Shared::lock(&self.shared).live.apply(self.journal.last() + 1, &noted);
+        self.write(Batch { changes: vec![noted], ..Batch::default() })
     }
 
     /// Decides and applies what waits, as one row, and adds how to answer it to `replies`.
