@@ -180,6 +180,7 @@ impl Dispatch {
         let mut manner = Manner::of(&head);
         let source = Source { body, caller: self.front.caller(&head.headers, arrival, now) };
         line.client = source.caller.address;
+        line.untrusted_proxy = self.front.untrusted_proxy(&head.headers, arrival);
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));
@@ -233,6 +234,7 @@ impl Dispatch {
             }
         };
         line.row = Some(row.number());
+        line.target = plan.answer(row).map(|answer| Arc::clone(&answer.target));
         let param = row.otp().param.as_deref();
         manner.watch(param, head.uri.query().unwrap_or(""), None);
         let query =
@@ -338,6 +340,9 @@ impl Dispatch {
                 response
             }
             Err(fault) => {
+                if let Some(peer) = line.untrusted_proxy.filter(|_| fault.is_over_a_limit()) {
+                    self.sessions.rates.hint(peer, self.sessions.clock.now());
+                }
                 line.finish(fault.status(), Some(&fault));
                 fault.response(manner.speaks, self.config.development)
             }

@@ -7,6 +7,7 @@ mod repeats;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
@@ -147,9 +148,13 @@ impl Fault {
     }
 
     /// The request names a host that is none of ours (RFC 9110 §15.5.20).
-    pub fn misdirected_host() -> Self {
-        let text = "This server does not answer for that host.";
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text)
+    pub fn misdirected_host(host: &str) -> Self {
+        let text = "This server does not answer for that host. If it should, its operator can list \
+                    the host in the setting hosts, or have the proxy in front pass on the host that \
+                    was asked for.";
+        let why = format!("the host {host} is not listed in the setting hosts");
+        let fault = Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text);
+        fault.because(std::io::Error::other(why))
     }
 
     /// The request came in early data, and might do something if it came again (RFC 8470 §5.2).
@@ -249,9 +254,15 @@ impl Fault {
     }
 
     /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
-    pub fn upstream_too_slow() -> Self {
+    pub fn upstream_too_slow(within: Duration) -> Self {
         let text = "What answers this address did not answer in time.";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
+        let why = format!(
+            "the upstream did not begin its response within {} ms; limits.timeoutMs of the row, or \
+             the setting limits.handler_secs, gives it more",
+            within.as_millis()
+        );
+        let fault = Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text);
+        fault.because(std::io::Error::other(why))
     }
 
     /// callgate itself failed in a way that only its log can tell.
@@ -264,6 +275,12 @@ impl Fault {
     #[must_use]
     pub(crate) fn closing(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    /// Whether the caller, and nothing on our side, is why it failed: whatever the status is, that
+    /// is no error of this server.
+    pub(crate) fn is_over_a_limit(&self) -> bool {
+        matches!(self.code, "rate_limited" | "too_many_guests")
     }
 
     /// The status.

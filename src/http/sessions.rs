@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 
 use crate::base::Caller;
 use crate::base::Clock;
@@ -20,6 +22,7 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::masked::misleads;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
@@ -67,6 +70,9 @@ pub struct Sessions {
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
     /// address is known; never from a request (SEC T32).
     pub public_origin: OnceLock<String>,
+    /// Whether that is the listener's own address, and the log has not said yet that a link leads
+    /// there whose browser knows this site by another name.
+    pub guesses_origin: AtomicBool,
     /// How often what may be done.
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
@@ -98,6 +104,8 @@ pub(crate) struct Errand {
     pub(crate) binding: Option<Binding>,
     /// Whether it brings several, of which none counts and none is overwritten.
     pub(crate) binding_doubled: bool,
+    /// The host that the request names.
+    pub(crate) host: Option<HeaderValue>,
     /// The address of the client, if there is one.
     pub(crate) client: Option<IpAddr>,
 }
@@ -218,5 +226,5 @@ impl fmt::Debug for Sessions {
 pub(crate) fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let agent = agent.unwrap_or_default();
-    agent.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect()
+    agent.chars().filter(|c| !misleads(*c)).take(LABEL_BYTES_MAX).collect()
 }
