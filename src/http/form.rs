@@ -153,8 +153,8 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 }
 
 /// The charset that an urlencoded form names in a field of its own: `_charset_`, as browsers fill
-/// it in (HTML Standard, constructing the entry list), or `charset`, as PayPal sends it. Fields
-/// that are UTF-8 all the same are read as that.
+/// it in (HTML Standard, constructing the entry list), or `charset`, as `PayPal` sends it.
+/// Fields that are UTF-8 all the same are read as that.
 fn told(pairs: &[(Vec<u8>, Vec<u8>)]) -> &'static Encoding {
     let value = |wanted: &[u8]| pairs.iter().find(|(name, _)| name == wanted);
     let is_utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();

@@ -109,12 +109,11 @@ impl Run {
     ) -> Result<Passage, Fault> {
         let (house, config) = rules;
         let param = row.otp().param.as_deref();
-        let body = match self.upload.take() {
-            Some(upload) => upload,
-            None => {
-                let whole = self.body_to_pass(param);
-                Upload::new(RequestBody::Whole(Full::new(whole)), u64::MAX, config.pace)?
-            }
+        let body = if let Some(upload) = self.upload.take() {
+            upload
+        } else {
+            let whole = Full::new(self.body_to_pass(param));
+            Upload::new(RequestBody::Whole(whole), u64::MAX, config.pace)?
         };
         let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
         let Head { method, uri, headers, .. } = self.head;
