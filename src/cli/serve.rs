@@ -72,10 +72,10 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
     let gate = Gate::builder(settings).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
-        let Problem { file, line, column, .. } = warning;
+        let Problem { line, column, row, code, .. } = warning;
         let what = warning.to_string();
         if in_json {
-            tracing::warn!(event = "table.warning", file, line, column, "{what}");
+            tracing::warn!(event = "table.warning", line, column, row, code, "{what}");
         } else {
             complain(&what);
         }

@@ -157,6 +157,7 @@ impl Builder {
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: known_origin(&self.settings),
             guesses_origin: AtomicBool::new(self.settings.public_origin.is_none()),
+            saw_foreign_cookie: AtomicBool::new(false),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };

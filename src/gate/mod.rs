@@ -147,10 +147,10 @@ impl Gate {
                 AutoReload::Off => std::future::pending().await,
             }
         };
-        let admin = internal.and_then(|listener| {
+        let admin = internal.map(|listener| {
             let admin = Arc::new(self.admin());
             let entrance = Arc::clone(&self.internal);
-            Some(tokio::spawn(server::serve(listener, admin, entrance, rest_stop)))
+            tokio::spawn(server::serve(listener, admin, entrance, rest_stop))
         });
         let redirecting = redirect.map(|listener| {
             let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));

@@ -223,6 +223,10 @@ async fn http1<S: Service>(
             let is_old = request.version() == Version::HTTP_10;
             let (mut response, is_last) = desk.answer(request).await;
             let is_last = is_last || is_old;
+            if is_old {
+                // Otherwise hyper says itself that the connection is kept.
+                *response.version_mut() = Version::HTTP_10;
+            }
             *desk.tunnel() = response.extensions_mut().remove();
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::HeaderMap;
@@ -39,6 +40,7 @@ use crate::session::Device;
 use crate::session::Keyring;
 use crate::session::Lifetime;
 use crate::session::Roles;
+use crate::session::credential::SEALED_LETTERS;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::port::Resumed;
@@ -73,6 +75,8 @@ pub struct Sessions {
     /// Whether that is the listener's own address, and the log has not said yet that a link leads
     /// there whose browser knows this site by another name.
     pub guesses_origin: AtomicBool,
+    /// Whether the log says already that browsers bring session cookies of another callgate.
+    pub saw_foreign_cookie: AtomicBool,
     /// How often what may be done.
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
@@ -145,7 +149,10 @@ impl Sessions {
         };
         let credential = match cookies.session.authentic(|value| self.keyring.open(value), same) {
             Authentic::One(credential) => credential,
-            Authentic::Missing => return self.guest(now, errand, Gives::NewGuest),
+            Authentic::Missing => {
+                self.suspect_another(cookies.session.values());
+                return self.guest(now, errand, Gives::NewGuest);
+            }
             Authentic::Several => {
                 tracing::warn!(
                     event = "session.cookie_doubled",
@@ -172,6 +179,25 @@ impl Sessions {
                 let gives = self.left_to_give(now, credential.session()).await?;
                 self.guest(now, errand, gives)
             }
+        }
+    }
+
+    /// Two callgates on one host that have the same `app` overwrite each other's cookies, whatever
+    /// their ports. What has the form of a credential and was sealed with other keys is a sign of it.
+    fn suspect_another(&self, values: &[&str]) {
+        let is_sealed = |value: &&str| {
+            value.len() == SEALED_LETTERS
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if values.iter().any(is_sealed) && !self.saw_foreign_cookie.swap(true, Ordering::Relaxed) {
+            let advice = "a session cookie of this name was sealed with other keys: keys were \
+                          changed, or another callgate on this host has the same app; give each \
+                          its own with the setting app";
+            tracing::warn!(
+                event = "session.cookie_foreign",
+                cookie = self.cookie.name(),
+                "{advice}"
+            );
         }
     }
 

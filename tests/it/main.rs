@@ -54,6 +54,7 @@ mod scripts;
 mod secrets;
 mod session_api;
 mod sessions;
+#[cfg(feature = "script")]
 mod settings_reach;
 mod store_cli;
 mod stores;

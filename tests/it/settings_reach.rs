@@ -12,6 +12,8 @@ use callgate::Gate;
 use callgate::Settings;
 use callgate::base::clock::Stopwatch;
 use callgate::settings::SETTINGS;
+use callgate::settings::Scripts;
+use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -104,7 +106,7 @@ const TABLE: &[(&str, Shown)] = &[
         "keys",
         By("it/sessions.rs", "keys_rotate_without_a_logout_and_a_dropped_key_ends_its_cookies"),
     ),
-    ("keys_file", By("heavy/canary/operator.rs", "ring")),
+    ("keys_file", Here(|| Box::pin(keys_file()))),
     (
         "session.idle_minutes",
         By("it/sessions.rs", "the_idle_timeout_is_settable_and_at_least_an_hour"),
@@ -215,24 +217,36 @@ const TABLE: &[(&str, Shown)] = &[
     ),
     ("rates.all_guests_per_sec", By("it/limits.rs", "all_clients_together_begin_so_many_sessions")),
     ("rates.all_guests_burst", By("it/limits.rs", "all_clients_together_begin_so_many_sessions")),
-    ("scripts.cpu_ms", By("it/scripts.rs", "a_call_that_spins_ends_alone")),
     (
-        "scripts.wall_ms",
-        By("it/scripts.rs", "a_call_whose_time_is_up_is_ended_with_all_it_waits_for"),
+        "scripts.cpu_ms",
+        Here(|| Box::pin(budget("spin", |scripts| scripts.cpu = Duration::from_millis(10)))),
     ),
-    ("scripts.heap_bytes", By("it/scripts.rs", "a_class_that_fills_its_memory_begins_anew")),
-    ("scripts.stack_bytes", By("heavy/hostile.rs", "stack")),
-    ("scripts.output_bytes", By("heavy/hostile.rs", "output")),
-    ("scripts.console_bytes", By("it/classes/console.rs", "console_bytes")),
+    ("scripts.wall_ms", Here(|| Box::pin(wall()))),
+    (
+        "scripts.heap_bytes",
+        Here(|| Box::pin(budget("fill", |scripts| scripts.heap_bytes = 4 << 20))),
+    ),
+    (
+        "scripts.stack_bytes",
+        Here(|| Box::pin(budget("dive", |scripts| scripts.stack_bytes = 128 << 10))),
+    ),
+    (
+        "scripts.output_bytes",
+        Here(|| Box::pin(budget("talk", |scripts| scripts.output_bytes = 1_024))),
+    ),
+    (
+        "scripts.console_bytes",
+        By("../src/gate/classes/folder.rs", "every_budget_of_the_settings_reaches_the_classes"),
+    ),
     (
         "scripts.fetch_ms",
-        By("it/classes/fetch.rs", "an_answer_that_is_too_large_or_too_late_is_given_up"),
+        By("../src/gate/classes/folder.rs", "every_budget_of_the_settings_reaches_the_classes"),
     ),
     (
         "scripts.fetch_bytes",
-        By("it/classes/fetch.rs", "an_answer_that_is_too_large_or_too_late_is_given_up"),
+        By("../src/gate/classes/folder.rs", "every_budget_of_the_settings_reaches_the_classes"),
     ),
-    ("scripts.calls", By("it/scripts.rs", "a_call_that_is_one_too_many_is_told_to_come_back")),
+    ("scripts.calls", Here(|| Box::pin(calls()))),
 ];
 
 #[test]
@@ -427,6 +441,28 @@ async fn gate(settings: Settings, rows: &str) -> Gate {
     gate.open().await.unwrap()
 }
 
+async fn keys_file() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("keys");
+    let mut ids = Vec::new();
+    let mut cookie = String::new();
+    // A guest keeps his id where the key that sealed his cookie is known.
+    for key in ["1f", "1f", "2e"] {
+        std::fs::write(&file, key.repeat(32)).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        let gate = gate(Settings { keys_file: Some(file.clone()), ..settings() }, "").await;
+        let client = gate.client();
+        if !cookie.is_empty() {
+            client.plant("4DSID_callgate", &cookie);
+        }
+        ids.push(client.get("/whoami").send().await.json()["id"].clone());
+        cookie = client.cookie("4DSID_callgate").unwrap();
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+}
+
 async fn session_max() {
     let gate = gate(Settings { sessions_max: 3, ..settings() }, "").await;
     let login = || gate.client().get("/login?privileges=admin").send();
@@ -466,4 +502,49 @@ async fn failures_alarm() {
     }
     drop(capture);
     assert_eq!(log.of("rate.alarm").len(), 1, "{}", log.text());
+}
+
+/// Functions that use up one thing each.
+const HOG: &str = "export default class Hog {
+  spin() { for (let n = 0; n < 5_000_000; n += 1); }
+  fill() { return 'a'.repeat(6 << 20).length; }
+  dive() { const dive = (n) => n === 0 ? 0 : 1 + dive(n - 1); return dive(1_500); }
+  talk() { return 'a'.repeat(10_000); }
+  wait() { return new Promise(() => {}); }
+}
+";
+
+/// A gate whose class files lie in a folder, as `serve` opens it.
+async fn classes(change: impl FnOnce(&mut Scripts)) -> (TempDir, Gate) {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("Hog.js"), HOG).unwrap();
+    let names = ["spin", "fill", "dive", "talk", "wait"];
+    let rows = names
+        .map(|name| format!(r#"{{ "class": "Hog", "method": "{name}", "pattern": "{name}" }}"#));
+    let mut settings = Settings { classes: Some(place.path().to_owned()), ..settings() };
+    change(&mut settings.scripts);
+    let table = format!("[{}]", rows.join(","));
+    let gate = Gate::builder(settings).table(table).open().await.unwrap();
+    (place, gate)
+}
+
+/// By default a function has enough of everything, and with this budget it has not.
+async fn budget(function: &'static str, change: fn(&mut Scripts)) {
+    let ask = async |gate: &Gate| soon(gate.client().get(&format!("/{function}")).send()).await;
+    let (_place, gate) = classes(|_| {}).await;
+    assert_eq!(ask(&gate).await.status, 200, "{function} by default");
+    let (_place, gate) = classes(change).await;
+    assert_eq!(ask(&gate).await.status, 500, "{function}");
+}
+
+async fn wall() {
+    let (_place, gate) = classes(|scripts| scripts.wall = SHORT).await;
+    assert_eq!(ends_soon(gate.client().get("/wait").send()).await.status, 500);
+}
+
+async fn calls() {
+    let (_place, gate) = classes(|scripts| (scripts.calls, scripts.wall) = (1, NEVER)).await;
+    let mut waiting = Box::pin(gate.client().get("/wait").send());
+    assert!(tokio::time::timeout(SHORT, &mut waiting).await.is_err());
+    assert_eq!(gate.client().get("/talk").send().await.status, 503);
 }

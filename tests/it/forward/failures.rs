@@ -199,7 +199,6 @@ async fn a_redeemed_get_is_sent_once_even_if_its_connection_breaks() {
     assert_eq!(house.visitor().call_back("/up", &token).await.status, 502);
     assert_eq!(requests.load(Ordering::SeqCst), 1, "the token is spent: once and no more");
     // After one whose answer was kept alive, a plain GET may be sent again, a redeemed one may not.
-    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let heard = Arc::new(AtomicUsize::new(0));
     let upstream = Upstream::on_connections({
         let heard = Arc::clone(&heard);
@@ -235,6 +234,8 @@ async fn a_redeemed_get_is_sent_once_even_if_its_connection_breaks() {
 
 #[tokio::test]
 async fn an_answer_in_a_coding_that_nobody_asked_for_is_502_and_trailers_end_here() {
+    const TRAILED: &str = "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   2\r\nok\r\n0\r\nSet-Cookie: 4DSID_callgate=x\r\nX-Callgate-User: ann\r\n\r\n";
     for coding in ["gzip, chunked", "gzip", "chunked, chunked", "identity", "xchunked"] {
         let said =
             format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
@@ -246,8 +247,6 @@ async fn an_answer_in_a_coding_that_nobody_asked_for_is_502_and_trailers_end_her
             "{coding}"
         );
     }
-    const TRAILED: &str = "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
-                   2\r\nok\r\n0\r\nSet-Cookie: 4DSID_callgate=x\r\nX-Callgate-User: ann\r\n\r\n";
     let upstream = says(&[TRAILED]).await;
     let rows = format!(r#"{{ "forward": "http://{}", "pattern": "up" }}"#, upstream.address);
     let served = Served::with_rows(settings(), &rows).await;
