@@ -234,19 +234,16 @@ impl Dispatch {
             }
         };
         line.row = Some(row.number());
-        line.target = plan.answer(row).map(|answer| Arc::clone(&answer.target));
         let param = row.otp().param.as_deref();
         manner.watch(param, head.uri.query().unwrap_or(""), None);
-        let query =
-            Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
-                Fault::bad_request("query_too_large", "The query is too large.")
-            })?;
+        let query = query_of(&head)?;
         let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
+        line.target = Some(Arc::clone(&answer.target));
         if let Err(missing) = answer.by {
             return Err(Fault::missing_target(missing));
         }
-        let (content, upload) = self.receive(source.body, row, &head, answer.is_relayed()).await?;
-        let Content { bytes: body, sent } = content;
+        let ours = self.receive(source.body, row, &head, answer.is_relayed()).await?;
+        let (Content { bytes: body, sent }, upload) = ours;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
@@ -350,4 +347,12 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
+}
+
+/// The parameters of a request.
+fn query_of(head: &Head) -> Result<Query, Fault> {
+    let read = Query::read(head.uri.query().unwrap_or(""));
+    read.map_err(|query::QueryTooLarge| {
+        Fault::bad_request("query_too_large", "The query is too large.")
+    })
 }
