@@ -474,7 +474,8 @@ async fn session_max() {
 
 async fn session_answer_bytes() {
     let row = r#"{ "class": "Probe", "method": "echo", "pattern": "kept", "repeat": 600 }"#;
-    for (answer_bytes_max, last) in [(128 * 1024, 409), (1024 * 1024, 200)] {
+    // Of four answers of 50,000 bytes each, two have room, or all.
+    for (answer_bytes_max, kept) in [(128 * 1024, 2), (1024 * 1024, 4)] {
         let gate = gate(Settings { answer_bytes_max, ..settings() }, row).await;
         let owners: Vec<_> = (0..4).map(|_| gate.client()).collect();
         let mut links = Vec::new();
@@ -486,7 +487,12 @@ async fn session_answer_bytes() {
         for link in &links {
             assert_eq!(call_back(link).await.status, 200);
         }
-        assert_eq!(call_back(&links[0]).await.status, last, "{answer_bytes_max}");
+        let mut again = Vec::new();
+        for link in &links {
+            again.push(call_back(link).await.status);
+        }
+        let found = again.iter().filter(|status| **status == 200).count();
+        assert_eq!(found, kept, "{answer_bytes_max}: {again:?}");
     }
 }
 
