@@ -37,12 +37,12 @@ pub(crate) fn leaks(source: &Source) -> Vec<Breach> {
 pub(crate) fn compared(source: &Source) -> Vec<Breach> {
     let code = &source.shipped;
     let at = occurrences(code, ".expose()").filter(|at| {
-        let begin = code[..*at].rfind([';', '{', '}']).map_or(0, |end| end + 1);
-        let end = code[*at..].find([';', '{', '}']).map_or(code.len(), |end| at + end);
-        let statement = &code[begin..end];
-        ["==", "!=", ".eq(", "assert_eq", ".cmp(", ".starts_with(", ".contains("]
+        let (before, behind) = code.split_at_checked(*at).unwrap_or_default();
+        let before = before.rsplit([';', '{', '}']).next().unwrap_or_default();
+        let behind = behind.split([';', '{', '}']).next().unwrap_or_default();
+        ["==", "!=", ".eq(", ".cmp(", ".starts_with(", ".contains("]
             .iter()
-            .any(|operator| statement.contains(operator))
+            .any(|operator| before.contains(operator) || behind.contains(operator))
     });
     at.map(|at| source.breach(at, "a secret is compared; compare digests, or MACs with ring"))
         .collect()
