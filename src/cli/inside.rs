@@ -25,6 +25,7 @@ use super::exit::Exit;
 use super::exit::Stop;
 use crate::base::Clock;
 use crate::base::clock::SystemClock;
+use crate::base::masked::misleads;
 use crate::session::Keyring;
 use crate::settings::Settings;
 use crate::settings::read_key_file;
@@ -85,7 +86,7 @@ impl Inside {
         }
         let detail = reply.body.get("detail").and_then(Value::as_str);
         // Whoever answers there may not be a callgate.
-        let detail = detail.map(|text| text.replace(char::is_control, " "));
+        let detail = detail.map(|text| text.replace(misleads, " "));
         let said = |exit, way_out: &str| {
             let (address, status) = (self.address, reply.status.as_u16());
             let detail = detail.as_deref().unwrap_or("no reason was given");

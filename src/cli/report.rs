@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::base::masked::misleads;
 use crate::http::BadCertificate;
 use crate::session::privileges::BadRoles;
 use crate::settings;
@@ -178,7 +179,7 @@ fn excerpt(text: &str, finding: &Finding) -> Option<String> {
     let before = usize::try_from(column).ok()?.checked_sub(1)?;
     // A tab or a control character has no width to count on, and an escape could drive the
     // terminal.
-    let show = |c: char| if c.is_control() { ' ' } else { c };
+    let show = |c: char| if misleads(c) { ' ' } else { c };
     let source: Vec<char> =
         text.trim_start_matches('\u{feff}').lines().nth(skip)?.chars().collect();
     let fits = source.len() <= 2 * CONTEXT_CHARS;

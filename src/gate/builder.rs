@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
@@ -157,6 +158,8 @@ impl Builder {
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: known_origin(&self.settings),
+            guesses_origin: AtomicBool::new(self.settings.public_origin.is_none()),
+            saw_foreign_cookie: AtomicBool::new(false),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };
@@ -191,6 +194,7 @@ impl Builder {
             watched,
             reload,
             entry,
+            internal_hosts: self.settings.internal_hosts.clone(),
             outbound,
         })
     }
@@ -237,7 +241,7 @@ fn entry(settings: &Settings) -> Entry {
     match settings.key_path() {
         // A relative one would mean something else to a program that runs elsewhere.
         Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
-        None if settings.keys.is_empty() => Entry::Local,
+        None if settings.keys.is_empty() => Entry::Closed,
         None => Entry::Key { file: None, limited },
     }
 }

@@ -56,6 +56,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::admin::Entry;
 use crate::admin::Health;
+use crate::admin::InternalHosts;
 use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
@@ -95,6 +96,7 @@ pub struct Gate {
     reload: AutoReload,
     /// What operators must show on the internal listener.
     entry: Entry,
+    internal_hosts: Vec<String>,
     /// What calls others, and must not call us.
     outbound: Arc<Outbound>,
 }
@@ -145,10 +147,10 @@ impl Gate {
                 AutoReload::Off => std::future::pending().await,
             }
         };
-        let admin = internal.and_then(|listener| {
-            let admin = Arc::new(self.admin(&listener)?);
+        let admin = internal.map(|listener| {
+            let admin = Arc::new(self.admin());
             let entrance = Arc::clone(&self.internal);
-            Some(tokio::spawn(server::serve(listener, admin, entrance, rest_stop)))
+            tokio::spawn(server::serve(listener, admin, entrance, rest_stop))
         });
         let redirecting = redirect.map(|listener| {
             let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));
@@ -208,12 +210,11 @@ impl Gate {
         }
     }
 
-    /// What answers on the internal listener; nothing if that has no address.
-    fn admin(&self, listener: &TcpListener) -> Option<Admin> {
-        let address = listener.local_addr().ok()?;
+    /// What answers on the internal listener.
+    fn admin(&self) -> Admin {
         let sessions = Arc::clone(self.dispatch.sessions());
-        let entry = (self.entry.clone(), address);
-        Some(Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace()))
+        let entry = (self.entry.clone(), InternalHosts::new(self.internal_hosts.clone()));
+        Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace())
     }
 
     /// A client that drives this gate without a socket, for tests.

@@ -180,6 +180,7 @@ impl Dispatch {
         let mut manner = Manner::of(&head);
         let source = Source { body, caller: self.front.caller(&head.headers, arrival, now) };
         line.client = source.caller.address;
+        line.untrusted_proxy = self.front.untrusted_proxy(&head.headers, arrival);
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));
@@ -235,16 +236,14 @@ impl Dispatch {
         line.row = Some(row.number());
         let param = row.otp().param.as_deref();
         manner.watch(param, head.uri.query().unwrap_or(""), None);
-        let query =
-            Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
-                Fault::bad_request("query_too_large", "The query is too large.")
-            })?;
+        let query = query_of(&head)?;
         let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
+        line.target = Some(Arc::clone(&answer.target));
         if let Err(missing) = answer.by {
             return Err(Fault::missing_target(missing));
         }
-        let (content, upload) = self.receive(source.body, row, &head, answer.is_relayed()).await?;
-        let Content { bytes: body, sent } = content;
+        let ours = self.receive(source.body, row, &head, answer.is_relayed()).await?;
+        let (Content { bytes: body, sent }, upload) = ours;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
@@ -338,6 +337,9 @@ impl Dispatch {
                 response
             }
             Err(fault) => {
+                if let Some(peer) = line.untrusted_proxy.filter(|_| fault.is_over_a_limit()) {
+                    self.sessions.rates.hint(peer, self.sessions.clock.now());
+                }
                 line.finish(fault.status(), Some(&fault));
                 fault.response(manner.speaks, self.config.development)
             }
@@ -345,4 +347,12 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
+}
+
+/// The parameters of a request.
+fn query_of(head: &Head) -> Result<Query, Fault> {
+    let read = Query::read(head.uri.query().unwrap_or(""));
+    read.map_err(|query::QueryTooLarge| {
+        Fault::bad_request("query_too_large", "The query is too large.")
+    })
 }

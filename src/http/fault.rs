@@ -5,6 +5,7 @@
 
 mod repeats;
 mod sessions;
+mod upstreams;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -147,9 +148,13 @@ impl Fault {
     }
 
     /// The request names a host that is none of ours (RFC 9110 §15.5.20).
-    pub fn misdirected_host() -> Self {
-        let text = "This server does not answer for that host.";
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text)
+    pub fn misdirected_host(host: &str) -> Self {
+        let text = "This server does not answer for that host. If it should, its operator can list \
+                    the host in the setting hosts, or have the proxy in front pass on the host that \
+                    was asked for.";
+        let why = format!("the host {host} is not listed in the setting hosts");
+        let fault = Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text);
+        fault.because(std::io::Error::other(why))
     }
 
     /// The request came in early data, and might do something if it came again (RFC 8470 §5.2).
@@ -235,25 +240,6 @@ impl Fault {
         Self { shape: Shape::ErrorStack, ..fault }
     }
 
-    /// The upstream of the row cannot be reached, or broke off before it answered
-    /// (RFC 9110 §15.6.3).
-    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
-        let text = "What answers this address cannot be reached.";
-        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
-    }
-
-    /// There was no connection to the upstream of the row, so that nothing was sent to it. A client
-    /// is told the same as by [`Fault::upstream_down`].
-    pub(crate) fn upstream_unreached(cause: impl StdError + Send + Sync + 'static) -> Self {
-        Self { unheard: true, ..Self::upstream_down(cause) }
-    }
-
-    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
-    pub fn upstream_too_slow() -> Self {
-        let text = "What answers this address did not answer in time.";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
-    }
-
     /// callgate itself failed in a way that only its log can tell.
     pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
         let text = "Something went wrong on our side.";
@@ -264,6 +250,12 @@ impl Fault {
     #[must_use]
     pub(crate) fn closing(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    /// Whether the caller, and nothing on our side, is why it failed: whatever the status is, that
+    /// is no error of this server.
+    pub(crate) fn is_over_a_limit(&self) -> bool {
+        matches!(self.code, "rate_limited" | "too_many_guests")
     }
 
     /// The status.

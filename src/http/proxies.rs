@@ -15,8 +15,11 @@ use std::str::FromStr;
 use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks whose peers are proxies of ours; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,7 +100,18 @@ impl TrustedProxies {
 
 /// Whether a request brings the word of a proxy, trusted or not.
 pub(crate) fn are_claimed(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::FORWARDED) || headers.contains_key(X_FORWARDED_FOR)
+    [header::FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// The host that the last proxy says its client has asked for. `Forwarded` is left aside: what a
+/// proxy quotes there cannot be told from what it says.
+pub(crate) fn claimed_host(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut hosts = headers.get_all(X_FORWARDED_HOST).iter();
+    let (Some(host), None) = (hosts.next_back(), hosts.next_back()) else { return None };
+    let last = host.to_str().ok()?.rsplit(',').next()?.trim();
+    HeaderValue::from_str(last).ok()
 }
 
 impl Network {
@@ -198,7 +212,6 @@ fn node(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
     use proptest::prelude::*;
 
     fn proxies(texts: &[&str]) -> TrustedProxies {

@@ -4,9 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 
 use crate::base::Caller;
 use crate::base::Clock;
@@ -19,6 +22,7 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::masked::misleads;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
@@ -37,6 +41,7 @@ use crate::session::Device;
 use crate::session::Keyring;
 use crate::session::Lifetime;
 use crate::session::Roles;
+use crate::session::credential::SEALED_LETTERS;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::port::Resumed;
@@ -68,6 +73,11 @@ pub struct Sessions {
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
     /// address is known; never from a request (SEC T32).
     pub public_origin: OnceLock<String>,
+    /// Whether that is the listener's own address, and the log has not said yet that a link leads
+    /// there whose browser knows this site by another name.
+    pub guesses_origin: AtomicBool,
+    /// Whether the log says already that browsers bring session cookies of another callgate.
+    pub saw_foreign_cookie: AtomicBool,
     /// How often what may be done.
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
@@ -101,6 +111,8 @@ pub(crate) struct Errand {
     pub(crate) binding: Option<Binding>,
     /// Whether it brings several, of which none counts and none is overwritten.
     pub(crate) binding_doubled: bool,
+    /// The host that the request names.
+    pub(crate) host: Option<HeaderValue>,
     /// The address of the client, if there is one.
     pub(crate) client: Option<IpAddr>,
 }
@@ -140,7 +152,10 @@ impl Sessions {
         };
         let credential = match cookies.session.authentic(|value| self.keyring.open(value), same) {
             Authentic::One(credential) => credential,
-            Authentic::Missing => return self.guest(now, errand, Gives::NewGuest),
+            Authentic::Missing => {
+                self.suspect_another(cookies.session.values());
+                return self.guest(now, errand, Gives::NewGuest);
+            }
             Authentic::Several => {
                 tracing::warn!(
                     event = "session.cookie_doubled",
@@ -167,6 +182,25 @@ impl Sessions {
                 let gives = left_to_give(now, joined_last);
                 self.guest(now, errand, gives)
             }
+        }
+    }
+
+    /// Two callgates on one host that have the same `app` overwrite each other's cookies, whatever
+    /// their ports. What has the form of a credential and was sealed with other keys is a sign of it.
+    fn suspect_another(&self, values: &[&str]) {
+        let is_sealed = |value: &&str| {
+            value.len() == SEALED_LETTERS
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if values.iter().any(is_sealed) && !self.saw_foreign_cookie.swap(true, Ordering::Relaxed) {
+            let advice = "a session cookie of this name was sealed with other keys: keys were \
+                          changed, or another callgate on this host has the same app; give each \
+                          its own with the setting app";
+            tracing::warn!(
+                event = "session.cookie_foreign",
+                cookie = self.cookie.name(),
+                "{advice}"
+            );
         }
     }
 
@@ -206,7 +240,7 @@ impl fmt::Debug for Sessions {
 pub(crate) fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let agent = agent.unwrap_or_default();
-    agent.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect()
+    agent.chars().filter(|c| !misleads(*c)).take(LABEL_BYTES_MAX).collect()
 }
 
 /// What a browser may still be given whose credential opens a session no more that lives on, and

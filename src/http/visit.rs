@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use hyper::Response;
+use hyper::header;
 use hyper::header::HeaderName;
 
 use crate::http::answer::AnswerBody;
@@ -74,6 +75,7 @@ impl Visit<'_> {
             navigates: head::navigates(&run.head.headers),
             binding: None,
             binding_doubled: false,
+            host: run.head.headers.get(header::HOST).cloned(),
             client: run.remote,
         };
         let brought = run.brought(row.otp(), errand.may_redeem)?;

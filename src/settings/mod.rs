@@ -128,6 +128,9 @@ pub struct Settings {
     /// The hosts whose names may lead into a private network when callgate calls them; default
     /// none ([`crate::http::outbound::AddressRule`]).
     pub private_hosts: Vec<String>,
+    /// The hosts by whose names the internal listener may be asked, besides `localhost` and IP
+    /// addresses; default none.
+    pub internal_hosts: Vec<String>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
     /// ([`crate::http::cors::Cors`]).
     pub cors: Vec<CorsRule>,
@@ -194,6 +197,7 @@ impl Default for Settings {
             fetch_hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             private_hosts: Vec::new(),
+            internal_hosts: Vec::new(),
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,

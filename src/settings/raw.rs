@@ -178,6 +178,7 @@ pub const SETTINGS: &[Setting] = &[
     texts("fetch_hosts"),
     texts("trusted_proxies"),
     texts("private_hosts"),
+    texts("internal_hosts"),
     texts("cors"),
     choice("hsts", Hsts::NAMES),
     choice("rate_limits", &["on", "off"]),

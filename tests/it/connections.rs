@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callgate::Settings;
+use callgate::base::clock::Stopwatch;
 
 use crate::support::settings;
 use crate::support::wire::Served;
@@ -47,6 +48,7 @@ async fn an_address_has_so_many_connections_and_gets_its_place_back() {
 #[tokio::test]
 async fn a_body_that_pauses_for_too_long_is_a_408_and_the_end_of_its_connection() {
     let served = Served::start(limited(|limits| limits.body_gap = SHORT)).await;
+    let watch = Stopwatch::start();
     for framing in ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\n1"] {
         let mut wire = served.connect().await;
         wire.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}")).await;
@@ -54,6 +56,7 @@ async fn a_body_that_pauses_for_too_long_is_a_408_and_the_end_of_its_connection(
         assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("body_too_slow")));
         assert_eq!(wire.rest().await, "");
     }
+    assert!(watch.elapsed() < Duration::from_secs(8), "the default is 10 s for each");
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod init;
 #[cfg(feature = "script")]
 mod left_behind;
 mod limits;
+mod logs;
 mod messages;
 mod modes;
 mod on_embedded;
@@ -54,6 +55,8 @@ mod scripts;
 mod secrets;
 mod session_api;
 mod sessions;
+#[cfg(feature = "script")]
+mod settings_reach;
 mod store_cli;
 mod stores;
 mod support;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callgate::Gate;
 use callgate::Settings;
+use callgate::base::clock::Stopwatch;
 use callgate::gate::GateError;
 use callgate::http::server::Drained;
 use callgate::settings::PublicOrigin;
@@ -236,13 +237,15 @@ async fn a_hand_that_is_not_shaken_is_let_go() {
     let (place, _) = Place::new();
     let mut settings = place.settings();
     settings.limits.handshake = std::time::Duration::from_millis(150);
-    settings.limits.first_byte = std::time::Duration::from_millis(150);
+    settings.limits.first_byte = std::time::Duration::from_hours(1);
+    let watch = Stopwatch::start();
     let served = Served::start(settings).await;
     for beginning in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
         let mut wire = served.connect().await;
         wire.send(beginning).await;
         wire.rest().await;
     }
+    assert!(watch.elapsed() < std::time::Duration::from_secs(8), "the default is 10 s");
     drop(served);
 }
 
@@ -252,10 +255,12 @@ async fn who_shakes_hands_and_says_nothing_is_let_go() {
     let mut settings = place.settings();
     settings.limits.first_byte = std::time::Duration::from_millis(150);
     let served = Served::start(settings).await;
+    let watch = Stopwatch::start();
     for offered in [&["h2"][..], &[]] {
         let mut stream = connect(&served, &cert, &[&TLS13], offered).await.unwrap();
         let _ = soon(stream.read_to_end(&mut Vec::new())).await;
     }
+    assert!(watch.elapsed() < std::time::Duration::from_secs(8), "twice the default is 10 s");
 }
 
 #[tokio::test]

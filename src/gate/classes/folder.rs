@@ -214,6 +214,28 @@ mod tests {
     use super::*;
     use crate::base::entropy::OsEntropy;
 
+    #[tokio::test]
+    async fn every_budget_of_the_settings_reaches_the_classes() {
+        let scripts = Scripts {
+            cpu: Duration::from_millis(11),
+            wall: Duration::from_millis(12),
+            heap_bytes: 13,
+            stack_bytes: 14,
+            output_bytes: 15,
+            console_bytes: 16,
+            fetch: Duration::from_millis(17),
+            fetch_bytes: 18,
+            calls: 19,
+        };
+        let settings = Settings { scripts, ..Settings::default() };
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+        let Environment { limits, fetcher, .. } = Folder::of(&settings, None, &entropy).environment;
+        assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
+        assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
+        assert_eq!((limits.console_bytes, limits.calls_max), (16, 19));
+        assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
+    }
+
     /// A folder with one file, of which an earlier look has found none under the same stamp.
     fn overtaken(was_settled: bool) -> (tempfile::TempDir, Folder) {
         let place = tempfile::tempdir().unwrap();

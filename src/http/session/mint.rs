@@ -1,5 +1,7 @@
 //! The part of a session's handle that sends people away: tokens, and the addresses they travel in.
 
+use std::sync::atomic::Ordering;
+
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::http::binding::Binding;
@@ -63,7 +65,22 @@ impl Session {
             let text = format!("{path:?} is not a path of this site; begin it with a single slash");
             return Err(SessionError::Refused(text));
         }
+        self.doubt(origin);
         Ok(format!("{origin}{}{path}", self.house.base_path))
+    }
+
+    /// Says once in the log that links lead to another host than the browser has asked for, where
+    /// nobody has set which one is right.
+    fn doubt(&self, origin: &str) {
+        let host = self.errand.host.as_ref().and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").map_or(origin, |(_, own)| own);
+        if host.is_some_and(|host| !host.eq_ignore_ascii_case(own))
+            && self.house.guesses_origin.swap(false, Ordering::Relaxed)
+        {
+            let advice = "a link was made for another host than the browser asked for; set \
+                          public_origin to the address that the public knows";
+            tracing::warn!(event = "proxy.no_public_origin", link = own, host, "{advice}");
+        }
     }
 
     /// What this browser is known by until `until`, at least. A caller that must not be given a
