@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use super::house;
 use crate::stores::kit;
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -126,6 +127,7 @@ async fn another_method_or_path_is_no_repeat() {
 
 #[tokio::test]
 async fn another_body_is_refused_while_it_runs_and_afterwards() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     let target = with_token("/pay?wait=1", &token);
     let first = tokio::spawn(house.visitor().post(&target).body("amount=1").send());
@@ -137,6 +139,7 @@ async fn another_body_is_refused_while_it_runs_and_afterwards() {
     is_told(&forged().await, "repeat_differs");
     is_told(&house.visitor().post(&target).send().await, "repeat_differs");
     assert_eq!(house.probe.runs(), 1);
+    log.has(&["token.repeat_differs"]);
 }
 
 #[tokio::test]
@@ -243,6 +246,7 @@ async fn a_run_whose_node_died_is_interrupted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     another_node(&house, &token, "/pay-again").await;
     house.wait_secs(60);
@@ -257,6 +261,7 @@ async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
         assert_eq!((answer.status, cookie), (201, None));
     }
     assert_eq!(house.probe.runs(), 1);
+    log.has(&["token.taken_over"]);
 }
 
 #[tokio::test]
