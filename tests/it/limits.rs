@@ -171,6 +171,7 @@ async fn behind_an_address_that_failed_too_often_only_the_browser_that_minted_ge
 async fn every_way_to_fail_counts_and_success_does_not() {
     let (log, _capture) = Log::capture();
     let rates = rates::Rules {
+        failures_alarm: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
         failures: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
         ..rates::Rules::default()
     };
@@ -335,4 +336,18 @@ async fn switched_off_nobody_is_limited() {
         assert_eq!(client.ask("/write?key=a&value=b").await.status, 200);
     }
     assert_eq!(served.house.stored().await.len(), 70);
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_named_as_one_is_told_of() {
+    let (log, _capture) = Log::capture();
+    let rates = rates::Rules {
+        requests: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
+        ..rates::Rules::default()
+    };
+    let served = Served::start(Settings { rates, rate_limits: true, ..settings() }).await;
+    let mut client = Client::of(&served, "192.0.2.1").await;
+    assert_eq!(client.ask("/say").await.status, 200);
+    assert_eq!(client.ask("/say").await.status, 429);
+    log.has(&["rate.limited", "rate.untrusted_proxy"]);
 }
