@@ -36,6 +36,7 @@ mod races;
 mod reload;
 mod repeats;
 mod slow;
+mod soak;
 mod speed;
 mod support;
 mod world;

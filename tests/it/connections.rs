@@ -5,6 +5,7 @@ use std::time::Duration;
 use callgate::Settings;
 use callgate::base::clock::Stopwatch;
 
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::wire::Served;
 use crate::support::wire::limited;
@@ -15,6 +16,7 @@ const SHORT: Duration = Duration::from_millis(150);
 
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_gets_its_place_back() {
+    let (log, _capture) = Log::capture();
     let settings = limited(|limits| limits.connections_per_address = 2);
     let served = Served::start(Settings { rate_limits: true, ..settings }).await;
     let mut first = served.connect().await;
@@ -43,6 +45,7 @@ async fn an_address_has_so_many_connections_and_gets_its_place_back() {
         }
     };
     soon(comes_in).await;
+    log.has(&["server.address_full"]);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod cookies;
 mod declarations;
 mod demo;
 mod ending;
+mod events;
 mod forward;
 mod framing;
 mod front;

@@ -10,6 +10,7 @@ use callgate::store::faulty::Verb;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -150,6 +151,7 @@ async fn an_ended_session_is_gone_for_its_browsers_and_tokens() {
 
 #[tokio::test]
 async fn a_revoked_token_restores_nothing_and_its_session_lives() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let visitor = watched.served.house.visitor();
     let id = visitor.write("cart", "full").await;
@@ -164,6 +166,7 @@ async fn a_revoked_token_restores_nothing_and_its_session_lives() {
     assert_ne!(outcome(&stranger.follow("/whoami", &token).await), "restored");
     assert_eq!(outcome(&stranger.follow("/whoami", &other).await), "restored");
     assert_eq!(visitor.id().await, id);
+    log.has(&["token.revoked"]);
 }
 
 #[tokio::test]
@@ -227,6 +230,7 @@ async fn what_makes_no_sense_is_refused() {
 
 #[tokio::test]
 async fn without_the_credential_nobody_sees_or_ends_anything() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let id = watched.served.house.visitor().write("k", "v").await;
     let end = format!("DELETE /sessions/{id}");
@@ -264,6 +268,7 @@ async fn without_the_credential_nobody_sees_or_ends_anything() {
     let right = watched.right("GET /sessions");
     let lower = format!("Host: localhost\r\nauthorization: callgate {right}\r\n");
     assert_eq!(watched.send("GET /sessions", &lower).await.status, 200);
+    log.has(&["operator.refused"]);
 }
 
 #[tokio::test]
@@ -419,6 +424,7 @@ async fn the_public_listener_knows_no_operator() {
 
 #[tokio::test]
 async fn a_store_that_is_down_is_told_from_a_session_that_is_not_there() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let visitor = watched.served.house.visitor();
     let id = visitor.write("k", "v").await;
@@ -446,4 +452,5 @@ async fn a_store_that_is_down_is_told_from_a_session_that_is_not_there() {
     let target = with_token("/whoami", &token);
     let answer = visitor.get(&target).as_browser().send().await;
     assert_eq!((outcome(&answer), visitor.id().await), ("restored", id));
+    log.has(&["operator.failed"]);
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::support::log::Log;
 use crate::support::scripts::Scripts;
 use crate::support::scripts::load;
 use crate::support::scripts::load_after;
@@ -49,6 +50,7 @@ async fn a_class_answers_a_row() {
 
 #[tokio::test]
 async fn a_call_that_spins_ends_alone() {
+    let (log, _capture) = Log::capture();
     let text = r"
         export default class Spinner {
             spin() { for (;;); }
@@ -61,6 +63,7 @@ async fn a_call_that_spins_ends_alone() {
     assert_eq!(scripts.ask("Spinner.spin").await.status, 500);
     assert_eq!(scripts.ask("Spinner.jobs").await.status, 500);
     assert_eq!(scripts.ask("Spinner.fine").await.json(), json!({"result": 1}));
+    log.has(&["script.stopped"]);
 }
 
 fn environment() -> Environment {
@@ -292,6 +295,7 @@ async fn a_class_that_fills_its_memory_begins_anew() {
 
 #[tokio::test]
 async fn what_cannot_be_ended_is_replaced() {
+    let (log, _capture) = Log::capture();
     let text = "export default class A {
         n = 0;
         async storm() {
@@ -305,6 +309,7 @@ async fn what_cannot_be_ended_is_replaced() {
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}));
     assert_eq!(scripts.ask("A.storm").await.status, 500);
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}), "a new instance");
+    log.has(&["script.restarted"]);
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::wire::Served;
 use crate::support::wire::soon;
@@ -212,6 +213,7 @@ async fn browsers_are_told_to_come_encrypted_to_a_public_address_only() {
 
 #[tokio::test]
 async fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_is_not() {
+    let (log, _capture) = Log::capture();
     let (place, old) = Place::new();
     let mut served = Served::start(place.settings()).await;
     let certificates = Arc::clone(served.house.gate.certificates().unwrap());
@@ -230,6 +232,7 @@ async fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_is_not() {
     drop(kept);
     served.stop();
     assert_eq!(served.ended().await, Drained::Clean);
+    log.has(&["tls.reloaded", "tls.refused"]);
 }
 
 #[tokio::test]
@@ -273,6 +276,7 @@ async fn a_gate_without_a_usable_certificate_does_not_open() {
 
 #[tokio::test]
 async fn plain_http_leads_to_https_and_takes_no_token() {
+    let (log, _capture) = Log::capture();
     let (place, _) = Place::new();
     let mut settings = place.settings();
     settings.public_origin = Some(PublicOrigin::parse("https://shop.example").unwrap());
@@ -302,4 +306,5 @@ async fn plain_http_leads_to_https_and_takes_no_token() {
         assert_eq!(served.redirect(method, target).await.status, 400, "{method} {target}");
     }
     assert_eq!(served.house.probe.runs(), 0);
+    log.has(&["redirect.token_refused"]);
 }
