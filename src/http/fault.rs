@@ -3,6 +3,7 @@
 //! A fault has two sides. What the client reads is fixed text from this file; what went wrong
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
+mod page;
 mod repeats;
 mod sessions;
 
@@ -39,6 +40,17 @@ pub struct Fault {
     cause: Option<Box<dyn StdError + Send + Sync>>,
     /// The text of a handler's own failure, shown in development only.
     raised: Option<String>,
+    /// Shown in development only, too.
+    code_of: CodeOf,
+}
+
+/// Where in the handlers a failure comes from; empty where that is not known.
+#[derive(Debug, Default)]
+struct CodeOf {
+    /// `Class.method`.
+    handler: String,
+    /// Some lines of its code, with the place on the first.
+    excerpt: String,
 }
 
 /// Which of the two documented bodies a fault has.
@@ -65,6 +77,7 @@ impl Fault {
             retry_after: None,
             cause: None,
             raised: None,
+            code_of: CodeOf { handler: String::new(), excerpt: String::new() },
         }
     }
 
@@ -216,6 +229,21 @@ impl Fault {
         Self { shape: Shape::ErrorStack, raised: Some(text), ..fault }
     }
 
+    /// The same, with the lines of code that it came from.
+    pub(crate) fn raised_at(text: String, excerpt: String) -> Self {
+        let code_of = CodeOf { excerpt, ..CodeOf::default() };
+        Self { code_of, ..Self::raised(text) }
+    }
+
+    /// It was this handler (`Class.method`), which stands in these lines unless it is known better.
+    pub(crate) fn of_handler(mut self, name: &str, excerpt: Option<String>) -> Self {
+        name.clone_into(&mut self.code_of.handler);
+        if self.code_of.excerpt.is_empty() {
+            self.code_of.excerpt = excerpt.unwrap_or_default();
+        }
+        self
+    }
+
     /// The handler panicked; the process goes on.
     pub fn panicked() -> Self {
         Self::raised("the handler panicked".to_owned())
@@ -297,10 +325,10 @@ impl Fault {
     pub(crate) fn response(&self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
         let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
+            (_, Speaks::Page) => ("text/html; charset=utf-8", self.page(development)),
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
                 ("application/json", self.error_stack(detail))
             }
-            (Shape::Problem, Speaks::Page) => ("text/html; charset=utf-8", self.page()),
             (Shape::Problem, Speaks::Problem) => ("application/problem+json", self.problem()),
         };
         let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
@@ -350,16 +378,6 @@ impl Fault {
             }]
         })
         .to_string()
-    }
-
-    /// Every word in the page comes from this file, so nothing needs escaping.
-    fn page(&self) -> String {
-        let title = self.status.canonical_reason().unwrap_or("Error");
-        include_str!("fault.html")
-            .replace("{title}", title)
-            .replace("{status}", self.status.as_str())
-            .replace("{detail}", self.public)
-            .replace("{code}", self.code)
     }
 }
 

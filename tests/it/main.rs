@@ -58,6 +58,8 @@ mod stores;
 mod support;
 mod tables;
 mod tls;
+#[cfg(feature = "script")]
+mod views;
 mod wire;
 
 // The store of the scenarios in `modes`, `confirm`, `repeats` and `clock`.

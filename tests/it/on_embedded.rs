@@ -16,6 +16,9 @@ mod confirm;
 mod modes;
 #[path = "repeats.rs"]
 mod repeats;
+#[cfg(feature = "script")]
+#[path = "views.rs"]
+mod views;
 
 async fn fresh() -> Arc<dyn Store> {
     Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())

@@ -19,6 +19,9 @@ mod confirm;
 mod modes;
 #[path = "repeats.rs"]
 mod repeats;
+#[cfg(feature = "script")]
+#[path = "views.rs"]
+mod views;
 
 async fn fresh() -> Arc<dyn Store> {
     SharedStore::new(Arc::new(MapEngine::default()))

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::script::bounded;
 use crate::backend::script::compiled;
 use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Isolate;
@@ -46,6 +47,7 @@ impl Classes {
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
+        bounded::warn_if_not();
         let mut problems = compiled::problems(sources, &environment.limits);
         let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {
@@ -151,7 +153,8 @@ impl Handlers for Classes {
         let function = functions.iter().find(|function| function.name == method);
         let function = function.ok_or(Missing::Method)?;
         let method = function.name.as_str().into();
-        Ok(Arc::new(Method { isolate: Arc::clone(isolate), method }))
+        let (isolate, sources) = (Arc::clone(isolate), self.sources.clone());
+        Ok(Arc::new(Method { isolate, method, sources }))
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
@@ -176,6 +179,7 @@ impl fmt::Debug for Classes {
 struct Method {
     isolate: Arc<Isolate>,
     method: Arc<str>,
+    sources: Sources,
 }
 
 impl Handler for Method {
@@ -185,5 +189,11 @@ impl Handler for Method {
 
     fn patience(&self) -> Option<Duration> {
         Some(self.isolate.patience())
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        let functions = self.isolate.facts().functions.iter().flatten();
+        let function = functions.into_iter().find(|function| function.name == *self.method)?;
+        function.place.as_ref()?.excerpt(&self.sources)
     }
 }

@@ -23,6 +23,9 @@ mod confirm;
 mod modes;
 #[path = "../../it/repeats.rs"]
 mod repeats;
+#[cfg(feature = "script")]
+#[path = "../../it/views.rs"]
+mod views;
 
 /// An app that no other scenario has, on a server that all of them share. Where none is installed,
 /// which is said, they run in memory.

@@ -1,0 +1,67 @@
+//! The page that a person sees of a failure.
+
+use crate::base::markup::escaped;
+
+use super::Fault;
+use super::Shape;
+
+impl Fault {
+    /// Every word comes from this module, except in development, where the failure of a handler is
+    /// told with the code that it comes from.
+    pub(super) fn page(&self, development: bool) -> String {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let more = if development && self.shape == Shape::ErrorStack {
+            self.details()
+        } else {
+            String::new()
+        };
+        include_str!("../fault.html")
+            .replace("{title}", title)
+            .replace("{status}", self.status.as_str())
+            .replace("{detail}", self.public)
+            .replace("{code}", self.code)
+            // Last: what a handler says is put in once and not looked at again.
+            .replace("{more}", &more)
+    }
+
+    fn details(&self) -> String {
+        let parts =
+            [Some(&self.code_of.handler), self.raised.as_ref(), Some(&self.code_of.excerpt)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
+            .map(|part| escaped(part))
+            .collect();
+        format!("\n  <pre>{}</pre>", parts.join("\n\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::fault::Fault;
+    use crate::http::handler::Missing;
+
+    #[test]
+    fn only_in_development_a_page_tells_where_a_handler_failed() {
+        let excerpt = || Some("classes/Mail.js:2:5\n> 2 | null.x < 1;".to_owned());
+        let told = Fault::raised("TypeError: no <x>".into()).of_handler("Mail.run", excerpt());
+        let page = told.page(true);
+        for part in ["Mail.run", "TypeError: no &lt;x&gt;", "classes/Mail.js:2:5", "null.x &lt; 1;"]
+        {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let page = told.page(false);
+        assert!(!page.contains("<pre>") && !page.contains("Mail"), "{page}");
+        assert!(page.contains("The handler failed.") && page.contains("handler_failed"), "{page}");
+        let missing = Fault::missing_target(Missing::Method).of_handler("Mail.gone", None);
+        assert!(missing.page(true).contains("<pre>Mail.gone</pre>"));
+    }
+
+    #[test]
+    fn the_place_of_what_was_thrown_counts_before_that_of_the_handler() {
+        let thrown = Fault::raised_at("Error".into(), "thrown here".into());
+        let page = thrown.of_handler("Mail.run", Some("defined there".into())).page(true);
+        assert!(page.contains("thrown here") && !page.contains("defined there"), "{page}");
+    }
+}
