@@ -38,17 +38,17 @@ pub struct Fault {
     /// How many seconds the caller should stay away.
     retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// The text of a handler's own failure, shown in development only.
-    raised: Option<String>,
-    /// Shown in development only, too.
-    code_of: CodeOf,
+    /// What is known of a handler that failed, shown in development only.
+    failed: Option<Box<Failed>>,
 }
 
-/// Where in the handlers a failure comes from; empty where that is not known.
+/// How a handler failed; empty where that is not known.
 #[derive(Debug, Default)]
-struct CodeOf {
+struct Failed {
     /// `Class.method`.
     handler: String,
+    /// What it raised.
+    raised: String,
     /// Some lines of its code, with the place on the first.
     excerpt: String,
 }
@@ -76,8 +76,7 @@ impl Fault {
             unheard: false,
             retry_after: None,
             cause: None,
-            raised: None,
-            code_of: CodeOf { handler: String::new(), excerpt: String::new() },
+            failed: None,
         }
     }
 
@@ -226,20 +225,21 @@ impl Fault {
     pub fn raised(text: String) -> Self {
         let public = "The handler failed.";
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_failed", public);
-        Self { shape: Shape::ErrorStack, raised: Some(text), ..fault }
+        let failed = Failed { raised: text, ..Failed::default() };
+        Self { shape: Shape::ErrorStack, failed: Some(Box::new(failed)), ..fault }
     }
 
     /// The same, with the lines of code that it came from.
     pub(crate) fn raised_at(text: String, excerpt: String) -> Self {
-        let code_of = CodeOf { excerpt, ..CodeOf::default() };
-        Self { code_of, ..Self::raised(text) }
+        Self::raised(text).of_handler("", Some(excerpt))
     }
 
     /// It was this handler (`Class.method`), which stands in these lines unless it is known better.
     pub(crate) fn of_handler(mut self, name: &str, excerpt: Option<String>) -> Self {
-        name.clone_into(&mut self.code_of.handler);
-        if self.code_of.excerpt.is_empty() {
-            self.code_of.excerpt = excerpt.unwrap_or_default();
+        let failed = self.failed.get_or_insert_default();
+        name.clone_into(&mut failed.handler);
+        if failed.excerpt.is_empty() {
+            failed.excerpt = excerpt.unwrap_or_default();
         }
         self
     }
@@ -307,8 +307,8 @@ impl Fault {
     /// What a log may say about the inside: each cause in turn.
     pub fn inside(&self) -> Option<String> {
         use fmt::Write as _;
-        if let Some(text) = &self.raised {
-            return Some(text.clone());
+        if let Some(text) = self.text_raised() {
+            return Some(text.to_owned());
         }
         let mut next: Option<&(dyn StdError + 'static)> = Some(&**self.cause.as_ref()?);
         let mut text = String::new();
@@ -323,7 +323,7 @@ impl Fault {
 
     /// The answer that a caller gets who speaks `speaks`.
     pub(crate) fn response(&self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
-        let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
+        let detail = self.text_raised().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
             (_, Speaks::Page) => ("text/html; charset=utf-8", self.page(development)),
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
@@ -356,6 +356,11 @@ impl Fault {
             headers.insert(header::ALLOW, allow);
         }
         response
+    }
+
+    /// What a handler raised, in its own words.
+    fn text_raised(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failed| &*failed.raised).filter(|text| !text.is_empty())
     }
 
     fn problem(&self) -> String {

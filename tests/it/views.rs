@@ -99,8 +99,7 @@ async fn beside(client: &Client, waiter: &str) -> serde_json::Value {
         assert_eq!(client.get("/View/write?late=new").send().await.status, 200);
         assert_eq!(client.get("/View/go").send().await.status, 200);
     };
-    let waiting = client.get(waiter);
-    let (answer, ()) = tokio::join!(waiting.send(), writing);
+    let (answer, ()) = tokio::join!(client.get(waiter).send(), writing);
     assert_eq!(answer.status, 200, "{waiter}: {}", answer.text());
     answer.json()["result"].clone()
 }

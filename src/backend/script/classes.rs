@@ -152,9 +152,9 @@ impl Handlers for Classes {
         let functions = isolate.facts().functions.as_ref().ok_or(Missing::Singleton)?;
         let function = functions.iter().find(|function| function.name == method);
         let function = function.ok_or(Missing::Method)?;
-        let method = function.name.as_str().into();
+        let name = function.name.as_str().into();
         let (isolate, sources) = (Arc::clone(isolate), self.sources.clone());
-        Ok(Arc::new(Method { isolate, method, sources }))
+        Ok(Arc::new(Method { isolate, name, sources }))
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
@@ -178,13 +178,13 @@ impl fmt::Debug for Classes {
 /// One function of a class.
 struct Method {
     isolate: Arc<Isolate>,
-    method: Arc<str>,
+    name: Arc<str>,
     sources: Sources,
 }
 
 impl Handler for Method {
     fn call(&self, request: IncomingMessage, session: Session) -> Answering {
-        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.method), request, session))
+        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session))
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -193,7 +193,7 @@ impl Handler for Method {
 
     fn excerpt(&self) -> Option<String> {
         let functions = self.isolate.facts().functions.iter().flatten();
-        let function = functions.into_iter().find(|function| function.name == *self.method)?;
+        let function = functions.into_iter().find(|function| function.name == *self.name)?;
         function.place.as_ref()?.excerpt(&self.sources)
     }
 }

@@ -28,7 +28,7 @@
 //! was considered, in 2026:
 //!
 //! - **Replacing built-ins in the prelude** leaves the operators: `[...list]`, `{...map}`, `a === b`
-//!   and `a * b` of BigInts take as long as one likes, and no script can put anything in their place.
+//!   and `a * b` of long integers take as long as one likes, and no script can put anything in their place.
 //! - **A watchdog** can give the class a new engine, but cannot end the thread of the old one.
 //! - **A process for each class** can be killed. A round trip to it takes no more processor time
 //!   than one to a thread (5 µs against 7 µs), but `request.url` or `session.storage.a` would each

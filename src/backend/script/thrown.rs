@@ -1,6 +1,7 @@
 //! What a script threw: a text for the log, and the place it comes from.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use rquickjs::Ctx;
 use rquickjs::Value;
@@ -80,7 +81,8 @@ impl Place {
         for (number, line) in lines {
             let mark = if number == self.line { '>' } else { ' ' };
             let line = line.get(..line.floor_char_boundary(LINE_BYTES_MAX)).unwrap_or_default();
-            excerpt += &format!("\n{mark} {number:>4} | {line}");
+            // Writing to a string cannot fail.
+            let _ = write!(excerpt, "\n{mark} {number:>4} | {line}");
         }
         Some(excerpt)
     }

@@ -25,14 +25,10 @@ impl Fault {
     }
 
     fn details(&self) -> String {
-        let parts =
-            [Some(&self.code_of.handler), self.raised.as_ref(), Some(&self.code_of.excerpt)];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .flatten()
-            .filter(|part| !part.is_empty())
-            .map(|part| escaped(part))
-            .collect();
+        let Some(failed) = &self.failed else { return String::new() };
+        let parts = [&failed.handler, &failed.raised, &failed.excerpt];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        let parts: Vec<String> = parts.map(|part| escaped(part)).collect();
         format!("\n  <pre>{}</pre>", parts.join("\n\n"))
     }
 }

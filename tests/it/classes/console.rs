@@ -180,14 +180,14 @@ export default class Bodies {
 
 #[tokio::test]
 async fn in_development_a_browser_is_shown_where_a_class_failed() {
-    let text = r#"export default class Fails {
+    let text = r"export default class Fails {
   throws() {
     const nothing = null;
     return nothing.x;
   }
   async late() { await new Promise(() => {}); }
   spins() { for (;;); }
-}"#;
+}";
     let limits = Limits {
         cpu: std::time::Duration::from_millis(50),
         wall: std::time::Duration::from_secs(2),
