@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
+use crate::http::fault::page::Failed;
 use crate::http::rates::Wait;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
@@ -40,17 +41,6 @@ pub struct Fault {
     cause: Option<Box<dyn StdError + Send + Sync>>,
     /// What is known of a handler that failed, shown in development only.
     failed: Option<Box<Failed>>,
-}
-
-/// How a handler failed; empty where that is not known.
-#[derive(Debug, Default)]
-struct Failed {
-    /// `Class.method`.
-    handler: String,
-    /// What it raised.
-    raised: String,
-    /// Some lines of its code, with the place on the first.
-    excerpt: String,
 }
 
 /// Which of the two documented bodies a fault has.
@@ -229,21 +219,6 @@ impl Fault {
         Self { shape: Shape::ErrorStack, failed: Some(Box::new(failed)), ..fault }
     }
 
-    /// The same, with the lines of code that it came from.
-    pub(crate) fn raised_at(text: String, excerpt: String) -> Self {
-        Self::raised(text).of_handler("", Some(excerpt))
-    }
-
-    /// It was this handler (`Class.method`), which stands in these lines unless it is known better.
-    pub(crate) fn of_handler(mut self, name: &str, excerpt: Option<String>) -> Self {
-        let failed = self.failed.get_or_insert_default();
-        name.clone_into(&mut failed.handler);
-        if failed.excerpt.is_empty() {
-            failed.excerpt = excerpt.unwrap_or_default();
-        }
-        self
-    }
-
     /// The handler panicked; the process goes on.
     pub fn panicked() -> Self {
         Self::raised("the handler panicked".to_owned())
@@ -356,11 +331,6 @@ impl Fault {
             headers.insert(header::ALLOW, allow);
         }
         response
-    }
-
-    /// What a handler raised, in its own words.
-    fn text_raised(&self) -> Option<&str> {
-        self.failed.as_ref().map(|failed| &*failed.raised).filter(|text| !text.is_empty())
     }
 
     fn problem(&self) -> String {

@@ -1,11 +1,42 @@
-//! The page that a person sees of a failure.
+//! The page that a person sees of a failure, and what it tells of a handler.
 
 use crate::base::markup::escaped;
 
 use super::Fault;
 use super::Shape;
 
+/// How a handler failed; empty where that is not known.
+#[derive(Debug, Default)]
+pub(super) struct Failed {
+    /// `Class.method`.
+    pub(super) handler: String,
+    /// What it raised.
+    pub(super) raised: String,
+    /// Some lines of its code, with the place on the first.
+    pub(super) excerpt: String,
+}
+
 impl Fault {
+    /// The same, with the lines of code that it came from.
+    pub(crate) fn raised_at(text: String, excerpt: String) -> Self {
+        Self::raised(text).of_handler("", Some(excerpt))
+    }
+
+    /// It was this handler (`Class.method`), which stands in these lines unless it is known better.
+    pub(crate) fn of_handler(mut self, name: &str, excerpt: Option<String>) -> Self {
+        let failed = self.failed.get_or_insert_default();
+        name.clone_into(&mut failed.handler);
+        if failed.excerpt.is_empty() {
+            failed.excerpt = excerpt.unwrap_or_default();
+        }
+        self
+    }
+
+    /// What a handler raised, in its own words.
+    pub(super) fn text_raised(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failed| &*failed.raised).filter(|text| !text.is_empty())
+    }
+
     /// Every word comes from this module, except in development, where the failure of a handler is
     /// told with the code that it comes from.
     pub(super) fn page(&self, development: bool) -> String {
