@@ -240,7 +240,7 @@ impl Dispatch {
         let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
         line.target = Some(Arc::clone(&answer.target));
         if let Err(missing) = answer.by {
-            return Err(Fault::missing_target(missing));
+            return Err(Fault::missing_target(missing).of_handler(&answer.target, None));
         }
         let ours = self.receive(source.body, row, &head, answer.is_relayed()).await?;
         let (Content { bytes: body, sent }, upload) = ours;

@@ -3,6 +3,7 @@
 //! A fault has two sides. What the client reads is fixed text from this file; what went wrong
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
+mod page;
 mod repeats;
 mod sessions;
 mod upstreams;
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
+use crate::http::fault::page::Failed;
 use crate::http::rates::Wait;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
@@ -38,8 +40,8 @@ pub struct Fault {
     /// How many seconds the caller should stay away.
     retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// The text of a handler's own failure, shown in development only.
-    raised: Option<String>,
+    /// What is known of a handler that failed, shown in development only.
+    failed: Option<Box<Failed>>,
 }
 
 /// Which of the two documented bodies a fault has.
@@ -65,7 +67,7 @@ impl Fault {
             unheard: false,
             retry_after: None,
             cause: None,
-            raised: None,
+            failed: None,
         }
     }
 
@@ -218,7 +220,8 @@ impl Fault {
     pub fn raised(text: String) -> Self {
         let public = "The handler failed.";
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_failed", public);
-        Self { shape: Shape::ErrorStack, raised: Some(text), ..fault }
+        let failed = Failed { raised: text, ..Failed::default() };
+        Self { shape: Shape::ErrorStack, failed: Some(Box::new(failed)), ..fault }
     }
 
     /// The handler panicked; the process goes on.
@@ -271,8 +274,8 @@ impl Fault {
     /// What a log may say about the inside: each cause in turn.
     pub fn inside(&self) -> Option<String> {
         use fmt::Write as _;
-        if let Some(text) = &self.raised {
-            return Some(text.clone());
+        if let Some(text) = self.text_raised() {
+            return Some(text.to_owned());
         }
         let mut next: Option<&(dyn StdError + 'static)> = Some(&**self.cause.as_ref()?);
         let mut text = String::new();
@@ -287,12 +290,12 @@ impl Fault {
 
     /// The answer that a caller gets who speaks `speaks`.
     pub(crate) fn response(&self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
-        let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
+        let detail = self.text_raised().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
+            (_, Speaks::Page) => ("text/html; charset=utf-8", self.page(development)),
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
                 ("application/json", self.error_stack(detail))
             }
-            (Shape::Problem, Speaks::Page) => ("text/html; charset=utf-8", self.page()),
             (Shape::Problem, Speaks::Problem) => ("application/problem+json", self.problem()),
         };
         let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
@@ -342,16 +345,6 @@ impl Fault {
             }]
         })
         .to_string()
-    }
-
-    /// Every word in the page comes from this file, so nothing needs escaping.
-    fn page(&self) -> String {
-        let title = self.status.canonical_reason().unwrap_or("Error");
-        include_str!("fault.html")
-            .replace("{title}", title)
-            .replace("{status}", self.status.as_str())
-            .replace("{detail}", self.public)
-            .replace("{code}", self.code)
     }
 }
 

@@ -105,7 +105,8 @@ impl Visit<'_> {
             Answerer::Handler(handler) => {
                 let answering = handler.call(run.into_message(row, otp), session.clone());
                 let reply = tokio::time::timeout(timeout, answering).await;
-                let reply = reply.map_err(|_| Fault::handler_too_slow())??;
+                let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
+                let reply = reply.map_err(|fault| fault.of_handler(target, handler.excerpt()))?;
                 session.settle().await?;
                 Ok(self.response(reply.into_message()))
             }

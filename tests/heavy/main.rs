@@ -20,6 +20,8 @@ mod checker;
 mod class_reload;
 mod class_speed;
 mod drain;
+#[cfg(feature = "script")]
+mod endings;
 mod exhausted;
 mod failpoints;
 mod flood;

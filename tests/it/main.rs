@@ -63,6 +63,8 @@ mod stores;
 mod support;
 mod tables;
 mod tls;
+#[cfg(feature = "script")]
+mod views;
 mod wire;
 
 // The store of the scenarios in `modes`, `confirm`, `repeats`, `rights` and `clock`.

@@ -187,8 +187,8 @@ impl Session {
         Ok(true)
     }
 
-    /// Takes all privileges away. Always true; the session does not become a guest's again
-    /// (4D 21 `clearPrivileges`).
+    /// Takes all privileges away. Always true; the user's name stays, and the session does not
+    /// become a guest's again (4D 21 `clearPrivileges`).
     pub fn clear_privileges(&self) -> bool {
         let change = AccessChange { clear: true, ..AccessChange::default() };
         self.lock().draft.change_access(change);
