@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use arc_swap::ArcSwapOption;
+
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
@@ -146,6 +148,7 @@ impl Builder {
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             runs: Arc::default(),
+            plan: ArcSwapOption::empty(),
             store,
             clock: self.clock,
             entropy: self.entropy,

@@ -22,6 +22,10 @@ use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::body;
 use crate::http::body::RequestBody;
+use crate::http::brought;
+use crate::http::brought::Brought;
+use crate::http::brought::Places;
+use crate::http::brought::has_too_many_fields;
 use crate::http::caught::Panicked;
 use crate::http::caught::caught;
 use crate::http::confirm;
@@ -39,7 +43,6 @@ use crate::http::query::Query;
 use crate::http::repeat;
 use crate::http::run::Run;
 use crate::http::run::must_be_read;
-use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
 use crate::http::upload::Upload;
 use crate::http::visit::Trace;
@@ -126,7 +129,9 @@ impl Dispatch {
         let (policy, base_path) = (config.policy.clone(), config.base_path.clone());
         let front = Front::new(policy, base_path, Arc::clone(&sessions.rates));
         let running = TaskTracker::new();
-        Ok(Self { plan: ArcSwap::from_pointee(plan), sessions, front, config, ids, running })
+        let plan = Arc::new(plan);
+        sessions.plan.store(Some(Arc::clone(&plan)));
+        Ok(Self { plan: ArcSwap::new(plan), sessions, front, config, ids, running })
     }
 
     /// What sessions share.
@@ -147,7 +152,9 @@ impl Dispatch {
     /// Answers by `plan` from now on. Requests that have found their row end by the one they found
     /// it in.
     pub fn swap(&self, plan: Plan) {
-        self.plan.store(Arc::new(plan));
+        let plan = Arc::new(plan);
+        self.sessions.plan.store(Some(Arc::clone(&plan)));
+        self.plan.store(plan);
     }
 
     /// Requests that are being run, but for those that run without waiting.
@@ -232,8 +239,7 @@ impl Dispatch {
             }
         };
         line.row = Some(row.number());
-        let param = row.otp().param.as_deref();
-        manner.watch(param, head.uri.query().unwrap_or(""), None);
+        manner.watch(&Brought::in_query(head.uri.query().unwrap_or(""), row.otp().param.as_ref()));
         let query =
             Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
                 Fault::bad_request("query_too_large", "The query is too large.")
@@ -244,14 +250,32 @@ impl Dispatch {
         }
         let streams = answer.is_relayed() && !must_be_read(row, &head);
         let (body, upload) = self.receive(source.body, row, &head, streams).await?;
-        if param.is_some() {
-            manner.watch(param, "", submitted(&head.headers, &body));
+        let brought = Brought::find(Places { head: &head, path: &path, body: &body }, row);
+        manner.watch(&brought);
+        // Nobody opens a link with a header of his own: a program sends it.
+        if brought::is_in_header(&head, row) {
+            agreement = Agreement::Sent;
+        }
+        if !answer.is_relayed() && matches!(brought, Brought::Token(_)) {
+            refuse_large_form(&head, &body)?;
         }
         failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
         let (row, id, Caller { arrival, address: remote, .. }) =
             (row.number(), line.id, source.caller);
-        let run =
-            Run { plan, row, head, path, query, body, upload, arrival, remote, id, agreement };
+        let run = Run {
+            plan,
+            row,
+            head,
+            path,
+            query,
+            body,
+            upload,
+            arrival,
+            remote,
+            id,
+            agreement,
+            brought,
+        };
         Ok(Prepared::Run(Box::new(run)))
     }
 
@@ -325,4 +349,12 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
+}
+
+/// Refuses a form that the handler could not read, as long as its token is unspent.
+fn refuse_large_form(head: &Head, body: &[u8]) -> Result<(), Fault> {
+    if head.method != Method::GET && has_too_many_fields(&head.headers, body) {
+        return Err(Fault::form_too_large());
+    }
+    Ok(())
 }

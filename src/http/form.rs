@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::header;
 
 use crate::base::limits::FORM_FIELDS_MAX;
 
@@ -115,6 +117,12 @@ impl Form {
         self.fields.push(field);
         Ok(())
     }
+}
+
+/// The fields of an ordinary form, as they were sent.
+pub(crate) fn submitted<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<&'b str> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.filter(|kind| is_urlencoded(kind)).and(std::str::from_utf8(body).ok())
 }
 
 /// Whether a content type is that of an ordinary HTML form.

@@ -2,8 +2,8 @@
 
 use hyper::Method;
 
+use crate::http::brought::Brought;
 use crate::http::fault::Fault;
-use crate::http::query::Brought;
 use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
 use crate::http::session::Redemption;

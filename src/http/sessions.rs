@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use arc_swap::ArcSwapOption;
 use hyper::HeaderMap;
 
 use crate::base::Caller;
@@ -25,6 +26,7 @@ use crate::http::confirm::Agreement;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
+use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
 use crate::http::session::Session;
@@ -68,6 +70,9 @@ pub struct Sessions {
     pub capabilities: Capabilities,
     /// Who runs a callback and who waits for its answer.
     pub runs: Arc<Runs>,
+    /// The table in use, so that no token is minted for what no row answers; none until there is
+    /// one.
+    pub plan: ArcSwapOption<Plan>,
 }
 
 /// What the row and the request say about a redemption.
@@ -134,6 +139,10 @@ impl Sessions {
         let Some(credential) = credential else {
             return self.guest(now, errand);
         };
+        if errand.binding.is_none() {
+            // The browser does not hold it as a cookie: the next mint gives it one.
+            errand.binding = Some(Binding::of(&credential, now));
+        }
         let digest = credential.digest(self.app());
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {

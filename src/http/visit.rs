@@ -7,6 +7,7 @@ use hyper::Response;
 use hyper::header::HeaderName;
 
 use crate::http::answer::AnswerBody;
+use crate::http::brought::Brought;
 use crate::http::confirm;
 use crate::http::confirm::Agreement;
 use crate::http::confirm::Asking;
@@ -16,7 +17,6 @@ use crate::http::head;
 use crate::http::manner::without_own_cookie;
 use crate::http::plan::Answer;
 use crate::http::plan::Answerer;
-use crate::http::query::Brought;
 use crate::http::redemption;
 use crate::http::repeat;
 use crate::http::repeat::FirstRun;
@@ -75,10 +75,9 @@ impl Visit<'_> {
             binding: None,
             client: run.remote,
         };
-        let brought = run.brought(row.otp(), errand.may_redeem)?;
-        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
-        if only_asks && matches!(brought, Brought::Token(_)) {
-            return self.ask(&run, row, Question::Click, String::new());
+        let brought = run.brought(errand.may_redeem)?;
+        if run.agreement == Agreement::Stale && matches!(brought, Brought::Token(_)) {
+            return self.ask(&run, row, (Question::Click, String::new()));
         }
         let opened = self.sessions.open(&run.head.headers, errand).await?;
         let session = self.trace.session.get_or_init(|| opened);
@@ -87,7 +86,7 @@ impl Visit<'_> {
         let otp = match repeat::redeem((&run, row), &brought, visitor, timeout).await? {
             Turn::On(otp) => otp,
             Turn::Asks(question) => {
-                return self.ask(&run, row, question, session.user_name());
+                return self.ask(&run, row, (question, session.user_name()));
             }
             Turn::Told(response) => return Ok(response),
         };
@@ -121,12 +120,13 @@ impl Visit<'_> {
         &self,
         run: &Run,
         row: &Row,
-        question: Question,
-        user: String,
+        (question, user): (Question, String),
     ) -> Result<Response<AnswerBody>, Fault> {
-        let (head, param) = (&run.head, row.otp().param.as_deref());
+        let Brought::Token(token) = &run.brought else { return Err(Fault::confirm_refused()) };
+        let _ = self.trace.otp.set(Outcome::AskFirst);
+        let (head, place) = (&run.head, row.otp().param.as_ref());
         let is_stale = run.agreement == Agreement::Stale;
-        let asking = Asking { head, param, question, user, is_stale };
+        let asking = Asking { head, token, place, question, user, is_stale };
         confirm::page(self.sessions, &self.config.confirm_page, &asking)
     }
 

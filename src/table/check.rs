@@ -168,7 +168,13 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     };
     let requires = fields.take("requires").map(|value| requires(notes, value)).unwrap_or_default();
     let otp = match fields.take("otp") {
-        Some(value) => otp::read(notes, value),
+        Some(value) => {
+            let span = value.span.clone();
+            let rule = otp::read(notes, value);
+            let missing = pattern.as_ref().and_then(|(own, _)| otp::missing_group(&rule, own));
+            missing.into_iter().for_each(|flaw| notes.error(&span, flaw));
+            rule
+        }
         None => OtpRule::default(),
     };
     let repeat = repeat::read(notes, &mut fields);
@@ -308,6 +314,7 @@ mod tests {
     use crate::table::OnRefused;
     use crate::table::Table;
     use crate::table::Target;
+    use crate::table::TokenPlace;
 
     fn rows(text: &str) -> Vec<Row> {
         let checked = Table::read("handlers.json", text).unwrap();
@@ -334,7 +341,7 @@ mod tests {
         assert_eq!(
             *row.otp(),
             OtpRule {
-                param: Some("state".into()),
+                param: Some(TokenPlace::Param("state".into())),
                 mode: RestoreMode::Transfer,
                 confirm: Confirm::Always,
                 strip: true,

@@ -7,6 +7,7 @@ mod attempt;
 mod draft;
 mod error;
 mod kept;
+mod link;
 mod mint;
 mod redeem;
 mod settle;
@@ -20,6 +21,7 @@ pub use error::SessionError;
 pub(crate) use kept::Kept;
 pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
+pub use redeem::RestoreOptions;
 pub(crate) use state::Standing;
 pub use wish::Privileges;
 
