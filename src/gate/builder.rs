@@ -323,6 +323,7 @@ fn policy(settings: &Settings) -> Policy {
         hsts: settings.hsts == settings::Hsts::Auto,
         target_bytes_max: settings.limits.target_bytes,
         headers_max: settings.limits.headers,
+        list_bytes_max: settings.limits.header_bytes / 2,
     }
 }
 

@@ -346,6 +346,7 @@ mod tests {
                 confirm: Confirm::Always,
                 strip: true,
                 on_refused: OnRefused::Status(599),
+                unless_signed_in: false,
             }
         );
         let limits = RowLimits { body_bytes: Some(ROW_BODY_BYTES_MAX), timeout_ms: Some(1) };

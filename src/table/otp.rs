@@ -27,6 +27,9 @@ pub struct OtpRule {
     pub strip: bool,
     /// What happens when the token is refused.
     pub on_refused: OnRefused,
+    /// Whether the handler runs all the same if the browser is signed in: then the person is where
+    /// the link should have led, by another tab.
+    pub unless_signed_in: bool,
 }
 
 /// A place in which a row looks for a token, besides under `$4DSID` (contract §6.2).
@@ -74,7 +77,7 @@ pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
         rule.strip = notes.keep(&value.span, value.flag("otp.strip")).unwrap_or_default();
     }
     if let Some(value) = fields.take("onRefused") {
-        rule.on_refused = on_refused(notes, value);
+        (rule.on_refused, rule.unless_signed_in) = on_refused(notes, value);
     }
     notes.unknown(fields, "otp.", &PROPERTIES);
     rule
@@ -213,7 +216,7 @@ fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
     })
 }
 
-fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
+fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
     const SHAPES: &str = "write \"continue\", {\"status\": 403} or {\"redirect\": \"/expired\"}";
     let span = value.span.clone();
     if let Kind::Text(text) = &value.kind {
@@ -221,20 +224,23 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
             let what = format!("unknown otp.onRefused {text:?}");
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
         }
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     }
     if !matches!(value.kind, Kind::Object(_)) {
         let flaw = wrong_type("otp.onRefused", SHAPES, &value.kind);
         notes.error(&span, Flaw { fix: SHAPES.to_owned(), ..flaw });
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     }
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp.onRefused")) else {
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     };
     let status = fields.take("status");
     let redirect = fields.take("redirect");
-    notes.unknown(fields, "otp.onRefused.", &["status", "redirect"]);
-    match (status, redirect) {
+    let unless_signed_in = fields
+        .take("unlessSignedIn")
+        .and_then(|value| notes.keep(&value.span, value.flag("otp.onRefused.unlessSignedIn")));
+    notes.unknown(fields, "otp.onRefused.", &["status", "redirect", "unlessSignedIn"]);
+    let on_refused = match (status, redirect) {
         (Some(value), None) => notes.keep(&value.span, self::status(&value)).unwrap_or_default(),
         (None, Some(value)) => notes.keep(&value.span, self::redirect(&value)).unwrap_or_default(),
         (Some(_), Some(_)) => {
@@ -247,7 +253,8 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
             OnRefused::Continue
         }
-    }
+    };
+    (on_refused, unless_signed_in.unwrap_or_default())
 }
 
 fn status(value: &Value<'_>) -> Result<OnRefused, Flaw> {

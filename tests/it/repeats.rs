@@ -17,15 +17,16 @@ use callgate::store::port::Ending;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Store;
 use callgate::token;
+use callgate::token::Callback;
 use callgate::token::RepeatKey;
 use callgate::token::RepeatWish;
 use callgate::token::TokenSecret;
 use hyper::HeaderMap;
 use tokio::task::JoinSet;
 
+use super::house;
 use crate::stores::kit;
 use crate::support::House;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -185,7 +186,10 @@ async fn another_node(house: &House, token: &str, path: &str) -> Claim {
     let held = house.unspent().await;
     let held = held.iter().find(|held| held.digest == secret.digest("callgate")).unwrap();
     let wish = RepeatWish {
-        key: RepeatKey::of(&secret, "GET", path, b""),
+        key: RepeatKey::of(
+            &secret,
+            &Callback { method: "GET", path, query: "", browser: None, body: b"" },
+        ),
         window: Duration::from_hours(2),
         run_within: Duration::from_mins(1),
         may_take_over: false,

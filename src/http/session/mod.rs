@@ -22,6 +22,7 @@ pub(crate) use kept::Kept;
 pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
 pub use redeem::RestoreOptions;
+pub(crate) use state::Gives;
 pub(crate) use state::Standing;
 pub use wish::Privileges;
 
@@ -47,7 +48,6 @@ use crate::http::session::state::State;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
 use crate::session::AccessChange;
-use crate::session::Credential;
 use crate::session::JsonText;
 use crate::session::Lifetime;
 use crate::token::Outcome;
@@ -83,9 +83,9 @@ impl Session {
         house: Arc<Sessions>,
         errand: Errand,
         standing: Standing,
-        cookie: Option<Credential>,
+        gives: Gives,
     ) -> Self {
-        let desk = Desk::new(standing, cookie, errand.binding.clone());
+        let desk = Desk::new(standing, gives, errand.binding.clone());
         Self { house, errand: Arc::new(errand), desk: Arc::new(desk) }
     }
 
