@@ -32,6 +32,7 @@ mod init;
 #[cfg(feature = "script")]
 mod left_behind;
 mod limits;
+mod links;
 mod messages;
 mod modes;
 mod on_embedded;

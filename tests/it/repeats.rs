@@ -68,7 +68,11 @@ async fn a_repeat_gets_the_first_answer_and_no_second_run() {
     assert_eq!((first.status, outcome(&first), house.probe.runs()), (201, "restored", 1));
     assert_eq!(first.headers.get_all("set-cookie").iter().count(), 2);
     house.wait_secs(7_199);
-    for target in [with_token("/pay", &token), format!("/pay?x=1&%244DSID={token}&y")] {
+    for target in [
+        with_token("/pay", &token),
+        format!("/pay?&%244DSID={token}."),
+        format!("/pay?%244dsid={token}&"),
+    ] {
         let again = house.visitor().post(&target).body("a=1").send().await;
         is_the_same(&again, &first);
         assert_eq!(again.header("referrer-policy"), "no-referrer");
@@ -80,18 +84,63 @@ async fn a_repeat_gets_the_first_answer_and_no_second_run() {
 #[tokio::test]
 async fn a_browser_that_repeats_gets_no_cookie_of_callgate() {
     let (house, token) = ready().await;
-    let (first, second) = (house.visitor(), house.visitor());
+    let first = house.visitor();
     let answer = first.follow("/pay-share", &token).await;
     assert!(first.cookie().is_some());
-    let again = second.follow("/pay-share", &token).await;
-    assert_eq!((again.status, &again.body), (201, &answer.body));
-    assert_eq!((second.cookie(), house.probe.runs()), (None, 1));
-    // What the handler itself set is part of its answer.
-    assert_eq!(second.find_cookie("basket").as_deref(), Some("1"));
+    first.plant_as("basket", "2");
     // The one who came first may come again, and stays in.
     let own = first.cookie();
-    assert_eq!(first.follow("/pay-share", &token).await.body, answer.body);
+    let again = first.follow("/pay-share", &token).await;
+    assert_eq!((again.status, &again.body), (201, &answer.body));
     assert_eq!((first.cookie(), house.probe.runs()), (own, 1));
+    // What the handler gave the browser it has already, and may have changed since.
+    assert_eq!(first.find_cookie("basket").as_deref(), Some("2"));
+    assert!(again.headers.get("set-cookie").is_none());
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_for_whoever_had_it_first() {
+    let (house, token) = ready().await;
+    let first = house.visitor();
+    let answer = first.follow("/pay-share", &token).await;
+    assert_eq!((answer.status, outcome(&answer)), (201, "restored"));
+    let (other, program) = (house.visitor(), house.visitor());
+    other.write("a", "1").await;
+    for _ in 0..2 {
+        assert_eq!(outcome(&other.follow("/pay-share", &token).await), "used");
+        assert_eq!(outcome(&program.call_back("/pay-share", &token).await), "used");
+    }
+    let runs = house.probe.runs();
+    assert_eq!(first.follow("/pay-share", &token).await.body, answer.body);
+    assert_eq!(house.probe.runs(), runs);
+    // A platform that called first gets its answer again, and no browser does.
+    let token = house.visitor().mint("").await;
+    let told = program.call_back("/pay", &token).await;
+    assert_eq!(house.visitor().call_back("/pay", &token).await.body, told.body);
+    assert_eq!(outcome(&first.follow("/pay", &token).await), "used");
+}
+
+#[tokio::test]
+async fn another_query_is_another_callback() {
+    let (house, token) = ready().await;
+    let pay = async |query: &str| {
+        let target = format!("/pay?{query}");
+        house.visitor().get(&target.replace("{}", &token)).send().await
+    };
+    let first = pay("order=1&$4DSID={}&name=a%20b").await;
+    assert_eq!((first.status, outcome(&first)), (201, "restored"));
+    for same in ["order=1&%244dsid={}&name=a%20b", "$4DSID={}&%6Frder=1&&name=a%20b"] {
+        is_the_same(&pay(same).await, &first);
+    }
+    for other in [
+        "order=2&$4DSID={}&name=a%20b",
+        "$4DSID={}",
+        "order=1&$4DSID={}&name=a%20b&x",
+        "order=1&$4DSID={}&name=a+b",
+        "name=a%20b&$4DSID={}&order=1",
+    ] {
+        assert_eq!(outcome(&pay(other).await), "used", "{other}");
+    }
 }
 
 #[tokio::test]
