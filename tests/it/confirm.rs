@@ -3,7 +3,6 @@
 use callgate::Settings;
 use callgate::gate::Answer;
 use callgate::settings::PublicOrigin;
-use callgate::store::faulty::Verb;
 use callgate::table::BasePath;
 use serde_json::json;
 

@@ -2,6 +2,7 @@
 //! in advance, and the links that callgate itself makes.
 
 use callgate::Settings;
+use callgate::base::Clock;
 use callgate::gate::Answer;
 use callgate::settings::PublicOrigin;
 use serde_json::json;
@@ -101,12 +102,9 @@ async fn one_value_is_one_token_wherever_it_stands_and_two_are_refused() {
     let house = house().await;
     let desk = house.visitor();
     let other = desk.mint("").await;
-    let post = |target: String, fields: [(&str, String); 2]| {
-        let visitor = house.visitor();
-        async move {
-            let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-            visitor.post(&target).form(&fields).send().await
-        }
+    let post = async |target: &str, fields: [(&str, String); 2]| {
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        house.visitor().post(target).form(&fields).send().await
     };
     for is_same in [true, false] {
         let ways: [fn(&str, &str) -> (String, [(&'static str, String); 2]); 4] = [
@@ -119,7 +117,7 @@ async fn one_value_is_one_token_wherever_it_stands_and_two_are_refused() {
             let token = desk.mint("").await;
             let second = if is_same { token.to_lowercase() } else { other.clone() };
             let (target, fields) = way(&token, &second);
-            let answer = post(target.clone(), fields).await;
+            let answer = post(&target, fields).await;
             let expected = if is_same { (200, "restored") } else { (400, "") };
             assert_eq!((answer.status, outcome(&answer)), expected, "{target}");
             house.visitor().follow("/whoami", &token).await;
