@@ -43,8 +43,10 @@ pub(crate) struct Run {
     pub(crate) head: Head,
     pub(crate) path: CanonicalPath,
     pub(crate) query: Query,
-    /// The body as far as it has been read.
+    /// The body as far as it has been read, decoded where it was compressed for the way.
     pub(crate) body: Bytes,
+    /// The same as it was sent, where that is something else.
+    pub(crate) sent: Option<Bytes>,
     /// The body of a row that forwards, where it is passed on unread.
     pub(crate) upload: Option<Upload>,
     pub(crate) arrival: Option<Arrival>,
@@ -83,6 +85,7 @@ impl Run {
             query: self.query,
             headers: self.head.headers,
             body: self.body,
+            sent: self.sent,
             remote: self.remote,
             otp,
         })
@@ -97,9 +100,12 @@ impl Run {
     ) -> Result<Passage, Fault> {
         let (house, config) = rules;
         let place = row.otp().param.as_ref();
-        let upload = self.upload.take();
-        let whole = || RequestBody::Whole(Full::new(self.body_without_token(place)));
-        let body = upload.map_or_else(|| Upload::new(whole(), u64::MAX, config.pace), Ok)?;
+        let body = if let Some(upload) = self.upload.take() {
+            upload
+        } else {
+            let whole = Full::new(self.body_to_pass(place));
+            Upload::new(RequestBody::Whole(whole), u64::MAX, config.pace)?
+        };
         let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
         let path = brought::path_without_token(row, &self.path).unwrap_or(self.path);
         let Head { method, uri, mut headers, .. } = self.head;
@@ -127,10 +133,15 @@ impl Run {
         })
     }
 
-    /// A body without the token that it brought; any other body as it is.
-    fn body_without_token(&self, place: Option<&TokenPlace>) -> Bytes {
+    /// A body without the token that it brought, no longer compressed; any other body as it was
+    /// sent.
+    fn body_to_pass(&mut self, place: Option<&TokenPlace>) -> Bytes {
         let kept = brought::body_without_token(place, &self.head.headers, &self.body);
-        kept.map_or_else(|| self.body.clone(), Bytes::from)
+        if let Some(kept) = kept.map(Bytes::from).filter(|kept| *kept != self.body) {
+            self.head.headers.remove(header::CONTENT_ENCODING);
+            return kept;
+        }
+        self.sent.take().unwrap_or_else(|| self.body.clone())
     }
 }
 
@@ -151,5 +162,10 @@ pub(crate) fn without_token(uri: &Uri, place: Option<&TokenPlace>) -> String {
 /// Whether the body of a request to a row that forwards is needed before it can be passed on: it
 /// may bring the token, or a repeat is to be known by it.
 pub(crate) fn must_be_read(row: &Row, head: &Head) -> bool {
-    row.repeat().is_some() || brought::may_be_in_body(row.otp().param.as_ref(), &head.headers)
+    row.repeat().is_some() || may_hold_token(row, head)
+}
+
+/// Whether the body may bring the token of its request.
+pub(crate) fn may_hold_token(row: &Row, head: &Head) -> bool {
+    brought::may_be_in_body(row.otp().param.as_ref(), &head.headers)
 }
