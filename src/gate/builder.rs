@@ -149,6 +149,7 @@ impl Builder {
         let sessions = Sessions {
             runs: Arc::default(),
             plan: ArcSwapOption::empty(),
+            held: Held::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,

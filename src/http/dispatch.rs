@@ -35,6 +35,7 @@ use crate::http::fault::Speaks;
 use crate::http::front::Caller;
 use crate::http::front::Front;
 use crate::http::front::Policy;
+use crate::http::hop;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
 use crate::http::plan::Plan;
@@ -217,7 +218,7 @@ impl Dispatch {
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
             return Ok(Prepared::Answer(no_content(None)));
         }
-        let path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
+        let mut path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
         if let Some(reserved) = path.reserved() {
             manner.speak_to(reserved);
             return Err(Fault::not_found());
@@ -227,6 +228,13 @@ impl Dispatch {
             manner.saw_token = true;
             let (house, pace) = (&self.sessions, self.config.pace);
             (agreement, source.body) = confirm::hear(house, &mut head, source.body, pace).await?;
+        }
+        let mut shown = None;
+        if let Some(returned) = hop::arrive(&self.sessions, &mut head, agreement)? {
+            manner.saw_token = true;
+            (source.body, agreement, shown) =
+                (returned.body, returned.agreement, Some(returned.shown));
+            path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
         }
         let plan = self.plan.load_full();
         let row = match plan.table().find(head.method.as_str(), &path) {
@@ -260,6 +268,12 @@ impl Dispatch {
         if !answer.is_relayed() && matches!(brought, Brought::Token(_)) {
             refuse_large_form(&head, &body)?;
         }
+        let is_token = matches!(brought, Brought::Token(_));
+        if is_token && upload.is_none() && shown.is_none() && hop::is_due(&self.sessions, &head, row)
+        {
+            let body = sent.as_ref().unwrap_or(&body);
+            return hop::send_on(&self.sessions, &head, body).map(Prepared::Answer);
+        }
         failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
         let (row, id, Caller { arrival, address: remote, .. }) =
             (row.number(), line.id, source.caller);
@@ -277,6 +291,7 @@ impl Dispatch {
             id,
             agreement,
             brought,
+            shown,
         };
         Ok(Prepared::Run(Box::new(run)))
     }
@@ -290,7 +305,7 @@ impl Dispatch {
         is_relayed: bool,
     ) -> Result<(Content, Option<Upload>), Fault> {
         let Config { body_bytes_max, forward_bytes_max, pace, .. } = self.config;
-        let streams = is_relayed && !must_be_read(row, head);
+        let streams = is_relayed && !must_be_read(row, head) && !hop::may_be_due(head);
         let bytes_max = row.limits().body_bytes.unwrap_or(if streams {
             forward_bytes_max
         } else {

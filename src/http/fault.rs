@@ -203,6 +203,12 @@ impl Fault {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "prefetched", text)
     }
 
+    /// A request that was kept for a moment is not here any more, or on another node.
+    pub(crate) fn held_lost() -> Self {
+        let text = "This took too long. Go back and send it again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "held_lost", text)
+    }
+
     /// The form that brings a token has more fields than a handler can read.
     pub(crate) fn form_too_large() -> Self {
         Self::bad_request("form_too_large", "The form has too many fields; its token was not used.")

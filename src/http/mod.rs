@@ -49,6 +49,8 @@ mod frames;
 pub mod front;
 pub mod handler;
 mod head;
+pub mod held;
+mod hop;
 pub mod hosts;
 mod manner;
 pub mod message;

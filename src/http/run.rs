@@ -55,6 +55,9 @@ pub(crate) struct Run {
     pub(crate) agreement: Agreement,
     /// What stands in the places where a token may stand.
     pub(crate) brought: Brought,
+    /// The cookies that a browser has shown for a request that it sent without; `None` for one that
+    /// came as it is.
+    pub(crate) shown: Option<HeaderMap>,
 }
 
 impl Run {

@@ -27,6 +27,7 @@ use crate::http::confirm::Agreement;
 use crate::http::cookie::Authentic;
 use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
+use crate::http::held::Held;
 use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
@@ -75,6 +76,8 @@ pub struct Sessions {
     pub capabilities: Capabilities,
     /// Who runs a callback and who waits for its answer.
     pub runs: Arc<Runs>,
+    /// Requests that wait for a browser to show its cookie, or for a person to agree.
+    pub held: Held,
     /// The table in use, so that no token is minted for what no row answers; none until there is
     /// one.
     pub plan: ArcSwapOption<Plan>,

@@ -173,6 +173,8 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
             let rule = otp::read(notes, value);
             let missing = pattern.as_ref().and_then(|(own, _)| otp::missing_group(&rule, own));
             missing.into_iter().for_each(|flaw| notes.error(&span, flaw));
+            let unasked = verbs.as_ref().and_then(|verbs| otp::unasked_posts(&rule, verbs));
+            unasked.into_iter().for_each(|flaw| notes.warn(&span, flaw));
             rule
         }
         None => OtpRule::default(),
@@ -326,7 +328,7 @@ mod tests {
     fn everything_a_row_says_is_kept() {
         let rows = rows(
             r#"[{ "class": "callgate.Accounts", "method": "signin", "pattern": "a",
-                 "verbs": "post", "requires": ["a, b", "b"], "comment": 1, "id": [],
+                 "verbs": "put", "requires": ["a, b", "b"], "comment": 1, "id": [],
                  "otp": { "param": "state", "mode": "transfer", "confirm": "always",
                           "strip": true, "onRefused": { "status": 599 } },
                  "limits": { "bodyBytes": 26214400, "timeoutMs": 1 } }]"#,
@@ -336,7 +338,7 @@ mod tests {
         let target =
             Target::Function { class: "callgate.Accounts".into(), method: "signin".into() };
         assert_eq!(*row.target(), target);
-        assert_eq!(row.verbs().to_string(), "POST");
+        assert_eq!(row.verbs().to_string(), "PUT");
         assert_eq!(row.requires(), ["a", "b"].map(Box::<str>::from));
         assert_eq!(
             *row.otp(),

@@ -6,6 +6,7 @@ use super::fields::wrong_type;
 use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::one_of;
+use super::verbs::Verbs;
 use super::raw::Kind;
 use super::raw::Value;
 use crate::base::Confirm;
@@ -129,8 +130,7 @@ fn parameter(name: &str) -> Result<String, Flaw> {
         return Err(Flaw::new(
             "bad-otp-param",
             format!("otp.param {name:?} is not the name of a query parameter"),
-            "write the name alone, such as \"state\", or one of \"path:token\", \
-             \"header:X-State\" and \"json:/metadata/token\"",
+            "write the name alone, such as \"state\"",
         ));
     }
     Ok(name.to_owned())
@@ -178,6 +178,18 @@ fn is_group(name: &str) -> bool {
 fn is_pointer(text: &str) -> bool {
     let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     text.starts_with('/') && escapes && !text.chars().any(char::is_control)
+}
+
+/// What is odd about a row that asks before a link counts and takes forms as well: they are sent,
+/// and nobody is asked about them.
+pub(super) fn unasked_posts(rule: &OtpRule, verbs: &Verbs) -> Option<Flaw> {
+    (rule.confirm > Confirm::Never && verbs.allows("POST")).then(|| {
+        Flaw::new(
+            "confirm-post",
+            "otp.confirm asks nobody about a POST, which this row takes too",
+            "write \"verbs\": \"GET\", and give POST a row of its own if it is needed",
+        )
+    })
 }
 
 /// What a row says of a group that its pattern does not have; `None` if all is well.

@@ -29,6 +29,7 @@ mod forward;
 mod framing;
 mod front;
 mod h2;
+mod hop;
 mod init;
 #[cfg(feature = "script")]
 mod left_behind;

@@ -83,6 +83,11 @@ fn refused(why: &'static str) -> Fault {
     Fault::confirm_refused()
 }
 
+/// Whether the browser says that a page of this site sent the request.
+pub(crate) fn comes_from_here(house: &Sessions, head: &Head) -> bool {
+    Origin::of(house, head) == Origin::Own
+}
+
 /// Where the form stood, as far as the browser says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {

@@ -24,6 +24,7 @@ mod page;
 mod template;
 mod words;
 
+pub(crate) use click::comes_from_here;
 pub(crate) use click::hear;
 pub(crate) use click::is_click;
 pub use click::stands_for_get;

@@ -19,6 +19,7 @@ use crate::http::confirm::Template;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
 use crate::http::fault::Fault;
+use crate::http::hop::HOP;
 use crate::http::sessions::Sessions;
 use crate::table::TokenPlace;
 use crate::token::Question;
@@ -30,6 +31,8 @@ pub(crate) struct Asking<'r> {
     pub(crate) head: &'r Head,
     /// The token that it brought.
     pub(crate) token: &'r TokenSecret,
+    /// The ticket of the request, if it is no GET and was kept.
+    pub(crate) ticket: Option<&'r str>,
     /// The row's own place for tokens.
     pub(crate) place: Option<&'r TokenPlace>,
     pub(crate) question: Question,
@@ -52,10 +55,14 @@ pub(crate) fn page(
     };
     let raw = asking.head.uri.query().unwrap_or("");
     let written;
-    let (action, token) = match token_part(raw, asking.place) {
-        Some(part) => (part.action(), part.text),
+    let (action, token) = match (asking.ticket, token_part(raw, asking.place)) {
+        (Some(ticket), _) => {
+            written = format!("token={}", asking.token.expose());
+            (format!("{HOP}={ticket}&{MARK}={IN_PATH}"), &*written)
+        }
+        (None, Some(part)) => (part.action(), part.text),
         // It stands in the path, to which the form is sent.
-        None => {
+        (None, None) => {
             let rest = if raw.is_empty() { String::new() } else { format!("{raw}&") };
             written = format!("token={}", asking.token.expose());
             (format!("{rest}{MARK}={IN_PATH}"), &*written)
