@@ -1,9 +1,6 @@
 //! Forms that other sites send with a token: the hop that shows whether the browser is signed in.
 
-use callgate::Settings;
 use callgate::gate::Answer;
-use callgate::http::cookie::SameSite;
-use serde_json::Value;
 use serde_json::json;
 
 use crate::support::House;
@@ -70,10 +67,10 @@ async fn a_form_goes_on_as_the_post_that_it_was() {
 #[tokio::test]
 async fn whoever_is_signed_in_is_asked_before_a_form_moves_him() {
     let house = house().await;
-    let (member, id) = signed_in(&house).await;
-    let desk = house.visitor();
-    let other = desk.write("cart", "3").await;
     for path in ["/whoami", "/share", "/transfer", "/foreign", "/always"] {
+        let (member, id) = signed_in(&house).await;
+        let desk = house.visitor();
+        let other = desk.write("cart", "3").await;
         let token = desk.mint("").await;
         let sent = sent_from_afar(&stranger(&house), &with_token(path, &token)).body("a=1");
         let asked = hop(&member, &sent.send().await).await;
@@ -83,11 +80,8 @@ async fn whoever_is_signed_in_is_asked_before_a_form_moves_him() {
         }));
         assert_eq!((member.id().await, house.unspent().await.len()), (id.clone(), 1), "{path}");
         let page = Asked::read(path, &asked);
-        let browser = member.clone();
-        let back = page.press(&browser).send_unchecked().await;
+        let back = page.press(&member).send_unchecked().await;
         assert_eq!((outcome(&back), &back.json()["id"]), ("restored", &json!(other)), "{path}");
-        member.get("/logout").send().await;
-        break;
     }
 }
 
@@ -152,8 +146,6 @@ async fn only_forms_of_other_sites_without_a_cookie_make_the_hop() {
     let context = with_token("/context", &desk.mint("").await);
     let context = sent_from_afar(&stranger(&house), &context).send().await;
     assert_eq!(outcome(&context), "restored", "nobody is moved");
-    let lax = Settings { same_site: SameSite::None, ..settings() };
-    drop(lax);
 }
 
 #[tokio::test]
@@ -192,5 +184,4 @@ async fn what_is_kept_is_kept_for_a_minute() {
     house.wait_secs(60);
     let late = hop(&house.visitor(), &sent).await;
     assert_eq!((late.status, house.unspent().await.len()), (503, 1));
-    assert_ne!(late.json(), Value::Null.clone());
 }
