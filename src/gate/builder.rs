@@ -46,6 +46,7 @@ use crate::http::cookie::CookieRule;
 use crate::http::cors::Cors;
 use crate::http::dispatch;
 use crate::http::front::Policy;
+use crate::http::held::Held;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;

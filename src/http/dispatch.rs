@@ -269,7 +269,10 @@ impl Dispatch {
             refuse_large_form(&head, &body)?;
         }
         let is_token = matches!(brought, Brought::Token(_));
-        if is_token && upload.is_none() && shown.is_none() && hop::is_due(&self.sessions, &head, row)
+        if is_token
+            && upload.is_none()
+            && shown.is_none()
+            && hop::is_due(&self.sessions, &head, row)
         {
             let body = sent.as_ref().unwrap_or(&body);
             return hop::send_on(&self.sessions, &head, body).map(Prepared::Answer);

@@ -122,8 +122,7 @@ impl Ledger {
     fn make_room(&mut self, bytes: usize, now: Timestamp) {
         while let Some(oldest) = self.order.front().copied() {
             let is_over = self.sealed.get(&oldest).is_none_or(|sealed| sealed.until <= now);
-            let is_full =
-                self.sealed.len() >= HELD_MAX || self.bytes + bytes > HELD_BYTES_MAX;
+            let is_full = self.sealed.len() >= HELD_MAX || self.bytes + bytes > HELD_BYTES_MAX;
             if !is_over && !is_full {
                 break;
             }
@@ -149,7 +148,8 @@ impl HeldRequest {
     fn write(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.body.len() + 1_024);
         let uri = self.uri.to_string();
-        let fields = self.headers.iter().flat_map(|(name, value)| [name.as_ref(), value.as_bytes()]);
+        let fields =
+            self.headers.iter().flat_map(|(name, value)| [name.as_ref(), value.as_bytes()]);
         let parts = [self.method.as_str().as_bytes(), uri.as_bytes()];
         for part in parts.into_iter().chain(fields) {
             text.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());

@@ -384,7 +384,7 @@ async fn nobody_is_asked_about_a_token_that_leads_nowhere() {
         let answer = house.visitor().follow("/always", token).await;
         assert_eq!((answer.status, outcome(&answer)), (200, expected));
     }
-    let twice = format!("/always?$4DSID={unknown}&$4DSID={unknown}");
+    let twice = format!("/always?$4DSID={unknown}&$4DSID={elsewhere}");
     assert_eq!(house.visitor().get(&twice).as_browser().send().await.status, 400);
     let nothing = house.visitor().get("/always?a=1").as_browser().send().await;
     assert_eq!(outcome(&nothing), "absent");

@@ -94,7 +94,7 @@ async fn no_way_to_name_a_host_changes_a_callback_url_or_reaches_a_row_it_should
         match status {
             200 => {
                 let url = answer.text();
-                assert!(url.starts_with("https://shop.example/whoami?$4DSID="), "{host}: {url}");
+                assert!(url.starts_with("https://shop.example/whoami?%244DSID="), "{host}: {url}");
             }
             421 => assert_eq!(answer.json()["code"], json!("misdirected_host"), "{host}"),
             _ => assert_eq!(answer.json()["code"], json!("bad_host"), "{host}"),

@@ -75,9 +75,13 @@ async fn whoever_is_signed_in_is_asked_before_a_form_moves_him() {
         let sent = sent_from_afar(&stranger(&house), &with_token(path, &token)).body("a=1");
         let asked = hop(&member, &sent.send().await).await;
         assert!(Asked::is(&asked) && asked.text().contains("Ann"), "{path}: {}", asked.text());
-        assert!(asked.headers.get_all("set-cookie").iter().all(|it| {
-            it.to_str().unwrap().contains("4DCONF")
-        }));
+        assert!(
+            asked
+                .headers
+                .get_all("set-cookie")
+                .iter()
+                .all(|it| { it.to_str().unwrap().contains("4DCONF") })
+        );
         assert_eq!((member.id().await, house.unspent().await.len()), (id.clone(), 1), "{path}");
         let page = Asked::read(path, &asked);
         let back = page.press(&member).send_unchecked().await;

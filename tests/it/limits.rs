@@ -212,6 +212,8 @@ async fn only_what_may_be_a_guess_counts() {
         for n in 0..4 {
             let answer = client.ask(&target).await;
             let is_guess = expected == "unknown" && n > 0;
+            // Once somebody has found out that its session is gone, the token is used.
+            let expected = if expected == "sessionGone" && n > 0 { "used" } else { expected };
             let seen = if is_guess { (429, "") } else { (200, expected) };
             assert_eq!((answer.status, outcome(&answer)), seen, "{target}");
         }

@@ -20,11 +20,11 @@ impl Session {
     /// token is durable. The browser that asked is known again by a cookie of the answer, so that
     /// it need not be asked where the row or [`MintWish::confirm`] says `foreign`.
     pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
-        self.see_that_rows_are_named(&wish)?;
         let now = self.house.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
+        self.see_that_rows_are_named(&wish)?;
         let limited = house.rates.mint(self.id(), self.errand.client, now);
         limited.map_err(SessionError::TooOften)?;
         let binding = self.binding_until(token.expires_at)?;
