@@ -21,6 +21,7 @@ pub mod lifetime;
 pub mod patch;
 pub mod privileges;
 pub mod record;
+pub mod right;
 pub mod storage;
 
 pub use credential::{Credential, Keyring};
@@ -28,4 +29,5 @@ pub use lifetime::Lifetime;
 pub use patch::{AccessChange, Patch, PatchRefused};
 pub use privileges::Roles;
 pub use record::{Access, Device, Record};
+pub use right::Right;
 pub use storage::{JsonText, Storage, TooDeep};

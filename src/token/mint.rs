@@ -142,6 +142,8 @@ impl MintWish {
             mode: self.mode,
             confirm: self.confirm,
             binding: None,
+            // The store knows it.
+            generation: 0,
             claim: None,
             run: None,
         };
