@@ -1,5 +1,6 @@
 //! The token that a request brings, wherever its row lets it stand (contract §6.2).
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use hyper::HeaderMap;
@@ -259,9 +260,12 @@ pub(crate) fn without_token(raw: &str, place: Option<&TokenPlace>) -> String {
 /// The parameters of a raw query but for the token, in one form for all their spellings.
 pub(crate) fn canonical_rest(raw: &str, place: Option<&TokenPlace>) -> String {
     let rest = segments(raw).filter(|part| !part.text.is_empty() && !brings(part.text, place));
-    let read = rest.map(|part| name_and_value(part.text));
-    // The quotes keep a=b&c apart from a value that has them.
-    read.map(|(name, value)| format!("{name:?}={value:?}&")).collect()
+    let mut canonical = String::new();
+    for (name, value) in rest.map(|part| name_and_value(part.text)) {
+        // The quotes keep a=b&c apart from a value that has them. Writing to a text cannot fail.
+        let _ = write!(canonical, "{name:?}={value:?}&");
+    }
+    canonical
 }
 
 /// The one parameter of a raw query that brings the token.

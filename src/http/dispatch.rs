@@ -36,8 +36,10 @@ use crate::http::front::Caller;
 use crate::http::front::Front;
 use crate::http::front::Policy;
 use crate::http::hop;
+use crate::http::hop::Returned;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
+use crate::http::plan::Answer;
 use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Query;
@@ -208,7 +210,7 @@ impl Dispatch {
     async fn prepare(
         &self,
         mut head: Head,
-        mut source: Source,
+        source: Source,
         line: &mut AccessLine,
         manner: &mut Manner,
     ) -> Result<Prepared, Fault> {
@@ -223,29 +225,15 @@ impl Dispatch {
             manner.speak_to(reserved);
             return Err(Fault::not_found());
         }
-        let mut agreement = Agreement::of(&head.method);
-        if confirm::is_click(&head) {
-            manner.saw_token = true;
-            let (house, pace) = (&self.sessions, self.config.pace);
-            (agreement, source.body) = confirm::hear(house, &mut head, source.body, pace).await?;
-        }
-        let mut shown = None;
-        if let Some(returned) = hop::arrive(&self.sessions, &mut head, agreement)? {
-            manner.saw_token = true;
-            (source.body, agreement, shown) =
-                (returned.body, returned.agreement, Some(returned.shown));
+        let Returned { body, mut agreement, shown } =
+            self.agreed(&mut head, source.body, manner).await?;
+        if shown.is_some() {
             path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
         }
         let plan = self.plan.load_full();
-        let row = match plan.table().find(head.method.as_str(), &path) {
-            Found::Row(row) => row,
-            Found::NoSuchPath => return Err(Fault::not_found()),
-            Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
-                return Ok(Prepared::Answer(no_content(Some(&allow.to_string()))));
-            }
-            Found::VerbNotAllowed(allow) => {
-                return Err(Fault::method_not_allowed(allow.to_string()));
-            }
+        let row = match row_of(&plan, &head, &path)? {
+            Ok(row) => row,
+            Err(response) => return Ok(Prepared::Answer(response)),
         };
         line.row = Some(row.number());
         manner.watch(&Brought::in_query(head.uri.query().unwrap_or(""), row.otp().param.as_ref()));
@@ -257,7 +245,7 @@ impl Dispatch {
         if let Err(missing) = answer.by {
             return Err(Fault::missing_target(missing));
         }
-        let (content, upload) = self.receive(source.body, row, &head, answer.is_relayed()).await?;
+        let (content, upload) = self.receive(body, row, &head, answer.is_relayed()).await?;
         let Content { bytes: body, sent } = content;
         let brought = Brought::find(Places { head: &head, path: &path, body: &body }, row);
         manner.watch(&brought);
@@ -265,11 +253,8 @@ impl Dispatch {
         if brought::is_in_header(&head, row) {
             agreement = Agreement::Sent;
         }
-        if !answer.is_relayed() && matches!(brought, Brought::Token(_)) {
-            refuse_large_form(&head, &body)?;
-        }
-        let is_token = matches!(brought, Brought::Token(_));
-        if is_token
+        refuse_large_form(answer, &brought, (&head, &body))?;
+        if matches!(brought, Brought::Token(_))
             && upload.is_none()
             && shown.is_none()
             && hop::is_due(&self.sessions, &head, row)
@@ -297,6 +282,25 @@ impl Dispatch {
             shown,
         };
         Ok(Prepared::Run(Box::new(run)))
+    }
+
+    /// What the request stands for, where it is the form of a page that asked, or shows the cookie
+    /// of one that was kept.
+    async fn agreed(
+        &self,
+        head: &mut Head,
+        mut body: RequestBody,
+        manner: &mut Manner,
+    ) -> Result<Returned, Fault> {
+        let mut agreement = Agreement::of(&head.method);
+        if confirm::is_click(head) {
+            manner.saw_token = true;
+            (agreement, body) = confirm::hear(&self.sessions, head, body, self.config.pace).await?;
+        }
+        let as_it_is = Returned { body, agreement, shown: None };
+        let returned = hop::arrive(&self.sessions, head, as_it_is)?;
+        manner.saw_token |= returned.shown.is_some();
+        Ok(returned)
     }
 
     /// Reads the body, or makes it ready to be passed on unread.
@@ -378,9 +382,31 @@ impl Dispatch {
     }
 }
 
+/// The row that answers, or the response where none has to.
+fn row_of<'p>(
+    plan: &'p Plan,
+    head: &Head,
+    path: &CanonicalPath,
+) -> Result<Result<&'p Row, Response<AnswerBody>>, Fault> {
+    match plan.table().find(head.method.as_str(), path) {
+        Found::Row(row) => Ok(Ok(row)),
+        Found::NoSuchPath => Err(Fault::not_found()),
+        Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
+            Ok(Err(no_content(Some(&allow.to_string()))))
+        }
+        Found::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
+    }
+}
+
 /// Refuses a form that the handler could not read, as long as its token is unspent.
-fn refuse_large_form(head: &Head, body: &[u8]) -> Result<(), Fault> {
-    if head.method != Method::GET && has_too_many_fields(&head.headers, body) {
+fn refuse_large_form(
+    answer: &Answer,
+    brought: &Brought,
+    (head, body): (&Head, &[u8]),
+) -> Result<(), Fault> {
+    let is_read = !answer.is_relayed() && head.method != Method::GET;
+    let brings = matches!(brought, Brought::Token(_));
+    if is_read && brings && has_too_many_fields(&head.headers, body) {
         return Err(Fault::form_too_large());
     }
     Ok(())

@@ -33,12 +33,12 @@ use crate::table::Row;
 /// The parameter that brings a ticket.
 pub(crate) const HOP: &str = "$4DHOP";
 
-/// A request that has come back.
+/// A request as it is to be run.
 pub(crate) struct Returned {
     pub(crate) body: RequestBody,
     pub(crate) agreement: Agreement,
-    /// The cookies that the browser has shown on the way.
-    pub(crate) shown: HeaderMap,
+    /// The cookies that the browser has shown, if it was kept for that.
+    pub(crate) shown: Option<HeaderMap>,
 }
 
 /// Whether the body of a form must be in hand before its token is redeemed, because the browser may
@@ -85,24 +85,28 @@ pub(crate) fn keep(
     ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
 }
 
-/// Makes of a GET that brings a ticket the request that was kept; `None` for any other request.
+/// Makes of a GET that brings a ticket the request that was kept; any other stays as it is.
 pub(crate) fn arrive(
     house: &Sessions,
     head: &mut Head,
-    agreement: Agreement,
-) -> Result<Option<Returned>, Fault> {
-    let Some(ticket) = ticket(head) else { return Ok(None) };
+    as_it_is: Returned,
+) -> Result<Returned, Fault> {
+    let Some(ticket) = ticket(head) else { return Ok(as_it_is) };
     if head::prefetches(&head.headers) {
         return Err(Fault::prefetched());
     }
-    let held = house.held.take(&ticket, house.clock.now()).ok_or_else(Fault::held_lost)?;
+    let kept = house.held.take(&ticket, house.clock.now()).ok_or_else(Fault::held_lost)?;
     let mut shown = HeaderMap::new();
     for cookies in head.headers.get_all(header::COOKIE) {
         shown.append(header::COOKIE, cookies.clone());
     }
-    (head.method, head.uri, head.headers) = (held.method, held.uri, held.headers);
-    let agreement = if agreement == Agreement::Opened { Agreement::Sent } else { agreement };
-    Ok(Some(Returned { body: RequestBody::Whole(Full::new(held.body)), agreement, shown }))
+    (head.method, head.uri, head.headers) = (kept.method, kept.uri, kept.headers);
+    let agreement = match as_it_is.agreement {
+        Agreement::Opened => Agreement::Sent,
+        agreement => agreement,
+    };
+    let body = RequestBody::Whole(Full::new(kept.body));
+    Ok(Returned { body, agreement, shown: Some(shown) })
 }
 
 fn ticket(head: &Head) -> Option<String> {

@@ -172,9 +172,13 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
             let span = value.span.clone();
             let rule = otp::read(notes, value);
             let missing = pattern.as_ref().and_then(|(own, _)| otp::missing_group(&rule, own));
-            missing.into_iter().for_each(|flaw| notes.error(&span, flaw));
+            if let Some(flaw) = missing {
+                notes.error(&span, flaw);
+            }
             let unasked = verbs.as_ref().and_then(|verbs| otp::unasked_posts(&rule, verbs));
-            unasked.into_iter().for_each(|flaw| notes.warn(&span, flaw));
+            if let Some(flaw) = unasked {
+                notes.warn(&span, flaw);
+            }
             rule
         }
         None => OtpRule::default(),

@@ -93,9 +93,9 @@ async fn whoever_is_signed_in_is_asked_before_a_form_moves_him() {
 async fn a_form_never_runs_in_the_session_of_the_cookie_that_the_hop_shows() {
     let house = house().await;
     let (member, id) = signed_in(&house).await;
-    let spent = house.visitor().mint("").await;
-    house.visitor().follow("/whoami", &spent).await;
-    for token in [spent, "0".repeat(32)] {
+    let used = house.visitor().mint("").await;
+    house.visitor().follow("/whoami", &used).await;
+    for token in [used, "0".repeat(32)] {
         let cookie = member.cookie();
         let target = format!("/write?key=stolen&value=1&$4DSID={token}");
         let sent = sent_from_afar(&stranger(&house), &target).send().await;

@@ -25,15 +25,19 @@ fn corpus(text: &'static str) -> Vec<(&'static str, &'static str)> {
 
 fn filled(query: &str, token: &str, other: &str) -> String {
     let (front, back) = token.split_at(14);
-    let encoded: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
     query
         .replace("{T}", token)
         .replace("{t}", &token.to_lowercase())
         .replace("{A}", front)
         .replace("{B}", back)
-        .replace("{E}", &encoded)
+        .replace("{E}", &encoded(token))
         .replace("{S}", &token[..31])
         .replace("{O}", other)
+}
+
+/// Every byte percent-encoded.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |all, byte| all + &format!("%{byte:02X}"))
 }
 
 #[tokio::test]
@@ -97,6 +101,9 @@ async fn what_is_no_token_of_ours_stays_where_it_is() {
     assert_eq!(house.unspent().await.len(), 2);
 }
 
+/// A target and a form, with two tokens in them.
+type Way = fn(&str, &str) -> (String, [(&'static str, String); 2]);
+
 #[tokio::test]
 async fn one_value_is_one_token_wherever_it_stands_and_two_are_refused() {
     let house = house().await;
@@ -107,7 +114,7 @@ async fn one_value_is_one_token_wherever_it_stands_and_two_are_refused() {
         house.visitor().post(target).form(&fields).send().await
     };
     for is_same in [true, false] {
-        let ways: [fn(&str, &str) -> (String, [(&'static str, String); 2]); 4] = [
+        let ways: [Way; 4] = [
             |t, o| (format!("/state?state={t}"), [("state", o.into()), ("a", "1".into())]),
             |t, o| (format!("/state?$4DSID={t}"), [("state", o.into()), ("a", "1".into())]),
             |t, o| (format!("/state?$4DSID={t}&state={o}"), [("a", "1".into()), ("b", "2".into())]),
@@ -262,10 +269,7 @@ async fn a_link_that_is_loaded_in_advance_is_asked_for_again() {
 async fn a_form_that_no_handler_could_read_leaves_its_token_unspent() {
     let house = house().await;
     let token = house.visitor().mint("").await;
-    let body = |fields: usize| {
-        let rest: String = (1..fields).map(|n| format!("&f{n}=x")).collect();
-        format!("state={token}{rest}")
-    };
+    let body = |fields: usize| format!("state={token}{}", "&f=x".repeat(fields - 1));
     let post = async |body: String| {
         let kind = "application/x-www-form-urlencoded";
         house
@@ -294,8 +298,7 @@ fn with_origin() -> Settings {
 
 /// Asks the probe for a callback URL; the token in it is known to the ledger from now on.
 async fn link(house: &House, visitor: &Visitor, path: &str, wish: &str) -> Result<String, u16> {
-    let path: String = path.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let answer = visitor.get(&format!("/url?path={path}&{wish}")).send().await;
+    let answer = visitor.get(&format!("/url?path={}&{wish}", encoded(path))).send().await;
     if answer.status != 200 {
         return Err(answer.status);
     }

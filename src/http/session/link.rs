@@ -63,7 +63,7 @@ impl Session {
             return Err(refused(path, "is longer than browsers read", "shorten it"));
         }
         if let Some(plan) = self.house().plan.load_full() {
-            self.see_that_a_row_answers(&plan, path, wish)?;
+            see_that_a_row_answers(&plan, path, wish)?;
         }
         let key = wish.param.as_deref().unwrap_or(WRITTEN_KEY);
         let join = if query.is_empty() { "" } else { "&" };
@@ -111,50 +111,41 @@ impl Session {
         }
         Ok(())
     }
+}
 
-    fn see_that_a_row_answers(
-        &self,
-        plan: &Plan,
-        path: &str,
-        wish: &MintWish,
-    ) -> Result<(), SessionError> {
-        let encoded: String = utf8_percent_encode(path, ENCODED).collect();
-        let address = encoded.split(['?', '#']).next().unwrap_or_default();
-        // What a platform writes in the place of a placeholder is for it to say.
-        if address.contains('{') {
-            return Ok(());
-        }
-        let Ok(canonical) = CanonicalPath::of(address, &BasePath::none()) else { return Ok(()) };
-        match canonical.reserved() {
-            Some(Reserved::FourDAction) => return Ok(()),
-            Some(part) => {
-                let what = format!("belongs to {part}, where no token is redeemed");
-                return Err(refused(path, &what, "choose the path of a row"));
-            }
-            None => {}
-        }
-        let rows: Vec<&Row> =
-            plan.table().rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
-        let answers = match plan.table().find("GET", &canonical) {
-            Found::Row(row) => vec![row],
-            // It may be called back with another verb.
-            Found::VerbNotAllowed(_) => rows,
-            Found::NoSuchPath => {
-                return Err(refused(
-                    path,
-                    "is answered by no row",
-                    "add the row, or mend the path",
-                ));
-            }
-        };
-        if let Some(key) = &wish.param
-            && !answers.iter().any(|row| is_param_of(row, key))
-        {
-            let what = format!("is answered by a row whose otp.param is not {key:?}");
-            return Err(refused(path, &what, "say so in the row, or leave param out"));
-        }
-        Ok(())
+fn see_that_a_row_answers(plan: &Plan, path: &str, wish: &MintWish) -> Result<(), SessionError> {
+    let encoded: String = utf8_percent_encode(path, ENCODED).collect();
+    let address = encoded.split(['?', '#']).next().unwrap_or_default();
+    // What a platform writes in the place of a placeholder is for it to say.
+    if address.contains('{') {
+        return Ok(());
     }
+    let Ok(canonical) = CanonicalPath::of(address, &BasePath::none()) else { return Ok(()) };
+    match canonical.reserved() {
+        Some(Reserved::FourDAction) => return Ok(()),
+        Some(part) => {
+            let what = format!("belongs to {part}, where no token is redeemed");
+            return Err(refused(path, &what, "choose the path of a row"));
+        }
+        None => {}
+    }
+    let rows: Vec<&Row> =
+        plan.table().rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
+    let answers = match plan.table().find("GET", &canonical) {
+        Found::Row(row) => vec![row],
+        // It may be called back with another verb.
+        Found::VerbNotAllowed(_) => rows,
+        Found::NoSuchPath => {
+            return Err(refused(path, "is answered by no row", "add the row, or mend the path"));
+        }
+    };
+    if let Some(key) = &wish.param
+        && !answers.iter().any(|row| is_param_of(row, key))
+    {
+        let what = format!("is answered by a row whose otp.param is not {key:?}");
+        return Err(refused(path, &what, "say so in the row, or leave param out"));
+    }
+    Ok(())
 }
 
 fn is_param_of(row: &Row, key: &str) -> bool {
