@@ -240,7 +240,10 @@ async fn a_callback_that_a_foreign_form_posts_is_no_script_and_passes() {
     let token = house.visitor().mint("").await;
     let post = house.visitor().post("/state").form(&[("state", &token)]).as_browser();
     let answer = post.header("origin", "https://provider.example").send().await;
-    assert_eq!((answer.status, outcome(&answer)), (200, "restored"));
+    // Not refused as a script's, but sent on to show the cookie that did not come along.
+    assert_eq!((answer.status, house.unspent().await.len()), (303, 1));
+    let back = house.visitor().get(answer.header("location")).as_browser().send().await;
+    assert_eq!((back.status, outcome(&back)), (200, "restored"));
 }
 
 #[tokio::test]
