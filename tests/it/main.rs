@@ -37,6 +37,7 @@ mod limits;
 mod links;
 mod messages;
 mod modes;
+mod moved;
 mod on_embedded;
 mod on_shared;
 mod operator;
