@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwapOption;
+
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
@@ -45,6 +47,7 @@ use crate::http::cookie::CookieRule;
 use crate::http::cors::Cors;
 use crate::http::dispatch;
 use crate::http::front::Policy;
+use crate::http::held::Held;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
@@ -149,6 +152,8 @@ impl Builder {
         let sessions = Sessions {
             runs: Arc::default(),
             watchers: Watchers::default(),
+            plan: ArcSwapOption::empty(),
+            held: Held::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,

@@ -197,6 +197,30 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", text)
     }
 
+    /// The request brings several tokens, and nobody can say which one is meant (SEC T16).
+    pub(crate) fn several_tokens() -> Self {
+        let text = "The request brings more than one token; none was used.";
+        Self::bad_request("several_tokens", text)
+    }
+
+    /// The request brings a token and is made in advance, so that its response would be shown
+    /// later. The browser asks again when the person really comes.
+    pub(crate) fn prefetched() -> Self {
+        let text = "This address is not to be loaded in advance.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "prefetched", text)
+    }
+
+    /// A request that was kept for a moment is not here any more, or on another node.
+    pub(crate) fn held_lost() -> Self {
+        let text = "This took too long. Go back and send it again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "held_lost", text)
+    }
+
+    /// The form that brings a token has more fields than a handler can read.
+    pub(crate) fn form_too_large() -> Self {
+        Self::bad_request("form_too_large", "The form has too many fields; its token was not used.")
+    }
+
     /// The token was refused and the row wants this status (`otp.onRefused`).
     pub fn token_refused(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);

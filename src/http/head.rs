@@ -171,14 +171,18 @@ pub(crate) fn navigates(headers: &HeaderMap) -> bool {
 /// Whether the request may redeem a token: not when its answer is only to be looked at, stored
 /// or shown later.
 pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
-    let prefetches = ["sec-purpose", "purpose", "x-moz", "x-purpose"].iter().any(|name| {
+    *method != Method::HEAD && *method != Method::OPTIONS && !prefetches(headers)
+}
+
+/// Whether the request is made in advance, or by a program that shows what a link leads to.
+pub(crate) fn prefetches(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz", "x-purpose"].iter().any(|name| {
         let values = headers.get_all(*name).iter().filter_map(|value| value.to_str().ok());
         values.into_iter().any(|value| {
             let value = value.to_ascii_lowercase();
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
         })
-    });
-    *method != Method::HEAD && *method != Method::OPTIONS && !prefetches
+    })
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ use crate::base::RequestId;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::http::answer::AnswerBody;
+use crate::http::brought;
 use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
-use crate::http::query;
 use crate::http::session::Session;
 use crate::http::upload::Upload;
 use crate::table::CanonicalPath;
@@ -105,7 +105,7 @@ pub(crate) fn without_secrets(mut headers: HeaderMap, rule: &CookieRule) -> Head
     }
     let tells = |(name, value): (&HeaderName, &HeaderValue)| {
         let text = String::from_utf8_lossy(value.as_bytes());
-        (*name != header::COOKIE && query::names_token(&text)).then(|| name.clone())
+        (*name != header::COOKIE && brought::names_token(&text)).then(|| name.clone())
     };
     for name in headers.iter().filter_map(tells).collect::<Vec<HeaderName>>() {
         headers.remove(name);

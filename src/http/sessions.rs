@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 
@@ -29,6 +30,8 @@ use crate::http::confirm::Agreement;
 use crate::http::cookie::Authentic;
 use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
+use crate::http::held::Held;
+use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
 use crate::http::session::Entry;
@@ -86,6 +89,11 @@ pub struct Sessions {
     pub runs: Arc<Runs>,
     /// Who watches over a right to a session.
     pub watchers: Watchers,
+    /// Requests that wait for a browser to show its cookie, or for a person to agree.
+    pub held: Held,
+    /// The table in use, so that no token is minted for what no row answers; none until there is
+    /// one.
+    pub plan: ArcSwapOption<Plan>,
 }
 
 /// What the row and the request say about a redemption.
@@ -164,6 +172,10 @@ impl Sessions {
                 return self.guest(now, errand, Gives::Nothing);
             }
         };
+        if errand.binding.is_none() && !errand.binding_doubled {
+            // The browser does not hold it as a cookie: the next mint gives it one.
+            errand.binding = Some(Binding::of(&credential, now));
+        }
         let digest = credential.digest(self.app());
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {

@@ -168,7 +168,19 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     };
     let requires = fields.take("requires").map(|value| requires(notes, value)).unwrap_or_default();
     let otp = match fields.take("otp") {
-        Some(value) => otp::read(notes, value),
+        Some(value) => {
+            let span = value.span.clone();
+            let rule = otp::read(notes, value);
+            let missing = pattern.as_ref().and_then(|(own, _)| otp::missing_group(&rule, own));
+            if let Some(flaw) = missing {
+                notes.error(&span, flaw);
+            }
+            let unasked = verbs.as_ref().and_then(|verbs| otp::unasked_posts(&rule, verbs));
+            if let Some(flaw) = unasked {
+                notes.warn(&span, flaw);
+            }
+            rule
+        }
         None => OtpRule::default(),
     };
     let repeat = repeat::read(notes, &mut fields);
@@ -308,6 +320,7 @@ mod tests {
     use crate::table::OnRefused;
     use crate::table::Table;
     use crate::table::Target;
+    use crate::table::TokenPlace;
 
     fn rows(text: &str) -> Vec<Row> {
         let checked = Table::read("handlers.json", text).unwrap();
@@ -319,7 +332,7 @@ mod tests {
     fn everything_a_row_says_is_kept() {
         let rows = rows(
             r#"[{ "class": "callgate.Accounts", "method": "signin", "pattern": "a",
-                 "verbs": "post", "requires": ["a, b", "b"], "comment": 1, "id": [],
+                 "verbs": "put", "requires": ["a, b", "b"], "comment": 1, "id": [],
                  "otp": { "param": "state", "mode": "transfer", "confirm": "always",
                           "strip": true, "onRefused": { "status": 599 } },
                  "limits": { "bodyBytes": 26214400, "timeoutMs": 1 } }]"#,
@@ -329,16 +342,17 @@ mod tests {
         let target =
             Target::Function { class: "callgate.Accounts".into(), method: "signin".into() };
         assert_eq!(*row.target(), target);
-        assert_eq!(row.verbs().to_string(), "POST");
+        assert_eq!(row.verbs().to_string(), "PUT");
         assert_eq!(row.requires(), ["a", "b"].map(Box::<str>::from));
         assert_eq!(
             *row.otp(),
             OtpRule {
-                param: Some("state".into()),
+                param: Some(TokenPlace::Param("state".into())),
                 mode: RestoreMode::Transfer,
                 confirm: Confirm::Always,
                 strip: true,
                 on_refused: OnRefused::Status(599),
+                unless_signed_in: false,
             }
         );
         let limits = RowLimits { body_bytes: Some(ROW_BODY_BYTES_MAX), timeout_ms: Some(1) };

@@ -41,6 +41,7 @@ pub use explain::Step;
 pub use explain::explain;
 pub use otp::OnRefused;
 pub use otp::OtpRule;
+pub use otp::TokenPlace;
 pub use path::BadPath;
 pub use path::BasePath;
 pub use path::CanonicalPath;

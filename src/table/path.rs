@@ -32,6 +32,13 @@ impl CanonicalPath {
         path.starts_with('/').then(|| Self(path.to_owned()))
     }
 
+    /// The path without these bytes of it; runs of `/` that this leaves are merged.
+    pub(super) fn without(&self, range: std::ops::Range<usize>) -> Option<Self> {
+        let (before, after) = (self.0.get(..range.start)?, self.0.get(range.end..)?);
+        let after = if before.ends_with('/') { after.trim_start_matches('/') } else { after };
+        Self::of_decoded(&format!("{before}{after}"))
+    }
+
     /// The path itself, such as `/docs/invoices/`.
     pub fn as_str(&self) -> &str {
         &self.0

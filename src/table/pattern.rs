@@ -120,6 +120,19 @@ impl Pattern {
         regex.capture_names().flatten().filter_map(caught_as).collect()
     }
 
+    /// Whether the expression has a group of this name.
+    pub(super) fn has_group(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
+    }
+
+    /// The path without what a named group caught in it; `None` if it caught nothing.
+    pub(super) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
+        let Kind::Regex { regex, named: true } = &self.kind else { return None };
+        let caught = regex.captures(path.as_str())?;
+        let range = caught.name(name)?.range();
+        path.without(range)
+    }
+
     /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned that no request fits.
     pub(super) fn is_known_to_fit_nothing(&self) -> bool {
         match &self.kind {

@@ -30,13 +30,16 @@ mod forward;
 mod framing;
 mod front;
 mod h2;
+mod hop;
 mod init;
 #[cfg(feature = "script")]
 mod left_behind;
 mod limits;
+mod links;
 mod logs;
 mod messages;
 mod modes;
+mod moved;
 mod on_embedded;
 mod on_shared;
 mod operator;

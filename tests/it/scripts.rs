@@ -427,12 +427,7 @@ async fn a_class_that_fills_its_memory_begins_anew() {
 }
 
 #[tokio::test]
-<<<<<<< HEAD
-async fn what_cannot_be_ended_is_replaced() {
-    let (log, _capture) = Log::capture();
-=======
 async fn a_storm_of_jobs_ends_without_the_class() {
->>>>>>> scripts
     let text = "export default class A {
         n = 0;
         async storm() {
@@ -445,12 +440,7 @@ async fn a_storm_of_jobs_ends_without_the_class() {
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.storm", "A.count"]).await;
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}));
     assert_eq!(scripts.ask("A.storm").await.status, 500);
-<<<<<<< HEAD
-    assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}), "a new instance");
-    log.has(&["script.restarted"]);
-=======
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 2}), "the same instance");
->>>>>>> scripts
 }
 
 #[tokio::test]

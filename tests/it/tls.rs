@@ -196,7 +196,7 @@ async fn cookies_and_callback_urls_know_that_it_is_https() {
     assert!(cookie.contains("; Secure"), "{cookie}");
     let mut stream = connect(&served, &cert, &[&TLS13], &[]).await.unwrap();
     let answer = ask(&mut stream, "/url?path=/whoami").await;
-    assert!(answer.contains(&format!("https://{}/whoami?$4DSID=", served.public)), "{answer}");
+    assert!(answer.contains(&format!("https://{}/whoami?%244DSID=", served.public)), "{answer}");
 }
 
 #[tokio::test]

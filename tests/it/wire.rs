@@ -61,7 +61,7 @@ async fn without_a_setting_callback_urls_begin_with_the_listeners_address() {
     let mut wire = served.connect().await;
     wire.send("GET /url?path=/whoami HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
     let url = wire.answer().await.text();
-    assert!(url.starts_with(&format!("http://{}/whoami?$4DSID=", served.public)), "{url}");
+    assert!(url.starts_with(&format!("http://{}/whoami?%244DSID=", served.public)), "{url}");
 }
 
 #[tokio::test]

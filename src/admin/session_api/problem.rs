@@ -83,11 +83,12 @@ pub(super) fn invalid(text: &'static str) -> Fault {
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
 }
 
-/// The path that a token shall bring somebody to is none.
+/// No row answers what the token shall be for.
 pub(super) fn no_path() -> Fault {
     invalid(
-        "\"path\" is a path of this site that begins with a single slash, without spaces and \
-         without \"#\".",
+        "\"path\" is a path of this site that a row answers; it begins with a single slash and has \
+         no spaces, no dot segments and no token. \"for\" names what answers a row, and \"param\" \
+         is the otp.param of that row.",
     )
 }
 

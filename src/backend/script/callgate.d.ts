@@ -111,7 +111,8 @@ interface Picture {
  * What became of a token. The client cannot tell these apart unless the handler says so.
  *
  * `absent`: there was none. `restored`: `session` is now the one that it was minted in. The others
- * changed nothing; `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
+ * changed nothing. `askFirst`: the browser is signed in to another session, or the token wants a
+ * person to agree; it is unspent. `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
  */
 type Otp =
   | { readonly outcome: "used"; readonly usedAt: string }
@@ -122,7 +123,8 @@ type Otp =
         | "expired"
         | "unknown"
         | "sessionGone"
-        | "wrongHandler";
+        | "wrongHandler"
+        | "askFirst";
     };
 
 /**
@@ -178,8 +180,11 @@ interface Session {
    * once. A number is its lifespan in seconds.
    */
   createOTP(wish?: number | TokenWish): Promise<string>;
-  /** Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`. */
-  createCallbackURL(path: string, wish?: number | TokenWish): Promise<string>;
+  /**
+   * Mints a token and returns the absolute URL of `path` that brings it back, under `%244DSID` or
+   * under the row's own `param`. A path that no row answers raises.
+   */
+  createCallbackURL(path: string, wish?: number | LinkWish): Promise<string>;
   /**
    * The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. It begins
    * with the setting `public_origin`, never with anything from the request.
@@ -188,8 +193,11 @@ interface Session {
   /**
    * Redeems a token. Once that is true, `session` is the one that it was minted in; objects that
    * were read from its storage before still belong to the one before.
+   *
+   * A browser that is signed in to another session stays there, and `restoreOutcome` is
+   * `askFirst`, unless `switch` says that the person wants to leave it.
    */
-  restore(token: string): Promise<boolean>;
+  restore(token: string, wish?: { switch?: boolean }): Promise<boolean>;
   /** Reads what other requests have written. False when the session has ended. */
   reload(): Promise<boolean>;
   /**
@@ -234,6 +242,13 @@ interface TokenWish {
   mode?: "auto" | "share" | "context" | "transfer";
   /** Whom to ask for a click before it counts. The stricter of this and the row's wish counts. */
   confirm?: "never" | "foreign" | "always";
+  /** Whether only the browser of this request can redeem it; to others it is `unknown`. */
+  sameBrowser?: boolean;
+}
+
+interface LinkWish extends TokenWish {
+  /** The row's own `otp.param` that brings the token, such as `"state"`; else `%244DSID`. */
+  param?: string;
 }
 
 /**

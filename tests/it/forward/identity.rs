@@ -355,7 +355,8 @@ async fn what_a_row_demands_is_demanded_before_anything_is_forwarded() {
     assert_eq!(house.visitor().post("/up-get").send().await.status, 405);
     assert_eq!(house.visitor().get("/up/%2e%2e/x").send().await.status, 400);
     let token = house.visitor().mint("").await;
-    let doubled = format!("/up?{TOKEN_KEY}={token}&{TOKEN_KEY}={token}");
+    let other = house.visitor().mint("").await;
+    let doubled = format!("/up?{TOKEN_KEY}={token}&{TOKEN_KEY}={other}");
     assert_eq!(house.visitor().get(&doubled).send().await.status, 400);
     assert!(upstream.asked().is_empty());
     let visitor = house.visitor();

@@ -147,7 +147,7 @@ async fn a_token_that_an_upstream_minted_brings_somebody_back() {
     let minted = upstream.tell(&lent.capability, "POST /session/otp", &wish).await;
     assert_eq!(minted.status, 201);
     let token = minted.json()["token"].as_str().unwrap().to_owned();
-    assert_eq!(minted.json()["url"], format!("https://shop.example/whoami?a=1&$4DSID={token}"));
+    assert_eq!(minted.json()["url"], format!("https://shop.example/whoami?a=1&%244DSID={token}"));
     let kept = &upstream.served.house.unspent().await[0];
     assert_eq!(kept.expires_at.since(kept.minted_at), Duration::from_secs(30));
     let bare = upstream.ask(&lent.capability, "POST /session/otp").await;

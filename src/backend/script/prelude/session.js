@@ -10,7 +10,8 @@ import { Storage } from "callgate/storage";
 export let flush;
 
 const PRIVILEGES = ["privileges", "roles", "userName", "keepDevices"];
-const WISHES = ["lifespan", "for", "mode", "confirm"];
+const WISHES = ["lifespan", "for", "mode", "confirm", "sameBrowser"];
+const LINK_WISHES = [...WISHES, "param"];
 
 export class Session {
   #call;
@@ -104,7 +105,7 @@ export class Session {
 
   async createCallbackURL(path, wish) {
     text(path, "session.createCallbackURL", "a text for the path");
-    const checked = mintWish(wish, "session.createCallbackURL");
+    const checked = mintWish(wish, "session.createCallbackURL", LINK_WISHES);
     return this.#ask(() => host.createCallbackUrl(this.#call, { path, ...checked }));
   }
 
@@ -117,10 +118,12 @@ export class Session {
    * Redeems a token. Once that is true the storage is another session's: objects that were read
    * from it before still belong to the one before.
    */
-  async restore(token) {
+  async restore(token, wish) {
     text(token, "session.restore");
+    const { switch: moves = false } = options(wish, "session.restore", ["switch"]);
+    if (typeof moves !== "boolean") refuse("session.restore switch", "a boolean", moves);
     this.#storage.flush();
-    const restored = await host.restore(this.#call, token);
+    const restored = await host.restore(this.#call, { token, switch: moves });
     if (restored) this.#storage.forget();
     else await this.reload();
     return restored;
@@ -168,11 +171,20 @@ export class Session {
 }
 
 /** The wishes of a mint: seconds, or an object of them all. */
-function mintWish(wish, member) {
-  const given = typeof wish === "number" ? { lifespan: wish } : options(wish, member, WISHES);
-  const { lifespan, for: handlers = [], mode, confirm } = given;
+function mintWish(wish, member, names = WISHES) {
+  const given = typeof wish === "number" ? { lifespan: wish } : options(wish, member, names);
+  const { lifespan, for: handlers = [], mode, confirm, sameBrowser = false, param } = given;
   if (lifespan !== undefined) number(lifespan, `${member} lifespan`, "a number of seconds");
   if (mode !== undefined) text(mode, `${member} mode`);
   if (confirm !== undefined) text(confirm, `${member} confirm`);
-  return { lifespan, handlers: texts(handlers, `${member} for`), mode, confirm };
+  if (typeof sameBrowser !== "boolean") refuse(`${member} sameBrowser`, "a boolean", sameBrowser);
+  if (param !== undefined) text(param, `${member} param`);
+  return {
+    lifespan,
+    handlers: texts(handlers, `${member} for`),
+    mode,
+    confirm,
+    sameBrowser,
+    param,
+  };
 }
