@@ -129,13 +129,13 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let maker = self.maker(&outbound);
+        let roles = self.roles()?;
+        let maker = self.maker(&outbound, roles.clone());
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
-        let text = reload::text(&self.settings, text)?;
+        let text = reload::text(&self.settings, &text)?;
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
-        let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
@@ -194,11 +194,12 @@ impl Builder {
     }
 
     /// What plans are made with.
-    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+    fn maker(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> Maker {
         let forward = forward_config(&self.settings);
         Maker {
             folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
+            roles,
             relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
             settings: self.settings.clone(),
         }
@@ -224,8 +225,10 @@ impl Builder {
 
     fn roles(&self) -> Result<Roles, GateError> {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
-        let text = read(&path).map_err(GateError::File)?;
-        Roles::read(&text).map_err(|problems| GateError::Roles(path, problems))
+        let failed = |error| GateError::File(format!("{}: {error}", path.display()));
+        let bytes = std::fs::read(&path).map_err(failed)?;
+        let read = Roles::of_bytes(&bytes);
+        read.map_err(|problems| GateError::Roles(path, problems))
     }
 }
 

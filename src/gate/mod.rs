@@ -38,7 +38,7 @@ pub use client::{Answer, Call, Client};
 pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
-pub use lint::lint;
+pub use lint::Lint;
 pub use stores::open_store;
 pub use watched::Reload;
 

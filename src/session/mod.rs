@@ -21,6 +21,7 @@ pub mod lifetime;
 pub mod patch;
 pub mod privileges;
 pub mod record;
+pub(crate) mod roles_file;
 pub mod storage;
 
 pub use credential::{Credential, Keyring};

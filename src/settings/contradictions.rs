@@ -2,6 +2,7 @@
 
 use super::CookiePrefix;
 use super::CookieSecure;
+use super::CoreDumps;
 use super::PublicOrigin;
 use super::Safety;
 use super::SameSite;
@@ -168,6 +169,10 @@ fn strict(settings: &Settings, found: &mut Found) {
             refuse("cookie.secure", what, "use \"auto\"");
         }
         Some(_) => {}
+    }
+    if settings.core_dumps == CoreDumps::On {
+        let what = "is \"on\", and a core dump holds keys and tokens; safety is \"strict\"";
+        refuse("core_dumps", what, "use \"auto\"");
     }
     if settings.development {
         refuse("development", "is on; safety is \"strict\"", "switch it off");

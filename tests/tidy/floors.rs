@@ -23,7 +23,7 @@ const MODULES: &[Module] = &[
     Module {
         name: "table",
         floor: 1,
-        crates: &["jsonc_parser", "regex", "regex_syntax", "serde", "serde_json", "url"],
+        crates: &["regex", "regex_syntax", "serde", "serde_json", "url"],
     },
     Module { name: "session", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
     Module { name: "token", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
