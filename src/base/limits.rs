@@ -73,14 +73,11 @@ pub const QUERY_NAME_BYTES_MAX: usize = 128;
 pub const QUERY_VALUE_BYTES_MAX: usize = 4_096;
 /// Longest name of a request's header field.
 pub const HEADER_NAME_BYTES_MAX: usize = 256;
-/// Longest header value, of a request and of what a handler may set.
+/// Longest header value, of a request and of what a handler may set. Cookies of a request are
+/// limited by the size of all its headers only: browsers join all of a site's into one field.
 pub const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Headers that a handler may set.
 pub const REPLY_HEADERS_MAX: usize = 64;
-/// Longest `Cookie` header that is read.
-pub const COOKIE_BYTES_MAX: usize = 8 * 1024;
-/// Cookies of one request.
-pub const COOKIES_MAX: usize = 64;
 /// Largest body a row may ask for; more belongs behind a forward row, which streams.
 pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 /// Longest time-out a row may ask for.

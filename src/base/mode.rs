@@ -61,7 +61,8 @@ impl FromStr for RestoreMode {
 /// Who redeems: only a browser may be handed a cookie by [`RestoreMode::Auto`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// The request has a `Sec-Fetch-*` header or accepts `text/html`.
+    /// The request has a `Sec-Fetch-*` header, or accepts `text/html` and has an `Accept-Language`
+    /// or a `Mozilla/` agent. What Node's `fetch` sends by itself does not count.
     Browser,
     /// Any other program, such as a payment platform's server.
     Server,

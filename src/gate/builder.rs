@@ -48,6 +48,7 @@ use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
+use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -151,6 +152,7 @@ impl Builder {
             entropy: self.entropy,
             keyring,
             roles,
+            unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
@@ -323,6 +325,7 @@ fn policy(settings: &Settings) -> Policy {
         hsts: settings.hsts == settings::Hsts::Auto,
         target_bytes_max: settings.limits.target_bytes,
         headers_max: settings.limits.headers,
+        list_bytes_max: settings.limits.header_bytes / 2,
     }
 }
 

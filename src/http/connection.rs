@@ -289,7 +289,7 @@ async fn http2<S: Service>(
         .max_concurrent_streams(config.streams_max)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
-        .max_header_list_size(u32::try_from(config.header_bytes_max / 2).unwrap_or(16 * 1024))
+        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES_MAX)

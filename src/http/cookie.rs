@@ -7,8 +7,6 @@ use hyper::HeaderMap;
 use hyper::header::COOKIE;
 use hyper::header::HeaderValue;
 
-use crate::base::limits::COOKIE_BYTES_MAX;
-use crate::base::limits::COOKIES_MAX;
 use crate::base::secret::SecretText;
 use crate::http::confirm::NONCE_SECS;
 
@@ -52,16 +50,63 @@ pub(crate) struct Cookies<'r> {
 }
 
 /// What a request presents under a cookie's name.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) enum Presented<'r> {
     /// No such cookie.
     Nothing,
-    /// One value.
+    /// One value, however often it is repeated.
     One(&'r str),
-    /// Several values: somebody on a sibling host may have planted one, so none counts
-    /// (SEC T28).
+    /// Different values. A sibling host can set a cookie of this name over plain HTTP (SEC T28),
+    /// and an old path or domain can leave one behind.
+    Several(Vec<&'r str>),
+}
+
+/// What remains of the values of a cookie once each has been checked.
+#[derive(Debug)]
+pub(crate) enum Authentic<T> {
+    /// None of the values passes the check.
+    Missing,
+    /// All that pass mean the same.
+    One(T),
+    /// Values that mean different things pass, so nobody can say which is this browser's own.
     Several,
+}
+
+impl<'r> Presented<'r> {
+    /// Every value once.
+    pub(crate) fn values(&self) -> &[&'r str] {
+        match self {
+            Self::Nothing => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Several(values) => values,
+        }
+    }
+
+    /// The one value that `read` accepts; values for which `same` is true count as one.
+    pub(crate) fn authentic<T>(
+        &self,
+        read: impl Fn(&str) -> Option<T>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Authentic<T> {
+        let mut accepted = self.values().iter().filter_map(|value| read(value));
+        let Some(first) = accepted.next() else { return Authentic::Missing };
+        if accepted.all(|other| same(&first, &other)) {
+            Authentic::One(first)
+        } else {
+            Authentic::Several
+        }
+    }
+
+    fn add(&mut self, value: &'r str) {
+        match self {
+            Self::Nothing => *self = Self::One(value),
+            Self::One(first) if *first != value => *self = Self::Several(vec![first, value]),
+            Self::One(_) => {}
+            Self::Several(values) if values.contains(&value) => {}
+            Self::Several(values) => values.push(value),
+        }
+    }
 }
 
 impl CookieRule {
@@ -143,29 +188,19 @@ impl CookieRule {
 ///
 /// The header is split at `;` as bytes, and nothing but spaces and tabs is trimmed: no quotes, no
 /// escapes, no attributes. Names that only look alike after some other program's decoding are
-/// other names, and what other cookies hold does not matter (SEC T29). A header beyond the limits
-/// may hide a second value, so it counts as one.
+/// other names, and neither the number nor the content of other cookies matters (SEC T29): the
+/// size of the whole header is limited where it is received. A value that is not text cannot be
+/// one of callgate's.
 fn find<'r, const N: usize>(headers: &'r HeaderMap, names: [&str; N]) -> [Presented<'r>; N] {
-    let mut found = [Presented::Nothing; N];
-    let mut cookies = 0;
-    for header in headers.get_all(COOKIE) {
-        if header.len() > COOKIE_BYTES_MAX {
-            return [Presented::Several; N];
-        }
-        for part in header.as_bytes().split(|byte| *byte == b';') {
-            cookies += 1;
-            if cookies > COOKIES_MAX {
-                return [Presented::Several; N];
-            }
-            let mut halves = part.splitn(2, |byte| *byte == b'=');
-            let name = trimmed(halves.next().unwrap_or_default());
-            let wanted = names.iter().zip(&mut found).find(|(own, _)| own.as_bytes() == name);
-            let Some((_, slot)) = wanted else { continue };
-            let value = std::str::from_utf8(trimmed(halves.next().unwrap_or_default()));
-            *slot = match (*slot, value) {
-                (Presented::Nothing, Ok(value)) => Presented::One(value),
-                _ => Presented::Several,
-            };
+    let mut found = [const { Presented::Nothing }; N];
+    let fields = headers.get_all(COOKIE).iter();
+    for part in fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';')) {
+        let mut halves = part.splitn(2, |byte| *byte == b'=');
+        let name = trimmed(halves.next().unwrap_or_default());
+        let wanted = names.iter().zip(&mut found).find(|(own, _)| own.as_bytes() == name);
+        let value = std::str::from_utf8(trimmed(halves.next().unwrap_or_default()));
+        if let (Some((_, slot)), Ok(value)) = (wanted, value) {
+            slot.add(value);
         }
     }
     found
@@ -253,17 +288,39 @@ mod tests {
     }
 
     #[test]
-    fn a_header_beyond_the_limits_is_none() {
-        let many = "4DSID_shop=a; ".to_owned() + &"x=1; ".repeat(COOKIES_MAX) + "4DSID_shop=b";
-        assert_eq!(read(&headers(&[many.as_bytes()])), Presented::Several);
-        let long = format!("4DSID_shop=a; x={}", "y".repeat(COOKIE_BYTES_MAX));
-        assert_eq!(read(&headers(&[long.as_bytes()])), Presented::Several);
+    fn the_cookie_is_found_among_any_number_of_others() {
+        let many = |own: &str| format!("{}{own}; z=1", "x=1; ".repeat(2_000));
+        assert_eq!(read(&headers(&[many("4DSID_shop=a").as_bytes()])), Presented::One("a"));
+        let long = format!("x={}; 4DSID_shop=a", "y".repeat(20_000));
+        assert_eq!(read(&headers(&[long.as_bytes()])), Presented::One("a"));
+        let both = format!("4DSID_shop=a; {}", many("4DSID_shop=b"));
+        let both = headers(&[both.as_bytes()]);
+        assert_eq!(read(&both), Presented::Several(vec!["a", "b"]));
     }
 
     #[test]
-    fn two_values_are_none() {
-        assert_eq!(read(&headers(&[b"4DSID_shop=a; 4DSID_shop=a"])), Presented::Several);
-        assert_eq!(read(&headers(&[b"4DSID_shop=a", b"4DSID_shop=b"])), Presented::Several);
+    fn equal_values_are_one_and_different_ones_are_several() {
+        assert_eq!(read(&headers(&[b"4DSID_shop=a; 4DSID_shop=a"])), Presented::One("a"));
+        let two = headers(&[b"4DSID_shop=a", b"4DSID_shop=b; 4DSID_shop=a; 4DSID_shop=b"]);
+        assert_eq!(read(&two), Presented::Several(vec!["a", "b"]));
+        let broken = headers(&[b"4DSID_shop=\xff; 4DSID_shop=a"]);
+        assert_eq!(read(&broken), Presented::One("a"), "what is no text is none of ours");
+    }
+
+    #[test]
+    fn the_authentic_value_counts_and_several_of_them_do_not() {
+        let number = |text: &str| text.parse::<u32>().ok();
+        let check = |values: Vec<&'static str>| match Presented::Several(values)
+            .authentic(number, |one, other| one == other)
+        {
+            Authentic::Missing => "missing".to_owned(),
+            Authentic::One(number) => number.to_string(),
+            Authentic::Several => "several".to_owned(),
+        };
+        assert_eq!(check(vec!["x", "7", "y"]), "7");
+        assert_eq!(check(vec!["x", "7", "07"]), "7", "they mean the same");
+        assert_eq!(check(vec!["7", "8"]), "several");
+        assert_eq!(check(vec!["x", "y"]), "missing");
     }
 
     #[test]
@@ -284,7 +341,10 @@ mod tests {
     fn one_pass_finds_session_and_binding_and_each_counts_for_itself() {
         let headers = headers(&[b"4DBIND_shop=b; 4DSID_shop=s; 4DBIND_shop=c; 4DCONF=n"]);
         let found = rule().read(&headers);
-        assert_eq!((found.session, found.binding), (Presented::One("s"), Presented::Several));
+        assert_eq!(
+            (found.session, found.binding),
+            (Presented::One("s"), Presented::Several(vec!["b", "c"]))
+        );
         assert_eq!(rule().find_confirm(&headers), Presented::One("n"));
     }
 

@@ -297,6 +297,7 @@ impl Dispatch {
             if result.is_err() {
                 session.give_up().await;
             }
+            session.check_renewal().await;
             line.session = Some(session.id());
             manner.cookie = session.parting_cookie(result.is_ok());
             manner.binding = session.parting_binding();

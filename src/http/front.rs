@@ -52,6 +52,9 @@ pub struct Policy {
     pub target_bytes_max: usize,
     /// Header fields of a request. Default 100; HTTP/1.1 counts them while it reads.
     pub headers_max: usize,
+    /// Bytes of the header fields of an HTTP/2 request as RFC 9113 §6.5.2 counts them, cookies left
+    /// aside. Default 16 KiB.
+    pub list_bytes_max: usize,
 }
 
 impl Default for Policy {
@@ -64,6 +67,7 @@ impl Default for Policy {
             hsts: false,
             target_bytes_max: 8_192,
             headers_max: 100,
+            list_bytes_max: 16 * 1024,
         }
     }
 }
@@ -132,10 +136,12 @@ impl Front {
         manner: &mut Manner,
     ) -> Result<Option<Response<AnswerBody>>, Fault> {
         let policy = &self.policy;
+        // Before fields are counted: HTTP/2 sends each cookie in a field of its own.
+        head::join_cookies(head);
         // Counted before it is looked at: nonsense costs too. Told afterwards: the answer to a
         // request that is framed ambiguously must close its connection.
         let in_rate = self.rates.request(caller.address, caller.now);
-        head::check(head, policy.target_bytes_max, policy.headers_max)?;
+        head::check(head, policy)?;
         policy.hosts.admit(head, caller.arrival.as_ref())?;
         if let Err(wait) = in_rate {
             self.suspect_a_proxy(&head.headers, caller);
@@ -144,7 +150,6 @@ impl Front {
         if head::is_early(head) {
             return Err(Fault::too_early());
         }
-        head::join_cookies(head);
         if !policy.cors.is_on() {
             return Ok(None);
         }

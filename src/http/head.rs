@@ -11,7 +11,9 @@ use hyper::http::request::Parts as Head;
 use crate::base::Caller;
 use crate::base::limits::HEADER_NAME_BYTES_MAX;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
+use crate::http::accept;
 use crate::http::fault::Fault;
+use crate::http::front::Policy;
 use crate::table;
 
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
@@ -21,27 +23,37 @@ const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 ///
 /// Which other methods there are is for the table to say: verbs of rows are any names
 /// (contract §3).
-pub(crate) fn check(head: &Head, target_bytes_max: usize, fields_max: usize) -> Result<(), Fault> {
+pub(crate) fn check(head: &Head, policy: &Policy) -> Result<(), Fault> {
     let Head { method, uri, headers, .. } = head;
     if !table::is_implemented(method.as_str()) {
         return Err(Fault::method_unknown());
     }
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
-    if target > target_bytes_max {
+    if target > policy.target_bytes_max {
         return Err(Fault::target_too_long());
     }
     if !is_framed_plainly(head) {
         return Err(Fault::bad_framing());
     }
     // HTTP/2 knows no such number: its fields are counted here.
-    if headers.len() > fields_max {
+    if headers.len() > policy.headers_max
+        || (head.version == Version::HTTP_2 && list_bytes(headers) > policy.list_bytes_max)
+    {
         return Err(Fault::header_too_large());
     }
     headers.iter().try_for_each(|(name, value)| check_field(name.as_str(), value.as_bytes()))
 }
 
+/// The size of a header as HTTP/2 counts it (RFC 9113 §6.5.2), without cookies: browsers send each
+/// in a field of its own, and the connection limits them together with all others.
+fn list_bytes(headers: &HeaderMap) -> usize {
+    let fields = headers.iter().filter(|(name, _)| **name != header::COOKIE);
+    fields.map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
 fn check_field(name: &str, value: &[u8]) -> Result<(), Fault> {
-    if name.len() > HEADER_NAME_BYTES_MAX || value.len() > HEADER_VALUE_BYTES_MAX {
+    let is_long = value.len() > HEADER_VALUE_BYTES_MAX && name != header::COOKIE;
+    if name.len() > HEADER_NAME_BYTES_MAX || is_long {
         return Err(Fault::header_too_large());
     }
     // RFC 9113 §8.2.1: HTTP/2 must not have them, and HTTP/1.1 has had them taken off.
@@ -109,14 +121,31 @@ fn is_framed_plainly(head: &Head) -> bool {
     is_plain && codings.next().is_none() && lengths <= 1
 }
 
-/// Who asks: a browser sends `Sec-Fetch-*`, or asks for HTML.
+/// Whether a browser asks, which may be given a session cookie, or a program.
+///
+/// Browsers say so with `Sec-Fetch-*`. Over plain HTTP they leave these fields out, and old ones do
+/// not know them; they read HTML and say who they are. Programs whose library asks for HTML by
+/// default, such as Java's and PHP's, name neither a language nor Mozilla.
 pub(crate) fn caller(headers: &HeaderMap) -> Caller {
     let fetches = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let reads_html = accept.flat_map(|value| value.split(',')).any(|range| {
-        range.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
-    });
-    if fetches || reads_html { Caller::Browser } else { Caller::Server }
+    if fetches && !is_fetch_of_a_program(headers) {
+        return Caller::Browser;
+    }
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+    let is_named = headers.contains_key(header::ACCEPT_LANGUAGE)
+        || agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"));
+    let reads_html = || accept::weight(headers, "text/html").is_some_and(|weight| weight > 0.0);
+    if is_named && reads_html() { Caller::Browser } else { Caller::Server }
+}
+
+/// Whether this is what Node's `fetch` sends by itself: a mode without site and destination, which
+/// browsers always name with it, and a language that no browser is set to.
+fn is_fetch_of_a_program(headers: &HeaderMap) -> bool {
+    let says = |name: &str, text: &str| headers.get(name).is_some_and(|value| value == text);
+    let others = ["sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"];
+    says("sec-fetch-mode", "cors")
+        && says("accept-language", "*")
+        && !others.iter().any(|name| headers.contains_key(*name))
 }
 
 /// Whether a person may be about to see the answer as a page of its own. A browser says so when
@@ -156,7 +185,14 @@ mod tests {
     fn browsers_are_known_by_what_they_send() {
         let caller = |pairs: &[_]| super::caller(&headers(pairs));
         assert_eq!(caller(&[("sec-fetch-mode", "navigate")]), Caller::Browser);
-        assert_eq!(caller(&[("accept", "text/html,*/*;q=0.8")]), Caller::Browser);
+        let html = ("accept", "text/html,*/*;q=0.8");
+        assert_eq!(caller(&[html, ("accept-language", "en")]), Caller::Browser);
+        assert_eq!(caller(&[html, ("user-agent", "Mozilla/5.0")]), Caller::Browser);
+        assert_eq!(caller(&[html]), Caller::Server);
+        let mode = ("sec-fetch-mode", "cors");
+        assert_eq!(caller(&[mode, ("accept-language", "*")]), Caller::Server);
+        let site = ("sec-fetch-site", "none");
+        assert_eq!(caller(&[mode, ("accept-language", "*"), site]), Caller::Browser);
         assert_eq!(caller(&[("accept", "*/*"), ("user-agent", "Stripe/1.0")]), Caller::Server);
         assert_eq!(caller(&[]), Caller::Server);
     }
@@ -194,7 +230,7 @@ mod tests {
             let mut head = head("/", &[]);
             let value = HeaderValue::from_bytes(value).unwrap();
             head.headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
-            check(&head, 100, 100).map_or_else(|fault| fault.code(), |()| "ok")
+            check(&head, &Policy::default()).map_or_else(|fault| fault.code(), |()| "ok")
         };
         assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX]), "ok");
         assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX + 1]), "header_too_large");
@@ -212,8 +248,9 @@ mod tests {
         for _ in 0..100 {
             head.headers.append("x-a", HeaderValue::from_static(""));
         }
-        assert!(check(&head, 100, 100).is_ok());
-        assert_eq!(check(&head, 100, 99).unwrap_err().code(), "header_too_large");
+        let with = |headers_max| Policy { headers_max, ..Policy::default() };
+        assert!(check(&head, &with(100)).is_ok());
+        assert_eq!(check(&head, &with(99)).unwrap_err().code(), "header_too_large");
     }
 
     #[test]

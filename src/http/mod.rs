@@ -20,6 +20,7 @@
 //! [`Reply`]. Failures become answers in [`fault`] and nowhere else. Nothing here knows which
 //! store or which kind of handler is behind the ports.
 
+mod accept;
 pub mod access;
 pub mod answer;
 pub mod arrival;

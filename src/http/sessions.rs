@@ -1,9 +1,13 @@
 //! What all requests need in order to work with sessions, and how a request gets its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use hyper::HeaderMap;
 
@@ -19,14 +23,16 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::masked::masked;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
+use crate::http::cookie::Authentic;
 use crate::http::cookie::CookieRule;
-use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
+use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::session::Credential;
@@ -40,6 +46,35 @@ use crate::store::port::Resumed;
 
 /// Longest label of a device, from its `User-Agent`.
 const LABEL_BYTES_MAX: usize = 120;
+/// How long after a sign-in a request may still arrive with the credential that the sign-in ended:
+/// as long as the slowest request to sign in may take to be answered, and some more.
+const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
+
+/// Most names that are told; handlers may grant what a request says.
+const UNKNOWN_NAMES_MAX: usize = 256;
+/// Longest part of such a name that is told.
+const UNKNOWN_NAME_BYTES_MAX: usize = 80;
+
+/// Names of privileges that nobody knows. Each is logged once, however often it is granted.
+#[derive(Debug, Default)]
+pub struct UnknownNames(Mutex<BTreeSet<String>>);
+
+impl UnknownNames {
+    /// Logs that a name was left out, unless that was said before.
+    pub(crate) fn tell(&self, kind: &'static str, name: &str) {
+        let name = masked(name.trim(), UNKNOWN_NAME_BYTES_MAX).into_owned();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.is_empty() || told.len() >= UNKNOWN_NAMES_MAX || !told.insert(name.clone()) {
+            return;
+        }
+        tracing::warn!(
+            event = "privilege.unknown",
+            kind,
+            name,
+            "roles.json does not define it, so that it was not granted"
+        );
+    }
+}
 
 /// The store, the clock, the keys and the rules that every session shares.
 pub struct Sessions {
@@ -53,6 +88,8 @@ pub struct Sessions {
     pub keyring: Keyring,
     /// Which privileges exist.
     pub roles: Roles,
+    /// Names that were granted and that `roles.json` does not know, each told once.
+    pub unknown_privileges: UnknownNames,
     /// How long new sessions live.
     pub lifetime: Lifetime,
     /// How the session cookie is named and guarded.
@@ -91,6 +128,8 @@ pub(crate) struct Errand {
     pub(crate) navigates: bool,
     /// What this browser was given when it minted a token, if it was and brings it.
     pub(crate) binding: Option<Binding>,
+    /// Whether it brings several, of which none counts and none is overwritten.
+    pub(crate) binding_doubled: bool,
     /// The address of the client, if there is one.
     pub(crate) client: Option<IpAddr>,
 }
@@ -109,7 +148,8 @@ impl Sessions {
 
     /// Opens the session that a request's cookie names, or makes its caller a guest.
     ///
-    /// Forged, damaged and doubled cookies are turned away here, before any store is asked.
+    /// Of several cookies the authentic one counts; forged and damaged ones are turned away here,
+    /// before any store is asked.
     pub(crate) async fn open(
         self: &Arc<Self>,
         headers: &HeaderMap,
@@ -117,56 +157,61 @@ impl Sessions {
     ) -> Result<Session, Fault> {
         let now = self.clock.now();
         let cookies = self.cookie.read(headers);
-        if let Presented::One(value) = cookies.binding {
-            errand.binding = Binding::read(value, now);
+        let same =
+            |one: &Binding, other: &Binding| one.digest(self.app()) == other.digest(self.app());
+        match cookies.binding.authentic(|value| Binding::read(value, now), same) {
+            Authentic::One(binding) => errand.binding = Some(binding),
+            Authentic::Missing => {}
+            Authentic::Several => errand.binding_doubled = true,
         }
-        let credential = match cookies.session {
-            Presented::One(value) => self.keyring.open(value),
-            Presented::Nothing => None,
-            Presented::Several => {
+        let same = |one: &Credential, other: &Credential| {
+            one.digest(self.app()) == other.digest(self.app())
+        };
+        let credential = match cookies.session.authentic(|value| self.keyring.open(value), same) {
+            Authentic::One(credential) => credential,
+            Authentic::Missing => return self.guest(now, errand, Gives::NewGuest),
+            Authentic::Several => {
                 tracing::warn!(
                     event = "session.cookie_doubled",
-                    "several session cookies; none counts"
+                    "several authentic session cookies; none counts"
                 );
-                None
+                return self.guest(now, errand, Gives::Nothing);
             }
-        };
-        let Some(credential) = credential else {
-            return self.guest(now, errand);
         };
         let digest = credential.digest(self.app());
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
                 let standing = Standing::Open { opened, credential: Some(credential) };
-                Ok(Session::new(Arc::clone(self), errand, standing, None))
+                Ok(Session::new(Arc::clone(self), errand, standing, Gives::Newer))
             }
             Resumed::Unheard if credential.may_found(now) => {
                 let renewed = credential.renewed(now);
-                let standing = Standing::Guest(renewed.clone().unwrap_or(credential));
-                Ok(Session::new(Arc::clone(self), errand, standing, renewed))
+                let gives = if renewed.is_some() { Gives::Renewed } else { Gives::Newer };
+                let standing = Standing::Guest(renewed.unwrap_or(credential));
+                Ok(Session::new(Arc::clone(self), errand, standing, gives))
             }
-            Resumed::Unheard => self.guest(now, errand),
-            Resumed::Closed => self.put_out(now, credential.session(), errand).await,
+            Resumed::Unheard => self.guest(now, errand, Gives::GuestOnceWritten),
+            Resumed::Closed => {
+                let gives = self.left_to_give(now, credential.session()).await?;
+                self.guest(now, errand, gives)
+            }
         }
     }
 
-    /// A guest whose credential opens nothing any more.
+    /// What a browser may still be given whose credential opens nothing any more.
     ///
-    /// When the session lives on, this browser has perhaps just been given a fresh credential
-    /// for it, by an answer that overtook this request. A new cookie would throw that one away,
-    /// so none is sent until something is written.
-    async fn put_out(
-        self: &Arc<Self>,
-        now: Timestamp,
-        id: SessionId,
-        errand: Errand,
-    ) -> Result<Session, Fault> {
-        if self.store.look(now, id).await?.is_none() {
-            return self.guest(now, errand);
-        }
-        let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
-        Ok(Session::new(Arc::clone(self), errand, Standing::Guest(guest), None))
+    /// Where somebody has just signed in to the session, the response with the fresh credential
+    /// may have overtaken this request, and a guest's cookie would throw that credential away. A
+    /// browser that still brings the old one much later was put out, and begins anew.
+    async fn left_to_give(&self, now: Timestamp, id: SessionId) -> Result<Gives, Fault> {
+        let opened = self.store.look(now, id).await?;
+        let devices = opened.iter().flat_map(|opened| &opened.record.devices);
+        let newest = devices.map(|device| device.since).max();
+        Ok(match newest {
+            Some(since) if now.since(since) < OVERTAKEN_WITHIN => Gives::Newer,
+            _ => Gives::GuestOnceWritten,
+        })
     }
 
     /// Describes a browser that joins a session with the secret `nonce`.
@@ -180,10 +225,14 @@ impl Sessions {
         Ok(Device { id, digest, since: now, label: label.to_owned() })
     }
 
-    fn guest(self: &Arc<Self>, now: Timestamp, errand: Errand) -> Result<Session, Fault> {
+    fn guest(
+        self: &Arc<Self>,
+        now: Timestamp,
+        errand: Errand,
+        gives: Gives,
+    ) -> Result<Session, Fault> {
         let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
-        let standing = Standing::Guest(guest.clone());
-        Ok(Session::new(Arc::clone(self), errand, standing, Some(guest)))
+        Ok(Session::new(Arc::clone(self), errand, Standing::Guest(guest), gives))
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the caller of a request that failed can read: a page, or what programs read.
 
 use hyper::HeaderMap;
+#[cfg(test)]
 use hyper::header;
+
+use crate::http::accept;
 
 /// What the caller can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +20,7 @@ pub(crate) enum Speaks {
 impl Speaks {
     /// What a caller with these headers can read.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let wish = |name: &str| {
-            let accept =
-                headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            let mut ranges = accept.flat_map(|value| value.split(','));
-            ranges.find_map(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(name));
-                let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
-                named.then(|| weight.unwrap_or(1.0))
-            })
-        };
+        let wish = |name: &str| accept::weight(headers, name);
         let json = [wish("application/problem+json"), wish("application/json")];
         let json = json.into_iter().flatten().fold(0.0, f32::max);
         match wish("text/html") {

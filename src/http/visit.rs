@@ -73,6 +73,7 @@ impl Visit<'_> {
             agreement: run.agreement,
             navigates: head::navigates(&run.head.headers),
             binding: None,
+            binding_doubled: false,
             client: run.remote,
         };
         let brought = run.brought(row.otp(), errand.may_redeem)?;

@@ -87,6 +87,11 @@ impl Credential {
         self.kind == Kind::Guest && now.since(self.issued_at) < GUEST_WINDOW
     }
 
+    /// Whether it is a guest's, which a browser may be given before anything is stored.
+    pub fn is_guest(&self) -> bool {
+        self.kind == Kind::Guest
+    }
+
     /// The same credential with a new date, when a guest who stores nothing keeps coming back
     /// and half of his window has passed.
     pub fn renewed(&self, now: Timestamp) -> Option<Self> {

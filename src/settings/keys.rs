@@ -253,7 +253,7 @@ mod tests {
             ("ff".repeat(32), "over and over"),
             (counting, "counts"),
             (down, "counts"),
-            ("0123456789abcdef".repeat(4), "repeats"),
+            ("0123456789abcdef".repeat(4), "counts"),
             ("deadbeef".repeat(8), "repeats"),
             (words, "is a text"),
             ("1234567890".repeat(7)[..64].to_owned(), "repeats"),

@@ -148,8 +148,18 @@ fn in_any(property: &str, text: &str) -> Option<Flaw> {
         let fix = format!("write {path:?}, and \"verbs\": {verb:?}");
         return named("pattern-verb", "begins with a verb".to_owned(), fix);
     }
+    let flags =
+        text.trim_start_matches('^').strip_prefix("(?").and_then(|rest| rest.split_once(')'));
+    let flags = flags
+        .map(|(flags, _)| flags)
+        .filter(|flags| flags.bytes().all(|b| b.is_ascii_alphabetic()));
+    let is_verbose = property == "regexPattern" && flags.is_some_and(|flags| flags.contains('x'));
     let trimmed = text.trim();
     let bare_ends = trimmed.trim_matches('/').trim();
+    if is_verbose {
+        // Blanks and what follows # mean nothing there.
+        return None;
+    }
     if trimmed.len() < text.len() || bare_ends.len() < trimmed.trim_matches('/').len() {
         let clean = if property == "pattern" { bare_ends } else { trimmed };
         let fix = format!("write {clean:?}");
@@ -164,10 +174,7 @@ fn in_any(property: &str, text: &str) -> Option<Flaw> {
             fix,
         );
     }
-    let is_verbose = property == "regexPattern" && text.starts_with("(?") && {
-        text.split(')').next().is_some_and(|flags| flags.contains('x'))
-    };
-    if let Some((path, _)) = text.split_once('#').filter(|_| !is_verbose) {
+    if let Some((path, _)) = text.split_once('#') {
         let fix = format!("write {:?}: browsers never send what follows \"#\"", path);
         return named("pattern-fragment", "has a fragment".to_owned(), fix);
     }

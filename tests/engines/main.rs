@@ -8,9 +8,8 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
+#![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
-#[path = "../it/support/dice.rs"]
-mod dice;
 #[path = "../it/stores/kit.rs"]
 mod kit;
 mod map;
@@ -23,6 +22,16 @@ mod redis;
 mod rules;
 #[path = "../it/support/services/mod.rs"]
 mod services;
+#[expect(dead_code, reason = "the scenarios need a part of what all tests need")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+use support::dice;
+
+/// Where the scenarios look for the kit.
+mod stores {
+    pub(crate) use crate::kit;
+}
 
 /// `small` for every day; `full` when `CALLGATE_TEST_SIZE=full`.
 fn size<T>(small: T, full: T) -> T {

@@ -7,9 +7,10 @@ use callgate::store::faulty::Verb;
 use callgate::table::BasePath;
 use serde_json::json;
 
+use super::fresh;
+use super::house;
 use crate::support::House;
 use crate::support::asked::Asked;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -136,10 +137,13 @@ async fn who_only_looks_is_shown_the_page_without_a_question_to_the_store() {
 async fn many_clicks_at_once_have_one_winner() {
     let house = house().await;
     let token = house.visitor().mint("").await;
-    let mut clicks = tokio::task::JoinSet::new();
+    let mut pages = Vec::new();
     for _ in 0..32 {
         let visitor = house.visitor();
-        let page = visitor.asked("/foreign", &token).await;
+        pages.push((visitor.asked("/foreign", &token).await, visitor));
+    }
+    let mut clicks = tokio::task::JoinSet::new();
+    for (page, visitor) in pages {
         clicks.spawn(async move { outcome(&page.press(&visitor).send().await).to_owned() });
     }
     let outcomes = clicks.join_all().await;
@@ -332,7 +336,7 @@ async fn our_own_origin_and_silence_are_no_foreign_site() {
         assert_eq!(outcome(&ask.send().await), "restored", "{headers:?}");
     }
     let public_origin = Some(PublicOrigin::parse("https://shop.example").unwrap());
-    let house = House::open(Settings { public_origin, ..settings() }).await;
+    let house = House::on(fresh().await, Settings { public_origin, ..settings() }).await;
     let (desk, phone) = (house.visitor(), house.visitor());
     let page = phone.asked("/foreign", &desk.mint("").await).await;
     assert!(phone.find_cookie("__Host-4DCONF").is_some());
@@ -486,7 +490,7 @@ async fn a_redirection_never_sends_the_form_on() {
 #[tokio::test]
 async fn a_mount_prefix_is_part_of_where_the_page_leads() {
     let base_path = BasePath::parse("/tools").unwrap();
-    let house = House::open(Settings { base_path, ..settings() }).await;
+    let house = House::on(fresh().await, Settings { base_path, ..settings() }).await;
     let (desk, phone) = (house.visitor(), house.visitor());
     let mint = async |visitor: &Visitor| {
         let token = visitor.get("/tools/mint").send().await.text();
@@ -611,7 +615,8 @@ async fn the_owners_page_is_shown_in_place_of_the_shipped_one() {
     let file = folder.path().join("ask.html");
     let page = "<style>h1{}</style><h1>Moon shop, {{app}}, {{lang}}</h1>{{text}}{{form}}";
     std::fs::write(&file, page).unwrap();
-    let house = House::open(Settings { confirm_page: Some(file.clone()), ..settings() }).await;
+    let house =
+        House::on(fresh().await, Settings { confirm_page: Some(file.clone()), ..settings() }).await;
     let (desk, phone) = (house.visitor(), house.visitor());
     let asked = phone.asked("/foreign", &desk.mint("").await).await;
     assert!(asked.text.contains("<h1>Moon shop, callgate, en</h1>"), "{}", asked.text);

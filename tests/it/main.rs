@@ -5,20 +5,29 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
+#![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
 mod agree;
 mod binding;
 mod callbacks;
+mod callers;
+#[cfg(feature = "script")]
+mod checked;
 #[cfg(feature = "script")]
 mod class_files;
 #[cfg(feature = "script")]
 mod classes;
 mod cli;
+#[path = "stores/clock.rs"]
+mod clock;
 mod confirm;
 mod connections;
+mod cookies;
 mod declarations;
 mod demo;
 mod ending;
+#[cfg(feature = "script")]
+mod explained;
 mod forward;
 mod framing;
 mod front;
@@ -29,6 +38,8 @@ mod left_behind;
 mod limits;
 mod messages;
 mod modes;
+mod on_embedded;
+mod on_shared;
 mod operator;
 mod operator_cli;
 mod outage;
@@ -51,3 +62,8 @@ mod support;
 mod tables;
 mod tls;
 mod wire;
+
+// The store of the scenarios in `modes`, `confirm`, `repeats` and `clock`.
+use support::fresh;
+use support::ground;
+use support::house;

@@ -23,9 +23,9 @@ use callgate::token::TokenSecret;
 use hyper::HeaderMap;
 use tokio::task::JoinSet;
 
+use super::house;
 use crate::stores::kit;
 use crate::support::House;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;

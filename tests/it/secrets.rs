@@ -63,7 +63,9 @@ async fn live_through_everything(house: &House) {
     phone.post("/state").form(&[("state", &token)]).send().await;
     member.get("/login?privileges=admin").send().await;
     let cookie = member.cookie().unwrap();
-    phone.plant(&format!("{cookie}; 4DSID_callgate={cookie}"));
+    let other = house.visitor();
+    other.write("a", "1").await;
+    phone.plant(&format!("{cookie}; 4DSID_callgate={}", other.cookie().unwrap()));
     phone.session().await;
     phone.plant(&format!("{}x", &cookie[1..]));
     phone.session().await;

@@ -16,7 +16,6 @@ use crate::http::body::RequestBody;
 use crate::http::confirm::Agreement;
 use crate::http::confirm::MARKS;
 use crate::http::confirm::nonce::Nonce;
-use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
 use crate::http::query;
@@ -155,18 +154,18 @@ impl Form {
 
     /// Whether this browser was shown the page that holds this form, about this token.
     fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<(), &'static str> {
-        let nonce = match house.cookie.find_confirm(headers) {
-            Presented::One(value) => Nonce::read(value).ok_or("its cookie is malformed")?,
-            Presented::Nothing => return Err("its cookie is missing"),
-            Presented::Several => return Err("its cookie is doubled"),
-        };
+        let presented = house.cookie.find_confirm(headers);
+        let nonces: Vec<Nonce> =
+            presented.values().iter().filter_map(|value| Nonce::read(value)).collect();
+        if nonces.is_empty() {
+            return Err("its cookie is missing");
+        }
         let token = query::token_in(&self.token).ok_or("it brings no token")?;
         let about = (&token.digest(house.app()), self.question);
-        if nonce.proves(&house.keyring, about, &self.proof) {
-            Ok(())
-        } else {
-            Err("its proof is wrong")
-        }
+        // Only the cookie that the page was made for proves its form, so others beside it do not
+        // matter: the proof is sealed, and made for this very token.
+        let is_proven = nonces.iter().any(|nonce| nonce.proves(&house.keyring, about, &self.proof));
+        if is_proven { Ok(()) } else { Err("its proof is wrong") }
     }
 }
 

@@ -15,7 +15,6 @@ use crate::http::confirm::MARK;
 use crate::http::confirm::Template;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
-use crate::http::cookie::Presented;
 use crate::http::fault::Fault;
 use crate::http::query;
 use crate::http::sessions::Sessions;
@@ -40,11 +39,8 @@ pub(crate) fn page(
     template: &Template,
     asking: &Asking<'_>,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let nonce = match house.cookie.find_confirm(&asking.head.headers) {
-        Presented::One(value) => Nonce::read(value),
-        Presented::Nothing | Presented::Several => None,
-    };
-    let nonce = match nonce {
+    let presented = house.cookie.find_confirm(&asking.head.headers);
+    let nonce = match presented.values().iter().find_map(|value| Nonce::read(value)) {
         Some(nonce) => nonce,
         None => Nonce::fresh(&*house.entropy).map_err(Fault::internal)?,
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::SessionId;
+use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::http::session::state::Desk;
@@ -90,7 +91,8 @@ impl Left {
             (None, Some(credential)) if self.is_guest => Standing::Guest(credential),
             (None, _) => return None,
         };
-        let session = Session::new(Arc::clone(house), (*self.errand).clone(), standing, None);
+        let session =
+            Session::new(Arc::clone(house), (*self.errand).clone(), standing, Gives::Newer);
         {
             let mut state = session.lock();
             state.mute = self.mute;

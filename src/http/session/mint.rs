@@ -67,11 +67,11 @@ impl Session {
     }
 
     /// What this browser is known by until `until`, at least. A caller that must not be given a
-    /// cookie cannot be known again.
+    /// cookie, or whose own cannot be told from a planted one, cannot be known again.
     fn binding_until(&self, until: Timestamp) -> Result<Option<Binding>, NoEntropy> {
         let state = self.lock();
         match &state.binding {
-            _ if state.mute => Ok(None),
+            _ if state.mute || self.errand.binding_doubled => Ok(None),
             Some(held) if held.lasts(until) => Ok(Some(held.clone())),
             Some(held) => Ok(Some(held.clone().lasting(until))),
             None => Binding::fresh(&*self.house.entropy, until).map(Some),

@@ -20,6 +20,7 @@ pub use error::SessionError;
 pub(crate) use kept::Kept;
 pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
+pub(crate) use state::Gives;
 pub(crate) use state::Standing;
 pub use wish::Privileges;
 
@@ -45,7 +46,6 @@ use crate::http::session::state::State;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
 use crate::session::AccessChange;
-use crate::session::Credential;
 use crate::session::JsonText;
 use crate::session::Lifetime;
 use crate::token::Outcome;
@@ -81,9 +81,9 @@ impl Session {
         house: Arc<Sessions>,
         errand: Errand,
         standing: Standing,
-        cookie: Option<Credential>,
+        gives: Gives,
     ) -> Self {
-        let desk = Desk::new(standing, cookie, errand.binding.clone());
+        let desk = Desk::new(standing, gives, errand.binding.clone());
         Self { house, errand: Arc::new(errand), desk: Arc::new(desk) }
     }
 
@@ -292,9 +292,22 @@ impl Session {
         let split = |names: &[String]| -> Vec<String> {
             names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
         };
+        let unknown = &self.house.unknown_privileges;
+        let privilege = |name: &String| {
+            let found = roles.privilege(name);
+            if found.is_none() {
+                unknown.tell("privilege", name);
+            }
+            found
+        };
         let mut grant: Vec<Arc<str>> =
-            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
-        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
+            split(&wish.privileges).iter().filter_map(privilege).collect();
+        for role in split(&wish.roles) {
+            if !roles.has_role(&role) {
+                unknown.tell("role", &role);
+            }
+            grant.extend_from_slice(roles.role(&role));
+        }
         if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
             let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));

@@ -239,7 +239,7 @@ impl Session {
             }
             (_, true) => {
                 state.mute = false;
-                state.cookie = Some(newcomer.clone());
+                state.give(newcomer.clone());
                 Some(newcomer)
             }
             // The browser is in this session already and keeps its credential.

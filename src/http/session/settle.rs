@@ -9,6 +9,7 @@ use crate::base::Timestamp;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
+use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
@@ -89,7 +90,10 @@ impl Session {
         let guest = Credential::guest(&*self.house.entropy, now)?;
         let mut state = self.lock();
         state.draft = Draft::default();
-        state.cookie = Some(guest.clone());
+        if state.opened().is_some() && state.gives != Gives::Nothing {
+            state.gives = Gives::NewGuest;
+        }
+        state.give(guest.clone());
         state.standing = Standing::Guest(guest);
         Ok(())
     }
@@ -134,6 +138,18 @@ impl Session {
                 Ok(())
             }
             other => other,
+        }
+    }
+
+    /// Gives the browser no new date for a guest's credential whose session another request has
+    /// stored meanwhile: that one may have signed in.
+    pub(crate) async fn check_renewal(&self) {
+        let id = match &*self.lock() {
+            state if state.gives == Gives::Renewed && state.cookie.is_some() => state.id(),
+            _ => return,
+        };
+        if !matches!(self.house.store.look(self.house.clock.now(), id).await, Ok(None)) {
+            self.lock().drop_renewal();
         }
     }
 
@@ -242,13 +258,14 @@ impl Session {
         if let Some(founder) = founder {
             let limited = self.house.rates.found(self.errand.client, now);
             limited.map_err(SessionError::TooManyGuests)?;
+            self.lock().drop_renewal();
             let record = self.founded(&founder, now)?;
             let founding = Founding { record, patch: patch.clone(), token: token.clone() };
             failpoint::reached(Place::Create)?;
             match store.create(now, founding).await? {
                 Created::New(opened) => {
-                    // The browser may not hold it yet, or not any more.
-                    self.lock().cookie = Some(founder);
+                    // The browser may not hold it yet.
+                    self.lock().give(founder);
                     return Ok(Written::Done(opened));
                 }
                 // Another request of this guest was first: both meet in one session.
@@ -293,7 +310,7 @@ impl Session {
         let (Written::Done(opened) | Written::Conflict(opened)) = written;
         let mut state = self.lock();
         if let Some(renewed) = renewed {
-            state.cookie = Some(renewed.clone());
+            state.give(renewed.clone());
             state.standing = Standing::Open { opened, credential: Some(renewed) };
         } else {
             let credential = state.credential().cloned();

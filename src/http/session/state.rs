@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) draft: Draft,
     /// The credential that the answer gives to the browser.
     pub(super) cookie: Option<Credential>,
+    /// Which credentials it may give.
+    pub(super) gives: Gives,
     /// Whether the caller must not be given any cookie (`context`).
     pub(super) mute: bool,
     pub(super) restore_outcome: Outcome,
@@ -52,6 +54,27 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// Which session cookie a response may give the browser, by what its request brought.
+///
+/// Browsers keep whichever cookie arrives last. A response that is late must not replace a
+/// credential that another response has given meanwhile, so a guest's credential is given only to
+/// a browser that cannot hold a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// The request brought no credential: a guest's, at once.
+    NewGuest,
+    /// It brought a guest's that is becoming old: the same one with a new date, if the session is
+    /// still not stored when the response is sent.
+    Renewed,
+    /// What it brought opens nothing any more: a guest's, once something was written.
+    GuestOnceWritten,
+    /// It brought one that is good, or that a sign-in has just ended: only what a sign-in or a
+    /// redemption of its own gains.
+    Newer,
+    /// It brought several that are authentic: nothing, or one of them would be overwritten.
+    Nothing,
+}
+
 /// Where the request stands.
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
@@ -67,15 +90,16 @@ pub(crate) enum Standing {
 }
 
 impl Desk {
-    pub(super) fn new(
-        standing: Standing,
-        cookie: Option<Credential>,
-        binding: Option<Binding>,
-    ) -> Self {
+    pub(super) fn new(standing: Standing, gives: Gives, binding: Option<Binding>) -> Self {
+        let cookie = match (&standing, gives) {
+            (Standing::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
+            _ => None,
+        };
         let state = State {
             standing,
             draft: Draft::default(),
             cookie,
+            gives,
             mute: false,
             restore_outcome: Outcome::Absent,
             saw_token: false,
@@ -99,6 +123,25 @@ impl State {
     /// Goes on to a phase, unless a later one is reached.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
+    }
+
+    /// Gives the browser this credential, if it may replace the one that the browser may hold.
+    pub(super) fn give(&mut self, credential: Credential) {
+        let may = match self.gives {
+            Gives::NewGuest | Gives::GuestOnceWritten => true,
+            Gives::Renewed | Gives::Newer => !credential.is_guest(),
+            Gives::Nothing => false,
+        };
+        if may {
+            self.cookie = Some(credential);
+        }
+    }
+
+    /// The session is stored: the credential that the browser brought needs no new date.
+    pub(super) fn drop_renewal(&mut self) {
+        if self.gives == Gives::Renewed && self.cookie.as_ref().is_some_and(Credential::is_guest) {
+            self.cookie = None;
+        }
     }
 
     pub(super) fn id(&self) -> SessionId {

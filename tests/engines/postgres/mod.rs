@@ -7,5 +7,6 @@ mod kit;
 mod mirror;
 mod outage;
 mod rules;
+mod scenarios;
 mod schema;
 mod whole;

@@ -4,6 +4,7 @@ mod keeping;
 mod leftovers;
 mod opening;
 mod outages;
+mod scenarios;
 
 use std::sync::Arc;
 

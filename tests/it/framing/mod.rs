@@ -123,7 +123,8 @@ async fn http2_takes_a_header_in_pieces_up_to_its_limit() {
         (15, 1_000, Said::Status(200)),
         (20, 1_000, Said::Status(431)),
         (28, 1_000, Said::Status(431)),
-        (70, 1_000, Said::GoAway(9)),
+        (70, 1_000, Said::Status(431)),
+        (140, 1_000, Said::GoAway(11)),
     ] {
         let mut peer = Peer::connect(served.public).await;
         let value = "v".repeat(bytes);

@@ -1,5 +1,7 @@
 //! Short ways to found sessions, mint and redeem in a test.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -27,6 +29,25 @@ use serde_json::Value;
 
 /// Where the clock of the tests begins.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+
+/// What a store keeps its things on: a disk, a database, or nothing.
+pub(crate) struct Ground(Box<dyn FnMut() -> Opening>);
+
+type Opening = Pin<Box<dyn Future<Output = Arc<dyn Store>>>>;
+
+impl Ground {
+    /// A ground on which a store is opened like this, after the process that had it open has died.
+    pub(crate) fn of<F: Future<Output = Arc<dyn Store>> + 'static>(
+        mut open: impl FnMut() -> F + 'static,
+    ) -> Self {
+        Self(Box::new(move || Box::pin(open())))
+    }
+
+    /// Opens the store, or opens it again as a process finds it whose predecessor died.
+    pub(crate) async fn open(&mut self) -> Arc<dyn Store> {
+        (self.0)().await
+    }
+}
 
 /// Bytes that nobody else in this process gets.
 fn unique<const N: usize>() -> [u8; N] {

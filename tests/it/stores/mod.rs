@@ -6,7 +6,7 @@ mod clock;
 mod contract;
 mod copy;
 mod crash;
-mod disk;
+pub(crate) mod disk;
 mod embedded;
 pub(crate) mod kit;
 mod lossy;
@@ -16,3 +16,23 @@ mod property;
 mod rifts;
 mod room;
 mod trace;
+
+use std::future::ready;
+use std::sync::Arc;
+
+use callgate::store::Store;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::live::Config;
+
+use crate::stores::disk::Disk;
+use crate::stores::kit::Ground;
+
+/// A disk in memory with an embedded store on it.
+pub(crate) fn ground() -> Ground {
+    let mut disk = Disk::new();
+    Ground::of(move || {
+        disk = disk.after_kill();
+        let store = EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap();
+        ready(Arc::new(store) as Arc<dyn Store>)
+    })
+}

@@ -13,6 +13,8 @@ pub(crate) mod upstream;
 pub(crate) mod visitor;
 pub(crate) mod wire;
 
+use std::future::Ready;
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ use callgate::store::port::Opened;
 use callgate::store::port::Store;
 use callgate::token::Token;
 
+use crate::stores::kit::Ground;
 use crate::support::leaks::Ledger;
 use crate::support::probe::Probe;
 use crate::support::visitor::Visitor;
@@ -125,6 +128,18 @@ pub(crate) fn settings() -> Settings {
 /// A gate in memory with the probe class.
 pub(crate) async fn house() -> House {
     House::open(settings()).await
+}
+
+/// The store on which scenarios run that say nothing else: a fresh one in memory. The modules
+/// `on_embedded` and `on_shared`, and `tests/engines`, run the same scenarios on others.
+pub(crate) fn fresh() -> Ready<Arc<dyn Store>> {
+    ready(Arc::new(MemoryStore::new()))
+}
+
+/// A store in memory, which nobody opens again: what its process knew is lost.
+pub(crate) fn ground() -> Ground {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    Ground::of(move || ready(Arc::clone(&store)))
 }
 
 /// What the handler was told became of the token.

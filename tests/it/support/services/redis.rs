@@ -57,6 +57,19 @@ pub(crate) struct Redis {
     options: Vec<String>,
     tls: Option<Tls>,
     password: Option<String>,
+    /// Whether it ends with this process, though nobody drops it.
+    kept: bool,
+}
+
+/// Where a Redis is that all tests of this process share, each with an app of its own.
+pub(crate) async fn shared() -> String {
+    static SERVER: tokio::sync::OnceCell<Redis> = tokio::sync::OnceCell::const_new();
+    let server = SERVER.get_or_init(|| {
+        let mut server = Redis::plan("");
+        server.kept = true;
+        server.up()
+    });
+    server.await.url()
 }
 
 struct Tls {
@@ -101,7 +114,7 @@ impl Redis {
     fn plan(options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = options.split_whitespace().map(ToOwned::to_owned).collect();
-        Self { child: None, folder, port: 0, options, tls: None, password: None }
+        Self { child: None, folder, port: 0, options, tls: None, password: None, kept: false }
     }
 
     async fn up(mut self) -> Self {
@@ -116,6 +129,12 @@ impl Redis {
 
     fn spawn(&mut self) {
         let mut command = Command::new(program());
+        if self.kept {
+            // A static is never dropped; the pipe is closed by the end of the process.
+            command = Command::new("sh");
+            let script = "\"$0\" \"$@\" & read -r _; kill $!; wait; rm -rf \"$FOLDER\"";
+            command.args(["-c", script]).arg(program()).env("FOLDER", self.folder.path());
+        }
         let folder = self.folder.path().to_str().unwrap();
         let port = self.port.to_string();
         let (plain, encrypted) =
@@ -124,7 +143,7 @@ impl Redis {
         command.args(["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--daemonize", "no"]);
         command.args(["--logfile", &format!("{folder}/log"), "--enable-debug-command", "yes"]);
         command.args(&self.options);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(child.spawn().unwrap());
     }
 

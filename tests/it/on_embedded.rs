@@ -1,0 +1,26 @@
+//! The scenarios that run on every store, on the embedded one; its clock is in `stores`.
+
+use std::sync::Arc;
+
+use callgate::store::Store;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::live::Config;
+
+use crate::stores::disk::Disk;
+use crate::support::House;
+use crate::support::settings;
+
+#[path = "confirm.rs"]
+mod confirm;
+#[path = "modes.rs"]
+mod modes;
+#[path = "repeats.rs"]
+mod repeats;
+
+async fn fresh() -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())
+}
+
+async fn house() -> House {
+    House::on(fresh().await, settings()).await
+}
