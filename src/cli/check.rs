@@ -8,8 +8,10 @@ use crate::backend::Registry;
 use crate::backend::script;
 use crate::base::Clock as _;
 use crate::base::clock::SystemClock;
+use crate::base::limits::TABLE_BYTES_MAX;
 use crate::gate::Examined;
 use crate::gate::examine;
+use crate::gate::read_file;
 use crate::http::Certificates;
 use crate::session::Roles;
 use crate::settings::Reading;
@@ -172,9 +174,10 @@ fn check_certificate(settings: &Settings) -> Option<Finding> {
 /// What is in a file, or a report that says why that is not known.
 fn read_bytes(path: &Path, code: &'static str) -> Result<Vec<u8>, Finding> {
     let name = path.display().to_string();
-    std::fs::read(path).map_err(|error| {
-        let what = format!("cannot be read: {error}");
-        Finding::of_file(&name, code, &what, "name a file of UTF-8 text that is there")
+    read_file(path, TABLE_BYTES_MAX).map_err(|why| {
+        let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(&why);
+        let (what, fix) = why.rsplit_once("; ").unwrap_or((why, "name a file of UTF-8 text"));
+        Finding::of_file(&name, code, what, fix)
     })
 }
 

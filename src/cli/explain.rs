@@ -42,14 +42,13 @@ pub(super) fn run(
 /// form and the length of the target before a row is found, and the tokens of the query after.
 fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Explanation {
     let explanation = table::explain(table, verb, target, &settings.base_path);
-    let is_decided = matches!(explanation.answer, Answer::BadRequest | Answer::NotImplemented);
-    if is_decided || target == "*" {
-        return explanation;
-    }
     let Ok(uri) = Uri::try_from(target) else {
         let reason = "the target has a character that no URL has; percent-encode it";
         return explanation.refused(Answer::BadPath, reason);
     };
+    if matches!(explanation.answer, Answer::BadRequest | Answer::NotImplemented) || target == "*" {
+        return explanation;
+    }
     let (path, query) = (uri.path(), uri.query().unwrap_or_default());
     let (bytes, most) =
         (path.len() + uri.query().map_or(0, |it| it.len() + 1), settings.limits.target_bytes);

@@ -18,6 +18,7 @@ use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
+use crate::base::limits::TABLE_BYTES_MAX;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
 use crate::gate::classes::Folder;
@@ -30,6 +31,7 @@ use crate::gate::reload::Contents;
 use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
 use crate::gate::stores;
+use crate::gate::watched;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
@@ -227,8 +229,7 @@ impl Builder {
 
     fn roles(&self) -> Result<Roles, GateError> {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
-        let failed = |error| GateError::File(format!("{}: {error}", path.display()));
-        let bytes = std::fs::read(&path).map_err(failed)?;
+        let bytes = watched::read(&path, TABLE_BYTES_MAX).map_err(GateError::File)?;
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }

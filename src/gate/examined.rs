@@ -11,7 +11,6 @@ use crate::gate::lint::MISSING_FUNCTION;
 use crate::gate::making::wanted;
 use crate::session::Roles;
 use crate::settings::Settings;
-use crate::table::LeftOut;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Survey;
@@ -54,7 +53,7 @@ pub fn examine(
     };
     rows.retain(|problem| problem.code != MISSING_FUNCTION || !may_be_there(problem));
     let names = |class: &str, function: &str| {
-        survey.left_out.iter().any(|row| may_name(row, class, function))
+        survey.left_out.iter().any(|row| row.text.contains(class) && row.text.contains(function))
             || table.rows().iter().any(|row| is_named(row, class, function))
     };
     let mut classes = sound.problems.clone();
@@ -63,12 +62,6 @@ pub fn examine(
         classes.extend(folder.unreached(&sound, &names));
     }
     Examined { rows, classes, files: sound.files }
-}
-
-/// Whether a row that is broken may be for this function.
-fn may_name(row: &LeftOut, class: &str, function: &str) -> bool {
-    let may = |name: &Option<Box<str>>, known: &str| name.as_deref().is_none_or(|it| it == known);
-    may(&row.class, class) && may(&row.method, function)
 }
 
 /// Whether a row is for this function.

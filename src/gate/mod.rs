@@ -39,6 +39,7 @@ pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
 pub use lint::Lint;
+pub(crate) use watched::read as read_file;
 pub use stores::open_store;
 pub use watched::Reload;
 

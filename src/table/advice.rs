@@ -66,12 +66,12 @@ pub(super) fn of_unknown(owner: &str, member: &Member<'_>, known: &[&str]) -> St
             home => format!("move it into {home:?}: \"{home}\": {{ \"{name}\": {value} }}"),
         };
     }
-    if let Some(known) = nearest(key, known.iter().copied()) {
-        return format!("write {known:?} if that is meant, or remove it");
-    }
     let other = OTHER_NAMES.iter().find(|(names, _)| names.iter().any(|name| same(&name)));
     if let (true, Some((_, name))) = (owner.is_empty(), other) {
         return format!("write {name:?} if that is meant, or remove it");
+    }
+    if let Some(known) = nearest(key, known.iter().copied()) {
+        return format!("write {known:?} if that is meant, or remove it");
     }
     if owner.is_empty() && key.eq_ignore_ascii_case("handler") {
         if let Some((class, method)) = split(&member.value) {

@@ -59,8 +59,8 @@ pub(super) struct Notes<'f> {
 pub struct LeftOut {
     /// The class that it names, if that is a name.
     pub class: Option<Box<str>>,
-    /// The function that it names, if that is a name.
-    pub method: Option<Box<str>>,
+    /// The row as it is written.
+    pub text: Box<str>,
 }
 
 /// The rows that can be used, and what is known of the others.
@@ -185,25 +185,25 @@ pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
     let mut rows = Rows::default();
     for (entry, number) in entries.into_iter().zip(1..=TABLE_ROWS_MAX) {
         notes.row = Some(number);
-        let named = named(&entry);
+        let known = known_of(&entry, text);
         match row(notes, number, entry) {
             Some(row) => rows.rows.push(row),
-            None => rows.left_out.push(named),
+            None => rows.left_out.push(known),
         }
     }
     notes.row = None;
     rows
 }
 
-/// What a row names, as far as it names anything.
-fn named(entry: &Value<'_>) -> LeftOut {
-    let name = |property: &str| {
+/// What is known of a row whatever is wrong with it.
+fn known_of(entry: &Value<'_>, text: &str) -> LeftOut {
+    let class = || {
         let Kind::Object(members) = &entry.kind else { return None };
-        let member = members.iter().find(|member| member.key == property)?;
-        let text = member.value.text(property).ok()?;
-        target::identifier(property, text).ok().map(Box::from)
+        let member = members.iter().find(|member| member.key == "class")?;
+        let text = member.value.text("class").ok()?;
+        target::identifier("class", text).ok().map(Box::from)
     };
-    LeftOut { class: name("class"), method: name("method") }
+    LeftOut { class: class(), text: text.get(entry.span.clone()).unwrap_or_default().into() }
 }
 
 fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {

@@ -113,7 +113,6 @@ pub(super) fn instead_of_invalid(text: &str) -> Option<String> {
         (r"\K", "name the part that you want: (?<part>…)"),
         (r"\h", r"write [ \\t] in JSON"),
         (r"\R", "leave it out: a path has no line ends"),
-        (r"\e", "leave it out: a path has no control characters"),
         (r"\Q", "put a backslash before each special character (two in JSON)"),
         ("(?>", "write (?:…): there is no backtracking that it would have to prevent"),
         ("(?|", "write (?:…|…)"),

@@ -229,7 +229,7 @@ impl<'t> Reader<'t> {
                     match self.value(form) {
                         Some(value) => items.push(value),
                         None if next == '{' && self.find_next_object(here) => {
-                            let value = self.unread(here..here + 1);
+                            let value = self.unread(here..self.at);
                             items.push(value);
                             continue;
                         }

@@ -45,7 +45,9 @@ fn wide(bytes: &[u8]) -> Option<&'static str> {
         ([0xff, 0xfe, 0, 0, ..], _) | ([0, 0, 0xfe, 0xff, ..], _) => Some("UTF-32"),
         ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Some("UTF-16"),
         ([_, _, _, _, ..], [false, true, true, true] | [true, true, true, false]) => Some("UTF-32"),
-        ([_, _, ..], [false, true, ..] | [true, false, ..]) => Some("UTF-16"),
+        ([_, _, _, _, ..], [false, true, false, true] | [true, false, true, false]) => {
+            Some("UTF-16")
+        }
         _ => None,
     }
 }
