@@ -4,7 +4,6 @@
 
 pub mod clock;
 pub mod confirm;
-pub(crate) mod core_dumps;
 pub mod digest;
 pub(crate) mod document;
 pub mod entropy;
@@ -16,7 +15,6 @@ pub(crate) mod markup;
 pub(crate) mod masked;
 pub mod mode;
 pub(crate) mod nearest;
-pub(crate) mod private_file;
 pub mod secret;
 
 pub use clock::{Clock, Timestamp};

@@ -10,6 +10,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::complain;
+use super::core_dumps;
 use super::ending::Ending;
 use super::ending::Signals;
 use super::exit::Exit;
@@ -17,7 +18,6 @@ use super::exit::Said;
 use super::exit::Stop;
 use super::log;
 use super::print;
-use crate::base::core_dumps;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;

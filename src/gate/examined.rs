@@ -57,6 +57,7 @@ pub fn examine(
             || table.rows().iter().any(|row| is_named(row, class, function))
     };
     let mut classes = sound.problems.clone();
+    classes.extend(folder.unanswered(&sound, survey));
     // Without any row, every file would be one that no row needs.
     if !table.rows().is_empty() || !survey.is_broken {
         classes.extend(folder.unreached(&sound, &names));

@@ -39,9 +39,9 @@ pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
 pub use lint::Lint;
-pub(crate) use watched::read as read_file;
 pub use stores::open_store;
 pub use watched::Reload;
+pub(crate) use watched::read as read_file;
 
 use std::fmt;
 use std::future::Future;

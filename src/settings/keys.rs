@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use crate::base::Entropy;
 use crate::base::entropy::NoEntropy;
 use crate::base::hex;
-use crate::base::private_file;
 use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::session::credential::BadKey;
 
 use super::Settings;
 use super::StoreUrl;
+use super::private_file;
 
 /// What is wrong with a node that shares its store and was given no keys.
 pub(super) const UNSHARED: &str =

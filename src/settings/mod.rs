@@ -22,6 +22,7 @@ mod keys;
 mod limits;
 mod manual;
 mod names;
+mod private_file;
 mod problem;
 mod raw;
 mod scripts;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::base::private_file;
 use crate::base::secret::SecretText;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::Address as PostgresAddress;
@@ -12,6 +11,7 @@ use crate::store::postgres::Address as PostgresAddress;
 use crate::store::redis::Address as RedisAddress;
 
 use super::Settings;
+use super::private_file;
 
 /// Where sessions and tokens are kept (contract §11). Default: `embedded:data`.
 ///

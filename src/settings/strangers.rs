@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use super::Settings;
 use super::keys;
+use super::private_file;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::raw::Origin;
 use super::raw::Raw;
-use crate::base::private_file;
 use crate::base::secret::SecretText;
 
 /// Class files and folders that are looked at; what is beyond them is refused by the loader.

@@ -470,6 +470,44 @@ fn an_upstream_that_will_be_refused_is_found() {
     assert_eq!(check("http://db.internal", known), [""; 0]);
 }
 
+#[test]
+fn a_link_that_no_row_answers_and_a_token_for_no_row_are_found() {
+    let table = br#"[{ "class": "Mail", "method": "paid", "pattern": "paid" }]"#;
+    let mail = |body: &str| {
+        format!("export default class Mail {{\n  async paid(r, s) {{\n    {body}\n  }}\n}}\n")
+    };
+    for (body, code) in [
+        ("await s.createCallbackURL('/pied');", "unanswered-link"),
+        ("await s.createCallbackURL('/a/../b');", "bad-link"),
+        ("await s.createOTP({ for: 'Mail.nope' });", "unknown-handler"),
+        (
+            "await s.createCallbackURL('/paid', { for: ['Mail.paid', 'Mail.pad'] });",
+            "unknown-handler",
+        ),
+    ] {
+        let place =
+            Place::new(&[("handlers.json", table), ("classes/Mail.js", mail(body).as_bytes())]);
+        let (exit, found) = place.check(&[]);
+        assert_eq!(
+            (exit, found),
+            (Some(0), vec![format!("classes/Mail.js {code} null")]),
+            "{body}"
+        );
+        assert!(place.told().contains("classes/Mail.js:3:"), "{body}");
+    }
+    for body in [
+        "await s.createCallbackURL('/paid?x=1#top');",
+        "await s.createCallbackURL('/paid/{ORDER}');",
+        "await s.createCallbackURL('/orders/' + r.body);",
+        "await s.createOTP({ for: 'Mail.paid' });",
+        "// await s.createOTP({ for: 'Mail.nope' });",
+    ] {
+        let place =
+            Place::new(&[("handlers.json", table), ("classes/Mail.js", mail(body).as_bytes())]);
+        assert_eq!(place.check(&[]), (Some(0), vec![]), "{body}");
+    }
+}
+
 const STRONG: &str = "8f3c1d9ab6e2047f5a10c4e97b3d28f6e1590ab7c2d48f630e9b17a5d4c38e62\n";
 
 /// A project that `safety = "strict"` has nothing against.

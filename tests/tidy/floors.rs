@@ -106,7 +106,7 @@ const MODULES: &[Module] = &[
             "tracing",
         ],
     },
-    Module { name: "settings", floor: 5, crates: &["toml", "tracing", "url"] },
+    Module { name: "settings", floor: 5, crates: &["rustix", "toml", "tracing", "url", "zeroize"] },
     Module {
         name: "gate",
         floor: 6,
@@ -120,6 +120,7 @@ const MODULES: &[Module] = &[
             "serde_json",
             "tokio",
             "tracing",
+            "url",
         ],
     },
     Module {
@@ -132,6 +133,7 @@ const MODULES: &[Module] = &[
             "hyper",
             "hyper_util",
             "percent_encoding",
+            "rustix",
             "serde",
             "serde_json",
             "tokio",

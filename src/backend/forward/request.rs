@@ -227,9 +227,11 @@ mod tests {
             "http://127.0.0.1:3000/caf%C3%A9%20x"
         );
         assert_eq!(
-            uri(plain, "/a;b=c,d@e:f!$&'()*+", ""),
-            "http://127.0.0.1:3000/a;b=c,d@e:f!$&'()*+"
+            uri(plain, "/a;b=c,d@e:f!$&'()*+/x", ""),
+            "http://127.0.0.1:3000/a%3Bb=c,d@e:f!$&'()*+/x"
         );
+        assert_eq!(uri(plain, "/a;jsessionid=1A", ""), "http://127.0.0.1:3000/a");
+        assert_eq!(uri(plain, "/a%3Bb", ""), "http://127.0.0.1:3000/a%3Bb");
         assert_eq!(uri("https://app.example/base/", "/x", "a"), "https://app.example/base/x?a");
         assert_eq!(uri("http://[::1]:8/base%20x", "/", ""), "http://[::1]:8/base%20x/");
     }

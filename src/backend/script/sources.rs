@@ -70,6 +70,11 @@ impl Sources {
         Self { folder: Arc::clone(&self.folder), files: Arc::new(files) }
     }
 
+    /// Every file with what it holds.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
+        self.files.iter().map(|(name, source)| (name.as_str(), &source.text))
+    }
+
     /// What some of the files hold.
     pub(crate) fn texts_of(&self, files: &BTreeSet<String>) -> impl Iterator<Item = Arc<str>> {
         files.iter().filter_map(|file| self.find(file)).map(|source| Arc::clone(&source.text))

@@ -11,6 +11,7 @@
 
 pub(crate) mod fields;
 pub(crate) mod flaw;
+mod gaps;
 pub(crate) mod lines;
 mod quantity;
 mod quoted;

@@ -2,7 +2,7 @@
 //!
 //! A flaw that has one likely meaning (a missing comma, single quotes, a comment with `#`) is noted
 //! and read as it is meant. Behind any other one the reader looks for the next object of the list
-//! it is in, at the same indentation, so that one broken row hides no other.
+//! it is in, at the beginning of a line, so that one broken row hides no other.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -57,9 +57,9 @@ pub(super) struct Reader<'t> {
     pub(super) at: usize,
     /// What closes each list and object that is open.
     open: Vec<char>,
-    in_conflict: bool,
+    pub(super) in_conflict: bool,
     /// Nothing more can be said about the file.
-    over: bool,
+    pub(super) over: bool,
     document: Document<'t>,
 }
 
@@ -101,52 +101,6 @@ impl<'t> Reader<'t> {
     fn unread(&mut self, span: Range<usize>) -> Value<'t> {
         self.document.unread.push(span.clone());
         Value { span, kind: Kind::Null }
-    }
-
-    /// Reads over blanks and comments, and over what is neither but can be read over.
-    fn skip(&mut self) {
-        while let Some(next) = self.peek() {
-            let rest = self.rest();
-            if matches!(next, ' ' | '\t' | '\n' | '\r') {
-                self.at += 1;
-            } else if rest.starts_with("//") {
-                self.at += rest.find(['\n', '\r']).unwrap_or(rest.len());
-            } else if rest.starts_with("/*") {
-                let Some(end) = rest.get(2..).and_then(|inner| inner.find("*/")) else {
-                    self.broken(self.at..self.at + 2, "this comment is not closed", "add \"*/\"");
-                    self.over = true;
-                    return;
-                };
-                self.at += end + 4;
-            } else if self.skip_conflict() {
-            } else if let Some((bytes, flaw)) = strays::stray(rest) {
-                self.flaw(self.at..self.at + bytes, flaw);
-                self.at += bytes;
-            } else {
-                return;
-            }
-        }
-    }
-
-    /// Reads over the marks of a merge conflict and over the second of its sides, so that what is
-    /// left is one file.
-    fn skip_conflict(&mut self) -> bool {
-        let rest = self.rest();
-        let starts = |mark: &&str| rest.starts_with(*mark);
-        let is_other = strays::OTHER_SIDE.iter().any(|mark| starts(mark));
-        let is_mark = is_other || starts(&strays::CONFLICT) || starts(&strays::CONFLICT_END);
-        let before = self.text.get(..self.at).unwrap_or_default();
-        if !is_mark || !(before.is_empty() || before.ends_with(['\n', '\r', '\u{feff}'])) {
-            return false;
-        }
-        if !self.in_conflict {
-            self.flaw(self.at..self.at + strays::CONFLICT.len(), strays::conflict());
-        }
-        let end = if is_other { rest.find(strays::CONFLICT_END).unwrap_or(rest.len()) } else { 0 };
-        let line = rest.get(end..).and_then(|last| last.find('\n'));
-        self.in_conflict = starts(&strays::CONFLICT);
-        self.at += line.map_or(rest.len(), |line| end + line);
-        true
     }
 
     /// The value that begins here; none, with its flaw noted, where nobody can know how to go on.
@@ -397,8 +351,8 @@ impl<'t> Reader<'t> {
         closes
     }
 
-    /// Goes to the next line that begins an object or ends a list no deeper than the object that
-    /// began at `broken`. False where there is none: then the rest belongs to the broken one.
+    /// Goes to the next line that begins an object, or that ends a list no deeper than the object
+    /// that began at `broken`. False where there is none: then the rest belongs to the broken one.
     fn find_next_object(&mut self, broken: usize) -> bool {
         let before = self.text.get(..broken).unwrap_or_default();
         let line = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
@@ -408,7 +362,7 @@ impl<'t> Reader<'t> {
             self.at += end + 1;
             let width = indent(self.rest());
             let first = self.rest().get(width..).and_then(|line| line.chars().next());
-            if width <= own && matches!(first, Some('{' | ']')) {
+            if first == Some('{') || first == Some(']') && width <= own {
                 return true;
             }
         }

@@ -18,16 +18,26 @@ use crate::backend::script::Classes;
 use crate::backend::script::Environment;
 use crate::backend::script::Fetcher;
 use crate::backend::script::Limits;
+use crate::backend::script::Literal;
+use crate::backend::script::LiteralKind;
 use crate::backend::script::Sources;
+use crate::backend::script::literals;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
+use crate::base::nearest::nearest;
 use crate::gate::watched::How;
 use crate::http::Outbound;
 use crate::settings::Scripts;
 use crate::settings::Settings;
+use crate::table::BasePath;
+use crate::table::CanonicalPath;
+use crate::table::Found as TableFound;
 use crate::table::Problem;
+use crate::table::Row;
 use crate::table::Severity;
+use crate::table::Survey;
+use crate::table::Table;
 
 /// As long as this after a stamp was first seen, the files are read all the same: file times are
 /// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
@@ -60,6 +70,8 @@ pub(in crate::gate) struct Sound {
     broken: BTreeSet<String>,
     /// What is in them, as far as it could be read.
     texts: Vec<Arc<str>>,
+    /// Every file that could be read.
+    sources: Sources,
 }
 
 impl Sound {
@@ -176,7 +188,7 @@ impl Folder {
         let texts = texts.collect();
         let classes = classes.unwrap_or_default();
         let problems = problems.iter().map(|problem| self.problem(problem)).collect();
-        Sound { loaded: Loaded::new(classes), problems, files, broken, texts }
+        Sound { loaded: Loaded::new(classes), problems, files, broken, texts, sources: all }
     }
 
     /// Warnings about class files and functions that are neither `named` by a row nor needed by a
@@ -195,6 +207,28 @@ impl Folder {
             says(&stem)
         };
         found.into_iter().filter(|problem| !is_imported(problem)).collect()
+    }
+
+    /// Warnings about links and tokens that class files mint literally and no row of the table takes.
+    pub(in crate::gate) fn unanswered(&self, sound: &Sound, survey: &Survey) -> Vec<Problem> {
+        // A row that is broken may be the one that is meant.
+        if !survey.left_out.is_empty() {
+            return Vec::new();
+        }
+        let mut problems = Vec::new();
+        for (file, text) in sound.sources.texts() {
+            for literal in literals(text) {
+                let Some((code, what, fix)) = unanswered(&literal, &survey.table) else { continue };
+                let before = text.get(..literal.at).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+                let (file, line, column) = (file.to_owned(), number(line), number(column));
+                let problem = ClassProblem { file, line, column, code, what, fix };
+                problems.push(Problem { severity: Severity::Warning, ..self.problem(&problem) });
+            }
+        }
+        problems
     }
 
     /// The same, of classes that are whole.
@@ -242,6 +276,38 @@ impl Found {
                 Digest::of_content("no classes", lines.join("\n").as_bytes())
             }
         }
+    }
+}
+
+/// Why no request can redeem what a class mints literally.
+fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String, String)> {
+    let text = &literal.text;
+    if literal.kind == LiteralKind::Handler {
+        if table.rows().iter().any(|row| row.name() == text) {
+            return None;
+        }
+        let fix = match nearest(text, table.rows().iter().map(Row::name)) {
+            Some(name) => format!("write {name:?} if that is meant, or add its row"),
+            None => "name what answers one of the rows, such as \"Mail.paid\"".to_owned(),
+        };
+        let what = format!("a token for {text:?}, which answers no row: nobody can redeem it");
+        return Some(("unknown-handler", what, fix));
+    }
+    let raw = text.split(['?', '#']).next().unwrap_or_default();
+    // A platform fills its placeholders in.
+    if raw.contains(['{', '}']) || !raw.is_ascii() || raw.contains(' ') {
+        return None;
+    }
+    let fix = "correct the path, or add a row for it".to_owned();
+    match CanonicalPath::of(raw, &BasePath::none()) {
+        Err(bad) => Some(("bad-link", format!("a link to {text:?}: {bad}"), fix)),
+        Ok(path) if path.is_reserved() => None,
+        Ok(path) => match table.find("GET", &path) {
+            TableFound::NoSuchPath => {
+                Some(("unanswered-link", format!("no row answers the link {text:?}"), fix))
+            }
+            _ => None,
+        },
     }
 }
 

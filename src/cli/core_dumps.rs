@@ -5,7 +5,7 @@ use std::io;
 /// Keeps this process from leaving one, and other processes of its user from reading its memory
 /// (`prctl(PR_SET_DUMPABLE)`).
 #[cfg(target_os = "linux")]
-pub(crate) fn forbid() -> io::Result<()> {
+pub(super) fn forbid() -> io::Result<()> {
     use rustix::process::DumpableBehavior;
     use rustix::process::dumpable_behavior;
     use rustix::process::set_dumpable_behavior;
@@ -18,7 +18,7 @@ pub(crate) fn forbid() -> io::Result<()> {
 
 /// Keeps this process from leaving one.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn forbid() -> io::Result<()> {
+pub(super) fn forbid() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux can do that"))
 }
 

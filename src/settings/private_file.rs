@@ -11,18 +11,18 @@ use std::path::Path;
 use crate::base::secret::SecretText;
 
 /// Longest file of keys or of a password that is read.
-pub(crate) const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+pub(super) const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest key file that an operator's command trusts (contract §12).
-pub(crate) const TRUSTED_KEY_BYTES_MAX: u64 = 4 * 1024;
+pub(super) const TRUSTED_KEY_BYTES_MAX: u64 = 4 * 1024;
 
 /// Reads a file that the settings name. It may be a link, as secrets of containers are.
-pub(crate) fn read(path: &Path) -> io::Result<SecretText> {
+pub(super) fn read(path: &Path) -> io::Result<SecretText> {
     text_of(&open(path, false)?, SECRET_FILE_BYTES_MAX)
 }
 
 /// Reads a file that must be the user's own or root's, and neither a link nor longer than
 /// [`TRUSTED_KEY_BYTES_MAX`].
-pub(crate) fn read_trusted(path: &Path) -> io::Result<SecretText> {
+pub(super) fn read_trusted(path: &Path) -> io::Result<SecretText> {
     let file = open(path, true)?;
     let owner = owner(&file)?;
     if !is_ours(owner) {
@@ -78,7 +78,7 @@ fn owner(file: &File) -> io::Result<u32> {
 
 /// Whether a file of this owner can only be written by this user or root.
 #[cfg(unix)]
-pub(crate) fn is_ours(owner: u32) -> bool {
+pub(super) fn is_ours(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
@@ -89,7 +89,7 @@ fn owner(_: &File) -> io::Result<u32> {
 
 /// Elsewhere access lists decide, which the standard library does not show.
 #[cfg(not(unix))]
-pub(crate) fn is_ours(_: u32) -> bool {
+pub(super) fn is_ours(_: u32) -> bool {
     true
 }
 
