@@ -69,8 +69,6 @@ pub const SWEEP_PAUSE: Duration = Duration::from_secs(10);
 pub const QUERY_PARAMS_MAX: usize = 100;
 /// Longest parameter name of a query.
 pub const QUERY_NAME_BYTES_MAX: usize = 128;
-/// Longest parameter value of a query.
-pub const QUERY_VALUE_BYTES_MAX: usize = 4_096;
 /// Longest name of a request's header field.
 pub const HEADER_NAME_BYTES_MAX: usize = 256;
 /// Longest header value, of a request and of what a handler may set. Cookies of a request are

@@ -32,7 +32,7 @@ fn range_weight(range: &str) -> f32 {
 }
 
 /// The parts between these marks, where no mark inside a quoted string counts (RFC 9110 §5.6.4).
-fn split(text: &str, mark: char) -> Vec<&str> {
+pub(crate) fn split(text: &str, mark: char) -> Vec<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(|c: char| {
         if is_escaped {

@@ -66,7 +66,7 @@ impl AccessLine {
         if status >= 500 {
             tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, cause, "request");
         } else {
-            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, "request");
+            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, cause, "request");
         }
     }
 }

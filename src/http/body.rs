@@ -14,9 +14,9 @@ use hyper::body::Body;
 use hyper::body::Frame;
 use hyper::body::Incoming;
 use hyper::body::SizeHint;
-use hyper::header;
 
 use crate::base::clock::Stopwatch;
+use crate::http::content::Coding;
 use crate::http::fault::Fault;
 use crate::http::stall::BYTES_PER_SEC_MIN;
 
@@ -93,23 +93,52 @@ impl Pace {
     }
 }
 
-/// Reads a body of at most `bytes_max` that must come at this pace.
+/// A body that was read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    /// What it says, decoded where it was compressed for the way.
+    pub(crate) bytes: Bytes,
+    /// What was sent, where that is something else.
+    pub(crate) sent: Option<Bytes>,
+}
+
+/// Reads a body of at most `bytes_max`, as sent and decoded, that must come at this pace.
 pub(crate) async fn read(
-    mut body: RequestBody,
+    body: RequestBody,
     headers: &HeaderMap,
     bytes_max: u64,
     pace: Pace,
-) -> Result<Bytes, Fault> {
+) -> Result<Content, Fault> {
     if body.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok(Content::default());
     }
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Fault::body_encoded());
-    }
+    let coding = Coding::of(headers)?;
+    let sent = read_as_sent(body, bytes_max, pace).await?;
+    Ok(match coding {
+        Some(coding) if !sent.is_empty() => {
+            Content { bytes: coding.undo(&sent, bytes_max).await?, sent: Some(sent) }
+        }
+        _ => Content { bytes: sent, sent: None },
+    })
+}
+
+/// Reads a body of at most `bytes_max` without looking into it.
+pub(crate) async fn read_as_sent(
+    body: RequestBody,
+    bytes_max: u64,
+    pace: Pace,
+) -> Result<Bytes, Fault> {
     // A length that is announced is refused before a single byte of it is read.
     if body.size_hint().lower() > bytes_max {
         return Err(Fault::body_too_large());
     }
+    collect(body, bytes_max, pace).await
+}
+
+async fn collect<B>(mut body: B, bytes_max: u64, pace: Pace) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     let mut total = 0_u64;
     let watch = Stopwatch::start();
@@ -130,17 +159,20 @@ pub(crate) async fn read(
 }
 
 /// The next bytes of a body of which `total` have come; `None` at its end.
-async fn next(
-    body: &mut RequestBody,
+async fn next<B>(
+    body: &mut B,
     total: u64,
     pace: Pace,
     watch: Stopwatch,
-) -> Result<Option<Bytes>, Fault> {
+) -> Result<Option<Bytes>, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     loop {
         let left = pace.earned(total).saturating_sub(watch.elapsed());
         let frame = tokio::time::timeout(left.min(pace.gap), body.frame()).await;
         let Some(frame) = frame.map_err(|_| Fault::body_too_slow())? else { return Ok(None) };
-        let broken = |_| Fault::bad_request("bad_body", "The body is broken.");
+        let broken = |_| Fault::broken_body();
         // Trailers say nothing that is looked at.
         if let Ok(data) = frame.map_err(broken)?.into_data() {
             return Ok(Some(data));
@@ -154,7 +186,7 @@ mod tests {
 
     async fn read_whole(text: &'static str, max: u64) -> Result<Bytes, Fault> {
         let body = RequestBody::Whole(Full::new(Bytes::from_static(text.as_bytes())));
-        read(body, &HeaderMap::new(), max, Pace::default()).await
+        read(body, &HeaderMap::new(), max, Pace::default()).await.map(|content| content.bytes)
     }
 
     #[tokio::test]
@@ -174,12 +206,30 @@ mod tests {
         assert_eq!(short.earned(0), Duration::from_secs(3));
     }
 
+    /// Sends so much at a time for ever, and counts it.
+    struct Endless(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            self.0.fetch_add(1_000, std::sync::atomic::Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 1_000])))))
+        }
+    }
+
     #[tokio::test]
-    async fn a_compressed_body_is_refused() {
-        let body = RequestBody::Whole(Full::new(Bytes::from_static(b"x")));
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
-        let fault = read(body, &headers, 9, Pace::default()).await.unwrap_err();
-        assert_eq!(fault.code(), "body_encoded");
+    async fn no_more_than_one_buffer_is_taken_beyond_the_limit() {
+        for max in [0, 999, 1_000, 12_345] {
+            let taken = std::sync::Arc::default();
+            let body = collect(Endless(std::sync::Arc::clone(&taken)), max, Pace::default());
+            assert_eq!(body.await.unwrap_err().code(), "body_too_large");
+            let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
+            assert!(taken <= max + 1_000, "{taken} bytes for a limit of {max}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -21,6 +20,7 @@ use crate::http::access::AccessLine;
 use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
 use crate::http::body;
+use crate::http::body::Content;
 use crate::http::body::RequestBody;
 use crate::http::caught::Panicked;
 use crate::http::caught::caught;
@@ -38,6 +38,7 @@ use crate::http::query;
 use crate::http::query::Query;
 use crate::http::repeat;
 use crate::http::run::Run;
+use crate::http::run::may_hold_token;
 use crate::http::run::must_be_read;
 use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
@@ -242,16 +243,28 @@ impl Dispatch {
         if let Err(missing) = answer.by {
             return Err(Fault::missing_target(missing));
         }
-        let streams = answer.is_relayed() && !must_be_read(row, &head);
-        let (body, upload) = self.receive(source.body, row, &head, streams).await?;
+        let (content, upload) = self.receive(source.body, row, &head, answer.is_relayed()).await?;
+        let Content { bytes: body, sent } = content;
         if param.is_some() {
             manner.watch(param, "", submitted(&head.headers, &body));
         }
         failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
         let (row, id, Caller { arrival, address: remote, .. }) =
             (row.number(), line.id, source.caller);
-        let run =
-            Run { plan, row, head, path, query, body, upload, arrival, remote, id, agreement };
+        let run = Run {
+            plan,
+            row,
+            head,
+            path,
+            query,
+            body,
+            sent,
+            upload,
+            arrival,
+            remote,
+            id,
+            agreement,
+        };
         Ok(Prepared::Run(Box::new(run)))
     }
 
@@ -261,16 +274,22 @@ impl Dispatch {
         body: RequestBody,
         row: &Row,
         head: &Head,
-        streams: bool,
-    ) -> Result<(Bytes, Option<Upload>), Fault> {
+        is_relayed: bool,
+    ) -> Result<(Content, Option<Upload>), Fault> {
         let Config { body_bytes_max, forward_bytes_max, pace, .. } = self.config;
+        let streams = is_relayed && !must_be_read(row, head);
         let bytes_max = row.limits().body_bytes.unwrap_or(if streams {
             forward_bytes_max
         } else {
             body_bytes_max
         });
         if streams {
-            return Ok((Bytes::new(), Some(Upload::new(body, bytes_max, pace)?)));
+            return Ok((Content::default(), Some(Upload::new(body, bytes_max, pace)?)));
+        }
+        if is_relayed && !may_hold_token(row, head) {
+            // It is read for its repeats only, and passed on in whatever coding it has.
+            let bytes = body::read_as_sent(body, bytes_max, pace).await?;
+            return Ok((Content { bytes, sent: None }, None));
         }
         Ok((body::read(body, &head.headers, bytes_max, pace).await?, None))
     }

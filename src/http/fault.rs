@@ -123,10 +123,21 @@ impl Fault {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text)
     }
 
-    /// The body is compressed, which callgate does not undo (SEC T47).
+    /// The body is compressed in a way that is not undone here (RFC 9110 §15.5.16).
     pub fn body_encoded() -> Self {
-        let text = "Send the body without content encoding.";
+        let text = "Send the body without content encoding, or with gzip or deflate.";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_encoded", text)
+    }
+
+    /// The body breaks off, or is not what its header says.
+    pub fn broken_body() -> Self {
+        Self::bad_request("bad_body", "The body is broken.")
+    }
+
+    /// The handler asked for a body of another kind, such as JSON; why it is none is for the log.
+    pub fn bad_body(why: impl StdError + Send + Sync + 'static) -> Self {
+        let text = "The body is not what this address takes.";
+        Self::bad_request("bad_body", text).because(why)
     }
 
     /// The header has too many fields, or one that is too long (RFC 6585 §5).
@@ -303,6 +314,10 @@ impl Fault {
         }
         if let Some(secs) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let codings = HeaderValue::from_static("gzip, deflate");
+            headers.insert(header::ACCEPT_ENCODING, codings);
         }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -143,6 +143,7 @@ impl Front {
         let in_rate = self.rates.request(caller.address, caller.now);
         head::check(head, policy)?;
         policy.hosts.admit(head, caller.arrival.as_ref())?;
+        head::name_host(head);
         if let Err(wait) = in_rate {
             self.suspect_a_proxy(&head.headers, caller);
             return Err(Fault::rate_limited(wait));

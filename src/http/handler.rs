@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::fault::Fault;
+use crate::http::form::BadForm;
+use crate::http::message::BadJson;
 use crate::http::message::IncomingMessage;
 use crate::http::reply::Reply;
 use crate::http::session::Session;
@@ -70,12 +72,31 @@ impl Raised {
         Self(text.into().into())
     }
 
+    /// The body of the request is not what the handler asked for; the caller is answered 400 with
+    /// the code `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by
+    /// themselves.
+    pub fn bad_body(why: impl Into<String>) -> Self {
+        Self(Box::new(BadBody(why.into())))
+    }
+
     /// As many requests as can be are waiting for this handler; the caller is answered 503 and
     /// told when to come back.
     pub fn busy() -> Self {
         Self(Box::new(Busy))
     }
 }
+
+/// A body that is not what the handler asked for.
+#[derive(Debug)]
+struct BadBody(String);
+
+impl fmt::Display for BadBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for BadBody {}
 
 /// A handler has too much to do to take one more request.
 #[derive(Debug, Clone, Copy)]
@@ -102,12 +123,17 @@ impl fmt::Debug for Raised {
 }
 
 impl From<Raised> for Fault {
-    /// A store that failed under a handler is the store's failure, not the handler's; so is a
-    /// handler that has too much to do.
+    /// A store that failed under a handler is the store's failure, not the handler's; a body that
+    /// is not what the handler asked for is the caller's.
     fn from(raised: Raised) -> Self {
         match raised.0.downcast::<SessionError>() {
             Ok(error) => Self::from(*error),
             Err(error) if error.is::<Busy>() => Self::handler_busy(),
+            Err(error)
+                if error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>() =>
+            {
+                Self::bad_body(BadBody(error.to_string()))
+            }
             Err(error) => Self::raised(error.to_string()),
         }
     }

@@ -110,6 +110,17 @@ pub(crate) fn join_cookies(head: &mut Head) {
     }
 }
 
+/// Names the host of an HTTP/2 request in the field `Host` too, where handlers look for it. Over
+/// HTTP/2 it stands in `:authority` (RFC 9113 §8.3.1).
+pub(crate) fn name_host(head: &mut Head) {
+    let named = head.uri.authority().and_then(|named| HeaderValue::from_str(named.as_str()).ok());
+    if let Some(host) = named
+        && !head.headers.contains_key(header::HOST)
+    {
+        head.headers.insert(header::HOST, host);
+    }
+}
+
 /// RFC 9112 §6.1: a body is `chunked` or has a length. hyper understands more than that, and so
 /// might a proxy in front of it, in another way: what follows on the connection could be taken
 /// for a request by one and for a body by the other.

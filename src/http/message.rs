@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use crate::base::RequestId;
 use crate::base::limits::JSON_DEPTH_MAX;
+use crate::http::charset;
 use crate::http::form::BadForm;
 use crate::http::form::Form;
 use crate::http::query::Query;
+use crate::http::query::QueryPairs;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
 
@@ -30,7 +32,10 @@ pub(crate) struct Parts {
     pub(crate) path: CanonicalPath,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
+    /// The body, decoded where it was compressed for the way.
     pub(crate) body: Bytes,
+    /// The body as it was sent, where that is something else.
+    pub(crate) sent: Option<Bytes>,
     pub(crate) params: Vec<(String, String)>,
     pub(crate) remote: Option<IpAddr>,
     pub(crate) otp: Outcome,
@@ -82,7 +87,13 @@ impl IncomingMessage {
         self.0.path.segments().collect()
     }
 
-    /// The parameters of the query.
+    /// The parameters of the query as the URL Standard reads them, where `+` is a blank.
+    pub fn query(&self) -> QueryPairs {
+        let raw = self.0.url.split_once('?').map_or("", |(_, query)| query);
+        QueryPairs::read(raw)
+    }
+
+    /// The parameters of the query as 4D reads them.
     pub fn url_query(&self) -> &Query {
         &self.0.query
     }
@@ -125,44 +136,53 @@ impl IncomingMessage {
         self.0.otp
     }
 
-    /// The body as text. Bytes that are no UTF-8 are replaced.
+    /// The body as text, in the charset that its content type names and without a byte order mark.
+    /// What cannot be decoded is replaced.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0.body)
+        charset::text(self.content_type(), &self.0.body)
     }
 
-    /// The body as JSON, whatever the content type says.
+    /// The body as JSON, whatever the content type says. A byte order mark is skipped.
     pub fn json(&self) -> Result<Value, BadJson> {
-        if nesting(&self.0.body) > JSON_DEPTH_MAX {
-            return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));
-        }
-        serde_json::from_slice(&self.0.body).map_err(|error| BadJson(error.to_string()))
+        self.parsed().map(|(_, value)| value)
     }
 
-    /// Whether the body is JSON, for handlers that read it with a parser of their own.
+    /// The text of a body that is JSON, for handlers that read it with a parser of their own.
     #[cfg(feature = "script")]
-    pub(crate) fn is_json(&self) -> Result<(), BadJson> {
-        if nesting(&self.0.body) > JSON_DEPTH_MAX {
-            return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));
-        }
-        let checked = serde_json::from_slice::<serde::de::IgnoredAny>(&self.0.body);
-        checked.map(|_| ()).map_err(|error| BadJson(error.to_string()))
+    pub(crate) fn json_text(&self) -> Result<Cow<'_, str>, BadJson> {
+        self.parsed::<serde::de::IgnoredAny>().map(|(text, _)| text)
     }
 
-    /// The body as it came.
+    fn parsed<T: serde::de::DeserializeOwned>(&self) -> Result<(Cow<'_, str>, T), BadJson> {
+        let text = charset::json(self.content_type(), &self.0.body);
+        if nesting(text.as_bytes()) > JSON_DEPTH_MAX {
+            return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));
+        }
+        match serde_json::from_str(&text) {
+            Ok(value) => Ok((text, value)),
+            Err(error) => Err(BadJson(error.to_string())),
+        }
+    }
+
+    fn content_type(&self) -> &str {
+        self.header(CONTENT_TYPE.as_str())
+    }
+
+    /// The body as it was sent: what signatures are made of.
     pub fn blob(&self) -> &Bytes {
-        &self.0.body
+        self.0.sent.as_ref().unwrap_or(&self.0.body)
     }
 
     /// The body as a picture; `None` unless the content type says image and the bytes agree.
     pub fn picture(&self) -> Option<Picture> {
-        let claimed = self.header(CONTENT_TYPE.as_str()).to_ascii_lowercase();
+        let claimed = self.content_type().to_ascii_lowercase();
         let media_type = Picture::sniff(&self.0.body)?;
         claimed.starts_with("image/").then(|| Picture { media_type, bytes: self.0.body.clone() })
     }
 
     /// The fields of a submitted form, urlencoded or multipart.
     pub async fn form(&self) -> Result<Form, BadForm> {
-        Form::read(self.header(CONTENT_TYPE.as_str()), self.0.body.clone()).await
+        Form::read(self.content_type(), self.0.body.clone()).await
     }
 }
 

@@ -45,8 +45,10 @@ pub(crate) struct Run {
     pub(crate) head: Head,
     pub(crate) path: CanonicalPath,
     pub(crate) query: Query,
-    /// The body as far as it has been read.
+    /// The body as far as it has been read, decoded where it was compressed for the way.
     pub(crate) body: Bytes,
+    /// The same as it was sent, where that is something else.
+    pub(crate) sent: Option<Bytes>,
     /// The body of a row that forwards, where it is passed on unread.
     pub(crate) upload: Option<Upload>,
     pub(crate) arrival: Option<Arrival>,
@@ -93,6 +95,7 @@ impl Run {
             query: self.query,
             headers: self.head.headers,
             body: self.body,
+            sent: self.sent,
             remote: self.remote,
             otp,
         })
@@ -107,9 +110,12 @@ impl Run {
     ) -> Result<Passage, Fault> {
         let (house, config) = rules;
         let param = row.otp().param.as_deref();
-        let upload = self.upload.take();
-        let whole = || RequestBody::Whole(Full::new(self.body_without_token(param)));
-        let body = upload.map_or_else(|| Upload::new(whole(), u64::MAX, config.pace), Ok)?;
+        let body = if let Some(upload) = self.upload.take() {
+            upload
+        } else {
+            let whole = Full::new(self.body_to_pass(param));
+            Upload::new(RequestBody::Whole(whole), u64::MAX, config.pace)?
+        };
         let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
         let Head { method, uri, headers, .. } = self.head;
         let over_tls = self.arrival.is_some_and(|arrival| arrival.tls);
@@ -133,12 +139,16 @@ impl Run {
         })
     }
 
-    /// A form without the field that brought the token; any other body as it is.
-    fn body_without_token(&self, param: Option<&str>) -> Bytes {
-        match submitted(&self.head.headers, &self.body) {
-            Some(form) if param.is_some() => query::without_token(form, param).into(),
-            _ => self.body.clone(),
+    /// A form without the field that brought the token, no longer compressed; any other body as it
+    /// was sent.
+    fn body_to_pass(&mut self, param: Option<&str>) -> Bytes {
+        let form = submitted(&self.head.headers, &self.body).filter(|_| param.is_some());
+        let kept = form.map(|form| Bytes::from(query::without_token(form, param)));
+        if let Some(kept) = kept.filter(|kept| *kept != self.body) {
+            self.head.headers.remove(header::CONTENT_ENCODING);
+            return kept;
         }
+        self.sent.take().unwrap_or_else(|| self.body.clone())
     }
 }
 
@@ -159,8 +169,12 @@ pub(crate) fn without_token(uri: &Uri, param: Option<&str>) -> String {
 /// Whether the body of a request to a row that forwards is needed before it can be passed on: it
 /// may bring the token, or a repeat is to be known by it.
 pub(crate) fn must_be_read(row: &Row, head: &Head) -> bool {
-    let is_form = || submitted(&head.headers, &[]).is_some();
-    row.repeat().is_some() || (row.otp().param.is_some() && is_form())
+    row.repeat().is_some() || may_hold_token(row, head)
+}
+
+/// Whether the body may bring the token of its request.
+pub(crate) fn may_hold_token(row: &Row, head: &Head) -> bool {
+    row.otp().param.is_some() && submitted(&head.headers, &[]).is_some()
 }
 
 /// The fields of an ordinary form, as they were sent.

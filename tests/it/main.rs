@@ -9,6 +9,7 @@
 
 mod agree;
 mod binding;
+mod bodies;
 mod callbacks;
 mod callers;
 #[cfg(feature = "script")]

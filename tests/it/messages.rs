@@ -1,6 +1,9 @@
 //! What handlers are given and what becomes of what they return.
 
+use std::time::Duration;
+
 use callgate::Settings;
+use callgate::base::clock::Stopwatch;
 use callgate::store::faulty::Verb;
 use callgate::table::BasePath;
 use serde_json::Value;
@@ -275,7 +278,9 @@ async fn a_handler_that_takes_too_long_is_given_up() {
     let mut short = settings();
     short.limits.handler = std::time::Duration::from_millis(50);
     let house = House::open(short).await;
+    let begun = Stopwatch::start();
     assert_eq!(house.visitor().get("/linger").send().await.status, 500);
+    assert!(begun.elapsed() < Duration::from_secs(15), "the default is 30 s");
     assert_eq!(house.visitor().get("/whoami").send().await.status, 200);
 }
 

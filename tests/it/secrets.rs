@@ -1,48 +1,15 @@
 //! No token, cookie value or key in any log line, whatever happens.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::Mutex;
-
 use callgate::Settings;
 use callgate::base::secret::SecretText;
 use callgate::store::faulty::Verb;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::visitor::with_token;
 
 const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
-
-/// Everything that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// One of everything that can happen to a token and a cookie.
 async fn live_through_everything(house: &House) {
@@ -79,20 +46,11 @@ async fn live_through_everything(house: &House) {
 
 #[tokio::test]
 async fn no_log_line_tells_a_secret() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .finish();
-    // While there is only one subscriber, tracing asks the thread that logs a line first whether
-    // anybody wants it, and the threads of other tests say no. With two it asks both.
-    let nobody = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let guard = tracing::subscriber::set_default(subscriber);
+    let (log, capture) = Log::capture();
     let keys = vec![SecretText::new(KEY.to_owned())];
     let house = House::open(Settings { keys, ..settings() }).await;
     live_through_everything(&house).await;
-    drop((guard, nobody));
+    drop(capture);
 
     let text = log.text();
     for event in ["token.minted", "token.redeemed", "token.replay", "session.cookie_doubled"] {

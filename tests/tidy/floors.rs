@@ -55,6 +55,8 @@ const MODULES: &[Module] = &[
             "arc_swap",
             "base64",
             "bytes",
+            "encoding_rs",
+            "flate2",
             "form_urlencoded",
             "http_body_util",
             "hyper",

@@ -105,7 +105,7 @@ impl SessionApi {
         }
         let session = self.open(&head.headers).await?;
         let body = if route.action.takes_body() {
-            body::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await?
+            body::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await?.bytes
         } else {
             Bytes::new()
         };

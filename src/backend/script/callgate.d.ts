@@ -36,6 +36,11 @@ interface IncomingMessage {
    * enclosing `'…'` taken off, a key without `=` as empty text.
    */
   readonly urlQuery: Texts;
+  /**
+   * The parameters of the query as the URL Standard reads them: `+` is a blank, and
+   * `query.getAll(name)` has every value of a repeated key. A copy each time it is read.
+   */
+  readonly query: URLSearchParams;
   /** The method in upper case, such as `"GET"`. */
   readonly verb: string;
   /** The header fields, by lower-case name; of several of one name, the first. */
@@ -51,15 +56,24 @@ interface IncomingMessage {
   readonly otp: Otp;
   /** The value of a header field, whatever the case of its name; empty when it is absent. */
   getHeader(name: string): string;
-  /** The body as text. Bytes that are no UTF-8 are replaced. */
+  /**
+   * The body as text, in the charset that its content type names, or else UTF-8, and without a byte
+   * order mark. What cannot be decoded is replaced.
+   */
   getText(): string;
-  /** The body as JSON, whatever its type says. Throws a `SyntaxError` if it is none. */
+  /**
+   * The body as JSON, whatever its type says; a byte order mark is skipped. Throws a `SyntaxError`
+   * if it is none; where nobody catches that, the client is answered 400 `bad_body`.
+   */
   getJSON(): any;
-  /** The body as it came. */
+  /** The body as it was sent, compressed if it was: what signatures are made of. */
   getBlob(): Uint8Array;
   /** The body as a picture; null unless its type says so and the bytes agree. */
   getPicture(): Picture | null;
-  /** The body as a submitted form, urlencoded or multipart. Rejects if it is none. */
+  /**
+   * The body as a submitted form, urlencoded or multipart, in the charset that it names. Rejects if
+   * it is none; where nobody catches that, the client is answered 400 `bad_body`.
+   */
   getForm(): Promise<Form>;
 }
 

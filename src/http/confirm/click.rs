@@ -51,7 +51,7 @@ pub(crate) async fn hear(
     if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
     }
-    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, pace).await?;
+    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
     let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
     let raw = with_token(head.uri.query().unwrap_or(""), &form.token);

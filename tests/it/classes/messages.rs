@@ -25,6 +25,7 @@ async fn a_request_says_what_the_model_says() {
         "url": "/Request/members//caf%C3%A9?a=1&b=x+y&c&a='%5B1%5D'&__proto__=z",
         "urlPath": ["Request", "members", "café"],
         "urlQuery": { "a": "[1]", "b": "x+y", "c": "", "__proto__": "z" },
+        "query": [["a", "1"], ["b", "x y"], ["c", ""], ["a", "'[1]'"], ["__proto__", "z"]],
         "verb": "POST",
         "params": {},
         "remoteAddress": null,
@@ -38,6 +39,19 @@ async fn a_request_says_what_the_model_says() {
         "bytes": b"{\"n\":1}",
     });
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_class_reads_json_that_was_compressed_or_begins_with_a_byte_order_mark() {
+    let stage = Stage::of("Request").await;
+    let ask = stage.visitor().call("POST", "members").body("\u{feff}{\"n\":1}");
+    assert_eq!(ask.send().await.json()["result"]["json"], json!({ "n": 1 }));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, b"{\"n\":1}").unwrap();
+    let sent = encoder.finish().unwrap();
+    let ask = stage.visitor().call("POST", "members").header("content-encoding", "gzip");
+    let seen = ask.body(sent.clone()).send().await.json()["result"].clone();
+    assert_eq!((&seen["json"], &seen["bytes"]), (&json!({ "n": 1 }), &json!(sent)));
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn provoke(line: &str, code: &str) -> Answer {
         "bad_json" => stage.send(line, &[JSON], "{").await,
         "body_too_slow" => stage.send_broken(line, "Content-Length: 9\r\n\r\n{").await,
         "body_too_large" => stage.send(line, &[JSON], &" ".repeat(256 * 1024 + 1)).await,
-        "body_encoded" => stage.send(line, &[JSON, ("Content-Encoding", "gzip")], &body).await,
+        "body_encoded" => stage.send(line, &[JSON, ("Content-Encoding", "br")], &body).await,
         "media_type" => stage.send(line, &[("Content-Type", "text/plain")], &body).await,
         "invalid" => stage.send(line, &[JSON], "7").await,
         "too_deep" => {

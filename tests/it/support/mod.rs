@@ -5,6 +5,7 @@ pub(crate) mod dice;
 pub(crate) mod frames;
 pub(crate) mod leaks;
 pub(crate) mod lent;
+pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod probe;
 #[cfg(feature = "script")]

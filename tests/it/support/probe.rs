@@ -48,6 +48,7 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "panic", "pattern": "panic" },
     { "class": "Probe", "method": "echo", "pattern": "echo" },
     { "class": "Probe", "method": "say", "pattern": "say" },
+    { "class": "Probe", "method": "submit", "pattern": "submit" },
     { "class": "Probe", "method": "message", "pattern": "message" },
     { "class": "Probe", "method": "reply", "pattern": "reply" },
     { "class": "Probe", "method": "errand", "pattern": "errand" },
@@ -170,6 +171,10 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         .method("panic", async |_, _, _| -> Value { panic!("inner text of a panic") })
         .method("echo", echo)
         .method("say", say)
+        .method("submit", async |_, request: IncomingMessage, _| {
+            let name = request.form().await?.text("name");
+            Ok::<_, Raised>(OutgoingMessage::new().with_body(name.unwrap_or_default()))
+        })
         .method("message", message)
         .method("reply", async |_, request: IncomingMessage, _| reply(&query(&request, "kind")))
         .method("errand", errand)
@@ -449,6 +454,7 @@ async fn message(_: Arc<Probe>, request: IncomingMessage, _: Session) -> Value {
         "path": request.path(),
         "urlPath": request.url_path(),
         "urlQuery": request.url_query().pairs().collect::<Vec<_>>(),
+        "query": request.query().iter().collect::<Vec<_>>(),
         "last": request.url_query().find("a"),
         "verb": request.verb(),
         "headers": headers,

@@ -37,8 +37,9 @@ fn body(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
         .tells("requestPicture", |call| call.request.picture().map(|picture| picture.media_type))?;
     shelf.does("requestJson", |call, ()| {
         // The engine parses it; that it is JSON of some depth at most is seen here.
-        call.request.is_json().map_err(|bad| Failure::new("SyntaxError", bad.to_string()))?;
-        Ok(call.request.text().into_owned())
+        let text = call.request.json_text();
+        let text = text.map_err(|bad| Failure::new("SyntaxError", bad.to_string()))?;
+        Ok(text.into_owned())
     })?;
     shelf.awaits("requestForm", |call, ()| {
         let (request, kept) = (call.request.clone(), call.form.clone());

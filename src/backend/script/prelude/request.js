@@ -3,6 +3,7 @@ import { host } from "callgate/host";
 import { record, text } from "callgate/check";
 import { described } from "callgate/inspect";
 import { Picture } from "callgate/message";
+import { URLSearchParams } from "callgate/url";
 
 export class IncomingMessage {
   #call;
@@ -24,6 +25,12 @@ export class IncomingMessage {
 
   get urlQuery() {
     return this.#once("urlQuery", (call) => record(host.requestQuery(call)));
+  }
+
+  /** A copy each time: whoever changes it changes nothing of the request. */
+  get query() {
+    const mark = this.url.indexOf("?");
+    return new URLSearchParams(mark < 0 ? "" : this.url.slice(mark + 1));
   }
 
   get verb() {

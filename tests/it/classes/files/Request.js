@@ -32,7 +32,7 @@ export default class Request {
     }
     const { url, urlPath, urlQuery, verb, headers, params, remoteAddress, otp } = request;
     return {
-      url, urlPath, urlQuery, verb, params, remoteAddress, otp, json,
+      url, urlPath, urlQuery, query: [...request.query], verb, params, remoteAddress, otp, json,
       host: headers.host, mixed: headers["x-mixed"], got: request.getHeader("X-MIXED"),
       absent: request.getHeader("x-absent"), text: request.getText(),
       bytes: [...request.getBlob()],
