@@ -85,7 +85,7 @@ fn survey(settings: &Settings) -> (Part, Option<Survey>) {
     let part = |text, findings| Part { name: name.clone(), text, findings, ..Part::default() };
     let bytes = match read_bytes(&settings.handlers, "unreadable-table") {
         Ok(bytes) => bytes,
-        Err(finding) => return (part(None, vec![finding]), None),
+        Err(finding) => return (part(None, vec![*finding]), None),
     };
     match Table::text(&name, &bytes) {
         Err(problem) => (part(None, vec![Finding::from(*problem)]), None),
@@ -152,7 +152,7 @@ fn check_roles(path: &Path) -> (Option<Roles>, Part) {
     let name = path.display().to_string();
     let bytes = match read_bytes(path, "unreadable-roles") {
         Ok(bytes) => bytes,
-        Err(finding) => return (None, Part { name, findings: vec![finding], ..Part::default() }),
+        Err(finding) => return (None, Part { name, findings: vec![*finding], ..Part::default() }),
     };
     let (roles, bad) = match Roles::of_bytes(&bytes) {
         Ok(roles) => (Some(roles), Vec::new()),
@@ -172,12 +172,12 @@ fn check_certificate(settings: &Settings) -> Option<Finding> {
 }
 
 /// What is in a file, or a report that says why that is not known.
-fn read_bytes(path: &Path, code: &'static str) -> Result<Vec<u8>, Finding> {
+fn read_bytes(path: &Path, code: &'static str) -> Result<Vec<u8>, Box<Finding>> {
     let name = path.display().to_string();
     read_file(path, TABLE_BYTES_MAX).map_err(|why| {
         let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(&why);
         let (what, fix) = why.rsplit_once("; ").unwrap_or((why, "name a file of UTF-8 text"));
-        Finding::of_file(&name, code, what, fix)
+        Box::new(Finding::of_file(&name, code, what, fix))
     })
 }
 

@@ -93,7 +93,7 @@ async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
             Some(next)
                 if next > last.as_str() && next.bytes().all(|it| it.is_ascii_alphanumeric()) =>
             {
-                last = next.to_owned();
+                next.clone_into(&mut last);
                 after = format!("&after={next}");
             }
             Some(_) => {

@@ -52,7 +52,7 @@ pub fn examine(
         row.and_then(class).is_some_and(|class| sound.is_broken(class))
     };
     rows.retain(|problem| problem.code != MISSING_FUNCTION || !may_be_there(problem));
-    let names = |class: &str, function: &str| {
+    let is_meant = |class: &str, function: &str| {
         survey.left_out.iter().any(|row| row.text.contains(class) && row.text.contains(function))
             || table.rows().iter().any(|row| is_named(row, class, function))
     };
@@ -60,7 +60,7 @@ pub fn examine(
     classes.extend(folder.unanswered(&sound, survey));
     // Without any row, every file would be one that no row needs.
     if !table.rows().is_empty() || !survey.is_broken {
-        classes.extend(folder.unreached(&sound, &names));
+        classes.extend(folder.unreached(&sound, &is_meant));
     }
     Examined { rows, classes, files: sound.files }
 }

@@ -113,8 +113,9 @@ impl Lint<'_> {
     /// A row for privileges that nobody can be granted answers nobody.
     fn requires(&self, row: &Row) -> Vec<Warning> {
         let Some(roles) = self.roles else { return Vec::new() };
-        let unknown = row.requires().iter().filter(|name| roles.privilege(name).is_none());
-        let warning = |name: &Box<str>| {
+        let names = row.requires().iter().map(|name| &**name);
+        let unknown = names.filter(|name| roles.privilege(name).is_none());
+        let warning = |name: &str| {
             let (what, fix) = if roles.has_role(name) {
                 (
                     format!("requires {name:?}, which is a role and no privilege"),

@@ -244,10 +244,9 @@ mod tests {
     #[test]
     fn a_key_that_somebody_could_guess_is_known() {
         let weak = |text: &str| weakness(&SecretText::new(text.to_owned()));
-        let counting: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
-        let down: String = (0..32).rev().map(|byte| format!("{:02x}", byte * 8)).collect();
-        let words: String =
-            "correct horse battery staple 123".bytes().map(|b| format!("{b:02x}")).collect();
+        let counting = hex::lower(&(0..32).collect::<Vec<u8>>());
+        let down = hex::lower(&(0..32).rev().map(|byte| byte * 8).collect::<Vec<u8>>());
+        let words = hex::lower(b"correct horse battery staple 123");
         for (key, why) in [
             ("00".repeat(32), "over and over"),
             ("ff".repeat(32), "over and over"),

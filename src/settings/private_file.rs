@@ -93,7 +93,8 @@ pub(super) fn is_ours(_: u32) -> bool {
     true
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -266,11 +266,10 @@ impl fmt::Display for Explanation {
                 write!(f, "answer: 204 no content, Allow: {allow}")
             }
             Answer::MethodNotAllowed => write!(f, "answer: 405 method not allowed, Allow: {allow}"),
-            Answer::BadPath => f.write_str("answer: 400 bad request"),
+            Answer::BadPath | Answer::BadRequest => f.write_str("answer: 400 bad request"),
             Answer::Reserved => f.write_str("answer: callgate itself"),
             Answer::NotImplemented => f.write_str("answer: 501 not implemented"),
             Answer::TargetTooLong => f.write_str("answer: 414 URI too long"),
-            Answer::BadRequest => f.write_str("answer: 400 bad request"),
         }
     }
 }

@@ -174,7 +174,7 @@ fn in_any(property: &str, text: &str) -> Option<Flaw> {
         );
     }
     if let Some((path, _)) = text.split_once('#') {
-        let fix = format!("write {:?}: browsers never send what follows \"#\"", path);
+        let fix = format!("write {path:?}: browsers never send what follows \"#\"");
         return named("pattern-fragment", "has a fragment".to_owned(), fix);
     }
     None
@@ -202,19 +202,17 @@ fn of_query(query: &str) -> String {
 fn path_of_url(text: &str) -> Option<String> {
     let plain = text.trim_start_matches('^').replace(r"\.", ".").replace(r"\/", "/");
     let rest = ["https?://", "https://", "http://"].iter().find_map(|it| plain.strip_prefix(it));
-    let after = match rest {
-        Some(rest) => rest.find('/').map(|at| &rest[at..]),
-        None => {
-            let (host, rest) = plain.split_once('/')?;
-            let (name, port) = host.split_once(':')?;
-            let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-            let is_host = !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-            if !is_port || !is_host {
-                return None;
-            }
-            plain.get(plain.len() - rest.len() - 1..).filter(|rest| rest.starts_with('/'))
+    let after = if let Some(rest) = rest {
+        rest.find('/').and_then(|at| rest.get(at..))
+    } else {
+        let (host, rest) = plain.split_once('/')?;
+        let (name, port) = host.split_once(':')?;
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        if !is_port || name.is_empty() || !name.bytes().all(in_host) {
+            return None;
         }
+        plain.get(plain.len() - rest.len() - 1..)
     };
     let path = after.unwrap_or("/").split(['?', '#']).next().unwrap_or_default();
     Some(path.to_owned())
@@ -377,7 +375,7 @@ mod tests {
             ("orders/[id]", "pattern-placeholder", "(?<id>[^/]+)"),
             ("docs/[...slug]", "pattern-placeholder", "(?<slug>[^/]+)"),
             ("posts/$postId", "pattern-placeholder", "(?<postId>[^/]+)"),
-            ("orders/:id.json", "pattern-placeholder", r#"(?<id>[^/]+)\\.json$"#),
+            ("orders/:id.json", "pattern-placeholder", r"(?<id>[^/]+)\\.json$"),
             ("/*.html", "pattern-glob", r#""/[^/]+\\.html$""#),
             ("docs/**", "pattern-glob", "write \"docs\""),
             ("docs/*", "pattern-glob", "write \"docs\""),

@@ -103,6 +103,7 @@ fn odd(found: &[String]) -> Vec<&'static str> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn whatever_is_broken_hides_nothing_else() {
     let table = |rows: &str| format!("[{rows}\n]").into_bytes();
     let good = table(ODD_ROWS);
@@ -198,7 +199,7 @@ fn whatever_is_broken_hides_nothing_else() {
         assert_eq!(exit, Some(expected), "{what}");
         let own = found
             .iter()
-            .find(|it| it.starts_with(file) && (it.contains(code) || file.ends_with(".js")));
+            .find(|it| it.starts_with(file) && (it.contains(code) || file.starts_with("classes/")));
         assert!(own.is_some(), "{what}: {found:#?}");
     }
 }
@@ -279,6 +280,7 @@ fn the_way_out_of_a_slip_names_the_place_the_unit_and_the_bare_name() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_file_of_another_kind_is_told_what_it_is() {
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
@@ -579,7 +581,7 @@ fn strict_refuses_what_others_could_read_or_write() {
 
 #[test]
 fn strict_refuses_a_key_that_can_be_guessed() {
-    let counting: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+    let counting = (0..32).fold(String::new(), |text, byte: u8| text + &format!("{byte:02x}"));
     for (key, said) in [
         ("00".repeat(32), "is one byte over and over"),
         ("0123456789abcdef".repeat(4), "counts up or down"),

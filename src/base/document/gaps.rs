@@ -35,7 +35,7 @@ impl Reader<'_> {
     fn skip_conflict(&mut self) -> bool {
         let rest = self.rest();
         let starts = |mark: &&str| rest.starts_with(*mark);
-        let is_other = strays::OTHER_SIDE.iter().any(|mark| starts(mark));
+        let is_other = strays::OTHER_SIDE.iter().any(&starts);
         let is_mark = is_other || starts(&strays::CONFLICT) || starts(&strays::CONFLICT_END);
         let before = self.text.get(..self.at).unwrap_or_default();
         if !is_mark || !(before.is_empty() || before.ends_with(['\n', '\r', '\u{feff}'])) {

@@ -10,8 +10,7 @@ pub(super) fn in_unit(text: &str, unit: &str) -> Option<u64> {
     let millis = |each: u64| number.checked_mul(each);
     let bytes = |power: u32| number.checked_mul(1024_u64.checked_pow(power)?);
     match (unit, suffix.as_str()) {
-        (_, "") => Some(number),
-        ("bytes", "b" | "byte" | "bytes") => Some(number),
+        (_, "") | ("bytes", "b" | "byte" | "bytes") => Some(number),
         ("bytes", "k" | "kb" | "kib") => bytes(1),
         ("bytes", "m" | "mb" | "mib") => bytes(2),
         ("bytes", "g" | "gb" | "gib") => bytes(3),

@@ -40,9 +40,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, NotText> {
 /// Files of ours begin with a character of ASCII, so that without a mark its zeros tell.
 fn wide(bytes: &[u8]) -> Option<&'static str> {
     let zero = |at: usize| bytes.get(at).map(|byte| *byte == 0);
-    let zeros = [zero(0), zero(1), zero(2), zero(3)].map(|zero| zero.unwrap_or_default());
+    let zeros = [zero(0), zero(1), zero(2), zero(3)].map(Option::unwrap_or_default);
     match (bytes, zeros) {
-        ([0xff, 0xfe, 0, 0, ..], _) | ([0, 0, 0xfe, 0xff, ..], _) => Some("UTF-32"),
+        ([0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..], _) => Some("UTF-32"),
         ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Some("UTF-16"),
         ([_, _, _, _, ..], [false, true, true, true] | [true, true, true, false]) => Some("UTF-32"),
         ([_, _, _, _, ..], [false, true, false, true] | [true, false, true, false]) => {
