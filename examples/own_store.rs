@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
-use callgate::session::Patch;
+use callgate::session::{Patch, Right};
 use callgate::store::contract;
 use callgate::store::memory::MemoryStore;
-use callgate::store::port::{Claim, Concluded, Conclusion, Created, Founding, Guarantees};
+use callgate::store::port::{Checked, Claim, Concluded, Conclusion, Created, Founding, Guarantees};
 use callgate::store::port::{Minted, Opened, Patched, Pending, Redeemed, Resumed, Store};
 use callgate::token::Token;
 
@@ -36,13 +36,13 @@ impl Store for Counting {
     pass_on! {
         resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;
         create(now: Timestamp, founding: Founding) -> Created;
-        patch(now: Timestamp, id: SessionId, patch: Patch) -> Patched;
-        mint(now: Timestamp, patch: Patch, token: Token) -> Minted;
+        patch(now: Timestamp, id: SessionId, right: Right, patch: Patch) -> Patched;
+        mint(now: Timestamp, right: Right, patch: Patch, token: Token) -> Minted;
         conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
-        detach(now: Timestamp, id: SessionId, device: DeviceId) -> bool;
-        end(now: Timestamp, id: SessionId) -> bool;
+        detach(now: Timestamp, id: SessionId, right: Right, device: DeviceId) -> Checked<bool>;
+        end(now: Timestamp, id: SessionId, right: Right) -> Checked<()>;
         revoke(now: Timestamp, token: TokenId) -> bool;
-        look(now: Timestamp, id: SessionId) -> Option<Opened>;
+        look(now: Timestamp, id: SessionId, right: Right) -> Checked<Opened>;
         sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
         tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
         sweep(now: Timestamp, at_most: usize) -> usize;

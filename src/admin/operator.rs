@@ -38,6 +38,7 @@ use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::http::AnswerBody;
 use crate::http::Arrival;
 use crate::http::Sessions;
+use crate::session::Right;
 use crate::store::StoreError;
 use crate::token::Token;
 
@@ -155,14 +156,14 @@ impl Operator {
                 json!({ "sessions": seen, "next": next })
             }
             Subject::Session(id) if looks => {
-                let opened = store.look(now, id).await?.ok_or(Fault::NotFound)?;
+                let opened =
+                    store.look(now, id, Right::Operator).await?.done().ok_or(Fault::NotFound)?;
                 let (tokens, all) = self.tokens_of(now, id).await?;
                 view::whole_session(&opened, (&tokens, all), now)
             }
             Subject::Session(id) if head.method == Method::DELETE => {
-                if !store.end(now, id).await? {
-                    return Err(Fault::NotFound);
-                }
+                let ended = store.end(now, id, Right::Operator).await?;
+                ended.done().ok_or(Fault::NotFound)?;
                 tracing::info!(event = "session.ended", session = %id, source = "operator");
                 json!({ "ended": id.to_string() })
             }

@@ -9,6 +9,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{thread_time, uptime};
 #[cfg(target_os = "linux")]
@@ -53,8 +56,11 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The latest moment that the four-digit year of ISO 8601 can say: 9999-12-31T23:59:59.999Z.
         const LAST_MILLIS: u64 = 253_402_300_799_999;
-        let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_MILLIS));
-        humantime::format_rfc3339_millis(moment).fmt(f)
+        let moment = OffsetDateTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_MILLIS));
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second, milli) = moment.to_hms_milli();
+        let month = u8::from(month);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
     }
 }
 
@@ -75,9 +81,12 @@ impl FromStr for Timestamp {
     type Err = NotAMoment;
 
     fn from_str(text: &str) -> Result<Self, NotAMoment> {
-        let moment = humantime::parse_rfc3339(text).map_err(|_| NotAMoment)?;
-        let span = moment.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| NotAMoment)?;
-        u64::try_from(span.as_millis()).map(Self).map_err(|_| NotAMoment)
+        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotAMoment)?;
+        if !moment.offset().is_utc() {
+            return Err(NotAMoment);
+        }
+        let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+        u64::try_from(millis).map(Self).map_err(|_| NotAMoment)
     }
 }
 
@@ -178,11 +187,30 @@ mod tests {
 
     #[test]
     fn a_timestamp_reads_back_what_it_writes() {
-        let moment = Timestamp::from_millis(1_767_225_600_123);
-        assert_eq!(moment.to_string().parse(), Ok(moment));
+        // A leap day, the last one of a century, and both ends.
+        let moments = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_767_225_600_123, "2026-01-01T00:00:00.123Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ];
+        for (millis, text) in moments {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            assert_eq!(text.parse(), Ok(Timestamp::from_millis(millis)));
+        }
         assert_eq!("2026-01-01T00:00:00Z".parse(), Ok(ManualClock::default().now()));
-        for text in ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z"]
-        {
+        let refused = [
+            "",
+            "yesterday",
+            "2026-01-01",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T00:00:00+01:00",
+            "1969-12-31T23:59:59Z",
+        ];
+        for text in refused {
             assert_eq!(text.parse::<Timestamp>(), Err(NotAMoment), "{text}");
         }
     }

@@ -79,6 +79,12 @@ impl RestoreMode {
             (mode, _) => mode,
         }
     }
+
+    /// Whether row or mint ask for [`RestoreMode::Context`] themselves, as for a program that may
+    /// do what the session may.
+    pub fn asks_for_context(minted: Option<Self>, row: Self) -> bool {
+        minted.unwrap_or(row) == Self::Context
+    }
 }
 
 #[cfg(test)]

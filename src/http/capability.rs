@@ -25,6 +25,7 @@ use crate::http::session::Left;
 use crate::http::session::Session;
 use crate::http::sessions::Sessions;
 use crate::store::StoreError;
+use crate::store::port::Checked;
 
 /// The name of the header that carries a capability, to the upstream and back.
 pub const CAPABILITY_HEADER: &str = "x-callgate-capability";
@@ -62,8 +63,10 @@ enum Held {
 pub enum NotOpened {
     /// It is none, or none any more; nobody is told which.
     Unknown,
-    /// The session has ended, or has put out the browser whose request this was.
+    /// The session has ended.
     Ended,
+    /// The session lives, and has put out the browser whose request this was.
+    Replaced,
     /// The store cannot tell.
     Store(StoreError),
 }
@@ -94,7 +97,8 @@ impl Granted {
 impl Drop for Granted {
     fn drop(&mut self) {
         let now = self.house.clock.now();
-        self.house.capabilities.leave(&self.digest(), now);
+        let app = self.house.app();
+        self.house.capabilities.leave(&self.digest(), app, now);
     }
 }
 
@@ -115,7 +119,12 @@ impl Sessions {
             Some(Found::Request(kept)) => return Ok(kept.session(self)),
             Some(Found::Left(left)) => left,
         };
-        let opened = self.store.look(now, left.id()).await.map_err(NotOpened::Store)?;
+        let looked = self.store.look(now, left.id(), left.right()).await;
+        let opened = match looked.map_err(NotOpened::Store)? {
+            Checked::Done(opened) => Some(opened),
+            Checked::Gone => None,
+            Checked::Replaced => return Err(NotOpened::Replaced),
+        };
         left.session(self, opened).ok_or(NotOpened::Ended)
     }
 }
@@ -134,13 +143,13 @@ impl Capabilities {
     }
 
     /// The request has ended: what it held is let go but for what names its session.
-    fn leave(&self, digest: &Digest, now: Timestamp) {
+    fn leave(&self, digest: &Digest, app: &str, now: Timestamp) {
         let mut ledger = self.lock();
         ledger.sweep(now);
         let Some(held) = ledger.held.get_mut(digest) else { return };
         let Held::Under(kept) = held else { return };
         let until = now.after(CAPABILITY_GRACE);
-        *held = Held::Over { until, left: Arc::new(kept.leave()) };
+        *held = Held::Over { until, left: Arc::new(kept.leave(app)) };
         ledger.left.push_back((until, *digest));
     }
 

@@ -4,6 +4,7 @@
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
 mod repeats;
+mod sessions;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,7 +19,6 @@ use serde_json::json;
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
 use crate::http::rates::Wait;
-use crate::http::session::SessionError;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
 use crate::table::BadPath;
@@ -375,17 +375,6 @@ impl From<StoreError> for Fault {
         let text = "The service cannot answer just now. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text);
         Self { retry_after: Some(RETRY_AFTER_SECS), ..fault.because(error) }
-    }
-}
-
-impl From<SessionError> for Fault {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Store(error) => error.into(),
-            SessionError::TooOften(wait) => Self::rate_limited(wait),
-            SessionError::TooManyGuests(wait) => Self::too_many_guests(wait),
-            error => Self::raised(error.to_string()),
-        }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::base::DeviceId;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::RestoreMode;
-use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
@@ -32,6 +31,7 @@ use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
+use crate::http::session::Entry;
 use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
@@ -182,7 +182,7 @@ impl Sessions {
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
-                let standing = Standing::Open { opened, credential: Some(credential) };
+                let standing = Standing::Open { opened, entry: Entry::Credential(credential) };
                 Ok(Session::new(Arc::clone(self), errand, standing, Gives::Newer))
             }
             Resumed::Unheard if credential.may_found(now) => {
@@ -191,27 +191,12 @@ impl Sessions {
                 let standing = Standing::Guest(renewed.unwrap_or(credential));
                 Ok(Session::new(Arc::clone(self), errand, standing, gives))
             }
-            Resumed::Unheard => self.guest(now, errand, Gives::GuestOnceWritten),
-            Resumed::Closed => {
-                let gives = self.left_to_give(now, credential.session()).await?;
+            Resumed::Unheard | Resumed::Closed => self.guest(now, errand, Gives::GuestOnceWritten),
+            Resumed::Replaced { joined_last } => {
+                let gives = left_to_give(now, joined_last);
                 self.guest(now, errand, gives)
             }
         }
-    }
-
-    /// What a browser may still be given whose credential opens nothing any more.
-    ///
-    /// Where somebody has just signed in to the session, the response with the fresh credential
-    /// may have overtaken this request, and a guest's cookie would throw that credential away. A
-    /// browser that still brings the old one much later was put out, and begins anew.
-    async fn left_to_give(&self, now: Timestamp, id: SessionId) -> Result<Gives, Fault> {
-        let opened = self.store.look(now, id).await?;
-        let devices = opened.iter().flat_map(|opened| &opened.record.devices);
-        let newest = devices.map(|device| device.since).max();
-        Ok(match newest {
-            Some(since) if now.since(since) < OVERTAKEN_WITHIN => Gives::Newer,
-            _ => Gives::GuestOnceWritten,
-        })
     }
 
     /// Describes a browser that joins a session with the secret `nonce`.
@@ -251,4 +236,17 @@ pub(crate) fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let agent = agent.unwrap_or_default();
     agent.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect()
+}
+
+/// What a browser may still be given whose credential opens a session no more that lives on, and
+/// whose newest browser joined then.
+///
+/// Where somebody has just signed in to the session, the response with the fresh credential may have
+/// overtaken this request, and a guest's cookie would throw that credential away. A browser that
+/// still brings the old one much later was put out, and begins anew.
+fn left_to_give(now: Timestamp, joined_last: Option<Timestamp>) -> Gives {
+    match joined_last {
+        Some(since) if now.since(since) < OVERTAKEN_WITHIN => Gives::Newer,
+        _ => Gives::GuestOnceWritten,
+    }
 }

@@ -74,6 +74,9 @@ pub struct StoredRecord {
     storage: BTreeMap<Arc<str>, (u64, StoredJson)>,
     revision: u64,
     devices: Vec<StoredDevice>,
+    /// Records from before there were generations are of generation 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    generation: u64,
 }
 
 /// A browser's right to a session as it is stored.
@@ -139,6 +142,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl StoredRecord {
     /// The stored form of a session.
     pub fn of(record: &Record) -> Self {
@@ -159,6 +167,7 @@ impl StoredRecord {
                 .collect(),
             revision: record.storage.last_revision(),
             devices: record.devices.iter().map(StoredDevice::of).collect(),
+            generation: record.generation,
         }
     }
 
@@ -182,6 +191,7 @@ impl StoredRecord {
             access: Access { known: self.known, privileges: self.privileges, user_name: self.user },
             storage: Storage::from_parts(entries.collect(), self.revision),
             devices,
+            generation: self.generation,
         })
     }
 }
@@ -237,7 +247,6 @@ impl StoredPatch {
                 .map(|(key, json)| (key, json.into_iter().next().map(|StoredJson(json)| json)))
                 .collect(),
             expect: None,
-            by: None,
             access: self.access.map(|change| AccessChange {
                 clear: change.clear,
                 grant: change.grant,
@@ -318,6 +327,7 @@ mod tests {
             .storage
             .put(&"k".into(), Some(&JsonText::of(&json!({"deep": [1, null, "é\n"]})).unwrap()));
         record.storage.put(&"gone".into(), None);
+        record.generation = 3;
         record
     }
 
@@ -327,6 +337,15 @@ mod tests {
         let again = decode(&encode(&record).unwrap()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{record:?}"));
         assert_eq!(again.storage.find("k").unwrap().json, record.storage.find("k").unwrap().json);
+    }
+
+    #[test]
+    fn a_session_from_before_generations_is_of_the_first_one() {
+        let mut record = record();
+        record.generation = 0;
+        let text = String::from_utf8(encode(&record).unwrap()).unwrap();
+        assert!(!text.contains("generation"));
+        assert_eq!(decode(text.as_bytes()).unwrap().generation, 0);
     }
 
     #[test]
@@ -361,7 +380,6 @@ mod tests {
                 ("b".into(), None),
             ],
             expect: Some(("a".into(), 7)),
-            by: None,
             access: Some(AccessChange {
                 clear: true,
                 grant: vec!["p".into()],

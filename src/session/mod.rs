@@ -22,6 +22,7 @@ pub mod patch;
 pub mod privileges;
 pub mod record;
 pub(crate) mod roles_file;
+pub mod right;
 pub mod storage;
 
 pub use credential::{Credential, Keyring};
@@ -29,4 +30,5 @@ pub use lifetime::Lifetime;
 pub use patch::{AccessChange, Patch, PatchRefused};
 pub use privileges::Roles;
 pub use record::{Access, Device, Record};
+pub use right::Right;
 pub use storage::{JsonText, Storage, TooDeep};

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::Digest;
 use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::limits::PRIVILEGES_PER_SESSION_MAX;
 use crate::session::record::Access;
@@ -21,15 +20,12 @@ pub struct Patch {
     pub entries: Vec<(Arc<str>, Option<JsonText>)>,
     /// Applies only if this key still has this revision (0: no value). For read-modify-write.
     pub expect: Option<(Arc<str>, u64)>,
-    /// Applies only while this credential opens the session. Whoever mints or sets privileges
-    /// must not have been shut out by another request since his own began (SEC T21).
-    pub by: Option<Digest>,
     /// A change of privileges or user name.
     pub access: Option<AccessChange>,
     /// A new idle timeout in minutes, clamped already.
     pub idle_minutes: Option<u32>,
-    /// Ends every credential and every unspent token of the session and lets this browser in:
-    /// who gains privileges shares them with nobody who joined before (SEC T21).
+    /// Ends every right to the session and every unspent token of it, and lets this browser in:
+    /// who gains privileges shares them with nobody who was there before (SEC T21).
     pub rotate: Option<Device>,
 }
 
@@ -53,8 +49,6 @@ pub enum PatchRefused {
     Conflict,
     /// The session would outgrow its limits.
     TooLarge,
-    /// The session does not accept the credential any more.
-    Revoked,
 }
 
 impl fmt::Display for PatchRefused {
@@ -62,7 +56,6 @@ impl fmt::Display for PatchRefused {
         f.write_str(match self {
             Self::Conflict => "another request changed the key first",
             Self::TooLarge => "the session would outgrow its limits",
-            Self::Revoked => "the session does not accept the credential any more",
         })
     }
 }
@@ -84,9 +77,6 @@ impl Patch {
             && record.storage.revision(key) != *revision
         {
             return Err(PatchRefused::Conflict);
-        }
-        if self.by.is_some_and(|credential| record.device(&credential).is_none()) {
-            return Err(PatchRefused::Revoked);
         }
         let next = self.carry_out(record);
         let access_fits = self.access.as_ref().is_none_or(|change| change.fits(&next.access));
@@ -115,6 +105,7 @@ impl Patch {
         }
         if let Some(device) = &self.rotate {
             next.devices = vec![device.clone()];
+            next.generation = record.next_generation();
         }
         next
     }
@@ -219,22 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_was_shut_out_changes_nothing_when_it_is_asked_for() {
-        let by = |n| Patch { by: Some(device(n).digest), ..set("n", &json!(1)) };
-        let mut shared = record();
-        shared.admit(device(2));
-        assert!(by(2).apply(&shared).is_ok());
-        let rotated = Patch { rotate: Some(device(3)), ..by(2) }.apply(&shared).unwrap();
-        assert_eq!(by(2).apply(&rotated).unwrap_err(), PatchRefused::Revoked);
-        assert!(by(3).apply(&rotated).is_ok());
-    }
-
-    #[test]
     fn rotation_leaves_exactly_one_browser() {
         let mut shared = record();
         shared.admit(device(2));
         let patch = Patch { rotate: Some(device(3)), ..Patch::default() };
-        assert_eq!(patch.apply(&shared).unwrap().devices, vec![device(3)]);
+        let rotated = patch.apply(&shared).unwrap();
+        assert_eq!(rotated.devices, vec![device(3)]);
+        assert_eq!(rotated.generation, shared.generation + 1);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Record {
     pub storage: Storage,
     /// The browsers that may open it, in the order they joined.
     pub devices: Vec<Device>,
+    /// Raised in the step that puts others out (rotation, `transfer`), which ends the rights of
+    /// callers that were let in without a credential.
+    pub generation: u64,
 }
 
 /// Who works in a session and what he may do.
@@ -62,6 +65,7 @@ impl Record {
             access: Access::default(),
             storage: Storage::default(),
             devices: vec![device],
+            generation: 0,
         }
     }
 
@@ -78,6 +82,11 @@ impl Record {
     /// The browser whose credential has this digest, if it may open the session.
     pub fn device(&self, credential: &Digest) -> Option<&Device> {
         self.devices.iter().find(|device| device.digest == *credential)
+    }
+
+    /// The generation that follows.
+    pub fn next_generation(&self) -> u64 {
+        self.generation.saturating_add(1)
     }
 
     /// Lets one more browser in; beyond the limit the one that joined first makes room.

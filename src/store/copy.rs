@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 use crate::base::Clock;
 use crate::session::Patch;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::error::StoreError;
+use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Minted;
@@ -207,28 +209,27 @@ impl Copy {
             // What is met after a silence is what was founded in it.
             (Created::New(_), _) | (Created::Met(_), Heard::AfterSilence) => {
                 // It must not come back there if it has ended here since it was read.
-                let still = patiently(|| self.from.look(now, id)).await.map_err(CopyError::From)?;
-                if still.is_some() {
+                let still = patiently(|| self.from.look(now, id, Right::Operator))
+                    .await
+                    .map_err(CopyError::From)?;
+                if still.done().is_some() {
                     return Ok(SessionFate::Copied);
                 }
-                patiently(|| self.to.end(now, id)).await.map_err(CopyError::To)?;
+                patiently(|| self.to.end(now, id, Right::Operator)).await.map_err(CopyError::To)?;
                 SessionFate::Ended
             }
-            (Created::Met(_), Heard::AtOnce) => SessionFate::Present,
-            // Its first browser may have been shut out since an earlier run copied it.
-            (Created::Closed, _) => {
-                let there = patiently(|| self.to.look(now, id)).await.map_err(CopyError::To)?;
-                there.map_or(SessionFate::Ended, |_| SessionFate::Present)
-            }
+            // Its first browser may have been put out since an earlier run copied it.
+            (Created::Met(_), Heard::AtOnce) | (Created::Replaced, _) => SessionFate::Present,
+            (Created::Closed, _) => SessionFate::Ended,
             (Created::TooLarge, _) => SessionFate::TooLarge,
         })
     }
 
     async fn token(self, token: Token) -> (TokenFate, Result<(), CopyError>) {
         let now = self.clock.now();
-        match patiently(|| self.to.look(now, token.session)).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return (TokenFate::Left, Ok(())),
+        match patiently(|| self.to.look(now, token.session, Right::Operator)).await {
+            Ok(Checked::Done(_)) => {}
+            Ok(Checked::Gone | Checked::Replaced) => return (TokenFate::Left, Ok(())),
             Err(error) => return (TokenFate::Left, Err(CopyError::To(error))),
         }
         match asked_again(|| self.from.revoke(now, token.id)).await {
@@ -238,13 +239,15 @@ impl Copy {
             (Ok(false), Heard::AfterSilence) => return (TokenFate::Lost, Ok(())),
             (Err(error), _) => return (TokenFate::Lost, Err(CopyError::From(error))),
         }
-        match asked_again(|| self.to.mint(now, Patch::default(), token.clone())).await {
+        match asked_again(|| self.to.mint(now, Right::Operator, Patch::default(), token.clone()))
+            .await
+        {
             // Nothing is expected of the session, so what is refused is there already.
             (Ok(Minted::Done(_)), _) | (Ok(Minted::Refused), Heard::AfterSilence) => {
                 (TokenFate::Moved, Ok(()))
             }
             (Ok(Minted::Refused), Heard::AtOnce) => (TokenFate::Present, Ok(())),
-            (Ok(Minted::Gone | Minted::TooMany), _) => (TokenFate::Lost, Ok(())),
+            (Ok(Minted::Gone | Minted::Replaced | Minted::TooMany), _) => (TokenFate::Lost, Ok(())),
             (Err(error), _) => (TokenFate::Lost, Err(CopyError::To(error))),
         }
     }

@@ -14,7 +14,9 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::error::StoreError;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
@@ -56,25 +58,25 @@ pub enum When {
     Every(u32),
 }
 
-/// A verb of the port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the verb of the port of the same name")]
-pub enum Verb {
-    Resume,
-    Create,
-    Patch,
-    Mint,
-    Redeem,
-    Conclude,
-    Detach,
-    End,
-    Revoke,
-    Look,
-    Sessions,
-    Tokens,
-    Sweep,
-    SelfCheck,
-    Close,
+macro_rules! verbs {
+    ($($verb:ident)*) => {
+        /// A verb of the port.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each is the verb of the port of the same name")]
+        pub enum Verb {
+            $($verb,)*
+        }
+
+        impl Verb {
+            /// Every verb.
+            pub const ALL: &[Self] = &[$(Self::$verb),*];
+        }
+    };
+}
+
+verbs! {
+    Resume Create Patch Mint Redeem Conclude Detach End Revoke Look Sessions Tokens Sweep SelfCheck
+    Close
 }
 
 #[derive(Debug)]
@@ -156,12 +158,24 @@ impl Store for Faulty {
         self.through(Verb::Create, self.inner.create(now, founding))
     }
 
-    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
-        self.through(Verb::Patch, self.inner.patch(now, id, patch))
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: Patch,
+    ) -> Pending<'_, Patched> {
+        self.through(Verb::Patch, self.inner.patch(now, id, right, patch))
     }
 
-    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
-        self.through(Verb::Mint, self.inner.mint(now, patch, token))
+    fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        patch: Patch,
+        token: Token,
+    ) -> Pending<'_, Minted> {
+        self.through(Verb::Mint, self.inner.mint(now, right, patch, token))
     }
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
@@ -172,20 +186,26 @@ impl Store for Faulty {
         self.through(Verb::Conclude, self.inner.conclude(now, conclusion))
     }
 
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        self.through(Verb::Detach, self.inner.detach(now, id, device))
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>> {
+        self.through(Verb::Detach, self.inner.detach(now, id, right, device))
     }
 
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        self.through(Verb::End, self.inner.end(now, id))
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
+        self.through(Verb::End, self.inner.end(now, id, right))
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
         self.through(Verb::Revoke, self.inner.revoke(now, token))
     }
 
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
-        self.through(Verb::Look, self.inner.look(now, id))
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
+        self.through(Verb::Look, self.inner.look(now, id, right))
     }
 
     fn sessions(

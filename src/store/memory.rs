@@ -9,10 +9,12 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::error::StoreError;
 use crate::store::live::Config;
 use crate::store::live::Decided;
 use crate::store::live::Live;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
@@ -90,12 +92,24 @@ impl Store for MemoryStore {
         self.run(now, move |live, now| live.create(now, &founding))
     }
 
-    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
-        self.run(now, move |live, now| live.patch(now, id, &patch))
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: Patch,
+    ) -> Pending<'_, Patched> {
+        self.run(now, move |live, now| live.patch(now, id, right, &patch))
     }
 
-    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
-        self.run(now, move |live, now| live.mint(now, &patch, &token))
+    fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        patch: Patch,
+        token: Token,
+    ) -> Pending<'_, Minted> {
+        self.run(now, move |live, now| live.mint(now, right, &patch, &token))
     }
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
@@ -106,20 +120,26 @@ impl Store for MemoryStore {
         self.run(now, move |live, now| live.conclude(now, &conclusion))
     }
 
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        self.run(now, move |live, now| live.detach(now, id, device))
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>> {
+        self.run(now, move |live, now| live.detach(now, id, right, device))
     }
 
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        self.run(now, move |live, now| live.end(now, id))
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
+        self.run(now, move |live, now| live.end(now, id, right))
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
         self.run(now, move |live, now| live.revoke(now, token))
     }
 
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
-        self.run(now, move |live, now| live.look(now, id))
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
+        self.run(now, move |live, now| live.look(now, id, right))
     }
 
     fn sessions(

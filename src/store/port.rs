@@ -18,6 +18,10 @@
 //! 4. **An answer is a fact.** Whatever a verb has answered survives a crash of the process,
 //!    and of the machine where the store says so in [`Store::self_check`].
 //! 5. **A future that is dropped** leaves the operation done or not done, never half done.
+//! 6. **A right comes first.** Each verb that reads or changes a session is given the [`Right`] it
+//!    is done under, and checks it before anything else, in the step that has the effect. Under a
+//!    right that has ended nothing is changed and nothing of the session is returned. There is no
+//!    verb without one: whoever acts for the operator says so by [`Right::Operator`].
 //!
 //! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
 
@@ -36,6 +40,7 @@ use crate::base::mode::Caller;
 use crate::session::Device;
 use crate::session::Patch;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::error::StoreError;
 use crate::token::Attempt;
 use crate::token::Consent;
@@ -62,11 +67,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created>;
 
     /// Changes a session that lives.
-    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched>;
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: Patch,
+    ) -> Pending<'_, Patched>;
 
     /// Changes a session and keeps a new token of it, in one step: what the handler wrote before
-    /// it minted must be there when the token comes back.
-    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted>;
+    /// it minted must be there when the token comes back. The store sets [`Token::generation`].
+    fn mint(&self, now: Timestamp, right: Right, patch: Patch, token: Token)
+    -> Pending<'_, Minted>;
 
     /// Redeems a token and opens its session, in one step.
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
@@ -77,17 +89,23 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// what it said first.
     fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
 
-    /// Ends one browser's right to a session; false if it had none.
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool>;
+    /// Ends one browser's right to a session, and no other right; false if it had none.
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>>;
 
-    /// Ends a session, its credentials and its tokens, for good; false if it did not live.
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool>;
+    /// Ends a session, every right to it and its tokens, for good.
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>>;
 
     /// Ends an unspent token; false if there is none of that name.
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool>;
 
     /// Looks at a session without counting it as used.
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>>;
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>>;
 
     /// One page of living sessions in the order of their ids, beginning after `after`.
     fn sessions(
@@ -124,6 +142,27 @@ pub struct Opened {
     pub seen_at: Timestamp,
 }
 
+/// What a verb comes to that asks nothing of a session but that it lives and that the right holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked<T> {
+    /// It is done, with this result.
+    Done(T),
+    /// The session has ended, or there never was one.
+    Gone,
+    /// The session lives, and the right to it has ended.
+    Replaced,
+}
+
+impl<T> Checked<T> {
+    /// The result; `None` where there is no session, or no right to it.
+    pub fn done(self) -> Option<T> {
+        match self {
+            Self::Done(result) => Some(result),
+            Self::Gone | Self::Replaced => None,
+        }
+    }
+}
+
 /// The answer to [`Store::resume`].
 #[derive(Debug, Clone)]
 pub enum Resumed {
@@ -131,8 +170,14 @@ pub enum Resumed {
     Open(Opened),
     /// The store has never heard of the session.
     Unheard,
-    /// The session has ended, or does not accept the credential (any more).
+    /// The session has ended.
     Closed,
+    /// The session lives, and does not accept the credential (any more).
+    Replaced {
+        /// When the newest of its browsers joined, if it has any: the one thing that is told, so
+        /// that a response which overtook this request can be guessed at.
+        joined_last: Option<Timestamp>,
+    },
 }
 
 /// A session to be founded.
@@ -154,8 +199,11 @@ pub enum Created {
     /// Another request of the same browser founded it first; nothing was written. The caller
     /// goes on with [`Store::patch`] or [`Store::mint`].
     Met(Opened),
-    /// The session has ended, or is another browser's; nothing was written.
+    /// The session has ended; nothing was written.
     Closed,
+    /// The session lives, and does not accept the founder's credential (any more); nothing was
+    /// written.
+    Replaced,
     /// The session would outgrow its limits; nothing was written.
     TooLarge,
 }
@@ -167,8 +215,10 @@ pub enum Patched {
     Done(Opened),
     /// The revision that the patch expects is gone; the session as it is now.
     Conflict(Opened),
-    /// The session has ended, or the credential that acts was shut out; nothing was written.
+    /// The session has ended; nothing was written.
     Gone,
+    /// The session lives, and the right to it has ended; nothing was written.
+    Replaced,
     /// The session would outgrow its limits; nothing was written.
     TooLarge,
 }
@@ -180,8 +230,10 @@ pub enum Minted {
     Done(Opened),
     /// The session has as many unspent tokens as it may; nothing was written.
     TooMany,
-    /// The session has ended, or the credential that acts was shut out; nothing was written.
+    /// The session has ended; nothing was written.
     Gone,
+    /// The session lives, and the right to it has ended; nothing was written.
+    Replaced,
     /// The session would outgrow its limits, or the patch expects a revision that is gone;
     /// nothing was written.
     Refused,
@@ -262,6 +314,9 @@ pub struct Grant {
     /// Whether the newcomer's credential was let in. It is not in `context`, and not when the
     /// request works in the session already.
     pub joined: bool,
+    /// Whether the mode is `context` though neither row nor mint asked for it. Such a caller may be
+    /// any program that follows links, and gains no privileges for anybody.
+    pub automatic: bool,
 }
 
 /// The end of a run.

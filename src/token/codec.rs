@@ -62,6 +62,9 @@ pub struct StoredToken {
     confirm: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     binding: Option<String>,
+    /// Tokens from before there were generations are of generation 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    generation: u64,
     /// The winning attempt and its moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<(String, u64)>,
@@ -90,6 +93,11 @@ enum StoredStage {
     Unbegun,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl StoredToken {
     /// The stored form of a token.
     pub fn of(token: &Token) -> Self {
@@ -104,6 +112,7 @@ impl StoredToken {
             mode: token.mode.map(|mode| mode.to_string()),
             confirm: token.confirm.map(|wish| wish.to_string()),
             binding: token.binding.map(|digest| hex::lower(digest.bytes())),
+            generation: token.generation,
             claim: token.claim.map(|mark| (mark.id.to_string(), mark.at.millis())),
             run: token.run.as_ref().map(StoredRun::of),
         }
@@ -136,6 +145,7 @@ impl StoredToken {
             mode: mode.map_err(|_| BadToken::Malformed("mode"))?,
             confirm: confirm.map_err(|_| BadToken::Malformed("confirm"))?,
             binding: binding.transpose().map_err(|_| BadToken::Malformed("binding"))?,
+            generation: self.generation,
             claim,
             run: self.run.map(StoredRun::run).transpose()?,
         })
@@ -238,6 +248,7 @@ mod tests {
             mode: Some(RestoreMode::Transfer),
             confirm: Some(Confirm::Foreign),
             binding: Some(Digest::from_bytes([4; 32])),
+            generation: 5,
             claim: Some(mark),
             run: None,
         };
@@ -268,6 +279,7 @@ mod tests {
             mode: None,
             confirm: None,
             binding: None,
+            generation: 0,
             claim: None,
             ..token
         };
@@ -276,6 +288,7 @@ mod tests {
         // What earlier versions wrote had no word of these, and none is written for none.
         let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains("confirm") && !text.contains("run"));
+        assert!(!text.contains("generation"));
         let earlier = text.replace("\"v\":2", "\"v\":1");
         assert_eq!(decode(earlier.as_bytes()).unwrap(), plain);
         let later = text.replace("\"v\":2", "\"v\":9");

@@ -124,6 +124,8 @@ impl MintWish {
             mode: self.mode,
             confirm: self.confirm,
             binding: None,
+            // The store knows it.
+            generation: 0,
             claim: None,
             run: None,
         };

@@ -60,6 +60,9 @@ pub struct Token {
     /// The digest of the nonce that the browser which minted was given; `None` when it could be
     /// given none, and then every browser is a foreign one.
     pub binding: Option<Digest>,
+    /// The generation of its session when it was minted. A session that puts others out takes its
+    /// unspent tokens back, so this is the generation of the session when it is redeemed, too.
+    pub generation: u64,
     /// The redemption that won, if there was one.
     pub claim: Option<ClaimMark>,
     /// The run that it began, if its callback may come again ([`repeat`]).
@@ -141,6 +144,7 @@ mod tests {
             mode: None,
             confirm: None,
             binding: None,
+            generation: 0,
             claim: None,
             run: None,
         }

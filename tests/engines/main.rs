@@ -17,6 +17,8 @@ mod map;
 mod operator;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[path = "../it/support/program.rs"]
+mod program;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;

@@ -16,6 +16,7 @@ use crate::support::figure;
 use crate::support::median;
 use crate::support::process::folder;
 use crate::support::run;
+use crate::support::services::skipped;
 use crate::support::size;
 use crate::support::wire::COOKIE;
 
@@ -58,7 +59,7 @@ fn a_class_file_is_at_most_three_times_rust_and_three_times_express() {
     ];
     match express() {
         Ok(server) => contenders.push(of("Express, memory", EXPRESS, server)),
-        Err(why) => figure("speed of Express", format!("skipped: {why}")),
+        Err(why) => skipped("speed of Express", &why),
     }
     run(alternate(&mut contenders, rounds));
     report(&contenders);

@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use callgate::base::failpoint::Place;
 use tokio::task::JoinSet;
@@ -29,6 +31,8 @@ use crate::world::World;
 const CLIENTS: usize = 4;
 /// Sign-ins, sweeps and reloads of one run: more than are passed by before something happens.
 const ROUNDS: usize = 20;
+/// Places that are tried at the same time.
+const AT_A_TIME: usize = 4;
 /// The signal of a process that aborts.
 const SIGABRT: i32 = 6;
 
@@ -57,42 +61,73 @@ impl Kind {
 
 #[test]
 fn whatever_happens_at_any_place_no_word_is_broken_on_disk() {
-    let (mut runs, mut hits, mut operations) = (0, 0, 0);
-    for place in Place::ALL {
+    let all = at_each_place(|place| {
+        let mut done = Done::default();
         for kind in [Kind::Abort, Kind::Fail, Kind::Delay] {
             let folder = folder();
             let scene =
                 Scene::new(ServerPlan::embedded(folder.path()), folder.path(), (place, kind));
             for _ in 0..size(1, 20) {
-                hits += run(scene.go());
-                runs += 1;
+                done.hits += run(scene.go());
+                done.runs += 1;
             }
-            operations += scene.judge();
+            done.operations += scene.judge();
         }
-    }
-    report("embedded", runs, hits, operations);
+        done
+    });
+    report("embedded", &all);
 }
 
 #[test]
 fn whatever_happens_at_any_place_no_word_is_broken_in_memory() {
-    let (mut runs, mut hits, mut operations) = (0, 0, 0);
-    for place in Place::ALL.into_iter().filter(|place| !is_on_disk(*place)) {
+    let all = at_each_place(|place| {
+        let mut done = Done::default();
+        if is_on_disk(place) {
+            return done;
+        }
         for kind in [Kind::Fail, Kind::Delay] {
             for _ in 0..size(1, 20) {
                 // A restart loses all of it, so each run is a world of its own.
                 let folder = folder();
                 let plan = ServerPlan::probe("memory:");
                 let scene = Scene::new(plan, folder.path(), (place, kind));
-                hits += run(scene.go());
-                runs += 1;
-                operations += scene.judge();
+                done.hits += run(scene.go());
+                done.runs += 1;
+                done.operations += scene.judge();
             }
         }
-    }
-    report("memory", runs, hits, operations);
+        done
+    });
+    report("memory", &all);
 }
 
-fn report(store: &str, runs: usize, hits: u64, operations: usize) {
+#[derive(Default)]
+struct Done {
+    runs: usize,
+    hits: u64,
+    operations: usize,
+}
+
+/// Each place has a server of its own, which waits more than it works: several at a time.
+fn at_each_place(go: impl Fn(Place) -> Done + Sync) -> Vec<Done> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some(place) = Place::ALL.get(next.fetch_add(1, Ordering::SeqCst)) {
+            done.push(go(*place));
+        }
+        done
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+fn report(store: &str, all: &[Done]) {
+    let runs: usize = all.iter().map(|done| done.runs).sum();
+    let hits: u64 = all.iter().map(|done| done.hits).sum();
+    let operations: usize = all.iter().map(|done| done.operations).sum();
     let places = Place::ALL.len();
     figure(
         &format!("fail points on {store}"),

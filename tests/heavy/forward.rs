@@ -25,6 +25,7 @@ use crate::support::ServerPlan;
 use crate::support::figure;
 use crate::support::process::folder;
 use crate::support::run;
+use crate::support::services::skipped;
 use crate::support::size;
 
 /// What becomes of a request of the corpus.
@@ -112,7 +113,7 @@ fn gate(home: &Path, upstream: SocketAddr, paths: &[&str]) -> ServerPlan {
 fn installed(program: &str, words: &[&str]) -> Option<Server> {
     let path = Path::new("/usr/bin").join(program);
     if !path.exists() {
-        figure(&format!("requests upstream, {program}"), "skipped: it is missing");
+        skipped("requests to upstreams of other people", &format!("{} is missing", path.display()));
         return None;
     }
     let plan = ServerPlan::installed(&path);

@@ -13,6 +13,7 @@ use crate::support::ServerPlan;
 use crate::support::figure;
 use crate::support::process::folder;
 use crate::support::run;
+use crate::support::services::skipped;
 
 /// What each session keeps.
 const BYTES: usize = 100 * 1024;
@@ -27,7 +28,7 @@ fn may_mount() -> bool {
 #[test]
 fn a_disk_that_fills_up_stops_growth_and_nothing_else() {
     if !may_mount() {
-        figure("full disk", "skipped: mounting a file system of its own needs root");
+        skipped("full disk", "mounting a file system of its own needs root on Linux");
         return;
     }
     let folder = folder();

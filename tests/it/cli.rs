@@ -8,6 +8,8 @@ use std::process::Stdio;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::program;
+
 /// A key that must never be seen in any output.
 const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
 /// The start of it: nor may a part of it be seen.
@@ -41,7 +43,7 @@ impl Place {
 
     /// Runs the program and holds what no output may ever show.
     fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Ended {
-        let output = self.command(words).envs(variables.iter().copied()).output().unwrap();
+        let output = program::output(self.command(words).envs(variables.iter().copied()));
         let ended = Ended::of(&output);
         assert!(!ended.out.contains(KEY_PART), "a key was shown: {}", ended.out);
         assert!(!ended.err.contains(KEY_PART), "a key was shown: {}", ended.err);

@@ -15,6 +15,8 @@ use callgate::base::Clock;
 use callgate::base::clock::SystemClock;
 use tempfile::TempDir;
 
+use crate::support::program;
+
 /// What a project is made of.
 const FILES: [&str; 8] = [
     ".gitignore",
@@ -42,12 +44,12 @@ impl Desk {
     fn callgate(&self, words: &[&str]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
         command.args(words).env_clear();
-        Ended::of(&command.current_dir(self.path()).output().unwrap())
+        Ended::of(&program::output(command.current_dir(self.path())))
     }
 
     /// Runs lines as a person who pastes them into a terminal.
     fn paste(&self, lines: &[&str]) -> Ended {
-        Ended::of(&self.shell(&lines.join("\n")).output().unwrap())
+        Ended::of(&program::output(&mut self.shell(&lines.join("\n"))))
     }
 
     fn shell(&self, lines: &str) -> Command {

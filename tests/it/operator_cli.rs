@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::leaks::Ledger;
 use crate::support::outcome;
+use crate::support::program;
 use crate::support::settings;
 use crate::support::wire::Served;
 
@@ -67,9 +68,9 @@ impl Desk {
 /// Runs the program off the threads that serve.
 async fn run(folder: &Path, words: &[&str], key: Option<&str>) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
-    command.args(words).current_dir(folder).env_clear().stdin(Stdio::null());
+    command.args(words).current_dir(folder).env_clear();
     command.envs(key.map(|key| ("CALLGATE_KEYS", key)));
-    let ran = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let ran = tokio::task::spawn_blocking(move || program::output(&mut command));
     let Output { status, stdout, stderr } = ran.await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ended { code: status.code(), out: text(stdout), err: text(stderr) }

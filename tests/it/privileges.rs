@@ -196,7 +196,8 @@ async fn a_browser_that_was_put_out_is_shown_nothing_new() {
         house.probe.door.add_permits(1);
     };
     let (seen, ()) = tokio::join!(waiting, signing_in);
-    assert_eq!(seen.json()["result"], json!({ "reloaded": false, "user": "", "secret": null }));
+    assert_eq!((seen.status, seen.header("retry-after")), (409, "0"), "{}", seen.text());
+    assert_eq!((seen.header("set-cookie"), &seen.json()["code"]), ("", &json!("sessionReplaced")));
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
-use std::process::Stdio;
 
 use callgate::base::Clock;
 use callgate::base::Timestamp;
@@ -23,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::stores::kit::founding;
 use crate::stores::kit::token;
+use crate::support::program;
 
 /// A password that must never be seen in any output.
 const PASSWORD: &str = "hunter2canary";
@@ -55,8 +55,8 @@ impl Place {
     /// Runs the program. No output holds the password, whatever is wrong.
     fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
-        command.args(words).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
-        let output = command.envs(variables.iter().copied()).output().unwrap();
+        command.args(words).current_dir(self.0.path()).env_clear();
+        let output = program::output(command.envs(variables.iter().copied()));
         let Output { status, stdout, stderr } = output;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ended = Ended { code: status.code(), out: text(stdout), err: text(stderr) };

@@ -18,7 +18,7 @@ const MODULES: &[Module] = &[
     Module {
         name: "base",
         floor: 0,
-        crates: &["humantime", "ring", "rustix", "strsim", "uuid", "zeroize"],
+        crates: &["ring", "rustix", "strsim", "time", "uuid", "zeroize"],
     },
     Module {
         name: "table",

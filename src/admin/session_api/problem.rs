@@ -14,8 +14,13 @@ pub(super) type Code = (u16, &'static str);
 /// Who asks may not.
 pub(super) const DOOR: &[Code] = &[(403, "wrong_host"), (403, "browser"), (403, "not_local")];
 /// What the capability names cannot be had.
-pub(super) const SESSION: &[Code] =
-    &[(401, "capability"), (410, "session_ended"), (500, "internal"), (503, "store_unavailable")];
+pub(super) const SESSION: &[Code] = &[
+    (401, "capability"),
+    (410, "session_ended"),
+    (410, "sessionReplaced"),
+    (500, "internal"),
+    (503, "store_unavailable"),
+];
 /// The body is not as it must be.
 pub(super) const BODY: &[Code] = &[
     (400, "bad_body"),
@@ -35,7 +40,7 @@ pub(super) const MINT: &[Code] =
 /// A token cannot be redeemed.
 pub(super) const RESTORE: &[Code] = &[(409, "answer_begun"), (429, "rate_limited")];
 /// Privileges cannot be gained.
-pub(super) const GRANT: &[Code] = &[(409, "answer_begun")];
+pub(super) const GRANT: &[Code] = &[(403, "contextMayNotGain"), (409, "answer_begun")];
 
 /// No capability, or one that opens nothing.
 pub(super) fn capability() -> Fault {
@@ -46,8 +51,14 @@ pub(super) fn capability() -> Fault {
 
 /// The session of the capability is gone.
 fn session_ended() -> Fault {
-    let text = "The session has ended, or the browser of this request may not use it any more.";
-    Fault::new(StatusCode::GONE, "session_ended", text)
+    Fault::new(StatusCode::GONE, "session_ended", "The session has ended.")
+}
+
+/// The session lives, and not for the request of the capability any more.
+fn session_replaced() -> Fault {
+    let text = "The session has been signed in to or taken over since this request began, or has \
+                ended the access of its browser.";
+    Fault::new(StatusCode::GONE, "sessionReplaced", text)
 }
 
 /// The answer to the browser has begun, which could have brought it the cookie that it needs now.
@@ -110,6 +121,7 @@ pub(super) fn not_opened(why: NotOpened) -> Fault {
     match why {
         NotOpened::Unknown => capability(),
         NotOpened::Ended => session_ended(),
+        NotOpened::Replaced => session_replaced(),
         NotOpened::Store(error) => error.into(),
     }
 }
@@ -118,6 +130,8 @@ pub(super) fn not_opened(why: NotOpened) -> Fault {
 pub(super) fn session(error: SessionError, refused: fn() -> Fault) -> Fault {
     match error {
         SessionError::Ended => session_ended(),
+        SessionError::Replaced => session_replaced(),
+        SessionError::ContextMayNotGain => Fault::context_may_not_gain(),
         SessionError::TooLarge => session_full(),
         SessionError::TooManyTokens => {
             let text = "The session has as many unspent tokens as it may.";

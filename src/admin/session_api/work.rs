@@ -49,6 +49,8 @@ pub(super) async fn carry_out(
         }
         Wish::Restore(_) if turn.answer_has_begun() => Err(problem::answer_begun()),
         Wish::Restore(token) => {
+            // One that has ended may be left for another, and not by a right that has ended.
+            session.reload().await.map_err(plain)?;
             let restored = session.restore(&token).await.map_err(plain)?;
             let mut told_of = fate(session.restore_outcome());
             told_of.insert("restored".to_owned(), restored.into());

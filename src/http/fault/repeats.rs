@@ -35,9 +35,9 @@ impl Fault {
     }
 
     /// Whether nobody can say how far a handler came that ended in it: its store or its upstream
-    /// failed, and not the handler.
+    /// failed, and not the handler, or the session was not its any more when it wrote.
     pub(crate) fn leaves_open_what_happened(&self) -> bool {
-        matches!(self.status.as_u16(), 502..=504)
+        matches!(self.status.as_u16(), 502..=504) || self.code == "sessionReplaced"
     }
 
     const fn conflict(code: &'static str, public: &'static str) -> Self {

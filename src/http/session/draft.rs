@@ -66,7 +66,6 @@ impl Draft {
         Patch {
             entries: entries.map(|(key, json)| (Arc::clone(key), json.clone())).collect(),
             expect: None,
-            by: None,
             access: self.access.clone(),
             idle_minutes: self.idle_minutes,
             rotate: None,

@@ -18,6 +18,15 @@ pub enum SessionError {
     Store(StoreError),
     /// The session ended while the handler ran.
     Ended,
+    /// The session lives, and the right under which this request works in it has ended: somebody
+    /// has gained privileges in it since, taken it over by a `transfer`, or ended this browser's
+    /// access. Nothing was read or written. A handler that passes this on answers 409 with
+    /// `Retry-After: 0`: what is asked again comes with the newer cookie, if the browser has one.
+    Replaced,
+    /// The request is in a `context` that nobody asked for: `auto` chose it for a caller that is no
+    /// browser, perhaps a mail scanner. Nobody gains privileges there; let row or mint say `context`
+    /// where a program is to gain them. A handler that passes this on answers 403.
+    ContextMayNotGain,
     /// The session would outgrow its limits.
     TooLarge,
     /// The session has as many unspent tokens as it may.
@@ -46,6 +55,8 @@ impl SessionError {
         match self {
             Self::Store(_) => "storeUnavailable",
             Self::Ended => "sessionEnded",
+            Self::Replaced => "sessionReplaced",
+            Self::ContextMayNotGain => "contextMayNotGain",
             Self::TooLarge => "tooLarge",
             Self::TooManyTokens => "tooManyTokens",
             Self::TooOften(_) => "tooOften",
@@ -65,6 +76,13 @@ impl fmt::Display for SessionError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Ended => f.write_str("the session has ended; nothing was written"),
+            Self::Replaced => f.write_str(
+                "the session has put out the browser of this request; nothing was read or written",
+            ),
+            Self::ContextMayNotGain => f.write_str(
+                "privileges cannot be gained in a context that mode \"auto\" chose; set mode \
+                 \"context\" in the row or at the mint if a program may gain them",
+            ),
             Self::TooLarge => StorageFull.fmt(f),
             Self::TooManyTokens => {
                 write!(f, "the session has {TOKENS_PER_SESSION_MAX} unspent tokens already")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::SessionId;
+use crate::http::session::Entry;
 use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
@@ -11,6 +12,7 @@ use crate::http::session::state::Phase;
 use crate::http::sessions::Errand;
 use crate::http::sessions::Sessions;
 use crate::session::Credential;
+use crate::session::Right;
 use crate::store::port::Opened;
 use crate::token::Outcome;
 
@@ -26,12 +28,18 @@ pub(crate) struct Kept {
 pub(crate) struct Left {
     errand: Arc<Errand>,
     id: SessionId,
-    credential: Option<Credential>,
-    /// Whether the session was none yet that a store has heard of.
-    is_guest: bool,
+    by: By,
+    right: Right,
     mute: bool,
     otp: Outcome,
     phase: Phase,
+}
+
+/// What the request was let in by.
+enum By {
+    /// The session was none yet that a store has heard of.
+    Guest(Credential),
+    Entry(Entry),
 }
 
 impl Session {
@@ -53,13 +61,16 @@ impl Kept {
     }
 
     /// Lets go of what the request held.
-    pub(crate) fn leave(&self) -> Left {
+    pub(crate) fn leave(&self, app: &str) -> Left {
         let state = self.desk.lock();
         Left {
             errand: Arc::clone(&self.errand),
             id: state.id(),
-            credential: state.credential().cloned(),
-            is_guest: state.opened().is_none(),
+            by: match &state.standing {
+                Standing::Guest(credential) => By::Guest(credential.clone()),
+                Standing::Open { entry, .. } => By::Entry(entry.clone()),
+            },
+            right: state.right(app),
             mute: state.mute,
             otp: state.otp,
             phase: state.phase,
@@ -73,23 +84,24 @@ impl Left {
         self.id
     }
 
-    /// A handle on the session as the store has it, if the browser of the request may still use
-    /// it. Its answer has begun, so no cookie can be given any more.
+    /// The right under which the request worked last.
+    pub(crate) fn right(&self) -> Right {
+        self.right
+    }
+
+    /// A handle on the session as the store has shown it to the right of the request. Its answer
+    /// has begun, so no cookie can be given any more. `None` for a session that has ended.
     pub(crate) fn session(&self, house: &Arc<Sessions>, opened: Option<Opened>) -> Option<Session> {
         if self.phase == Phase::Ended {
             return None;
         }
-        let credential = self.credential.clone();
-        let standing = match (opened, credential) {
-            (Some(opened), credential) => {
-                let digest = credential.as_ref().map(|own| own.digest(house.app()));
-                if digest.is_some_and(|own| opened.record.device(&own).is_none()) {
-                    return None;
-                }
-                Standing::Open { opened, credential }
+        let standing = match (opened, &self.by) {
+            (Some(opened), By::Entry(entry)) => Standing::Open { opened, entry: entry.clone() },
+            (Some(opened), By::Guest(credential)) => {
+                Standing::Open { opened, entry: Entry::Credential(credential.clone()) }
             }
-            (None, Some(credential)) if self.is_guest => Standing::Guest(credential),
-            (None, _) => return None,
+            (None, By::Guest(credential)) => Standing::Guest(credential.clone()),
+            (None, By::Entry(_)) => return None,
         };
         let session =
             Session::new(Arc::clone(house), (*self.errand).clone(), standing, Gives::Newer);

@@ -6,6 +6,7 @@
 mod attempt;
 mod draft;
 mod error;
+mod gain;
 mod kept;
 mod mint;
 mod redeem;
@@ -20,6 +21,7 @@ pub use error::SessionError;
 pub(crate) use kept::Kept;
 pub(crate) use kept::Left;
 pub(crate) use redeem::Redemption;
+pub(crate) use state::Entry;
 pub(crate) use state::Gives;
 pub(crate) use state::Standing;
 pub use wish::Privileges;
@@ -166,11 +168,18 @@ impl Session {
     }
 
     /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
+    ///
+    /// Unless [`Privileges::keep_devices`] says otherwise, whoever gains by it puts out everybody
+    /// else: see [`SessionError::Replaced`]. In a `context` that nobody asked for nobody gains:
+    /// see [`SessionError::ContextMayNotGain`].
     pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
         let wish = wish.into();
         let keep_devices = wish.keep_devices;
         let change = self.access_change(wish)?;
         let mut state = self.lock();
+        if state.is_automatic() {
+            return gain::refused_in_a_context(&state, &self.house.roles, &change).map(|()| true);
+        }
         state.draft.change_access(change);
         state.draft.puts_others_out |= !keep_devices;
         Ok(true)

@@ -13,6 +13,7 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::http::confirm::Agreement;
+use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
@@ -126,6 +127,8 @@ impl Session {
     ) -> Result<Redemption, SessionError> {
         self.publish(None).await?;
         let house = &self.house;
+        // Whoever is let in works under another right from then on.
+        let _alone = self.desk.hold_alone().await;
         let now = house.clock.now();
         let nonce = Credential::nonce(&*house.entropy)?;
         let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
@@ -186,7 +189,7 @@ impl Session {
     ) -> Result<Claim, SessionError> {
         let (house, errand) = (&self.house, &self.errand);
         let current = match &self.lock().standing {
-            Standing::Open { opened, credential: Some(credential) } => {
+            Standing::Open { opened, entry: Entry::Credential(credential) } => {
                 Some((opened.record.id, credential.digest(house.app())))
             }
             _ => None,
@@ -231,20 +234,22 @@ impl Session {
     /// Moves the request into the session that a token opened.
     fn enter(&self, grant: Grant, newcomer: Credential) {
         let mut state = self.lock();
-        let credential = match (grant.mode, grant.joined) {
-            (RestoreMode::Context, _) => {
+        let own = state.credential().cloned();
+        let entry = match (grant.mode, grant.joined, own) {
+            (RestoreMode::Context, ..) => {
                 // The caller works in the session and is handed nothing that could open it.
                 state.mute = true;
-                None
-            }
-            (_, true) => {
-                state.mute = false;
-                state.give(newcomer.clone());
-                Some(newcomer)
+                let generation = grant.opened.record.generation;
+                Entry::Context { generation, automatic: grant.automatic }
             }
             // The browser is in this session already and keeps its credential.
-            (_, false) => state.credential().cloned(),
+            (_, false, Some(own)) => Entry::Credential(own),
+            (_, true, _) | (_, false, None) => {
+                state.mute = false;
+                state.give(newcomer.clone());
+                Entry::Credential(newcomer)
+            }
         };
-        state.standing = Standing::Open { opened: grant.opened, credential };
+        state.standing = Standing::Open { opened: grant.opened, entry };
     }
 }

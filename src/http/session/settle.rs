@@ -5,21 +5,26 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::base::DeviceId;
+use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
+use crate::http::session::Entry;
 use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
 use crate::http::session::draft::Draft;
+use crate::http::session::gain::gains;
 use crate::http::session::state::Phase;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
 use crate::session::Patch;
 use crate::session::Record;
+use crate::session::Right;
+use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Minted;
@@ -72,6 +77,7 @@ impl Session {
         let key: Arc<str> = key.into();
         let entries = vec![(Arc::clone(&key), json)];
         let patch = Patch { entries, expect: Some((key, revision)), ..Patch::default() };
+        let _hold = self.desk.hold().await;
         let written = self.write(Write { patch, renewed: None }, None).await?;
         let done = matches!(written, Written::Done(_));
         self.adopt(written, None);
@@ -81,11 +87,16 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
+        let _alone = self.desk.hold_alone().await;
         let now = self.house.clock.now();
         // A guest's too: another request of his may have founded it since this one began.
-        let id = self.id();
-        if self.house.store.end(now, id).await? {
-            tracing::info!(event = "session.ended", session = %id, source = "logout");
+        let (id, right) = self.working();
+        match self.house.store.end(now, id, right).await? {
+            Checked::Done(()) => {
+                tracing::info!(event = "session.ended", session = %id, source = "logout");
+            }
+            Checked::Gone => {}
+            Checked::Replaced => return Err(self.replaced()),
         }
         let guest = Credential::guest(&*self.house.entropy, now)?;
         let mut state = self.lock();
@@ -98,31 +109,57 @@ impl Session {
         Ok(())
     }
 
-    /// Ends one browser's right to the session; false if it had none.
+    /// Ends one browser's right to the session; false if it had none. What the handler has written
+    /// so far is kept first: it may end the browser that this request came from.
     pub async fn end_device(&self, device: DeviceId) -> Result<bool, SessionError> {
-        let now = self.house.clock.now();
-        let Some(id) = self.lock().opened().map(|opened| opened.record.id) else {
+        self.publish(None).await?;
+        if self.lock().opened().is_none() {
             return Ok(false);
+        }
+        let ended = {
+            let _hold = self.desk.hold().await;
+            let now = self.house.clock.now();
+            let (id, right) = self.working();
+            match self.house.store.detach(now, id, right, device).await? {
+                Checked::Done(ended) => ended,
+                Checked::Gone => return Ok(false),
+                Checked::Replaced => return Err(self.replaced()),
+            }
         };
-        let ended = self.house.store.detach(now, id, device).await?;
-        self.reload().await?;
-        Ok(ended)
+        match self.reload().await {
+            // It has ended its own.
+            Err(SessionError::Replaced) => Ok(ended),
+            reloaded => reloaded.map(|_| ended),
+        }
     }
 
-    /// Reads again what other requests have written; the handler's own writes stay on top.
-    /// False when the session has ended, or has put out the browser that this request came from:
-    /// then nothing new is shown.
+    /// Reads again what other requests have written; the handler's own writes stay on top. False
+    /// when the session has ended: then nothing new is shown.
     pub async fn reload(&self) -> Result<bool, SessionError> {
+        let _hold = self.desk.hold().await;
         let now = self.house.clock.now();
-        let Some(opened) = self.house.store.look(now, self.id()).await? else {
-            return Ok(matches!(self.lock().standing, Standing::Guest(_)));
-        };
-        let own = self.lock().credential().map(|credential| credential.digest(self.house.app()));
-        let may_see = own.is_none_or(|own| opened.record.device(&own).is_some());
-        if may_see {
-            self.adopt(Written::Done(opened), None);
+        let (id, right) = self.working();
+        match self.house.store.look(now, id, right).await? {
+            Checked::Done(opened) => {
+                self.lock().adopt(opened);
+                Ok(true)
+            }
+            Checked::Gone => Ok(matches!(self.lock().standing, Standing::Guest(_))),
+            Checked::Replaced => Err(self.replaced()),
         }
-        Ok(may_see)
+    }
+
+    /// The session that the request works in, and by what right.
+    fn working(&self) -> (SessionId, Right) {
+        let state = self.lock();
+        (state.id(), state.right(self.house.app()))
+    }
+
+    /// The right of the request has ended. Its view stays as it was. Its browser may hold a newer
+    /// credential by now, and is given none in its place.
+    fn replaced(&self) -> SessionError {
+        self.lock().cookie = None;
+        SessionError::Replaced
     }
 
     /// Keeps what the handler has written, once it has returned. From now on the answer goes out:
@@ -144,11 +181,14 @@ impl Session {
     /// Gives the browser no new date for a guest's credential whose session another request has
     /// stored meanwhile: that one may have signed in.
     pub(crate) async fn check_renewal(&self) {
-        let id = match &*self.lock() {
-            state if state.gives == Gives::Renewed && state.cookie.is_some() => state.id(),
+        let (id, right) = match &*self.lock() {
+            state if state.gives == Gives::Renewed && state.cookie.is_some() => {
+                (state.id(), state.right(self.house.app()))
+            }
             _ => return,
         };
-        if !matches!(self.house.store.look(self.house.clock.now(), id).await, Ok(None)) {
+        let looked = self.house.store.look(self.house.clock.now(), id, right).await;
+        if !matches!(looked, Ok(Checked::Gone)) {
             self.lock().drop_renewal();
         }
     }
@@ -186,6 +226,11 @@ impl Session {
         draft: &Draft,
         token: Option<Token>,
     ) -> Result<(), SessionError> {
+        // Who gains may go on under another credential.
+        let _hold = match &draft.access {
+            Some(_) => self.desk.hold_alone().await,
+            None => self.desk.hold().await,
+        };
         let write = self.plan(draft)?;
         let renewed = write.renewed.clone();
         let written = self.renew(write, token).await?;
@@ -215,15 +260,7 @@ impl Session {
         let (id, gains) = {
             let state = self.lock();
             let stored = state.opened().map(|opened| opened.record.access.clone());
-            let before = stored.unwrap_or_default();
-            let after = draft.access_over(&before);
-            let roles = &self.house.roles;
-            let held = roles.expand(&before);
-            // Somebody else with the same privileges is a gain too: they are his now.
-            let gains = (after.known && !before.known)
-                || (draft.signs_in() && after.user_name != before.user_name)
-                || (draft.signs_in() && draft.starts_over())
-                || roles.expand(&after).iter().any(|name| !held.contains(name));
+            let gains = gains(&self.house.roles, &stored.unwrap_or_default(), draft);
             // A caller without a credential cannot be given a fresh one, and takes nobody's.
             (state.id(), gains && draft.puts_others_out && state.credential().is_some())
         };
@@ -238,16 +275,11 @@ impl Session {
         Ok(Write { patch, renewed: Some(renewed) })
     }
 
-    /// Founds the session with this write, or changes it. Storage is written whatever happened
-    /// meanwhile; tokens and privileges only by a credential that still opens the session.
+    /// Founds the session with this write, or changes it, under the right of the request.
     async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
         let now = self.house.clock.now();
         let store = &self.house.store;
-        let mut patch = write.patch;
-        if token.is_some() || patch.access.is_some() {
-            let state = self.lock();
-            patch.by = state.credential().map(|credential| credential.digest(self.house.app()));
-        }
+        let patch = write.patch;
         if token.is_some() {
             failpoint::reached(Place::Mint)?;
         }
@@ -271,21 +303,24 @@ impl Session {
                 // Another request of this guest was first: both meet in one session.
                 Created::Met(_) => {}
                 Created::Closed => return Err(SessionError::Ended),
+                Created::Replaced => return Err(self.replaced()),
                 Created::TooLarge => return Err(SessionError::TooLarge),
             }
         }
-        let id = self.id();
+        let (id, right) = self.working();
         match token {
-            None => match store.patch(now, id, patch).await? {
+            None => match store.patch(now, id, right, patch).await? {
                 Patched::Done(opened) => Ok(Written::Done(opened)),
                 Patched::Conflict(opened) => Ok(Written::Conflict(opened)),
                 Patched::Gone => Err(SessionError::Ended),
+                Patched::Replaced => Err(self.replaced()),
                 Patched::TooLarge => Err(SessionError::TooLarge),
             },
-            Some(token) => match store.mint(now, patch, token).await? {
+            Some(token) => match store.mint(now, right, patch, token).await? {
                 Minted::Done(opened) => Ok(Written::Done(opened)),
                 Minted::TooMany => Err(SessionError::TooManyTokens),
                 Minted::Gone => Err(SessionError::Ended),
+                Minted::Replaced => Err(self.replaced()),
                 Minted::Refused => Err(SessionError::TooLarge),
             },
         }
@@ -311,10 +346,9 @@ impl Session {
         let mut state = self.lock();
         if let Some(renewed) = renewed {
             state.give(renewed.clone());
-            state.standing = Standing::Open { opened, credential: Some(renewed) };
+            state.standing = Standing::Open { opened, entry: Entry::Credential(renewed) };
         } else {
-            let credential = state.credential().cloned();
-            state.standing = Standing::Open { opened, credential };
+            state.adopt(opened);
         }
     }
 }

@@ -4,12 +4,17 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use tokio::sync::RwLock;
+use tokio::sync::RwLockReadGuard;
+use tokio::sync::RwLockWriteGuard;
+
 use crate::base::SessionId;
 use crate::http::binding::Binding;
 use crate::http::session::draft::Draft;
 use crate::session::Access;
 use crate::session::Credential;
 use crate::session::JsonText;
+use crate::session::Right;
 use crate::store::port::Opened;
 use crate::token::Outcome;
 
@@ -19,6 +24,15 @@ pub(crate) struct Desk {
     /// Held while an upstream writes: its writes come one after the other, and none of them while
     /// the answer begins.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Held shared while a verb of the store is done under the request's right, and alone while that
+    /// right may change: several things that one request does at once all go on under the new one.
+    right: RwLock<()>,
+}
+
+/// Keeps the right of a request as it is, until this is dropped.
+pub(super) struct Hold<'d> {
+    _shared: Option<RwLockReadGuard<'d, ()>>,
+    _alone: Option<RwLockWriteGuard<'d, ()>>,
 }
 
 /// What changes in the course of a request.
@@ -80,12 +94,28 @@ pub(crate) enum Gives {
 pub(crate) enum Standing {
     /// Nothing is stored; the first write founds a session with this credential.
     Guest(Credential),
-    /// In a stored session, opened by this credential. A caller in `context` has none.
+    /// In a stored session.
     Open {
         /// The session as it was last read.
         opened: Opened,
-        /// What opened it.
-        credential: Option<Credential>,
+        /// What let the request in.
+        entry: Entry,
+    },
+}
+
+/// What let a request into its session: the one place that says under which right it works.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    /// The browser holds this credential of the session.
+    Credential(Credential),
+    /// A redemption in mode `context`; the caller holds nothing that opens the session.
+    Context {
+        /// The generation of the session then.
+        generation: u64,
+        /// Whether nobody asked for `context` ([`Grant::automatic`]).
+        ///
+        /// [`Grant::automatic`]: crate::store::port::Grant::automatic
+        automatic: bool,
     },
 }
 
@@ -108,7 +138,18 @@ impl Desk {
             otp: Outcome::Absent,
             phase: Phase::Working,
         };
-        Self { state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) }
+        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
+        Self { state, turn, right: RwLock::new(()) }
+    }
+
+    /// Waits until the right of the request does not change, for a verb that is done under it.
+    pub(super) async fn hold(&self) -> Hold<'_> {
+        Hold { _shared: Some(self.right.read().await), _alone: None }
+    }
+
+    /// Waits until nothing is done under the right of the request, for a verb that may change it.
+    pub(super) async fn hold_alone(&self) -> Hold<'_> {
+        Hold { _shared: None, _alone: Some(self.right.write().await) }
     }
 
     /// The state, for the length of one statement: nothing is awaited while it is locked.
@@ -160,9 +201,41 @@ impl State {
 
     pub(super) fn credential(&self) -> Option<&Credential> {
         match &self.standing {
-            Standing::Guest(credential) => Some(credential),
-            Standing::Open { credential, .. } => credential.as_ref(),
+            Standing::Guest(credential)
+            | Standing::Open { entry: Entry::Credential(credential), .. } => Some(credential),
+            Standing::Open { entry: Entry::Context { .. }, .. } => None,
         }
+    }
+
+    /// The right under which the request works. A guest works under the credential by which his
+    /// first write founds a session.
+    pub(super) fn right(&self, app: &str) -> Right {
+        match &self.standing {
+            Standing::Guest(credential)
+            | Standing::Open { entry: Entry::Credential(credential), .. } => {
+                Right::Credential(credential.digest(app))
+            }
+            Standing::Open { entry: Entry::Context { generation, .. }, .. } => {
+                Right::Grant { generation: *generation }
+            }
+        }
+    }
+
+    /// Whether the request is in a `context` that nobody asked for.
+    pub(super) fn is_automatic(&self) -> bool {
+        matches!(
+            self.standing,
+            Standing::Open { entry: Entry::Context { automatic: true, .. }, .. }
+        )
+    }
+
+    /// Takes over what the store says the session is now.
+    pub(super) fn adopt(&mut self, opened: Opened) {
+        let entry = match &self.standing {
+            Standing::Guest(credential) => Entry::Credential(credential.clone()),
+            Standing::Open { entry, .. } => entry.clone(),
+        };
+        self.standing = Standing::Open { opened, entry };
     }
 
     /// What the session's user may do, drafts included.

@@ -12,6 +12,7 @@ use crate::http::session::Privileges;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::draft::Draft;
+use crate::http::session::gain::refused_in_a_context;
 use crate::http::session::state::Phase;
 
 /// The right of one of several writers to write next, and before the answer begins.
@@ -62,8 +63,15 @@ impl Turn<'_> {
     /// Adds privileges, as [`Session::set_privileges`] does.
     pub(crate) async fn grant(&self, wish: Privileges) -> Result<(), SessionError> {
         let puts_others_out = !wish.keep_devices;
+        let change = self.session.access_change(wish)?;
+        {
+            let state = self.session.lock();
+            if state.is_automatic() {
+                return refused_in_a_context(&state, &self.session.house.roles, &change);
+            }
+        }
         let mut draft = Draft { puts_others_out, ..Draft::default() };
-        draft.change_access(self.session.access_change(wish)?);
+        draft.change_access(change);
         self.keep(draft).await
     }
 

@@ -7,6 +7,7 @@ use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
 use crate::store::contract::stage::TOKEN_LIFE;
@@ -135,7 +136,7 @@ pub(super) async fn nobody_is_asked_about_a_token_that_leads_nowhere(stage: Stag
     let late = stage.later(TOKEN_LIFE);
     ensure_is!(late.redeem(late.now, asked(&late, &expired)?).await?, Redeemed::Expired);
     let orphan = late.minted(session.id).await?;
-    late.end(late.now, session.id).await?;
+    late.end(late.now, session.id, Right::Operator).await?;
     let gone = late.redeem(late.now, asked(&late, &orphan)?).await?;
     ensure_is!(gone, Redeemed::SessionGone | Redeemed::Unknown);
     Ok(())

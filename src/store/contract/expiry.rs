@@ -8,6 +8,7 @@ use crate::base::limits::TOKEN_GRACE;
 use crate::base::limits::TOMBSTONE;
 use crate::session::Lifetime;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
@@ -57,7 +58,7 @@ pub(super) async fn use_prolongs_a_session_and_looking_does_not(stage: Stage) ->
     for minutes in [40, 80, 120, 160] {
         let then = stage.later(Duration::from_mins(minutes));
         ensure!(then.opens(used.id, founder(&used)?).await?, "it ended in use at {minutes} min");
-        let looked = then.look(then.now, watched.id).await?;
+        let looked = then.look(then.now, watched.id, Right::Operator).await?.done();
         ensure!(looked.is_some() == (minutes < 60), "looking at {minutes} min: {looked:?}");
     }
     Ok(())

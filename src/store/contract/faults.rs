@@ -8,6 +8,7 @@ use std::task::Waker;
 use serde_json::json;
 
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
@@ -82,14 +83,14 @@ pub(super) async fn a_patch_whose_reply_was_lost_shows_in_its_revision(stage: St
     let id = stage.session().await?.id;
     let faulty: Arc<Faulty> = Arc::new(Faulty::new(stage.store()));
     faulty.lose(Verb::Patch, Lose::Reply, When::Every(2));
-    let first = faulty.patch(stage.now, id, set("n", &json!(1))).await?;
+    let first = faulty.patch(stage.now, id, Right::Operator, set("n", &json!(1))).await?;
     ensure_is!(first, Patched::Done(_));
     let read = stage.seen(id).await?.storage.revision("n");
     let second = Patch { expect: Some(("n".into(), read)), ..set("n", &json!(2)) };
-    let lost = faulty.patch(stage.now, id, second.clone()).await;
+    let lost = faulty.patch(stage.now, id, Right::Operator, second.clone()).await;
     ensure_is!(lost, Err(StoreError::Unreachable(_)));
     // Who repeats it is told that it happened already, by him or by somebody else.
-    let again = faulty.patch(stage.now, id, second).await?;
+    let again = faulty.patch(stage.now, id, Right::Operator, second).await?;
     ensure_is!(again, Patched::Conflict(now) if value(&now.record, "n") == json!(2));
     Ok(())
 }

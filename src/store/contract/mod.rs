@@ -13,11 +13,13 @@
 //! Run it on a runtime with several threads, or the races are none.
 
 mod consent;
+mod ends;
 mod expiry;
 mod faults;
 mod races;
 mod redemption;
 mod repeats;
+mod rights;
 mod sessions;
 mod stage;
 mod tokens;
@@ -121,8 +123,6 @@ promises! {
         an_ended_session_is_closed_to_every_verb
         an_ended_id_never_comes_back
         a_rotation_ends_the_other_browsers_and_tokens
-        a_browser_that_was_shut_out_changes_no_privileges
-        a_patch_that_names_no_browser_asks_for_none
         a_rotation_and_a_patch_in_any_order_keep_both
         a_logout_and_a_patch_in_any_order_end_the_session
         pages_show_every_living_session_once_and_in_order
@@ -130,7 +130,6 @@ promises! {
     tokens:
         a_mint_publishes_its_patch
         a_mint_whose_patch_is_refused_mints_nothing
-        a_browser_that_was_shut_out_mints_nothing
         a_session_holds_sixteen_unspent_tokens
         a_revoked_token_is_unknown
         a_spent_token_cannot_be_revoked
@@ -167,7 +166,16 @@ promises! {
         an_answer_that_is_not_kept_is_named_so
         the_oldest_answers_of_a_session_make_room
         of_many_repeats_one_takes_over
-        of_many_callbacks_one_runs;
+        of_many_callbacks_one_runs
+        nobody_takes_over_a_run_after_others_were_put_out;
+    rights:
+        a_right_that_holds_does_what_its_verb_does
+        under_a_right_that_has_ended_no_verb_does_anything
+        a_browser_that_was_put_out_joins_by_a_token_as_a_newcomer
+        a_winner_that_was_put_out_is_shown_nothing_again
+        a_grant_says_whether_anybody_asked_for_its_context
+        what_keeps_others_ends_no_right
+        an_old_right_sees_nothing_of_a_rotation_that_it_races;
     consent:
         asking_changes_nothing
         asking_is_no_use_of_the_session

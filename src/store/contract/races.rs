@@ -14,6 +14,7 @@ use crate::base::Timestamp;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
@@ -134,7 +135,10 @@ async fn increment(stage: &Stage, id: SessionId) -> Kept {
         tokio::task::yield_now().await;
         let next = value(&record, "n").as_u64().unwrap_or(0) + 1;
         let expect = Some(("n".into(), record.storage.revision("n")));
-        match stage.patch(stage.now, id, Patch { expect, ..set("n", &json!(next)) }).await? {
+        match stage
+            .patch(stage.now, id, Right::Operator, Patch { expect, ..set("n", &json!(next)) })
+            .await?
+        {
             Patched::Done(_) => return Ok(()),
             Patched::Conflict(opened) => record = opened.record,
             other => return Err(Broken::new(format!("an update got {other:?}"))),
@@ -150,10 +154,13 @@ pub(super) async fn a_logout_racing_patches_stands(stage: Stage) -> Kept {
         for n in 0..8 {
             let (stage, id) = (stage.clone(), session.id);
             writers.spawn(async move {
-                stage.patch(stage.now, id, set(&format!("k{n}"), &json!(n))).await
+                stage.patch(stage.now, id, Right::Operator, set(&format!("k{n}"), &json!(n))).await
             });
         }
-        ensure!(stage.end(stage.now, session.id).await?, "the logout found nothing to end");
+        ensure!(
+            stage.end(stage.now, session.id, Right::Operator).await?.done().is_some(),
+            "the logout found nothing to end"
+        );
         stage.is_over(session.id, founder(&session)?).await?;
         while let Some(written) = writers.join_next().await {
             ensure_is!(written??, Patched::Done(_) | Patched::Gone);
@@ -170,7 +177,10 @@ pub(super) async fn a_logout_racing_a_redemption_stands(stage: Stage) -> Kept {
         let newcomer = claim.newcomer.clone();
         let racer = stage.clone();
         let redeeming = tokio::spawn(async move { racer.redeem(racer.now, claim).await });
-        ensure!(stage.end(stage.now, session.id).await?, "the logout found nothing to end");
+        ensure!(
+            stage.end(stage.now, session.id, Right::Operator).await?.done().is_some(),
+            "the logout found nothing to end"
+        );
         ensure_is!(redeeming.await??, Redeemed::Granted(_) | Redeemed::SessionGone);
         let resumed = stage.resume(stage.now, session.id, newcomer.digest).await?;
         ensure_is!(resumed, Resumed::Closed);
@@ -238,7 +248,9 @@ pub(super) async fn minters_in_parallel_keep_to_the_limit(stage: Stage) -> Kept 
     let mut minters = JoinSet::new();
     for _ in 0..4 * TOKENS_PER_SESSION_MAX {
         let (stage, token) = (stage.clone(), stage.token(id)?);
-        minters.spawn(async move { stage.mint(stage.now, Patch::default(), token).await });
+        minters.spawn(async move {
+            stage.mint(stage.now, Right::Operator, Patch::default(), token).await
+        });
     }
     let mut minted = 0;
     while let Some(answer) = minters.join_next().await {

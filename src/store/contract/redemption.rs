@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::RestoreMode;
 use crate::base::mode::Caller;
+use crate::session::Right;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
 use crate::store::contract::stage::HANDLER;
@@ -51,7 +52,7 @@ pub(super) async fn a_winner_that_asks_after_the_end_of_the_session_is_told_so(
     let session = stage.session().await?;
     let claim = stage.claim(&stage.minted(session.id).await?)?;
     stage.granted(claim.clone()).await?;
-    stage.end(stage.now, session.id).await?;
+    stage.end(stage.now, session.id, Right::Operator).await?;
     ensure_is!(stage.redeem(stage.now, claim).await?, Redeemed::SessionGone);
     stage.is_over(session.id, founder(&session)?).await
 }
@@ -151,7 +152,7 @@ pub(super) async fn a_credential_that_was_ended_is_no_membership(stage: Stage) -
     let session = stage.session().await?;
     let own = founder(&session)?;
     let token = stage.minted(session.id).await?;
-    stage.detach(stage.now, session.id, own.id).await?;
+    stage.detach(stage.now, session.id, Right::Operator, own.id).await?;
     let current = Some((session.id, own.digest));
     let claim = Claim { current, ..stage.claim(&token)? };
     let newcomer = claim.newcomer.clone();

@@ -10,6 +10,8 @@ use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::ANSWER_BYTES_PER_SESSION_MAX;
+use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
@@ -109,7 +111,7 @@ pub(super) async fn a_concluded_run_answers_its_repeats(stage: Stage) -> Kept {
     let told = stage.redeem(stage.now, claim).await?;
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Answered(_)));
     // A handler may have ended the session.
-    stage.end(stage.now, token.session).await?;
+    stage.end(stage.now, token.session, Right::Operator).await?;
     stage.later(Duration::from_mins(1)).answers(&token, b"first").await
 }
 
@@ -255,7 +257,7 @@ pub(super) async fn a_take_over_is_judged_like_a_redemption(stage: Stage) -> Kep
     ensure_is!(stage.redeem(stage.now, opened).await?, Redeemed::AskFirst(Question::Click));
     let told = stage.try_again(&token, once()).await?;
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
-    stage.end(stage.now, id).await?;
+    stage.end(stage.now, id, Right::Operator).await?;
     ensure_is!(stage.try_again(&token, again()).await?, Redeemed::SessionGone);
     Ok(())
 }
@@ -263,7 +265,7 @@ pub(super) async fn a_take_over_is_judged_like_a_redemption(stage: Stage) -> Kep
 pub(super) async fn a_dead_session_begins_no_run(stage: Stage) -> Kept {
     let id = stage.session().await?.id;
     let token = stage.minted(id).await?;
-    stage.end(stage.now, id).await?;
+    stage.end(stage.now, id, Right::Operator).await?;
     ensure_is!(stage.try_again(&token, again()).await?, Redeemed::SessionGone);
     ensure_is!(stage.try_again(&token, again()).await?, Redeemed::Used(_));
     Ok(())
@@ -344,6 +346,35 @@ pub(super) async fn of_many_callbacks_one_runs(stage: Stage) -> Kept {
             }
         }
         ensure!(granted == 1, "{granted} ran");
+    }
+    Ok(())
+}
+
+pub(super) async fn nobody_takes_over_a_run_after_others_were_put_out(stage: Stage) -> Kept {
+    for ending in [Ending::Interrupted, Ending::Unbegun] {
+        for rotates in [true, false] {
+            let (token, claim) = stage.running().await?;
+            stage.ended(&claim, ending.clone()).await?;
+            let last = if rotates {
+                let last = stage.device()?;
+                let patch = Patch { rotate: Some(last.clone()), ..Patch::default() };
+                stage.patched(token.session, patch).await?;
+                last
+            } else {
+                let transfer = stage.claim(&stage.minted(token.session).await?)?;
+                let last = transfer.newcomer.clone();
+                stage.granted(Claim { row_mode: RestoreMode::Transfer, ..transfer }).await?;
+                last
+            };
+            for _ in 0..2 {
+                let told = stage.try_again(&token, again()).await?;
+                ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
+            }
+            // Whoever is in the session by another right takes over as before.
+            let current = Some((token.session, last.digest));
+            let own = Claim { current, ..stage.callback(&token, again())? };
+            ensure_is!(stage.redeem(stage.now, own).await?, Redeemed::TakenOver(_));
+        }
     }
     Ok(())
 }

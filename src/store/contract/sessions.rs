@@ -10,12 +10,11 @@ use crate::base::SessionId;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::TOMBSTONE;
 use crate::session::AccessChange;
-use crate::session::Device;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
-use crate::store::contract::stage::ShutOut;
 use crate::store::contract::stage::ensure;
 use crate::store::contract::stage::ensure_is;
 use crate::store::contract::stage::founder;
@@ -33,7 +32,7 @@ pub(super) async fn a_founded_session_opens_for_its_browser_only(stage: Stage) -
     let session = stage.session().await?;
     ensure!(stage.opens(session.id, founder(&session)?).await?, "it does not open");
     let stranger = stage.device()?.digest;
-    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Closed);
+    ensure_is!(stage.resume(stage.now, session.id, stranger).await?, Resumed::Replaced { .. });
     let other = stage.session().await?;
     ensure!(!stage.opens(other.id, founder(&session)?).await?, "it opens another session");
     Ok(())
@@ -43,8 +42,11 @@ pub(super) async fn a_session_nobody_founded_is_unheard_of(stage: Stage) -> Kept
     let nobody = stage.founding()?.record;
     let resumed = stage.resume(stage.now, nobody.id, founder(&nobody)?.digest).await?;
     ensure_is!(resumed, Resumed::Unheard);
-    ensure_is!(stage.look(stage.now, nobody.id).await?, None);
-    ensure!(!stage.end(stage.now, nobody.id).await?, "it was ended");
+    ensure_is!(stage.look(stage.now, nobody.id, Right::Operator).await?.done(), None);
+    ensure!(
+        stage.end(stage.now, nobody.id, Right::Operator).await?.done().is_none(),
+        "it was ended"
+    );
     Ok(())
 }
 
@@ -78,7 +80,7 @@ pub(super) async fn another_browser_cannot_found_a_session_that_exists(stage: St
     let session = stage.session().await?;
     let mut other = stage.founding()?;
     other.record.id = session.id;
-    ensure_is!(stage.create(stage.now, other.clone()).await?, Created::Closed);
+    ensure_is!(stage.create(stage.now, other.clone()).await?, Created::Replaced);
     ensure!(!stage.opens(session.id, founder(&other.record)?).await?, "the other one got in");
     Ok(())
 }
@@ -107,9 +109,9 @@ pub(super) async fn a_founding_that_is_too_large_founds_nothing(stage: Stage) ->
 
 pub(super) async fn a_patch_creates_nothing(stage: Stage) -> Kept {
     let nobody = stage.founding()?.record;
-    let patched = stage.patch(stage.now, nobody.id, set("a", &json!(1))).await?;
+    let patched = stage.patch(stage.now, nobody.id, Right::Operator, set("a", &json!(1))).await?;
     ensure_is!(patched, Patched::Gone);
-    ensure_is!(stage.look(stage.now, nobody.id).await?, None);
+    ensure_is!(stage.look(stage.now, nobody.id, Right::Operator).await?.done(), None);
     let resumed = stage.resume(stage.now, nobody.id, founder(&nobody)?.digest).await?;
     ensure_is!(resumed, Resumed::Unheard);
     Ok(())
@@ -131,7 +133,7 @@ pub(super) async fn a_patch_of_a_key_that_changed_is_a_conflict(stage: Stage) ->
     let opened = stage.patched(id, first.clone()).await?;
     let revision = opened.record.storage.revision("n");
     ensure!(revision > 0, "a key with a value has revision 0");
-    let Patched::Conflict(now) = stage.patch(stage.now, id, first).await? else {
+    let Patched::Conflict(now) = stage.patch(stage.now, id, Right::Operator, first).await? else {
         return Err(Broken::new("a patch of an old revision was accepted"));
     };
     ensure!(now.record.storage.revision("n") == revision, "the conflict shows another state");
@@ -147,7 +149,10 @@ pub(super) async fn values_are_kept_up_to_the_limit_and_refused_beyond(stage: St
     let text = "x".repeat(STORAGE_BYTES_MAX - 2 - "big".len());
     stage.patched(id, set("big", &json!(text))).await?;
     ensure!(value(&*stage.seen(id).await?, "big") == json!(text), "the value is not whole");
-    ensure_is!(stage.patch(stage.now, id, set("s", &json!(1))).await?, Patched::TooLarge);
+    ensure_is!(
+        stage.patch(stage.now, id, Right::Operator, set("s", &json!(1))).await?,
+        Patched::TooLarge
+    );
     ensure!(value(&*stage.seen(id).await?, "s") == Value::Null, "what was refused was written");
     let shrink = Patch { entries: vec![("big".into(), None)], ..Patch::default() };
     stage.patched(id, shrink).await?;
@@ -207,22 +212,36 @@ pub(super) async fn detaching_a_browser_ends_its_right_and_no_other(stage: Stage
     let claim = stage.claim(&token)?;
     let second = claim.newcomer.clone();
     stage.granted(claim).await?;
-    ensure!(stage.detach(stage.now, session.id, second.id).await?, "it had a right");
+    ensure!(
+        stage
+            .detach(stage.now, session.id, Right::Operator, second.id)
+            .await?
+            .done()
+            .unwrap_or_default(),
+        "it had a right"
+    );
     ensure!(!stage.opens(session.id, &second).await?, "the browser still opens the session");
     ensure!(stage.opens(session.id, founder(&session)?).await?, "another browser lost its right");
-    ensure!(!stage.detach(stage.now, session.id, second.id).await?, "it left twice");
+    ensure!(
+        !stage
+            .detach(stage.now, session.id, Right::Operator, second.id)
+            .await?
+            .done()
+            .unwrap_or_default(),
+        "it left twice"
+    );
     Ok(())
 }
 
 pub(super) async fn an_ended_session_is_closed_to_every_verb(stage: Stage) -> Kept {
     let session = stage.session().await?;
-    ensure!(stage.end(stage.now, session.id).await?, "it lived");
+    ensure!(stage.end(stage.now, session.id, Right::Operator).await?.done().is_some(), "it lived");
     stage.is_over(session.id, founder(&session)?).await
 }
 
 pub(super) async fn an_ended_id_never_comes_back(stage: Stage) -> Kept {
     let session = stage.session().await?;
-    stage.end(stage.now, session.id).await?;
+    stage.end(stage.now, session.id, Right::Operator).await?;
     let late = stage.later(TOMBSTONE.saturating_sub(Duration::from_millis(1)));
     late.sweep(late.now, 1_000).await?;
     late.is_over(session.id, founder(&session)?).await
@@ -239,49 +258,13 @@ pub(super) async fn a_rotation_ends_the_other_browsers_and_tokens(stage: Stage) 
     let patch = Patch { rotate: Some(third.clone()), ..set("role", &json!("boss")) };
     // The token that is minted with the rotation is the first of the new ones.
     let new = stage.token(id)?;
-    ensure_is!(stage.mint(stage.now, patch, new.clone()).await?, Minted::Done(_));
+    ensure_is!(stage.mint(stage.now, Right::Operator, patch, new.clone()).await?, Minted::Done(_));
     ensure!(!stage.opens(id, founder(&session)?).await?, "the first browser still opens it");
     ensure!(!stage.opens(id, &second).await?, "the second browser still opens it");
     ensure!(stage.opens(id, &third).await?, "the new credential does not open it");
     let old = stage.redeem(stage.now, stage.claim(&unspent)?).await?;
     ensure!(!matches!(old, Redeemed::Granted(_)), "a token from before the rotation was granted");
     stage.granted(stage.claim(&new)?).await?;
-    Ok(())
-}
-
-pub(super) async fn a_browser_that_was_shut_out_changes_no_privileges(stage: Stage) -> Kept {
-    for way_out in ShutOut::ALL {
-        let (id, gone, left) = stage.shut_out(way_out).await?;
-        let change = |name: &str| AccessChange { grant: vec![name.into()], ..Default::default() };
-        let by = |who: &Device, name: &str| Patch {
-            by: Some(who.digest),
-            access: Some(change(name)),
-            ..set(name, &json!(1))
-        };
-        let fresh = stage.device()?;
-        let takeover = Patch { rotate: Some(fresh.clone()), ..by(&gone, "boss") };
-        ensure_is!(stage.patch(stage.now, id, takeover).await?, Patched::Gone);
-        ensure!(!stage.opens(id, &fresh).await?, "it let itself in again");
-        let record = stage.seen(id).await?;
-        ensure!(record.access.privileges.is_empty(), "it granted a privilege");
-        ensure!(value(&record, "boss") == Value::Null, "a refused patch wrote");
-        let opened = stage.patched(id, by(&left, "view")).await?;
-        ensure!(opened.record.access.privileges.len() == 1, "who is let in granted nothing");
-    }
-    Ok(())
-}
-
-pub(super) async fn a_patch_that_names_no_browser_asks_for_none(stage: Stage) -> Kept {
-    for way_out in ShutOut::ALL {
-        // What a request wrote that began before its browser was shut out.
-        let (id, _, _) = stage.shut_out(way_out).await?;
-        let opened = stage.patched(id, set("late", &json!(1))).await?;
-        ensure!(value(&opened.record, "late") == json!(1), "the answer lacks the write");
-        let change = AccessChange { grant: vec!["view".into()], ..AccessChange::default() };
-        let patch = Patch { access: Some(change), ..Patch::default() };
-        let opened = stage.patched(id, patch).await?;
-        ensure!(opened.record.access.privileges.len() == 1, "the privilege is missing");
-    }
     Ok(())
 }
 
@@ -309,7 +292,7 @@ pub(super) async fn a_logout_and_a_patch_in_any_order_end_the_session(stage: Sta
         if !logout_first {
             stage.patched(session.id, set("k", &json!(1))).await?;
         }
-        stage.end(stage.now, session.id).await?;
+        stage.end(stage.now, session.id, Right::Operator).await?;
         stage.is_over(session.id, founder(&session)?).await?;
     }
     Ok(())
@@ -320,7 +303,7 @@ pub(super) async fn pages_show_every_living_session_once_and_in_order(stage: Sta
     for n in 0..7 {
         let id = stage.session().await?.id;
         if n == 3 {
-            stage.end(stage.now, id).await?;
+            stage.end(stage.now, id, Right::Operator).await?;
         } else {
             expected.insert(id);
         }
@@ -347,7 +330,7 @@ pub(super) async fn a_closed_store_refuses_every_verb(stage: Stage) -> Kept {
     stage.close().await?;
     let digest = founder(&session)?.digest;
     ensure_is!(stage.resume(stage.now, session.id, digest).await, Err(StoreError::Refused(_)));
-    let patched = stage.patch(stage.now, session.id, set("k", &json!(1))).await;
+    let patched = stage.patch(stage.now, session.id, Right::Operator, set("k", &json!(1))).await;
     ensure_is!(patched, Err(StoreError::Refused(_)));
     let founding = stage.founding()?;
     ensure_is!(stage.create(stage.now, founding).await, Err(StoreError::Refused(_)));

@@ -23,8 +23,10 @@ use crate::session::JsonText;
 use crate::session::Lifetime;
 use crate::session::Patch;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::contract::Kept;
 use crate::store::error::StoreError;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Created;
 use crate::store::port::Founding;
@@ -75,17 +77,6 @@ impl From<tokio::task::JoinError> for Broken {
     fn from(error: tokio::task::JoinError) -> Self {
         Self(format!("a caller of the store panicked: {error}"))
     }
-}
-
-/// How a browser can lose its right to a session that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ShutOut {
-    Rotation,
-    Detachment,
-}
-
-impl ShutOut {
-    pub(super) const ALL: [Self; 2] = [Self::Rotation, Self::Detachment];
 }
 
 /// Ends a promise as broken, in words, unless the condition holds.
@@ -175,31 +166,6 @@ impl Stage {
         }
     }
 
-    /// A session whose founder was shut out; the founder, and the browser that is still let in.
-    pub(super) async fn shut_out(
-        &self,
-        way_out: ShutOut,
-    ) -> Result<(SessionId, Device, Device), Broken> {
-        let session = self.session().await?;
-        let (id, gone) = (session.id, founder(&session)?.clone());
-        let left = match way_out {
-            ShutOut::Rotation => {
-                let left = self.device()?;
-                let patch = Patch { rotate: Some(left.clone()), ..Patch::default() };
-                self.patched(id, patch).await?;
-                left
-            }
-            ShutOut::Detachment => {
-                let claim = self.claim(&self.minted(id).await?)?;
-                let left = claim.newcomer.clone();
-                self.granted(claim).await?;
-                ensure!(self.detach(self.now, id, gone.id).await?, "the founder was not let in");
-                left
-            }
-        };
-        Ok((id, gone, left))
-    }
-
     /// A token that any handler may redeem.
     pub(super) fn token(&self, session: SessionId) -> Result<Token, Broken> {
         Ok(Token {
@@ -212,6 +178,7 @@ impl Stage {
             mode: None,
             confirm: None,
             binding: None,
+            generation: 0,
             claim: None,
             run: None,
         })
@@ -223,7 +190,7 @@ impl Stage {
 
     /// Mints this token.
     pub(super) async fn keep(&self, token: Token) -> Result<Token, Broken> {
-        match self.mint(self.now, Patch::default(), token.clone()).await? {
+        match self.mint(self.now, Right::Operator, Patch::default(), token.clone()).await? {
             Minted::Done(_) => Ok(token),
             other => Err(Broken(format!("a token could not be minted: {other:?}"))),
         }
@@ -260,7 +227,7 @@ impl Stage {
 
     /// Applies a patch, which must succeed.
     pub(super) async fn patched(&self, id: SessionId, patch: Patch) -> Result<Opened, Broken> {
-        match self.patch(self.now, id, patch).await? {
+        match self.patch(self.now, id, Right::Operator, patch).await? {
             Patched::Done(opened) => Ok(opened),
             other => Err(Broken(format!("a patch was refused: {other:?}"))),
         }
@@ -268,19 +235,20 @@ impl Stage {
 
     /// The session as it is; it must live.
     pub(super) async fn seen(&self, id: SessionId) -> Result<Arc<Record>, Broken> {
-        let opened = self.look(self.now, id).await?;
+        let opened = self.look(self.now, id, Right::Operator).await?.done();
         opened.map(|opened| opened.record).ok_or(Broken::new("a session that should live is gone"))
     }
 
     /// Sees that the session is over for everybody, whoever asks.
     pub(super) async fn is_over(&self, id: SessionId, device: &Device) -> Kept {
         ensure_is!(self.resume(self.now, id, device.digest).await?, Resumed::Closed);
-        ensure_is!(self.look(self.now, id).await?, None);
-        ensure_is!(self.patch(self.now, id, set("late", &1.into())).await?, Patched::Gone);
+        let (now, all) = (self.now, Right::Operator);
+        ensure_is!(self.look(now, id, all).await?, Checked::Gone);
+        ensure_is!(self.patch(now, id, all, set("late", &1.into())).await?, Patched::Gone);
         let token = self.token(id)?;
-        ensure_is!(self.mint(self.now, Patch::default(), token).await?, Minted::Gone);
-        ensure!(!self.end(self.now, id).await?, "a session that is over was ended once more");
-        ensure!(!self.detach(self.now, id, device.id).await?, "a browser left a dead session");
+        ensure_is!(self.mint(now, all, Patch::default(), token).await?, Minted::Gone);
+        ensure_is!(self.end(now, id, all).await?, Checked::Gone);
+        ensure_is!(self.detach(now, id, all, device.id).await?, Checked::Gone);
         let again = Founding {
             record: Record::new(id, self.now, Lifetime::default(), device.clone()),
             patch: Patch::default(),

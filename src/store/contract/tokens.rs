@@ -11,12 +11,11 @@ use crate::base::TokenId;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
-use crate::session::Device;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
-use crate::store::contract::stage::ShutOut;
 use crate::store::contract::stage::TOKEN_LIFE;
 use crate::store::contract::stage::ensure;
 use crate::store::contract::stage::ensure_is;
@@ -30,7 +29,8 @@ use crate::token::Token;
 pub(super) async fn a_mint_publishes_its_patch(stage: Stage) -> Kept {
     let id = stage.session().await?.id;
     let token = stage.token(id)?;
-    let minted = stage.mint(stage.now, set("step", &json!("wait")), token.clone()).await?;
+    let minted =
+        stage.mint(stage.now, Right::Operator, set("step", &json!("wait")), token.clone()).await?;
     let Minted::Done(opened) = minted else {
         return Err(Broken::new(format!("expected Done, got {minted:?}")));
     };
@@ -48,28 +48,15 @@ pub(super) async fn a_mint_whose_patch_is_refused_mints_nothing(stage: Stage) ->
     let large = set("big", &json!("x".repeat(STORAGE_BYTES_MAX)));
     for patch in [outdated, large] {
         let token = stage.token(id)?;
-        ensure_is!(stage.mint(stage.now, patch, token.clone()).await?, Minted::Refused);
+        ensure_is!(
+            stage.mint(stage.now, Right::Operator, patch, token.clone()).await?,
+            Minted::Refused
+        );
         ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Unknown);
     }
     let record = stage.seen(id).await?;
     ensure!(value(&record, "n") == json!(1), "a refused mint wrote");
     ensure!(value(&record, "big") == Value::Null, "a refused mint wrote");
-    Ok(())
-}
-
-pub(super) async fn a_browser_that_was_shut_out_mints_nothing(stage: Stage) -> Kept {
-    for way_out in ShutOut::ALL {
-        let (id, gone, left) = stage.shut_out(way_out).await?;
-        let token = stage.token(id)?;
-        let by = |who: &Device| Patch { by: Some(who.digest), ..set("k", &json!(1)) };
-        ensure_is!(stage.mint(stage.now, by(&gone), token.clone()).await?, Minted::Gone);
-        ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Unknown);
-        ensure!(value(&*stage.seen(id).await?, "k") == Value::Null, "a refused mint wrote");
-        // Whoever is still let in mints, and so does a caller without a name.
-        ensure_is!(stage.mint(stage.now, by(&left), token.clone()).await?, Minted::Done(_));
-        stage.granted(stage.claim(&token)?).await?;
-        stage.granted(stage.claim(&stage.minted(id).await?)?).await?;
-    }
     Ok(())
 }
 
@@ -79,7 +66,8 @@ pub(super) async fn a_session_holds_sixteen_unspent_tokens(stage: Stage) -> Kept
     for _ in 0..TOKENS_PER_SESSION_MAX {
         tokens.push(stage.minted(id).await?);
     }
-    let more = stage.mint(stage.now, set("k", &json!(1)), stage.token(id)?).await?;
+    let more =
+        stage.mint(stage.now, Right::Operator, set("k", &json!(1)), stage.token(id)?).await?;
     ensure_is!(more, Minted::TooMany);
     ensure!(value(&*stage.seen(id).await?, "k") == Value::Null, "a refused mint wrote");
     stage.minted(stage.session().await?.id).await?;
@@ -87,7 +75,10 @@ pub(super) async fn a_session_holds_sixteen_unspent_tokens(stage: Stage) -> Kept
     stage.granted(stage.claim(first)?).await?;
     // A spent token makes room for one, and so do those whose lifespan is over.
     stage.minted(id).await?;
-    ensure_is!(stage.mint(stage.now, Patch::default(), stage.token(id)?).await?, Minted::TooMany);
+    ensure_is!(
+        stage.mint(stage.now, Right::Operator, Patch::default(), stage.token(id)?).await?,
+        Minted::TooMany
+    );
     let late = stage.later(TOKEN_LIFE);
     late.minted(id).await?;
     Ok(())
@@ -119,7 +110,7 @@ pub(super) async fn a_spent_token_cannot_be_revoked(stage: Stage) -> Kept {
 pub(super) async fn a_token_of_an_ended_session_is_spent_on_nothing(stage: Stage) -> Kept {
     let session = stage.session().await?;
     let token = stage.minted(session.id).await?;
-    stage.end(stage.now, session.id).await?;
+    stage.end(stage.now, session.id, Right::Operator).await?;
     let claim = stage.claim(&token)?;
     ensure_is!(stage.redeem(stage.now, claim.clone()).await?, Redeemed::SessionGone);
     ensure_is!(stage.redeem(stage.now, claim.clone()).await?, Redeemed::SessionGone);
@@ -131,9 +122,12 @@ pub(super) async fn a_token_of_an_ended_session_is_spent_on_nothing(stage: Stage
 
 pub(super) async fn an_ended_session_mints_nothing(stage: Stage) -> Kept {
     let id = stage.session().await?.id;
-    stage.end(stage.now, id).await?;
+    stage.end(stage.now, id, Right::Operator).await?;
     let token = stage.token(id)?;
-    ensure_is!(stage.mint(stage.now, Patch::default(), token.clone()).await?, Minted::Gone);
+    ensure_is!(
+        stage.mint(stage.now, Right::Operator, Patch::default(), token.clone()).await?,
+        Minted::Gone
+    );
     ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Unknown);
     Ok(())
 }
@@ -175,7 +169,7 @@ pub(super) async fn pages_show_every_unspent_token_once_and_in_order(stage: Stag
     }
     ensure!(shown.is_sorted(), "not in order: {shown:?}");
     ensure!(shown.into_iter().collect::<BTreeSet<_>>() == expected, "not all, or others");
-    stage.end(stage.now, one).await?;
+    stage.end(stage.now, one, Right::Operator).await?;
     let left = stage.tokens(stage.now, None, 100).await?;
     ensure!(left.iter().all(|token| token.session == other), "a dead session's token is shown");
     Ok(())

@@ -24,7 +24,7 @@ use crate::token::codec::StoredRun;
 use crate::token::codec::StoredToken;
 
 /// The version this program writes; later ones are refused.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What one commit wrote down.
 #[derive(Debug)]
@@ -135,6 +135,7 @@ enum StoredChange {
     Seen { id: String, at: u64 },
     Joined { id: String, device: StoredDevice },
     Left { id: String, device: String },
+    Raised { id: String },
     Ended { id: String, at: u64 },
     Minted(Box<StoredToken>),
     Claimed { token: String, claim: String, at: u64 },
@@ -190,6 +191,7 @@ impl StoredChange {
             Change::Left { id, device } => {
                 Self::Left { id: id.to_string(), device: device.to_string() }
             }
+            Change::Raised { id } => Self::Raised { id: id.to_string() },
             Change::Ended { id, at } => Self::Ended { id: id.to_string(), at: at.millis() },
             Change::Minted { token } => Self::Minted(Box::new(StoredToken::of(token))),
             Change::Claimed { token, mark } => Self::Claimed {
@@ -224,6 +226,7 @@ impl StoredChange {
             Self::Left { id, device } => {
                 Change::Left { id: parse_id(&id)?, device: session::parse_device(&device)? }
             }
+            Self::Raised { id } => Change::Raised { id: parse_id(&id)? },
             Self::Ended { id, at } => Change::Ended { id: parse_id(&id)?, at: moment(at) },
             Self::Minted(token) => Change::Minted { token: Arc::new(token.token()?) },
             Self::Claimed { token, claim, at } => Change::Claimed {
@@ -298,6 +301,7 @@ mod tests {
             mode: None,
             confirm: None,
             binding: None,
+            generation: 0,
             claim: Some(mark),
             run: Some(run.clone()),
         };
@@ -308,6 +312,7 @@ mod tests {
             Change::Seen { id: ID, at: AT },
             Change::Joined { id: ID, device: device() },
             Change::Left { id: ID, device: device().id },
+            Change::Raised { id: ID },
             Change::Ended { id: ID, at: AT },
             Change::Minted { token: Arc::new(token) },
             Change::Claimed { token: DIGEST, mark },
@@ -326,8 +331,8 @@ mod tests {
 
     #[test]
     fn a_row_of_a_later_version_is_named_as_such_whatever_its_shape() {
-        let later = br#"{"v":3,"anything":"else"}"#;
-        assert!(matches!(Row::decode(later), Err(BadRow::Newer(3))));
+        let later = br#"{"v":4,"anything":"else"}"#;
+        assert!(matches!(Row::decode(later), Err(BadRow::Newer(4))));
         let torn = Row::decode(br#"{"v":1,"at":0,"did":[{"minted""#);
         assert!(matches!(torn, Err(BadRow::Malformed(_))));
     }

@@ -34,6 +34,7 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::WRITER_QUEUE_OPS_MAX;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
@@ -46,6 +47,7 @@ use crate::store::live::Change;
 use crate::store::live::Config;
 use crate::store::live::Decided;
 use crate::store::live::Live;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
@@ -264,12 +266,24 @@ impl Store for EmbeddedStore {
         self.ask(now, move |live, now| live.create(now, &founding))
     }
 
-    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
-        self.ask(now, move |live, now| live.patch(now, id, &patch))
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: Patch,
+    ) -> Pending<'_, Patched> {
+        self.ask(now, move |live, now| live.patch(now, id, right, &patch))
     }
 
-    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
-        self.ask(now, move |live, now| live.mint(now, &patch, &token))
+    fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        patch: Patch,
+        token: Token,
+    ) -> Pending<'_, Minted> {
+        self.ask(now, move |live, now| live.mint(now, right, &patch, &token))
     }
 
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
@@ -280,23 +294,29 @@ impl Store for EmbeddedStore {
         self.ask(now, move |live, now| live.conclude(now, &conclusion))
     }
 
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        self.ask(now, move |live, now| live.detach(now, id, device))
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>> {
+        self.ask(now, move |live, now| live.detach(now, id, right, device))
     }
 
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        self.ask(now, move |live, now| live.end(now, id))
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
+        self.ask(now, move |live, now| live.end(now, id, right))
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
         self.ask(now, move |live, now| live.revoke(now, token))
     }
 
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
         Box::pin(async move {
-            match self.at_once(now, id, |live, now| live.look(now, id))? {
+            match self.at_once(now, id, |live, now| live.look(now, id, right))? {
                 Some(opened) => Ok(opened),
-                None => self.ask(now, move |live, now| live.look(now, id)).await,
+                None => self.ask(now, move |live, now| live.look(now, id, right)).await,
             }
         })
     }
@@ -450,12 +470,13 @@ mod tests {
         let founding = Founding { record, patch: Patch::default(), token: None };
         store.create(now, founding).await.unwrap();
         let entries = vec![("k".into(), Some(JsonText::broken()))];
-        let lost = store.patch(now, id, Patch { entries, ..Patch::default() }).await;
+        let lost =
+            store.patch(now, id, Right::Operator, Patch { entries, ..Patch::default() }).await;
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
-        assert!(matches!(store.look(now, id).await, Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.look(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
-        let kept = store.look(now, id).await.unwrap().unwrap();
+        let kept = store.look(now, id, Right::Operator).await.unwrap().done().unwrap();
         assert!(kept.record.storage.find("k").is_none(), "it reads as something else");
     }
 
@@ -490,11 +511,11 @@ mod tests {
         let lost = store.ask::<()>(now, |_, _| panic!("a verb of a test")).await;
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         let id = SessionId::from_bytes([1; 16]);
-        assert!(matches!(store.look(now, id).await, Err(StoreError::Corrupt(_))));
-        assert!(matches!(store.end(now, id).await, Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.look(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.end(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));
         assert!(store.self_check().await.is_err());
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
-        assert!(!store.end(now, id).await.unwrap());
+        assert!(store.end(now, id, Right::Operator).await.unwrap().done().is_none());
     }
 }

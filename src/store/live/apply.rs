@@ -44,6 +44,10 @@ impl Live {
             Change::Left { id, device } => self.rewrite(row, *id, |record| {
                 Arc::make_mut(record).devices.retain(|held| held.id != *device);
             }),
+            Change::Raised { id } => self.rewrite(row, *id, |record| {
+                let record = Arc::make_mut(record);
+                record.generation = record.next_generation();
+            }),
             Change::Ended { id, at } => self.ended(row, *id, *at),
             Change::Minted { token } => self.minted(row, token),
             Change::Claimed { token, mark } => self.claimed(row, token, *mark),

@@ -35,6 +35,8 @@ pub(crate) enum Change {
     Joined { id: SessionId, device: Device },
     /// A browser lost its right.
     Left { id: SessionId, device: DeviceId },
+    /// Others were put out: rights without a credential end with the generation.
+    Raised { id: SessionId },
     /// A session ended; also the full copy of a tombstone.
     Ended { id: SessionId, at: Timestamp },
     /// A token was minted; also the full copy of a token, spent or not.

@@ -33,7 +33,9 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOMBSTONE;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::error::StoreError;
+use crate::store::port::Checked;
 use crate::store::port::Opened;
 use crate::token::Token;
 
@@ -260,6 +262,16 @@ impl Live {
             Some(Held::Living(_)) => Standing::Expired,
             Some(Held::Ended(_)) => Standing::Ended,
             None => Standing::Unheard,
+        }
+    }
+
+    /// The session, if it lives and the right to it holds. Every verb that is done under a right
+    /// begins with this.
+    fn under(&self, id: SessionId, now: Timestamp, right: Right) -> Checked<&Living> {
+        match self.living(id, now) {
+            Some(living) if right.holds(&living.record) => Checked::Done(living),
+            Some(_) => Checked::Replaced,
+            None => Checked::Gone,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::RestoreMode;
 use crate::base::Timestamp;
+use crate::session::Record;
 use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::HeldToken;
@@ -14,6 +15,7 @@ use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
+use crate::token::Repeat;
 use crate::token::Run;
 use crate::token::RunStage;
 use crate::token::Token;
@@ -48,7 +50,8 @@ impl Live {
     }
 
     /// Gives the run to the claim of a repeat. The token was redeemed before, so nobody is let
-    /// in: a browser that is in the session already stays in it, any other works in its context.
+    /// in: a browser that is in the session already stays in it, any other works in its context,
+    /// unless those who were in it have been put out since: then so has the bearer of the token.
     pub(super) fn take_over(
         &self,
         now: Timestamp,
@@ -60,18 +63,35 @@ impl Live {
         let Some(living) = self.living(id, now) else {
             return Decided::with(self.noticed(id, now), Redeemed::SessionGone);
         };
+        let decided = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
         let mode = match living.own_credential(claim) {
-            Some(_) => RestoreMode::decide(token.mode, claim.row_mode, claim.caller),
-            None => RestoreMode::Context,
+            Some(_) => decided,
+            None if token.granted_in(&living.record, decided) => RestoreMode::Context,
+            None => {
+                let first = token.claim.map_or(now, |mark| mark.at);
+                return Decided::only(Redeemed::Repeats(first, Repeat::Interrupted));
+            }
         };
+        let automatic = mode == RestoreMode::Context
+            && !RestoreMode::asks_for_context(token.mode, claim.row_mode);
         let token_id = token.id;
         let changes = vec![Change::Ran { token: token.digest, run }, Change::Seen { id, at: now }];
         Decided::after(changes, move |live| match live.opened(id) {
             Some(opened) => {
-                Redeemed::TakenOver(Grant { opened, token: token_id, mode, joined: false })
+                let joined = false;
+                Redeemed::TakenOver(Grant { opened, token: token_id, mode, joined, automatic })
             }
             None => Redeemed::SessionGone,
         })
+    }
+}
+
+impl Token {
+    /// Whether the session is as a redemption of this token in `mode` left it: nobody was put out
+    /// since then. A transfer puts others out itself.
+    pub(super) fn granted_in(&self, session: &Record, mode: RestoreMode) -> bool {
+        let raised = u64::from(mode == RestoreMode::Transfer);
+        session.generation == self.generation.saturating_add(raised)
     }
 }
 

@@ -11,16 +11,19 @@ use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::session::Patch;
 use crate::session::PatchRefused;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::live::Living;
 use crate::store::live::Standing;
+use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Resumed;
+use crate::token::Token;
 
 impl Live {
     pub(crate) fn resume(
@@ -36,7 +39,11 @@ impl Live {
                 })
             }
             Standing::Unheard => Decided::only(Resumed::Unheard),
-            Standing::Living(_) | Standing::Expired | Standing::Ended => {
+            Standing::Living(living) => {
+                let joined = living.record.devices.iter().map(|device| device.since);
+                Decided::only(Resumed::Replaced { joined_last: joined.max() })
+            }
+            Standing::Expired | Standing::Ended => {
                 Decided::with(self.noticed(id, now), Resumed::Closed)
             }
         }
@@ -58,9 +65,7 @@ impl Live {
             Ok(record) => Arc::new(record),
             Err(PatchRefused::TooLarge) => return Decided::only(Created::TooLarge),
             // It read a value of a session that is not there any more.
-            Err(PatchRefused::Conflict | PatchRefused::Revoked) => {
-                return Decided::only(Created::Closed);
-            }
+            Err(PatchRefused::Conflict) => return Decided::only(Created::Closed),
         };
         let mut changes = Vec::new();
         if !self.has_room_for_session(&changes) {
@@ -71,10 +76,11 @@ impl Live {
         if !has_room {
             return Decided::full(changes);
         }
-        let id = record.id;
+        let (id, generation) = (record.id, record.generation);
         changes.push(Change::Founded { record, seen_at: now });
         if let Some(token) = &founding.token {
-            changes.push(Change::Minted { token: Arc::new(token.clone()) });
+            let token = Arc::new(Token { generation, ..token.clone() });
+            changes.push(Change::Minted { token });
         }
         Decided::after(changes, move |live| live.opened(id).map_or(Created::Closed, Created::New))
     }
@@ -89,9 +95,17 @@ impl Live {
             && ended <= self.config.others_max()
     }
 
-    pub(crate) fn patch(&self, now: Timestamp, id: SessionId, patch: &Patch) -> Decided<Patched> {
-        let Some(living) = self.living(id, now) else {
-            return Decided::with(self.noticed(id, now), Patched::Gone);
+    pub(crate) fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: &Patch,
+    ) -> Decided<Patched> {
+        let living = match self.under(id, now, right) {
+            Checked::Done(living) => living,
+            Checked::Gone => return Decided::with(self.noticed(id, now), Patched::Gone),
+            Checked::Replaced => return Decided::only(Patched::Replaced),
         };
         match patch.apply(&living.record) {
             Ok(_) => Decided::after(self.patching(id, patch), move |live| {
@@ -99,7 +113,6 @@ impl Live {
             }),
             Err(PatchRefused::Conflict) => Decided::only(Patched::Conflict(living.opened())),
             Err(PatchRefused::TooLarge) => Decided::only(Patched::TooLarge),
-            Err(PatchRefused::Revoked) => Decided::only(Patched::Gone),
         }
     }
 
@@ -108,7 +121,7 @@ impl Live {
         if patch.is_empty() {
             return Vec::new();
         }
-        let accepted = Patch { expect: None, by: None, ..patch.clone() };
+        let accepted = Patch { expect: None, ..patch.clone() };
         let mut changes = vec![Change::Patched { id, patch: accepted }];
         if patch.rotate.is_some() {
             changes.extend(self.dropping(id, None));
@@ -125,27 +138,47 @@ impl Live {
             .collect()
     }
 
-    pub(crate) fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Decided<bool> {
-        match self.living(id, now) {
-            Some(living) if living.record.devices.iter().any(|held| held.id == device) => {
-                Decided::with(vec![Change::Left { id, device }], true)
+    pub(crate) fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Decided<Checked<bool>> {
+        self.checked(now, id, right, |living| {
+            let held = living.record.devices.iter().any(|held| held.id == device);
+            (held.then_some(Change::Left { id, device }), held)
+        })
+    }
+
+    pub(crate) fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Decided<Checked<()>> {
+        self.checked(now, id, right, |_| (Some(Change::Ended { id, at: now }), ()))
+    }
+
+    pub(crate) fn look(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+    ) -> Decided<Checked<Opened>> {
+        self.checked(now, id, right, |living| (None, living.opened()))
+    }
+
+    /// What a verb comes to that asks nothing else of the session.
+    fn checked<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        does: impl FnOnce(&Living) -> (Option<Change>, T),
+    ) -> Decided<Checked<T>> {
+        match self.under(id, now, right) {
+            Checked::Done(living) => {
+                let (change, result) = does(living);
+                Decided::with(change.into_iter().collect(), Checked::Done(result))
             }
-            Some(_) => Decided::only(false),
-            None => Decided::with(self.noticed(id, now), false),
-        }
-    }
-
-    pub(crate) fn end(&self, now: Timestamp, id: SessionId) -> Decided<bool> {
-        match self.living(id, now) {
-            Some(_) => Decided::with(vec![Change::Ended { id, at: now }], true),
-            None => Decided::with(self.noticed(id, now), false),
-        }
-    }
-
-    pub(crate) fn look(&self, now: Timestamp, id: SessionId) -> Decided<Option<Opened>> {
-        match self.living(id, now) {
-            Some(living) => Decided::only(Some(living.opened())),
-            None => Decided::with(self.noticed(id, now), None),
+            Checked::Gone => Decided::with(self.noticed(id, now), Checked::Gone),
+            Checked::Replaced => Decided::only(Checked::Replaced),
         }
     }
 
@@ -183,5 +216,5 @@ fn meet(living: &Living, founder: &Record) -> Created {
         .devices
         .first()
         .is_some_and(|device| living.record.device(&device.digest).is_some());
-    if known { Created::Met(living.opened()) } else { Created::Closed }
+    if known { Created::Met(living.opened()) } else { Created::Replaced }
 }

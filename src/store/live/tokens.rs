@@ -12,10 +12,12 @@ use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::session::Patch;
 use crate::session::PatchRefused;
+use crate::session::Right;
 use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::live::Living;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Grant;
 use crate::store::port::Minted;
@@ -26,16 +28,25 @@ use crate::token::Token;
 use crate::token::Verdict;
 
 impl Live {
-    pub(crate) fn mint(&self, now: Timestamp, patch: &Patch, token: &Token) -> Decided<Minted> {
+    pub(crate) fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        patch: &Patch,
+        token: &Token,
+    ) -> Decided<Minted> {
         let id = token.session;
-        let Some(living) = self.living(id, now) else {
-            return Decided::with(self.noticed(id, now), Minted::Gone);
+        let living = match self.under(id, now, right) {
+            Checked::Done(living) => living,
+            Checked::Gone => return Decided::with(self.noticed(id, now), Minted::Gone),
+            Checked::Replaced => return Decided::only(Minted::Replaced),
         };
-        match patch.apply(&living.record) {
-            Err(PatchRefused::Revoked) => return Decided::only(Minted::Gone),
-            Ok(_) if !self.tokens.contains_key(&token.digest) => {}
-            _ => return Decided::only(Minted::Refused),
-        }
+        let generation = match patch.apply(&living.record) {
+            Ok(next) if !self.tokens.contains_key(&token.digest) => next.generation,
+            Ok(_) | Err(PatchRefused::Conflict | PatchRefused::TooLarge) => {
+                return Decided::only(Minted::Refused);
+            }
+        };
         // A rotation takes back the session's other tokens first.
         let held = if patch.rotate.is_some() { 0 } else { self.unspent(id, now) };
         if held >= TOKENS_PER_SESSION_MAX {
@@ -49,7 +60,7 @@ impl Live {
             return Decided::full(changes);
         }
         changes.extend(self.patching(id, patch));
-        changes.push(Change::Minted { token: Arc::new(token.clone()) });
+        changes.push(Change::Minted { token: Arc::new(Token { generation, ..token.clone() }) });
         Decided::after(changes, move |live| live.opened(id).map_or(Minted::Gone, Minted::Done))
     }
 
@@ -110,6 +121,7 @@ impl Live {
         if mode == RestoreMode::Transfer {
             let others = living.record.devices.iter().filter(|device| Some(device.digest) != own);
             changes.extend(others.map(|device| Change::Left { id, device: device.id }));
+            changes.push(Change::Raised { id });
             changes.extend(self.dropping(id, Some(token.digest)));
         }
         if mode != RestoreMode::Context && own.is_none() {
@@ -120,12 +132,24 @@ impl Live {
     }
 
     /// Tells the winner again what it was told, and changes nothing: whatever has happened to
-    /// the session since then stands.
+    /// the session since then stands. If it has ended the right that the winner was given, the
+    /// token is used, and the winner sees nothing of the session.
     fn say_again(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
-        match self.living(token.session, now) {
-            Some(_) => Decided::after(Vec::new(), grant(token, claim)),
-            None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),
+        let Some(living) = self.living(token.session, now) else {
+            return Decided::with(self.noticed(token.session, now), Redeemed::SessionGone);
+        };
+        let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
+        let holds = if mode == RestoreMode::Context {
+            token.granted_in(&living.record, mode)
+        } else {
+            let joined = living.record.device(&claim.newcomer.digest).is_some();
+            joined || living.own_credential(claim).is_some()
+        };
+        if holds {
+            return Decided::after(Vec::new(), grant(token, claim));
         }
+        let at = token.claim.map_or(now, |mark| mark.at);
+        Decided::only(Redeemed::Used(at))
     }
 
     pub(crate) fn revoke(&self, now: Timestamp, name: TokenId) -> Decided<bool> {
@@ -166,10 +190,12 @@ fn grant(token: &Token, claim: &Claim) -> impl FnOnce(&Live) -> Redeemed + Send 
     let (id, token_id) = (token.session, token.id);
     let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
     let newcomer = claim.newcomer.digest;
+    let automatic =
+        mode == RestoreMode::Context && !RestoreMode::asks_for_context(token.mode, claim.row_mode);
     move |live| match live.opened(id) {
         Some(opened) => {
             let joined = opened.record.device(&newcomer).is_some();
-            Redeemed::Granted(Grant { opened, token: token_id, mode, joined })
+            Redeemed::Granted(Grant { opened, token: token_id, mode, joined, automatic })
         }
         None => Redeemed::SessionGone,
     }

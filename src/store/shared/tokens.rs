@@ -129,6 +129,7 @@ fn blank(session: SessionId, digest: Digest) -> Token {
         mode: None,
         confirm: None,
         binding: None,
+        generation: 0,
         claim: None,
         run: None,
     }

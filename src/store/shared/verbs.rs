@@ -8,7 +8,9 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::session::Patch;
+use crate::session::Right;
 use crate::store::error::StoreError;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
@@ -165,7 +167,10 @@ impl SharedStore {
 
 /// The session if it lives. One whose time is over is left for a verb or a sweep to end.
 fn opened(now: Timestamp, piece: &Piece) -> Result<Option<Opened>, StoreError> {
-    Ok(piece.decide(now, None, |live, now| live.look(now, piece.id))?.answer)
+    Ok(piece
+        .decide(now, None, |live, now| live.look(now, piece.id, Right::Operator))?
+        .answer
+        .done())
 }
 
 impl Store for SharedStore {
@@ -182,16 +187,29 @@ impl Store for SharedStore {
         })
     }
 
-    fn patch(&self, now: Timestamp, id: SessionId, patch: Patch) -> Pending<'_, Patched> {
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        patch: Patch,
+    ) -> Pending<'_, Patched> {
         Box::pin(async move {
-            sure(self.work(now, id, None, |live, now| live.patch(now, id, &patch)).await)
+            sure(self.work(now, id, None, |live, now| live.patch(now, id, right, &patch)).await)
         })
     }
 
-    fn mint(&self, now: Timestamp, patch: Patch, token: Token) -> Pending<'_, Minted> {
+    fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        patch: Patch,
+        token: Token,
+    ) -> Pending<'_, Minted> {
         let id = token.session;
         Box::pin(async move {
-            let minted = self.work(now, id, None, |live, now| live.mint(now, &patch, &token));
+            let minted =
+                self.work(now, id, None, |live, now| live.mint(now, right, &patch, &token));
             Ok(minted.await?.unwrap_or(Minted::Refused))
         })
     }
@@ -204,22 +222,30 @@ impl Store for SharedStore {
         Box::pin(Self::conclude(self, now, conclusion))
     }
 
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>> {
         Box::pin(async move {
-            sure(self.work(now, id, None, |live, now| live.detach(now, id, device)).await)
+            sure(self.work(now, id, None, |live, now| live.detach(now, id, right, device)).await)
         })
     }
 
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
-        Box::pin(async move { sure(self.work(now, id, None, |live, now| live.end(now, id)).await) })
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
+        Box::pin(async move {
+            sure(self.work(now, id, None, |live, now| live.end(now, id, right)).await)
+        })
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
         Box::pin(Self::revoke(self, now, token))
     }
 
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
-        Box::pin(self.ask(now, id, move |live, now| live.look(now, id)))
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
+        Box::pin(self.ask(now, id, move |live, now| live.look(now, id, right)))
     }
 
     fn sessions(

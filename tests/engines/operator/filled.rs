@@ -14,6 +14,7 @@ use callgate::session::AccessChange;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::settings::Settings;
 use callgate::settings::StoreUrl;
 use callgate::store::Store;
@@ -81,9 +82,9 @@ async fn live_in(store: Arc<EmbeddedStore>, n: usize) {
         assert!(matches!(joined, Redeemed::Granted(_)), "{joined:?}");
         let handlers = vec!["Pay.done".into()];
         let bound = Token { handlers, ..lasting(token(id)) };
-        store.mint(now, set("gone", &json!(1)), bound).await.unwrap();
+        store.mint(now, Right::Operator, set("gone", &json!(1)), bound).await.unwrap();
         let gone = Patch { entries: vec![("gone".into(), None)], ..Patch::default() };
-        store.patch(now, id, gone).await.unwrap();
+        store.patch(now, id, Right::Operator, gone).await.unwrap();
     }
 }
 
@@ -123,8 +124,8 @@ pub(super) async fn seen(url: &str) -> Seen {
 
 /// All of a record, with the texts of its values and their revisions.
 fn whole(record: &Record) -> String {
-    let Record { id, created_at, lifetime, access, storage, devices } = record;
-    let mut text = format!("{id} {created_at} {lifetime:?} {access:?} {devices:?}");
+    let Record { id, created_at, lifetime, access, storage, devices, generation } = record;
+    let mut text = format!("{id} {created_at} {lifetime:?} {access:?} {devices:?} {generation}");
     for (key, entry) in storage.entries() {
         let _ = write!(text, " {key}:{}={}", entry.revision, entry.json.text());
     }

@@ -13,6 +13,8 @@ use std::process::Stdio;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program;
+
 /// A key for the nodes, which is never to be seen.
 const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
 /// The passwords of the servers, right ones and wrong ones, which are never to be seen either.
@@ -53,7 +55,7 @@ impl Place {
 
     /// Runs the program to its end.
     fn run(&self, words: &[&str]) -> Ended {
-        Ended::of(&self.command(words).output().unwrap())
+        Ended::of(&program::output(&mut self.command(words)))
     }
 
     fn json(&self, words: &[&str]) -> (Option<i32>, Value) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::base::clock::Stopwatch;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::contract;
 use callgate::store::contract::PROMISES;
@@ -62,10 +63,10 @@ async fn a_store_works_again_soon_after_its_database_died() {
     for _ in 0..3 {
         server.kill();
         let id = kit::session_id(1);
-        assert!(store.look(kit::NOW, id).await.is_err());
+        assert!(store.look(kit::NOW, id, Right::Operator).await.is_err());
         server.run();
         let watch = Stopwatch::start();
-        while store.look(kit::NOW, id).await.is_err() {
+        while store.look(kit::NOW, id, Right::Operator).await.is_err() {
             assert!(watch.elapsed() < Duration::from_secs(5), "it does not come back");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use callgate::base::clock::Stopwatch;
 use callgate::base::limits::TOMBSTONE;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::port::Redeemed;
 use callgate::store::shared::SharedStore;
@@ -29,7 +30,9 @@ async fn fill(store: &SharedStore) {
         assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
         assert!(store.revoke(START, revoked.id).await.unwrap());
         if n % 3 == 0 {
-            assert!(store.end(START.after_secs(2), id).await.unwrap());
+            assert!(
+                store.end(START.after_secs(2), id, Right::Operator).await.unwrap().done().is_some()
+            );
         }
     }
 }

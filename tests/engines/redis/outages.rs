@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::base::clock::Stopwatch;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::port::Patched;
@@ -35,7 +36,10 @@ async fn store(url: &str) -> Arc<SharedStore> {
 async fn works_again(store: &dyn Store) {
     let since = Stopwatch::start();
     loop {
-        match store.look(START, callgate::base::SessionId::from_bytes([9; 16])).await {
+        match store
+            .look(START, callgate::base::SessionId::from_bytes([9; 16]), Right::Operator)
+            .await
+        {
             Ok(_) => return,
             Err(why) => assert!(since.elapsed() < BACK, "still out of service: {why}"),
         }
@@ -52,7 +56,7 @@ async fn a_server_that_was_killed_is_found_again_with_what_it_answered() {
     let store = store(&server.url()).await;
     let id = session(&*store).await.id;
     for n in 0..5 {
-        let patched = store.patch(START, id, set("n", &json!(n))).await.unwrap();
+        let patched = store.patch(START, id, Right::Operator, set("n", &json!(n))).await.unwrap();
         assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
         let (spent, unspent) = (minted(&*store, id).await, minted(&*store, id).await);
         let granted = store.redeem(START, claim(&spent)).await.unwrap();
@@ -153,10 +157,10 @@ async fn a_demoted_server_serves_nobody() {
     let store = store(&server.url()).await;
     let id = session(&*store).await.id;
     server.say(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
-    let refused = store.patch(START, id, set("k", &json!(1))).await.unwrap_err();
+    let refused = store.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
     // From then on nothing is read from it either.
-    let read = store.look(START, id).await.unwrap_err();
+    let read = store.look(START, id, Right::Operator).await.unwrap_err();
     assert!(matches!(read, StoreError::Refused(_)), "{read:?}");
     server.say(&["REPLICAOF", "NO", "ONE"]);
     works_again(&*store).await;
@@ -172,12 +176,12 @@ async fn a_full_server_takes_nothing_new_and_lets_callbacks_home() {
     let (id, other) = (session(&*store).await.id, session(&*store).await.id);
     let (token, revoked) = (minted(&*store, id).await, minted(&*store, id).await);
     server.say(&["CONFIG", "SET", "maxmemory", "1"]);
-    let full = store.patch(START, id, set("k", &json!("v"))).await.unwrap_err();
+    let full = store.patch(START, id, Right::Operator, set("k", &json!("v"))).await.unwrap_err();
     assert!(matches!(full, StoreError::Full), "{full:?}");
     let granted = store.redeem(START, claim(&token)).await.unwrap();
     assert!(matches!(granted, Redeemed::Granted(_)), "{granted:?}");
     assert!(store.revoke(START, revoked.id).await.unwrap());
-    assert!(store.end(START, other).await.unwrap());
+    assert!(store.end(START, other, Right::Operator).await.unwrap().done().is_some());
     let far = START.after(Duration::from_hours(24 * 400));
     assert!(store.sweep(far, 512).await.unwrap() > 0);
     // A callgate that is started now starts.
@@ -203,9 +207,9 @@ async fn a_server_that_loads_its_data_refuses() {
     let since = Stopwatch::start();
     let mut loading = 0;
     loop {
-        match store.look(START, id).await {
+        match store.look(START, id, Right::Operator).await {
             Ok(found) => {
-                assert!(found.is_some());
+                assert!(found.done().is_some());
                 break;
             }
             Err(StoreError::Refused(why)) => {
@@ -230,13 +234,13 @@ async fn too_few_replicas_are_a_refusal_or_an_unknown_outcome() {
     let plain = store(&server.url()).await;
     let id = session(&*waiting).await.id;
     replica.freeze();
-    let unknown = waiting.patch(START, id, set("k", &json!(1))).await.unwrap_err();
+    let unknown = waiting.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap_err();
     assert!(matches!(unknown, StoreError::Unreachable(_)), "{unknown:?}");
     replica.thaw();
     // It was written all the same, and is there to be read.
     assert_eq!(value(&*plain, id, "k").await, json!(1));
     server.say(&["CONFIG", "SET", "min-replicas-to-write", "2"]);
-    let refused = plain.patch(START, id, set("k", &json!(2))).await.unwrap_err();
+    let refused = plain.patch(START, id, Right::Operator, set("k", &json!(2))).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
     assert_eq!(value(&*plain, id, "k").await, json!(1));
 }
@@ -250,10 +254,10 @@ async fn a_lost_permission_is_a_refusal() {
     let store = store(&server.url()).await;
     let id = session(&*store).await.id;
     server.say(&["ACL", "SETUSER", "default", "-evalsha"]);
-    let refused = store.patch(START, id, set("k", &json!(1))).await.unwrap_err();
+    let refused = store.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
     server.say(&["ACL", "SETUSER", "default", "+evalsha"]);
-    let patched = store.patch(START, id, set("k", &json!(1))).await.unwrap();
+    let patched = store.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
 }
 
@@ -267,10 +271,10 @@ async fn a_silent_server_is_given_up_and_found_again() {
     let id = session(&*store).await.id;
     server.freeze();
     let since = Stopwatch::start();
-    let silent = store.patch(START, id, set("k", &json!(1))).await.unwrap_err();
+    let silent = store.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap_err();
     assert!(matches!(silent, StoreError::Unreachable(_)), "{silent:?}");
     for _ in 0..3 {
-        let away = store.look(START, id).await.unwrap_err();
+        let away = store.look(START, id, Right::Operator).await.unwrap_err();
         assert!(matches!(away, StoreError::Unreachable(_) | StoreError::Refused(_)), "{away:?}");
     }
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
@@ -323,7 +327,7 @@ async fn a_master_of_a_cluster_that_dies_is_replaced() {
     let mut ids = Vec::new();
     for n in 0..32 {
         let id = session(&*store).await.id;
-        store.patch(START, id, set("n", &json!(n))).await.unwrap();
+        store.patch(START, id, Right::Operator, set("n", &json!(n))).await.unwrap();
         ids.push(id);
     }
     cluster.nodes[0].say(&["WAIT", "1", "2000"]);
@@ -334,12 +338,12 @@ async fn a_master_of_a_cluster_that_dies_is_replaced() {
     }
     let since = Stopwatch::start();
     for (n, id) in ids.into_iter().enumerate() {
-        while store.look(START, id).await.is_err() {
+        while store.look(START, id, Right::Operator).await.is_err() {
             assert!(since.elapsed() < BACK, "still out of service");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(value(&*store, id, "n").await, json!(n));
-        store.patch(START, id, set("n", &json!(0))).await.unwrap();
+        store.patch(START, id, Right::Operator, set("n", &json!(0))).await.unwrap();
     }
 }
 
@@ -359,15 +363,17 @@ async fn slots_that_move_take_their_sessions_along() {
     assert!(keys.len() >= 4, "{keys:?}");
     for (n, key) in keys.iter().enumerate() {
         cluster.move_key(key, from, to);
-        match store.patch(START, id, set("n", &json!(n))).await {
+        match store.patch(START, id, Right::Operator, set("n", &json!(n))).await {
             Ok(Patched::Done(_)) | Err(StoreError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
     }
-    let patched = store.patch(START, id, set("asked", &json!(true))).await.unwrap();
+    let patched =
+        store.patch(START, id, Right::Operator, set("asked", &json!(true))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
     cluster.end_the_move(slot, to);
-    let patched = store.patch(START, id, set("moved", &json!(true))).await.unwrap();
+    let patched =
+        store.patch(START, id, Right::Operator, set("moved", &json!(true))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
     assert_eq!(value(&*store, id, "asked").await, json!(true));
     // Its new home did not mint it.

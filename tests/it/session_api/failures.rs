@@ -43,7 +43,17 @@ impl Stage {
         let shown = if code == "too_many_guests" { "a=b" } else { cookie.as_str() };
         let head = format!("Host: gate.test\r\nCookie: {shown}\r\n\r\n");
         let too_much = code == "session_full" && line == "POST /session/otp";
-        let target = if too_much { "/lend?keys=257" } else { "/lend" };
+        let target = match code {
+            // Whoever comes without the headers of a browser is let in by a context of `auto`.
+            "contextMayNotGain" => {
+                let mint = format!("GET /mint HTTP/1.1\r\n{head}");
+                let token = upstream.served.ask(&mint).await.text();
+                format!("/lend?$4DSID={token}")
+            }
+            _ if too_much => "/lend?keys=257".to_owned(),
+            _ => "/lend".to_owned(),
+        };
+        let head = if code == "contextMayNotGain" { "Host: gate.test\r\n\r\n" } else { &head };
         visiting.send(format!("GET {target} HTTP/1.1\r\n{head}")).await;
         let probe = &upstream.served.house.probe;
         probe.arrival().await;
@@ -72,6 +82,15 @@ impl Stage {
         let request =
             format!("GET /logout HTTP/1.1\r\nHost: gate.test\r\nCookie: {}\r\n\r\n", self.cookie);
         assert_eq!(self.upstream.served.ask(&request).await.status, 200);
+    }
+
+    /// Has another request of the visitor put this one out.
+    async fn put_out(&self) {
+        let cookie = &self.cookie;
+        let target = "/login?privileges=admin";
+        let head = format!("Host: gate.test\r\nCookie: {cookie}\r\n\r\n");
+        let signed_in = self.upstream.served.ask(&format!("GET {target} HTTP/1.1\r\n{head}")).await;
+        assert_eq!(signed_in.status, 200);
     }
 
     /// Lets the request be answered.
@@ -123,6 +142,10 @@ async fn provoke(line: &str, code: &str) -> Answer {
             }
             stage.send(line, &[JSON], &body).await
         }
+        "sessionReplaced" => {
+            stage.put_out().await;
+            stage.send(line, &[JSON], &body).await
+        }
         "bad_body" => stage.send_broken(line, "Transfer-Encoding: chunked\r\n\r\nzz\r\n").await,
         "bad_json" => stage.send(line, &[JSON], "{").await,
         "body_too_slow" => stage.send_broken(line, "Content-Length: 9\r\n\r\n{").await,
@@ -149,8 +172,8 @@ async fn provoke(line: &str, code: &str) -> Answer {
             stage.answer().await;
             stage.send(line, &[JSON], &body).await
         }
-        // The body is not looked at where nothing is begun by it.
-        "too_many_guests" => stage.send(line, &[JSON], &body).await,
+        // The body is not looked at where nothing is begun by it; the other is in how it came.
+        "too_many_guests" | "contextMayNotGain" => stage.send(line, &[JSON], &body).await,
         other => panic!("nobody knows how to provoke {other:?}"),
     }
 }

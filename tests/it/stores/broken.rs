@@ -12,8 +12,10 @@ use callgate::base::TokenId;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Pending;
 use callgate::store::Store;
+use callgate::store::port::Checked;
 use callgate::store::port::Claim;
 use callgate::store::port::Concluded;
 use callgate::store::port::Conclusion;
@@ -60,8 +62,14 @@ pub(crate) enum Defect {
     ContextJoins,
     /// A sweep knows no bound.
     SweepsAll,
-    /// Who mints or sets privileges is not looked at.
-    AnybodyActs,
+    /// The right of this verb is not looked at.
+    AnybodyPatches,
+    AnybodyMints,
+    AnybodyDetaches,
+    AnybodyEnds,
+    AnybodyLooks,
+    /// What a patch expects is looked at before its right.
+    ConflictFirst,
     /// Everybody is taken to have agreed.
     NeverAsks,
     /// Asks, and has spent the token.
@@ -93,6 +101,11 @@ impl Broken {
         self.defect == defect
     }
 
+    /// The right, unless the defect is that it does not matter.
+    fn right(&self, defect: Defect, right: Right) -> Right {
+        if self.has(defect) { Right::Operator } else { right }
+    }
+
     fn clock(&self, now: Timestamp) -> Timestamp {
         if self.has(Defect::IgnoresTime) { START } else { now }
     }
@@ -107,19 +120,29 @@ impl Store for Broken {
         self.inner.create(self.clock(now), founding)
     }
 
-    fn patch(&self, now: Timestamp, id: SessionId, mut patch: Patch) -> Pending<'_, Patched> {
+    fn patch(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        mut patch: Patch,
+    ) -> Pending<'_, Patched> {
         let now = self.clock(now);
+        let right = self.right(Defect::AnybodyPatches, right);
         if self.has(Defect::LastWriterWins) {
             patch.expect = None;
         }
         if self.has(Defect::RotationAddsOnly) {
             patch.rotate = None;
         }
-        if self.has(Defect::AnybodyActs) {
-            patch.by = None;
-        }
         Box::pin(async move {
-            let patched = self.inner.patch(now, id, patch.clone()).await?;
+            if self.has(Defect::ConflictFirst) && patch.expect.is_some() {
+                let patched = self.inner.patch(now, id, Right::Operator, patch.clone()).await?;
+                if matches!(patched, Patched::Conflict(_)) {
+                    return Ok(patched);
+                }
+            }
+            let patched = self.inner.patch(now, id, right, patch.clone()).await?;
             if matches!(patched, Patched::Gone) && self.has(Defect::PatchCreates) {
                 let record = Record::new(id, now, Lifetime::default(), device());
                 let founding = Founding { record, patch, token: None };
@@ -131,8 +154,15 @@ impl Store for Broken {
         })
     }
 
-    fn mint(&self, now: Timestamp, mut patch: Patch, mut token: Token) -> Pending<'_, Minted> {
+    fn mint(
+        &self,
+        now: Timestamp,
+        right: Right,
+        mut patch: Patch,
+        mut token: Token,
+    ) -> Pending<'_, Minted> {
         let now = self.clock(now);
+        let right = self.right(Defect::AnybodyMints, right);
         if self.has(Defect::ForgetsBindings) {
             token.binding = None;
         }
@@ -142,21 +172,18 @@ impl Store for Broken {
         if self.has(Defect::RotationAddsOnly) {
             patch.rotate = None;
         }
-        if self.has(Defect::AnybodyActs) {
-            patch.by = None;
-        }
         if self.has(Defect::MintIsTwoSteps) {
             return Box::pin(async move {
                 let id = token.session;
-                let minted = self.inner.mint(now, Patch::default(), token).await?;
-                match self.inner.patch(now, id, patch).await? {
+                let minted = self.inner.mint(now, right, Patch::default(), token).await?;
+                match self.inner.patch(now, id, right, patch).await? {
                     Patched::Done(opened) => Ok(Minted::Done(opened)),
-                    Patched::Gone => Ok(minted),
+                    Patched::Gone | Patched::Replaced => Ok(minted),
                     Patched::Conflict(_) | Patched::TooLarge => Ok(Minted::Refused),
                 }
             });
         }
-        self.inner.mint(now, patch, token)
+        self.inner.mint(now, right, patch, token)
     }
 
     fn redeem(&self, now: Timestamp, mut claim: Claim) -> Pending<'_, Redeemed> {
@@ -198,9 +225,10 @@ impl Store for Broken {
                 return Ok(redeemed);
             };
             // Another one came between, which a store like this does not notice.
-            let opened = self.inner.look(now, token.session).await?;
+            let opened = self.inner.look(now, token.session, Right::Operator).await?.done();
             let mode = RestoreMode::Share;
-            let grant = |opened| Grant { opened, token: token.id, mode, joined: true };
+            let grant =
+                |opened| Grant { opened, token: token.id, mode, joined: true, automatic: false };
             Ok(opened.map_or(redeemed, |opened| Redeemed::Granted(grant(opened))))
         })
     }
@@ -215,30 +243,38 @@ impl Store for Broken {
         self.inner.conclude(self.clock(now), conclusion)
     }
 
-    fn detach(&self, now: Timestamp, id: SessionId, device: DeviceId) -> Pending<'_, bool> {
-        self.inner.detach(self.clock(now), id, device)
+    fn detach(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        right: Right,
+        device: DeviceId,
+    ) -> Pending<'_, Checked<bool>> {
+        let right = self.right(Defect::AnybodyDetaches, right);
+        self.inner.detach(self.clock(now), id, right, device)
     }
 
-    fn end(&self, now: Timestamp, id: SessionId) -> Pending<'_, bool> {
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
         if self.has(Defect::LogoutIsLater) {
-            return Box::pin(async { Ok(true) });
+            return Box::pin(async { Ok(Checked::Done(())) });
         }
-        self.inner.end(self.clock(now), id)
+        self.inner.end(self.clock(now), id, self.right(Defect::AnybodyEnds, right))
     }
 
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
         self.inner.revoke(self.clock(now), token)
     }
 
-    fn look(&self, now: Timestamp, id: SessionId) -> Pending<'_, Option<Opened>> {
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
         let now = self.clock(now);
+        let right = self.right(Defect::AnybodyLooks, right);
         Box::pin(async move {
-            let opened = self.inner.look(now, id).await?;
-            if let Some(opened) = opened.as_ref().filter(|_| self.has(Defect::LookingIsUse)) {
+            let looked = self.inner.look(now, id, right).await?;
+            if let Some(opened) = looked.clone().done().filter(|_| self.has(Defect::LookingIsUse)) {
                 let first = opened.record.devices.first().map(|device| device.digest);
                 self.inner.resume(now, id, first.unwrap_or(device().digest)).await?;
             }
-            Ok(opened)
+            Ok(looked)
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use callgate::base::Timestamp;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
@@ -62,9 +63,10 @@ impl Scene {
         let (living, ended) = (session(&*store).await, session(&*store).await);
         let expired = minted(&*store, living.id).await;
         assert!(matches!(redeem(&*store, NOON, &expired).await, Redeemed::Expired));
-        store.end(NOON, ended.id).await.unwrap();
+        store.end(NOON, ended.id, Right::Operator).await.unwrap();
         let unspent = Token { minted_at: NOON, expires_at: NOON.after_secs(600), ..token(&living) };
-        store.mint(NOON, callgate::session::Patch::default(), unspent.clone()).await.unwrap();
+        let patch = callgate::session::Patch::default();
+        store.mint(NOON, Right::Operator, patch, unspent.clone()).await.unwrap();
         assert!(opens(&*store, NOON, &living).await);
         Self { ground, store, living, ended, unspent, expired }
     }

@@ -9,6 +9,7 @@ use callgate::base::clock::ManualClock;
 use callgate::session::AccessChange;
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::copy::Copy;
@@ -65,7 +66,7 @@ async fn copied(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Tally {
 }
 
 async fn patched(store: &dyn Store, id: SessionId, patch: Patch) {
-    let patched = store.patch(START, id, patch).await.unwrap();
+    let patched = store.patch(START, id, Right::Operator, patch).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
 }
 
@@ -92,16 +93,16 @@ async fn lived_in(store: &dyn Store) -> (Record, Token) {
 }
 
 async fn look(store: &dyn Store, id: SessionId) -> Opened {
-    store.look(START, id).await.unwrap().expect("a session that lives")
+    store.look(START, id, Right::Operator).await.unwrap().done().expect("a session that lives")
 }
 
 /// All of a record that can be seen, with the texts of the values and their revisions.
 fn whole(opened: &Opened) -> String {
-    let Record { id, created_at, lifetime, access, storage, devices } = &*opened.record;
+    let Record { id, created_at, lifetime, access, storage, devices, generation } = &*opened.record;
     let entries: Vec<_> =
         storage.entries().map(|(key, entry)| (key, entry.revision, entry.json.text())).collect();
     let last = storage.last_revision();
-    format!("{id} {created_at} {lifetime:?} {access:?} {entries:?} {last} {devices:?}")
+    format!("{id} {created_at} {lifetime:?} {access:?} {entries:?} {last} {devices:?} {generation}")
 }
 
 #[tokio::test]
@@ -137,7 +138,7 @@ async fn a_session_that_was_used_long_ago_does_not_begin_anew() {
     assert!(copy.sessions(&mut Tally::default(), &mut |_| true).await.unwrap());
     assert_eq!(look(&*to, record.id).await.seen_at, START);
     let over = START.after(record.lifetime.idle());
-    assert!(to.look(over, record.id).await.unwrap().is_none());
+    assert!(to.look(over, record.id, Right::Operator).await.unwrap().done().is_none());
 }
 
 #[tokio::test]
@@ -167,14 +168,17 @@ async fn what_is_there_already_stays_as_it_is_there() {
     let (ended, shut_out) = (session(&*from).await, session(&*from).await);
     copied(&from, &to).await;
     patched(&*to, mine.id, set("k", &json!("new"))).await;
-    assert!(to.end(START, ended.id).await.unwrap());
+    assert!(to.end(START, ended.id, Right::Operator).await.unwrap().done().is_some());
     // None of the browsers that the old store knows opens it any more.
     let rotate = Patch { rotate: Some(device()), ..Patch::default() };
     patched(&*to, shut_out.id, rotate).await;
     let tally = copied(&from, &to).await;
     assert_eq!(tally.sessions, Sessions { present: 2, ended: 1, ..Sessions::default() });
     assert!(look(&*to, mine.id).await.record.storage.find("k").is_some());
-    assert!(to.look(START, ended.id).await.unwrap().is_none(), "it came back");
+    assert!(
+        to.look(START, ended.id, Right::Operator).await.unwrap().done().is_none(),
+        "it came back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +195,9 @@ async fn a_session_that_ends_meanwhile_does_not_come_back() {
     let ending = move |_: &Tally| {
         let inner = Arc::clone(&inner);
         tokio::task::block_in_place(move || {
-            tokio::runtime::Handle::current().block_on(inner.end(START, last)).unwrap()
+            tokio::runtime::Handle::current()
+                .block_on(inner.end(START, last, Right::Operator))
+                .unwrap()
         });
         true
     };
@@ -202,7 +208,7 @@ async fn a_session_that_ends_meanwhile_does_not_come_back() {
     });
     let tally = copying.await.unwrap();
     assert_eq!(tally.sessions, Sessions { copied: 99, ended: 1, ..Sessions::default() });
-    assert!(to.look(START, last).await.unwrap().is_none());
+    assert!(to.look(START, last, Right::Operator).await.unwrap().done().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::live::Config;
@@ -35,14 +36,14 @@ async fn visit(store: Arc<EmbeddedStore>, facts: Arc<Mutex<Vec<Fact>>>) {
     for n in 0..6 {
         let record = session(&*store).await;
         let text = "x".repeat(20_000);
-        store.patch(START, record.id, set("text", &json!(text))).await.unwrap();
-        store.patch(START, record.id, set("n", &json!(n))).await.unwrap();
+        store.patch(START, record.id, Right::Operator, set("text", &json!(text))).await.unwrap();
+        store.patch(START, record.id, Right::Operator, set("n", &json!(n))).await.unwrap();
         facts.lock().unwrap().push(Fact::Written(record.clone(), n));
         let (spent, unspent) = (minted(&*store, record.id).await, minted(&*store, record.id).await);
         store.redeem(START, claim(&spent)).await.unwrap();
         facts.lock().unwrap().extend([Fact::Spent(spent), Fact::Unspent(unspent)]);
         let over = session(&*store).await;
-        store.end(START, over.id).await.unwrap();
+        store.end(START, over.id, Right::Operator).await.unwrap();
         facts.lock().unwrap().push(Fact::Ended(over));
     }
 }

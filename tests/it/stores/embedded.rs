@@ -7,6 +7,7 @@ use std::time::Duration;
 use callgate::base::Digest;
 use callgate::base::SessionId;
 use callgate::session::Patch;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::embedded::EmbeddedStore;
@@ -51,11 +52,11 @@ async fn a_store_that_is_closed_and_opened_again_has_everything() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path()).unwrap();
     let (kept, ended) = (session(&store).await, session(&store).await);
-    store.patch(START, kept.id, set("cart", &json!({"n": 1}))).await.unwrap();
+    store.patch(START, kept.id, Right::Operator, set("cart", &json!({"n": 1}))).await.unwrap();
     let (unspent, spent) = (minted(&store, kept.id).await, minted(&store, kept.id).await);
     let won = claim(&spent);
     store.redeem(START, won.clone()).await.unwrap();
-    store.end(START, ended.id).await.unwrap();
+    store.end(START, ended.id, Right::Operator).await.unwrap();
     store.close().await.unwrap();
 
     let store = EmbeddedStore::open(dir.path()).unwrap();
@@ -82,7 +83,7 @@ async fn a_store_that_is_dropped_and_opened_again_has_everything() {
         session(&store).await.id
     };
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    assert!(store.look(START, id).await.unwrap().is_some());
+    assert!(store.look(START, id, Right::Operator).await.unwrap().done().is_some());
 }
 
 #[tokio::test]
@@ -193,7 +194,7 @@ fn spoil(dir: &Path, change: Spoil) {
 
 #[tokio::test]
 async fn rows_of_a_later_version_and_missing_rows_are_refused() {
-    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":3,"what":"ever"}"#[..]).unwrap());
+    let later: Spoil = |table| drop(table.insert(4, &br#"{"v":4,"what":"ever"}"#[..]).unwrap());
     let missing: Spoil = |table| drop(table.remove(2).unwrap());
     let torn: Spoil =
         |table| drop(table.insert(3, &br#"{"v":1,"at":5,"did":[{"mint"#[..]).unwrap());
@@ -248,8 +249,11 @@ async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
     let attempt = |digest| Claim { token: digest, repeat: Some(wish), ..claim(&token(id)) };
     let store = EmbeddedStore::open(dir.path()).unwrap();
     assert_eq!(value(&store, id, "cart").await, json!({ "a": [1, "x"] }));
-    assert_eq!(store.look(START, id).await.unwrap().unwrap().record.devices.len(), 2);
-    assert!(store.look(START, ended).await.unwrap().is_none());
+    assert_eq!(
+        store.look(START, id, Right::Operator).await.unwrap().done().unwrap().record.devices.len(),
+        2
+    );
+    assert!(store.look(START, ended, Right::Operator).await.unwrap().done().is_none());
     // Nobody knows any more what its callback was, so nothing is its repeat.
     let again = store.redeem(START, attempt(spent)).await.unwrap();
     assert!(matches!(again, Redeemed::Used(START)), "{again:?}");
@@ -259,7 +263,10 @@ async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
     store.close().await.unwrap();
     // Both versions stand in one journal now.
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    assert_eq!(store.look(START, id).await.unwrap().unwrap().record.devices.len(), 3);
+    assert_eq!(
+        store.look(START, id, Right::Operator).await.unwrap().done().unwrap().record.devices.len(),
+        3
+    );
     let taken = store.redeem(START, attempt(unspent)).await.unwrap();
     assert!(matches!(taken, Redeemed::TakenOver(_)), "{taken:?}");
     let late = Conclusion { token: unspent, run: first.id, ending: Ending::TooLarge };
@@ -300,7 +307,7 @@ async fn the_first_failure_of_the_disk_ends_everything_until_a_restart() {
         disk.fail_after(left);
         let mut lost = None;
         for n in 0..20 {
-            match store.patch(START, before.id, set("n", &json!(n))).await {
+            match store.patch(START, before.id, Right::Operator, set("n", &json!(n))).await {
                 Ok(_) => {}
                 Err(StoreError::Unreachable(_)) => {
                     lost = Some(n);
@@ -314,7 +321,8 @@ async fn the_first_failure_of_the_disk_ends_everything_until_a_restart() {
             let digest = before.devices[0].digest;
             let later = store.resume(START, before.id, digest).await;
             assert!(matches!(later, Err(StoreError::Corrupt(_))), "{later:?}");
-            let later = store.patch(START, before.id, set("n", &json!("late"))).await;
+            let later =
+                store.patch(START, before.id, Right::Operator, set("n", &json!("late"))).await;
             assert!(matches!(later, Err(StoreError::Corrupt(_))), "{later:?}");
             assert!(store.self_check().await.is_err(), "a failed store says it is well");
         }
@@ -338,11 +346,11 @@ async fn a_store_with_no_room_refuses_new_sessions_and_serves_the_others() {
     session(&store).await;
     let full = store.create(START, founding()).await;
     assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
-    let patched = store.patch(START, first.id, set("k", &json!(1))).await.unwrap();
+    let patched = store.patch(START, first.id, Right::Operator, set("k", &json!(1))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)));
     minted(&store, first.id).await;
     // Once one has ended, or expired unnoticed, there is room.
-    store.end(START, first.id).await.unwrap();
+    store.end(START, first.id, Right::Operator).await.unwrap();
     session(&store).await;
     assert!(matches!(store.create(START, founding()).await, Err(StoreError::Full)));
     let late = START.after(first.lifetime.idle());
@@ -354,19 +362,22 @@ async fn the_journal_stays_small_and_keeps_what_lives() {
     let disk = Disk::new();
     let store = open(&disk);
     let quiet = session(&store).await;
-    store.patch(START, quiet.id, set("k", &json!("from the beginning"))).await.unwrap();
+    store
+        .patch(START, quiet.id, Right::Operator, set("k", &json!("from the beginning")))
+        .await
+        .unwrap();
     let unspent = minted(&store, quiet.id).await;
     let spent = minted(&store, quiet.id).await;
     let won = claim(&spent);
     store.redeem(START, won.clone()).await.unwrap();
     let ended = session(&store).await;
-    store.end(START, ended.id).await.unwrap();
+    store.end(START, ended.id, Right::Operator).await.unwrap();
     let busy = session(&store).await;
     let text = "x".repeat(100 * 1024);
     // 120 MB of updates of one session.
     for n in 0..1_200 {
         let patch = set("big", &json!([n, text]));
-        let patched = store.patch(START, busy.id, patch).await.unwrap();
+        let patched = store.patch(START, busy.id, Right::Operator, patch).await.unwrap();
         assert!(matches!(patched, Patched::Done(_)));
     }
     assert!(disk.bytes() < 48 << 20, "the file has {} bytes", disk.bytes());
@@ -382,7 +393,8 @@ async fn the_journal_stays_small_and_keeps_what_lives() {
         assert!(matches!(repeat, Redeemed::Granted(_)), "{repeat:?}");
         let fresh = store.redeem(START, claim(&unspent)).await.unwrap();
         assert!(matches!(fresh, Redeemed::Granted(_)), "{fresh:?}");
-        let more = store.mint(START, Patch::default(), token(quiet.id)).await.unwrap();
+        let more =
+            store.mint(START, Right::Operator, Patch::default(), token(quiet.id)).await.unwrap();
         assert!(matches!(more, Minted::Done(_)));
     }
 }

@@ -18,6 +18,7 @@ use callgate::session::JsonText;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::port::Claim;
 use callgate::store::port::Created;
@@ -89,6 +90,7 @@ pub(crate) fn token(session: SessionId) -> Token {
         mode: None,
         confirm: None,
         binding: None,
+        generation: 0,
         claim: None,
         run: None,
     }
@@ -96,7 +98,7 @@ pub(crate) fn token(session: SessionId) -> Token {
 
 pub(crate) async fn minted(store: &dyn Store, session: SessionId) -> Token {
     let token = token(session);
-    let minted = store.mint(START, Patch::default(), token.clone()).await.unwrap();
+    let minted = store.mint(START, Right::Operator, Patch::default(), token.clone()).await.unwrap();
     assert!(matches!(minted, Minted::Done(_)), "{minted:?}");
     token
 }
@@ -121,6 +123,7 @@ pub(crate) fn set(key: &str, value: &Value) -> Patch {
 
 /// The value of a key of a session that lives.
 pub(crate) async fn value(store: &dyn Store, id: SessionId, key: &str) -> Value {
-    let opened = store.look(START, id).await.unwrap().expect("a session that lives");
+    let opened =
+        store.look(START, id, Right::Operator).await.unwrap().done().expect("a session that lives");
     opened.record.storage.find(key).map_or(Value::Null, |entry| entry.json.value())
 }

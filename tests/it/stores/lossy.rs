@@ -1,6 +1,7 @@
 //! Disks that fail at every single call, and power cuts in the middle of everything (SEC C-09):
 //! the store stops loudly, and after a restart every word it gave holds, or it does not start.
 
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::embedded::EmbeddedStore;
@@ -54,7 +55,8 @@ async fn drive(store: &EmbeddedStore, trace: &mut Trace) -> Result<(), StoreErro
 }
 
 async fn refuses_everything(store: &EmbeddedStore) {
-    let look = store.look(START, callgate::base::SessionId::from_bytes([9; 16])).await;
+    let look =
+        store.look(START, callgate::base::SessionId::from_bytes([9; 16]), Right::Operator).await;
     assert!(matches!(look, Err(StoreError::Corrupt(_))), "{look:?}");
     let sweep = store.sweep(START, 1).await;
     assert!(matches!(sweep, Err(StoreError::Corrupt(_))), "{sweep:?}");

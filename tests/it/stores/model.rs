@@ -8,6 +8,7 @@ use callgate::base::limits::TOKEN_GRACE;
 use callgate::base::limits::TOKENS_PER_SESSION_MAX;
 use callgate::base::limits::TOMBSTONE;
 use callgate::session::Lifetime;
+use callgate::store::port::Checked;
 use callgate::token::Question;
 
 use crate::stores::bearer::Bearer;
@@ -30,6 +31,10 @@ pub(crate) struct Held {
     pub(crate) storage: BTreeMap<usize, u64>,
     /// The browsers that may open it, by number, in the order they joined.
     pub(crate) devices: Vec<Number>,
+    /// Those that ever could.
+    known: Vec<Number>,
+    /// How often others were put out.
+    generation: u64,
     seen_at: Timestamp,
     ended_at: Option<Timestamp>,
 }
@@ -42,6 +47,16 @@ pub(crate) struct Slip {
     wish: Wish,
     /// The attempt that won.
     pub(crate) won: Option<Number>,
+    /// The generation that he came into.
+    generation: u64,
+}
+
+/// Under which right something is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By {
+    Operator,
+    Device(Number),
+    Grant(u64),
 }
 
 /// How a redemption must end.
@@ -76,43 +91,78 @@ impl Model {
         let held = Held {
             storage: BTreeMap::new(),
             devices: vec![device],
+            known: vec![device],
+            generation: 0,
             seen_at: self.now,
             ended_at: None,
         };
         self.sessions.insert(session, held);
     }
 
-    pub(crate) fn resume(&mut self, session: Number, device: Number) -> bool {
-        let (lives, now) = (self.lives(session), self.now);
-        let held =
-            self.sessions.get_mut(&session).filter(|held| lives && held.devices.contains(&device));
-        held.map(|held| held.seen_at = now).is_some()
+    pub(crate) fn resume(&mut self, session: Number, device: Number) -> Checked<()> {
+        let (came, now) = (self.under(session, By::Device(device)), self.now);
+        if let (Checked::Done(()), Some(held)) = (came, self.sessions.get_mut(&session)) {
+            held.seen_at = now;
+        }
+        came
+    }
+
+    /// One of the rights that there are or were.
+    pub(crate) fn right(&self, session: Number, number: Number) -> By {
+        let Some(held) = self.sessions.get(&session) else { return By::Operator };
+        let devices = held.known.iter().map(|device| By::Device(*device));
+        let grants = (0..=held.generation + 1).map(By::Grant);
+        // As often as all the others: most steps are to change something.
+        let all: Vec<By> = devices.chain(grants).collect();
+        all.get(number % (2 * all.len())).copied().unwrap_or(By::Operator)
+    }
+
+    /// What becomes of something that is done under a right.
+    pub(crate) fn under(&mut self, session: Number, by: By) -> Checked<()> {
+        if !self.lives(session) {
+            return Checked::Gone;
+        }
+        let held = &self.sessions[&session];
+        let holds = match by {
+            By::Operator => true,
+            By::Device(device) => held.devices.contains(&device),
+            By::Grant(generation) => held.generation == generation,
+        };
+        if holds { Checked::Done(()) } else { Checked::Replaced }
     }
 
     /// Writes a value; with a device, rotates to it, which ends every other and all tokens.
     pub(crate) fn patch(
         &mut self,
         session: Number,
-        key: usize,
-        value: u64,
+        by: By,
+        (key, value): (usize, u64),
         rotate: Option<Number>,
-    ) -> bool {
-        if !self.lives(session) {
-            return false;
-        }
-        let Some(held) = self.sessions.get_mut(&session) else { return false };
+    ) -> Checked<()> {
+        let came = self.under(session, by);
+        let held = self.sessions.get_mut(&session).filter(|_| came == Checked::Done(()));
+        let Some(held) = held else { return came };
         held.storage.insert(key, value);
         if let Some(device) = rotate {
             held.devices = vec![device];
+            held.known.push(device);
+            held.generation += 1;
             self.tokens.retain(|_, slip| slip.session != session || slip.won.is_some());
         }
-        true
+        came
     }
 
-    /// Whether a token may be minted: false for no session, `None` for too many.
-    pub(crate) fn mint(&mut self, session: Number, token: Number, wish: Wish) -> Option<bool> {
-        if !self.lives(session) {
-            return Some(false);
+    /// Whether a token may be minted; `None` for too many.
+    pub(crate) fn mint(
+        &mut self,
+        session: Number,
+        by: By,
+        token: Number,
+        wish: Wish,
+    ) -> Option<Checked<()>> {
+        let came = self.under(session, by);
+        if came != Checked::Done(()) {
+            return Some(came);
         }
         let unspent = self
             .tokens
@@ -122,9 +172,9 @@ impl Model {
             return None;
         }
         let expires_at = self.now.after_secs(wish.lifespan_secs);
-        let slip = Slip { session, expires_at, wish, won: None };
+        let slip = Slip { session, expires_at, wish, won: None, generation: 0 };
         self.tokens.insert(token, slip);
-        Some(true)
+        Some(came)
     }
 
     pub(crate) fn redeem(&mut self, token: Number, attempt: Number, bearer: Bearer) -> Ending {
@@ -139,8 +189,9 @@ impl Model {
         }
         let first = slip.won.is_none();
         let question = bearer.question(slip.wish, session).filter(|_| first);
-        if question.is_none() {
-            self.tokens.insert(token, Slip { won: Some(attempt), ..slip });
+        let generation = self.sessions.get(&session).map_or(0, |held| held.generation);
+        if question.is_none() && first {
+            self.tokens.insert(token, Slip { won: Some(attempt), generation, ..slip.clone() });
         }
         if !self.lives(session) {
             return Ending::SessionGone;
@@ -152,7 +203,16 @@ impl Model {
             held.seen_at = now;
             if bearer.joins {
                 held.devices.push(attempt);
+                held.known.push(attempt);
             }
+        }
+        let put_out = match &self.sessions[&session] {
+            _ if first => false,
+            held if bearer.joins => !held.devices.contains(&attempt),
+            held => held.generation != slip.generation,
+        };
+        if put_out {
+            return Ending::Used;
         }
         Ending::Granted(session)
     }
@@ -176,20 +236,24 @@ impl Model {
         Some(false)
     }
 
-    pub(crate) fn detach(&mut self, session: Number, device: Number) -> bool {
-        let lives = self.lives(session);
-        let Some(held) = self.sessions.get_mut(&session).filter(|_| lives) else { return false };
-        let before = held.devices.len();
-        held.devices.retain(|other| *other != device);
-        held.devices.len() < before
+    pub(crate) fn detach(&mut self, session: Number, by: By, device: Number) -> Checked<bool> {
+        match (self.under(session, by), self.sessions.get_mut(&session)) {
+            (Checked::Done(()), Some(held)) => {
+                let before = held.devices.len();
+                held.devices.retain(|other| *other != device);
+                Checked::Done(held.devices.len() < before)
+            }
+            (Checked::Replaced, _) => Checked::Replaced,
+            _ => Checked::Gone,
+        }
     }
 
-    pub(crate) fn end(&mut self, session: Number) -> bool {
-        let lives = self.lives(session);
-        if let Some(held) = self.sessions.get_mut(&session).filter(|_| lives) {
+    pub(crate) fn end(&mut self, session: Number, by: By) -> Checked<()> {
+        let came = self.under(session, by);
+        if let (Checked::Done(()), Some(held)) = (came, self.sessions.get_mut(&session)) {
             held.ended_at = Some(self.now);
         }
-        lives
+        came
     }
 }
 

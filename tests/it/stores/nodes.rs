@@ -11,9 +11,11 @@ use callgate::base::SessionId;
 use callgate::base::Timestamp;
 use callgate::base::TokenId;
 use callgate::session::Patch;
+use callgate::session::Right;
 use callgate::store::Pending;
 use callgate::store::Store;
 use callgate::store::contract;
+use callgate::store::port::Checked;
 use callgate::store::port::Claim;
 use callgate::store::port::Concluded;
 use callgate::store::port::Conclusion;
@@ -84,14 +86,14 @@ impl Store for Nodes {
 
     by_turns! {
         create(now: Timestamp, founding: Founding) -> Created;
-        patch(now: Timestamp, id: SessionId, patch: Patch) -> Patched;
-        mint(now: Timestamp, patch: Patch, token: Token) -> Minted;
+        patch(now: Timestamp, id: SessionId, right: Right, patch: Patch) -> Patched;
+        mint(now: Timestamp, right: Right, patch: Patch, token: Token) -> Minted;
         redeem(now: Timestamp, claim: Claim) -> Redeemed;
         conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
-        detach(now: Timestamp, id: SessionId, device: DeviceId) -> bool;
-        end(now: Timestamp, id: SessionId) -> bool;
+        detach(now: Timestamp, id: SessionId, right: Right, device: DeviceId) -> Checked<bool>;
+        end(now: Timestamp, id: SessionId, right: Right) -> Checked<()>;
         revoke(now: Timestamp, token: TokenId) -> bool;
-        look(now: Timestamp, id: SessionId) -> Option<Opened>;
+        look(now: Timestamp, id: SessionId, right: Right) -> Checked<Opened>;
         sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
         tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
         sweep(now: Timestamp, at_most: usize) -> usize;
@@ -134,18 +136,18 @@ async fn a_node_that_remembers_too_much_finds_out_before_it_answers() {
     let id = session(&*here).await.id;
     for n in 0..4 {
         let key = |name: &str| format!("{name}{n}");
-        here.patch(START, id, set(&key("here"), &json!(n))).await.unwrap();
-        there.patch(START, id, set(&key("there"), &json!(n))).await.unwrap();
+        here.patch(START, id, Right::Operator, set(&key("here"), &json!(n))).await.unwrap();
+        there.patch(START, id, Right::Operator, set(&key("there"), &json!(n))).await.unwrap();
         assert_eq!(value(&*here, id, &key("there")).await, json!(n));
         assert_eq!(value(&*there, id, &key("here")).await, json!(n));
     }
     let token = minted(&*there, id).await;
-    assert!(there.end(START, id).await.unwrap());
-    let late = here.patch(START, id, set("late", &json!(1))).await.unwrap();
+    assert!(there.end(START, id, Right::Operator).await.unwrap().done().is_some());
+    let late = here.patch(START, id, Right::Operator, set("late", &json!(1))).await.unwrap();
     assert!(matches!(late, Patched::Gone), "{late:?}");
     let late = here.redeem(START, claim(&token)).await.unwrap();
     assert!(matches!(late, Redeemed::SessionGone), "{late:?}");
-    assert!(!here.end(START, id).await.unwrap());
+    assert!(here.end(START, id, Right::Operator).await.unwrap().done().is_none());
 }
 
 /// What a node remembers of a database that forgot its last writes does not pass for what another
@@ -157,10 +159,10 @@ async fn a_write_after_a_fail_over_is_not_taken_back_by_a_node_that_remembers_ol
     let (here, there) = (node(), node());
     let id = session(&*here).await.id;
     let before = engine.snapshot();
-    here.patch(START, id, set("lost", &json!(1))).await.unwrap();
+    here.patch(START, id, Right::Operator, set("lost", &json!(1))).await.unwrap();
     engine.fail_over(before);
-    there.patch(START, id, set("kept", &json!(2))).await.unwrap();
-    here.patch(START, id, set("later", &json!(3))).await.unwrap();
+    there.patch(START, id, Right::Operator, set("kept", &json!(2))).await.unwrap();
+    here.patch(START, id, Right::Operator, set("later", &json!(3))).await.unwrap();
     assert_eq!(value(&*there, id, "kept").await, json!(2));
     assert_eq!(value(&*there, id, "later").await, json!(3));
     assert_eq!(value(&*there, id, "lost").await, json!(null));
@@ -203,10 +205,10 @@ async fn without_the_fence_it_does() {
 async fn a_token_that_is_there_already_is_not_minted_again() {
     let store = three_nodes();
     let token = minted(&*store, session(&*store).await.id).await;
-    let again = store.mint(START, Patch::default(), token.clone()).await.unwrap();
+    let again = store.mint(START, Right::Operator, Patch::default(), token.clone()).await.unwrap();
     assert!(matches!(again, Minted::Refused), "{again:?}");
     let redeemed = store.redeem(START, claim(&token)).await.unwrap();
     assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
-    let again = store.mint(START, Patch::default(), token).await.unwrap();
+    let again = store.mint(START, Right::Operator, Patch::default(), token).await.unwrap();
     assert!(matches!(again, Minted::Refused), "{again:?}");
 }

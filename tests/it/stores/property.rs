@@ -17,10 +17,12 @@ use callgate::session::Device;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::live::Config;
 use callgate::store::memory::MemoryStore;
+use callgate::store::port::Checked;
 use callgate::store::port::Claim;
 use callgate::store::port::Created;
 use callgate::store::port::Founding;
@@ -45,6 +47,7 @@ use crate::stores::bearer::wish;
 use crate::stores::disk::Disk;
 use crate::stores::kit::START;
 use crate::stores::kit::set;
+use crate::stores::model::By;
 use crate::stores::model::Ending;
 use crate::stores::model::Model;
 use crate::stores::model::Number;
@@ -60,13 +63,20 @@ enum Step {
     },
     Patch {
         session: Number,
+        by: Number,
         key: usize,
     },
     Rotate {
         session: Number,
+        by: Number,
+    },
+    Look {
+        session: Number,
+        by: Number,
     },
     Mint {
         session: Number,
+        by: Number,
         wish: Wish,
     },
     Redeem {
@@ -83,10 +93,12 @@ enum Step {
     },
     Detach {
         session: Number,
+        by: Number,
         device: Number,
     },
     End {
         session: Number,
+        by: Number,
     },
     Advance {
         secs: u64,
@@ -102,14 +114,18 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Create),
         6 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Resume { session, device }),
-        6 => (number.clone(), 0..4_usize).prop_map(|(session, key)| Step::Patch { session, key }),
-        1 => number.clone().prop_map(|session| Step::Rotate { session }),
-        8 => (number.clone(), wish()).prop_map(|(session, wish)| Step::Mint { session, wish }),
+        6 => (number.clone(), number.clone(), 0..4_usize)
+            .prop_map(|(session, by, key)| Step::Patch { session, by, key }),
+        2 => (number.clone(), number.clone()).prop_map(|(session, by)| Step::Rotate { session, by }),
+        2 => (number.clone(), number.clone()).prop_map(|(session, by)| Step::Look { session, by }),
+        8 => (number.clone(), number.clone(), wish())
+            .prop_map(|(session, by, wish)| Step::Mint { session, by, wish }),
         8 => (number.clone(), bearer()).prop_map(|(token, bearer)| Step::Redeem { token, bearer }),
         2 => (number.clone(), bearer()).prop_map(|(token, bearer)| Step::Repeat { token, bearer }),
         1 => number.clone().prop_map(|token| Step::Revoke { token }),
-        1 => (number.clone(), number.clone()).prop_map(|(session, device)| Step::Detach { session, device }),
-        1 => number.prop_map(|session| Step::End { session }),
+        1 => (number.clone(), number.clone(), number.clone())
+            .prop_map(|(session, by, device)| Step::Detach { session, by, device }),
+        1 => (number.clone(), number).prop_map(|(session, by)| Step::End { session, by }),
         3 => prop_oneof![4 => 0..60_u64, 2 => 300..900_u64, 1 => 1_000..5_000_u64]
             .prop_map(|secs| Step::Advance { secs }),
         1 => (1..50_usize).prop_map(|at_most| Step::Sweep { at_most }),
@@ -162,6 +178,15 @@ pub(crate) fn session_id(number: Number) -> SessionId {
     SessionId::from_bytes(bytes(number))
 }
 
+/// What a verb came to, without what it showed.
+fn shape<T>(checked: &Checked<T>) -> Checked<()> {
+    match checked {
+        Checked::Done(_) => Checked::Done(()),
+        Checked::Gone => Checked::Gone,
+        Checked::Replaced => Checked::Replaced,
+    }
+}
+
 /// One of the numbers there are.
 fn fold<T>(all: &BTreeMap<Number, T>, number: Number) -> Number {
     all.keys().rev().nth(number % all.len().max(1)).copied().unwrap_or(number)
@@ -189,9 +214,15 @@ impl Pair {
             Step::Resume { session, device } => {
                 self.resume(fold(&self.model.sessions, session), device).await;
             }
-            Step::Patch { session, key } => self.patch(session, key, false).await,
-            Step::Rotate { session } => self.patch(session, 0, true).await,
-            Step::Mint { session, wish } => self.mint(session, wish).await,
+            Step::Patch { session, by, key } => self.patch(session, by, key, false).await,
+            Step::Rotate { session, by } => self.patch(session, by, 0, true).await,
+            Step::Look { session, by } => {
+                let (session, by, right) = self.acting(session, by);
+                let id = session_id(session);
+                let looked = self.store.look(self.model.now, id, right).await.unwrap();
+                assert_eq!(shape(&looked), self.model.under(session, by), "{looked:?}");
+            }
+            Step::Mint { session, by, wish } => self.mint(session, by, wish).await,
             Step::Redeem { token, bearer } => {
                 let (token, attempt) = (fold(&self.model.tokens, token), self.fresh());
                 self.redeem(token, attempt, bearer).await;
@@ -209,11 +240,12 @@ impl Pair {
                 let revoked = self.store.revoke(self.model.now, name).await.unwrap();
                 assert!(self.model.revoke(token).is_none_or(|expected| revoked == expected));
             }
-            Step::Detach { session, device } => self.detach(session, device).await,
-            Step::End { session } => {
-                let session = fold(&self.model.sessions, session);
-                let ended = self.store.end(self.model.now, session_id(session)).await.unwrap();
-                assert_eq!(ended, self.model.end(session));
+            Step::Detach { session, by, device } => self.detach(session, by, device).await,
+            Step::End { session, by } => {
+                let (session, by, right) = self.acting(session, by);
+                let id = session_id(session);
+                let ended = self.store.end(self.model.now, id, right).await.unwrap();
+                assert_eq!(ended, self.model.end(session, by));
             }
             Step::Advance { secs } => self.model.advance(secs * 1_000 + 1),
             Step::Sweep { at_most } => {
@@ -238,22 +270,44 @@ impl Pair {
         let number = self.one_of_its_devices(session, number);
         let digest = device(number).digest;
         let resumed = self.store.resume(self.model.now, session_id(session), digest).await.unwrap();
-        let expected = self.model.resume(session, number);
-        assert_eq!(matches!(resumed, Resumed::Open(_)), expected, "{resumed:?}");
+        let matches = match self.model.resume(session, number) {
+            Checked::Done(()) => matches!(resumed, Resumed::Open(_)),
+            Checked::Gone => matches!(resumed, Resumed::Closed | Resumed::Unheard),
+            Checked::Replaced => matches!(resumed, Resumed::Replaced { .. }),
+        };
+        assert!(matches, "{resumed:?}");
     }
 
-    async fn patch(&mut self, session: Number, key: usize, rotates: bool) {
+    /// A session, and one of the rights that there are or were to it.
+    fn acting(&self, session: Number, by: Number) -> (Number, By, Right) {
         let session = fold(&self.model.sessions, session);
+        let by = self.model.right(session, by);
+        let right = match by {
+            By::Operator => Right::Operator,
+            By::Device(number) => Right::Credential(device(number).digest),
+            By::Grant(generation) => Right::Grant { generation },
+        };
+        (session, by, right)
+    }
+
+    async fn patch(&mut self, session: Number, by: Number, key: usize, rotates: bool) {
+        let (session, by, right) = self.acting(session, by);
         let value = self.fresh();
         let rotate = rotates.then_some(value);
         let patch = Patch { rotate: rotate.map(device), ..set(&key.to_string(), &json!(value)) };
-        let patched = self.store.patch(self.model.now, session_id(session), patch).await.unwrap();
-        let expected = self.model.patch(session, key, value as u64, rotate);
-        assert_eq!(matches!(patched, Patched::Done(_)), expected, "{patched:?}");
+        let id = session_id(session);
+        let patched = self.store.patch(self.model.now, id, right, patch).await.unwrap();
+        let matches = match self.model.patch(session, by, (key, value as u64), rotate) {
+            Checked::Done(()) => matches!(patched, Patched::Done(_)),
+            Checked::Gone => matches!(patched, Patched::Gone),
+            Checked::Replaced => matches!(patched, Patched::Replaced),
+        };
+        assert!(matches, "{patched:?}");
     }
 
-    async fn mint(&mut self, session: Number, wish: Wish) {
-        let (session, number) = (fold(&self.model.sessions, session), self.fresh());
+    async fn mint(&mut self, session: Number, by: Number, wish: Wish) {
+        let (session, by, right) = self.acting(session, by);
+        let number = self.fresh();
         let now = self.model.now;
         let token = Token {
             digest: Digest::from_bytes(bytes(number)),
@@ -265,13 +319,15 @@ impl Pair {
             mode: None,
             confirm: wish.confirm,
             binding: wish.browser.map(browser),
+            generation: 0,
             claim: None,
             run: None,
         };
-        let minted = self.store.mint(now, Patch::default(), token).await.unwrap();
-        let matches = match self.model.mint(session, number, wish) {
-            Some(true) => matches!(minted, Minted::Done(_)),
-            Some(false) => matches!(minted, Minted::Gone),
+        let minted = self.store.mint(now, right, Patch::default(), token).await.unwrap();
+        let matches = match self.model.mint(session, by, number, wish) {
+            Some(Checked::Done(())) => matches!(minted, Minted::Done(_)),
+            Some(Checked::Gone) => matches!(minted, Minted::Gone),
+            Some(Checked::Replaced) => matches!(minted, Minted::Replaced),
             None => matches!(minted, Minted::TooMany),
         };
         assert!(matches, "{minted:?}");
@@ -311,12 +367,13 @@ impl Pair {
         assert!(matches, "token {token}: {redeemed:?}, where {expected:?} was to be expected");
     }
 
-    async fn detach(&mut self, session: Number, number: Number) {
-        let session = fold(&self.model.sessions, session);
+    async fn detach(&mut self, session: Number, by: Number, number: Number) {
+        let (session, by, right) = self.acting(session, by);
         let number = self.one_of_its_devices(session, number);
         let id = device(number).id;
-        let detached = self.store.detach(self.model.now, session_id(session), id).await.unwrap();
-        assert_eq!(detached, self.model.detach(session, number));
+        let session_id = session_id(session);
+        let detached = self.store.detach(self.model.now, session_id, right, id).await.unwrap();
+        assert_eq!(detached, self.model.detach(session, by, number));
     }
 
     async fn reopen(&mut self) {
@@ -345,8 +402,8 @@ impl Pair {
             if self.model.lives(session) && !self.model.sessions[&session].devices.is_empty() {
                 self.resume(session, 0).await;
             } else {
-                self.store.end(self.model.now, session_id(session)).await.unwrap();
-                self.model.end(session);
+                self.store.end(self.model.now, session_id(session), Right::Operator).await.unwrap();
+                self.model.end(session, By::Operator);
             }
         }
     }
@@ -355,7 +412,12 @@ impl Pair {
     async fn compare(&mut self) {
         let numbers: Vec<Number> = self.model.sessions.keys().copied().collect();
         for session in numbers {
-            let found = self.store.look(self.model.now, session_id(session)).await.unwrap();
+            let found = self
+                .store
+                .look(self.model.now, session_id(session), Right::Operator)
+                .await
+                .unwrap()
+                .done();
             assert_eq!(found.is_some(), self.model.lives(session));
             let Some(opened) = found else { continue };
             let held = &self.model.sessions[&session];

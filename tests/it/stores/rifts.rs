@@ -14,6 +14,7 @@ use callgate::base::Timestamp;
 use callgate::base::TokenId;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
+use callgate::session::Right;
 use callgate::store::Pending;
 use callgate::store::Store;
 use callgate::store::StoreError;
@@ -162,11 +163,11 @@ async fn a_write_that_comes_too_late_is_decided_again() {
     let other = Arc::clone(&there);
     rift.before_commit(move || {
         Box::pin(async move {
-            other.patch(START, id, set("there", &json!(1))).await?;
+            other.patch(START, id, Right::Operator, set("there", &json!(1))).await?;
             Ok(())
         })
     });
-    let mine = here.patch(START, id, set("here", &json!(1))).await.unwrap();
+    let mine = here.patch(START, id, Right::Operator, set("here", &json!(1))).await.unwrap();
     assert!(matches!(mine, Patched::Done(_)), "{mine:?}");
     for (node, name) in [(&here, "here"), (&here, "there"), (&there, "here"), (&there, "there")] {
         assert_eq!(value(&**node, id, name).await, json!(1), "{name} is lost");
@@ -174,12 +175,12 @@ async fn a_write_that_comes_too_late_is_decided_again() {
     let (other, fresh) = (Arc::clone(&there), device());
     rift.before_commit(move || {
         Box::pin(async move {
-            other.end(START, id).await?;
+            other.end(START, id, Right::Operator).await?;
             Ok(())
         })
     });
     let late = Patch { rotate: Some(fresh), ..set("late", &json!(1)) };
-    let late = here.patch(START, id, late).await.unwrap();
+    let late = here.patch(START, id, Right::Operator, late).await.unwrap();
     assert!(matches!(late, Patched::Gone), "{late:?}");
 }
 
@@ -191,7 +192,7 @@ async fn a_refusal_is_never_answered_from_memory() {
     let mut full = Vec::new();
     loop {
         let next = token(id);
-        match here.mint(START, Patch::default(), next.clone()).await.unwrap() {
+        match here.mint(START, Right::Operator, Patch::default(), next.clone()).await.unwrap() {
             Minted::Done(_) => full.push(next),
             other => break assert!(matches!(other, Minted::TooMany), "{other:?}"),
         }
@@ -201,14 +202,21 @@ async fn a_refusal_is_never_answered_from_memory() {
     let share = Claim { row_mode: RestoreMode::Share, ..claim(&full[1]) };
     let redeemed = there.redeem(START, share.clone()).await.unwrap();
     assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
-    assert!(here.detach(START, id, share.newcomer.id).await.unwrap(), "it is known there alone");
+    assert!(
+        here.detach(START, id, Right::Operator, share.newcomer.id)
+            .await
+            .unwrap()
+            .done()
+            .unwrap_or_default(),
+        "it is known there alone"
+    );
     let revision = {
-        there.patch(START, id, set("key", &json!(1))).await.unwrap();
-        let opened = there.look(START, id).await.unwrap().unwrap();
+        there.patch(START, id, Right::Operator, set("key", &json!(1))).await.unwrap();
+        let opened = there.look(START, id, Right::Operator).await.unwrap().done().unwrap();
         opened.record.storage.revision("key")
     };
     let expects = Patch { expect: Some(("key".into(), revision)), ..set("key", &json!(2)) };
-    let patched = here.patch(START, id, expects).await.unwrap();
+    let patched = here.patch(START, id, Right::Operator, expects).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
 }
 
@@ -229,7 +237,7 @@ async fn a_session_that_is_used_elsewhere_is_not_ended_for_want_of_use() {
     });
     let resumed = here.resume(over, id, credential).await.unwrap();
     assert!(matches!(resumed, Resumed::Open(_)), "{resumed:?}");
-    assert!(here.look(over, id).await.unwrap().is_some());
+    assert!(here.look(over, id, Right::Operator).await.unwrap().done().is_some());
 }
 
 /// What a database that takes over has not heard of, a node may remember.
@@ -238,10 +246,10 @@ async fn what_a_node_remembers_of_a_lost_write_replaces_nothing() {
     let (engine, _, here, there) = two_nodes();
     let id = session(&*here).await.id;
     let before = engine.snapshot();
-    here.patch(START, id, set("lost", &json!(1))).await.unwrap();
+    here.patch(START, id, Right::Operator, set("lost", &json!(1))).await.unwrap();
     engine.fail_over(before);
-    there.patch(START, id, set("there", &json!(2))).await.unwrap();
-    here.patch(START, id, set("here", &json!(3))).await.unwrap();
+    there.patch(START, id, Right::Operator, set("there", &json!(2))).await.unwrap();
+    here.patch(START, id, Right::Operator, set("here", &json!(3))).await.unwrap();
     for (name, kept) in [("lost", json!(null)), ("there", json!(2)), ("here", json!(3))] {
         assert_eq!(value(&*here, id, name).await, kept, "{name}");
     }
@@ -330,11 +338,11 @@ async fn a_write_whose_reply_is_lost_is_there_once() {
     let (_, rift, here, _) = two_nodes();
     let id = session(&*here).await.id;
     rift.losses.store(1, Ordering::SeqCst);
-    let lost = here.patch(START, id, set("key", &json!(1))).await;
+    let lost = here.patch(START, id, Right::Operator, set("key", &json!(1))).await;
     assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
     assert_eq!(rift.commits.load(Ordering::SeqCst), 2, "founded, and written once");
     assert_eq!(value(&*here, id, "key").await, json!(1));
     let expects = Patch { expect: Some(("key".into(), 0)), ..set("key", &json!(2)) };
-    let patched = here.patch(START, id, expects).await.unwrap();
+    let patched = here.patch(START, id, Right::Operator, expects).await.unwrap();
     assert!(matches!(patched, Patched::Conflict(_)), "{patched:?}");
 }

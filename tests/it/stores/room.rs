@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use callgate::session::Patch;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::embedded::EmbeddedStore;
@@ -41,15 +42,15 @@ async fn an_almost_full_disk_takes_nothing_new_and_serves_what_there_is() {
     assert!(matches!(founded, Err(StoreError::Full)), "{founded:?}");
     let with_token = Founding { token: Some(token(kept.id)), ..founding() };
     assert!(matches!(store.create(START, with_token).await, Err(StoreError::Full)));
-    let mint = store.mint(START, Patch::default(), token(kept.id)).await;
+    let mint = store.mint(START, Right::Operator, Patch::default(), token(kept.id)).await;
     assert!(matches!(mint, Err(StoreError::Full)), "{mint:?}");
     // Those that were let in may finish what they came for.
     let redeemed = store.redeem(START, claim(&spent)).await.unwrap();
     assert!(matches!(redeemed, Redeemed::Granted(_)), "{redeemed:?}");
-    let patched = store.patch(START, kept.id, set("k", &json!(1))).await.unwrap();
+    let patched = store.patch(START, kept.id, Right::Operator, set("k", &json!(1))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
     assert!(store.revoke(START, revoked.id).await.unwrap());
-    assert!(store.end(START, ended.id).await.unwrap());
+    assert!(store.end(START, ended.id, Right::Operator).await.unwrap().done().is_some());
     let credential = kept.devices[0].digest;
     let resumed = store.resume(START, kept.id, credential).await.unwrap();
     assert!(matches!(resumed, Resumed::Open(_)), "{resumed:?}");

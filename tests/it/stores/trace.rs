@@ -2,6 +2,7 @@
 
 use callgate::session::Patch;
 use callgate::session::Record;
+use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::port::Claim;
@@ -160,13 +161,15 @@ impl Trace {
                 let place = &mut self.places[place];
                 let mut patch = set("n", place.values.last().unwrap());
                 patch.entries.extend(set("text", &json!("x".repeat(place.bytes))).entries);
-                let patched = store.patch(START, place.record.id, patch).await?;
+                let patched = store.patch(START, place.record.id, Right::Operator, patch).await?;
                 assert!(matches!(patched, Patched::Done(_)), "{patched:?}");
                 place.values.drain(..place.values.len() - 1);
             }
             Step::Mint(_) => {
                 let slip = self.slips.last_mut().unwrap();
-                let minted = store.mint(START, Patch::default(), slip.token.clone()).await?;
+                let minted = store
+                    .mint(START, Right::Operator, Patch::default(), slip.token.clone())
+                    .await?;
                 assert!(matches!(minted, Minted::Done(_)), "{minted:?}");
                 slip.minted = Known::Yes;
             }
@@ -181,7 +184,13 @@ impl Trace {
                 self.slips[slip].revoked = Known::Yes;
             }
             Step::End(place) => {
-                assert!(store.end(START, self.places[place].record.id).await?);
+                assert!(
+                    store
+                        .end(START, self.places[place].record.id, Right::Operator)
+                        .await?
+                        .done()
+                        .is_some()
+                );
                 self.places[place].ended = Known::Yes;
             }
         }
@@ -200,7 +209,9 @@ impl Trace {
                     let found = value(store, place.record.id, "n").await;
                     assert!(place.values.contains(&found), "{found} in {place:?}");
                 }
-                Resumed::Closed => assert_ne!(place.ended, Known::No, "a session is lost"),
+                Resumed::Closed | Resumed::Replaced { .. } => {
+                    assert_ne!(place.ended, Known::No, "a session is lost");
+                }
                 Resumed::Unheard => assert_eq!(place.founded, Known::Perhaps, "a session is lost"),
             }
         }

@@ -8,6 +8,7 @@ pub(crate) mod lent;
 pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod probe;
+pub(crate) mod program;
 #[cfg(feature = "script")]
 pub(crate) mod scripts;
 pub(crate) mod upstream;

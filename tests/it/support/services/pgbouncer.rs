@@ -2,7 +2,6 @@
 //! statement to whichever connection is free.
 
 use std::fs;
-use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Child;
@@ -27,10 +26,10 @@ pub(crate) struct Pooler {
 }
 
 impl Pooler {
-    /// One before this server; `None`, and that is said, if it is not installed.
+    /// One before this server; `None` if it is not installed, which [`super::missing`] says.
     pub(crate) fn before(server: &Server) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
-            let _ = writeln!(std::io::stderr(), "skipped: PgBouncer is not installed");
+            super::missing("PgBouncer");
             return None;
         }
         let root = room();
