@@ -1,9 +1,16 @@
 //! `callgate explain METHOD URL`: which row answers a request, and why the others do not.
 
+use hyper::Uri;
+
 use crate::http::confirm;
+use crate::http::query::Brought;
+use crate::http::query::Query;
+use crate::http::query::find_token;
 use crate::settings::Settings;
 use crate::table;
+use crate::table::Answer;
 use crate::table::Explanation;
+use crate::table::Table;
 
 use super::Format;
 use super::check;
@@ -19,7 +26,8 @@ pub(super) fn run(
     format: Format,
 ) -> Result<Said, Stop> {
     let table = check::table(settings)?;
-    let explain = |verb: &str| table::explain(&table, verb, url, &settings.base_path);
+    let target = url.split('#').next().unwrap_or_default();
+    let explain = |verb: &str| explain(&table, verb, target, settings);
     let explanation =
         if is_button(method, url) { asked_about(explain("GET")) } else { explain(method) };
     let text = match format {
@@ -28,6 +36,39 @@ pub(super) fn run(
             .map_err(|error| Stop::new(Exit::Io, format!("explanation: {error}")))?,
     };
     Ok(Said::well(text.trim_end().to_owned() + "\n"))
+}
+
+/// Explains one request as the server would answer it, with what it looks at besides the table: the
+/// form and the length of the target before a row is found, and the tokens of the query after.
+fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Explanation {
+    let explanation = table::explain(table, verb, target, &settings.base_path);
+    let Ok(uri) = Uri::try_from(target) else {
+        let reason = "the target has a character that no URL has; percent-encode it";
+        return explanation.refused(Answer::BadPath, reason);
+    };
+    if matches!(explanation.answer, Answer::BadRequest | Answer::NotImplemented) || target == "*" {
+        return explanation;
+    }
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    let (bytes, most) =
+        (path.len() + uri.query().map_or(0, |it| it.len() + 1), settings.limits.target_bytes);
+    if bytes > most {
+        let reason = format!("path and query have {bytes} bytes; limits.target_bytes is {most}");
+        return explanation.refused(Answer::TargetTooLong, reason);
+    }
+    let row = explanation.row.and_then(|number| table.rows().get(number.checked_sub(1)?));
+    let Some(row) = row else { return explanation };
+    if Query::read(query).is_err() {
+        return explanation
+            .refused(Answer::BadRequest, "the query has too many or too long parameters");
+    }
+    match find_token(query, row.otp().param.as_deref(), None) {
+        Brought::Several => {
+            let reason = "the query brings more than one token; none is used";
+            explanation.refused(Answer::BadRequest, reason)
+        }
+        _ => explanation,
+    }
 }
 
 /// Whether the server takes a request for the button of the page that asks before a link counts.

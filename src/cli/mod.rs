@@ -2,6 +2,7 @@
 
 mod check;
 mod columns;
+mod core_dumps;
 mod ending;
 mod exit;
 mod explain;

@@ -11,6 +11,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::complain;
+use super::core_dumps;
 use super::ending::Ending;
 use super::ending::Signals;
 use super::exit::Exit;
@@ -22,6 +23,7 @@ use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
 use crate::http::server::listen;
+use crate::settings::CoreDumps;
 use crate::settings::Reading;
 use crate::settings::Settings;
 use crate::store::StoreError;
@@ -52,12 +54,36 @@ pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
 /// Serves until the process is told to end.
 pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
     log::start(&settings);
+    forbid_core_dumps(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
     let ended = runtime.block_on(serve(settings));
     // Whoever still runs has had his time, and must not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+/// Keys and tokens are in the memory of the process, and a core dump would be a copy of it.
+fn forbid_core_dumps(settings: &Settings) -> Result<(), Stop> {
+    let is_wanted = match settings.core_dumps {
+        CoreDumps::Auto => !cfg!(debug_assertions),
+        CoreDumps::Off => true,
+        CoreDumps::On => false,
+    };
+    if !is_wanted {
+        return Ok(());
+    }
+    match core_dumps::forbid() {
+        Ok(()) => Ok(()),
+        Err(error) if settings.core_dumps == CoreDumps::Auto => {
+            tracing::warn!(event = "process.core_dumps", %error, "a crash may leave a core dump");
+            Ok(())
+        }
+        Err(error) => {
+            let why = format!("core_dumps is \"off\", which cannot be kept: {error}; use \"auto\"");
+            Err(Stop::new(Exit::BadSettings, why))
+        }
+    }
 }
 
 async fn serve(settings: Settings) -> Result<Said, Stop> {

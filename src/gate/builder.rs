@@ -21,6 +21,7 @@ use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
+use crate::base::limits::TABLE_BYTES_MAX;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
 use crate::gate::classes::Folder;
@@ -33,6 +34,7 @@ use crate::gate::reload::Contents;
 use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
 use crate::gate::stores;
+use crate::gate::watched;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
@@ -53,6 +55,7 @@ use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
+use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -134,13 +137,13 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let maker = self.maker(&outbound);
+        let roles = self.roles()?;
+        let maker = self.maker(&outbound, roles.clone());
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
-        let text = reload::text(&self.settings, text)?;
+        let text = reload::text(&self.settings, &text)?;
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
-        let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
@@ -159,6 +162,7 @@ impl Builder {
             entropy: self.entropy,
             keyring,
             roles,
+            unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
@@ -205,11 +209,12 @@ impl Builder {
     }
 
     /// What plans are made with.
-    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+    fn maker(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> Maker {
         let forward = forward_config(&self.settings);
         Maker {
             folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
+            roles,
             relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
             settings: self.settings.clone(),
         }
@@ -235,8 +240,9 @@ impl Builder {
 
     fn roles(&self) -> Result<Roles, GateError> {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
-        let text = read(&path).map_err(GateError::File)?;
-        Roles::read(&text).map_err(|problems| GateError::Roles(path, problems))
+        let bytes = watched::read(&path, TABLE_BYTES_MAX).map_err(GateError::File)?;
+        let read = Roles::of_bytes(&bytes);
+        read.map_err(|problems| GateError::Roles(path, problems))
     }
 }
 

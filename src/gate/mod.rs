@@ -38,9 +38,10 @@ pub use client::{Answer, Call, Client};
 pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
-pub use lint::lint;
+pub use lint::Lint;
 pub use stores::open_store;
 pub use watched::Reload;
+pub(crate) use watched::read as read_file;
 
 use std::fmt;
 use std::future::Future;

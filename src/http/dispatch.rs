@@ -390,6 +390,8 @@ fn query_of(head: &Head) -> Result<Query, Fault> {
     read.map_err(|query::QueryTooLarge| {
         Fault::bad_request("query_too_large", "The query is too large.")
     })
+}
+
 /// The row that answers, or the response where none has to.
 fn row_of<'p>(
     plan: &'p Plan,

@@ -120,6 +120,13 @@ impl Network {
         self.bits == 0 || (self.bits == MAPPED_BITS && self.is_v4())
     }
 
+    /// Whether so much of an address family is in it that it cannot be a network of one owner: the
+    /// widest private ones are `10.0.0.0/8` and `fc00::/7`.
+    pub fn is_too_wide(&self) -> bool {
+        let widest = if self.is_v4() { MAPPED_BITS + 8 } else { 7 };
+        self.is_everybody() || self.bits < widest
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         let differs = number(address) ^ self.base;
         differs.checked_shr(u128::BITS - self.bits).is_none_or(|rest| rest == 0)
@@ -259,6 +266,13 @@ mod tests {
             assert!(text.parse::<Network>().unwrap().is_everybody(), "{text}");
         }
         assert!(!"0.0.0.0/1".parse::<Network>().unwrap().is_everybody());
+        let too_wide = |text: &str| text.parse::<Network>().unwrap().is_too_wide();
+        for text in ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/7", "::/0", "2000::/3"] {
+            assert!(too_wide(text), "{text}");
+        }
+        for text in ["10.0.0.0/8", "192.168.0.0/16", "fc00::/7", "fe80::/10", "::1"] {
+            assert!(!too_wide(text), "{text}");
+        }
         assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("9.9.9.9".parse().unwrap()));
     }
 

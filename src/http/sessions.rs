@@ -1,9 +1,12 @@
 //! What all requests need in order to work with sessions, and how a request gets its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,6 +26,7 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::masked::masked;
 use crate::base::masked::misleads;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
@@ -55,6 +59,32 @@ const LABEL_BYTES_MAX: usize = 120;
 /// as long as the slowest request to sign in may take to be answered, and some more.
 const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
 
+/// Most names that are told; handlers may grant what a request says.
+const UNKNOWN_NAMES_MAX: usize = 256;
+/// Longest part of such a name that is told.
+const UNKNOWN_NAME_BYTES_MAX: usize = 80;
+
+/// Names of privileges that nobody knows. Each is logged once, however often it is granted.
+#[derive(Debug, Default)]
+pub struct UnknownNames(Mutex<BTreeSet<String>>);
+
+impl UnknownNames {
+    /// Logs that a name was left out, unless that was said before.
+    pub(crate) fn tell(&self, kind: &'static str, name: &str) {
+        let name = masked(name.trim(), UNKNOWN_NAME_BYTES_MAX).into_owned();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.is_empty() || told.len() >= UNKNOWN_NAMES_MAX || !told.insert(name.clone()) {
+            return;
+        }
+        tracing::warn!(
+            event = "privilege.unknown",
+            kind,
+            name,
+            "roles.json does not define it, so that it was not granted"
+        );
+    }
+}
+
 /// The store, the clock, the keys and the rules that every session shares.
 pub struct Sessions {
     /// Where sessions and tokens are kept.
@@ -67,6 +97,8 @@ pub struct Sessions {
     pub keyring: Keyring,
     /// Which privileges exist.
     pub roles: Roles,
+    /// Names that were granted and that `roles.json` does not know, each told once.
+    pub unknown_privileges: UnknownNames,
     /// How long new sessions live.
     pub lifetime: Lifetime,
     /// How the session cookie is named and guarded.

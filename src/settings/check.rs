@@ -84,6 +84,7 @@ impl Check<'_> {
         self.text("reload", &mut s.reload, word);
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
+        self.text("core_dumps", &mut s.core_dumps, word);
     }
 
     fn store(&mut self, slot: &mut StoreUrl) {

@@ -13,6 +13,8 @@ mod bodies;
 mod callbacks;
 mod callers;
 #[cfg(feature = "script")]
+mod checked;
+#[cfg(feature = "script")]
 mod class_files;
 #[cfg(feature = "script")]
 mod classes;
@@ -26,6 +28,8 @@ mod declarations;
 mod demo;
 mod ending;
 mod events;
+#[cfg(feature = "script")]
+mod explained;
 mod forward;
 mod framing;
 mod front;

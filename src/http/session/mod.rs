@@ -305,9 +305,22 @@ impl Session {
         let split = |names: &[String]| -> Vec<String> {
             names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
         };
+        let unknown = &self.house.unknown_privileges;
+        let privilege = |name: &String| {
+            let found = roles.privilege(name);
+            if found.is_none() {
+                unknown.tell("privilege", name);
+            }
+            found
+        };
         let mut grant: Vec<Arc<str>> =
-            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
-        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
+            split(&wish.privileges).iter().filter_map(privilege).collect();
+        for role in split(&wish.roles) {
+            if !roles.has_role(&role) {
+                unknown.tell("role", &role);
+            }
+            grant.extend_from_slice(roles.role(&role));
+        }
         if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
             let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));
