@@ -117,6 +117,7 @@ impl Check<'_> {
         self.number("session.absolute_minutes", &mut absolute_minutes);
         s.lifetime.absolute_minutes = (absolute_minutes > 0).then_some(absolute_minutes);
         self.number("session.max", &mut s.sessions_max);
+        self.number("session.guest_share", &mut s.guest_percent);
         self.number("session.answer_bytes", &mut s.answer_bytes_max);
         self.text("cookie.prefix", &mut s.cookie_prefix, word);
         self.text("cookie.same_site", &mut s.same_site, word);

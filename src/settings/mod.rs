@@ -158,6 +158,8 @@ pub struct Settings {
     pub lifetime: Lifetime,
     /// Sessions kept at once; default 1,000,000.
     pub sessions_max: usize,
+    /// Percent of the sessions that guests may be, 1 to 100; default 50.
+    pub guest_percent: u8,
     /// Bytes of answers kept for repeats of callbacks; default 64 MiB.
     pub answer_bytes_max: usize,
     /// Whether `__Host-` stands in front of the cookie's name; default
@@ -213,6 +215,7 @@ impl Default for Settings {
             keys_file: None,
             lifetime: Lifetime::default(),
             sessions_max: 1_000_000,
+            guest_percent: 50,
             answer_bytes_max: 64 * 1024 * 1024,
             cookie_prefix: CookiePrefix::default(),
             same_site: SameSite::default(),

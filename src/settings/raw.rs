@@ -197,6 +197,7 @@ pub const SETTINGS: &[Setting] = &[
     number("session.idle_minutes", IDLE_MINUTES_MIN as u64, IDLE_MINUTES_MAX as u64),
     number("session.absolute_minutes", 0, 10 * IDLE_MINUTES_MAX as u64),
     number("session.max", 1, 1_000_000_000),
+    number("session.guest_share", 1, 100),
     number("session.answer_bytes", 128 * KIB, 1024 * 1024 * KIB),
     choice("cookie.prefix", CookiePrefix::NAMES),
     choice("cookie.same_site", SameSite::NAMES),

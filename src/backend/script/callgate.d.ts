@@ -152,7 +152,8 @@ interface Session {
   readonly storage: SessionStorage;
   /** The name that `setPrivileges` gave; empty for a guest. */
   readonly userName: string;
-  /** When it ends unless it is used, such as `"2026-01-01T09:30:00.000Z"`. */
+  /** When it ends unless it is used: its idle timeout, or the end of its last unspent token if
+   * that is later. Such as `"2026-01-01T09:30:00.000Z"`. */
   readonly expirationDate: string;
   /** Minutes without a request after which it ends; 60 is the default and the least. */
   idleTimeout: number;

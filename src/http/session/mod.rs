@@ -141,7 +141,8 @@ impl Session {
         self.lock().access().user_name
     }
 
-    /// When the session ends unless it is used again.
+    /// When the session ends unless it is used again: the end of its idle timeout, or the moment
+    /// at which the last of its unspent tokens expires if that is later.
     pub fn expiration_date(&self) -> Timestamp {
         let now = self.house.clock.now();
         let state = self.lock();
@@ -150,9 +151,10 @@ impl Session {
             Some(opened) => {
                 let lifetime =
                     Lifetime { idle_minutes: lifetime.idle_minutes, ..opened.record.lifetime };
-                lifetime.expires_at(opened.record.created_at, opened.seen_at.max(now))
+                let (since, seen_at) = (opened.record.created_at, opened.seen_at.max(now));
+                lifetime.expires_at(since, seen_at, opened.needed_until)
             }
-            None => lifetime.expires_at(now, now),
+            None => lifetime.expires_at(now, now, Timestamp::default()),
         }
     }
 
