@@ -46,6 +46,7 @@ mod privileges;
 mod proof;
 mod reload;
 mod repeats;
+mod rights;
 mod scenarios;
 mod schema;
 #[cfg(feature = "script")]
@@ -62,7 +63,8 @@ mod tls;
 mod views;
 mod wire;
 
-// The store of the scenarios in `modes`, `confirm`, `repeats` and `clock`.
+// The store of the scenarios in `modes`, `confirm`, `repeats`, `rights` and `clock`.
 use support::fresh;
 use support::ground;
 use support::house;
+use support::size;

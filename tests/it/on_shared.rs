@@ -19,6 +19,8 @@ mod confirm;
 mod modes;
 #[path = "repeats.rs"]
 mod repeats;
+#[path = "rights.rs"]
+mod rights;
 #[cfg(feature = "script")]
 #[path = "views.rs"]
 mod views;

@@ -20,6 +20,8 @@ mod confirm;
 mod modes;
 #[path = "../../it/repeats.rs"]
 mod repeats;
+#[path = "../../it/rights.rs"]
+mod rights;
 #[cfg(feature = "script")]
 #[path = "../../it/views.rs"]
 mod views;
