@@ -1,15 +1,18 @@
 //! `callgate explain METHOD URL`: which row answers a request, and why the others do not.
 
+use hyper::Request;
 use hyper::Uri;
 
+use crate::http::brought::Brought;
+use crate::http::brought::Places;
 use crate::http::confirm;
-use crate::http::query::Brought;
 use crate::http::query::Query;
-use crate::http::query::find_token;
 use crate::settings::Settings;
 use crate::table;
 use crate::table::Answer;
+use crate::table::CanonicalPath;
 use crate::table::Explanation;
+use crate::table::Row;
 use crate::table::Table;
 
 use super::Format;
@@ -62,13 +65,21 @@ fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Expl
         return explanation
             .refused(Answer::BadRequest, "the query has too many or too long parameters");
     }
-    match find_token(query, row.otp().param.as_deref(), None) {
-        Brought::Several => {
-            let reason = "the query brings more than one token; none is used";
-            explanation.refused(Answer::BadRequest, reason)
-        }
-        _ => explanation,
+    if brings_several(verb, &uri, row, settings) {
+        let reason = "the address brings more than one token; none is used";
+        return explanation.refused(Answer::BadRequest, reason);
     }
+    explanation
+}
+
+/// Whether the address brings several tokens to a row.
+fn brings_several(verb: &str, uri: &Uri, row: &Row, settings: &Settings) -> bool {
+    let request = Request::builder().method(verb).uri(uri).body(());
+    let path = CanonicalPath::of(uri.path(), &settings.base_path);
+    let (Ok(request), Ok(path)) = (request, path) else { return false };
+    let (head, ()) = request.into_parts();
+    let request = Places { head: &head, path: &path, body: &[] };
+    matches!(Brought::find(request, row), Brought::Several)
 }
 
 /// Whether the server takes a request for the button of the page that asks before a link counts.
