@@ -51,6 +51,7 @@ use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
+use crate::http::session::Watchers;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -151,6 +152,7 @@ impl Builder {
             runs: Arc::default(),
             plan: ArcSwapOption::empty(),
             held: Held::default(),
+            watchers: Watchers::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,

@@ -34,6 +34,7 @@ use crate::http::session::Entry;
 use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
+use crate::http::session::Watchers;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::Keyring;
@@ -81,6 +82,8 @@ pub struct Sessions {
     /// The table in use, so that no token is minted for what no row answers; none until there is
     /// one.
     pub plan: ArcSwapOption<Plan>,
+    /// Who watches over a right to a session.
+    pub watchers: Watchers,
 }
 
 /// What the row and the request say about a redemption.

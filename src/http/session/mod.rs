@@ -16,6 +16,7 @@ mod state;
 #[cfg(feature = "script")]
 mod text;
 mod turn;
+mod watch;
 mod wish;
 
 pub use error::SessionError;
@@ -26,6 +27,7 @@ pub use redeem::RestoreOptions;
 pub(crate) use state::Entry;
 pub(crate) use state::Gives;
 pub(crate) use state::Standing;
+pub use watch::Watchers;
 pub use wish::Privileges;
 
 use std::fmt;
