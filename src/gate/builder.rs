@@ -49,6 +49,7 @@ use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
+use crate::http::session::Watchers;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -147,6 +148,7 @@ impl Builder {
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             runs: Arc::default(),
+            watchers: Watchers::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
