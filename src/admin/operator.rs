@@ -164,6 +164,7 @@ impl Operator {
             Subject::Session(id) if head.method == Method::DELETE => {
                 let ended = store.end(now, id, Right::Operator).await?;
                 ended.done().ok_or(Fault::NotFound)?;
+                self.sessions.watchers.wake(id);
                 tracing::info!(event = "session.ended", session = %id, source = "operator");
                 json!({ "ended": id.to_string() })
             }

@@ -84,6 +84,8 @@ pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
 pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
 /// How long a capability opens its session when the request has ended (contract §7).
 pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
+/// How often the store is asked whether the right still holds under which a tunnel works.
+pub const RIGHT_CHECK: Duration = Duration::from_secs(5);
 /// Capabilities of ended requests that are kept for that long; beyond it the oldest goes first.
 /// A thousand forwarded requests each second are just below it.
 pub const CAPABILITIES_LEFT_MAX: usize = 65_536;

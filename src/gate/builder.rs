@@ -50,6 +50,7 @@ use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
+use crate::http::session::Watchers;
 use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
@@ -149,6 +150,7 @@ impl Builder {
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             runs: Arc::default(),
+            watchers: Watchers::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,

@@ -35,6 +35,7 @@ use crate::http::session::Entry;
 use crate::http::session::Gives;
 use crate::http::session::Session;
 use crate::http::session::Standing;
+use crate::http::session::Watchers;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::Keyring;
@@ -105,6 +106,8 @@ pub struct Sessions {
     pub capabilities: Capabilities,
     /// Who runs a callback and who waits for its answer.
     pub runs: Arc<Runs>,
+    /// Who watches over a right to a session.
+    pub watchers: Watchers,
 }
 
 /// What the row and the request say about a redemption.

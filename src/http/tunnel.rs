@@ -16,8 +16,10 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt as _;
 use tokio::io::ReadBuf;
 
+use crate::base::limits::RIGHT_CHECK;
 use crate::http::capability::Granted;
 use crate::http::progress::Progress;
+use crate::http::session::Session;
 
 /// The other end of a tunnel, as the answer that opens it carries it among its extensions.
 ///
@@ -29,13 +31,20 @@ pub struct Tunnel {
     idle: Duration,
     /// Open for as long as the tunnel is.
     granted: Option<Arc<Granted>>,
+    /// The session under whose right it works.
+    session: Session,
 }
 
 impl Tunnel {
     /// A tunnel to the connection that `upstream` becomes; it is closed once nothing has passed for
-    /// as long as `idle`. Until then the upstream may work in the session by what it was granted.
-    pub fn new(upstream: OnUpgrade, idle: Duration, granted: Option<Granted>) -> Self {
-        Self { upstream, idle, granted: granted.map(Arc::new) }
+    /// as long as `idle`, and when the right under which it was opened ends. Until then the upstream
+    /// may work in the session by what it was granted.
+    pub fn new(
+        upstream: OnUpgrade,
+        idle: Duration,
+        (session, granted): (Session, Option<Granted>),
+    ) -> Self {
+        Self { upstream, idle, granted: granted.map(Arc::new), session }
     }
 
     /// Passes bytes both ways until both ends have said all, one breaks, or nothing passes.
@@ -56,6 +65,10 @@ impl Tunnel {
         tokio::select! {
             passed = passing => passed.map(|_| ()),
             () = progress.stands(self.idle) => Ok(()),
+            () = self.session.right_ended(RIGHT_CHECK) => {
+                tracing::info!(event = "forward.right_ended", session = %self.session.id());
+                Ok(())
+            }
         }
     }
 }

@@ -50,6 +50,7 @@ mod privileges;
 mod proof;
 mod reload;
 mod repeats;
+mod rights;
 mod scenarios;
 mod schema;
 #[cfg(feature = "script")]
@@ -64,7 +65,8 @@ mod tables;
 mod tls;
 mod wire;
 
-// The store of the scenarios in `modes`, `confirm`, `repeats` and `clock`.
+// The store of the scenarios in `modes`, `confirm`, `repeats`, `rights` and `clock`.
 use support::fresh;
 use support::ground;
 use support::house;
+use support::size;

@@ -16,6 +16,8 @@ mod confirm;
 mod modes;
 #[path = "repeats.rs"]
 mod repeats;
+#[path = "rights.rs"]
+mod rights;
 
 async fn fresh() -> Arc<dyn Store> {
     Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())

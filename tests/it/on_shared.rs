@@ -19,6 +19,8 @@ mod confirm;
 mod modes;
 #[path = "repeats.rs"]
 mod repeats;
+#[path = "rights.rs"]
+mod rights;
 
 async fn fresh() -> Arc<dyn Store> {
     SharedStore::new(Arc::new(MapEngine::default()))

@@ -25,6 +25,7 @@ mod dice;
 #[path = "../it/support/probe.rs"]
 mod probe;
 mod trial;
+mod turning;
 mod wire;
 mod world;
 
@@ -72,11 +73,12 @@ fn report(name: &str, all: &[(u64, Seen)]) {
     let sum = |of: fn(&Seen) -> usize| all.iter().map(|(_, seen)| of(seen)).sum::<usize>();
     println!(
         "figure: simulation, {name}: {} seeds, {} operations ({} of unknown outcome), {} tokens \
-         granted, {} faults, {} restarts of nodes, {} fail-overs",
+         granted, {} ends of rights, {} faults, {} restarts of nodes, {} fail-overs",
         all.len(),
         sum(|seen| seen.operations),
         sum(|seen| seen.unknown),
         sum(|seen| seen.granted),
+        sum(|seen| seen.turns),
         sum(|seen| seen.faults),
         sum(|seen| seen.crashes),
         sum(|seen| seen.fail_overs),
@@ -97,6 +99,9 @@ fn judge(kind: Kind, name: &str, forgives: fn(&Violation) -> bool) {
         let broken: Vec<_> = seen.violations.iter().filter(|it| !forgives(it)).collect();
         let about = &seen.about;
         assert!(broken.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {broken:?}\n{about:#?}");
+        let wrong = &seen.wrong;
+        let forgets = kind != Kind::Faithful;
+        assert!(forgets || wrong.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {wrong:#?}");
         let alive = seen.revived;
         assert!(
             alive,

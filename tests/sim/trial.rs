@@ -67,6 +67,9 @@ pub(crate) struct Seen {
     pub(crate) operations: usize,
     pub(crate) unknown: usize,
     pub(crate) granted: usize,
+    /// How often rights were ended, and what an ended one has seen or done.
+    pub(crate) turns: usize,
+    pub(crate) wrong: Vec<String>,
     pub(crate) faults: usize,
     pub(crate) crashes: usize,
     pub(crate) fail_overs: usize,
@@ -142,6 +145,8 @@ fn judge(world: &World, trouble: &Trouble, revived: bool) -> Seen {
         operations: history.len(),
         unknown: history.iter().filter(|it| it.ending == Ending::Info).count(),
         granted: history.iter().filter(|it| granted(&it.act)).count(),
+        turns: usize::try_from(world.turnings.turns()).unwrap(),
+        wrong: world.turnings.wrong(),
         faults: trouble.faults,
         crashes: trouble.crashes,
         fail_overs: trouble.fail_overs,

@@ -20,6 +20,7 @@ use crate::checker::Number;
 use crate::checker::Operation;
 use crate::checker::Redemption;
 use crate::dice::Dice;
+use crate::turning::Turnings;
 
 /// Storage keys that clients write in each session, so that they meet.
 const KEYS: usize = 3;
@@ -31,6 +32,8 @@ const MINTS: usize = 14;
 /// What all clients share.
 pub(crate) struct World {
     cookie_name: String,
+    /// The sessions whose rights end all the time.
+    pub(crate) turnings: Turnings,
     /// The one clock of the record.
     moment: AtomicU64,
     value: AtomicU64,
@@ -87,6 +90,7 @@ impl Drop for Begun<'_> {
 impl World {
     pub(crate) fn new(cookie_name: String) -> Self {
         Self {
+            turnings: Turnings::new(cookie_name.clone()),
             cookie_name,
             moment: AtomicU64::new(1),
             value: AtomicU64::new(1),
@@ -128,6 +132,9 @@ impl World {
 
     /// One operation on this node.
     pub(crate) async fn step(&self, gate: &Gate, dice: &mut Dice) {
+        if dice.below(3) == 0 {
+            return self.turnings.step(gate, dice).await;
+        }
         let Some(place) = self.pick(dice) else { return self.found(gate, dice).await };
         match dice.below(100) {
             0..35 => self.write(gate, &place, dice.below(KEYS)).await,
@@ -301,6 +308,7 @@ impl World {
         for slip in &slips {
             self.redeem(gate, slip, false).await;
         }
+        self.turnings.look_at_everything(gate).await;
     }
 }
 
@@ -309,7 +317,7 @@ fn write(key: Number, value: u64) -> String {
 }
 
 /// The answer, unless it says that there is none.
-async fn heard(call: Call) -> Option<Answer> {
+pub(crate) async fn heard(call: Call) -> Option<Answer> {
     let answer = call.send().await;
     (answer.status < 500).then_some(answer)
 }

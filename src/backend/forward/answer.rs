@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use crate::backend::forward::Terms;
 use crate::backend::forward::fields;
+use crate::base::limits::RIGHT_CHECK;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::answer::CutShort;
@@ -47,7 +48,8 @@ pub(super) fn of(
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms))))
+    let is_events = is_events(&response);
+    Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms, is_events))))
 }
 
 /// Leaves no word of where the body ends but the one that it was read by. A length beside `chunked`
@@ -64,6 +66,14 @@ fn frame_anew(response: &mut Response<Incoming>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether the upstream answers with a stream of events, which browsers open anew when it breaks
+/// off (WHATWG HTML §9.2).
+fn is_events(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let name = b"text/event-stream";
+    kind.and_then(|kind| kind.get(..name.len())).is_some_and(|it| it.eq_ignore_ascii_case(name))
+}
+
 fn speaks_websocket(response: &Response<Incoming>) -> bool {
     let spoken = response.headers().get(header::UPGRADE);
     spoken.is_some_and(|spoken| spoken.as_bytes().eq_ignore_ascii_case(b"websocket"))
@@ -72,7 +82,7 @@ fn speaks_websocket(response: &Response<Incoming>) -> bool {
 /// The answer after which both connections carry anything.
 fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBody> {
     let upstream = hyper::upgrade::on(&mut response);
-    let tunnel = Tunnel::new(upstream, terms.config.tunnel_idle, terms.granted);
+    let tunnel = Tunnel::new(upstream, terms.config.tunnel_idle, (terms.session, terms.granted));
     let mut response = response.map(|_| AnswerBody::empty());
     fields::strip_connection(response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -89,12 +99,16 @@ struct Download {
     /// What the upstream was granted is open until its last byte has come.
     _terms: Terms,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Ends with the right under which events are passed on: they may go on for days.
+    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Download {
-    fn new(body: Incoming, terms: Terms) -> Self {
-        let gap_max = terms.config.gap_max;
-        Self { body, gap_max, _terms: terms, alarm: None }
+    fn new(body: Incoming, terms: Terms, is_events: bool) -> Self {
+        let (gap_max, session) = (terms.config.gap_max, terms.session.clone());
+        let over = async move { session.right_ended(RIGHT_CHECK).await };
+        let over = is_events.then(|| Box::pin(over) as _);
+        Self { body, gap_max, _terms: terms, alarm: None, over }
     }
 }
 
@@ -107,6 +121,10 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         let this = self.get_mut();
+        if this.over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
+            this.over = None;
+            return Poll::Ready(Some(Err("the right to the session has ended".into())));
+        }
         loop {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 let gap_max = this.gap_max;

@@ -30,6 +30,7 @@ use crate::http::OutboundError;
 use crate::http::Passage;
 use crate::http::Passing;
 use crate::http::Relay;
+use crate::http::Session;
 use crate::http::capability::Granted;
 use crate::http::relay::Relays;
 use crate::http::upload::UploadWatch;
@@ -85,6 +86,7 @@ impl Relay for Upstream {
         let watch = passage.body.watch();
         let granted = self.config.grants.then(|| passage.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
+        let session = passage.session.clone();
         let request = granted
             .map_err(Fault::internal)
             .and_then(|granted| Ok((self.base.request(passage, granted.as_ref())?, granted)));
@@ -92,7 +94,7 @@ impl Relay for Upstream {
             let passed = async {
                 let (request, granted) = request?;
                 let response = send(&outbound, request, &watch, within).await?;
-                answer::of(response, Terms { asked, config, granted })
+                answer::of(response, Terms { asked, config, granted, session })
             };
             // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
             passed.await.map_err(|fault| if asked { fault.closing() } else { fault })
@@ -107,6 +109,8 @@ struct Terms {
     config: Config,
     /// Open for as long as the upstream still has something to say.
     granted: Option<Granted>,
+    /// The session under whose right it says that.
+    session: Session,
 }
 
 /// Sends a request, and waits for the head of the answer for as long as `within` once the request

@@ -154,8 +154,9 @@ interface Session {
   isGuest(): boolean;
   /**
    * Adds privileges: one name, several between commas, a list, or more exactly. Names that
-   * `roles.json` does not have are ignored. This browser gets a fresh credential, and the
-   * session's other browsers and unspent tokens end, unless `keepDevices` says otherwise.
+   * `roles.json` does not have are ignored. Whoever gains by it gets a fresh credential; every
+   * other right to the session ends and so do its unspent tokens, unless `keepDevices` says
+   * otherwise. In a `context` that mode `auto` chose nobody gains: `contextMayNotGain`.
    */
   setPrivileges(wish: string | readonly string[] | PrivilegesWish): boolean;
   /** Takes all privileges and the user's name away. */
@@ -227,17 +228,24 @@ interface TokenWish {
 
 /**
  * What a member of `session` throws, or rejects with. If a handler lets it pass, the client is
- * answered what fits: 503 while the store is down, 429 for what is done too often.
+ * answered what fits: 503 while the store is down, 429 for what is done too often, 409 with
+ * `Retry-After: 0` for `sessionReplaced`, 403 for `contextMayNotGain`.
+ *
+ * `sessionReplaced`: somebody has gained privileges in the session since this request began, taken
+ * it over (`transfer`), or ended this browser's access. Nothing was read or written, and `session`
+ * shows what it showed before. What was set before and cannot be kept any more is answered 409, too.
  */
 interface SessionError extends Error {
   readonly name: "SessionError";
   readonly code:
     | "contended"
+    | "contextMayNotGain"
     | "noPublicOrigin"
     | "noRandomness"
     | "notJson"
     | "refused"
     | "sessionEnded"
+    | "sessionReplaced"
     | "storeUnavailable"
     | "tooLarge"
     | "tooManyGuests"

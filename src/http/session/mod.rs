@@ -15,6 +15,7 @@ mod state;
 #[cfg(feature = "script")]
 mod text;
 mod turn;
+mod watch;
 mod wish;
 
 pub use error::SessionError;
@@ -24,6 +25,7 @@ pub(crate) use redeem::Redemption;
 pub(crate) use state::Entry;
 pub(crate) use state::Gives;
 pub(crate) use state::Standing;
+pub use watch::Watchers;
 pub use wish::Privileges;
 
 use std::fmt;

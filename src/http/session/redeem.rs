@@ -233,6 +233,9 @@ impl Session {
 
     /// Moves the request into the session that a token opened.
     fn enter(&self, grant: Grant, newcomer: Credential) {
+        if grant.mode == RestoreMode::Transfer {
+            self.house.watchers.wake(grant.opened.record.id);
+        }
         let mut state = self.lock();
         let own = state.credential().cloned();
         let entry = match (grant.mode, grant.joined, own) {

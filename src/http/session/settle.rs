@@ -94,6 +94,7 @@ impl Session {
         match self.house.store.end(now, id, right).await? {
             Checked::Done(()) => {
                 tracing::info!(event = "session.ended", session = %id, source = "logout");
+                self.house.watchers.wake(id);
             }
             Checked::Gone => {}
             Checked::Replaced => return Err(self.replaced()),
@@ -121,7 +122,10 @@ impl Session {
             let now = self.house.clock.now();
             let (id, right) = self.working();
             match self.house.store.detach(now, id, right, device).await? {
-                Checked::Done(ended) => ended,
+                Checked::Done(ended) => {
+                    self.house.watchers.wake(id);
+                    ended
+                }
                 Checked::Gone => return Ok(false),
                 Checked::Replaced => return Err(self.replaced()),
             }
@@ -150,7 +154,7 @@ impl Session {
     }
 
     /// The session that the request works in, and by what right.
-    fn working(&self) -> (SessionId, Right) {
+    pub(super) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
         (state.id(), state.right(self.house.app()))
     }
@@ -250,6 +254,7 @@ impl Session {
         }
         failpoint::reached(Place::BeforeRotate)?;
         let written = self.write(write, token).await?;
+        self.house.watchers.wake(self.id());
         failpoint::reached(Place::AfterRotate)?;
         Ok(written)
     }

@@ -20,6 +20,8 @@ mod confirm;
 mod modes;
 #[path = "../../it/repeats.rs"]
 mod repeats;
+#[path = "../../it/rights.rs"]
+mod rights;
 
 /// An app that no other scenario has, on a server that all of them share. Where none is installed,
 /// which is said, they run in memory.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use callgate::base::Clock;
 use callgate::http::server::Drained;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -85,6 +86,73 @@ async fn frames_pass_both_ways_in_the_session_of_the_browser() {
         [&*session, "upgrade: websocket", "connection: upgrade", "x-callgate-otp: restored"]
     {
         assert!(asked.contains(&format!("\r\n{field}\r\n")), "{field} in {asked}");
+    }
+}
+
+/// How the right ends under which a tunnel was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    SignIn,
+    Transfer,
+    Logout,
+    /// On another node, of which this one hears by asking.
+    Elsewhere,
+}
+
+#[tokio::test]
+async fn a_tunnel_and_its_capability_end_with_the_right_that_opened_it() {
+    for way in [Way::SignIn, Way::Transfer, Way::Logout, Way::Elsewhere] {
+        let (upstream, seen) = socket(SWITCHED).await;
+        let served = served(&upstream, settings()).await;
+        let (owner, other) = (served.house.visitor(), served.house.visitor());
+        let id = owner.write("n", "1").await;
+        let link = owner.mint("").await;
+        let (name, cookie) = (served.house.cookie_name(), owner.cookie().unwrap());
+        let mut wire = served.connect().await;
+        wire.send(asks("/up", &format!("Cookie: {name}={cookie}\r\n"))).await;
+        assert_eq!(wire.answer_without_body().await.status, 101);
+        wire.send(HELLO).await;
+        wire.expect(HELLO_BACK).await;
+        let asked = String::from_utf8_lossy(&seen.lock().unwrap()).to_ascii_lowercase();
+        let capability = asked.split("x-callgate-capability: ").nth(1).unwrap()[..64].to_owned();
+        let call = async |line: &str, body: &str| {
+            let mut inside = served.connect_inside().await;
+            let head = format!("Host: localhost\r\nX-Callgate-Capability: {capability}\r\n");
+            let length = body.len();
+            let kind = "Content-Type: application/json\r\n";
+            let rest = format!("{kind}Content-Length: {length}\r\n\r\n{body}");
+            inside.send(format!("{line} HTTP/1.1\r\n{head}{rest}")).await;
+            inside.answer().await.status
+        };
+        assert_eq!(call("PATCH /session/storage", "{\"k\":1}").await, 204);
+        match way {
+            Way::SignIn => {
+                other.follow("/share", &link).await;
+                other.get("/login?privileges=admin&user=Ann").send().await;
+            }
+            Way::Transfer => drop(other.follow("/transfer", &link).await),
+            Way::Logout => drop(owner.get("/logout").send().await),
+            Way::Elsewhere => {
+                let (now, id) = (served.house.clock.now(), id.parse().unwrap());
+                let store = served.house.store.inner();
+                store.end(now, id, callgate::session::Right::Operator).await.unwrap();
+            }
+        }
+        wire.rest().await;
+        for (line, body) in [
+            ("GET /session", ""),
+            ("GET /session/storage", ""),
+            ("PATCH /session/storage", "{\"k\":2}"),
+            ("POST /session/otp", "{}"),
+            ("PUT /session/privileges", "{\"privileges\":\"admin\",\"keepDevices\":true}"),
+            ("DELETE /session", ""),
+        ] {
+            assert_eq!(call(line, body).await, 410, "{line} after {way:?}");
+        }
+        if matches!(way, Way::SignIn | Way::Transfer) {
+            let session = other.session().await;
+            assert_eq!((&session["id"], &session["storage"]["k"]), (&id.into(), &1.into()));
+        }
     }
 }
 

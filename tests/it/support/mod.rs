@@ -94,6 +94,11 @@ impl House {
         Visitor::new(self.gate.client(), Arc::clone(&self.ledger), name)
     }
 
+    /// The name of the session cookie.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie_name
+    }
+
     pub(crate) fn wait_secs(&self, secs: u64) {
         self.clock.advance(Duration::from_secs(secs));
     }

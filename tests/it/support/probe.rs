@@ -1,5 +1,7 @@
 //! A class that does what a test tells it to, through its query.
 
+#[path = "act.rs"]
+mod act;
 #[path = "pay.rs"]
 mod pay;
 
@@ -107,6 +109,12 @@ pub(crate) const TABLE: &str = r#"[
     { "class": "Probe", "method": "panic", "pattern": "pay-panic", "repeat": 7200 },
     { "class": "Probe", "method": "restore", "pattern": "pay-restore", "repeat": 7200 },
     { "class": "Probe", "method": "write", "pattern": "context-write", "otp": { "mode": "context" } },
+    { "class": "Probe", "method": "act", "pattern": "act" },
+    { "class": "Probe", "method": "act", "pattern": "context-act", "otp": { "mode": "context" } },
+    { "class": "Probe", "method": "actAtOnce", "pattern": "act-at-once" },
+    { "class": "Probe", "method": "actAtOnce", "pattern": "context-act-at-once", "otp": { "mode": "context" } },
+    { "class": "Probe", "method": "actAtOnce", "pattern": "transfer-act-at-once", "otp": { "mode": "transfer" } },
+    { "class": "Probe", "method": "login", "pattern": "share-login", "otp": { "mode": "share" } },
     { "class": "Nobody", "method": "home", "pattern": "no-class" },
     { "class": "Probe", "method": "nothing", "pattern": "no-method" }
 ]"#;
@@ -147,6 +155,8 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         .method("devices", devices)
         .method("endDevice", end_device)
         .method("linger", linger)
+        .method("act", act::act)
+        .method("actAtOnce", act::act_at_once)
         .method("pay", pay::pay)
         .method("peek", peek)
         .method("remove", async |_, request: IncomingMessage, session: Session| {

@@ -1,0 +1,95 @@
+//! A handler that does one thing to its session after others have had time to put it out.
+
+use std::sync::Arc;
+
+use callgate::IncomingMessage;
+use callgate::OutgoingMessage;
+use callgate::Session;
+use callgate::http::Raised;
+use callgate::http::session::Privileges;
+use callgate::token::MintWish;
+use serde_json::json;
+
+use super::Probe;
+use super::query;
+use super::whoami;
+
+/// Comes to the door, waits, and does what its query says.
+pub(super) async fn act(
+    probe: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<OutgoingMessage, Raised> {
+    probe.pass().await;
+    act_at_once(probe, request, session).await
+}
+
+/// The same without a door.
+pub(super) async fn act_at_once(
+    _: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<OutgoingMessage, Raised> {
+    for deed in query(&request, "do").split(',') {
+        one(&session, deed, &request).await?;
+    }
+    Ok(whoami(&request, &session))
+}
+
+async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result<(), Raised> {
+    let keep = |keep_devices| Privileges { keep_devices, ..Privileges::from("admin") };
+    match deed {
+        "write" => session.set("n", "written")?,
+        "remove" => session.remove("n"),
+        "idle" => session.set_idle_timeout(600),
+        "clear" => drop(session.clear_privileges()),
+        "update" => drop(session.update("n", |_| json!("updated")).await?),
+        "mint" => drop(session.create_otp(MintWish::default()).await?),
+        "login" => drop(session.set_privileges(keep(false))?),
+        "keep" => drop(session.set_privileges(keep(true))?),
+        "rename" => {
+            let user_name = Some("Mallory".to_owned());
+            let wish = Privileges { user_name, keep_devices: true, ..Privileges::default() };
+            session.set_privileges(wish)?;
+        }
+        "logout" => session.logout().await?,
+        "reload" => drop(session.reload().await?),
+        "end" => {
+            for device in session.devices() {
+                session.end_device(device.id).await?;
+            }
+        }
+        "restore" => drop(session.restore(&query(request, "token")).await?),
+        "parallel" => {
+            let (token, n, k, read) = tokio::join!(
+                session.create_otp(MintWish::default()),
+                session.update("n", |_| json!("updated")),
+                session.update("k", |_| json!("updated")),
+                session.reload(),
+            );
+            token?;
+            n?;
+            k?;
+            read?;
+        }
+        "stamp" => {
+            let value = query(request, "value");
+            session.update(&query(request, "key"), |_| json!(value)).await?;
+        }
+        // Ends all other rights and says so in the same step.
+        "rise" => {
+            let epoch = query(request, "epoch");
+            session.set("epoch", &epoch)?;
+            session
+                .set_privileges(Privileges { user_name: Some(epoch), ..Privileges::default() })?;
+            session.update("rose", |_| json!(true)).await?;
+        }
+        "mark" => {
+            let epoch = query(request, "epoch");
+            session.update("epoch", |_| json!(epoch)).await?;
+        }
+        "nothing" => {}
+        other => return Err(Raised::new(format!("nobody knows how to {other}"))),
+    }
+    Ok(())
+}
