@@ -96,8 +96,8 @@ pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// How much longer than its handler a run may take before its node is taken for dead: the time
 /// for a store that is slow to redeem, to write and to keep the answer.
 pub const RUN_SLACK: Duration = Duration::from_secs(30);
-/// Fields of one submitted form.
-pub const FORM_FIELDS_MAX: usize = 256;
+/// Fields of one submitted form: as many as PHP reads, which payment platforms reckon with.
+pub const FORM_FIELDS_MAX: usize = 1_000;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value
 /// must be read back, and `serde_json` gives up at 128.
 pub const JSON_DEPTH_MAX: usize = 64;
