@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwapOption;
-
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
@@ -38,6 +36,7 @@ use crate::gate::watched;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
+use crate::http::Certificates;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
@@ -53,6 +52,7 @@ use crate::http::held::Held;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
+use crate::http::plan::CurrentPlan;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
 use crate::http::sessions::UnknownNames;
@@ -155,7 +155,7 @@ impl Builder {
         let sessions = Sessions {
             runs: Arc::default(),
             watchers: Watchers::default(),
-            plan: ArcSwapOption::empty(),
+            plan: CurrentPlan::empty(),
             held: Held::default(),
             store,
             clock: self.clock,
@@ -173,15 +173,13 @@ impl Builder {
             capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
-        let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
-            .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
-        let dispatch = Arc::new(dispatch);
+        let dispatch = Dispatch::new(plan, Arc::new(sessions), config);
+        let dispatch =
+            Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
         let mut watched = Vec::new();
         if let Some(certificates) = &entrances.certificates {
-            let pair = CertificatePair::new(Arc::clone(certificates), clock);
-            let contents = pair.contents();
-            watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
+            watched.push(certificates_watched(certificates, clock)?);
         }
         // A text beside no class files has nothing that could change.
         if self.table.is_none() || maker.folder.exists() {
@@ -244,6 +242,16 @@ impl Builder {
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }
+}
+
+/// Takes renewed certificates from their files.
+fn certificates_watched(
+    certificates: &Arc<Certificates>,
+    clock: Arc<dyn Clock>,
+) -> Result<Watched, GateError> {
+    let pair = CertificatePair::new(Arc::clone(certificates), clock);
+    let contents = pair.contents();
+    Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)
 }
 
 /// What an operator must show, by where the keys are.
