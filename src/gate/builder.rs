@@ -53,6 +53,7 @@ use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::plan::CurrentPlan;
+use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
 use crate::http::sessions::UnknownNames;
@@ -148,8 +149,7 @@ impl Builder {
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
-        let (rows, generation) = (plan.table().rows().len(), plan.generation());
-        let table = TableState { rows, generation, refused: None };
+        let table = table_state(&plan);
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
@@ -242,6 +242,11 @@ impl Builder {
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }
+}
+
+/// What is said of a table that has just been taken.
+fn table_state(plan: &Plan) -> TableState {
+    TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
 /// Takes renewed certificates from their files.
