@@ -34,7 +34,7 @@ export default class Bank {
 function isKnown(session, url) {
   const registered = session.publicURL("/order/paid?");
   return typeof url === "string" && url.startsWith(registered) &&
-    /^[A-Za-z0-9=&$]*$/.test(url.slice(registered.length));
+    /^[A-Za-z0-9=&%]*$/.test(url.slice(registered.length));
 }
 
 /** @param {Session} session */

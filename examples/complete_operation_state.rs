@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use callgate::base::Confirm;
 use callgate::http::Raised;
 use callgate::settings::StoreUrl;
 use callgate::token::MintWish;
@@ -21,7 +22,9 @@ const TABLE: &str = r#"[
 async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     session.set("operation", "begun")?;
     let handlers = vec!["OperationsHandler.handleOperation".into()];
-    let token = session.create_otp(MintWish { handlers, ..MintWish::default() }).await?;
+    // Only the browser that begins may finish: anybody can have others open a link.
+    let confirm = Some(Confirm::Foreign);
+    let token = session.create_otp(MintWish { handlers, confirm, ..MintWish::default() }).await?;
     Ok(OutgoingMessage::new().with_body(token))
 }
 

@@ -25,6 +25,8 @@ use url::Url;
 use crate::base::secret::SecretText;
 use crate::http::AnswerBody;
 use crate::http::Arrival;
+use crate::http::brought;
+use crate::http::brought::Brought;
 use crate::http::confirm;
 use crate::http::cookie::CookieRule;
 use crate::http::cookie::Prefix;
@@ -32,8 +34,6 @@ use crate::http::cookie::SameSite;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::proxies::TrustedProxies;
-use crate::http::query;
-use crate::http::query::Brought;
 use crate::http::query::Query;
 use crate::http::run;
 use crate::session::Keyring;
@@ -43,6 +43,7 @@ use crate::table::Found;
 use crate::table::OnRefused;
 use crate::table::Step;
 use crate::table::Table;
+use crate::table::TokenPlace;
 use crate::token::TokenSecret;
 
 /// A named rule about bytes.
@@ -141,11 +142,12 @@ fn query(input: &[u8]) {
     if let Ok(read) = Query::read(raw) {
         assert!(read.pairs().all(|(name, _)| read.find(name).is_some()), "a name without value");
     }
-    for param in [None, Some("state")] {
-        let brought = query::find_token(raw, param, None);
-        let rest = query::without_token(raw, param);
-        assert!(!query::brings_token(&rest), "{rest:?}");
-        let left = query::find_token(&rest, param, None);
+    let state = TokenPlace::Param("state".to_owned());
+    for place in [None, Some(&state)] {
+        let brought = Brought::in_query(raw, place);
+        let rest = brought::without_token(raw, place);
+        assert!(!brought::brings_token(&rest), "{rest:?}");
+        let left = Brought::in_query(&rest, place);
         assert!(!matches!(left, Brought::Token(_) | Brought::Several), "{rest:?}");
         // What brings nothing is not touched.
         if matches!(brought, Brought::Nothing) {
@@ -201,7 +203,7 @@ fn redirect(input: &[u8]) {
     if let Ok(uri) = Uri::try_from(input)
         && CanonicalPath::of(uri.path(), &BasePath::none()).is_ok()
     {
-        stays(&run::without_token(&uri, Some("state")));
+        stays(&run::without_token(&uri, Some(&TokenPlace::Param("state".to_owned()))));
     }
     let Ok(text) = str::from_utf8(input) else { return };
     let table = json!([{ "class": "A", "method": "a", "pattern": "a",

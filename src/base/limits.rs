@@ -28,7 +28,7 @@ pub const TOKEN_GRACE: Duration = Duration::from_mins(10);
 /// Handlers one token may be bound to.
 pub const TOKEN_HANDLERS_MAX: usize = 16;
 
-/// Browsers that can be in one session at once; the one that joined first makes room.
+/// Browsers that can be in one session at once; the one that was unused longest makes room.
 pub const DEVICES_PER_SESSION_MAX: usize = 32;
 /// All storage of one session as JSON text, keys included.
 pub const STORAGE_BYTES_MAX: usize = 256 * 1024;
@@ -96,8 +96,8 @@ pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// How much longer than its handler a run may take before its node is taken for dead: the time
 /// for a store that is slow to redeem, to write and to keep the answer.
 pub const RUN_SLACK: Duration = Duration::from_secs(30);
-/// Fields of one submitted form.
-pub const FORM_FIELDS_MAX: usize = 256;
+/// Fields of one submitted form: as many as PHP reads, which payment platforms reckon with.
+pub const FORM_FIELDS_MAX: usize = 1_000;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value
 /// must be read back, and `serde_json` gives up at 128.
 pub const JSON_DEPTH_MAX: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ring::hmac;
 use zeroize::Zeroize;
 
 use super::entropy::{Entropy, NoEntropy, random};
@@ -20,6 +21,21 @@ impl<const N: usize> Secret<N> {
     /// A new secret.
     pub fn random(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
         random(entropy).map(Self)
+    }
+
+    /// A secret that follows from this one for one purpose and some more bytes. It gives nothing of
+    /// this one away.
+    pub(crate) fn derived<const M: usize>(&self, purpose: &str, more: &[u8]) -> Secret<M> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"callgate/1 ");
+        // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+        context.update(&(purpose.len() as u64).to_be_bytes());
+        context.update(purpose.as_bytes());
+        context.update(more);
+        let mut bytes = [0; M];
+        bytes.iter_mut().zip(context.sign().as_ref()).for_each(|(byte, from)| *byte = *from);
+        Secret(bytes)
     }
 
     /// The bytes themselves. Whatever is done with them must not outlive the request.

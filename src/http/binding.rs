@@ -8,6 +8,8 @@ use crate::base::entropy::NoEntropy;
 use crate::base::hex;
 use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::base::secret::SecretText;
+use crate::session::Credential;
+use crate::token::TokenSecret;
 
 /// The content of the binding cookie: a nonce of this browser, and until when it is kept.
 ///
@@ -22,12 +24,22 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Makes one for a browser that brought none.
-    ///
-    /// Two first mints of one browser at the same time give it two, of which it keeps one; the
-    /// link of the other is then a foreign one, which costs a click.
+    /// Makes one for a browser that brought none and holds no credential.
     pub(crate) fn fresh(entropy: &dyn Entropy, until: Timestamp) -> Result<Self, NoEntropy> {
         Ok(Self { nonce: Secret::random(entropy)?, until })
+    }
+
+    /// The one of a browser that brought none, and holds this credential.
+    ///
+    /// It follows from the credential, so that the browser is known even where a token is minted
+    /// after its response has begun, and where two first mints of one browser meet.
+    pub(crate) fn of(credential: &Credential, until: Timestamp) -> Self {
+        Self { nonce: credential.derived("binding"), until }
+    }
+
+    /// The token under which a store knows `secret` if only this browser may redeem it.
+    pub(crate) fn bound(&self, secret: &TokenSecret) -> TokenSecret {
+        secret.bound_to(&self.nonce)
     }
 
     /// Reads the value of a cookie; `None` if it is malformed, or should be gone at `now`.

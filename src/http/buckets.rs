@@ -125,14 +125,6 @@ impl Buckets {
         })
     }
 
-    /// Whether `owner` could take one now; nothing is taken.
-    pub(crate) fn look(&self, owner: impl Hash, pace: Pace, now: u64) -> Result<(), Wait> {
-        self.at(owner, |place, owner| {
-            let bucket = place.iter().find(|bucket| bucket.owner == owner);
-            bucket.map_or(Ok(()), |bucket| pace.take(bucket.due, now).map(|_| ()))
-        })
-    }
-
     /// Visits the place of a bucket, which is locked for a few comparisons.
     fn at<T>(
         &self,
@@ -160,6 +152,16 @@ impl fmt::Debug for Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Buckets {
+        /// Whether `owner` could take one now; nothing is taken.
+        fn look(&self, owner: impl Hash, pace: Pace, now: u64) -> Result<(), Wait> {
+            self.at(owner, |place, owner| {
+                let bucket = place.iter().find(|bucket| bucket.owner == owner);
+                bucket.map_or(Ok(()), |bucket| pace.take(bucket.due, now).map(|_| ()))
+            })
+        }
+    }
 
     const SEC: u64 = MICROS_PER_SEC;
 

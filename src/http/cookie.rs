@@ -143,6 +143,11 @@ impl CookieRule {
             .any(|own| without_prefix(own.as_bytes()).eq_ignore_ascii_case(name))
     }
 
+    /// With which requests of other sites browsers send the session cookie.
+    pub(crate) fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
     /// Whether answers to the browser travel over HTTPS.
     pub fn is_secure(&self) -> bool {
         self.secure

@@ -22,6 +22,10 @@ use crate::http::arrival::Arrival;
 use crate::http::body;
 use crate::http::body::Content;
 use crate::http::body::RequestBody;
+use crate::http::brought;
+use crate::http::brought::Brought;
+use crate::http::brought::Places;
+use crate::http::brought::has_too_many_fields;
 use crate::http::caught::Panicked;
 use crate::http::caught::caught;
 use crate::http::confirm;
@@ -31,8 +35,11 @@ use crate::http::fault::Speaks;
 use crate::http::front::Caller;
 use crate::http::front::Front;
 use crate::http::front::Policy;
+use crate::http::hop;
+use crate::http::hop::Returned;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
+use crate::http::plan::Answer;
 use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Query;
@@ -40,7 +47,6 @@ use crate::http::repeat;
 use crate::http::run::Run;
 use crate::http::run::may_hold_token;
 use crate::http::run::must_be_read;
-use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
 use crate::http::upload::Upload;
 use crate::http::visit::Trace;
@@ -127,7 +133,9 @@ impl Dispatch {
         let (policy, base_path) = (config.policy.clone(), config.base_path.clone());
         let front = Front::new(policy, base_path, Arc::clone(&sessions.rates));
         let running = TaskTracker::new();
-        Ok(Self { plan: ArcSwap::from_pointee(plan), sessions, front, config, ids, running })
+        let plan = Arc::new(plan);
+        sessions.plan.store(Some(Arc::clone(&plan)));
+        Ok(Self { plan: ArcSwap::new(plan), sessions, front, config, ids, running })
     }
 
     /// What sessions share.
@@ -148,7 +156,9 @@ impl Dispatch {
     /// Answers by `plan` from now on. Requests that have found their row end by the one they found
     /// it in.
     pub fn swap(&self, plan: Plan) {
-        self.plan.store(Arc::new(plan));
+        let plan = Arc::new(plan);
+        self.sessions.plan.store(Some(Arc::clone(&plan)));
+        self.plan.store(plan);
     }
 
     /// Requests that are being run, but for those that run without waiting.
@@ -180,6 +190,7 @@ impl Dispatch {
         let mut manner = Manner::of(&head);
         let source = Source { body, caller: self.front.caller(&head.headers, arrival, now) };
         line.client = source.caller.address;
+        line.untrusted_proxy = self.front.untrusted_proxy(&head.headers, arrival);
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));
@@ -200,7 +211,7 @@ impl Dispatch {
     async fn prepare(
         &self,
         mut head: Head,
-        mut source: Source,
+        source: Source,
         line: &mut AccessLine,
         manner: &mut Manner,
     ) -> Result<Prepared, Fault> {
@@ -210,43 +221,45 @@ impl Dispatch {
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
             return Ok(Prepared::Answer(no_content(None)));
         }
-        let path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
+        let mut path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
         if let Some(reserved) = path.reserved() {
             manner.speak_to(reserved);
             return Err(Fault::not_found());
         }
-        let mut agreement = Agreement::of(&head.method);
-        if confirm::is_click(&head) {
-            manner.saw_token = true;
-            let (house, pace) = (&self.sessions, self.config.pace);
-            (agreement, source.body) = confirm::hear(house, &mut head, source.body, pace).await?;
+        let Returned { body, mut agreement, shown } =
+            self.agreed(&mut head, source.body, manner).await?;
+        if shown.is_some() {
+            path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
         }
         let plan = self.plan.load_full();
-        let row = match plan.table().find(head.method.as_str(), &path) {
-            Found::Row(row) => row,
-            Found::NoSuchPath => return Err(Fault::not_found()),
-            Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
-                return Ok(Prepared::Answer(no_content(Some(&allow.to_string()))));
-            }
-            Found::VerbNotAllowed(allow) => {
-                return Err(Fault::method_not_allowed(allow.to_string()));
-            }
+        let row = match row_of(&plan, &head, &path)? {
+            Ok(row) => row,
+            Err(response) => return Ok(Prepared::Answer(response)),
         };
         line.row = Some(row.number());
-        let param = row.otp().param.as_deref();
-        manner.watch(param, head.uri.query().unwrap_or(""), None);
-        let query =
-            Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
-                Fault::bad_request("query_too_large", "The query is too large.")
-            })?;
+        manner.watch(&Brought::in_query(head.uri.query().unwrap_or(""), row.otp().param.as_ref()));
+        let query = query_of(&head)?;
         let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
+        line.target = Some(Arc::clone(&answer.target));
         if let Err(missing) = answer.by {
-            return Err(Fault::missing_target(missing));
+            return Err(Fault::missing_target(missing).of_handler(&answer.target, None));
         }
-        let (content, upload) = self.receive(source.body, row, &head, answer.is_relayed()).await?;
+        let (content, upload) = self.receive(body, row, &head, answer.is_relayed()).await?;
         let Content { bytes: body, sent } = content;
-        if param.is_some() {
-            manner.watch(param, "", submitted(&head.headers, &body));
+        let brought = Brought::find(Places { head: &head, path: &path, body: &body }, row);
+        manner.watch(&brought);
+        // Nobody opens a link with a header of his own: a program sends it.
+        if brought::is_in_header(&head, row) {
+            agreement = Agreement::Sent;
+        }
+        refuse_large_form(answer, &brought, (&head, &body))?;
+        if matches!(brought, Brought::Token(_))
+            && upload.is_none()
+            && shown.is_none()
+            && hop::is_due(&self.sessions, &head, row)
+        {
+            let body = sent.as_ref().unwrap_or(&body);
+            return hop::send_on(&self.sessions, &head, body).map(Prepared::Answer);
         }
         failpoint::reached(Place::Parsed).map_err(Fault::internal)?;
         let (row, id, Caller { arrival, address: remote, .. }) =
@@ -264,8 +277,29 @@ impl Dispatch {
             remote,
             id,
             agreement,
+            brought,
+            shown,
         };
         Ok(Prepared::Run(Box::new(run)))
+    }
+
+    /// What the request stands for, where it is the form of a page that asked, or shows the cookie
+    /// of one that was kept.
+    async fn agreed(
+        &self,
+        head: &mut Head,
+        mut body: RequestBody,
+        manner: &mut Manner,
+    ) -> Result<Returned, Fault> {
+        let mut agreement = Agreement::of(&head.method);
+        if confirm::is_click(head) {
+            manner.saw_token = true;
+            (agreement, body) = confirm::hear(&self.sessions, head, body, self.config.pace).await?;
+        }
+        let as_it_is = Returned { body, agreement, shown: None };
+        let returned = hop::arrive(&self.sessions, head, as_it_is)?;
+        manner.saw_token |= returned.shown.is_some();
+        Ok(returned)
     }
 
     /// Reads the body, or makes it ready to be passed on unread.
@@ -277,7 +311,7 @@ impl Dispatch {
         is_relayed: bool,
     ) -> Result<(Content, Option<Upload>), Fault> {
         let Config { body_bytes_max, forward_bytes_max, pace, .. } = self.config;
-        let streams = is_relayed && !must_be_read(row, head);
+        let streams = is_relayed && !must_be_read(row, head) && !hop::may_be_due(head);
         let bytes_max = row.limits().body_bytes.unwrap_or(if streams {
             forward_bytes_max
         } else {
@@ -338,6 +372,9 @@ impl Dispatch {
                 response
             }
             Err(fault) => {
+                if let Some(peer) = line.untrusted_proxy.filter(|_| fault.is_over_a_limit()) {
+                    self.sessions.rates.hint(peer, self.sessions.clock.now());
+                }
                 line.finish(fault.status(), Some(&fault));
                 fault.response(manner.speaks, self.config.development)
             }
@@ -345,4 +382,42 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
+}
+
+/// The parameters of a request.
+fn query_of(head: &Head) -> Result<Query, Fault> {
+    let read = Query::read(head.uri.query().unwrap_or(""));
+    read.map_err(|query::QueryTooLarge| {
+        Fault::bad_request("query_too_large", "The query is too large.")
+    })
+}
+
+/// The row that answers, or the response where none has to.
+fn row_of<'p>(
+    plan: &'p Plan,
+    head: &Head,
+    path: &CanonicalPath,
+) -> Result<Result<&'p Row, Response<AnswerBody>>, Fault> {
+    match plan.table().find(head.method.as_str(), path) {
+        Found::Row(row) => Ok(Ok(row)),
+        Found::NoSuchPath => Err(Fault::not_found()),
+        Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
+            Ok(Err(no_content(Some(&allow.to_string()))))
+        }
+        Found::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
+    }
+}
+
+/// Refuses a form that the handler could not read, as long as its token is unspent.
+fn refuse_large_form(
+    answer: &Answer,
+    brought: &Brought,
+    (head, body): (&Head, &[u8]),
+) -> Result<(), Fault> {
+    let is_read = !answer.is_relayed() && head.method != Method::GET;
+    let brings = matches!(brought, Brought::Token(_));
+    if is_read && brings && has_too_many_fields(&head.headers, body) {
+        return Err(Fault::form_too_large());
+    }
+    Ok(())
 }

@@ -7,6 +7,8 @@ use encoding_rs::Encoding;
 use encoding_rs::UTF_8;
 use http_body_util::BodyExt;
 use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::header;
 
 use percent_encoding::percent_decode;
 
@@ -143,6 +145,12 @@ impl Form {
         self.fields.push(field);
         Ok(())
     }
+}
+
+/// The fields of an ordinary form, as they were sent.
+pub(crate) fn submitted<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<&'b str> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.filter(|kind| is_urlencoded(kind)).and(std::str::from_utf8(body).ok())
 }
 
 /// The bytes that a name or a value of an urlencoded form stands for.

@@ -14,6 +14,7 @@ use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::http::accept;
 use crate::http::fault::Fault;
 use crate::http::front::Policy;
+use crate::table;
 
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
@@ -24,8 +25,7 @@ const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 /// (contract §3).
 pub(crate) fn check(head: &Head, policy: &Policy) -> Result<(), Fault> {
     let Head { method, uri, headers, .. } = head;
-    let shouted = method.as_str().bytes().all(|byte| !byte.is_ascii_lowercase());
-    if !shouted || *method == Method::TRACE || *method == Method::CONNECT {
+    if !table::is_implemented(method.as_str()) {
         return Err(Fault::method_unknown());
     }
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
@@ -171,14 +171,18 @@ pub(crate) fn navigates(headers: &HeaderMap) -> bool {
 /// Whether the request may redeem a token: not when its answer is only to be looked at, stored
 /// or shown later.
 pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
-    let prefetches = ["sec-purpose", "purpose", "x-moz", "x-purpose"].iter().any(|name| {
+    *method != Method::HEAD && *method != Method::OPTIONS && !prefetches(headers)
+}
+
+/// Whether the request is made in advance, or by a program that shows what a link leads to.
+pub(crate) fn prefetches(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz", "x-purpose"].iter().any(|name| {
         let values = headers.get_all(*name).iter().filter_map(|value| value.to_str().ok());
         values.into_iter().any(|value| {
             let value = value.to_ascii_lowercase();
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
         })
-    });
-    *method != Method::HEAD && *method != Method::OPTIONS && !prefetches
+    })
 }
 
 #[cfg(test)]

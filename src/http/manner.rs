@@ -12,11 +12,11 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
 use crate::http::answer::AnswerBody;
+use crate::http::brought::Brought;
+use crate::http::brought::brings_token;
 use crate::http::cookie::CookieRule;
 use crate::http::cors::Grant;
 use crate::http::fault::Speaks;
-use crate::http::query;
-use crate::http::query::Brought;
 use crate::table::Reserved;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -78,7 +78,7 @@ pub(crate) struct Manner {
 
 impl Manner {
     pub(crate) fn of(head: &Head) -> Self {
-        let saw_token = head.uri.query().is_some_and(query::brings_token);
+        let saw_token = head.uri.query().is_some_and(brings_token);
         let is_head = head.method == Method::HEAD;
         let speaks = Speaks::of(&head.headers);
         let (cookie, binding) = (None, None);
@@ -92,9 +92,9 @@ impl Manner {
         }
     }
 
-    /// Looks for a token under the row's own parameter too, in the query and in a form.
-    pub(crate) fn watch(&mut self, param: Option<&str>, raw: &str, form: Option<&str>) {
-        self.saw_token |= !matches!(query::find_token(raw, param, form), Brought::Nothing);
+    /// Remembers whether the request carried something in the place of a token.
+    pub(crate) fn watch(&mut self, brought: &Brought) {
+        self.saw_token |= !matches!(brought, Brought::Nothing);
     }
 
     /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04). The

@@ -26,9 +26,10 @@ const HUSH: Duration = Duration::from_secs(10);
 pub struct Rules {
     /// Requests of one client. Default 100 a second, 400 at once.
     pub requests: Rate,
-    /// Redemptions of one client that failed. Default 20 a minute, 20 at once.
+    /// Unknown tokens of one client, beyond which further unknown ones are refused; a token that
+    /// is good is redeemed all the same. Default 20 a minute, 20 at once.
     pub failures: Rate,
-    /// Redemptions of all clients that failed, beyond which the log raises an alarm; nothing is
+    /// Unknown tokens of all clients, beyond which the log raises an alarm; nothing is
     /// refused. Default 1,000 a minute.
     pub failures_alarm: Rate,
     /// Tokens that one session mints. Default 10 a minute, 60 at once: a session may hold 16
@@ -125,26 +126,14 @@ impl Rates {
         counters.take(&counters.requests, client.map(Owner::of), now)
     }
 
-    /// Whether this client may still try tokens; counts nothing.
-    pub(crate) fn may_redeem(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), Wait> {
+    /// Counts a token of this client that nobody minted. It is counted once it is known to be
+    /// unknown, so that wrong tokens never shut out right ones.
+    pub(crate) fn unknown_token(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), Wait> {
         let Some(counters) = &self.0 else { return Ok(()) };
-        let Some(owner) = client.map(Owner::of) else { return Ok(()) };
-        let limit = &counters.failures;
-        let looked = counters.buckets.look((limit.name, owner), limit.pace, micros(now));
-        looked.inspect_err(|_| limit.tell(Some(owner), now))
-    }
-
-    /// Counts a redemption of this client that failed.
-    pub(crate) fn failed(&self, client: Option<IpAddr>, now: Timestamp) {
-        let Some(counters) = &self.0 else { return };
-        // What is beyond the limit already was under way when it was reached.
-        if let Some(owner) = client.map(Owner::of) {
-            let limit = &counters.failures;
-            let _ = counters.buckets.take((limit.name, owner), limit.pace, micros(now));
-        }
         if counters.failures_alarm.take_shared(now).is_err() {
             counters.failures_alarm.alarm(now);
         }
+        counters.take(&counters.failures, client.map(Owner::of), now)
     }
 
     /// Counts a token that this session is about to mint for this client.
@@ -283,8 +272,7 @@ mod tests {
         let rates = Rates::new(&Rules::default());
         let one = Some(client("192.0.2.1"));
         assert_eq!(until_refused(|| rates.request(one, now())), 400);
-        let failing = || rates.may_redeem(one, now()).map(|()| rates.failed(one, now()));
-        assert_eq!(until_refused(failing), 20);
+        assert_eq!(until_refused(|| rates.unknown_token(one, now())), 20);
         let (a, b) = (SessionId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
         assert_eq!(until_refused(|| rates.mint(a, one, now())), 60);
         assert_eq!(until_refused(|| rates.mint(b, one, now())), 40, "100 for the client");
@@ -314,13 +302,11 @@ mod tests {
     fn whoever_waits_as_long_as_he_was_told_is_let_in_again() {
         let rates = Rates::new(&Rules::default());
         let (one, clock) = (Some(client("192.0.2.1")), ManualClock::default());
-        while rates.may_redeem(one, clock.now()).is_ok() {
-            rates.failed(one, clock.now());
-        }
-        let wait = rates.may_redeem(one, clock.now()).unwrap_err();
+        while rates.unknown_token(one, clock.now()).is_ok() {}
+        let wait = rates.unknown_token(one, clock.now()).unwrap_err();
         assert_eq!(wait.secs(), 3, "20 a minute");
         clock.advance(Duration::from_secs(wait.secs()));
-        assert!(rates.may_redeem(one, clock.now()).is_ok());
+        assert!(rates.unknown_token(one, clock.now()).is_ok());
     }
 
     #[test]

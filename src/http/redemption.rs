@@ -2,8 +2,8 @@
 
 use hyper::Method;
 
+use crate::http::brought::Brought;
 use crate::http::fault::Fault;
-use crate::http::query::Brought;
 use crate::http::reply::OutgoingMessage;
 use crate::http::run::Run;
 use crate::http::session::Redemption;
@@ -42,12 +42,14 @@ pub(crate) fn answer(
     let rule = row.otp();
     // Who got no cookie would come back as a stranger, and a form cannot be sent again.
     let strips = rule.strip && run.head.method == Method::GET && !session.is_mute();
+    let is_told = session.is_guest() || !rule.unless_signed_in;
+    let is_refused = otp.is_refused() && is_told;
     let location = match (otp.is_restored(), &rule.on_refused) {
         (true, _) if strips => run.target_without_token(rule),
-        (false, OnRefused::Redirect(path)) if otp.is_refused() => {
+        (false, OnRefused::Redirect(path)) if is_refused => {
             format!("{}{path}", session.base_path())
         }
-        (false, OnRefused::Status(status)) if otp.is_refused() => {
+        (false, OnRefused::Status(status)) if is_refused => {
             return Err(Fault::token_refused(*status));
         }
         _ => return Ok(None),

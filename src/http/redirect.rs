@@ -13,9 +13,9 @@ use hyper::header::HeaderValue;
 use crate::base::masked::masked;
 use crate::http::answer::AnswerBody;
 use crate::http::arrival::Arrival;
+use crate::http::brought::brings_token;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
-use crate::http::query::brings_token;
 use crate::http::server::Service;
 use crate::http::sessions::Sessions;
 

@@ -26,11 +26,12 @@ use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_SLACK;
 use crate::http::answer::AnswerBody;
+use crate::http::brought;
+use crate::http::brought::Brought;
 use crate::http::collected::Collected;
 use crate::http::collected::collect;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
-use crate::http::query::Brought;
 use crate::http::redemption;
 use crate::http::run::Run;
 use crate::http::runs::Seat;
@@ -46,6 +47,7 @@ use crate::table::OnInterrupted;
 use crate::table::RepeatRule;
 use crate::table::Row;
 use crate::token::Answer;
+use crate::token::Callback;
 use crate::token::Outcome;
 use crate::token::Question;
 use crate::token::Repeat;
@@ -88,8 +90,8 @@ impl Turn {
         match redemption {
             Redemption::Ended(otp) => Self::On(*otp),
             Redemption::Asks(question) => Self::Asks(*question),
-            Redemption::Began(_) => Self::On(Outcome::Restored),
-            Redemption::Repeats(at, _) => Self::On(Outcome::Used { at: *at }),
+            Redemption::Began(..) => Self::On(Outcome::Restored),
+            Redemption::Repeats(at, ..) => Self::On(Outcome::Used { at: *at }),
         }
     }
 }
@@ -105,7 +107,7 @@ pub(crate) async fn redeem(
     let (Some(rule), Brought::Token(secret)) = (row.repeat(), brought) else {
         return Ok(Turn::of(&redemption::redeem(session, brought).await?));
     };
-    let wish = wish(run, secret, rule, patience);
+    let wish = wish((run, row, secret), rule, session, patience)?;
     // Apart, so that the requests of other rows need no room for it.
     Box::pin(take_turn((secret, wish), (session, trace), patience)).await
 }
@@ -121,17 +123,18 @@ async fn take_turn(
     let mut pause = ASKING_PAUSE_MIN;
     loop {
         let news = seat.news();
-        let (first, repeat) = match session.redeem_brought(Some(secret), Some(wish)).await? {
-            Redemption::Began(claim) => {
-                drop(news);
-                let run = FirstRun { secret: secret.clone(), claim, seat, patience };
-                // A request redeems once, so nothing was there.
-                let _ = trace.first.set(run);
-                return Ok(Turn::On(Outcome::Restored));
-            }
-            Redemption::Repeats(first, repeat) => (first, repeat),
-            other => return Ok(Turn::of(&other)),
-        };
+        let (first, (repeat, secret)) =
+            match session.redeem_brought(Some(secret), Some(wish)).await? {
+                Redemption::Began(claim, secret) => {
+                    drop(news);
+                    let run = FirstRun { secret, claim, seat, patience };
+                    // A request redeems once, so nothing was there.
+                    let _ = trace.first.set(run);
+                    return Ok(Turn::On(Outcome::Restored));
+                }
+                Redemption::Repeats(first, repeat, secret) => (first, (repeat, secret)),
+                other => return Ok(Turn::of(&other)),
+            };
         let mut is_over = repeat != Repeat::Running;
         if !is_over {
             tokio::select! {
@@ -145,21 +148,34 @@ async fn take_turn(
             let _ = trace.otp.set(Outcome::Used { at: first });
             let _ = trace.repeat.set(name(&repeat));
             session.mute();
-            return tell(house, secret, repeat).map(Turn::Told);
+            return tell(house, &secret, repeat).map(Turn::Told);
         }
     }
 }
 
-fn wish(run: &Run, secret: &TokenSecret, rule: RepeatRule, patience: Duration) -> RepeatWish {
+fn wish(
+    (run, row, secret): (&Run, &Row, &TokenSecret),
+    rule: RepeatRule,
+    session: &Session,
+    patience: Duration,
+) -> Result<RepeatWish, Fault> {
     let method = &run.head.method;
     let body = if *method == Method::GET { &[][..] } else { &run.body };
-    RepeatWish {
-        key: RepeatKey::of(secret, method.as_str(), run.path.as_str(), body),
+    let raw = run.head.uri.query().unwrap_or("");
+    let callback = Callback {
+        method: method.as_str(),
+        path: run.path.as_str(),
+        query: &brought::canonical_rest(raw, row.otp().param.as_ref()),
+        browser: session.known_browser(rule.window).map_err(Fault::internal)?,
+        body,
+    };
+    Ok(RepeatWish {
+        key: RepeatKey::of(secret, &callback),
         window: rule.window,
         // The handler, and an answer that arrives as slowly as it may.
         run_within: patience * 2 + RUN_SLACK,
         may_take_over: rule.on_interrupted == OnInterrupted::Run,
-    }
+    })
 }
 
 /// The word for the log line.
@@ -233,7 +249,9 @@ impl FirstRun {
 
     fn ending(&self, house: &Sessions, collected: Collected) -> Result<Ending, Fault> {
         match collected {
-            Collected::Whole(answer) => {
+            Collected::Whole(mut answer) => {
+                // Its cookies are for the browser that had it first.
+                answer.headers.retain(|(name, _)| !is_cookie(name));
                 let sealed = answer.seal(&self.secret, house.app(), &*house.entropy);
                 Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
             }
@@ -268,6 +286,9 @@ impl FirstRun {
 fn response(answer: Answer) -> Option<Response<AnswerBody>> {
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers {
+        if is_cookie(&name) {
+            continue;
+        }
         let name: HeaderName = name.parse().ok()?;
         headers.append(name, HeaderValue::from_bytes(&value).ok()?);
     }
@@ -275,6 +296,10 @@ fn response(answer: Answer) -> Option<Response<AnswerBody>> {
     *response.status_mut() = StatusCode::from_u16(answer.status).ok()?;
     *response.headers_mut() = headers;
     Some(response)
+}
+
+fn is_cookie(name: &str) -> bool {
+    name.eq_ignore_ascii_case("set-cookie")
 }
 
 impl Drop for FirstRun {

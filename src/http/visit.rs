@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use hyper::Method;
 use hyper::Response;
+use hyper::header;
 use hyper::header::HeaderName;
 
 use crate::http::answer::AnswerBody;
+use crate::http::brought::Brought;
 use crate::http::confirm;
 use crate::http::confirm::Agreement;
 use crate::http::confirm::Asking;
+use crate::http::confirm::NONCE_SECS;
 use crate::http::dispatch::Config;
 use crate::http::fault::Fault;
 use crate::http::head;
+use crate::http::hop;
 use crate::http::manner::without_own_cookie;
 use crate::http::plan::Answer;
 use crate::http::plan::Answerer;
-use crate::http::query::Brought;
 use crate::http::redemption;
 use crate::http::repeat;
 use crate::http::repeat::FirstRun;
@@ -74,25 +78,30 @@ impl Visit<'_> {
             navigates: head::navigates(&run.head.headers),
             binding: None,
             binding_doubled: false,
+            host: run.head.headers.get(header::HOST).cloned(),
             client: run.remote,
         };
-        let brought = run.brought(row.otp(), errand.may_redeem)?;
-        let only_asks = !errand.may_redeem || run.agreement == Agreement::Stale;
-        if only_asks && matches!(brought, Brought::Token(_)) {
-            return self.ask(&run, row, Question::Click, String::new());
+        let brought = run.brought(errand.may_redeem)?;
+        if run.agreement == Agreement::Stale && matches!(brought, Brought::Token(_)) {
+            return self.ask(&run, row, (Question::Click, String::new()));
         }
-        let opened = self.sessions.open(&run.head.headers, errand).await?;
+        let cookies = run.shown.as_ref().unwrap_or(&run.head.headers);
+        let opened = self.sessions.open(cookies, errand).await?;
         let session = self.trace.session.get_or_init(|| opened);
         let timeout = self.config.timeout(row, by.patience());
         let visitor = (session, self.trace);
         let otp = match repeat::redeem((&run, row), &brought, visitor, timeout).await? {
             Turn::On(otp) => otp,
             Turn::Asks(question) => {
-                return self.ask(&run, row, question, session.user_name());
+                return self.ask(&run, row, (question, session.user_name()));
             }
             Turn::Told(response) => return Ok(response),
         };
         let otp = *self.trace.otp.get_or_init(|| otp);
+        if run.shown.is_some() && !otp.is_restored() {
+            // It came without a cookie, and is a guest's without the token.
+            session.become_guest().map_err(Fault::internal)?;
+        }
         session.came_with(otp);
         redemption::admit(row, session)?;
         if let Some(message) = redemption::answer(&run, row, otp, session)? {
@@ -103,7 +112,8 @@ impl Visit<'_> {
             Answerer::Handler(handler) => {
                 let answering = handler.call(run.into_message(row, otp), session.clone());
                 let reply = tokio::time::timeout(timeout, answering).await;
-                let reply = reply.map_err(|_| Fault::handler_too_slow())??;
+                let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
+                let reply = reply.map_err(|fault| fault.of_handler(target, handler.excerpt()))?;
                 session.settle().await?;
                 Ok(self.response(reply.into_message()))
             }
@@ -122,12 +132,18 @@ impl Visit<'_> {
         &self,
         run: &Run,
         row: &Row,
-        question: Question,
-        user: String,
+        (question, user): (Question, String),
     ) -> Result<Response<AnswerBody>, Fault> {
-        let (head, param) = (&run.head, row.otp().param.as_deref());
+        let Brought::Token(token) = &run.brought else { return Err(Fault::confirm_refused()) };
+        let _ = self.trace.otp.set(Outcome::AskFirst);
+        let (head, place) = (&run.head, row.otp().param.as_ref());
         let is_stale = run.agreement == Agreement::Stale;
-        let asking = Asking { head, param, question, user, is_stale };
+        let body = run.sent.as_ref().unwrap_or(&run.body);
+        let is_get = head.method == Method::GET;
+        let keep = || hop::keep(self.sessions, head, body, NONCE_SECS);
+        let ticket = (!is_get).then(keep).transpose()?;
+        let ticket = ticket.as_deref();
+        let asking = Asking { head, token, ticket, place, question, user, is_stale };
         confirm::page(self.sessions, &self.config.confirm_page, &asking)
     }
 

@@ -79,6 +79,11 @@ impl Credential {
         Digest::of("credential", app, &self.nonce)
     }
 
+    /// A secret of the browser that holds this, which opens nothing.
+    pub(crate) fn derived(&self, purpose: &str) -> Secret<16> {
+        self.nonce.derived(purpose, &[])
+    }
+
     /// Whether it may found its session at `now`, provided the store has never heard of it.
     ///
     /// Only for the guest window: a session that ended is remembered for longer than that, so an

@@ -3,10 +3,12 @@
 use super::check::Notes;
 use super::fields::Fields;
 use super::fields::wrong_type;
+use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::one_of;
 use super::raw::Kind;
 use super::raw::Value;
+use super::verbs::Verbs;
 use crate::base::Confirm;
 use crate::base::RestoreMode;
 use crate::base::limits::QUERY_NAME_BYTES_MAX;
@@ -16,8 +18,8 @@ const PROPERTIES: [&str; 5] = ["param", "mode", "confirm", "strip", "onRefused"]
 /// The property `otp` of a row (contract §6.2, §6.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OtpRule {
-    /// The query parameter that carries the token besides `$4DSID`, such as `state`.
-    pub param: Option<String>,
+    /// Where the token may stand besides under `$4DSID`.
+    pub param: Option<TokenPlace>,
     /// How far a redeemed token lets its bearer in, unless the mint said otherwise.
     pub mode: RestoreMode,
     /// Who is asked before a link counts that is opened with a GET, unless the mint was stricter.
@@ -26,6 +28,22 @@ pub struct OtpRule {
     pub strip: bool,
     /// What happens when the token is refused.
     pub on_refused: OnRefused,
+    /// Whether the handler runs all the same if the browser is signed in: then the person is where
+    /// the link should have led, by another tab.
+    pub unless_signed_in: bool,
+}
+
+/// A place in which a row looks for a token, besides under `$4DSID` (contract §6.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// A parameter of the query or of a form, such as `state`.
+    Param(String),
+    /// `path:token`: a named group of the row's `regexPattern`.
+    Path(String),
+    /// `header:X-State`: a header field, in lower case.
+    Header(String),
+    /// `json:/metadata/token`: a text in a JSON body (RFC 6901).
+    Json(String),
 }
 
 /// What a row does with a request whose token is used, expired, unknown or for another row.
@@ -60,14 +78,45 @@ pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
         rule.strip = notes.keep(&value.span, value.flag("otp.strip")).unwrap_or_default();
     }
     if let Some(value) = fields.take("onRefused") {
-        rule.on_refused = on_refused(notes, value);
+        (rule.on_refused, rule.unless_signed_in) = on_refused(notes, value);
     }
     notes.unknown(fields, "otp.", &PROPERTIES);
     rule
 }
 
-fn param(value: &Value<'_>) -> Result<String, Flaw> {
-    let name = value.text("otp.param")?;
+fn param(value: &Value<'_>) -> Result<TokenPlace, Flaw> {
+    let text = value.text("otp.param")?;
+    let bad = |what: String, fix: &str| Flaw::new("bad-otp-param", what, fix);
+    if text.len() > QUERY_NAME_BYTES_MAX {
+        let what =
+            format!("otp.param has {} bytes and may have {QUERY_NAME_BYTES_MAX}", text.len());
+        return Err(bad(what, "choose a shorter name, such as \"state\""));
+    }
+    match text.split_once(':') {
+        Some(("path", group)) if is_group(group) => Ok(TokenPlace::Path(group.to_owned())),
+        Some(("path", _)) => Err(bad(
+            format!("otp.param {text:?} names no group of a regexPattern"),
+            "write \"path:\" and the name of the group, such as \"path:token\" for (?<token>[^/]+)",
+        )),
+        Some(("header", name)) => header(name).map(TokenPlace::Header),
+        Some(("json", pointer)) if is_pointer(pointer) => Ok(TokenPlace::Json(pointer.to_owned())),
+        Some(("json", _)) => Err(bad(
+            format!("otp.param {text:?} is no JSON pointer (RFC 6901)"),
+            "begin it with a slash, such as \"json:/metadata/token\"",
+        )),
+        Some((kind, rest))
+            if ["path", "header", "json"].iter().any(|it| it.eq_ignore_ascii_case(kind.trim())) =>
+        {
+            let kind = kind.trim().to_ascii_lowercase();
+            let fix = format!("write \"{kind}:{}\"", rest.trim());
+            Err(bad(format!("otp.param {text:?} is misspelt"), &fix))
+        }
+        _ => parameter(text).map(TokenPlace::Param),
+    }
+}
+
+/// The name of a query or form parameter.
+fn parameter(name: &str) -> Result<String, Flaw> {
     // $4DSID is always read. As a row's own parameter it would be looked for twice.
     if name.eq_ignore_ascii_case("$4DSID") {
         return Err(Flaw::new(
@@ -84,14 +133,75 @@ fn param(value: &Value<'_>) -> Result<String, Flaw> {
             "write the name alone, such as \"state\"",
         ));
     }
-    if name.len() > QUERY_NAME_BYTES_MAX {
+    Ok(name.to_owned())
+}
+
+/// The name of a header field that can bring a token: one that applications make up, and not one
+/// that HTTP gives a meaning to.
+fn header(name: &str) -> Result<String, Flaw> {
+    const TAKEN: [&str; 16] = [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "origin",
+        "referer",
+        "transfer-encoding",
+        "user-agent",
+    ];
+    let lower = name.to_ascii_lowercase();
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let is_own = lower.starts_with("sec-") || lower.starts_with("x-callgate-");
+    if name.is_empty() || !name.bytes().all(is_token) || is_own || TAKEN.contains(&&*lower) {
         return Err(Flaw::new(
             "bad-otp-param",
-            format!("otp.param has {} bytes and may have {QUERY_NAME_BYTES_MAX}", name.len()),
-            "choose a shorter name, such as \"state\"",
+            format!("otp.param \"header:{name}\" names no header that can bring a token"),
+            "name a header of the sender's own, such as \"header:X-State\"",
         ));
     }
-    Ok(name.to_owned())
+    Ok(lower)
+}
+
+fn is_group(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// A JSON pointer to something within the body (RFC 6901 §3).
+fn is_pointer(text: &str) -> bool {
+    let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    text.starts_with('/') && escapes && !text.chars().any(char::is_control)
+}
+
+/// What is odd about a row that asks before a link counts and takes forms as well: they are sent,
+/// and nobody is asked about them.
+pub(super) fn unasked_posts(rule: &OtpRule, verbs: &Verbs) -> Option<Flaw> {
+    (rule.confirm > Confirm::Never && verbs.allows("POST")).then(|| {
+        Flaw::new(
+            "confirm-post",
+            "otp.confirm asks nobody about a POST, which this row takes too",
+            "write \"verbs\": \"GET\", and give POST a row of its own if it is needed",
+        )
+    })
+}
+
+/// What a row says of a group that its pattern does not have; `None` if all is well.
+pub(super) fn missing_group(rule: &OtpRule, pattern: &Pattern) -> Option<Flaw> {
+    let Some(TokenPlace::Path(group)) = &rule.param else { return None };
+    (!pattern.has_group(group)).then(|| {
+        Flaw::new(
+            "bad-otp-param",
+            format!("otp.param \"path:{group}\" names a group that the pattern does not have"),
+            format!("write a regexPattern with it, such as \"^/paid/(?<{group}>[^/]+)$\""),
+        )
+    })
 }
 
 fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
@@ -118,7 +228,7 @@ fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
     })
 }
 
-fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
+fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
     const SHAPES: &str = "write \"continue\", {\"status\": 403} or {\"redirect\": \"/expired\"}";
     let span = value.span.clone();
     if let Kind::Text(text) = &value.kind {
@@ -126,20 +236,23 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
             let what = format!("unknown otp.onRefused {text:?}");
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
         }
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     }
     if !matches!(value.kind, Kind::Object(_)) {
         let flaw = wrong_type("otp.onRefused", SHAPES, &value.kind);
         notes.error(&span, Flaw { fix: SHAPES.to_owned(), ..flaw });
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     }
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp.onRefused")) else {
-        return OnRefused::Continue;
+        return (OnRefused::Continue, false);
     };
     let status = fields.take("status");
     let redirect = fields.take("redirect");
-    notes.unknown(fields, "otp.onRefused.", &["status", "redirect"]);
-    match (status, redirect) {
+    let unless_signed_in = fields
+        .take("unlessSignedIn")
+        .and_then(|value| notes.keep(&value.span, value.flag("otp.onRefused.unlessSignedIn")));
+    notes.unknown(fields, "otp.onRefused.", &["status", "redirect", "unlessSignedIn"]);
+    let on_refused = match (status, redirect) {
         (Some(value), None) => notes.keep(&value.span, self::status(&value)).unwrap_or_default(),
         (None, Some(value)) => notes.keep(&value.span, self::redirect(&value)).unwrap_or_default(),
         (Some(_), Some(_)) => {
@@ -152,7 +265,8 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> OnRefused {
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
             OnRefused::Continue
         }
-    }
+    };
+    (on_refused, unless_signed_in.unwrap_or_default())
 }
 
 fn status(value: &Value<'_>) -> Result<OnRefused, Flaw> {

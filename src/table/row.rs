@@ -115,6 +115,11 @@ impl Row {
     pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
         self.pattern.params(path)
     }
+
+    /// The path without what a named group of the pattern caught in it.
+    pub(crate) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
+        self.pattern.without_group(path, name)
+    }
 }
 
 /// Bounds of one row; what is absent is as in the settings.

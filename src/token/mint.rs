@@ -40,6 +40,18 @@ impl TokenSecret {
         hex::upper(self.0.expose())
     }
 
+    /// Whether both are the same token. Both came with one request, so that the time it takes tells
+    /// its sender nothing.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+
+    /// The token under which a store knows this one if only the browser with this nonce may redeem
+    /// it. Without the nonce, nobody can say which token that is.
+    pub(crate) fn bound_to(&self, nonce: &Secret<16>) -> Self {
+        Self(nonce.derived("same browser", self.0.expose()))
+    }
+
     /// The bits themselves, to derive keys from.
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.expose()
@@ -64,6 +76,12 @@ pub struct MintWish {
     /// the stricter counts. It concerns links that are opened with a GET: see
     /// [`Confirm`], and `restore` for tokens that a handler redeems itself.
     pub confirm: Option<Confirm>,
+    /// Whether only the browser that the request came from can redeem it. To every other caller it
+    /// is a token that nobody minted.
+    pub same_browser: bool,
+    /// The row's own `otp.param` under which a callback URL brings the token; `None` for `$4DSID`.
+    /// It says nothing about a token that travels some other way.
+    pub param: Option<String>,
 }
 
 /// Why no token can be made.

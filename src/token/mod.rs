@@ -35,7 +35,7 @@ pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
 pub use mint::{MintRefused, MintWish, TokenSecret};
 pub use outcome::Outcome;
-pub use repeat::{Repeat, RepeatKey, RepeatWish, Run, RunStage};
+pub use repeat::{Callback, Repeat, RepeatKey, RepeatWish, Run, RunStage};
 
 /// What is kept of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,6 +25,9 @@ pub enum Outcome {
     SessionGone,
     /// It is bound to other handlers; it was not consumed.
     WrongHandler,
+    /// A person must agree first: the token wants it, or the browser is signed in to another
+    /// session. It was not consumed.
+    AskFirst,
 }
 
 impl Outcome {
@@ -38,6 +41,7 @@ impl Outcome {
             Self::Unknown => "unknown",
             Self::SessionGone => "sessionGone",
             Self::WrongHandler => "wrongHandler",
+            Self::AskFirst => "askFirst",
         }
     }
 
@@ -48,6 +52,6 @@ impl Outcome {
 
     /// Whether a token was carried and turned down.
     pub const fn is_refused(self) -> bool {
-        !matches!(self, Self::Absent | Self::Restored)
+        !matches!(self, Self::Absent | Self::Restored | Self::AskFirst)
     }
 }

@@ -10,8 +10,8 @@
 //!                            └─────────────────────────────────────┘
 //! ```
 //!
-//! Two requests are one callback when they bring the same token with the same method, path and
-//! body (contract §6.5).
+//! Two requests are one callback when they bring the same token with the same method, path, query
+//! and body, and come from the same browser or both from a program (contract §6.5).
 
 use std::time::Duration;
 
@@ -33,17 +33,34 @@ use crate::token::Verdict;
 /// sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatKey {
-    /// The digest of method and path.
+    /// The digest of method, path, query and sender.
     pub call: Digest,
     /// The digest of the body.
     pub body: Digest,
 }
 
+/// What a callback consists of, beside its token.
+#[derive(Debug, Clone, Copy)]
+pub struct Callback<'r> {
+    /// The method.
+    pub method: &'r str,
+    /// The canonical path.
+    pub path: &'r str,
+    /// The query without the token, in one form for all spellings.
+    pub query: &'r str,
+    /// By what the browser is known that sent it; `None` for a program.
+    pub browser: Option<Digest>,
+    /// The body. That of a GET means nothing (RFC 9110 §9.3.1) and is given as empty.
+    pub body: &'r [u8],
+}
+
 impl RepeatKey {
-    /// The key of a request that brings this token. `path` is the canonical one, without query;
-    /// the body of a GET means nothing (RFC 9110 §9.3.1) and is given as empty.
-    pub fn of(secret: &TokenSecret, method: &str, path: &str, body: &[u8]) -> Self {
-        Self { call: keyed(secret, "call", &[method, path]), body: keyed(secret, "body", &[body]) }
+    /// The key of a request that brings this token.
+    pub fn of(secret: &TokenSecret, callback: &Callback<'_>) -> Self {
+        let Callback { method, path, query, browser, body } = callback;
+        let browser: &[u8] = browser.as_ref().map_or(&[], |digest| digest.bytes());
+        let call = [method.as_bytes(), path.as_bytes(), query.as_bytes(), browser];
+        Self { call: keyed(secret, "call", &call), body: keyed(secret, "body", &[body]) }
     }
 }
 

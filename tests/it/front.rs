@@ -94,7 +94,7 @@ async fn no_way_to_name_a_host_changes_a_callback_url_or_reaches_a_row_it_should
         match status {
             200 => {
                 let url = answer.text();
-                assert!(url.starts_with("https://shop.example/whoami?$4DSID="), "{host}: {url}");
+                assert!(url.starts_with("https://shop.example/whoami?%244DSID="), "{host}: {url}");
             }
             421 => assert_eq!(answer.json()["code"], json!("misdirected_host"), "{host}"),
             _ => assert_eq!(answer.json()["code"], json!("bad_host"), "{host}"),
@@ -240,7 +240,10 @@ async fn a_callback_that_a_foreign_form_posts_is_no_script_and_passes() {
     let token = house.visitor().mint("").await;
     let post = house.visitor().post("/state").form(&[("state", &token)]).as_browser();
     let answer = post.header("origin", "https://provider.example").send().await;
-    assert_eq!((answer.status, outcome(&answer)), (200, "restored"));
+    // Not refused as a script's, but sent on to show the cookie that did not come along.
+    assert_eq!((answer.status, house.unspent().await.len()), (303, 1));
+    let back = house.visitor().get(answer.header("location")).as_browser().send().await;
+    assert_eq!((back.status, outcome(&back)), (200, "restored"));
 }
 
 #[tokio::test]

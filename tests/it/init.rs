@@ -166,7 +166,7 @@ fn a_link_of_the_new_project_counts_once_and_for_one_session() {
     let said = desk.paste(&[&ask, "curl -s $link", "curl -s $link"]).well();
     assert!(said.ends_with("This link does not count: used.\n"), "{said}");
 
-    let browser = "curl -s -H 'Accept: text/html' -c other -o congratulations $link";
+    let browser = "curl -s -A Mozilla/5.0 -H 'Accept: text/html' -c other -o congratulations $link";
     let other = format!("curl -s -b other http://{address}/");
     let joined = desk.paste(&[&ask, browser, &other]).well();
     assert!(joined.contains("Email validated"), "another browser is in the session: {joined}");

@@ -17,6 +17,7 @@ use callgate::store::port::Ending;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Store;
 use callgate::token;
+use callgate::token::Callback;
 use callgate::token::RepeatKey;
 use callgate::token::RepeatWish;
 use callgate::token::TokenSecret;
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use super::house;
 use crate::stores::kit;
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -42,6 +44,7 @@ fn own_fields(answer: &Answer) -> HeaderMap {
     let mut headers = answer.headers.clone();
     headers.remove("x-request-id");
     headers.remove("date");
+    headers.remove("set-cookie");
     headers
 }
 
@@ -50,6 +53,7 @@ fn own_fields(answer: &Answer) -> HeaderMap {
 fn is_the_same(again: &Answer, first: &Answer) {
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     assert_eq!(own_fields(again), own_fields(first));
+    assert!(again.headers.get("set-cookie").is_none(), "cookies are for whoever came first");
 }
 
 /// Sees that a repeat is told this.
@@ -67,7 +71,11 @@ async fn a_repeat_gets_the_first_answer_and_no_second_run() {
     assert_eq!((first.status, outcome(&first), house.probe.runs()), (201, "restored", 1));
     assert_eq!(first.headers.get_all("set-cookie").iter().count(), 2);
     house.wait_secs(7_199);
-    for target in [with_token("/pay", &token), format!("/pay?x=1&%244DSID={token}&y")] {
+    for target in [
+        with_token("/pay", &token),
+        format!("/pay?&%244DSID={token}."),
+        format!("/pay?%244dsid={token}&"),
+    ] {
         let again = house.visitor().post(&target).body("a=1").send().await;
         is_the_same(&again, &first);
         assert_eq!(again.header("referrer-policy"), "no-referrer");
@@ -79,18 +87,63 @@ async fn a_repeat_gets_the_first_answer_and_no_second_run() {
 #[tokio::test]
 async fn a_browser_that_repeats_gets_no_cookie_of_callgate() {
     let (house, token) = ready().await;
-    let (first, second) = (house.visitor(), house.visitor());
+    let first = house.visitor();
     let answer = first.follow("/pay-share", &token).await;
     assert!(first.cookie().is_some());
-    let again = second.follow("/pay-share", &token).await;
-    assert_eq!((again.status, &again.body), (201, &answer.body));
-    assert_eq!((second.cookie(), house.probe.runs()), (None, 1));
-    // What the handler itself set is part of its answer.
-    assert_eq!(second.find_cookie("basket").as_deref(), Some("1"));
+    first.plant_as("basket", "2");
     // The one who came first may come again, and stays in.
     let own = first.cookie();
-    assert_eq!(first.follow("/pay-share", &token).await.body, answer.body);
+    let again = first.follow("/pay-share", &token).await;
+    assert_eq!((again.status, &again.body), (201, &answer.body));
     assert_eq!((first.cookie(), house.probe.runs()), (own, 1));
+    // What the handler gave the browser it has already, and may have changed since.
+    assert_eq!(first.find_cookie("basket").as_deref(), Some("2"));
+    assert!(again.headers.get("set-cookie").is_none());
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_for_whoever_had_it_first() {
+    let (house, token) = ready().await;
+    let first = house.visitor();
+    let answer = first.follow("/pay-share", &token).await;
+    assert_eq!((answer.status, outcome(&answer)), (201, "restored"));
+    let (other, program) = (house.visitor(), house.visitor());
+    other.write("a", "1").await;
+    for _ in 0..2 {
+        assert_eq!(outcome(&other.follow("/pay-share", &token).await), "used");
+        assert_eq!(outcome(&program.call_back("/pay-share", &token).await), "used");
+    }
+    let runs = house.probe.runs();
+    assert_eq!(first.follow("/pay-share", &token).await.body, answer.body);
+    assert_eq!(house.probe.runs(), runs);
+    // A platform that called first gets its answer again, and no browser does.
+    let token = house.visitor().mint("").await;
+    let told = program.call_back("/pay", &token).await;
+    assert_eq!(house.visitor().call_back("/pay", &token).await.body, told.body);
+    assert_eq!(outcome(&first.follow("/pay", &token).await), "used");
+}
+
+#[tokio::test]
+async fn another_query_is_another_callback() {
+    let (house, token) = ready().await;
+    let pay = async |query: &str| {
+        let target = format!("/pay?{query}");
+        house.visitor().get(&target.replace("{}", &token)).send().await
+    };
+    let first = pay("order=1&$4DSID={}&name=a%20b").await;
+    assert_eq!((first.status, outcome(&first)), (201, "restored"));
+    for same in ["order=1&%244dsid={}&name=a%20b", "$4DSID={}&%6Frder=1&&name=a%20b"] {
+        is_the_same(&pay(same).await, &first);
+    }
+    for other in [
+        "order=2&$4DSID={}&name=a%20b",
+        "$4DSID={}",
+        "order=1&$4DSID={}&name=a%20b&x",
+        "order=1&$4DSID={}&name=a+b",
+        "name=a%20b&$4DSID={}&order=1",
+    ] {
+        assert_eq!(outcome(&pay(other).await), "used", "{other}");
+    }
 }
 
 #[tokio::test]
@@ -126,6 +179,7 @@ async fn another_method_or_path_is_no_repeat() {
 
 #[tokio::test]
 async fn another_body_is_refused_while_it_runs_and_afterwards() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     let target = with_token("/pay?wait=1", &token);
     let first = tokio::spawn(house.visitor().post(&target).body("amount=1").send());
@@ -137,6 +191,7 @@ async fn another_body_is_refused_while_it_runs_and_afterwards() {
     is_told(&forged().await, "repeat_differs");
     is_told(&house.visitor().post(&target).send().await, "repeat_differs");
     assert_eq!(house.probe.runs(), 1);
+    log.has(&["token.repeat_differs"]);
 }
 
 #[tokio::test]
@@ -185,7 +240,10 @@ async fn another_node(house: &House, token: &str, path: &str) -> Claim {
     let held = house.unspent().await;
     let held = held.iter().find(|held| held.digest == secret.digest("callgate")).unwrap();
     let wish = RepeatWish {
-        key: RepeatKey::of(&secret, "GET", path, b""),
+        key: RepeatKey::of(
+            &secret,
+            &Callback { method: "GET", path, query: "", browser: None, body: b"" },
+        ),
         window: Duration::from_hours(2),
         run_within: Duration::from_mins(1),
         may_take_over: false,
@@ -250,7 +308,7 @@ async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
     for _ in 0..16 {
         let heir = house.visitor();
         let target = with_token("/pay-again", &token);
-        repeats.spawn(async move { (heir.get(&target).as_browser().send().await, heir.cookie()) });
+        repeats.spawn(async move { (heir.get(&target).send().await, heir.cookie()) });
     }
     for (answer, cookie) in repeats.join_all().await {
         assert!(answer.text().starts_with("run 1 of "), "{}", answer.text());
@@ -293,9 +351,10 @@ async fn a_handler_that_fails_has_answered() {
         is_the_same(&house.visitor().call_back(path, &token).await, &first);
     }
     let (house, token) = ready().await;
-    let slow = house.visitor().get(&with_token("/pay-hasty?wait=1", &token)).send().await;
+    let hasty = with_token("/pay-hasty?wait=1", &token);
+    let slow = house.visitor().get(&hasty).send().await;
     assert_eq!(slow.status, 500);
-    is_the_same(&house.visitor().call_back("/pay-hasty", &token).await, &slow);
+    is_the_same(&house.visitor().get(&hasty).send().await, &slow);
     assert_eq!(house.probe.runs(), 1);
 }
 
@@ -351,6 +410,7 @@ async fn a_lost_word_of_the_store_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     house.store.lose(Verb::Redeem, Lose::Reply, When::Next(2));
     let lost = house.visitor().call_back("/pay", &token).await;
@@ -358,6 +418,7 @@ async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
     let first = house.visitor().call_back("/pay", &token).await;
     assert_eq!((first.status, house.probe.runs()), (201, 1));
     is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
+    log.has(&["token.taken_over"]);
 }
 
 #[tokio::test]
@@ -408,18 +469,13 @@ async fn a_click_is_repeated_and_looking_takes_no_part() {
     let again = page.press(&clicker).send().await;
     assert_eq!((again.status, &again.body), (201, &first.body));
     // The link itself is the same callback, and has been agreed to.
-    assert_eq!(house.visitor().follow("/pay-always", &token).await.body, first.body);
+    assert_eq!(clicker.follow("/pay-always", &token).await.body, first.body);
     assert_eq!(house.probe.runs(), 1);
 
     let (house, token) = ready().await;
     let target = with_token("/pay", &token);
-    let looks = [
-        house.visitor().call("HEAD", &target),
-        house.visitor().get(&target).header("sec-purpose", "prefetch"),
-    ];
-    for look in looks {
-        assert_eq!(outcome(&look.send().await), "absent");
-    }
+    let look = house.visitor().call("HEAD", &target).send().await;
+    assert_eq!(outcome(&look), "absent");
     assert_eq!(outcome(&house.visitor().call_back("/pay", &token).await), "restored");
     for _ in 0..2 {
         let look = house.visitor().call("HEAD", &target).send().await;
@@ -437,8 +493,8 @@ async fn a_stripped_link_leads_on_again_and_lets_nobody_else_in() {
     assert_eq!((again.status, again.header("location")), (303, "/pay-strip?a=1"));
     assert!(first.cookie().is_some() && house.probe.runs() == 0);
     let other = second.follow("/pay-strip?a=1", &token).await;
-    assert_eq!((other.status, other.header("location")), (303, "/pay-strip?a=1"));
-    assert_eq!(second.cookie(), None);
+    assert_eq!((other.status, outcome(&other)), (201, "used"));
+    assert_ne!(second.id().await, first.id().await);
 }
 
 #[tokio::test]
@@ -500,9 +556,12 @@ async fn the_settings_bound_what_is_kept() {
         house.wait_secs(1);
         tokens.push(token);
     }
-    is_told(&house.visitor().call_back("/pay", &tokens[0]).await, "answer_not_kept");
+    let again = async |token: &str| {
+        house.visitor().get(&with_token("/pay?bytes=60000", token)).send().await
+    };
+    is_told(&again(&tokens[0]).await, "answer_not_kept");
     for token in &tokens[1..] {
-        assert_eq!(house.visitor().call_back("/pay", token).await.status, 201);
+        assert_eq!(again(token).await.status, 201);
     }
     assert_eq!(house.probe.runs(), 3);
 }

@@ -12,7 +12,7 @@ use crate::token::MintRefused;
 pub(super) type Code = (u16, &'static str);
 
 /// Who asks may not.
-pub(super) const DOOR: &[Code] = &[(403, "wrong_host"), (403, "browser"), (403, "not_local")];
+pub(super) const DOOR: &[Code] = &[(403, "browser"), (403, "not_local"), (421, "wrong_host")];
 /// What the capability names cannot be had.
 pub(super) const SESSION: &[Code] = &[
     (401, "capability"),
@@ -83,11 +83,12 @@ pub(super) fn invalid(text: &'static str) -> Fault {
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
 }
 
-/// The path that a token shall bring somebody to is none.
+/// No row answers what the token shall be for.
 pub(super) fn no_path() -> Fault {
     invalid(
-        "\"path\" is a path of this site that begins with a single slash, without spaces and \
-         without \"#\".",
+        "\"path\" is a path of this site that a row answers; it begins with a single slash and has \
+         no spaces, no dot segments and no token. \"for\" names what answers a row, and \"param\" \
+         is the otp.param of that row.",
     )
 }
 
@@ -108,7 +109,8 @@ pub(super) fn session_full() -> Fault {
 pub(super) fn refused(refused: Refused) -> Fault {
     let (code, text) = match refused {
         Refused::WrongHost => {
-            ("wrong_host", "The session API answers to its own address and to localhost only.")
+            let (status, code, text) = refused.answer();
+            return Fault::new(status, code, text);
         }
         Refused::Browser => ("browser", "The session API answers no browser."),
         _ => ("not_local", "The session API answers programs of this machine, by 127.0.0.1."),

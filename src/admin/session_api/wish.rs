@@ -16,6 +16,7 @@ use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::http::Fault;
 use crate::http::message::nesting;
 use crate::http::session::Privileges;
+use crate::http::session::RestoreOptions;
 use crate::token::MintWish;
 
 /// What is to be done.
@@ -24,7 +25,7 @@ pub(super) enum Wish {
     Read,
     Write(Map<String, Value>),
     Mint(MintWish, Option<String>),
-    Restore(String),
+    Restore(String, RestoreOptions),
     Grant(Privileges),
     End,
 }
@@ -72,7 +73,7 @@ fn value(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Value, Faul
 
 fn mint(body: Value) -> Result<Wish, Fault> {
     const SHAPE: &str = "The body is an object; its members may be \"lifespan\", \"for\", \
-                         \"mode\", \"confirm\" and \"path\".";
+                         \"mode\", \"confirm\", \"sameBrowser\", \"path\" and \"param\".";
     let Value::Object(members) = body else { return Err(problem::invalid(SHAPE)) };
     let (mut wish, mut path) = (MintWish::default(), None);
     for (name, member) in members {
@@ -100,6 +101,15 @@ fn mint(body: Value) -> Result<Wish, Fault> {
                 let text = member.as_str().ok_or_else(problem::no_path)?;
                 path = Some(text.to_owned());
             }
+            "sameBrowser" => {
+                let text = "\"sameBrowser\" is true or false.";
+                wish.same_browser = member.as_bool().ok_or_else(|| problem::invalid(text))?;
+            }
+            "param" => {
+                let text = "\"param\" is the otp.param of the row that answers \"path\".";
+                let name = member.as_str().ok_or_else(|| problem::invalid(text))?;
+                wish.param = Some(name.to_owned());
+            }
             _ => return Err(problem::invalid(SHAPE)),
         }
     }
@@ -119,10 +129,16 @@ fn secs(member: &Value) -> Result<u64, Fault> {
 }
 
 fn restore(body: Value) -> Result<Wish, Fault> {
-    const SHAPE: &str = "The body is {\"token\": …}, with the token as a text.";
+    const SHAPE: &str = "The body is {\"token\": …}, with the token as a text; \"switch\" beside \
+                         it is true or false.";
     let Value::Object(mut members) = body else { return Err(problem::invalid(SHAPE)) };
+    let switch = match members.remove("switch") {
+        None => false,
+        Some(Value::Bool(switch)) => switch,
+        Some(_) => return Err(problem::invalid(SHAPE)),
+    };
     match (members.remove("token"), members.is_empty()) {
-        (Some(Value::String(token)), true) => Ok(Wish::Restore(token)),
+        (Some(Value::String(token)), true) => Ok(Wish::Restore(token, RestoreOptions { switch })),
         _ => Err(problem::invalid(SHAPE)),
     }
 }

@@ -40,18 +40,19 @@ pub(super) async fn carry_out(
         }
         Wish::Mint(wish, path) => {
             let refused = |error| problem::session(error, problem::no_path);
-            let url = path.map(|path| session.callback_url(&path)).transpose().map_err(refused)?;
+            let link = path.map(|path| session.callback_link(&path, &wish)).transpose();
+            let link = link.map_err(refused)?;
             let token = session.create_otp(wish).await.map_err(refused)?;
             let mut told_of = Map::new();
-            told_of.extend(url.map(|url| ("url".to_owned(), (url + &token).into())));
+            told_of.extend(link.map(|link| ("url".to_owned(), link.with(&token).into())));
             told_of.insert("token".to_owned(), token.into());
             Ok(told(StatusCode::CREATED, &told_of.into()))
         }
-        Wish::Restore(_) if turn.answer_has_begun() => Err(problem::answer_begun()),
-        Wish::Restore(token) => {
+        Wish::Restore(..) if turn.answer_has_begun() => Err(problem::answer_begun()),
+        Wish::Restore(token, options) => {
             // One that has ended may be left for another, and not by a right that has ended.
             session.reload().await.map_err(plain)?;
-            let restored = session.restore(&token).await.map_err(plain)?;
+            let restored = session.restore_with(&token, options).await.map_err(plain)?;
             let mut told_of = fate(session.restore_outcome());
             told_of.insert("restored".to_owned(), restored.into());
             Ok(told(StatusCode::OK, &told_of.into()))

@@ -111,7 +111,8 @@ interface Picture {
  * What became of a token. The client cannot tell these apart unless the handler says so.
  *
  * `absent`: there was none. `restored`: `session` is now the one that it was minted in. The others
- * changed nothing; `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
+ * changed nothing. `askFirst`: the browser is signed in to another session, or the token wants a
+ * person to agree; it is unspent. `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
  */
 type Otp =
   | { readonly outcome: "used"; readonly usedAt: string }
@@ -122,7 +123,8 @@ type Otp =
         | "expired"
         | "unknown"
         | "sessionGone"
-        | "wrongHandler";
+        | "wrongHandler"
+        | "askFirst";
     };
 
 /**
@@ -137,13 +139,21 @@ interface Session {
    * object, `session.storage.cart.items.push(item)` included; `delete` takes a key away.
    *
    * Changes are stored when the handler ends, and before `createOTP`, `createCallbackURL`,
-   * `update`, `restore` and `logout` do their work. Requests of one session run in parallel:
-   * writers of different keys lose nothing; for two writers of one key there is {@link update}.
+   * `update`, `restore`, `reload` and `logout` do their work. Requests of one session run in
+   * parallel: writers of different keys lose nothing; for two writers of one key there is
+   * {@link update}.
+   *
+   * What other requests have written shows once one of those calls has been awaited. A value that
+   * somebody else has changed is then a new object: read it from the storage again.
+   *
+   * What JSON would lose raises a `TypeError` that names its place: functions, `NaN`, a `Date` that
+   * is no time, `Map`, `Error`, bytes, a promise, and objects that show nothing of what they hold.
    */
   readonly storage: SessionStorage;
   /** The name that `setPrivileges` gave; empty for a guest. */
   readonly userName: string;
-  /** When it ends unless it is used, such as `"2026-01-01T09:30:00.000Z"`. */
+  /** When it ends unless it is used: its idle timeout, or the end of its last unspent token if
+   * that is later. Such as `"2026-01-01T09:30:00.000Z"`. */
   readonly expirationDate: string;
   /** Minutes without a request after which it ends; 60 is the default and the least. */
   idleTimeout: number;
@@ -159,7 +169,7 @@ interface Session {
    * otherwise. In a `context` that mode `auto` chose nobody gains: `contextMayNotGain`.
    */
   setPrivileges(wish: string | readonly string[] | PrivilegesWish): boolean;
-  /** Takes all privileges and the user's name away. */
+  /** Takes all privileges away. The user's name stays, and the session does not become a guest's. */
   clearPrivileges(): boolean;
   /** Whether the session has the privilege, by itself or through another that includes it. */
   hasPrivilege(name: string): boolean;
@@ -171,8 +181,11 @@ interface Session {
    * once. A number is its lifespan in seconds.
    */
   createOTP(wish?: number | TokenWish): Promise<string>;
-  /** Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`. */
-  createCallbackURL(path: string, wish?: number | TokenWish): Promise<string>;
+  /**
+   * Mints a token and returns the absolute URL of `path` that brings it back, under `%244DSID` or
+   * under the row's own `param`. A path that no row answers raises.
+   */
+  createCallbackURL(path: string, wish?: number | LinkWish): Promise<string>;
   /**
    * The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. It begins
    * with the setting `public_origin`, never with anything from the request.
@@ -181,11 +194,17 @@ interface Session {
   /**
    * Redeems a token. Once that is true, `session` is the one that it was minted in; objects that
    * were read from its storage before still belong to the one before.
+   *
+   * A browser that is signed in to another session stays there, and `restoreOutcome` is
+   * `askFirst`, unless `switch` says that the person wants to leave it.
    */
-  restore(token: string): Promise<boolean>;
+  restore(token: string, wish?: { switch?: boolean }): Promise<boolean>;
+  /** Reads what other requests have written. False when the session has ended. */
+  reload(): Promise<boolean>;
   /**
    * Changes one value of the storage, atomically: `change` gets what is stored and returns what to
-   * store, `undefined` for nothing. It is called again when somebody else was faster.
+   * store, `undefined` for nothing. It is called again when somebody else was faster, which shows
+   * in the store only: it may be called first with a value that is not the newest.
    */
   update<T = any>(
     key: string,
@@ -224,6 +243,13 @@ interface TokenWish {
   mode?: "auto" | "share" | "context" | "transfer";
   /** Whom to ask for a click before it counts. The stricter of this and the row's wish counts. */
   confirm?: "never" | "foreign" | "always";
+  /** Whether only the browser of this request can redeem it; to others it is `unknown`. */
+  sameBrowser?: boolean;
+}
+
+interface LinkWish extends TokenWish {
+  /** The row's own `otp.param` that brings the token, such as `"state"`; else `%244DSID`. */
+  param?: string;
 }
 
 /**

@@ -10,16 +10,19 @@ use hyper::http::request::Parts as Head;
 use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
+use crate::base::Digest;
 use crate::http::body;
 use crate::http::body::Pace;
 use crate::http::body::RequestBody;
+use crate::http::brought;
 use crate::http::confirm::Agreement;
+use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARKS;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::fault::Fault;
 use crate::http::fault::Speaks;
+use crate::http::form::submitted;
 use crate::http::query;
-use crate::http::run::submitted;
 use crate::http::sessions::Sessions;
 use crate::token::Question;
 
@@ -58,7 +61,7 @@ pub(crate) async fn hear(
     let uri = raw.and_then(|raw| with_query(&head.uri, &raw));
     let uri = uri.ok_or_else(|| refused("its address is malformed"))?;
     let agreement = match form.check(house, &head.headers) {
-        Ok(()) => Agreement::Clicked(form.question),
+        Ok(token) => Agreement::Clicked(form.question, token),
         Err(why) => {
             let fault = refused(why);
             if origin != Origin::Own || Speaks::of(&head.headers) != Speaks::Page {
@@ -78,6 +81,11 @@ pub(crate) async fn hear(
 fn refused(why: &'static str) -> Fault {
     tracing::warn!(event = "confirm.refused", why);
     Fault::confirm_refused()
+}
+
+/// Whether the browser says that a page of this site sent the request.
+pub(crate) fn comes_from_here(house: &Sessions, head: &Head) -> bool {
+    Origin::of(house, head) == Origin::Own
 }
 
 /// Where the form stood, as far as the browser says.
@@ -152,20 +160,21 @@ impl Form {
         Some(Self { token: token?, question, proof: proof? })
     }
 
-    /// Whether this browser was shown the page that holds this form, about this token.
-    fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<(), &'static str> {
+    /// The token about which this browser was shown the page that holds this form.
+    fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<Digest, &'static str> {
         let presented = house.cookie.find_confirm(headers);
         let nonces: Vec<Nonce> =
             presented.values().iter().filter_map(|value| Nonce::read(value)).collect();
         if nonces.is_empty() {
             return Err("its cookie is missing");
         }
-        let token = query::token_in(&self.token).ok_or("it brings no token")?;
-        let about = (&token.digest(house.app()), self.question);
+        let token = brought::token_of(&self.token).ok_or("it brings no token")?;
+        let token = token.digest(house.app());
+        let about = (&token, self.question);
         // Only the cookie that the page was made for proves its form, so others beside it do not
         // matter: the proof is sealed, and made for this very token.
         let is_proven = nonces.iter().any(|nonce| nonce.proves(&house.keyring, about, &self.proof));
-        if is_proven { Ok(()) } else { Err("its proof is wrong") }
+        if is_proven { Ok(token) } else { Err("its proof is wrong") }
     }
 }
 
@@ -175,6 +184,9 @@ fn with_token(raw: &str, token: &str) -> Option<String> {
     let mut parts: Vec<&str> = raw.split('&').collect();
     let last = parts.pop()?;
     let place = MARKS.iter().find_map(|mark| last.strip_prefix(mark)?.strip_prefix('='))?;
+    if place == IN_PATH {
+        return Some(parts.join("&"));
+    }
     let place: usize = place.parse().ok()?;
     if place > parts.len() || token.contains(['&', '#']) {
         return None;
@@ -208,6 +220,7 @@ mod tests {
         for raw in ["", "a=1", "$4DCONFIRM=1", "$4DCONFIRM", "$4DCONFIRM=0&a=1", "$4DCONFIRM=-1"] {
             assert_eq!(back(raw), None, "{raw}");
         }
+        assert_eq!(back("a=1&$4DCONFIRM=path").as_deref(), Some("a=1"));
         assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T&a=1"), None);
         assert_eq!(with_token("$4DCONFIRM=0", "$4DSID=T#"), None);
     }

@@ -24,6 +24,7 @@ mod page;
 mod template;
 mod words;
 
+pub(crate) use click::comes_from_here;
 pub(crate) use click::hear;
 pub(crate) use click::is_click;
 pub use click::stands_for_get;
@@ -33,12 +34,15 @@ pub(crate) use page::Asking;
 pub(crate) use page::page;
 pub use template::{BadPage, PAGE_BYTES_MAX, Template};
 
+use crate::base::Digest;
 use crate::token::Question;
 
 /// The query parameter that marks the form of the page.
 const MARK: &str = "$4DCONFIRM";
 /// Its spellings: what rewrites the `$` of a token's key on the way rewrites this one, too.
 const MARKS: [&str; 2] = [MARK, "%244DCONFIRM"];
+/// What the mark says where the token stands in the path, and has no place in the query.
+const IN_PATH: &str = "path";
 
 /// How far a request shows by itself that somebody means to redeem the token it brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +51,8 @@ pub(crate) enum Agreement {
     Opened,
     /// It is of another verb, with which nobody looks (contract §6.4).
     Sent,
-    /// It is a GET that has been agreed to on the page that asked this.
-    Clicked(Question),
+    /// It is a GET that has been agreed to on the page that asked this about this token.
+    Clicked(Question, Digest),
     /// It is a GET that somebody tried to agree to with a form of ours that does not count, such
     /// as one that stood too long. It redeems nothing, and asks again.
     Stale,
@@ -62,6 +66,6 @@ impl Agreement {
 
     /// Whether the form of the page brought the request, and counts.
     pub(crate) const fn is_click(self) -> bool {
-        matches!(self, Self::Clicked(_))
+        matches!(self, Self::Clicked(..))
     }
 }

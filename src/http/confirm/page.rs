@@ -11,21 +11,30 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::markup::escaped;
 use crate::http::answer::AnswerBody;
+use crate::http::brought::TokenPart;
+use crate::http::brought::token_part;
+use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARK;
 use crate::http::confirm::Template;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
 use crate::http::fault::Fault;
-use crate::http::query;
+use crate::http::hop::HOP;
 use crate::http::sessions::Sessions;
+use crate::table::TokenPlace;
 use crate::token::Question;
+use crate::token::TokenSecret;
 
 /// What is asked, and about which request.
 pub(crate) struct Asking<'r> {
     /// The request that brought the token.
     pub(crate) head: &'r Head,
-    /// The row's own parameter for tokens.
-    pub(crate) param: Option<&'r str>,
+    /// The token that it brought.
+    pub(crate) token: &'r TokenSecret,
+    /// The ticket of the request, if it is no GET and was kept.
+    pub(crate) ticket: Option<&'r str>,
+    /// The row's own place for tokens.
+    pub(crate) place: Option<&'r TokenPlace>,
     pub(crate) question: Question,
     /// The name of the user who is signed in; may be empty.
     pub(crate) user: String,
@@ -45,12 +54,23 @@ pub(crate) fn page(
         None => Nonce::fresh(&*house.entropy).map_err(Fault::internal)?,
     };
     let raw = asking.head.uri.query().unwrap_or("");
-    let Some(part) = query::token_part(raw, asking.param) else {
-        return Err(Fault::confirm_refused());
+    let written;
+    let (action, token) = match (asking.ticket, token_part(raw, asking.place)) {
+        (Some(ticket), _) => {
+            written = format!("token={}", asking.token.expose());
+            (format!("{HOP}={ticket}&{MARK}={IN_PATH}"), &*written)
+        }
+        (None, Some(part)) => (part.action(), part.text),
+        // It stands in the path, to which the form is sent.
+        (None, None) => {
+            let rest = if raw.is_empty() { String::new() } else { format!("{raw}&") };
+            written = format!("token={}", asking.token.expose());
+            (format!("{rest}{MARK}={IN_PATH}"), &*written)
+        }
     };
     let words = Words::liked(&accepted(&asking.head.headers));
-    let proof = nonce.proof(&house.keyring, &part.token.digest(house.app()), asking.question);
-    let form = Form { action: &part.without(raw), token: part.text, proof: &proof };
+    let proof = nonce.proof(&house.keyring, &asking.token.digest(house.app()), asking.question);
+    let form = Form { action: &action, token, proof: &proof };
     let body = filled(house, template, words, asking, &form);
     let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
     if asking.is_stale {
@@ -146,13 +166,11 @@ fn accepted(headers: &HeaderMap) -> String {
     fields.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
 }
 
-impl query::TokenPart<'_> {
+impl TokenPart<'_> {
     /// The query of the form: the one of the request without the token, and the mark that says
     /// where it stood.
-    fn without(&self, raw: &str) -> String {
-        let parts = raw.split('&').enumerate().filter(|(place, _)| *place != self.place);
-        let mut parts: Vec<String> = parts.map(|(_, part)| part.to_owned()).collect();
-        parts.push(format!("{MARK}={}", self.place));
-        parts.join("&")
+    fn action(&self) -> String {
+        let mark = format!("{MARK}={}", self.at);
+        self.rest.as_ref().map_or_else(|| mark.clone(), |rest| format!("{rest}&{mark}"))
     }
 }

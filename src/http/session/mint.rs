@@ -1,5 +1,10 @@
 //! The part of a session's handle that sends people away: tokens, and the addresses they travel in.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::base::Caller;
+use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::http::binding::Binding;
@@ -20,11 +25,18 @@ impl Session {
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
+        self.see_that_rows_are_named(&wish)?;
         let limited = house.rates.mint(self.id(), self.errand.client, now);
         limited.map_err(SessionError::TooOften)?;
         let binding = self.binding_until(token.expires_at)?;
         let digest = binding.as_ref().map(|binding| binding.digest(house.app()));
-        let token = Token { binding: digest, ..token };
+        let mut token = Token { binding: digest, ..token };
+        if wish.same_browser {
+            let text = "this caller can be given no cookie, so that it would not be known again; \
+                        mint without sameBrowser, or in a request of the browser itself";
+            let binding = binding.as_ref().ok_or_else(|| SessionError::Refused(text.to_owned()))?;
+            token.digest = binding.bound(&secret).digest(house.app());
+        }
         let (id, session) = (token.id, token.session);
         self.publish(Some(token)).await?;
         self.bind(binding);
@@ -32,38 +44,33 @@ impl Session {
         Ok(secret.expose())
     }
 
-    /// Mints a token and returns the absolute URL of `path` that brings it back under `$4DSID`.
+    /// Mints a token and returns the absolute URL of `path` that brings it back: under `%244DSID`,
+    /// or under the row's own parameter that [`MintWish::param`] names, in front of a fragment.
     ///
-    /// The URL is made as [`Session::public_url`] makes it.
+    /// The URL is made as [`Session::public_url`] makes it. A path that no row answers, that no
+    /// request can have, or that carries a token already is refused.
     pub async fn create_callback_url(
         &self,
         path: &str,
         wish: MintWish,
     ) -> Result<String, SessionError> {
-        let url = self.callback_url(path)?;
+        let link = self.callback_link(path, &wish)?;
         let token = self.create_otp(wish).await?;
-        Ok(url + &token)
+        Ok(link.with(&token))
     }
 
-    /// The URL of [`Session::create_callback_url`] up to its token.
-    pub(crate) fn callback_url(&self, path: &str) -> Result<String, SessionError> {
-        let url = self.public_url(path)?;
-        let join = if path.contains('?') { '&' } else { '?' };
-        Ok(format!("{url}{join}$4DSID="))
-    }
-
-    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in.
-    ///
-    /// It begins with the setting `public_origin`, never with anything from the request: who
-    /// could choose the `Host` of a request could have the answer sent to himself.
-    pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
-        let origin = self.house.public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
-        let local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-        if !local || path.contains('#') || path.chars().any(|c| c.is_control() || c == ' ') {
-            let text = format!("{path:?} is not a path of this site; begin it with a single slash");
-            return Err(SessionError::Refused(text));
+    /// Says once in the log that links lead to another host than the browser has asked for, where
+    /// nobody has set which one is right.
+    pub(super) fn doubt(&self, origin: &str) {
+        let host = self.errand.host.as_ref().and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").map_or(origin, |(_, own)| own);
+        if host.is_some_and(|host| !host.eq_ignore_ascii_case(own))
+            && self.house.guesses_origin.swap(false, Ordering::Relaxed)
+        {
+            let advice = "a link was made for another host than the browser asked for; set \
+                          public_origin to the address that the public knows";
+            tracing::warn!(event = "proxy.no_public_origin", link = own, host, "{advice}");
         }
-        Ok(format!("{origin}{}{path}", self.house.base_path))
     }
 
     /// What this browser is known by until `until`, at least. A caller that must not be given a
@@ -74,8 +81,24 @@ impl Session {
             _ if state.mute || self.errand.binding_doubled => Ok(None),
             Some(held) if held.lasts(until) => Ok(Some(held.clone())),
             Some(held) => Ok(Some(held.clone().lasting(until))),
-            None => Binding::fresh(&*self.house.entropy, until).map(Some),
+            None => match state.credential() {
+                Some(credential) => Ok(Some(Binding::of(credential, until))),
+                None => Binding::fresh(&*self.house.entropy, until).map(Some),
+            },
         }
+    }
+
+    /// By what this browser is known again for so long; `None` for a program. A browser that was
+    /// not known is given a cookie with the response, unless it must get none.
+    pub(crate) fn known_browser(&self, within: Duration) -> Result<Option<Digest>, NoEntropy> {
+        if self.errand.caller != Caller::Browser {
+            return Ok(None);
+        }
+        let until = self.house.clock.now().after(within);
+        let binding = self.binding_until(until)?;
+        let digest = binding.as_ref().map(|binding| binding.digest(self.house.app()));
+        self.bind(binding);
+        Ok(digest)
     }
 
     /// Gives the browser its binding with the answer, unless it holds that one already.

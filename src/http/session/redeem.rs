@@ -13,6 +13,7 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::http::confirm::Agreement;
+use crate::http::damage::token_in;
 use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
@@ -31,16 +32,25 @@ use crate::token::Repeat;
 use crate::token::RepeatWish;
 use crate::token::TokenSecret;
 
+/// What a handler says about a token that it gives to [`Session::restore_with`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreOptions {
+    /// Leaves the session in which the browser is signed in, if it is another one. The handler
+    /// has seen to it that the person wants this.
+    pub switch: bool,
+}
+
 /// How an attempt to redeem a token ended, or why it has not.
 pub(crate) enum Redemption {
     /// As the handler may ask.
     Ended(Outcome),
     /// A person must be asked first.
     Asks(Question),
-    /// The request works in the session, and holds the run of this claim: it must be concluded.
-    Began(ClaimId),
-    /// It repeats the callback that won at this moment.
-    Repeats(Timestamp, Repeat),
+    /// The request works in the session, and holds the run of this claim on this token: it must be
+    /// concluded.
+    Began(ClaimId, TokenSecret),
+    /// It repeats the callback of this token that won at this moment.
+    Repeats(Timestamp, Repeat, TokenSecret),
 }
 
 impl Session {
@@ -51,25 +61,38 @@ impl Session {
     /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
     /// nothing: false, with the outcome `absent`.
     ///
-    /// In a GET, which anybody can have a browser make, a token that was minted with
-    /// [`Confirm::Foreign`] is redeemed only for the browser that minted it, and one with
-    /// [`Confirm::Always`] for nobody: false, with the outcome `absent`, and a warning
-    /// `token.restore_unconfirmed` in the log. The page that asks is served for links, before a
-    /// handler runs; a handler that wants such tokens takes them in a POST, which counts as
-    /// agreed. The row's own `confirm` is not looked at, nor is it asked whether the browser is
-    /// signed in to another session: the handler can see both, and restores knowingly.
+    /// False with the outcome `askFirst`, and the token unspent, where a person must agree first:
+    ///
+    /// - the browser is signed in to another session. Otherwise anybody could have a signed-in
+    ///   person open a link and work on in a session of his (RFC 9700 §4.7). A handler that has
+    ///   asked says so with [`Session::restore_with`];
+    /// - the token was minted with [`Confirm::Foreign`] and a GET brings it from a browser that did
+    ///   not mint it, or with [`Confirm::Always`]. The page that asks is served for links, before
+    ///   a handler runs; a handler that wants such tokens takes them in a POST.
+    ///
+    /// The row's own `confirm` is not looked at.
     ///
     /// [`Confirm::Foreign`]: crate::base::Confirm::Foreign
     /// [`Confirm::Always`]: crate::base::Confirm::Always
     pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
+        self.restore_with(token, RestoreOptions::default()).await
+    }
+
+    /// The same with options.
+    pub async fn restore_with(
+        &self,
+        token: &str,
+        options: RestoreOptions,
+    ) -> Result<bool, SessionError> {
         self.lock().saw_token = true;
+        let signed_in = if options.switch { None } else { self.signed_in() };
         let consent = match self.errand.agreement {
-            Agreement::Sent => Consent::Given,
-            Agreement::Opened | Agreement::Clicked(_) | Agreement::Stale => {
-                Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in: None }
+            Agreement::Sent => Consent::Clicked { signed_in },
+            Agreement::Opened | Agreement::Clicked(..) | Agreement::Stale => {
+                Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in }
             }
         };
-        let secret = TokenSecret::parse(token.trim());
+        let secret = token_in(token);
         let outcome = if !self.errand.may_redeem {
             Outcome::Absent
         } else if let Redemption::Ended(outcome) =
@@ -80,24 +103,30 @@ impl Session {
             let fingerprint = secret.map(|secret| secret.digest(self.house.app()).fingerprint());
             let fingerprint = fingerprint.map(tracing::field::display);
             tracing::warn!(event = "token.restore_unconfirmed", fingerprint);
-            Outcome::Absent
+            Outcome::AskFirst
         };
         self.lock().restore_outcome = outcome;
         Ok(outcome.is_restored())
     }
 
     /// Redeems what the request itself brings, before its handler runs; `None` for something
-    /// that cannot be a token.
+    /// under the key of a token that cannot be one.
     pub(crate) async fn redeem_brought(
         &self,
         secret: Option<&TokenSecret>,
         repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
         let errand = &self.errand;
+        // Who agreed to one token has not agreed to another one.
+        let is_about =
+            |token: &Digest| secret.is_some_and(|secret| secret.digest(self.house.app()) == *token);
         let consent = match errand.agreement {
-            Agreement::Sent | Agreement::Clicked(Question::Switch) => Consent::Given,
-            Agreement::Clicked(Question::Click) => Consent::Clicked { signed_in: self.signed_in() },
-            Agreement::Opened | Agreement::Stale => Consent::Open {
+            Agreement::Clicked(Question::Switch, token) if is_about(&token) => Consent::Given,
+            Agreement::Sent => Consent::Clicked { signed_in: self.signed_in() },
+            Agreement::Clicked(Question::Click, token) if is_about(&token) => {
+                Consent::Clicked { signed_in: self.signed_in() }
+            }
+            Agreement::Opened | Agreement::Stale | Agreement::Clicked(..) => Consent::Open {
                 row: errand.row_confirm,
                 // What is embedded in a page, or fetched by a script, nobody has opened.
                 browser: self.browser().filter(|_| errand.navigates),
@@ -112,11 +141,16 @@ impl Session {
         self.errand.binding.as_ref().map(|binding| binding.digest(self.house.app()))
     }
 
-    /// The session in which the browser is signed in at present.
+    /// The token under which the store knows one that was minted for this browser alone.
+    pub(super) fn bound(&self, secret: &TokenSecret) -> Option<TokenSecret> {
+        self.errand.binding.as_ref().map(|binding| binding.bound(secret))
+    }
+
+    /// The session in which the browser is signed in at present, or will be once what the handler
+    /// has written is kept.
     pub(super) fn signed_in(&self) -> Option<SessionId> {
         let state = self.lock();
-        let record = state.opened().map(|opened| &opened.record);
-        record.filter(|record| record.access.known).map(|record| record.id)
+        state.access().known.then(|| state.id())
     }
 
     pub(super) async fn redeem(
@@ -145,10 +179,14 @@ impl Session {
             Redeemed::Granted(grant) => {
                 tracing::info!(event = "token.redeemed", token = %grant.token,
                     session = %grant.opened.record.id, mode = %grant.mode);
+                if let Some(device) = grant.put_out {
+                    tracing::info!(event = "session.device_displaced", %device,
+                        session = %grant.opened.record.id);
+                }
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
                 if repeat.is_some() {
-                    return Ok(Redemption::Began(id));
+                    return Ok(Redemption::Began(id, secret.clone()));
                 }
                 Outcome::Restored
             }
@@ -157,13 +195,13 @@ impl Session {
                     session = %grant.opened.record.id);
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
-                return Ok(Redemption::Began(id));
+                return Ok(Redemption::Began(id, secret.clone()));
             }
             Redeemed::Repeats(first, repeat) => {
                 if repeat == Repeat::Differs {
                     tracing::warn!(event = "token.repeat_differs", %fingerprint, first_used = %first);
                 }
-                return Ok(Redemption::Repeats(first, repeat));
+                return Ok(Redemption::Repeats(first, repeat, secret.clone()));
             }
             Redeemed::Used(at) => {
                 tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);

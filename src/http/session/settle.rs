@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::base::DeviceId;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
@@ -106,6 +107,18 @@ impl Session {
             state.gives = Gives::NewGuest;
         }
         state.give(guest.clone());
+        state.standing = Standing::Guest(guest);
+        Ok(())
+    }
+
+    /// Goes on as a guest of whom nothing is known, and gives the browser no cookie in the place of
+    /// the one it has.
+    pub(crate) fn become_guest(&self) -> Result<(), NoEntropy> {
+        let guest = Credential::guest(&*self.house.entropy, self.house.clock.now())?;
+        let mut state = self.lock();
+        state.draft = Draft::default();
+        state.cookie = None;
+        state.gives = Gives::Nothing;
         state.standing = Standing::Guest(guest);
         Ok(())
     }

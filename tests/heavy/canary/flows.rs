@@ -188,7 +188,7 @@ impl Visit {
         self.stranger(Ask::get(&format!("/restore?token={token}"))).await;
         let url = self.connection.ask(&Ask::get("/url?path=/share").cookie(&self.cookie)).await;
         let url = url.unwrap().good().text();
-        let (_, token) = url.split_once("$4DSID=").unwrap();
+        let (_, token) = url.split_once("4DSID=").unwrap();
         self.secrets.add_token(token);
         self.stranger(Ask::get(&format!("/share?$4DSID={token}")).browser()).await;
         let token = self.mint_for("/mint?lifespan=10&mode=transfer&value=kept").await;
@@ -259,7 +259,7 @@ impl Visit {
         self.stranger(prefetch.header("Sec-Purpose", "prefetch")).await;
         let garbled = two.0.to_lowercase();
         self.stranger(Ask::get(&format!("/share?$4DSID={garbled}"))).await;
-        self.stranger(Ask::get(&format!("/share?$4DSID={}zz", two.0))).await;
+        self.stranger(Ask::get(&format!("/share?$4DSID={}00", two.0))).await;
     }
 
     /// Tokens where they do not belong.
@@ -391,7 +391,9 @@ impl Visit {
             let url = format!("http://{}/{row}?$4DSID={token}", server.address);
             let cookie = format!("{COOKIE}={}", self.cookie);
             for _ in 0..2 {
-                let request = Request::get(&url).header("accept", "text/html");
+                let request = Request::get(&url)
+                    .header("accept", "text/html")
+                    .header("accept-language", "en");
                 let request = request.header("cookie", &cookie).header("x-token", &token);
                 let request = request.body(Empty::<Bytes>::new()).unwrap();
                 let (head, body) = sender.send_request(request).await.unwrap().into_parts();

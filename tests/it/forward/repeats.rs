@@ -91,3 +91,18 @@ async fn the_length_of_a_kept_answer_is_that_of_its_body() {
         assert_eq!(answer.headers.get_all("content-length").iter().count(), 1);
     }
 }
+
+#[tokio::test]
+async fn another_body_is_no_repeat_of_what_was_passed_on() {
+    let upstream = Upstream::echo().await;
+    let base = format!("http://{}", upstream.address);
+    let rows = format!(r#"{{ "forward": "{base}", "pattern": "paid", "repeat": 7200 }}"#);
+    let house = House::with_rows(settings(), &rows).await;
+    let token = house.visitor().mint("").await;
+    let post = |body: &'static str| house.visitor().post(&with_token("/paid", &token)).body(body);
+    let first = post("amount=1").send().await;
+    assert_eq!(first.status, 200);
+    assert_eq!(post("amount=1").send().await.body, first.body);
+    assert_eq!(code(&post("amount=1000").send().await), (409, "repeat_differs".to_owned()));
+    assert_eq!(upstream.asked().len(), 1);
+}

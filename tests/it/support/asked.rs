@@ -9,7 +9,7 @@ use crate::support::visitor::Visitor;
 #[derive(Clone)]
 pub(crate) struct Asked {
     /// The path that the link had.
-    path: String,
+    pub(crate) path: String,
     /// The query that the form is sent to.
     pub(crate) query: String,
     pub(crate) token: String,

@@ -23,6 +23,7 @@ use callgate::http::Raised;
 use callgate::http::Reply;
 use callgate::http::message::Picture;
 use callgate::http::session::Privileges;
+use callgate::http::session::RestoreOptions;
 use callgate::token::MintWish;
 use callgate::token::Outcome;
 use serde_json::Value;
@@ -289,6 +290,8 @@ fn wish(request: &IncomingMessage) -> Result<MintWish, Raised> {
         handlers: handlers.split(',').filter(|name| !name.is_empty()).map(Into::into).collect(),
         mode,
         confirm: request.url_query().find("confirm").map(str::parse).transpose()?,
+        same_browser: request.url_query().find("sameBrowser").is_some(),
+        param: request.url_query().find("param").map(str::to_owned),
     })
 }
 
@@ -318,7 +321,8 @@ async fn restore(
     request: IncomingMessage,
     session: Session,
 ) -> Result<OutgoingMessage, Raised> {
-    let restored = session.restore(&query(&request, "token")).await?;
+    let options = RestoreOptions { switch: request.url_query().find("switch").is_some() };
+    let restored = session.restore_with(&query(&request, "token"), options).await?;
     let id = session.id().to_string();
     let outcome = session.restore_outcome().name();
     let body = json!({ "restored": restored, "id": id, "storage": session.storage() });

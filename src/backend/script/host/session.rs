@@ -10,6 +10,7 @@ use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
 use crate::http::session::Privileges;
+use crate::http::session::RestoreOptions;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::token::MintWish;
@@ -65,13 +66,22 @@ fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
             url.map(Landed::Text).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("restore", |call, token: String| {
+    shelf.awaits("restore", |call, wish: Object<'js>| {
+        let token: String = wish.get("token").map_err(misread)?;
+        let options = RestoreOptions { switch: wish.get("switch").map_err(misread)? };
         let session = call.session.clone();
-        Ok(async move { session.restore(&token).await.map(Landed::Bool).map_err(Failure::session) })
+        Ok(async move {
+            let restored = session.restore_with(&token, options).await;
+            restored.map(Landed::Bool).map_err(Failure::session)
+        })
     })?;
     shelf.awaits("logout", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.logout().await) })
+    })?;
+    shelf.awaits("reload", |call, ()| {
+        let session = call.session.clone();
+        Ok(async move { session.reload().await.map(Landed::Bool).map_err(Failure::session) })
     })?;
     shelf.awaits("keep", |call, ()| {
         let session = call.session.clone();
@@ -88,6 +98,8 @@ fn mint_wish(wish: &Object<'_>) -> Result<MintWish, Failure> {
         handlers: handlers.into_iter().map(Arc::from).collect(),
         mode: word(wish, "mode")?,
         confirm: word(wish, "confirm")?,
+        same_browser: wish.get("sameBrowser").map_err(misread)?,
+        param: wish.get("param").map_err(misread)?,
     })
 }
 

@@ -2,7 +2,7 @@
 import { host } from "callgate/host";
 import { callback, number, options, refuse, text, texts } from "callgate/check";
 import { described } from "callgate/inspect";
-import { encode } from "callgate/json";
+import { encode, parse } from "callgate/json";
 import { outcome } from "callgate/request";
 import { Storage } from "callgate/storage";
 
@@ -10,7 +10,8 @@ import { Storage } from "callgate/storage";
 export let flush;
 
 const PRIVILEGES = ["privileges", "roles", "userName", "keepDevices"];
-const WISHES = ["lifespan", "for", "mode", "confirm"];
+const WISHES = ["lifespan", "for", "mode", "confirm", "sameBrowser"];
+const LINK_WISHES = [...WISHES, "param"];
 
 export class Session {
   #call;
@@ -99,26 +100,32 @@ export class Session {
 
   async createOTP(wish) {
     const checked = mintWish(wish, "session.createOTP");
-    this.#storage.flush();
-    return host.createOtp(this.#call, checked);
+    return this.#ask(() => host.createOtp(this.#call, checked));
   }
 
   async createCallbackURL(path, wish) {
     text(path, "session.createCallbackURL", "a text for the path");
-    const checked = mintWish(wish, "session.createCallbackURL");
-    this.#storage.flush();
-    return host.createCallbackUrl(this.#call, { path, ...checked });
+    const checked = mintWish(wish, "session.createCallbackURL", LINK_WISHES);
+    return this.#ask(() => host.createCallbackUrl(this.#call, { path, ...checked }));
+  }
+
+  /** Reads again what other requests have written. */
+  async reload() {
+    return this.#ask(() => host.reload(this.#call));
   }
 
   /**
    * Redeems a token. Once that is true the storage is another session's: objects that were read
    * from it before still belong to the one before.
    */
-  async restore(token) {
+  async restore(token, wish) {
     text(token, "session.restore");
+    const { switch: moves = false } = options(wish, "session.restore", ["switch"]);
+    if (typeof moves !== "boolean") refuse("session.restore switch", "a boolean", moves);
     this.#storage.flush();
-    const restored = await host.restore(this.#call, token);
+    const restored = await host.restore(this.#call, { token, switch: moves });
     if (restored) this.#storage.forget();
+    else await this.reload();
     return restored;
   }
 
@@ -133,13 +140,23 @@ export class Session {
     await host.keep(this.#call);
     for (let attempt = 1; ; attempt += 1) {
       const [revision, before] = host.updateRead(this.#call, key);
-      const value = await change(before === undefined ? undefined : JSON.parse(before));
-      const text = value === undefined ? undefined : encode(value, "session.update");
-      const isSame = before === undefined && text === undefined;
-      if (isSame || (await host.updateWrite(this.#call, { key, revision, text, attempt }))) {
+      const value = await change(before === undefined ? undefined : parse(before));
+      const text = value === undefined ? undefined : encode(value, `session.update(${JSON.stringify(key)})`);
+      if (await host.updateWrite(this.#call, { key, revision, text, attempt })) {
         this.#storage.replace(key, value, text);
+        this.#storage.refresh();
         return value;
       }
+    }
+  }
+
+  /** Has the host ask the store, on top of what was written here, and shows what it has learned. */
+  async #ask(question) {
+    this.#storage.flush();
+    try {
+      return await question();
+    } finally {
+      this.#storage.refresh();
     }
   }
 
@@ -154,11 +171,20 @@ export class Session {
 }
 
 /** The wishes of a mint: seconds, or an object of them all. */
-function mintWish(wish, member) {
-  const given = typeof wish === "number" ? { lifespan: wish } : options(wish, member, WISHES);
-  const { lifespan, for: handlers = [], mode, confirm } = given;
+function mintWish(wish, member, names = WISHES) {
+  const given = typeof wish === "number" ? { lifespan: wish } : options(wish, member, names);
+  const { lifespan, for: handlers = [], mode, confirm, sameBrowser = false, param } = given;
   if (lifespan !== undefined) number(lifespan, `${member} lifespan`, "a number of seconds");
   if (mode !== undefined) text(mode, `${member} mode`);
   if (confirm !== undefined) text(confirm, `${member} confirm`);
-  return { lifespan, handlers: texts(handlers, `${member} for`), mode, confirm };
+  if (typeof sameBrowser !== "boolean") refuse(`${member} sameBrowser`, "a boolean", sameBrowser);
+  if (param !== undefined) text(param, `${member} param`);
+  return {
+    lifespan,
+    handlers: texts(handlers, `${member} for`),
+    mode,
+    confirm,
+    sameBrowser,
+    param,
+  };
 }

@@ -38,11 +38,11 @@ export default class Visit {
   }
 
   async mints(_, session) {
-    for (const wish of [undefined, 30, {}, { lifespan: 1, for: "A.b", mode: "share", confirm: "always" }, { for: ["A.b", "C.d"] }]) {
+    for (const wish of [undefined, 30, {}, { lifespan: 1, for: "Visit.mints.run", mode: "share", confirm: "always" }, { for: ["Visit.mints.run", "Visit.mint.run"] }]) {
       equal(/^[0-9A-F]{32}$/.test(await session.createOTP(wish)), true);
     }
-    const url = await session.createCallbackURL("/done?x=1", { lifespan: 60 });
-    equal(/^http:\/\/127.0.0.1:8044\/done\?x=1&\$4DSID=[0-9A-F]{32}$/.test(url), true);
+    const url = await session.createCallbackURL("/Visit/mint?x=1", { lifespan: 60 });
+    equal(/^http:\/\/127.0.0.1:8044\/Visit\/mint\?x=1&%244DSID=[0-9A-F]{32}$/.test(url), true);
     await rejects("TypeError", "session.createOTP wants an object of lifespan", session.createOTP("30"));
     await rejects("TypeError", 'does not know "lifetime"', session.createOTP({ lifetime: 30 }));
     await rejects("TypeError", "lifespan wants a number of seconds", session.createOTP({ lifespan: NaN }));
