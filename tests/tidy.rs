@@ -137,6 +137,11 @@ fn secrets_cannot_be_printed_stored_or_compared() {
 }
 
 #[test]
+fn no_secret_is_compared_in_a_time_that_tells_how_much_of_it_is_right() {
+    none(shipped().flat_map(secrets::compared));
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let entropy = SeededEntropy::new(3);
     let now = ManualClock::default().now();

@@ -1,13 +1,13 @@
 //! Who may use the internal listener for more than health: programs, and no browser (SEC T52).
 //!
-//! The session API opens by its capability, the operator's view by the key of the gate. Whoever may read the first key of the gate may operate it: he could make himself a cookie for
-//! any session anyway. Pages of a browser on the same machine reach the listener too, by its
-//! address or by a name that they let point to it, so what only browsers send is refused, and so
-//! are names that are not the listener's own.
+//! The session API opens by its capability, the operator's view by the key of the gate. Whoever may
+//! read the first key of the gate may operate it: he could make himself a cookie for any session
+//! anyway. Pages of a browser on the same machine reach the listener too, by its address or by a
+//! name that they let point to it. So what only browsers send is refused, and every path, health
+//! included, is answered under addresses, `localhost` and the names of `internal_hosts` only.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::StatusCode;
+use hyper::Version;
 use hyper::header;
 use hyper::http::request::Parts as Head;
 use hyper::http::uri::Authority;
@@ -45,17 +46,16 @@ pub enum Entry {
         /// Whether who shows too many wrong ones is told to wait (`rate_limits`).
         limited: bool,
     },
-    /// Nothing, if the listener is for this machine only: the keys live and end with the process,
-    /// so nobody could make a credential. Such a gate keeps nothing either. Any other listener is
-    /// closed.
-    Local,
+    /// Nothing lets anybody in: the keys live and end with the process, so nobody can make a
+    /// credential, and without one every program of this machine could end sessions.
+    Closed,
 }
 
 /// The guard of one listener.
 pub(super) struct Guard {
     sessions: Arc<Sessions>,
     entry: Entry,
-    listener: SocketAddr,
+    hosts: Arc<InternalHosts>,
     failures: Mutex<Failures>,
 }
 
@@ -83,16 +83,15 @@ pub(super) enum Refused {
 }
 
 impl Guard {
-    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, listener: SocketAddr) -> Self {
-        Self { sessions, entry, listener, failures: Mutex::default() }
+    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, hosts: Arc<InternalHosts>) -> Self {
+        Self { sessions, entry, hosts, failures: Mutex::default() }
     }
 
     /// Lets a request in, or says why not.
     pub(super) fn admit(&self, head: &Head, arrival: Arrival) -> Result<(), Refused> {
-        own_program(head, arrival, self.listener.ip())?;
+        self.hosts.admit_program(head)?;
         match &self.entry {
-            Entry::Local if self.listener.ip().is_loopback() => Ok(()),
-            Entry::Local => Err(Refused::Closed),
+            Entry::Closed => Err(Refused::Closed),
             Entry::Key { limited, .. } => match shown(&head.headers) {
                 // A right one always passes: 256 bits are not found by trying, and otherwise any
                 // program on this machine could keep the operator out.
@@ -147,9 +146,10 @@ impl Refused {
     pub(super) fn answer(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::WrongHost => (
-                StatusCode::FORBIDDEN,
+                StatusCode::MISDIRECTED_REQUEST,
                 "wrong_host",
-                "The operator's view answers to its own address and to localhost only.",
+                "The internal listener answers to IP addresses, to localhost and to the names of \
+                 the setting internal_hosts only.",
             ),
             Self::Browser => {
                 (StatusCode::FORBIDDEN, "browser", "The operator's view answers no browser.")
@@ -157,8 +157,8 @@ impl Refused {
             Self::Closed => (
                 StatusCode::FORBIDDEN,
                 "closed",
-                "The keys of this gate live in its process only; give it keys, or an internal \
-                 listener on a loopback address.",
+                "The keys of this gate live in its process only, so that nobody can show one; set \
+                 keys or keys_file to see its sessions and tokens.",
             ),
             Self::Unshown | Self::Credential => (
                 StatusCode::UNAUTHORIZED,
@@ -179,37 +179,43 @@ impl Refused {
     }
 }
 
-/// Lets in who asks for this listener, and is no browser.
-pub(super) fn own_program(head: &Head, arrival: Arrival, listener: IpAddr) -> Result<(), Refused> {
-    if !is_own_host(head, arrival, listener) {
-        return Err(Refused::WrongHost);
-    }
-    let sent_by_browser = |name: &str| head.headers.contains_key(name);
-    if [header::ORIGIN.as_str(), "sec-fetch-site"].into_iter().any(sent_by_browser) {
-        return Err(Refused::Browser);
-    }
-    Ok(())
-}
+/// The names under which the internal listener answers.
+#[derive(Debug, Default)]
+pub struct InternalHosts(Vec<String>);
 
-/// Whether the request is for this listener by an address of its own, or by a name that no
-/// outsider can let point here. A page of a rebound name still says its own.
-fn is_own_host(head: &Head, arrival: Arrival, listener: IpAddr) -> bool {
-    let mut hosts = head.headers.get_all(header::HOST).iter();
-    let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
-        (Some(authority), _, None) => Some(authority.clone()),
-        (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
-        _ => None,
-    };
-    let Some(authority) = authority else { return false };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    match host.parse::<IpAddr>() {
-        Ok(ip) => {
-            let ip = ip.to_canonical();
-            ip.is_loopback()
-                || ip == arrival.local.ip().to_canonical()
-                || ip == listener.to_canonical()
+impl InternalHosts {
+    /// These names, besides `localhost` and IP addresses.
+    pub fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Lets in what is for this listener, and no browser's.
+    pub(super) fn admit_program(&self, head: &Head) -> Result<(), Refused> {
+        self.admit(head)?;
+        let sent_by_browser = |name: &str| head.headers.contains_key(name);
+        if [header::ORIGIN.as_str(), "sec-fetch-site"].into_iter().any(sent_by_browser) {
+            return Err(Refused::Browser);
         }
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
+        Ok(())
+    }
+
+    /// Lets in what names this listener by an address, or by a name that no outsider can let point
+    /// here. A page of a rebound name still says its own. Only HTTP/1.0 may name none, which no
+    /// browser speaks.
+    pub(super) fn admit(&self, head: &Head) -> Result<(), Refused> {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
+            (Some(authority), _, None) => Some(authority.clone()),
+            (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+            (None, None, None) if head.version == Version::HTTP_10 => return Ok(()),
+            _ => None,
+        };
+        let Some(authority) = authority else { return Err(Refused::WrongHost) };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_ours = host.parse::<IpAddr>().is_ok()
+            || host.eq_ignore_ascii_case("localhost")
+            || self.0.iter().any(|name| host.eq_ignore_ascii_case(name));
+        if is_ours { Ok(()) } else { Err(Refused::WrongHost) }
     }
 }
 

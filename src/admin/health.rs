@@ -139,23 +139,29 @@ impl fmt::Debug for Health {
 }
 
 impl Report {
-    /// The body of the answer.
-    pub fn to_json(&self) -> Value {
+    /// The body of the answer: states and counts and, in detail, what the store and the table say
+    /// of themselves, which holds paths and addresses.
+    pub fn to_json(&self, in_detail: bool) -> Value {
         let store = match &self.store {
-            Ok(store) => json!({
-                "name": store.store,
-                "ok": true,
-                "survivesCrash": store.survives_crash,
-                "survivesPowerLoss": store.survives_power_loss,
-                "shared": store.shared,
-                "lacks": store.lacks.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }),
-            Err(why) => json!({ "ok": false, "why": why }),
+            Ok(store) => {
+                let lacks: Vec<String> = store.lacks.iter().map(ToString::to_string).collect();
+                json!({
+                    "name": store.store,
+                    "ok": true,
+                    "survivesCrash": store.survives_crash,
+                    "survivesPowerLoss": store.survives_power_loss,
+                    "shared": store.shared,
+                    "lacks": if in_detail { json!(lacks) } else { json!(lacks.len()) },
+                })
+            }
+            Err(why) if in_detail => json!({ "ok": false, "why": why }),
+            Err(_) => json!({ "ok": false }),
         };
         let TableState { rows, generation, refused } = &self.table;
-        let refused = refused
-            .as_ref()
-            .map(|Refusal { at, problems }| json!({ "at": at.to_string(), "problems": problems }));
+        let refused = refused.as_ref().map(|Refusal { at, problems }| {
+            let problems = if in_detail { json!(problems) } else { json!(problems.len()) };
+            json!({ "at": at.to_string(), "problems": problems })
+        });
         json!({
             "ready": self.ready,
             "stopping": self.stopping,

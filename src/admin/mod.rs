@@ -3,7 +3,7 @@
 //! | method, path | answer |
 //! |---|---|
 //! | `GET /livez` | 200 while the process can answer at all; never asks the store |
-//! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping |
+//! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping; why, for who may read the key |
 //! | `/session…` | the session API, for upstreams that show a capability: see [`session_api`] |
 //! | `/sessions…`, `/tokens…` | the operator's view, for who may read the key: see `operator.rs` |
 
@@ -14,7 +14,6 @@ pub mod session_api;
 mod view;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,7 +35,7 @@ use crate::http::body::Pace;
 use crate::http::body::RequestBody;
 use crate::http::server;
 
-pub use guard::Entry;
+pub use guard::{Entry, InternalHosts};
 pub use health::Health;
 
 use operator::Operator;
@@ -47,6 +46,7 @@ pub struct Admin {
     health: Arc<Health>,
     operator: Operator,
     upstreams: SessionApi,
+    hosts: Arc<InternalHosts>,
 }
 
 impl Admin {
@@ -55,18 +55,25 @@ impl Admin {
     pub fn new(
         health: Arc<Health>,
         sessions: Arc<Sessions>,
-        (entry, listener): (Entry, SocketAddr),
+        (entry, hosts): (Entry, InternalHosts),
         pace: Pace,
     ) -> Self {
-        let upstreams = SessionApi::new(Arc::clone(&sessions), pace);
-        Self { health, operator: Operator::new(sessions, entry, listener), upstreams }
+        let hosts = Arc::new(hosts);
+        let upstreams = SessionApi::new(Arc::clone(&sessions), Arc::clone(&hosts), pace);
+        let operator = Operator::new(sessions, entry, Arc::clone(&hosts));
+        Self { health, operator, upstreams, hosts }
     }
 
-    /// Answers one request. Health is told to everybody: probes hold no key.
+    /// Answers one request. Health is told to everybody, because probes hold no key; what is wrong
+    /// is told to operators.
     async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
         let (method, path) = (&head.method, head.uri.path());
         if Operator::has(path) {
             return self.operator.reply(head, arrival).await;
+        }
+        if let Err(refused) = self.hosts.admit(head) {
+            let (status, code, detail) = refused.answer();
+            return json_response(status, &json!({ "code": code, "detail": detail }));
         }
         let known = ["/livez", "/readyz"].contains(&path);
         match path {
@@ -81,7 +88,7 @@ impl Admin {
                 let report = self.health.report().await;
                 let status =
                     if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                json_response(status, &report.to_json())
+                json_response(status, &report.to_json(self.operator.admits(head, arrival)))
             }
             _ => json_response(StatusCode::NOT_FOUND, &json!({ "code": "not_found" })),
         }

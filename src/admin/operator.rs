@@ -12,7 +12,6 @@
 //! Everything else is `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 429, and 503 when the
 //! store cannot answer.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use serde_json::json;
 
 use crate::admin::guard::Entry;
 use crate::admin::guard::Guard;
+use crate::admin::guard::InternalHosts;
 use crate::admin::guard::Refused;
 use crate::admin::json_response;
 use crate::admin::view;
@@ -86,8 +86,8 @@ struct Page<I> {
 }
 
 impl Operator {
-    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, listener: SocketAddr) -> Self {
-        let guard = Guard::new(Arc::clone(&sessions), entry, listener);
+    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, hosts: Arc<InternalHosts>) -> Self {
+        let guard = Guard::new(Arc::clone(&sessions), entry, hosts);
         Self { sessions, guard }
     }
 
@@ -95,6 +95,11 @@ impl Operator {
     pub(super) fn has(path: &str) -> bool {
         let first = path.split('/').nth(1);
         path.starts_with('/') && matches!(first, Some("sessions" | "tokens"))
+    }
+
+    /// Whether a request for another path shows what an operator shows.
+    pub(super) fn admits(&self, head: &Head, arrival: Arrival) -> bool {
+        head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, arrival).is_ok()
     }
 
     /// Answers one request for a path that is.

@@ -15,7 +15,7 @@ use crate::token::Token;
 
 /// A session in a list, as it is at `now`.
 pub(super) fn session(opened: &Opened, now: Timestamp) -> Value {
-    let Opened { record, seen_at } = opened;
+    let Opened { record, seen_at, .. } = opened;
     // After a crash a store gives back the use that it may have lost, up to a moment to come.
     let seen = (*seen_at).min(now);
     let privileges: Vec<String> = record.access.privileges.iter().map(|it| shown(it)).collect();
@@ -26,7 +26,7 @@ pub(super) fn session(opened: &Opened, now: Timestamp) -> Value {
         "privileges": privileges,
         "created": record.created_at.to_string(),
         "seen": seen.to_string(),
-        "expires": record.expires_at(*seen_at).to_string(),
+        "expires": opened.ends_at().to_string(),
         "deviceCount": record.devices.len(),
         "storageBytes": record.storage.bytes(),
     })
@@ -97,8 +97,8 @@ mod tests {
         let life = Lifetime { idle_minutes: 60, absolute_minutes: None };
         let record = Arc::new(Record::new(SessionId::from_bytes([1; 16]), at(0), life, device));
         let seen = |millis, now| {
-            session(&Opened { record: Arc::clone(&record), seen_at: at(millis) }, at(now))["seen"]
-                .clone()
+            let (record, seen_at) = (Arc::clone(&record), at(millis));
+            session(&Opened { record, seen_at, needed_until: at(0) }, at(now))["seen"].clone()
         };
         assert_eq!(seen(1_000, 5_000), at(1_000).to_string());
         assert_eq!(seen(9_000, 5_000), at(5_000).to_string());

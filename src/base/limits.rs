@@ -28,7 +28,7 @@ pub const TOKEN_GRACE: Duration = Duration::from_mins(10);
 /// Handlers one token may be bound to.
 pub const TOKEN_HANDLERS_MAX: usize = 16;
 
-/// Browsers that can be in one session at once; the one that joined first makes room.
+/// Browsers that can be in one session at once; the one that was unused longest makes room.
 pub const DEVICES_PER_SESSION_MAX: usize = 32;
 /// All storage of one session as JSON text, keys included.
 pub const STORAGE_BYTES_MAX: usize = 256 * 1024;

@@ -15,7 +15,7 @@ pub(crate) fn masked(text: &str, bytes_max: usize) -> Cow<'_, str> {
     let ahead = bytes_max + CREDENTIAL_LETTERS;
     let text = text.get(..text.floor_char_boundary(ahead)).unwrap_or(text);
     let has_secret = text.split(|c| !is_letter(c)).any(may_be_secret);
-    let has_control = text.chars().any(char::is_control);
+    let has_control = text.chars().any(misleads);
     if !has_secret && !has_control {
         let cut = text.floor_char_boundary(bytes_max);
         return Cow::Borrowed(text.get(..cut).unwrap_or(text));
@@ -25,10 +25,22 @@ pub(crate) fn masked(text: &str, bytes_max: usize) -> Cow<'_, str> {
         let word = part.trim_end_matches(|c| !is_letter(c));
         let rest = part.chars().skip(word.len());
         shown.push_str(if may_be_secret(word) { "*" } else { word });
-        shown.extend(rest.map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+        shown.extend(rest.map(|c| if misleads(c) { '\u{fffd}' } else { c }));
     }
     shown.truncate(shown.floor_char_boundary(bytes_max));
     Cow::Owned(shown)
+}
+
+/// Whether a character changes how a line looks or where it ends: control characters, separators of
+/// lines, and what turns the direction of text or shows nothing at all (Unicode UAX 9, TR 36).
+pub(crate) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A letter of base64url, and so of hex.
@@ -56,6 +68,11 @@ mod tests {
         assert_eq!(masked(&format!("/{token}{token}")), "/*");
         assert_eq!(masked("/orders/123/abc"), "/orders/123/abc");
         assert_eq!(masked("/a\u{1b}[31m"), "/a\u{fffd}[31m");
+        for odd in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{feff}', '\u{85}']
+        {
+            assert_eq!(masked(&format!("/a{odd}b")), "/a\u{fffd}b", "{odd:?}");
+        }
+        assert_eq!(masked("/שלום/日本"), "/שלום/日本", "letters of any direction are letters");
         assert_eq!(masked(&format!("/{}", "é".repeat(300))).len(), 255);
     }
 

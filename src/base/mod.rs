@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod confirm;
 pub mod digest;
+pub(crate) mod document;
 pub mod entropy;
 pub mod failpoint;
 pub(crate) mod hex;

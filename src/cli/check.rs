@@ -8,15 +8,17 @@ use crate::backend::Registry;
 use crate::backend::script;
 use crate::base::Clock as _;
 use crate::base::clock::SystemClock;
+use crate::base::limits::TABLE_BYTES_MAX;
 use crate::gate::Examined;
 use crate::gate::examine;
+use crate::gate::read_file;
 use crate::http::Certificates;
 use crate::session::Roles;
 use crate::settings::Reading;
 use crate::settings::Settings;
 use crate::table;
-use crate::table::Checked;
 use crate::table::Severity;
+use crate::table::Survey;
 use crate::table::Table;
 
 use super::Format;
@@ -35,8 +37,10 @@ pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result
     let Reading { settings, problems, .. } = reading;
     let mut findings: Vec<_> = problems.into_iter().map(Finding::from).collect();
     findings.extend(check_certificate(&settings));
-    let mut parts = check_table(&settings, native)?;
-    parts.extend(settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path)));
+    let roles = settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path));
+    let (roles, roles_part) = roles.map_or((None, None), |(roles, part)| (roles, Some(part)));
+    let mut parts = check_table(&settings, native, roles.as_ref())?;
+    parts.extend(roles_part);
     let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
     parts.push(Part { name: "settings".to_owned(), findings, ..Part::default() });
     let any = |severity| parts.iter().any(|part| part.count(severity) > 0);
@@ -68,57 +72,52 @@ pub(super) fn types() -> Said {
 
 /// Reads the table that the settings name, for commands that need one without problems.
 pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
+    let (part, survey) = survey(settings);
+    match survey {
+        Some(Survey { table, is_broken: false, .. }) => Ok(table),
+        _ => Err(Stop::new(Exit::BadTable, part.for_people().trim_end())),
+    }
+}
+
+/// The table as far as it can be read, and what is wrong with it.
+fn survey(settings: &Settings) -> (Part, Option<Survey>) {
     let name = settings.handlers.display().to_string();
-    let read = read_text(&settings.handlers, "unreadable-table").and_then(|text| {
-        let checked = Table::read(&name, &text);
-        checked.map_err(|problems| Part {
-            findings: problems.into_iter().map(Finding::from).collect(),
-            text: Some(text),
-            ..Part::default()
-        })
-    });
-    match read {
-        Ok(checked) => Ok(checked.table),
-        Err(part) => {
-            let part = Part { name, ..part };
-            Err(Stop::new(Exit::BadTable, part.for_people().trim_end()))
+    let part = |text, findings| Part { name: name.clone(), text, findings, ..Part::default() };
+    let bytes = match read_bytes(&settings.handlers, "unreadable-table") {
+        Ok(bytes) => bytes,
+        Err(finding) => return (part(None, vec![*finding]), None),
+    };
+    match Table::text(&name, &bytes) {
+        Err(problem) => (part(None, vec![Finding::from(*problem)]), None),
+        Ok(text) => {
+            let survey = Table::survey(&name, text);
+            let findings = survey.problems.iter().cloned().map(Finding::from).collect();
+            (part(Some(text.to_owned()), findings), Some(survey))
         }
     }
 }
 
-/// The table, and the class files beside it.
-fn check_table(settings: &Settings, native: &Registry) -> Result<Vec<Part>, Stop> {
-    let name = settings.handlers.display().to_string();
-    let examine = |table: Option<&Table>| -> Result<Examined, Stop> {
-        // Classes wait for nothing while they are loaded, but are tied to a runtime.
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
-        let _inside = runtime.enter();
-        Ok(examine(table, settings, native))
-    };
-    let (part, examined) = match read_text(&settings.handlers, "unreadable-table") {
-        Err(part) => (part, examine(None)?),
-        Ok(text) => match Table::read(&name, &text) {
-            Err(problems) => {
-                let findings = problems.into_iter().map(Finding::from).collect();
-                (Part { text: Some(text), findings, ..Part::default() }, examine(None)?)
-            }
-            Ok(Checked { table, warnings }) => {
-                let examined = examine(Some(&table))?;
-                let proof = table.prove(&name);
-                let undecided = proof.undecided();
-                let mut all = warnings;
-                all.extend(proof.problems);
-                all.extend(examined.rows.iter().cloned());
-                all.sort_by_key(|problem| (problem.line, problem.column));
-                let findings = all.into_iter().map(Finding::from).collect();
-                let size = Some(count(table.rows().len(), "row"));
-                let part = Part { size, text: Some(text), findings, undecided, ..Part::default() };
-                (part, examined)
-            }
-        },
-    };
-    let mut parts = vec![Part { name, ..part }];
+/// The table, and the class files beside it. Whatever is broken is left out, and the rest is judged
+/// all the same.
+fn check_table(
+    settings: &Settings,
+    native: &Registry,
+    roles: Option<&Roles>,
+) -> Result<Vec<Part>, Stop> {
+    let (mut part, survey) = survey(settings);
+    let survey = survey.unwrap_or_else(Survey::of_nothing);
+    // Classes wait for nothing while they are loaded, but are tied to a runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
+    let _inside = runtime.enter();
+    let examined = examine(&survey, settings, native, roles);
+    let proof = survey.table.prove(&part.name);
+    part.undecided = proof.undecided();
+    let more = proof.problems.into_iter().chain(examined.rows.iter().cloned());
+    part.findings.extend(more.map(Finding::from));
+    part.findings.sort_by_key(|finding| (finding.line, finding.column));
+    part.size = Some(count(survey.table.rows().len(), "row"));
+    let mut parts = vec![part];
     parts.extend(class_files(settings, examined));
     Ok(parts)
 }
@@ -148,15 +147,20 @@ fn count(count: usize, one: &str) -> String {
     }
 }
 
-fn check_roles(path: &Path) -> Part {
+/// The roles where they can be used, and what is wrong with them.
+fn check_roles(path: &Path) -> (Option<Roles>, Part) {
     let name = path.display().to_string();
-    let text = match read_text(path, "unreadable-roles") {
-        Ok(text) => text,
-        Err(part) => return Part { name, ..part },
+    let bytes = match read_bytes(path, "unreadable-roles") {
+        Ok(bytes) => bytes,
+        Err(finding) => return (None, Part { name, findings: vec![*finding], ..Part::default() }),
     };
-    let bad = Roles::read(&text).err().unwrap_or_default();
+    let (roles, bad) = match Roles::of_bytes(&bytes) {
+        Ok(roles) => (Some(roles), Vec::new()),
+        Err(bad) => (None, bad),
+    };
     let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
-    Part { name, text: Some(text), findings, ..Part::default() }
+    let text = String::from_utf8(bytes).ok();
+    (roles, Part { name, text, findings, ..Part::default() })
 }
 
 /// What is wrong with the certificate and its key. Files that are missing are a problem of the
@@ -167,13 +171,13 @@ fn check_certificate(settings: &Settings) -> Option<Finding> {
     Some(Finding::of_certificate(&bad))
 }
 
-/// The text of a file, or a report that says why there is none.
-fn read_text(path: &Path, code: &'static str) -> Result<String, Part> {
+/// What is in a file, or a report that says why that is not known.
+fn read_bytes(path: &Path, code: &'static str) -> Result<Vec<u8>, Box<Finding>> {
     let name = path.display().to_string();
-    std::fs::read_to_string(path).map_err(|error| {
-        let what = format!("cannot be read: {error}");
-        let fix = "name a file of UTF-8 text that is there";
-        Part { findings: vec![Finding::of_file(&name, code, &what, fix)], ..Part::default() }
+    read_file(path, TABLE_BYTES_MAX).map_err(|why| {
+        let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(&why);
+        let (what, fix) = why.rsplit_once("; ").unwrap_or((why, "name a file of UTF-8 text"));
+        Box::new(Finding::of_file(&name, code, what, fix))
     })
 }
 

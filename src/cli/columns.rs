@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::base::Timestamp;
+use crate::base::masked::misleads;
 
 /// Longest text of a column; what is longer is cut.
 const CHARS_MAX: usize = 40;
@@ -28,7 +29,7 @@ pub(super) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) 
 
 /// A text that cannot drive a terminal.
 pub(super) fn cell(text: &str) -> String {
-    let plain = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let plain = text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c });
     match plain.clone().count() {
         0 => "-".to_owned(),
         count if count > CHARS_MAX => plain.take(CHARS_MAX - 1).chain(['…']).collect(),

@@ -1,9 +1,19 @@
 //! `callgate explain METHOD URL`: which row answers a request, and why the others do not.
 
+use hyper::Request;
+use hyper::Uri;
+
+use crate::http::brought::Brought;
+use crate::http::brought::Places;
 use crate::http::confirm;
+use crate::http::query::Query;
 use crate::settings::Settings;
 use crate::table;
+use crate::table::Answer;
+use crate::table::CanonicalPath;
 use crate::table::Explanation;
+use crate::table::Row;
+use crate::table::Table;
 
 use super::Format;
 use super::check;
@@ -19,7 +29,8 @@ pub(super) fn run(
     format: Format,
 ) -> Result<Said, Stop> {
     let table = check::table(settings)?;
-    let explain = |verb: &str| table::explain(&table, verb, url, &settings.base_path);
+    let target = url.split('#').next().unwrap_or_default();
+    let explain = |verb: &str| explain(&table, verb, target, settings);
     let explanation =
         if is_button(method, url) { asked_about(explain("GET")) } else { explain(method) };
     let text = match format {
@@ -28,6 +39,47 @@ pub(super) fn run(
             .map_err(|error| Stop::new(Exit::Io, format!("explanation: {error}")))?,
     };
     Ok(Said::well(text.trim_end().to_owned() + "\n"))
+}
+
+/// Explains one request as the server would answer it, with what it looks at besides the table: the
+/// form and the length of the target before a row is found, and the tokens of the query after.
+fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Explanation {
+    let explanation = table::explain(table, verb, target, &settings.base_path);
+    let Ok(uri) = Uri::try_from(target) else {
+        let reason = "the target has a character that no URL has; percent-encode it";
+        return explanation.refused(Answer::BadPath, reason);
+    };
+    if matches!(explanation.answer, Answer::BadRequest | Answer::NotImplemented) || target == "*" {
+        return explanation;
+    }
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    let (bytes, most) =
+        (path.len() + uri.query().map_or(0, |it| it.len() + 1), settings.limits.target_bytes);
+    if bytes > most {
+        let reason = format!("path and query have {bytes} bytes; limits.target_bytes is {most}");
+        return explanation.refused(Answer::TargetTooLong, reason);
+    }
+    let row = explanation.row.and_then(|number| table.rows().get(number.checked_sub(1)?));
+    let Some(row) = row else { return explanation };
+    if Query::read(query).is_err() {
+        return explanation
+            .refused(Answer::BadRequest, "the query has too many or too long parameters");
+    }
+    if brings_several(verb, &uri, row, settings) {
+        let reason = "the address brings more than one token; none is used";
+        return explanation.refused(Answer::BadRequest, reason);
+    }
+    explanation
+}
+
+/// Whether the address brings several tokens to a row.
+fn brings_several(verb: &str, uri: &Uri, row: &Row, settings: &Settings) -> bool {
+    let request = Request::builder().method(verb).uri(uri).body(());
+    let path = CanonicalPath::of(uri.path(), &settings.base_path);
+    let (Ok(request), Ok(path)) = (request, path) else { return false };
+    let (head, ()) = request.into_parts();
+    let request = Places { head: &head, path: &path, body: &[] };
+    matches!(Brought::find(request, row), Brought::Several)
 }
 
 /// Whether the server takes a request for the button of the page that asks before a link counts.

@@ -32,6 +32,11 @@ const FILES: [(&str, &str); 8] = [
 /// in its place.
 const LISTEN: &str = "127.0.0.1:8044";
 
+/// The line of the settings that names the application.
+const APP: &str = "app = \"callgate\"";
+/// Longest name of an application.
+const APP_BYTES_MAX: usize = 32;
+
 /// Writes a project into `folder`, which is made if it is not there, and says what to do next.
 /// `program` is what this program was called as.
 ///
@@ -54,14 +59,36 @@ pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said,
         );
         return Err(Stop::new(Exit::Io, why));
     }
+    let app = app(folder);
     for (name, text) in FILES {
         let path = folder.join(name);
-        write_new(&path, &text.replace(LISTEN, &listen)).map_err(|error| {
+        let text = text.replace(LISTEN, &listen).replacen(APP, &format!("app = \"{app}\""), 1);
+        write_new(&path, &text).map_err(|error| {
             let why = format!("{}: cannot be written: {error}", path.display());
             Stop::new(Exit::Io, why)
         })?;
     }
     Ok(Said::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
+}
+
+/// A name for the application, made of the name of its folder.
+fn app(folder: &Path) -> String {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let name = whole.components().next_back().map(|last| last.as_os_str().to_string_lossy());
+    let mut app = String::new();
+    for letter in name.unwrap_or_default().chars() {
+        let plain = letter.is_ascii_alphanumeric() || letter == '_';
+        if plain {
+            app.push(letter.to_ascii_lowercase());
+        } else if !app.is_empty() && !app.ends_with('-') {
+            app.push('-');
+        }
+    }
+    app.truncate(APP_BYTES_MAX);
+    match app.trim_end_matches('-') {
+        "" => "app".to_owned(),
+        app => app.to_owned(),
+    }
 }
 
 /// The address that `--listen` names, or the default.
@@ -142,6 +169,23 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(word(Path::new(path)), shown, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_named_after_its_folder() {
+        let long = "a".repeat(40);
+        for (folder, name) in [
+            ("/srv/shop", "shop"),
+            ("/srv/My first shop!", "my-first-shop"),
+            ("/srv/shop/.", "shop"),
+            ("/srv/Läden/日本", "app"),
+            ("/srv/shop.example", "shop-example"),
+            ("/", "app"),
+            (&format!("/srv/{long}"), &long[..32]),
+        ] {
+            assert_eq!(app(Path::new(folder)), name, "{folder}");
+            assert!(crate::settings::AppName::parse(name).is_ok());
         }
     }
 

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,20 +24,36 @@ use super::exit::Exit;
 use super::exit::Stop;
 use crate::base::Clock;
 use crate::base::clock::SystemClock;
+use crate::base::masked::misleads;
 use crate::session::Keyring;
+use crate::settings::KeyFault;
 use crate::settings::Settings;
-use crate::settings::read_key_file;
 
 /// How long the server may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Longest answer. A page of a thousand sessions with every privilege stays far below.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// All answers to one command.
+const ALL_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Most of a text of the server's that is repeated in a message.
+const NAME_CHARS_MAX: usize = 300;
 
 /// The internal listener of a server.
 pub(super) struct Inside {
     address: SocketAddr,
-    /// What makes what to show: the keys of these settings, or of the file that the server names.
-    keyring: Option<Keyring>,
+    key: Key,
+    /// Bytes that have come from the server in all.
+    received: usize,
+}
+
+/// What makes the operator's credential.
+enum Key {
+    /// The keys of these settings.
+    Ring(Keyring),
+    /// These settings have none.
+    None,
+    /// Those that they have cannot be used, which is told when the server wants one.
+    Fault(KeyFault),
 }
 
 /// An answer: its status, and what it says to who shows nothing.
@@ -46,6 +61,8 @@ struct Reply {
     status: StatusCode,
     challenge: Option<String>,
     body: Value,
+    /// How long the body was.
+    bytes: usize,
 }
 
 impl Inside {
@@ -64,28 +81,32 @@ impl Inside {
                 return Err(Stop::new(Exit::BadSettings, why));
             }
         };
-        // What is wrong with a key file is told when the server wants the key, which need not be
-        // this one.
-        let keyring = settings.found_keyring().ok().flatten();
-        Ok(Self { address: reachable(address), keyring })
+        let key = match settings.found_keyring() {
+            Ok(Some(ring)) => Key::Ring(ring),
+            Ok(None) => Key::None,
+            Err(fault) => Key::Fault(fault),
+        };
+        Ok(Self { address: reachable(address), key, received: 0 })
     }
 
-    /// Asks, and looks for the key where the server says it is if it wants another one. `None`
-    /// when there is nothing of that name.
+    /// Asks with the key of these settings. `None` when there is nothing of that name.
     pub(super) async fn ask(
         &mut self,
         method: Method,
         target: &str,
     ) -> Result<Option<Value>, Stop> {
-        let mut reply = self.send(&method, target).await?;
-        if reply.status == StatusCode::UNAUTHORIZED {
-            let challenge = reply.challenge.as_deref().unwrap_or_default();
-            self.keyring = Some(self.keyring_for(challenge)?);
-            reply = self.send(&method, target).await?;
+        let reply = self.send(&method, target).await?;
+        self.received = self.received.saturating_add(reply.bytes);
+        if self.received > ALL_BYTES_MAX {
+            let why = format!("{} sends more than {} MiB", self.address, ALL_BYTES_MAX >> 20);
+            return Err(Stop::new(Exit::Io, why));
         }
         let detail = reply.body.get("detail").and_then(Value::as_str);
         // Whoever answers there may not be a callgate.
-        let detail = detail.map(|text| text.replace(char::is_control, " "));
+        let detail = detail.map(|text| {
+            let short: String = text.chars().take(NAME_CHARS_MAX).collect();
+            short.replace(misleads, " ")
+        });
         let said = |exit, way_out: &str| {
             let (address, status) = (self.address, reply.status.as_u16());
             let detail = detail.as_deref().unwrap_or("no reason was given");
@@ -95,35 +116,37 @@ impl Inside {
             StatusCode::OK => Ok(Some(reply.body)),
             // Another server's 404 would say nothing of a session.
             StatusCode::NOT_FOUND if detail.is_some() => Ok(None),
-            StatusCode::UNAUTHORIZED => said(
-                Exit::NotPermitted,
-                "; its key is another one than its file holds now, or the clocks differ by more than a minute",
-            ),
+            StatusCode::UNAUTHORIZED => {
+                Err(self.no_key(reply.challenge.as_deref().unwrap_or_default()))
+            }
             StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => said(Exit::NotPermitted, ""),
             StatusCode::SERVICE_UNAVAILABLE => said(Exit::StoreUnreachable, ""),
             _ => said(Exit::StoreUnreachable, "; is that the internal address of a callgate?"),
         }
     }
 
-    /// The key that the server names.
-    fn keyring_for(&self, challenge: &str) -> Result<Keyring, Stop> {
+    /// Why no key of these settings opens the server. What it says about its own key is told, and
+    /// never obeyed: whoever listens on that address could name any file of this user's.
+    fn no_key(&self, challenge: &str) -> Stop {
         let address = self.address;
-        let refused = |why: String| Err(Stop::new(Exit::NotPermitted, why));
-        let Some(file) = parameter(challenge, "key-file") else {
-            return refused(format!(
-                "{address} wants the key of its settings; give them with --settings FILE, or the \
-                 key with CALLGATE_KEYS"
-            ));
+        let named = parameter(challenge, "key-file").map(|file| {
+            let file = percent_decode_str(file).decode_utf8_lossy();
+            let file: String = file.chars().take(NAME_CHARS_MAX).collect();
+            format!("; it says that its key is in {:?}", file.replace(char::is_control, " "))
+        });
+        let named = named.unwrap_or_default();
+        let own = match &self.key {
+            Key::Ring(_) => "wants another key than that of these settings".to_owned(),
+            Key::None => "wants the key of its settings".to_owned(),
+            Key::Fault(fault) => {
+                format!("wants a key, and that of these settings cannot be used: {fault}")
+            }
         };
-        let file = percent_decode_str(file).decode_utf8_lossy().into_owned();
-        let app = parameter(challenge, "app").unwrap_or_default();
-        match read_key_file(app, Path::new(&file)) {
-            Ok(keyring) => Ok(keyring),
-            Err(fault) => refused(format!(
-                "{address} wants its key, which this user cannot take from where it is: {fault}; \
-                 run this as the user that callgate runs as"
-            )),
-        }
+        let why = format!(
+            "{address} {own}{named}; give its settings with --settings FILE, the folder of its store \
+             with --store embedded:FOLDER, or the key with --keys-file FILE or CALLGATE_KEYS"
+        );
+        Stop::new(Exit::NotPermitted, why)
     }
 
     async fn send(&self, method: &Method, target: &str) -> Result<Reply, Stop> {
@@ -157,7 +180,7 @@ impl Inside {
             .uri(target)
             .header(header::HOST, self.address.to_string())
             .body(Empty::<Bytes>::new())?;
-        if let Some(keyring) = &self.keyring {
+        if let Key::Ring(keyring) = &self.key {
             let credential = keyring.operator((method.as_str(), target), SystemClock.now());
             let mut value = HeaderValue::from_str(&format!("Callgate {}", credential.expose()))?;
             value.set_sensitive(true);
@@ -168,8 +191,9 @@ impl Inside {
         driving.abort();
         let challenge = head.headers.get(header::WWW_AUTHENTICATE);
         let challenge = challenge.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let bytes = body.len();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply { status: head.status, challenge, body })
+        Ok(Reply { status: head.status, challenge, body, bytes })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::panic;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -12,13 +14,28 @@ use crate::settings::Settings;
 /// Longest text of a panic that is logged.
 const PANIC_BYTES_MAX: usize = 1024;
 
-/// Begins to log to standard error, panics too. A second call changes nothing.
-pub(super) fn start(settings: &Settings) {
-    let json = match settings.log_format {
+/// Whether the log was begun with `log.format = "json"`, so that even the reason for which the
+/// program ends is to be a line of JSON.
+static JSON_ASKED_FOR: AtomicBool = AtomicBool::new(false);
+
+/// See [`JSON_ASKED_FOR`].
+pub(super) fn every_line_is_json() -> bool {
+    JSON_ASKED_FOR.load(Ordering::Relaxed)
+}
+
+/// Whether every line on standard error is JSON.
+pub(super) fn is_json(settings: &Settings) -> bool {
+    match settings.log_format {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
-    };
+    }
+}
+
+/// Begins to log to standard error, panics too. A second call changes nothing.
+pub(super) fn start(settings: &Settings) {
+    let json = is_json(settings);
+    JSON_ASKED_FOR.store(settings.log_format == LogFormat::Json, Ordering::Relaxed);
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(LevelFilter::from_level(settings.log_level));

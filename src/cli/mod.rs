@@ -2,6 +2,7 @@
 
 mod check;
 mod columns;
+mod core_dumps;
 mod ending;
 mod exit;
 mod explain;
@@ -174,7 +175,11 @@ pub fn main() -> ExitCode {
     match run(std::env::args_os(), &Environment::of_process()) {
         Ok(exit) => exit.into(),
         Err(Stop { exit, why }) => {
-            complain(&format!("callgate: {why}"));
+            if log::every_line_is_json() {
+                tracing::error!(event = "server.failed", exit = exit as u8, "{why}");
+            } else {
+                complain(&format!("callgate: {why}"));
+            }
             exit.into()
         }
     }
@@ -188,7 +193,7 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     };
     let read = || Settings::read(&arguments.flags.0, environment);
     let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
-        Command::Serve => serve::run(settle(read())?.settings)?,
+        Command::Serve => serve::run(serve::settle(read())?)?,
         Command::Check { schema: true, .. } => check::schema(),
         #[cfg(feature = "script")]
         Command::Check { types: true, .. } => check::types(),

@@ -83,13 +83,23 @@ fn one(mut inside: Inside, method: Method, (noun, id): (&str, String)) -> Result
 
 /// Every entry of a list, page by page.
 async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
-    let (mut found, mut after) = (Vec::new(), String::new());
+    let (mut found, mut after, mut last) = (Vec::new(), String::new(), String::new());
     for _ in 0..PAGES_MAX {
         let target = format!("/{what}?limit={PAGE}{after}");
         let page = inside.ask(Method::GET, &target).await?.unwrap_or_default();
         found.extend_from_slice(list(&page, what));
         match page.get("next").and_then(Value::as_str) {
-            Some(next) => after = format!("&after={next}"),
+            // Ids come in their order: a server that goes round in circles is none.
+            Some(next)
+                if next > last.as_str() && next.bytes().all(|it| it.is_ascii_alphanumeric()) =>
+            {
+                next.clone_into(&mut last);
+                after = format!("&after={next}");
+            }
+            Some(_) => {
+                let why = "the server's list does not come to an end; is that a callgate?";
+                return Err(Stop::new(Exit::StoreUnreachable, why));
+            }
             None => break,
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::base::masked::misleads;
 use crate::http::BadCertificate;
 use crate::session::privileges::BadRoles;
 use crate::settings;
@@ -61,13 +62,11 @@ impl From<settings::Problem> for Finding {
 impl Finding {
     /// A problem of a `roles.json`. Callgate does not start with one (contract §5).
     pub(super) fn of_roles(file: &str, bad: &BadRoles) -> Self {
-        // Some of these sentences end with their way out, some have none but the file itself.
-        let (what, fix) = bad.what.rsplit_once("; ").unwrap_or((&bad.what, "correct the file"));
-        let number = |count: Option<usize>| count.and_then(|count| u32::try_from(count).ok());
         Self {
-            line: number(bad.line),
-            column: number(bad.column),
-            ..Self::of_file(file, "bad-roles", what, fix)
+            line: Some(bad.line),
+            column: Some(bad.column),
+            span: bad.span.clone(),
+            ..Self::of_file(file, bad.code, &bad.what, &bad.fix)
         }
     }
 
@@ -178,7 +177,7 @@ fn excerpt(text: &str, finding: &Finding) -> Option<String> {
     let before = usize::try_from(column).ok()?.checked_sub(1)?;
     // A tab or a control character has no width to count on, and an escape could drive the
     // terminal.
-    let show = |c: char| if c.is_control() { ' ' } else { c };
+    let show = |c: char| if misleads(c) { ' ' } else { c };
     let source: Vec<char> =
         text.trim_start_matches('\u{feff}').lines().nth(skip)?.chars().collect();
     let fits = source.len() <= 2 * CONTEXT_CHARS;
@@ -312,14 +311,5 @@ mod tests {
              \"severity\":\"error\",\"code\":\"unknown-mode\",\"what\":\"unknown mode\",\
              \"fix\":\"use \\\"share\\\"\"}],\"errors\":1,\"warnings\":0}\n"
         );
-    }
-
-    #[test]
-    fn a_problem_of_the_roles_has_a_way_out() {
-        let bad = |what: &str| BadRoles { line: None, column: None, what: what.into() };
-        let own = Finding::of_roles("roles.json", &bad("role x is y; add it"));
-        assert_eq!(own.line(), "roles.json: error: role x is y; add it");
-        let plain = Finding::of_roles("roles.json", &bad("role x is y"));
-        assert_eq!(plain.line(), "roles.json: error: role x is y; correct the file");
     }
 }

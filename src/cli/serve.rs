@@ -1,6 +1,7 @@
 //! `callgate serve`: everything is loaded and checked, then the ports are opened.
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use super::complain;
+use super::core_dumps;
 use super::ending::Ending;
 use super::ending::Signals;
 use super::exit::Exit;
@@ -21,19 +23,38 @@ use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
 use crate::http::server::listen;
+use crate::settings::CoreDumps;
+use crate::settings::Reading;
 use crate::settings::Settings;
 use crate::store::StoreError;
 #[cfg(feature = "embedded")]
 use crate::store::embedded::OpenErrorKind;
 #[cfg(any(feature = "redis", feature = "postgres"))]
 use crate::store::shared::OpenErrorKind as SharedErrorKind;
+use crate::table::Problem;
 
 /// How often a store that has stopped for good is looked for.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
+/// Begins to log as the settings say, and tells what is odd about them; errors end the program.
+pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
+    if !log::is_json(&reading.settings) {
+        return super::settle(reading).map(|reading| reading.settings);
+    }
+    log::start(&reading.settings);
+    if reading.is_refused() {
+        return super::settle(reading).map(|reading| reading.settings);
+    }
+    for warning in &reading.problems {
+        tracing::warn!(event = "settings.warning", "{warning}");
+    }
+    Ok(reading.settings)
+}
+
 /// Serves until the process is told to end.
 pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
     log::start(&settings);
+    forbid_core_dumps(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
     let ended = runtime.block_on(serve(settings));
@@ -42,9 +63,33 @@ pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
     ended
 }
 
+/// Keys and tokens are in the memory of the process, and a core dump would be a copy of it.
+fn forbid_core_dumps(settings: &Settings) -> Result<(), Stop> {
+    let is_wanted = match settings.core_dumps {
+        CoreDumps::Auto => !cfg!(debug_assertions),
+        CoreDumps::Off => true,
+        CoreDumps::On => false,
+    };
+    if !is_wanted {
+        return Ok(());
+    }
+    match core_dumps::forbid() {
+        Ok(()) => Ok(()),
+        Err(error) if settings.core_dumps == CoreDumps::Auto => {
+            tracing::warn!(event = "process.core_dumps", %error, "a crash may leave a core dump");
+            Ok(())
+        }
+        Err(error) => {
+            let why = format!("core_dumps is \"off\", which cannot be kept: {error}; use \"auto\"");
+            Err(Stop::new(Exit::BadSettings, why))
+        }
+    }
+}
+
 async fn serve(settings: Settings) -> Result<Said, Stop> {
     let (address, internal, redirect) =
         (settings.listen, settings.internal, settings.tls.redirect_listen);
+    let (in_json, table) = (log::is_json(&settings), settings.handlers.display().to_string());
     let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
     // Signals count from here on: one that comes while the store is being opened ends the
     // program in order, too.
@@ -53,7 +98,13 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
     let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
     let gate = Gate::builder(settings).open().await.map_err(stop_of)?;
     for warning in gate.warnings() {
-        complain(&warning.to_string());
+        let Problem { line, column, row, code, .. } = warning;
+        let what = warning.to_string();
+        if in_json {
+            tracing::warn!(event = "table.warning", line, column, row, code, "{what}");
+        } else {
+            complain(&what);
+        }
     }
     announce(&gate).await?;
     let internal = bind_if(internal, "internal").await?;
@@ -66,6 +117,15 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         print(&format!("redirecting on http://{address}\n"))?;
     }
     print(&format!("listening on {}://{}\n", gate.scheme(), listener.1))?;
+    tracing::info!(
+        event = "server.started",
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %listener.1,
+        internal = internal.as_ref().map(|(_, address)| tracing::field::display(address)),
+        table,
+        rows = gate.table().rows,
+        "serving"
+    );
     let listeners = Listeners {
         public: listener.0,
         internal: internal.map(|(listener, _)| listener),
@@ -113,19 +173,27 @@ async fn announce(gate: &Gate) -> Result<(), Stop> {
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
-    let failed = |error| {
-        Stop::new(
-            Exit::Io,
-            format!(
-                "{setting}: cannot listen on {address}: {error}; is another callgate running? \
-                     choose another address with --{}",
-                setting.replace(['.', '_'], "-")
-            ),
-        )
+    let failed = |error: std::io::Error| {
+        let advice = way_out(error.kind(), &setting.replace(['.', '_'], "-"));
+        Stop::new(Exit::Io, format!("{setting}: cannot listen on {address}: {error}; {advice}"))
     };
     let listener = listen(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// What to do about an address that cannot be listened on.
+fn way_out(kind: ErrorKind, flag: &str) -> String {
+    match kind {
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need a permission: give the service CAP_NET_BIND_SERVICE, let a proxy \
+             hold the port, or choose a higher one with --{flag}"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("no interface of this machine has that address; choose one with --{flag}")
+        }
+        _ => format!("is another callgate running? choose another address with --{flag}"),
+    }
 }
 
 /// Done once the store has stopped for good, as after a failed write to the disk: whoever
@@ -202,6 +270,16 @@ mod tests {
         assert!(stop.why.starts_with(&said), "{}", stop.why);
         assert!(stop.why.contains("\n  because: Not a directory"), "{}", stop.why);
         assert_eq!(stop.why.lines().count(), 2, "{}", stop.why);
+    }
+
+    #[test]
+    fn a_port_that_is_denied_is_no_other_callgates() {
+        let told = way_out(ErrorKind::PermissionDenied, "listen");
+        assert!(told.contains("CAP_NET_BIND_SERVICE") && told.contains("--listen"), "{told}");
+        assert!(!told.contains("another callgate"), "{told}");
+        assert!(
+            way_out(ErrorKind::AddrInUse, "listen").starts_with("is another callgate running?")
+        );
     }
 
     #[test]

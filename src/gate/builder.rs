@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwapOption;
 
@@ -20,6 +21,7 @@ use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
+use crate::base::limits::TABLE_BYTES_MAX;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
 use crate::gate::classes::Folder;
@@ -32,6 +34,7 @@ use crate::gate::reload::Contents;
 use crate::gate::reload::PlanFiles;
 use crate::gate::steady::SteadyClock;
 use crate::gate::stores;
+use crate::gate::watched;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
@@ -52,6 +55,7 @@ use crate::http::hosts::Hosts;
 use crate::http::outbound;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
+use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -133,13 +137,13 @@ impl Builder {
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
-        let maker = self.maker(&outbound);
+        let roles = self.roles()?;
+        let maker = self.maker(&outbound, roles.clone());
         let table = reload::content(&self.settings, self.table.as_deref());
         let contents = Contents { table, classes: maker.folder.read(How::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
-        let text = reload::text(&self.settings, text)?;
+        let text = reload::text(&self.settings, &text)?;
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
-        let roles = self.roles()?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
@@ -150,18 +154,21 @@ impl Builder {
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             runs: Arc::default(),
+            watchers: Watchers::default(),
             plan: ArcSwapOption::empty(),
             held: Held::default(),
-            watchers: Watchers::default(),
             store,
             clock: self.clock,
             entropy: self.entropy,
             keyring,
             roles,
+            unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,
             cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: known_origin(&self.settings),
+            guesses_origin: AtomicBool::new(self.settings.public_origin.is_none()),
+            saw_foreign_cookie: AtomicBool::new(false),
             rates: Arc::new(rates(&self.settings)),
             capabilities: Capabilities::default(),
         };
@@ -196,16 +203,18 @@ impl Builder {
             watched,
             reload,
             entry,
+            internal_hosts: self.settings.internal_hosts.clone(),
             outbound,
         })
     }
 
     /// What plans are made with.
-    fn maker(&mut self, outbound: &Arc<Outbound>) -> Maker {
+    fn maker(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> Maker {
         let forward = forward_config(&self.settings);
         Maker {
             folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
+            roles,
             relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
             settings: self.settings.clone(),
         }
@@ -231,8 +240,9 @@ impl Builder {
 
     fn roles(&self) -> Result<Roles, GateError> {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
-        let text = read(&path).map_err(GateError::File)?;
-        Roles::read(&text).map_err(|problems| GateError::Roles(path, problems))
+        let bytes = watched::read(&path, TABLE_BYTES_MAX).map_err(GateError::File)?;
+        let read = Roles::of_bytes(&bytes);
+        read.map_err(|problems| GateError::Roles(path, problems))
     }
 }
 
@@ -242,7 +252,7 @@ fn entry(settings: &Settings) -> Entry {
     match settings.key_path() {
         // A relative one would mean something else to a program that runs elsewhere.
         Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
-        None if settings.keys.is_empty() => Entry::Local,
+        None if settings.keys.is_empty() => Entry::Closed,
         None => Entry::Key { file: None, limited },
     }
 }

@@ -1,4 +1,4 @@
-//! What the class files beside a table come to, for whoever only wants to know.
+//! What the class files beside a table come to, for who only wants to know.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use crate::backend::Registry;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 use crate::gate::classes::Folder;
+use crate::gate::lint::Lint;
 use crate::gate::lint::MISSING_FUNCTION;
-use crate::gate::lint::lint;
 use crate::gate::making::wanted;
-use crate::gate::watched::How;
+use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
-use crate::table::Table;
+use crate::table::Survey;
 use crate::table::Target;
 
 /// Class files and the rows that name them, looked at without serving.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// What is odd about rows once they meet their classes, as [`lint`] says it.
+    /// What is odd about rows once they meet their classes, as [`lint`](crate::gate::lint) says it.
     pub rows: Vec<Problem>,
     /// What is wrong or odd with class files.
     pub classes: Vec<Problem>,
@@ -27,36 +27,49 @@ pub struct Examined {
     pub files: usize,
 }
 
-/// Loads the class files as a gate would, and lets them go again. Without a table, because that is
-/// broken, they are compiled only.
+/// Loads the class files as a gate would, and lets them go again. What is broken, rows and files,
+/// is left out, so that it hides nothing about the others.
 ///
 /// It is to be called within a runtime of tokio, although nothing is waited for.
-pub fn examine(table: Option<&Table>, settings: &Settings, native: &Registry) -> Examined {
+pub fn examine(
+    survey: &Survey,
+    settings: &Settings,
+    native: &Registry,
+    roles: Option<&Roles>,
+) -> Examined {
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
     let folder = Folder::of(settings, None, &entropy);
-    let found = folder.read(How::Now);
-    let files = found.files();
-    let wanted = table.map(|table| wanted(table, native)).unwrap_or_default();
-    let loaded = folder.load(found.clone(), &wanted, None);
-    let Some(table) = table else {
-        return Examined { rows: Vec::new(), classes: loaded.err().unwrap_or_default(), files };
+    let table = &survey.table;
+    let mut wanted = wanted(table, native);
+    let named = survey.left_out.iter().filter_map(|row| row.class.as_deref());
+    wanted.extend(named.filter(|class| !native.has(class)).map(str::to_owned));
+    let sound = folder.load_sound(&wanted);
+    let registry = sound.loaded.beside(native);
+    let mut rows = Lint { settings, handlers: &registry, roles }.rows(table);
+    // What is in the files that could not be loaded is not known.
+    let may_be_there = |problem: &Problem| {
+        let row = table.rows().iter().find(|row| Some(row.number()) == problem.row);
+        row.and_then(class).is_some_and(|class| sound.is_broken(class))
     };
-    match loaded {
-        Ok(loaded) => Examined {
-            rows: lint(table, settings, &loaded.beside(native)),
-            classes: folder.unreached(&loaded, table),
-            files,
-        },
-        Err(classes) => {
-            let mut rows = lint(table, settings, native);
-            // What is in the files that could not be loaded is not known.
-            let may_be_there = |problem: &Problem| {
-                let row = problem.row.and_then(|number| table.rows().get(number.checked_sub(1)?));
-                row.and_then(class).is_some_and(|class| found.may_have(class))
-            };
-            rows.retain(|problem| problem.code != MISSING_FUNCTION || !may_be_there(problem));
-            Examined { rows, classes, files }
-        }
+    rows.retain(|problem| problem.code != MISSING_FUNCTION || !may_be_there(problem));
+    let is_meant = |class: &str, function: &str| {
+        survey.left_out.iter().any(|row| row.text.contains(class) && row.text.contains(function))
+            || table.rows().iter().any(|row| is_named(row, class, function))
+    };
+    let mut classes = sound.problems.clone();
+    classes.extend(folder.unanswered(&sound, survey));
+    // Without any row, every file would be one that no row needs.
+    if !table.rows().is_empty() || !survey.is_broken {
+        classes.extend(folder.unreached(&sound, &is_meant));
+    }
+    Examined { rows, classes, files: sound.files }
+}
+
+/// Whether a row is for this function.
+pub(super) fn is_named(row: &Row, class: &str, function: &str) -> bool {
+    match row.target() {
+        Target::Function { class: of, method } => **of == *class && **method == *function,
+        Target::Upstream(_) => false,
     }
 }
 

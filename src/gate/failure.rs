@@ -59,10 +59,8 @@ impl fmt::Display for GateError {
             Self::Roles(path, problems) => {
                 for (at, problem) in problems.iter().enumerate() {
                     let end = if at + 1 == problems.len() { "" } else { "\n" };
-                    let line = problem.line.map_or(String::new(), |line| format!(":{line}"));
-                    let column =
-                        problem.column.map_or(String::new(), |column| format!(":{column}"));
-                    write!(f, "{}{line}{column}: error: {problem}{end}", path.display())?;
+                    let BadRoles { line, column, .. } = problem;
+                    write!(f, "{}:{line}:{column}: error: {problem}{end}", path.display())?;
                 }
                 Ok(())
             }

@@ -1,49 +1,157 @@
 //! What is odd about a row only once it meets the rest of the program.
 
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use url::Host;
+use url::Url;
+
 use crate::http::Handlers;
 use crate::http::Missing;
+use crate::session::Roles;
 use crate::settings::SameSite;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
+use crate::table::class_of_file;
 
 /// The code of a row that nothing answers.
 pub(super) const MISSING_FUNCTION: &str = "missing-function";
 
-/// Warnings about the rows of `table`, in their order: what nothing answers, and what the
-/// settings make pointless. The file they name is the one of the settings.
-pub fn lint(table: &Table, settings: &Settings, handlers: &dyn Handlers) -> Vec<Problem> {
-    let file = settings.handlers.display().to_string();
-    table.rows().iter().flat_map(|row| of_row(row, &file, settings, handlers)).collect()
+/// Endings of names that lead into a private network wherever they are resolved (RFC 6762 §3, RFC
+/// 8375, and what resolvers of clusters and containers answer).
+const PRIVATE_ENDINGS: [&str; 8] =
+    [".internal", ".local", ".localdomain", ".lan", ".home.arpa", ".intranet", ".corp", ".svc"];
+
+/// What rows are held against.
+pub struct Lint<'l> {
+    /// The settings, which also name the file of the table.
+    pub settings: &'l Settings,
+    /// What answers rows.
+    pub handlers: &'l dyn Handlers,
+    /// The privileges that there are; none where `roles.json` is not known.
+    pub roles: Option<&'l Roles>,
 }
 
-fn of_row(row: &Row, file: &str, settings: &Settings, handlers: &dyn Handlers) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    if let Target::Function { class, method } = row.target()
-        && let Err(missing) = handlers.find(class, method)
-    {
+impl Lint<'_> {
+    /// Warnings about the rows of `table`, in their order: what nothing answers, what nobody can be
+    /// let in to, where callgate will not forward to, and what the settings make pointless.
+    pub fn rows(&self, table: &Table) -> Vec<Problem> {
+        table.rows().iter().flat_map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: &Row) -> Vec<Problem> {
+        let file = self.settings.handlers.display().to_string();
+        let found = [self.target(row), self.strict_strip(row)].into_iter().flatten();
+        let found = found.chain(self.requires(row));
+        found.map(|(code, what, fix)| row.warning(&file, code, what, fix)).collect()
+    }
+
+    fn target(&self, row: &Row) -> Option<Warning> {
+        let (class, method) = match row.target() {
+            Target::Function { class, method } => (class, method),
+            Target::Upstream(url) => return self.upstream(row, url),
+        };
+        let missing = self.handlers.find(class, method).err()?;
         // Where the class is there, its own name is no help.
-        let nearest = handlers.nearest(class, method).filter(|name| **name != **class);
-        let fix = match (nearest, missing) {
-            (Some(name), _) => format!("did you mean {name:?}?"),
-            (None, Missing::Class) => {
-                let file = settings.classes_folder().join(format!("{class}.js"));
+        let nearest = self.handlers.nearest(class, method).filter(|name| **name != **class);
+        let fix = match (class_of_file(class), nearest, missing) {
+            (Some(bare), ..) => format!("write the bare name of the class: {bare:?}"),
+            (_, Some(name), _) => format!("did you mean {name:?}?"),
+            (_, None, Missing::Class) => {
+                let file = self.settings.classes_folder().join(format!("{class}.js"));
                 format!("write {}, register the class, or correct the row", file.display())
             }
-            (None, Missing::Singleton) => "let its file export a class as its default".to_owned(),
-            (None, Missing::Method) => "add it to the class, or correct the row".to_owned(),
+            (_, None, Missing::Singleton) => {
+                "let its file export a class as its default".to_owned()
+            }
+            (_, None, Missing::Method) => "add it to the class, or correct the row".to_owned(),
         };
         let what = format!("nothing answers {:?}: {}", row.name(), missing.text());
-        warnings.push(row.warning(file, MISSING_FUNCTION, what, fix));
+        Some((MISSING_FUNCTION, what, fix))
     }
-    // The 303 that strips the token comes from abroad, so a browser does not send a Strict
-    // cookie along when it follows it: the session that was just restored is lost again.
-    if row.otp().strip && settings.same_site == SameSite::Strict {
+
+    /// Where the address rule of what callgate calls will refuse to go, as far as the name or the
+    /// address tells without asking anybody.
+    fn upstream(&self, row: &Row, url: &Url) -> Option<Warning> {
+        let port = url.port_or_known_default()?;
+        let ip = match url.host()? {
+            Host::Domain(name) => return self.private_name(name),
+            Host::Ipv4(ip) => IpAddr::V4(ip),
+            Host::Ipv6(ip) => IpAddr::V6(ip).to_canonical(),
+        };
+        if ip.is_unspecified() || ip.is_multicast() {
+            let what = format!("forward {:?} names no address of a server", row.name());
+            let fix = "write the address under which it is reached, such as 127.0.0.1".to_owned();
+            return Some(("forward-refused", what, fix));
+        }
+        let own = [Some(self.settings.listen), self.settings.internal];
+        if own.contains(&Some(SocketAddr::new(ip, port))) {
+            let what = format!("forward {:?} leads to callgate itself", row.name());
+            return Some(("forward-refused", what, "name the address of the upstream".to_owned()));
+        }
+        None
+    }
+
+    fn private_name(&self, name: &str) -> Option<Warning> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let is_known = |known: &String| known.trim_end_matches('.').eq_ignore_ascii_case(&name);
+        let is_private = !name.contains('.')
+            || PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending))
+            || name.contains(".svc.");
+        if name == "localhost" || !is_private || self.settings.private_hosts.iter().any(is_known) {
+            return None;
+        }
+        let what =
+            format!("forward to {name:?} will be refused: the name leads into a private network");
+        let fix = format!("add it to the settings: private_hosts = [{name:?}]");
+        Some(("forward-private", what, fix))
+    }
+
+    /// A row for privileges that nobody can be granted answers nobody.
+    fn requires(&self, row: &Row) -> Vec<Warning> {
+        let Some(roles) = self.roles else { return Vec::new() };
+        let names = row.requires().iter().map(|name| &**name);
+        let unknown = names.filter(|name| roles.privilege(name).is_none());
+        let warning = |name: &str| {
+            let (what, fix) = if roles.has_role(name) {
+                (
+                    format!("requires {name:?}, which is a role and no privilege"),
+                    "name one of the privileges of the role".to_owned(),
+                )
+            } else {
+                let fix = match roles.nearest(name) {
+                    Some(near) => format!("write {near:?} if that is meant, or define it there"),
+                    None => format!("add {{ \"privilege\": {name:?} }} to its \"privileges\""),
+                };
+                let what =
+                    format!("requires {name:?}, which roles.json does not define: nobody has it");
+                (what, fix)
+            };
+            ("unknown-privilege", what, fix)
+        };
+        unknown.map(warning).collect()
+    }
+
+    /// The 303 that strips the token comes from abroad, so a browser does not send a Strict cookie
+    /// along when it follows it: the session that was just restored is lost again.
+    fn strict_strip(&self, row: &Row) -> Option<Warning> {
+        if !row.otp().strip || self.settings.same_site != SameSite::Strict {
+            return None;
+        }
         let what = "otp.strip loses the restored session under cookie.same_site \"Strict\"";
         let fix = "use \"Lax\", or leave strip out";
-        warnings.push(row.warning(file, "strict-strip", what.to_owned(), fix.to_owned()));
+        Some(("strict-strip", what.to_owned(), fix.to_owned()))
     }
-    warnings
+}
+
+/// Code, what is wrong, and the way out.
+type Warning = (&'static str, String, String);
+
+impl std::fmt::Debug for Lint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lint")
+    }
 }

@@ -7,11 +7,13 @@ use crate::backend::Registry;
 use crate::gate::classes::Folder;
 use crate::gate::classes::Found;
 use crate::gate::classes::Loaded;
+use crate::gate::examined::is_named;
 use crate::gate::failure::GateError;
-use crate::gate::lint::lint;
+use crate::gate::lint::Lint;
 use crate::http::Handlers;
 use crate::http::Plan;
 use crate::http::relay::Relays;
+use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
@@ -24,6 +26,8 @@ pub(super) struct Maker {
     pub(super) settings: Settings,
     /// The classes that the program brings along.
     pub(super) native: Registry,
+    /// The privileges that rows may require.
+    pub(super) roles: Roles,
     pub(super) folder: Folder,
     /// What passes on the requests of rows that forward.
     pub(super) relays: Arc<dyn Relays>,
@@ -85,11 +89,16 @@ impl Maker {
 
     fn warnings(&self, own: Vec<Problem>, table: &Table, roster: &Roster) -> Vec<Problem> {
         let mut warnings = own;
-        warnings.extend(lint(table, &self.settings, &roster.registry));
+        let roles = Some(&self.roles);
+        let lint = Lint { settings: &self.settings, handlers: &roster.registry, roles };
+        warnings.extend(lint.rows(table));
         // A proof takes time that only a table which must be without fault is worth.
         if self.settings.strict {
             warnings.extend(table.prove(&self.settings.handlers.display().to_string()).problems);
-            warnings.extend(self.folder.unreached(&roster.loaded, table));
+            let named = |class: &str, function: &str| {
+                table.rows().iter().any(|row| is_named(row, class, function))
+            };
+            warnings.extend(self.folder.unreached_of(&roster.loaded, &named));
         }
         warnings
     }

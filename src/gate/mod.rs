@@ -38,9 +38,10 @@ pub use client::{Answer, Call, Client};
 pub use examined::Examined;
 pub use examined::examine;
 pub use failure::GateError;
-pub use lint::lint;
+pub use lint::Lint;
 pub use stores::open_store;
 pub use watched::Reload;
+pub(crate) use watched::read as read_file;
 
 use std::fmt;
 use std::future::Future;
@@ -56,6 +57,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::admin::Entry;
 use crate::admin::Health;
+use crate::admin::InternalHosts;
 use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
@@ -95,6 +97,7 @@ pub struct Gate {
     reload: AutoReload,
     /// What operators must show on the internal listener.
     entry: Entry,
+    internal_hosts: Vec<String>,
     /// What calls others, and must not call us.
     outbound: Arc<Outbound>,
 }
@@ -145,10 +148,10 @@ impl Gate {
                 AutoReload::Off => std::future::pending().await,
             }
         };
-        let admin = internal.and_then(|listener| {
-            let admin = Arc::new(self.admin(&listener)?);
+        let admin = internal.map(|listener| {
+            let admin = Arc::new(self.admin());
             let entrance = Arc::clone(&self.internal);
-            Some(tokio::spawn(server::serve(listener, admin, entrance, rest_stop)))
+            tokio::spawn(server::serve(listener, admin, entrance, rest_stop))
         });
         let redirecting = redirect.map(|listener| {
             let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));
@@ -208,12 +211,11 @@ impl Gate {
         }
     }
 
-    /// What answers on the internal listener; nothing if that has no address.
-    fn admin(&self, listener: &TcpListener) -> Option<Admin> {
-        let address = listener.local_addr().ok()?;
+    /// What answers on the internal listener.
+    fn admin(&self) -> Admin {
         let sessions = Arc::clone(self.dispatch.sessions());
-        let entry = (self.entry.clone(), address);
-        Some(Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace()))
+        let entry = (self.entry.clone(), InternalHosts::new(self.internal_hosts.clone()));
+        Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace())
     }
 
     /// A client that drives this gate without a socket, for tests.

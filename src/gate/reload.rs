@@ -26,6 +26,7 @@ use crate::gate::watched::read;
 use crate::http::Dispatch;
 use crate::settings::Settings;
 use crate::table::Problem;
+use crate::table::Table;
 
 /// Most problems of one reload that are logged and shown. The first ones are worth most: mend them
 /// and run `callgate check`.
@@ -72,7 +73,7 @@ impl PlanFiles {
     /// Makes a plan of what the files hold, which is not in use yet.
     fn judge(&self, contents: Contents, before: &Roster) -> Result<Made, GateError> {
         let table = contents.table.map_err(GateError::File)?;
-        let text = text(&self.maker.settings, table)?;
+        let text = text(&self.maker.settings, &table)?;
         let made = self.maker.make(&text, contents.classes, Some(before))?;
         let file = self.maker.settings.handlers.display();
         failpoint::reached(Place::Reload)
@@ -197,11 +198,10 @@ pub(super) fn content(settings: &Settings, text: Option<&str>) -> Content {
 }
 
 /// The text of a table file.
-pub(super) fn text(settings: &Settings, content: Vec<u8>) -> Result<String, GateError> {
-    String::from_utf8(content).map_err(|error| {
-        let (file, at) = (settings.handlers.display(), error.utf8_error().valid_up_to());
-        GateError::File(format!("{file}: is not UTF-8 after {at} bytes; save it as UTF-8"))
-    })
+pub(super) fn text(settings: &Settings, content: &[u8]) -> Result<String, GateError> {
+    let file = settings.handlers.display().to_string();
+    let text = Table::text(&file, content).map_err(|problem| GateError::Table(vec![*problem]))?;
+    Ok(text.to_owned())
 }
 
 /// A problem as it may be logged: a table quotes whatever its author put into it.

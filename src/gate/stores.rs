@@ -23,17 +23,18 @@ pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn S
     let config = live::Config {
         sessions_max: settings.sessions_max,
         answer_bytes_max: settings.answer_bytes_max,
+        guest_percent: settings.guest_percent,
     };
     match settings.store_with_password().map_err(GateError::Password)? {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(&folder, config, now).await,
         #[cfg(feature = "redis")]
         StoreUrl::Redis(address) => {
-            shared(crate::store::redis::open(&address, settings.app.as_str()).await)
+            shared(crate::store::redis::open(&address, settings.app.as_str()).await, config)
         }
         #[cfg(feature = "postgres")]
         StoreUrl::Postgres(address) => {
-            shared(crate::store::postgres::open(&address, settings.app.as_str()).await)
+            shared(crate::store::postgres::open(&address, settings.app.as_str()).await, config)
         }
         StoreUrl::Missing(feature) => Err(missing(&format!("{feature}:"), feature)),
     }
@@ -47,8 +48,11 @@ pub(super) async fn demand_all(store: &dyn Store) -> Result<(), GateError> {
 }
 
 #[cfg(any(feature = "redis", feature = "postgres"))]
-fn shared(engine: Result<Arc<dyn Engine>, OpenError>) -> Result<Arc<dyn Store>, GateError> {
-    Ok(SharedStore::new(engine.map_err(GateError::Shared)?))
+fn shared(
+    engine: Result<Arc<dyn Engine>, OpenError>,
+    config: live::Config,
+) -> Result<Arc<dyn Store>, GateError> {
+    Ok(SharedStore::with(engine.map_err(GateError::Shared)?, config))
 }
 
 /// Replaying a log takes a while, so it is kept off the threads that serve.

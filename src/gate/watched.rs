@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a file holds, or why that is not known.
-pub(super) type Content = Result<Vec<u8>, String>;
+pub(crate) type Content = Result<Vec<u8>, String>;
 
 /// What a reload came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +219,7 @@ impl<R: Remake> Worker<R> {
 }
 
 /// Reads a file, unless it is something else or holds more than `bytes_max`.
-pub(super) fn read(path: &Path, bytes_max: usize) -> Content {
+pub(crate) fn read(path: &Path, bytes_max: usize) -> Content {
     let name = path.display();
     let failed = |error: io::Error| {
         format!("{name}: cannot be read: {error}; name a file of UTF-8 text that is there")

@@ -1,6 +1,7 @@
 //! One line in the log for each request, without a query and without secrets.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::Method;
 use hyper::StatusCode;
@@ -26,6 +27,10 @@ pub(crate) struct AccessLine {
     path: String,
     pub(crate) client: Option<IpAddr>,
     pub(crate) row: Option<usize>,
+    /// What answers the row: `Class.method`, or the base URL of its upstream.
+    pub(crate) target: Option<Arc<str>>,
+    /// The peer, if it speaks for others without being trusted to.
+    pub(crate) untrusted_proxy: Option<IpAddr>,
     pub(crate) session: Option<SessionId>,
     pub(crate) otp: Outcome,
     /// What a repeat of a callback was told, if it was one.
@@ -41,14 +46,16 @@ impl AccessLine {
             path: masked(path, PATH_BYTES_MAX).into_owned(),
             client: None,
             row: None,
+            target: None,
+            untrusted_proxy: None,
             session: None,
             otp: Outcome::Absent,
             repeat: None,
         }
     }
 
-    /// Writes the line. A fault on our side is an error with what it was; any other is an
-    /// ordinary answer with its code.
+    /// Writes the line. A fault on our side is an error; one of the caller's, such as going over a
+    /// limit, is not, whatever its status.
     pub(crate) fn finish(&self, status: StatusCode, fault: Option<&Fault>) {
         let ms = self.started.elapsed().as_secs_f64() * 1000.0;
         let ms = (ms * 1000.0).round() / 1000.0;
@@ -60,13 +67,14 @@ impl AccessLine {
         let cause = cause.as_deref();
         // A method may be any word.
         let method = &*masked(self.method.as_str(), PATH_BYTES_MAX);
-        let (id, path, row) = (self.id, &self.path, self.row);
+        let (id, path, row, target) = (self.id, &self.path, self.row, self.target.as_deref());
         let client = self.client.map(tracing::field::display);
         let (status, otp, repeat) = (status.as_u16(), self.otp.name(), self.repeat);
-        if status >= 500 {
-            tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, cause, "request");
+        let is_error = status >= 500 && !fault.is_some_and(Fault::is_over_a_limit);
+        if is_error {
+            tracing::error!(target: "callgate::access", %id, client, method, path, status, ms, row, handler = target, session, otp, repeat, code, cause, "request");
         } else {
-            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, session, otp, repeat, code, cause, "request");
+            tracing::info!(target: "callgate::access", %id, client, method, path, status, ms, row, handler = target, session, otp, repeat, code, cause, "request");
         }
     }
 }

@@ -19,6 +19,7 @@ use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
+use hyper::Version;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::header;
@@ -218,7 +219,14 @@ async fn http1<S: Service>(
     let answer = service_fn(move |request| {
         let desk = Arc::clone(&answering);
         async move {
+            // As documented, HTTP/1.0 has one request on a connection, whatever it asks for.
+            let is_old = request.version() == Version::HTTP_10;
             let (mut response, is_last) = desk.answer(request).await;
+            let is_last = is_last || is_old;
+            if is_old {
+                // Otherwise hyper says itself that the connection is kept.
+                *response.version_mut() = Version::HTTP_10;
+            }
             *desk.tunnel() = response.extensions_mut().remove();
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");

@@ -190,6 +190,7 @@ impl Dispatch {
         let mut manner = Manner::of(&head);
         let source = Source { body, caller: self.front.caller(&head.headers, arrival, now) };
         line.client = source.caller.address;
+        line.untrusted_proxy = self.front.untrusted_proxy(&head.headers, arrival);
         match self.prepare(head, source, &mut line, &mut manner).await {
             Ok(Prepared::Run(run)) => {
                 let mut running = Box::pin(Arc::clone(self).run(run, line, manner));
@@ -237,13 +238,11 @@ impl Dispatch {
         };
         line.row = Some(row.number());
         manner.watch(&Brought::in_query(head.uri.query().unwrap_or(""), row.otp().param.as_ref()));
-        let query =
-            Query::read(head.uri.query().unwrap_or("")).map_err(|query::QueryTooLarge| {
-                Fault::bad_request("query_too_large", "The query is too large.")
-            })?;
+        let query = query_of(&head)?;
         let Some(answer) = plan.answer(row) else { return Err(Fault::not_found()) };
+        line.target = Some(Arc::clone(&answer.target));
         if let Err(missing) = answer.by {
-            return Err(Fault::missing_target(missing));
+            return Err(Fault::missing_target(missing).of_handler(&answer.target, None));
         }
         let (content, upload) = self.receive(body, row, &head, answer.is_relayed()).await?;
         let Content { bytes: body, sent } = content;
@@ -373,6 +372,9 @@ impl Dispatch {
                 response
             }
             Err(fault) => {
+                if let Some(peer) = line.untrusted_proxy.filter(|_| fault.is_over_a_limit()) {
+                    self.sessions.rates.hint(peer, self.sessions.clock.now());
+                }
                 line.finish(fault.status(), Some(&fault));
                 fault.response(manner.speaks, self.config.development)
             }
@@ -380,6 +382,14 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
+}
+
+/// The parameters of a request.
+fn query_of(head: &Head) -> Result<Query, Fault> {
+    let read = Query::read(head.uri.query().unwrap_or(""));
+    read.map_err(|query::QueryTooLarge| {
+        Fault::bad_request("query_too_large", "The query is too large.")
+    })
 }
 
 /// The row that answers, or the response where none has to.

@@ -3,8 +3,10 @@
 //! A fault has two sides. What the client reads is fixed text from this file; what went wrong
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
+mod page;
 mod repeats;
 mod sessions;
+mod upstreams;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,6 +20,7 @@ use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::http::answer::AnswerBody;
+use crate::http::fault::page::Failed;
 use crate::http::rates::Wait;
 pub(crate) use crate::http::speaks::Speaks;
 use crate::store::StoreError;
@@ -37,8 +40,8 @@ pub struct Fault {
     /// How many seconds the caller should stay away.
     retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// The text of a handler's own failure, shown in development only.
-    raised: Option<String>,
+    /// What is known of a handler that failed, shown in development only.
+    failed: Option<Box<Failed>>,
 }
 
 /// Which of the two documented bodies a fault has.
@@ -64,7 +67,7 @@ impl Fault {
             unheard: false,
             retry_after: None,
             cause: None,
-            raised: None,
+            failed: None,
         }
     }
 
@@ -147,9 +150,13 @@ impl Fault {
     }
 
     /// The request names a host that is none of ours (RFC 9110 §15.5.20).
-    pub fn misdirected_host() -> Self {
-        let text = "This server does not answer for that host.";
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text)
+    pub fn misdirected_host(host: &str) -> Self {
+        let text = "This server does not answer for that host. If it should, its operator can list \
+                    the host in the setting hosts, or have the proxy in front pass on the host that \
+                    was asked for.";
+        let why = format!("the host {host} is not listed in the setting hosts");
+        let fault = Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_host", text);
+        fault.because(std::io::Error::other(why))
     }
 
     /// The request came in early data, and might do something if it came again (RFC 8470 §5.2).
@@ -237,7 +244,8 @@ impl Fault {
     pub fn raised(text: String) -> Self {
         let public = "The handler failed.";
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_failed", public);
-        Self { shape: Shape::ErrorStack, raised: Some(text), ..fault }
+        let failed = Failed { raised: text, ..Failed::default() };
+        Self { shape: Shape::ErrorStack, failed: Some(Box::new(failed)), ..fault }
     }
 
     /// The handler panicked; the process goes on.
@@ -259,25 +267,6 @@ impl Fault {
         Self { shape: Shape::ErrorStack, ..fault }
     }
 
-    /// The upstream of the row cannot be reached, or broke off before it answered
-    /// (RFC 9110 §15.6.3).
-    pub fn upstream_down(cause: impl StdError + Send + Sync + 'static) -> Self {
-        let text = "What answers this address cannot be reached.";
-        Self::new(StatusCode::BAD_GATEWAY, "upstream_down", text).because(cause)
-    }
-
-    /// There was no connection to the upstream of the row, so that nothing was sent to it. A client
-    /// is told the same as by [`Fault::upstream_down`].
-    pub(crate) fn upstream_unreached(cause: impl StdError + Send + Sync + 'static) -> Self {
-        Self { unheard: true, ..Self::upstream_down(cause) }
-    }
-
-    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
-    pub fn upstream_too_slow() -> Self {
-        let text = "What answers this address did not answer in time.";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_too_slow", text)
-    }
-
     /// callgate itself failed in a way that only its log can tell.
     pub fn internal(cause: impl StdError + Send + Sync + 'static) -> Self {
         let text = "Something went wrong on our side.";
@@ -288,6 +277,12 @@ impl Fault {
     #[must_use]
     pub(crate) fn closing(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    /// Whether the caller, and nothing on our side, is why it failed: whatever the status is, that
+    /// is no error of this server.
+    pub(crate) fn is_over_a_limit(&self) -> bool {
+        matches!(self.code, "rate_limited" | "too_many_guests")
     }
 
     /// The status.
@@ -303,8 +298,8 @@ impl Fault {
     /// What a log may say about the inside: each cause in turn.
     pub fn inside(&self) -> Option<String> {
         use fmt::Write as _;
-        if let Some(text) = &self.raised {
-            return Some(text.clone());
+        if let Some(text) = self.text_raised() {
+            return Some(text.to_owned());
         }
         let mut next: Option<&(dyn StdError + 'static)> = Some(&**self.cause.as_ref()?);
         let mut text = String::new();
@@ -319,12 +314,12 @@ impl Fault {
 
     /// The answer that a caller gets who speaks `speaks`.
     pub(crate) fn response(&self, speaks: Speaks, development: bool) -> Response<AnswerBody> {
-        let detail = self.raised.as_deref().filter(|_| development).unwrap_or(self.public);
+        let detail = self.text_raised().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, speaks) {
+            (_, Speaks::Page) => ("text/html; charset=utf-8", self.page(development)),
             (Shape::ErrorStack, _) | (_, Speaks::ErrorStack) => {
                 ("application/json", self.error_stack(detail))
             }
-            (Shape::Problem, Speaks::Page) => ("text/html; charset=utf-8", self.page()),
             (Shape::Problem, Speaks::Problem) => ("application/problem+json", self.problem()),
         };
         let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
@@ -374,16 +369,6 @@ impl Fault {
             }]
         })
         .to_string()
-    }
-
-    /// Every word in the page comes from this file, so nothing needs escaping.
-    fn page(&self) -> String {
-        let title = self.status.canonical_reason().unwrap_or("Error");
-        include_str!("fault.html")
-            .replace("{title}", title)
-            .replace("{status}", self.status.as_str())
-            .replace("{detail}", self.public)
-            .replace("{code}", self.code)
     }
 }
 

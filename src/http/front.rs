@@ -15,9 +15,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use hyper::HeaderMap;
 use hyper::Response;
+use hyper::Uri;
+use hyper::header;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Timestamp;
@@ -72,12 +77,36 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// The host that upstreams are told their clients have asked for: that of the address the
+    /// public knows, or else one that the settings vouch for, as a trusted proxy names it or the
+    /// request itself. What anybody can write is not passed on as callgate's word.
+    pub(crate) fn told_host(
+        &self,
+        (uri, headers): (&Uri, &HeaderMap),
+        arrival: Option<&Arrival>,
+    ) -> Option<HeaderValue> {
+        if let Some(origin) = &self.own_origin {
+            let host = origin.split_once("://").map_or(&**origin, |(_, host)| host);
+            return HeaderValue::from_str(host).ok();
+        }
+        let is_proxied = arrival.is_some_and(|arrival| self.proxies.trusts(arrival.peer.ip()));
+        let by_proxy = proxies::claimed_host(headers).filter(|_| is_proxied);
+        let own = uri.authority().and_then(|named| HeaderValue::from_str(named.as_str()).ok());
+        let own = own.or_else(|| headers.get(header::HOST).cloned());
+        let vouched = |host: &HeaderValue| self.hosts.vouches(host.as_bytes(), arrival);
+        by_proxy.filter(vouched).or_else(|| own.filter(vouched))
+    }
+}
+
 /// The policy at work.
 #[derive(Debug)]
 pub(crate) struct Front {
     policy: Policy,
     base_path: BasePath,
     rates: Arc<Rates>,
+    /// Whether the log says already that there is a proxy and no `public_origin`.
+    said_proxied: AtomicBool,
 }
 
 /// Who asks, and when.
@@ -91,7 +120,7 @@ pub(crate) struct Caller {
 
 impl Front {
     pub(crate) fn new(policy: Policy, base_path: BasePath, rates: Arc<Rates>) -> Self {
-        Self { policy, base_path, rates }
+        Self { policy, base_path, rates, said_proxied: AtomicBool::new(false) }
     }
 
     /// Who asks: the peer of the connection, or the client whom a proxy of ours names.
@@ -145,9 +174,9 @@ impl Front {
         policy.hosts.admit(head, caller.arrival.as_ref())?;
         head::name_host(head);
         if let Err(wait) = in_rate {
-            self.suspect_a_proxy(&head.headers, caller);
             return Err(Fault::rate_limited(wait));
         }
+        self.miss_an_origin(&head.headers);
         if head::is_early(head) {
             return Err(Fault::too_early());
         }
@@ -160,13 +189,28 @@ impl Front {
         Ok(judged.preflight)
     }
 
-    /// A proxy that nobody named as one is held for a single busy client.
-    fn suspect_a_proxy(&self, headers: &HeaderMap, caller: &Caller) {
-        if let Some(arrival) = caller.arrival
+    /// The peer, if it speaks for others without being trusted: a proxy that nobody named as one is
+    /// held for a single busy client, by whatever limit.
+    pub(crate) fn untrusted_proxy(
+        &self,
+        headers: &HeaderMap,
+        arrival: Option<Arrival>,
+    ) -> Option<IpAddr> {
+        let peer = arrival.filter(|_| proxies::are_claimed(headers))?.peer.ip();
+        (!self.policy.proxies.trusts(peer)).then_some(peer)
+    }
+
+    /// Behind a proxy, links are made for the address of this process and cookies are not Secure
+    /// unless `public_origin` is set. The log says so once.
+    fn miss_an_origin(&self, headers: &HeaderMap) {
+        if self.policy.own_origin.is_none()
             && proxies::are_claimed(headers)
-            && !self.policy.proxies.trusts(arrival.peer.ip())
+            && !self.said_proxied.swap(true, Ordering::Relaxed)
         {
-            self.rates.hint(arrival.peer.ip(), caller.now);
+            let advice = "requests come through a proxy and public_origin is not set: links lead to \
+                          the address of this process, and cookies are not Secure; set \
+                          public_origin to the address that the public knows";
+            tracing::warn!(event = "proxy.no_public_origin", "{advice}");
         }
     }
 }

@@ -30,6 +30,11 @@ pub trait Handler: Send + Sync {
     fn patience(&self) -> Option<Duration> {
         None
     }
+
+    /// Some lines of its code, with the place on the first, for who develops it.
+    fn excerpt(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Finds what answers a row.
@@ -72,11 +77,25 @@ impl Raised {
         Self(text.into().into())
     }
 
+    /// The same with some lines of the handler's code, which are shown in development.
+    pub(crate) fn in_code(text: String, excerpt: Option<String>) -> Self {
+        match excerpt {
+            Some(excerpt) => Self(Box::new(InCode { text, excerpt })),
+            None => Self::new(text),
+        }
+    }
+
     /// The body of the request is not what the handler asked for; the caller is answered 400 with
     /// the code `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by
     /// themselves.
     pub fn bad_body(why: impl Into<String>) -> Self {
         Self(Box::new(BadBody(why.into())))
+    }
+
+    /// Whether the body that the caller sent is to blame.
+    pub(crate) fn is_bad_body(&self) -> bool {
+        let error = &self.0;
+        error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>()
     }
 
     /// As many requests as can be are waiting for this handler; the caller is answered 503 and
@@ -85,6 +104,21 @@ impl Raised {
         Self(Box::new(Busy))
     }
 }
+
+/// A failure whose place in the code of the handler is known.
+#[derive(Debug)]
+struct InCode {
+    text: String,
+    excerpt: String,
+}
+
+impl fmt::Display for InCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for InCode {}
 
 /// A body that is not what the handler asked for.
 #[derive(Debug)]
@@ -126,15 +160,16 @@ impl From<Raised> for Fault {
     /// A store that failed under a handler is the store's failure, not the handler's; a body that
     /// is not what the handler asked for is the caller's.
     fn from(raised: Raised) -> Self {
+        if raised.is_bad_body() {
+            return Self::bad_body(BadBody(raised.0.to_string()));
+        }
         match raised.0.downcast::<SessionError>() {
             Ok(error) => Self::from(*error),
             Err(error) if error.is::<Busy>() => Self::handler_busy(),
-            Err(error)
-                if error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>() =>
-            {
-                Self::bad_body(BadBody(error.to_string()))
-            }
-            Err(error) => Self::raised(error.to_string()),
+            Err(error) => match error.downcast::<InCode>() {
+                Ok(error) => Self::raised_at(error.text, error.excerpt),
+                Err(error) => Self::raised(error.to_string()),
+            },
         }
     }
 }

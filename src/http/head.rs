@@ -14,6 +14,7 @@ use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::http::accept;
 use crate::http::fault::Fault;
 use crate::http::front::Policy;
+use crate::table;
 
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
@@ -24,8 +25,7 @@ const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 /// (contract §3).
 pub(crate) fn check(head: &Head, policy: &Policy) -> Result<(), Fault> {
     let Head { method, uri, headers, .. } = head;
-    let shouted = method.as_str().bytes().all(|byte| !byte.is_ascii_lowercase());
-    if !shouted || *method == Method::TRACE || *method == Method::CONNECT {
+    if !table::is_implemented(method.as_str()) {
         return Err(Fault::method_unknown());
     }
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);

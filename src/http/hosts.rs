@@ -80,7 +80,19 @@ impl Hosts {
                 Claim::Host(host) => self.covers(host, arrival),
                 Claim::None => is_loopback(arrival),
             };
-        if ours { Ok(()) } else { Err(Fault::misdirected_host()) }
+        if ours {
+            return Ok(());
+        }
+        Err(Fault::misdirected_host(match named {
+            Claim::Host(host) => host.name,
+            Claim::None => "none",
+        }))
+    }
+
+    /// Whether a host is one that the settings list, or a name of this machine on a connection that
+    /// ends there. Without rules every host is let in, and none is vouched for.
+    pub(crate) fn vouches(&self, host: &[u8], arrival: Option<&Arrival>) -> bool {
+        Named::read(host).is_some_and(|host| self.covers(&host, arrival))
     }
 
     fn serves(&self, scheme: &Scheme, arrival: Option<&Arrival>) -> bool {

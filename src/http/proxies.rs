@@ -15,8 +15,11 @@ use std::str::FromStr;
 use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks whose peers are proxies of ours; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,13 +100,31 @@ impl TrustedProxies {
 
 /// Whether a request brings the word of a proxy, trusted or not.
 pub(crate) fn are_claimed(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::FORWARDED) || headers.contains_key(X_FORWARDED_FOR)
+    [header::FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// The host that the last proxy says its client has asked for. `Forwarded` is left aside: what a
+/// proxy quotes there cannot be told from what it says.
+pub(crate) fn claimed_host(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut hosts = headers.get_all(X_FORWARDED_HOST).iter();
+    let (Some(host), None) = (hosts.next_back(), hosts.next_back()) else { return None };
+    let last = host.to_str().ok()?.rsplit(',').next()?.trim();
+    HeaderValue::from_str(last).ok()
 }
 
 impl Network {
     /// Whether this is a whole address family, so that everybody is in it.
     pub fn is_everybody(&self) -> bool {
         self.bits == 0 || (self.bits == MAPPED_BITS && self.is_v4())
+    }
+
+    /// Whether so much of an address family is in it that it cannot be a network of one owner: the
+    /// widest private ones are `10.0.0.0/8` and `fc00::/7`.
+    pub fn is_too_wide(&self) -> bool {
+        let widest = if self.is_v4() { MAPPED_BITS + 8 } else { 7 };
+        self.is_everybody() || self.bits < widest
     }
 
     fn contains(&self, address: IpAddr) -> bool {
@@ -198,7 +219,6 @@ fn node(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
     use proptest::prelude::*;
 
     fn proxies(texts: &[&str]) -> TrustedProxies {
@@ -246,6 +266,13 @@ mod tests {
             assert!(text.parse::<Network>().unwrap().is_everybody(), "{text}");
         }
         assert!(!"0.0.0.0/1".parse::<Network>().unwrap().is_everybody());
+        let too_wide = |text: &str| text.parse::<Network>().unwrap().is_too_wide();
+        for text in ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/7", "::/0", "2000::/3"] {
+            assert!(too_wide(text), "{text}");
+        }
+        for text in ["10.0.0.0/8", "192.168.0.0/16", "fc00::/7", "fe80::/10", "::1"] {
+            assert!(!too_wide(text), "{text}");
+        }
         assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("9.9.9.9".parse().unwrap()));
     }
 

@@ -79,7 +79,7 @@ pub struct Passage {
 pub struct Origin {
     /// The address of the client; `None` where there is no connection.
     pub address: Option<IpAddr>,
-    /// The host that he asked for, with its port if he named one.
+    /// The host that the public asks for, as the settings know it; `None` where they know none.
     pub host: Option<HeaderValue>,
     /// Whether he came over https, as far as callgate can know.
     pub is_https: bool,
@@ -172,6 +172,13 @@ mod tests {
     fn a_referer_with_what_may_be_a_token_does_not_go_on() {
         let token = "https://shop.example/x?$4DSID=2E5D0D57751D471DB29FD110D2DCE253";
         assert!(cleaned(&[("referer", token)]).is_empty());
+        for written in [
+            "%244DSID=%32E5D0D57751D471DB29FD110D2DCE253",
+            "state=%32%45%35D0D57751D471DB29FD110D2DCE253",
+        ] {
+            let coded: &'static str = format!("https://shop.example/x?{written}").leak();
+            assert!(cleaned(&[("referer", coded)]).is_empty(), "{coded}");
+        }
         let plain = "https://shop.example/x?page=2";
         assert_eq!(cleaned(&[("referer", plain)]), [format!("referer: {plain}")]);
     }

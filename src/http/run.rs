@@ -8,7 +8,6 @@ use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Uri;
 use hyper::header;
-use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
@@ -118,7 +117,7 @@ impl Run {
         let over_tls = self.arrival.is_some_and(|arrival| arrival.tls);
         let origin = Origin {
             address: self.remote,
-            host: host(&uri, &headers),
+            host: config.policy.told_host((&uri, &headers), self.arrival.as_ref()),
             is_https: over_tls || house.is_https(),
         };
         Ok(Passage {
@@ -146,12 +145,6 @@ impl Run {
         }
         self.sent.take().unwrap_or_else(|| self.body.clone())
     }
-}
-
-/// The host that a request names; which of the two it is in has been found to make no difference.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    let named = uri.authority().and_then(|named| HeaderValue::from_str(named.as_str()).ok());
-    named.or_else(|| headers.get(header::HOST).cloned())
 }
 
 /// The address of a request without its token. It begins with a single slash, because the path of

@@ -1,13 +1,19 @@
 //! What all requests need in order to work with sessions, and how a request gets its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 
 use crate::base::Caller;
 use crate::base::Clock;
@@ -20,6 +26,8 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::masked::masked;
+use crate::base::masked::misleads;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
@@ -40,6 +48,7 @@ use crate::session::Device;
 use crate::session::Keyring;
 use crate::session::Lifetime;
 use crate::session::Roles;
+use crate::session::credential::SEALED_LETTERS;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::port::Resumed;
@@ -49,6 +58,32 @@ const LABEL_BYTES_MAX: usize = 120;
 /// How long after a sign-in a request may still arrive with the credential that the sign-in ended:
 /// as long as the slowest request to sign in may take to be answered, and some more.
 const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
+
+/// Most names that are told; handlers may grant what a request says.
+const UNKNOWN_NAMES_MAX: usize = 256;
+/// Longest part of such a name that is told.
+const UNKNOWN_NAME_BYTES_MAX: usize = 80;
+
+/// Names of privileges that nobody knows. Each is logged once, however often it is granted.
+#[derive(Debug, Default)]
+pub struct UnknownNames(Mutex<BTreeSet<String>>);
+
+impl UnknownNames {
+    /// Logs that a name was left out, unless that was said before.
+    pub(crate) fn tell(&self, kind: &'static str, name: &str) {
+        let name = masked(name.trim(), UNKNOWN_NAME_BYTES_MAX).into_owned();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.is_empty() || told.len() >= UNKNOWN_NAMES_MAX || !told.insert(name.clone()) {
+            return;
+        }
+        tracing::warn!(
+            event = "privilege.unknown",
+            kind,
+            name,
+            "roles.json does not define it, so that it was not granted"
+        );
+    }
+}
 
 /// The store, the clock, the keys and the rules that every session shares.
 pub struct Sessions {
@@ -62,6 +97,8 @@ pub struct Sessions {
     pub keyring: Keyring,
     /// Which privileges exist.
     pub roles: Roles,
+    /// Names that were granted and that `roles.json` does not know, each told once.
+    pub unknown_privileges: UnknownNames,
     /// How long new sessions live.
     pub lifetime: Lifetime,
     /// How the session cookie is named and guarded.
@@ -71,19 +108,24 @@ pub struct Sessions {
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
     /// address is known; never from a request (SEC T32).
     pub public_origin: OnceLock<String>,
+    /// Whether that is the listener's own address, and the log has not said yet that a link leads
+    /// there whose browser knows this site by another name.
+    pub guesses_origin: AtomicBool,
+    /// Whether the log says already that browsers bring session cookies of another callgate.
+    pub saw_foreign_cookie: AtomicBool,
     /// How often what may be done.
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
     pub capabilities: Capabilities,
     /// Who runs a callback and who waits for its answer.
     pub runs: Arc<Runs>,
+    /// Who watches over a right to a session.
+    pub watchers: Watchers,
     /// Requests that wait for a browser to show its cookie, or for a person to agree.
     pub held: Held,
     /// The table in use, so that no token is minted for what no row answers; none until there is
     /// one.
     pub plan: ArcSwapOption<Plan>,
-    /// Who watches over a right to a session.
-    pub watchers: Watchers,
 }
 
 /// What the row and the request say about a redemption.
@@ -109,6 +151,8 @@ pub(crate) struct Errand {
     pub(crate) binding: Option<Binding>,
     /// Whether it brings several, of which none counts and none is overwritten.
     pub(crate) binding_doubled: bool,
+    /// The host that the request names.
+    pub(crate) host: Option<HeaderValue>,
     /// The address of the client, if there is one.
     pub(crate) client: Option<IpAddr>,
 }
@@ -148,7 +192,10 @@ impl Sessions {
         };
         let credential = match cookies.session.authentic(|value| self.keyring.open(value), same) {
             Authentic::One(credential) => credential,
-            Authentic::Missing => return self.guest(now, errand, Gives::NewGuest),
+            Authentic::Missing => {
+                self.suspect_another(cookies.session.values());
+                return self.guest(now, errand, Gives::NewGuest);
+            }
             Authentic::Several => {
                 tracing::warn!(
                     event = "session.cookie_doubled",
@@ -179,6 +226,25 @@ impl Sessions {
                 let gives = left_to_give(now, joined_last);
                 self.guest(now, errand, gives)
             }
+        }
+    }
+
+    /// Two callgates on one host that have the same `app` overwrite each other's cookies, whatever
+    /// their ports. What has the form of a credential and was sealed with other keys is a sign of it.
+    fn suspect_another(&self, values: &[&str]) {
+        let is_sealed = |value: &&str| {
+            value.len() == SEALED_LETTERS
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if values.iter().any(is_sealed) && !self.saw_foreign_cookie.swap(true, Ordering::Relaxed) {
+            let advice = "a session cookie of this name was sealed with other keys: keys were \
+                          changed, or another callgate on this host has the same app; give each \
+                          its own with the setting app";
+            tracing::warn!(
+                event = "session.cookie_foreign",
+                cookie = self.cookie.name(),
+                "{advice}"
+            );
         }
     }
 
@@ -218,7 +284,7 @@ impl fmt::Debug for Sessions {
 pub(crate) fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let agent = agent.unwrap_or_default();
-    agent.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect()
+    agent.chars().filter(|c| !misleads(*c)).take(LABEL_BYTES_MAX).collect()
 }
 
 /// What a browser may still be given whose credential opens a session no more that lives on, and

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use hyper::Method;
 use hyper::Response;
+use hyper::header;
 use hyper::header::HeaderName;
 
 use crate::http::answer::AnswerBody;
@@ -77,6 +78,7 @@ impl Visit<'_> {
             navigates: head::navigates(&run.head.headers),
             binding: None,
             binding_doubled: false,
+            host: run.head.headers.get(header::HOST).cloned(),
             client: run.remote,
         };
         let brought = run.brought(errand.may_redeem)?;
@@ -110,7 +112,8 @@ impl Visit<'_> {
             Answerer::Handler(handler) => {
                 let answering = handler.call(run.into_message(row, otp), session.clone());
                 let reply = tokio::time::timeout(timeout, answering).await;
-                let reply = reply.map_err(|_| Fault::handler_too_slow())??;
+                let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
+                let reply = reply.map_err(|fault| fault.of_handler(target, handler.excerpt()))?;
                 session.settle().await?;
                 Ok(self.response(reply.into_message()))
             }

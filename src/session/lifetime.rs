@@ -33,12 +33,19 @@ impl Lifetime {
         Duration::from_secs(u64::from(self.idle_minutes) * 60)
     }
 
-    /// When a session founded at `created_at` and last used at `seen_at` ends.
-    pub fn expires_at(self, created_at: Timestamp, seen_at: Timestamp) -> Timestamp {
-        let idle_at = seen_at.after(self.idle());
+    /// When a session founded at `created_at` and last used at `seen_at` ends. It lives at least
+    /// until `needed_until`, when the last of its unspent tokens expires, but never longer than
+    /// the absolute limit.
+    pub fn expires_at(
+        self,
+        created_at: Timestamp,
+        seen_at: Timestamp,
+        needed_until: Timestamp,
+    ) -> Timestamp {
+        let unused_at = seen_at.after(self.idle()).max(needed_until);
         match self.absolute_minutes {
-            Some(minutes) => idle_at.min(created_at.after_secs(u64::from(minutes) * 60)),
-            None => idle_at,
+            Some(minutes) => unused_at.min(created_at.after_secs(u64::from(minutes) * 60)),
+            None => unused_at,
         }
     }
 
@@ -60,10 +67,21 @@ mod tests {
     fn the_earlier_of_both_limits_ends_a_session() {
         let start = Timestamp::from_millis(0);
         let life = Lifetime { idle_minutes: 60, absolute_minutes: Some(90) };
-        assert_eq!(life.expires_at(start, start), start.after_secs(3600));
-        assert_eq!(life.expires_at(start, start.after_secs(3000)), start.after_secs(5400));
+        assert_eq!(life.expires_at(start, start, start), start.after_secs(3600));
+        assert_eq!(life.expires_at(start, start.after_secs(3000), start), start.after_secs(5400));
         let idle_only = Lifetime::default();
-        assert_eq!(idle_only.expires_at(start, start.after_secs(9000)), start.after_secs(12_600));
+        let late = start.after_secs(9000);
+        assert_eq!(idle_only.expires_at(start, late, start), start.after_secs(12_600));
+    }
+
+    #[test]
+    fn an_unspent_token_prolongs_a_session_up_to_its_absolute_limit() {
+        let start = Timestamp::from_millis(0);
+        let day = start.after_secs(86_400);
+        assert_eq!(Lifetime::default().expires_at(start, start, day), day);
+        assert_eq!(Lifetime::default().expires_at(start, day, start), day.after_secs(3600));
+        let limited = Lifetime { idle_minutes: 60, absolute_minutes: Some(90) };
+        assert_eq!(limited.expires_at(start, start, day), start.after_secs(5400));
     }
 
     #[test]

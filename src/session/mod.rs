@@ -22,6 +22,7 @@ pub mod patch;
 pub mod privileges;
 pub mod record;
 pub mod right;
+pub(crate) mod roles_file;
 pub mod storage;
 
 pub use credential::{Credential, Keyring};

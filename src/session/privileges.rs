@@ -1,12 +1,15 @@
 //! Which privileges exist and what they include: `roles.json` of the 4D model (4D §3.4).
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
+use crate::base::nearest::nearest;
 use crate::session::record::Access;
+use crate::session::roles_file;
+use crate::session::roles_file::Named;
+use crate::session::roles_file::fold;
+
+pub use crate::session::roles_file::BadRoles;
 
 /// The privileges and roles that an application knows.
 ///
@@ -16,7 +19,6 @@ use crate::session::record::Access;
 pub struct Roles {
     /// By lower-case name. `None`: there is no file.
     known: Option<Known>,
-    force_login: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -31,89 +33,42 @@ struct Privilege {
     includes: Vec<String>,
 }
 
-/// The shape of the file. Unknown properties are let through: 4D's own tools write more than
-/// callgate reads (`permissions`, `restrictedByDefault`, `id`).
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawRoles {
-    #[serde(default)]
-    privileges: Vec<RawPrivilege>,
-    #[serde(default)]
-    roles: Vec<RawRole>,
-    #[serde(default)]
-    force_login: bool,
-}
-
-#[derive(Deserialize)]
-struct RawPrivilege {
-    privilege: String,
-    #[serde(default)]
-    includes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct RawRole {
-    role: String,
-    #[serde(default)]
-    privileges: Vec<String>,
-}
-
-/// What is wrong with a `roles.json`, with the line where there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRoles {
-    /// The line, from 1; `None` when the whole file is meant.
-    pub line: Option<usize>,
-    /// The column, from 1.
-    pub column: Option<usize>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for BadRoles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for BadRoles {}
-
 impl Roles {
     /// Reads a `roles.json`. Everything that is wrong with it is reported: a file that cannot be
-    /// understood must keep the program from starting (4D disables all protection instead).
+    /// understood must keep the program from starting (4D disables all protection instead), and so
+    /// must one that asks for a protection which callgate does not have.
     pub fn read(text: &str) -> Result<Self, Vec<BadRoles>> {
-        let raw: RawRoles = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| vec![BadRoles::from_json(&error)])?;
-        let mut problems = Vec::new();
+        let defined = roles_file::read(text)?;
         let mut known = Known::default();
-        for RawPrivilege { privilege, includes } in raw.privileges {
-            let name = privilege.trim();
-            let entry = Privilege {
-                name: name.into(),
-                includes: includes.iter().map(|name| fold(name)).collect(),
-            };
-            if name.is_empty() {
-                problems.push(BadRoles::whole("a privilege has no name".into()));
-            } else if known.privileges.insert(fold(name), entry).is_some() {
-                problems.push(BadRoles::whole(format!("privilege {name:?} is defined twice")));
-            }
+        for Named { name, names, .. } in defined.privileges {
+            let includes = names.iter().map(|(name, _)| fold(name)).collect();
+            known
+                .privileges
+                .insert(fold(&name), Privilege { name: name.as_str().into(), includes });
         }
-        known.check_includes(&mut problems);
-        for RawRole { role, privileges } in raw.roles {
-            let granted = known.of_role(&role, &privileges, &mut problems);
-            if known.roles.insert(fold(&role), granted).is_some() {
-                problems.push(BadRoles::whole(format!("role {role:?} is defined twice")));
-            }
+        for Named { name, names, .. } in defined.roles {
+            let privilege = |name: &str| known.privileges.get(&fold(name));
+            let granted = names.iter().filter_map(|(name, _)| privilege(name));
+            let granted = granted.map(|privilege| Arc::clone(&privilege.name)).collect();
+            known.roles.insert(fold(&name), granted);
         }
-        if problems.is_empty() {
-            Ok(Self { known: Some(known), force_login: raw.force_login })
-        } else {
-            Err(problems)
-        }
+        Ok(Self { known: Some(known) })
     }
 
-    /// Whether REST calls need a login (`forceLogin`).
-    pub fn force_login(&self) -> bool {
-        self.force_login
+    /// As [`Roles::read`], from the bytes of the file.
+    pub fn of_bytes(bytes: &[u8]) -> Result<Self, Vec<BadRoles>> {
+        roles_file::text(bytes).map_err(|bad| vec![bad]).and_then(Self::read)
+    }
+
+    /// The privilege that is nearest to a name which is none, for messages; none without a file.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let known = self.known.as_ref()?;
+        nearest(name.trim(), known.privileges.values().map(|privilege| &*privilege.name))
+    }
+
+    /// Whether a role of this name is known; without a file none is.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.known.as_ref().is_some_and(|known| known.roles.contains_key(&fold(name)))
     }
 
     /// The privilege of this name as the file spells it; `None` if it is unknown.
@@ -172,53 +127,6 @@ impl Roles {
     }
 }
 
-impl Known {
-    fn check_includes(&self, problems: &mut Vec<BadRoles>) {
-        let mut names: Vec<_> = self.privileges.values().collect();
-        names.sort_by(|a, b| a.name.cmp(&b.name));
-        for Privilege { name, includes } in names {
-            for included in includes.iter().filter(|name| !self.privileges.contains_key(*name)) {
-                problems.push(BadRoles::whole(format!(
-                    "privilege {:?} includes {included:?}, which is not defined; add it to \
-                     \"privileges\"",
-                    &**name
-                )));
-            }
-        }
-    }
-
-    fn of_role(&self, role: &str, names: &[String], problems: &mut Vec<BadRoles>) -> Vec<Arc<str>> {
-        let mut granted = Vec::new();
-        for name in names {
-            match self.privileges.get(&fold(name)) {
-                Some(privilege) => granted.push(Arc::clone(&privilege.name)),
-                None => problems.push(BadRoles::whole(format!(
-                    "role {role:?} has the privilege {name:?}, which is not defined; add it to \
-                     \"privileges\""
-                ))),
-            }
-        }
-        granted
-    }
-}
-
-impl BadRoles {
-    fn whole(what: String) -> Self {
-        Self { line: None, column: None, what }
-    }
-
-    fn from_json(error: &serde_json::Error) -> Self {
-        let text = error.to_string();
-        // The position is reported as such, so it need not be said again.
-        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned();
-        Self { line: Some(error.line()), column: Some(error.column()), what }
-    }
-}
-
-fn fold(name: &str) -> String {
-    name.trim().to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +139,7 @@ mod tests {
         ],
         "roles": [{"role": "Medium", "privileges": ["medium"]}],
         "permissions": {"allowed": []},
-        "forceLogin": true
+        "forceLogin": false
     }"#;
 
     fn access(names: &[&str]) -> Access {
@@ -256,7 +164,6 @@ mod tests {
         assert!(roles.allows(&access(&["Boss"]), "SIMPLE"));
         assert!(!roles.allows(&access(&["simple"]), "medium"));
         assert_eq!(roles.role("medium"), [Arc::<str>::from("medium")]);
-        assert!(roles.force_login());
     }
 
     #[test]
@@ -272,15 +179,5 @@ mod tests {
                                       {"privilege": "b", "includes": ["a"]}]}"#;
         let roles = Roles::read(text).unwrap();
         assert_eq!(roles.expand(&access(&["a"])).len(), 2);
-    }
-
-    #[test]
-    fn every_problem_of_a_file_is_reported() {
-        let text = r#"{"privileges": [{"privilege": "a", "includes": ["x"]}, {"privilege": "A"}],
-                       "roles": [{"role": "r", "privileges": ["y"]}]}"#;
-        let problems = Roles::read(text).unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
-        let torn = Roles::read("{\n\"privileges\": [}").unwrap_err();
-        assert_eq!(torn.first().unwrap().line, Some(2));
     }
 }

@@ -23,7 +23,8 @@ pub struct Record {
     pub access: Access,
     /// The application's own values.
     pub storage: Storage,
-    /// The browsers that may open it, in the order they joined.
+    /// The browsers that may open it, at most [`DEVICES_PER_SESSION_MAX`]. Those that were used
+    /// lately are behind the others ([`Record::is_behind`]).
     pub devices: Vec<Device>,
     /// Raised in the step that puts others out (rotation, `transfer`), which ends the rights of
     /// callers that were let in without a credential.
@@ -69,14 +70,10 @@ impl Record {
         }
     }
 
-    /// Whether the session still lives at `now`, having last been used at `seen_at`.
-    pub fn is_live(&self, seen_at: Timestamp, now: Timestamp) -> bool {
-        now < self.expires_at(seen_at)
-    }
-
-    /// When it ends unless it is used again after `seen_at`.
-    pub fn expires_at(&self, seen_at: Timestamp) -> Timestamp {
-        self.lifetime.expires_at(self.created_at, seen_at)
+    /// When it ends unless it is used again after `seen_at`; `needed_until` is when the last of
+    /// its unspent tokens expires.
+    pub fn expires_at(&self, seen_at: Timestamp, needed_until: Timestamp) -> Timestamp {
+        self.lifetime.expires_at(self.created_at, seen_at, needed_until)
     }
 
     /// The browser whose credential has this digest, if it may open the session.
@@ -89,11 +86,34 @@ impl Record {
         self.generation.saturating_add(1)
     }
 
-    /// Lets one more browser in; beyond the limit the one that joined first makes room.
+    /// Lets one more browser in; beyond the limit the one that was unused longest makes room.
     pub fn admit(&mut self, device: Device) {
         if self.devices.len() >= DEVICES_PER_SESSION_MAX {
             self.devices.remove(0);
         }
         self.devices.push(device);
+    }
+
+    /// The browser that makes room if one more joins.
+    pub fn makes_room(&self) -> Option<DeviceId> {
+        let is_full = self.devices.len() >= DEVICES_PER_SESSION_MAX;
+        self.devices.first().filter(|_| is_full).map(|device| device.id)
+    }
+
+    /// Whether a browser that is used must be moved behind the others, so that it does not make
+    /// room for the next ones that join. Half of a full list is behind at any time, so a browser
+    /// is moved once for every 16 that join or are moved, and never in a session of a few.
+    pub fn is_behind(&self, credential: &Digest) -> bool {
+        let newer = self.devices.iter().rev().take(DEVICES_PER_SESSION_MAX / 2);
+        let is_new = newer.into_iter().any(|device| device.digest == *credential);
+        !is_new && self.device(credential).is_some()
+    }
+
+    /// Moves a browser that is used behind the others.
+    pub fn used_by(&mut self, device: DeviceId) {
+        if let Some(at) = self.devices.iter().position(|held| held.id == device) {
+            let device = self.devices.remove(at);
+            self.devices.push(device);
+        }
     }
 }

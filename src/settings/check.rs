@@ -77,12 +77,14 @@ impl Check<'_> {
         self.list("trusted_proxies", &mut networks, str::parse);
         s.trusted_proxies = TrustedProxies::new(networks);
         self.list("private_hosts", &mut s.private_hosts, private_host);
+        self.list("internal_hosts", &mut s.internal_hosts, private_host);
         self.list("cors", &mut s.cors, str::parse);
         self.text("hsts", &mut s.hsts, word);
         self.text("rate_limits", &mut s.rate_limits, |text| Ok(text == "on"));
         self.text("reload", &mut s.reload, word);
         self.switch("strict", &mut s.strict);
         self.switch("development", &mut s.development);
+        self.text("core_dumps", &mut s.core_dumps, word);
     }
 
     fn store(&mut self, slot: &mut StoreUrl) {
@@ -115,6 +117,7 @@ impl Check<'_> {
         self.number("session.absolute_minutes", &mut absolute_minutes);
         s.lifetime.absolute_minutes = (absolute_minutes > 0).then_some(absolute_minutes);
         self.number("session.max", &mut s.sessions_max);
+        self.number("session.guest_share", &mut s.guest_percent);
         self.number("session.answer_bytes", &mut s.answer_bytes_max);
         self.text("cookie.prefix", &mut s.cookie_prefix, word);
         self.text("cookie.same_site", &mut s.same_site, word);

@@ -50,6 +50,19 @@ macro_rules! choice {
 }
 
 choice!(
+    /// Whether a crash may leave a copy of the memory, with its keys, on a disk.
+    CoreDumps {
+        /// Not in a release build; the default.
+        #[default]
+        "auto" => Auto,
+        /// Never.
+        "off" => Off,
+        /// As the system is set up, for debugging.
+        "on" => On,
+    }
+);
+
+choice!(
     /// How much the start refuses.
     Safety {
         /// Starts with whatever works; the default.

@@ -2,6 +2,7 @@
 
 use super::CookiePrefix;
 use super::CookieSecure;
+use super::CoreDumps;
 use super::PublicOrigin;
 use super::Safety;
 use super::SameSite;
@@ -26,6 +27,7 @@ pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     if settings.safety == Safety::Strict {
         strict(settings, &mut found);
     }
+    idle(settings, &mut found);
     keys(settings, &mut found);
     password(settings, &mut found);
     found.into_iter().map(|(name, flaw)| Problem::of(name, &raw.origin(name), flaw)).collect()
@@ -47,7 +49,14 @@ fn cookie(settings: &Settings, found: &mut Found) {
         let what = "is \"host\", which browsers only take from a Secure cookie";
         found.push(("cookie.prefix", Flaw::error("insecure-prefix", what, FIX)));
     }
-    let https = settings.public_origin.as_ref().is_some_and(PublicOrigin::is_https);
+    let origin = settings.public_origin.as_ref();
+    let https = origin.is_some_and(PublicOrigin::is_https);
+    let plain = origin.filter(|origin| !origin.is_https() && !origin.is_local());
+    if let Some(plain) = plain.filter(|_| settings.cookie_secure == CookieSecure::On) {
+        let what = format!("is \"on\", and browsers keep no such cookie from {}", plain.as_str());
+        let fix = "set public_origin to an https address, or use \"auto\"";
+        found.push(("cookie.secure", Flaw::error("secure-over-http", what, fix)));
+    }
     if https && settings.cookie_secure == CookieSecure::Off && settings.safety == Safety::Normal {
         let what = "is \"off\" although the public comes over https";
         found.push(("cookie.secure", Flaw::warning("insecure-cookie", what, "use \"auto\"")));
@@ -68,10 +77,35 @@ fn addresses(settings: &Settings, found: &mut Found) {
 }
 
 fn proxies(settings: &Settings, found: &mut Found) {
-    for network in settings.trusted_proxies.networks().iter().filter(|it| it.is_everybody()) {
-        let what = format!("holds {network}, so that anybody can claim any address");
+    for network in settings.trusted_proxies.networks().iter().filter(|it| it.is_too_wide()) {
+        let what = format!("holds {network}, so that strangers can claim any address");
         let flaw = Flaw::error("open-proxies", what, "name the network of your proxies");
         found.push(("trusted_proxies", flaw));
+    }
+}
+
+/// Bounds that another one keeps from ever being reached.
+fn idle(settings: &Settings, found: &mut Found) {
+    let limits = &settings.limits;
+    if settings.rate_limits && limits.connections_per_address > limits.connections {
+        let what = format!(
+            "is {}, more than all connections together, so that one address can take them all",
+            limits.connections_per_address
+        );
+        let fix = "set it below limits.connections, or to 0 if that is meant";
+        found.push(("limits.connections_per_address", Flaw::warning("idle-limit", what, fix)));
+    }
+    let lifetime = settings.lifetime;
+    if let Some(absolute) = lifetime.absolute_minutes.filter(|it| *it < lifetime.idle_minutes) {
+        let idle = lifetime.idle_minutes;
+        let what = format!("is {absolute}, so that the {idle} idle minutes never come to an end");
+        let fix = "set it above session.idle_minutes, or to 0 for no such limit";
+        found.push(("session.absolute_minutes", Flaw::warning("idle-limit", what, fix)));
+    }
+    if settings.safety == Safety::Strict && !settings.rate_limits {
+        let what = "is \"off\", so that nothing but a limiter in front bounds what a client does";
+        let fix = "use \"on\" with high values in [rates], unless there is one";
+        found.push(("rate_limits", Flaw::warning("no-rate-limits", what, fix)));
     }
 }
 
@@ -168,6 +202,10 @@ fn strict(settings: &Settings, found: &mut Found) {
             refuse("cookie.secure", what, "use \"auto\"");
         }
         Some(_) => {}
+    }
+    if settings.core_dumps == CoreDumps::On {
+        let what = "is \"on\", and a core dump holds keys and tokens; safety is \"strict\"";
+        refuse("core_dumps", what, "use \"auto\"");
     }
     if settings.development {
         refuse("development", "is on; safety is \"strict\"", "switch it off");

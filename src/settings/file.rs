@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use crate::base::document::strays::is_invisible;
 use crate::base::nearest::nearest;
 use crate::base::secret::SecretText;
 
@@ -46,15 +47,58 @@ impl<'t> File<'t> {
         let mut problems: Vec<Problem> = errors
             .iter()
             .map(|error| {
-                let flaw = Flaw::error("syntax", error.message(), "see https://toml.io");
-                Problem::at(&self.origin(&error.span().unwrap_or_default()), flaw)
+                let span = error.span().unwrap_or_default();
+                let fix = self.way_out(&span).unwrap_or("see https://toml.io");
+                Problem::at(&self.origin(&span), Flaw::error("syntax", error.message(), fix))
             })
             .collect();
         if problems.is_empty() {
             self.read_table(root.get_ref(), "", raw, &mut problems);
+        } else {
+            self.read_places(root.get_ref(), raw);
         }
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems
+    }
+
+    /// Where the other files are, so that a slip in this one does not hide what is wrong with them.
+    fn read_places(&self, table: &DeTable<'_>, raw: &mut Raw) {
+        for (key, value) in table {
+            let place = Setting::find(key.get_ref())
+                .filter(|setting| ["handlers", "classes", "roles"].contains(&setting.name));
+            if let Some((setting, Ok(read))) = place.map(|it| (it, it.kind.read_toml(value))) {
+                raw.put(setting.name, read, self.origin(&value.span()));
+            }
+        }
+    }
+
+    /// The way out of what another program has left in the file.
+    fn way_out(&self, span: &Range<usize>) -> Option<&'static str> {
+        let rest = self.text.get(span.start..)?;
+        let line = self.text.get(..span.start)?.rsplit('\n').next().unwrap_or_default();
+        let line = self.text.get(span.start - line.len()..)?.lines().next().unwrap_or_default();
+        let next = rest.chars().next()?;
+        let marks = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
+        let is_entry =
+            |sign: char| line.split_once(sign).is_some_and(|(key, _)| !key.contains(['=', '"']));
+        Some(match next {
+            _ if marks.iter().any(|mark| line.starts_with(mark)) => {
+                "a mark of a merge conflict: keep one of the two sides, and remove the marks"
+            }
+            '“' | '”' | '„' | '‘' | '’' | '«' | '»' => {
+                "use plain double quotes; a text program has replaced them"
+            }
+            '\0' => "save the file as UTF-8 text; something has written binary data into it",
+            c if is_invisible(c) => "remove the invisible character here",
+            _ if line.trim_start().starts_with("//") => "begin comments with #",
+            _ if line.trim_start().starts_with('{') || is_entry(':') => {
+                "write TOML: name = value, texts in double quotes"
+            }
+            _ if ["True", "False", "yes", "no"].iter().any(|word| rest.starts_with(word)) => {
+                "write true or false"
+            }
+            _ => return None,
+        })
     }
 
     fn read_table(

@@ -11,6 +11,7 @@ use super::problem::Flaw;
 use super::problem::Problem;
 use super::raw::Origin;
 use super::raw::Raw;
+use super::strangers;
 
 /// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
@@ -51,6 +52,9 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
             let flaw = open_to_others(path, settings.safety);
             problems.push(Problem::of(name, &raw.origin(name), flaw));
         }
+    }
+    if settings.safety == Safety::Strict {
+        problems.extend(strangers::check(settings, raw));
     }
     problems
 }

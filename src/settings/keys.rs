@@ -10,12 +10,14 @@ use std::path::PathBuf;
 
 use crate::base::Entropy;
 use crate::base::entropy::NoEntropy;
+use crate::base::hex;
 use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::session::credential::BadKey;
 
 use super::Settings;
 use super::StoreUrl;
+use super::private_file;
 
 /// What is wrong with a node that shares its store and was given no keys.
 pub(super) const UNSHARED: &str =
@@ -49,14 +51,19 @@ impl Settings {
         }
     }
 
-    /// The keys that [`Settings::keyring`] would find; `None` where it would make one.
+    /// The keys that [`Settings::keyring`] would find, for an operator's command; `None` where it
+    /// would make one. The file must be one that nobody but this user and root can have put there.
     pub fn found_keyring(&self) -> Result<Option<Keyring>, KeyFault> {
         let app = self.app.as_str();
         match self.key_path() {
             _ if !self.keys.is_empty() => {
                 Keyring::read(app, &self.keys).map(Some).map_err(KeyFault::Given)
             }
-            Some(path) if path.exists() => read(app, &path).map(Some),
+            Some(path) if path.symlink_metadata().is_ok() => {
+                let text = private_file::read_trusted(&path);
+                let text = text.map_err(|error| KeyFault::Io(path.clone(), error))?;
+                of_text(app, &path, &text).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -114,15 +121,49 @@ impl std::error::Error for KeyFault {
 }
 
 /// Reads a key file: one key per line, the sealing one first; `#` begins a comment.
-pub fn read(app: &str, path: &Path) -> Result<Keyring, KeyFault> {
-    let text = std::fs::read_to_string(path);
-    let text = SecretText::new(text.map_err(|error| KeyFault::Io(path.to_owned(), error))?);
-    let lines = text.expose().lines().map(str::trim);
-    let keys: Vec<SecretText> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| SecretText::new(line.to_owned()))
-        .collect();
+fn read(app: &str, path: &Path) -> Result<Keyring, KeyFault> {
+    let text = private_file::read(path).map_err(|error| KeyFault::Io(path.to_owned(), error))?;
+    of_text(app, path, &text)
+}
+
+fn of_text(app: &str, path: &Path, text: &SecretText) -> Result<Keyring, KeyFault> {
+    let keys = keys_of(text);
     Keyring::read(app, &keys).map_err(|error| KeyFault::Content(path.to_owned(), error))
+}
+
+/// The keys in the text of a key file.
+pub(super) fn keys_of(text: &SecretText) -> Vec<SecretText> {
+    let lines = text.expose().lines().map(str::trim);
+    let keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    keys.map(|line| SecretText::new(line.to_owned())).collect()
+}
+
+/// Why somebody could guess a key, as the end of a sentence; none for one that looks random. Of
+/// random keys, fewer than one in a million million are held for one of these.
+pub(super) fn weakness(key: &SecretText) -> Option<&'static str> {
+    let text = key.expose().trim();
+    let bytes: [u8; 32] = hex::read(text).ok()?;
+    let mut values = bytes;
+    values.sort_unstable();
+    let different = 1 + values.windows(2).filter(|pair| pair.first() != pair.last()).count();
+    let steps = |pair: &[u8]| match pair {
+        [one, next] => next.wrapping_sub(*one),
+        _ => 0,
+    };
+    let mut counted: Vec<u8> = bytes.windows(2).map(steps).collect();
+    counted.sort_unstable();
+    counted.dedup();
+    let is_text = bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    match () {
+        () if different == 1 => Some("is one byte over and over"),
+        () if counted.len() <= 2 => Some("counts up or down"),
+        () if different < 16 => Some("repeats a few bytes"),
+        () if is_text => Some("is a text that somebody has written"),
+        () if text.bytes().all(|digit| digit.is_ascii_digit()) => {
+            Some("has decimal digits only, as if somebody had typed them")
+        }
+        () => None,
+    }
 }
 
 /// Makes the file with one new key, unless it is there.
@@ -197,6 +238,30 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_that_somebody_could_guess_is_known() {
+        let weak = |text: &str| weakness(&SecretText::new(text.to_owned()));
+        let counting = hex::lower(&(0..32).collect::<Vec<u8>>());
+        let down = hex::lower(&(0..32).rev().map(|byte| byte * 8).collect::<Vec<u8>>());
+        let words = hex::lower(b"correct horse battery staple 123");
+        for (key, why) in [
+            ("00".repeat(32), "over and over"),
+            ("ff".repeat(32), "over and over"),
+            (counting, "counts"),
+            (down, "counts"),
+            ("0123456789abcdef".repeat(4), "counts"),
+            ("deadbeef".repeat(8), "repeats"),
+            (words, "is a text"),
+            ("1234567890".repeat(7)[..64].to_owned(), "repeats"),
+        ] {
+            assert!(weak(&key).is_some_and(|found| found.contains(why)), "{key}: {:?}", weak(&key));
+        }
+        for seed in 0..2_000 {
+            let key = Keyring::fresh_key(&SeededEntropy::new(seed)).unwrap();
+            assert_eq!(weakness(&key), None, "seed {seed}");
         }
     }
 

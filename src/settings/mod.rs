@@ -22,23 +22,25 @@ mod keys;
 mod limits;
 mod manual;
 mod names;
+mod private_file;
 mod problem;
 mod raw;
 mod scripts;
 mod sources;
 mod store_url;
+mod strangers;
 mod tls;
 
 pub use choice::AutoReload;
 pub use choice::CookiePrefix;
 pub use choice::CookieSecure;
+pub use choice::CoreDumps;
 pub use choice::Hsts;
 pub use choice::LogFormat;
 pub use choice::NotAChoice;
 pub use choice::Safety;
 pub use choice::SameSite;
 pub use keys::KeyFault;
-pub use keys::read as read_key_file;
 pub use limits::Limits;
 pub use manual::meaning;
 pub use names::AppName;
@@ -128,6 +130,9 @@ pub struct Settings {
     /// The hosts whose names may lead into a private network when callgate calls them; default
     /// none ([`crate::http::outbound::AddressRule`]).
     pub private_hosts: Vec<String>,
+    /// The hosts by whose names the internal listener may be asked, besides `localhost` and IP
+    /// addresses; default none.
+    pub internal_hosts: Vec<String>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
     /// ([`crate::http::cors::Cors`]).
     pub cors: Vec<CorsRule>,
@@ -142,6 +147,8 @@ pub struct Settings {
     pub strict: bool,
     /// Whether clients see the error messages of handlers; off by default.
     pub development: bool,
+    /// Whether a crash may leave a core dump; default [`CoreDumps::Auto`].
+    pub core_dumps: CoreDumps,
     /// Keys of 64 hex digits for cookies, the sealing one first; default none, see
     /// [`Settings::keyring`].
     pub keys: Vec<SecretText>,
@@ -151,6 +158,8 @@ pub struct Settings {
     pub lifetime: Lifetime,
     /// Sessions kept at once; default 1,000,000.
     pub sessions_max: usize,
+    /// Percent of the sessions that guests may be, 1 to 100; default 50.
+    pub guest_percent: u8,
     /// Bytes of answers kept for repeats of callbacks; default 64 MiB.
     pub answer_bytes_max: usize,
     /// Whether `__Host-` stands in front of the cookie's name; default
@@ -194,16 +203,19 @@ impl Default for Settings {
             fetch_hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             private_hosts: Vec::new(),
+            internal_hosts: Vec::new(),
             cors: Vec::new(),
             hsts: Hsts::default(),
             rate_limits: true,
             reload: AutoReload::default(),
             strict: false,
             development: false,
+            core_dumps: CoreDumps::default(),
             keys: Vec::new(),
             keys_file: None,
             lifetime: Lifetime::default(),
             sessions_max: 1_000_000,
+            guest_percent: 50,
             answer_bytes_max: 64 * 1024 * 1024,
             cookie_prefix: CookiePrefix::default(),
             same_site: SameSite::default(),

@@ -13,6 +13,7 @@ use crate::base::secret::SecretText;
 use super::choice::AutoReload;
 use super::choice::CookiePrefix;
 use super::choice::CookieSecure;
+use super::choice::CoreDumps;
 use super::choice::Hsts;
 use super::choice::LogFormat;
 use super::choice::Safety;
@@ -33,6 +34,11 @@ impl Raw {
     /// Where the value of a setting came from.
     pub fn origin(&self, name: &str) -> Origin {
         self.find(name).map_or(Origin::Default, |given| given.origin.clone())
+    }
+
+    /// Where each value came from.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.0.values().map(|given| &given.origin)
     }
 
     /// Puts a value in the place of the one that a lower layer gave.
@@ -178,17 +184,20 @@ pub const SETTINGS: &[Setting] = &[
     texts("fetch_hosts"),
     texts("trusted_proxies"),
     texts("private_hosts"),
+    texts("internal_hosts"),
     texts("cors"),
     choice("hsts", Hsts::NAMES),
     choice("rate_limits", &["on", "off"]),
     choice("reload", AutoReload::NAMES),
     switch("strict"),
     switch("development"),
+    choice("core_dumps", CoreDumps::NAMES),
     Setting { name: "keys", kind: Kind::Secrets },
     text("keys_file"),
     number("session.idle_minutes", IDLE_MINUTES_MIN as u64, IDLE_MINUTES_MAX as u64),
     number("session.absolute_minutes", 0, 10 * IDLE_MINUTES_MAX as u64),
     number("session.max", 1, 1_000_000_000),
+    number("session.guest_share", 1, 100),
     number("session.answer_bytes", 128 * KIB, 1024 * 1024 * KIB),
     choice("cookie.prefix", CookiePrefix::NAMES),
     choice("cookie.same_site", SameSite::NAMES),

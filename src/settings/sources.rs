@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
 
+use crate::base::document::text::NotText;
+use crate::base::document::text::decode;
 use crate::base::nearest::nearest;
 
 use super::file::File;
@@ -115,9 +117,13 @@ fn read_file(flags: &Flags, environment: &Environment, raw: &mut Raw) -> Vec<Pro
     };
     let name = named.as_deref().unwrap_or(FILE_DEFAULT);
     match std::fs::read(name) {
-        Ok(bytes) => match str::from_utf8(&bytes) {
+        Ok(bytes) => match decode(&bytes) {
             Ok(text) => File::new(name, text).read(raw),
-            Err(_) => vec![unreadable(name, "not UTF-8")],
+            Err(NotText { line, column, what, fix }) => {
+                let flaw = Flaw::error("not-utf-8", what, fix);
+                let origin = Origin::File { file: name.into(), line, column };
+                vec![Problem::at(&origin, flaw)]
+            }
         },
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => vec![unreadable(name, &error.to_string())],

@@ -11,6 +11,7 @@ use crate::store::postgres::Address as PostgresAddress;
 use crate::store::redis::Address as RedisAddress;
 
 use super::Settings;
+use super::private_file;
 
 /// Where sessions and tokens are kept (contract §11). Default: `embedded:data`.
 ///
@@ -203,8 +204,8 @@ impl std::error::Error for PasswordFault {
 
 /// Reads a file that holds a password and, as editors leave it, the end of its line.
 fn password(path: &Path) -> Result<SecretText, PasswordFault> {
-    let text = std::fs::read_to_string(path);
-    let text = SecretText::new(text.map_err(|error| PasswordFault::Io(path.to_owned(), error))?);
+    let text = private_file::read(path);
+    let text = text.map_err(|error| PasswordFault::Io(path.to_owned(), error))?;
     let line = text.expose().trim_end_matches(['\r', '\n']);
     if line.is_empty() || line.contains(['\r', '\n', '\0']) {
         return Err(PasswordFault::NotOneLine(path.to_owned()));

@@ -10,6 +10,7 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::session::Patch;
 use crate::session::Right;
+use crate::store::displaced::Displaced;
 use crate::store::error::StoreError;
 use crate::store::live::Config;
 use crate::store::live::Decided;
@@ -38,6 +39,7 @@ use crate::token::Token;
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    displaced: Displaced,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,8 @@ impl MemoryStore {
 
     /// An empty store.
     pub fn with(config: Config) -> Self {
-        Self { state: Mutex::new(State { live: Live::new(config), closed: false }) }
+        let state = Mutex::new(State { live: Live::new(config), closed: false });
+        Self { state, displaced: Displaced::default() }
     }
 
     fn run<'a, T: Send + 'static>(
@@ -78,7 +81,9 @@ impl MemoryStore {
             }
             let now = state.live.present(now);
             let decided = decide(&state.live, now);
-            state.live.perform(0, decided).answer
+            let performed = state.live.perform(0, decided);
+            self.displaced.note(now, performed.displaced());
+            performed.answer
         })
     }
 }

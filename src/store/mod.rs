@@ -22,6 +22,7 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod copy;
+mod displaced;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod error;

@@ -140,6 +140,16 @@ pub struct Opened {
     pub record: Arc<Record>,
     /// When it was last used.
     pub seen_at: Timestamp,
+    /// When the last of its unspent tokens expires, until when it lives at least; the epoch if it
+    /// has none.
+    pub needed_until: Timestamp,
+}
+
+impl Opened {
+    /// When it ends unless it is used again.
+    pub fn ends_at(&self) -> Timestamp {
+        self.record.expires_at(self.seen_at, self.needed_until)
+    }
 }
 
 /// What a verb comes to that asks nothing of a session but that it lives and that the right holds.
@@ -317,6 +327,8 @@ pub struct Grant {
     /// Whether the mode is `context` though neither row nor mint asked for it. Such a caller may be
     /// any program that follows links, and gains no privileges for anybody.
     pub automatic: bool,
+    /// The browser that had been unused longest and made room for this one.
+    pub put_out: Option<DeviceId>,
 }
 
 /// The end of a run.

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::advice;
 use super::fields::Fields;
 use super::otp;
 use super::otp::OtpRule;
 use super::pattern::Pattern;
-use super::position::Lines;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::Severity;
-use super::problem::one_of;
 use super::raw;
+use super::raw::Form;
 use super::raw::Kind;
 use super::raw::Value;
 use super::repeat;
@@ -21,10 +21,10 @@ use super::row::Row;
 use super::row::RowLimits;
 use super::target;
 use super::verbs::Verbs;
+use crate::base::document::Lines;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::limits::TABLE_ROWS_MAX;
-use crate::base::nearest::nearest;
 
 /// What a row can have.
 const PROPERTIES: [&str; 13] = [
@@ -49,12 +49,39 @@ pub(super) struct Notes<'f> {
     file: &'f str,
     lines: Lines<'f>,
     row: Option<usize>,
+    /// Values that could not be read, which has been noted.
+    unread: Vec<Range<usize>>,
     problems: Vec<Problem>,
 }
 
+/// What is known of a row that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The class that it names, if that is a name.
+    pub class: Option<Box<str>>,
+    /// The row as it is written.
+    pub text: Box<str>,
+}
+
+/// The rows that can be used, and what is known of the others.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+const FORM: Form = Form {
+    noun: "table",
+    one_root: "keep one list; put all rows into it",
+    levels: "a table is a list of rows and needs no more than three levels",
+    example: "[{ \"class\": \"Mail\", \"method\": \"paid\", \"pattern\": \"paid\" }]",
+    smaller: "move comments out, or merge rows that share a class",
+};
+
 impl<'f> Notes<'f> {
     pub(super) fn on(file: &'f str, text: &'f str) -> Self {
-        Self { file, lines: Lines::of(text), row: None, problems: Vec::new() }
+        let lines = Lines::of(text);
+        Self { file, lines, row: None, unread: Vec::new(), problems: Vec::new() }
     }
 
     /// Notes something that keeps the file from being used.
@@ -68,6 +95,9 @@ impl<'f> Notes<'f> {
     }
 
     fn note(&mut self, severity: Severity, span: &Range<usize>, flaw: Flaw) {
+        if self.unread.iter().any(|unread| unread.contains(&span.start)) {
+            return;
+        }
         let within = flaw.within.clone().and_then(|part| self.lines.within_text(span, part));
         let span = &within.unwrap_or_else(|| span.clone());
         let (line, column) = self.lines.position(span.start);
@@ -104,10 +134,7 @@ impl<'f> Notes<'f> {
     /// `otp.`, and empty for a row.
     pub(super) fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
-            let fix = match nearest(&member.key, known.iter().copied()) {
-                Some(known) => format!("write {known:?} if that is meant, or remove it"),
-                None => format!("remove it, or use {}", one_of(known)),
-            };
+            let fix = advice::of_unknown(owner, &member, known);
             let what = format!("unknown property {:?}", format!("{owner}{}", member.key));
             self.warn(&member.key_span, Flaw::new("unknown-property", what, fix));
         }
@@ -127,32 +154,56 @@ impl<'f> Notes<'f> {
 }
 
 /// Reads all rows; rows that cannot be used are noted and left out.
-pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Vec<Row> {
-    let value = match raw::parse(text) {
-        Ok(value) => value,
-        Err((span, flaw)) => {
-            notes.error(&span, flaw);
-            return Vec::new();
+pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
+    let document = raw::read(text, &FORM);
+    let is_well_formed = document.flaws.is_empty();
+    for (span, flaw) in document.flaws {
+        notes.error(&span, flaw);
+    }
+    notes.unread = document.unread;
+    if text.contains('\r') && !text.contains('\n') {
+        let what = "lines end with a carriage return alone, as on old Macs";
+        notes.warn(&(0..0), Flaw::new("line-ends", what, "save it with line feeds"));
+    }
+    let Some(value) = document.root else {
+        if is_well_formed {
+            let (what, fix) = ("the file is empty", "write [] for a table without rows");
+            notes.error(&(0..0), Flaw::new("not-a-list", what, fix));
         }
+        return Rows::default();
     };
     let Kind::List(entries) = value.kind else {
         let what = format!("a table is a list of rows, not {}", value.kind.name());
         notes.error(&value.span, Flaw::new("not-a-list", what, "write [ … ] around the rows"));
-        return Vec::new();
+        return Rows::default();
     };
     if let Some(first_too_many) = entries.get(TABLE_ROWS_MAX) {
         let what = format!("{} rows; a table has at most {TABLE_ROWS_MAX}", entries.len());
         let flaw = Flaw::new("table-too-many-rows", what, "merge rows with a regexPattern");
         notes.error(&first_too_many.span, flaw);
-        return Vec::new();
     }
-    let checked = entries.into_iter().zip(1..).filter_map(|(entry, number)| {
+    let mut rows = Rows::default();
+    for (entry, number) in entries.into_iter().zip(1..=TABLE_ROWS_MAX) {
         notes.row = Some(number);
-        row(notes, number, entry)
-    });
-    let rows = checked.collect();
+        let known = known_of(&entry, text);
+        match row(notes, number, entry) {
+            Some(row) => rows.rows.push(row),
+            None => rows.left_out.push(known),
+        }
+    }
     notes.row = None;
     rows
+}
+
+/// What is known of a row whatever is wrong with it.
+fn known_of(entry: &Value<'_>, text: &str) -> LeftOut {
+    let class = || {
+        let Kind::Object(members) = &entry.kind else { return None };
+        let member = members.iter().find(|member| member.key == "class")?;
+        let text = member.value.text("class").ok()?;
+        target::identifier("class", text).ok().map(Box::from)
+    };
+    LeftOut { class: class(), text: text.get(entry.span.clone()).unwrap_or_default().into() }
 }
 
 fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
@@ -162,8 +213,10 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     let target = target::read(notes, &mut fields, &span);
     let pattern = pattern(notes, &mut fields, &span);
     let verbs = match fields.take("verbs") {
-        Some(value) => notes
-            .accept(&value.span, value.text("verbs").map_err(verbs_hint).and_then(Verbs::parse)),
+        Some(value) => notes.accept(
+            &value.span,
+            value.text("verbs").map_err(|flaw| advice::verbs(&value, flaw)).and_then(Verbs::parse),
+        ),
         None => Some(Verbs::ALL),
     };
     let requires = fields.take("requires").map(|value| requires(notes, value)).unwrap_or_default();
@@ -258,10 +311,6 @@ fn pattern(
     }
 }
 
-fn verbs_hint(flaw: Flaw) -> Flaw {
-    Flaw { fix: "write one text, such as \"GET, POST\"".to_owned(), ..flaw }
-}
-
 /// An empty wish is refused rather than read as "nothing is needed".
 fn requires(notes: &mut Notes<'_>, value: Value<'_>) -> Box<[Box<str>]> {
     const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
@@ -299,13 +348,13 @@ fn limits(notes: &mut Notes<'_>, value: Value<'_>) -> RowLimits {
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "limits")) else {
         return RowLimits::default();
     };
-    let mut bound = |name: &str, max: u64| {
+    let mut bound = |name: &str, unit: &str, max: u64| {
         let value = fields.take(name)?;
-        notes.keep(&value.span, value.integer(&format!("limits.{name}"), 1, max))
+        notes.keep(&value.span, value.quantity(&format!("limits.{name}"), unit, 1..=max))
     };
     let limits = RowLimits {
-        body_bytes: bound("bodyBytes", ROW_BODY_BYTES_MAX),
-        timeout_ms: bound("timeoutMs", ROW_TIMEOUT_MS_MAX),
+        body_bytes: bound("bodyBytes", "bytes", ROW_BODY_BYTES_MAX),
+        timeout_ms: bound("timeoutMs", "milliseconds", ROW_TIMEOUT_MS_MAX),
     };
     notes.unknown(fields, "limits.", &["bodyBytes", "timeoutMs"]);
     limits

@@ -13,6 +13,8 @@ use super::path::Reserved;
 use super::pattern::Pattern;
 use super::row::Row;
 use super::target::Target;
+use super::verbs::is_implemented;
+use super::verbs::is_token;
 
 /// What one row says to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +41,12 @@ pub enum Answer {
     BadPath,
     /// By a built-in part of callgate; the table is not asked.
     Reserved,
+    /// 501: the method is none that callgate hands on, such as `TRACE` or `get`.
+    NotImplemented,
+    /// 414: path and query are longer than the settings allow.
+    TargetTooLong,
+    /// 400: the method is none of HTTP, or the query brings several tokens or too many parameters.
+    BadRequest,
 }
 
 /// The answer to one request and the steps that led to it.
@@ -78,6 +86,17 @@ pub struct Explanation {
 /// `target` may be absolute, such as `http://host/x?y`, or a path with or without query. Query and
 /// fragment do not take part in matching.
 pub fn explain(table: &Table, verb: &str, target: &str, base_path: &BasePath) -> Explanation {
+    if !is_token(verb) {
+        let reason = format!("{verb:?} is no method of HTTP");
+        return not_asked(table, verb, (Answer::BadRequest, reason));
+    }
+    if !is_implemented(verb) {
+        return not_asked(table, verb, (Answer::NotImplemented, not_implemented(verb)));
+    }
+    if verb == "OPTIONS" && target == "*" {
+        let reason = "OPTIONS * asks about the server as a whole and is answered 204".to_owned();
+        return not_asked(table, verb, (Answer::Reserved, reason));
+    }
     match CanonicalPath::of(path_of(target), base_path) {
         Err(BadPath::OutsideMount) => {
             let reason = format!("the path lies outside the base path {:?}", base_path.as_str());
@@ -88,6 +107,25 @@ pub fn explain(table: &Table, verb: &str, target: &str, base_path: &BasePath) ->
             Some(part) => not_asked(table, verb, (Answer::Reserved, reserved(part))),
             None => asked(table, verb, &path),
         },
+    }
+}
+
+fn not_implemented(verb: &str) -> String {
+    let upper = verb.to_ascii_uppercase();
+    if upper != verb && is_implemented(&upper) {
+        return format!("methods are upper case ({upper}); callgate answers {verb} with 501");
+    }
+    format!("callgate hands {verb} on to no row")
+}
+
+impl Explanation {
+    /// The same request, answered otherwise before a row runs: no row counts as a hit any more.
+    #[must_use]
+    pub fn refused(self, answer: Answer, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let step = |step: Step| Step { hit: false, why: reason.clone(), ..step };
+        let rows = self.rows.into_iter().map(step).collect();
+        Self { rows, reason, ..empty(answer, &self.verb) }
     }
 }
 
@@ -228,8 +266,10 @@ impl fmt::Display for Explanation {
                 write!(f, "answer: 204 no content, Allow: {allow}")
             }
             Answer::MethodNotAllowed => write!(f, "answer: 405 method not allowed, Allow: {allow}"),
-            Answer::BadPath => f.write_str("answer: 400 bad request"),
+            Answer::BadPath | Answer::BadRequest => f.write_str("answer: 400 bad request"),
             Answer::Reserved => f.write_str("answer: callgate itself"),
+            Answer::NotImplemented => f.write_str("answer: 501 not implemented"),
+            Answer::TargetTooLong => f.write_str("answer: 414 URI too long"),
         }
     }
 }
@@ -277,6 +317,13 @@ mod tests {
             ("GET", "/info/..", Answer::BadPath),
             ("GET", "info", Answer::BadPath),
             ("GET", "/REST/x", Answer::Reserved),
+            ("TRACE", "/info", Answer::NotImplemented),
+            ("CONNECT", "host:443", Answer::NotImplemented),
+            ("Get", "/info", Answer::NotImplemented),
+            ("G ET", "/info", Answer::BadRequest),
+            ("OPTIONS", "*", Answer::Reserved),
+            ("GET", "*", Answer::BadPath),
+            ("BREW", "/info", Answer::MethodNotAllowed),
         ] {
             let explanation = of(verb, target);
             assert_eq!(explanation.answer, answer, "{target}");
@@ -313,7 +360,8 @@ mod tests {
     fn the_text_for_people_ends_with_the_answer() {
         let base = BasePath::parse("/tools").unwrap();
         let last = |e: Explanation| e.to_string().lines().last().map(str::to_owned).unwrap();
-        assert_eq!(last(of("get", "/info")), "answer: row 1, A.a");
+        assert_eq!(last(of("GET", "/info")), "answer: row 1, A.a");
+        assert_eq!(last(of("get", "/info")), "answer: 501 not implemented");
         assert_eq!(last(of("POST", "/info")), "answer: 405 method not allowed, Allow: GET, PUT");
         assert_eq!(last(of("OPTIONS", "/info")), "answer: 204 no content, Allow: GET, PUT");
         assert_eq!(last(explain(&table(), "GET", "/x", &base)), "answer: 404 not found");

@@ -15,26 +15,26 @@
 //! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.name() == "Mail.validate"));
 //! ```
 
+mod advice;
 mod beginning;
 mod check;
 mod dots;
 mod explain;
 mod expression;
-mod fields;
 mod index;
+mod mistaken;
 mod otp;
 mod path;
 mod pattern;
-mod position;
 mod problem;
 mod proof;
-mod raw;
 mod repeat;
 mod row;
-mod syntax;
 mod target;
 mod verbs;
 
+pub(crate) use advice::class_of_file;
+pub use check::LeftOut;
 pub use explain::Answer;
 pub use explain::Explanation;
 pub use explain::Step;
@@ -59,8 +59,15 @@ pub use row::RowLimits;
 pub use target::Target;
 pub use verbs::Allow;
 pub use verbs::Verbs;
+pub use verbs::is_implemented;
+
+use crate::base::document::fields;
+use crate::base::document::raw;
+use crate::base::document::text::NotText;
+use crate::base::document::text::decode;
 
 use check::Notes;
+use check::Rows;
 use index::Index;
 
 /// The JSON Schema (draft 7) of a table file, for editors: they complete, explain and check while
@@ -83,20 +90,65 @@ pub struct Checked {
     pub warnings: Vec<Problem>,
 }
 
+/// A table as far as it can be read, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct Survey {
+    /// The rows that can be used.
+    pub table: Table,
+    /// Errors and warnings, in the order of the file.
+    pub problems: Vec<Problem>,
+    /// Whether one of the problems is an error, so that no request may be answered by this.
+    pub is_broken: bool,
+    /// What is known of the rows that could not be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Survey {
+    /// Of a file that cannot be read at all: no row, and no problem of the table's own.
+    pub fn of_nothing() -> Self {
+        let table = Table { rows: Box::default(), index: Index::of(&[]) };
+        Self { table, problems: Vec::new(), is_broken: true, left_out: Vec::new() }
+    }
+}
+
 impl Table {
     /// Reads the text of a table file, naming it `file` in problems.
     ///
-    /// The error is every problem at once, warnings included, in the order of the file. Only text
-    /// that is not well-formed JSON ends the search at its first problem.
+    /// The error is every problem at once, warnings included, in the order of the file.
     pub fn read(file: &str, text: &str) -> Result<Checked, Vec<Problem>> {
+        let Survey { table, problems, is_broken, .. } = Self::survey(file, text);
+        if is_broken { Err(problems) } else { Ok(Checked { table, warnings: problems }) }
+    }
+
+    /// Reads a table file as far as it can be read, for who wants to know everything about it: rows
+    /// that are broken are left out, and the others keep their numbers.
+    pub fn survey(file: &str, text: &str) -> Survey {
         let mut notes = Notes::on(file, text);
-        let rows = check::rows(&mut notes, text);
-        let (problems, broken) = notes.finish();
-        if broken {
-            return Err(problems);
-        }
+        let Rows { rows, left_out } = check::rows(&mut notes, text);
+        let (problems, is_broken) = notes.finish();
         let index = Index::of(&rows);
-        Ok(Checked { table: Self { rows: rows.into(), index }, warnings: problems })
+        let table = Self { rows: rows.into(), index };
+        Survey { table, problems, is_broken, left_out }
+    }
+
+    /// The text of a table file. Otherwise what the file is instead, as a problem of it.
+    pub fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
+        decode(bytes).map_err(|bad| {
+            let NotText { line, column, what, fix } = bad;
+            Box::new(Problem {
+                file: file.to_owned(),
+                line,
+                column,
+                row: None,
+                severity: Severity::Error,
+                code: "not-utf-8",
+                what,
+                fix: fix.to_owned(),
+                others: Vec::new(),
+                witness: None,
+                span: None,
+            })
+        })
     }
 
     /// Proves which rows can answer and which take the requests of others, naming the file `file`

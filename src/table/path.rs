@@ -14,10 +14,16 @@ pub struct CanonicalPath(String);
 impl CanonicalPath {
     /// Reads the path of a request target, still percent-encoded and without its query.
     ///
+    /// Parameters of the last segment, which partners append (`/paid;jsessionid=…`), are left out; a
+    /// `;` that is percent-encoded is data and stays.
+    ///
     /// `base_path` is taken off its front. Refusals other than [`BadPath::OutsideMount`] are to
     /// be answered 400.
     pub fn of(raw_path: &str, base_path: &BasePath) -> Result<Self, BadPath> {
         let mut path = decode(raw_path)?;
+        if let Some(plain) = without_parameters(raw_path) {
+            path = decode(plain)?;
+        }
         let base = base_path.as_str();
         match path.strip_prefix(base) {
             Some("") => path.replace_range(.., "/"),
@@ -223,6 +229,13 @@ fn decode(raw: &str) -> Result<String, BadPath> {
     Ok(path)
 }
 
+/// A raw path whose last segment has parameters (RFC 3986 §3.3), without them.
+fn without_parameters(raw: &str) -> Option<&str> {
+    let last = raw.rfind('/')?;
+    let parameters = raw.get(last..)?.find(';')?;
+    raw.get(..last + parameters)
+}
+
 /// The byte that `%` and two hex digits stand for.
 fn escape(high: Option<u8>, low: Option<u8>) -> Result<u8, BadPath> {
     let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
@@ -263,7 +276,14 @@ mod tests {
             ("/a+b%20c", "/a+b c"),
             ("/.well-known/x", "/.well-known/x"),
             ("/a..b/...", "/a..b/..."),
-            ("/a;x=1", "/a;x=1"),
+            ("/a;x=1", "/a"),
+            ("/a;jsessionid=1A2B;y", "/a"),
+            ("/a/;x", "/a/"),
+            ("/;x=1", "/"),
+            ("/a;x=1/b", "/a;x=1/b"),
+            ("/a;x=1/b;y", "/a;x=1/b"),
+            ("/a%3Bx=1", "/a;x=1"),
+            ("/caf%C3%A9;x", "/café"),
             ("/%24shared", "/$shared"),
         ] {
             assert_eq!(canonical(raw).as_deref(), Ok(expected), "{raw}");
@@ -281,6 +301,10 @@ mod tests {
             ("/./a", BadPath::DotSegment),
             ("/a/..;x=1/b", BadPath::DotSegment),
             ("/a/.%3bx", BadPath::DotSegment),
+            ("/a/..;x", BadPath::DotSegment),
+            ("/a;x=%zz", BadPath::InvalidEscape),
+            ("/a;x=%2f", BadPath::EncodedSlash),
+            ("/a;x=\\", BadPath::Backslash),
             ("/a%2fb", BadPath::EncodedSlash),
             ("/a\\b", BadPath::Backslash),
             ("/a%5Cb", BadPath::Backslash),
@@ -307,6 +331,7 @@ mod tests {
         let under = |raw| CanonicalPath::of(raw, &base).map(|path| path.as_str().to_owned());
         assert_eq!(under("/tools").as_deref(), Ok("/"));
         assert_eq!(under("/tools/").as_deref(), Ok("/"));
+        assert_eq!(under("/tools;x=1").as_deref(), Ok("/"));
         assert_eq!(under("//tools//x").as_deref(), Ok("/x"));
         assert_eq!(under("/t%6Fols/x").as_deref(), Ok("/x"));
         assert_eq!(under("/toolsx"), Err(BadPath::OutsideMount));
@@ -336,6 +361,7 @@ mod tests {
         assert_eq!(reserved("/4daction/f"), Some(Reserved::FourDAction));
         assert_eq!(reserved("/$lib/renderer/x"), Some(Reserved::Renderer));
         assert_eq!(reserved("/$SHARED"), Some(Reserved::Shared));
+        assert_eq!(reserved("/rest;x=1"), Some(Reserved::Rest));
         for free in
             ["/restaurant", "/res", "/rest.html", "/$lib", "/$lib/rendererx", "/x/rest", "/"]
         {

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::beginning::Beginning;
 use super::dots;
 use super::expression;
+use super::mistaken;
 use super::path::CanonicalPath;
 use super::path::Reserved;
 use super::problem::Flaw;
@@ -32,7 +33,7 @@ impl Pattern {
     pub(super) fn prefix(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("pattern", text)?;
         let trimmed = text.trim_matches('/');
-        if trimmed.is_empty() {
+        if trimmed.trim().is_empty() {
             return Err(Flaw::new(
                 "pattern-empty",
                 format!("pattern {text:?} names no path"),
@@ -42,6 +43,11 @@ impl Pattern {
         let path = format!("/{trimmed}");
         if let Some(part) = Reserved::of(&path) {
             return Err(reserved("pattern", text, part));
+        }
+        let kind = Kind::Prefix(path.as_str().into());
+        if let Some(flaw) = mistaken::in_prefix(text) {
+            // What else could be said would be about a text that nobody meant.
+            return Ok((Self { text: trimmed.into(), kind }, vec![flaw]));
         }
         let mut warnings = Vec::new();
         if trimmed.len() < text.len() {
@@ -53,7 +59,6 @@ impl Pattern {
         }
         warnings.extend(never_fits(&path).map(|(why, fix)| never("pattern", text, why, fix)));
         warnings.extend(percent_escape("pattern", text));
-        let kind = Kind::Prefix(path.into());
         Ok((Self { text: trimmed.into(), kind }, warnings))
     }
 
@@ -72,6 +77,11 @@ impl Pattern {
         if let Some(part) = beginning.reserved(&regex) {
             return Err(reserved("regexPattern", text, part));
         }
+        let named = regex.capture_names().flatten().next().is_some();
+        let kind = Kind::Regex { regex, named };
+        if let Some(flaw) = mistaken::in_expression(text) {
+            return Ok((Self { text: text.into(), kind }, vec![flaw]));
+        }
         let unfit = beginning.never_fits();
         let mut warnings: Vec<Flaw> =
             unfit.map(|(why, fix)| never("regexPattern", text, why, fix)).into_iter().collect();
@@ -85,8 +95,7 @@ impl Pattern {
             ));
         }
         warnings.extend(dots::flaw(text));
-        let named = regex.capture_names().flatten().next().is_some();
-        Ok((Self { text: text.into(), kind: Kind::Regex { regex, named } }, warnings))
+        Ok((Self { text: text.into(), kind }, warnings))
     }
 
     /// The pattern as it was written; a prefix without slashes at its ends.
@@ -133,9 +142,12 @@ impl Pattern {
         path.without(range)
     }
 
-    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned that no request fits.
+    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned already that no request fits, or
+    /// that the pattern is meant otherwise.
     pub(super) fn is_known_to_fit_nothing(&self) -> bool {
         match &self.kind {
+            Kind::Prefix(_) if mistaken::in_prefix(&self.text).is_some() => true,
+            Kind::Regex { .. } if mistaken::in_expression(&self.text).is_some() => true,
             Kind::Prefix(prefix) => never_fits(prefix).is_some(),
             Kind::Regex { .. } => Beginning::of(&self.text).never_fits().is_some(),
         }

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::proof::Witness;
 
+pub(super) use crate::base::document::Flaw;
+pub(super) use crate::base::document::one_of;
+
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,34 +73,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A problem before it is known where in which file it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flaw {
-    pub(super) code: &'static str,
-    pub(super) what: String,
-    pub(super) fix: String,
-    /// The bytes that are meant of a text, where not all of it is.
-    pub(super) within: Option<Range<usize>>,
-}
-
-impl Flaw {
-    pub(super) fn new(code: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { code, what: what.into(), fix: fix.into(), within: None }
-    }
-}
-
-/// `"a", "b" or "c"`: a choice, as a sentence names it.
-pub(super) fn one_of(names: &[&str]) -> String {
-    match names.split_last() {
-        None => String::new(),
-        Some((last, [])) => format!("{last:?}"),
-        Some((last, rest)) => {
-            let rest: Vec<String> = rest.iter().map(|name| format!("{name:?}")).collect();
-            format!("{} or {last:?}", rest.join(", "))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,11 +121,5 @@ mod tests {
         let json = serde_json::to_value(shown).unwrap();
         assert_eq!(json["others"], serde_json::json!([1, 2]));
         assert_eq!(json["witness"], serde_json::json!({ "verb": "GET", "path": "/x" }));
-    }
-
-    #[test]
-    fn a_choice_reads_as_a_sentence() {
-        assert_eq!(one_of(&["a", "b", "c"]), r#""a", "b" or "c""#);
-        assert_eq!(one_of(&["a"]), r#""a""#);
     }
 }

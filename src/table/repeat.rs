@@ -47,7 +47,7 @@ pub(super) fn read(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> Option<Rep
         notes.warn(&value.span, Flaw::new("no-repeat", what, fix));
     }
     let value = repeat?;
-    let secs = notes.keep(&value.span, value.integer("repeat", 1, REPEAT_SECS_MAX))?;
+    let secs = notes.keep(&value.span, value.quantity("repeat", "seconds", 1..=REPEAT_SECS_MAX))?;
     let on_interrupted = on_interrupted.unwrap_or_default();
     Some(RepeatRule { window: Duration::from_secs(secs), on_interrupted })
 }

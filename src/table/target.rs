@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use url::Url;
 
+use super::advice;
 use super::check::Notes;
 use super::fields::Fields;
 use super::problem::Flaw;
@@ -60,10 +61,12 @@ pub(super) fn read(
 }
 
 fn function(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Target> {
+    let split = advice::missing_method(fields.peek("class"));
     let mut part = |name: &str, example: &str| {
         let Some(value) = fields.take(name) else {
             let what = format!("{name:?} is missing");
             let fix = format!("name what answers, such as \"{name}\": {example:?}");
+            let fix = split.clone().filter(|_| name == "method").unwrap_or(fix);
             notes.error(row, Flaw::new("missing-property", what, fix));
             return None;
         };
@@ -76,13 +79,19 @@ fn function(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) 
 }
 
 /// A class or method name. A class becomes the name of a file, so that nothing in it may climb.
-fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
+pub(super) fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
     let name = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
     };
     let dotted = property == "class";
     if name(text) || dotted && text.split('.').all(name) {
         return Ok(text);
+    }
+    let code = if dotted { "bad-class" } else { "bad-method" };
+    let what = format!("{property} {text:?} is not a name");
+    let bare = if dotted { advice::class_of_file(text) } else { advice::bare_name(text) };
+    if let Some(bare) = bare {
+        return Err(Flaw::new(code, what, format!("write the bare name: {bare:?}")));
     }
     let fix = match (text, dotted) {
         ("", true) => "write the name of the class",
@@ -91,8 +100,7 @@ fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
         (_, false) if text.split('.').all(name) => "write the part before the dot as \"class\"",
         (_, false) => "use letters, digits, _ and $",
     };
-    let code = if dotted { "bad-class" } else { "bad-method" };
-    Err(Flaw::new(code, format!("{property} {text:?} is not a name"), fix))
+    Err(Flaw::new(code, what, fix))
 }
 
 /// The base URL of an upstream. Nothing of a request ever becomes part of its scheme, host or

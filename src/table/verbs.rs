@@ -115,8 +115,15 @@ fn write_list<'n>(f: &mut fmt::Formatter<'_>, names: impl Iterator<Item = &'n st
     Ok(())
 }
 
+/// Whether callgate implements the method of a request at all; otherwise it is answered 501, and no
+/// row is asked. Names of methods are case-sensitive (RFC 9110 §9.1), and those of rows stand for
+/// the upper-case ones.
+pub fn is_implemented(method: &str) -> bool {
+    !method.bytes().any(|byte| byte.is_ascii_lowercase()) && !NEVER_HANDED_ON.contains(&method)
+}
+
 /// Whether the name could be the method of an HTTP request (RFC 9110 §5.6.2).
-fn is_token(name: &str) -> bool {
+pub(super) fn is_token(name: &str) -> bool {
     let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty() && name.bytes().all(tchar)
 }

@@ -134,7 +134,7 @@ async function logged(gate, wanted, count) {
 /** What opens links without anybody meaning it (SEC T13). */
 function scanners(gate, browser, origin, other) {
   const get = (target, options) => ask(gate, "GET", target, options);
-  const html = { accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" };
+  const html = { accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "accept-language": "en" };
   return {
     "HEAD": (target) => ask(gate, "HEAD", target, { headers: { "user-agent": BROWSER, ...html } }),
     "GET without cookies and Accept": (target) => get(target),

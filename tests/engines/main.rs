@@ -12,6 +12,8 @@
 
 #[path = "../it/stores/kit.rs"]
 mod kit;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod lost;
 mod map;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod operator;
@@ -22,6 +24,7 @@ mod program;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;
+#[expect(dead_code, reason = "the heavy tests use more of it")]
 #[path = "../it/support/services/mod.rs"]
 mod services;
 #[expect(dead_code, reason = "the scenarios need a part of what all tests need")]

@@ -20,6 +20,8 @@ mod checker;
 mod class_reload;
 mod class_speed;
 mod drain;
+#[cfg(feature = "script")]
+mod endings;
 mod exhausted;
 mod failpoints;
 mod flood;
@@ -36,6 +38,7 @@ mod races;
 mod reload;
 mod repeats;
 mod slow;
+mod soak;
 mod speed;
 mod support;
 mod world;

@@ -113,7 +113,7 @@ fn explained(table: &Table, verb: &str, target: &str, base: &BasePath) -> Says {
         Answer::NotFound => Says::NotFound,
         Answer::MethodNotAllowed => Says::Refused(explanation.allow.unwrap()),
         Answer::Reserved => Says::Reserved,
-        Answer::BadPath => panic!("a generated path was refused: {explanation:?}"),
+        other => panic!("a generated request was refused as {other:?}: {explanation:?}"),
     }
 }
 

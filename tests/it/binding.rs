@@ -11,6 +11,7 @@ use callgate::store::memory::MemoryStore;
 use crate::support::House;
 use crate::support::asked::Asked;
 use crate::support::house;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -215,6 +216,7 @@ async fn a_restart_and_another_node_know_the_browser_and_another_application_doe
 
 #[tokio::test]
 async fn by_hand_a_token_is_restored_as_its_mint_wants_it() {
+    let (log, _capture) = Log::capture();
     let house = house().await;
     let desk = house.visitor();
     let by_hand = |token: &str| format!("/restore?token={token}");
@@ -238,4 +240,5 @@ async fn by_hand_a_token_is_restored_as_its_mint_wants_it() {
             assert_eq!(house.unspent().await.len(), before - left);
         }
     }
+    log.has(&["token.restore_unconfirmed"]);
 }

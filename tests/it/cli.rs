@@ -228,7 +228,7 @@ fn every_problem_of_every_file_is_reported_at_once() {
         "handlers.json:2:72: error: row 1: ",
         "handlers.json:3:",
         "handlers.json: 2 errors",
-        "roles.json: error: a privilege has no name; correct the file",
+        "roles.json:1:33: error: a privilege has no name; name it, or remove the entry",
         "roles.json: 1 error",
         "callgate.toml:1:7: error: app is \"my shop\"; ",
         "error: CALLGATE_LISTEN is \"nowhere\"; ",
@@ -238,9 +238,10 @@ fn every_problem_of_every_file_is_reported_at_once() {
         assert!(starts(start), "{start} is not in\n{}", ended.out);
     }
     let lines: Vec<&str> = ended.out.lines().collect();
-    let at = lines[1].find("\"shar\"").unwrap();
-    assert_eq!(lines[2].find('^'), Some(at), "{}", ended.out);
-    assert_eq!(lines[2].matches('^').count(), "\"shar\"".len());
+    let error = lines.iter().position(|line| line.starts_with("handlers.json:2:72: ")).unwrap();
+    let at = lines[error + 1].find("\"shar\"").unwrap();
+    assert_eq!(lines[error + 2].find('^'), Some(at), "{}", ended.out);
+    assert_eq!(lines[error + 2].matches('^').count(), "\"shar\"".len());
 }
 
 /// A class for both rows of [`TABLE`], with a function that nobody needs.
@@ -592,6 +593,42 @@ fn a_server_that_may_not_start_says_why_and_ends() {
             assert_eq!(ended.out, "", "it must not say that it listens");
         }
     }
+}
+
+#[test]
+fn every_line_of_a_log_in_json_is_json() {
+    let place = Place::new().with("handlers.json", TABLE).with("bad.json", "[{}]");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let base = ["--internal", "off", "--store", "memory:", "--log-format", "json"];
+    for (words, code, event) in [
+        // The classes of the table are not there, and the port is taken: a warning and an end.
+        (&["--listen", &taken][..], 74, "table.warning"),
+        (&["--listen", "127.0.0.1:0", "--handlers", "bad.json"], 65, "server.failed"),
+    ] {
+        let ended = place.run(&[&base[..], words].concat(), &[]);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        let lines: Vec<Value> =
+            ended.err.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        assert!(lines.iter().any(|line| line["event"] == event), "{ended:?}");
+    }
+    let quiet =
+        place.run(&[&base[..], &["--listen", &taken, "--log-level", "error"]].concat(), &[]);
+    assert!(!quiet.err.contains("WARN") && quiet.err.contains("server.failed"), "{quiet:?}");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_says_what_to_do_about_it() {
+    let place = Place::new().with("handlers.json", TABLE);
+    let listen = |address: &str| {
+        place.run(&["--internal", "off", "--store", "memory:", "--listen", address], &[]).err
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let told = listen(&taken.local_addr().unwrap().to_string());
+    assert!(told.contains("is another callgate running?"), "{told}");
+    // An address of documentation, which no machine has (RFC 5737).
+    let told = listen("192.0.2.1:8044");
+    assert!(told.contains("no interface of this machine") && !told.contains("another"), "{told}");
 }
 
 #[cfg(target_os = "linux")]

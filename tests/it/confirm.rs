@@ -10,6 +10,7 @@ use super::fresh;
 use super::house;
 use crate::support::House;
 use crate::support::asked::Asked;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -207,6 +208,7 @@ type Forgery = (&'static str, fn(&mut Asked, &Visitor), &'static [(&'static str,
 
 #[tokio::test]
 async fn a_form_that_is_not_ours_is_refused_and_spends_nothing() {
+    let (log, _capture) = Log::capture();
     let forgeries: [Forgery; 12] = [
         ("no cookie", |_, visitor| visitor.plant_as(NONCE, ""), &[]),
         ("another cookie", |_, visitor| visitor.plant_as(NONCE, &"0".repeat(32)), &[]),
@@ -241,6 +243,7 @@ async fn a_form_that_is_not_ours_is_refused_and_spends_nothing() {
     assert_eq!(house.stored().await.len(), 1);
     let phone = house.visitor();
     assert!(restored(&phone.asked("/foreign", &token).await.press(&phone).send().await, &id));
+    log.has(&["confirm.refused", "token.asked"]);
 }
 
 #[tokio::test]

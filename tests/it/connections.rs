@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use callgate::Settings;
+use callgate::base::clock::Stopwatch;
 
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::wire::Served;
 use crate::support::wire::limited;
@@ -14,6 +16,7 @@ const SHORT: Duration = Duration::from_millis(150);
 
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_gets_its_place_back() {
+    let (log, _capture) = Log::capture();
     let settings = limited(|limits| limits.connections_per_address = 2);
     let served = Served::start(Settings { rate_limits: true, ..settings }).await;
     let mut first = served.connect().await;
@@ -42,11 +45,13 @@ async fn an_address_has_so_many_connections_and_gets_its_place_back() {
         }
     };
     soon(comes_in).await;
+    log.has(&["server.address_full"]);
 }
 
 #[tokio::test]
 async fn a_body_that_pauses_for_too_long_is_a_408_and_the_end_of_its_connection() {
     let served = Served::start(limited(|limits| limits.body_gap = SHORT)).await;
+    let watch = Stopwatch::start();
     for framing in ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\n1"] {
         let mut wire = served.connect().await;
         wire.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}")).await;
@@ -54,6 +59,7 @@ async fn a_body_that_pauses_for_too_long_is_a_408_and_the_end_of_its_connection(
         assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("body_too_slow")));
         assert_eq!(wire.rest().await, "");
     }
+    assert!(watch.elapsed() < Duration::from_secs(8), "the default is 10 s for each");
 }
 
 #[tokio::test]

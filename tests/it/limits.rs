@@ -12,6 +12,7 @@ use callgate::http::rates;
 use callgate::store::faulty::Verb;
 
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -69,6 +70,7 @@ fn code(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn whoever_asks_too_often_is_told_when_to_come_back_and_has_used_nothing_up() {
+    let (log, _capture) = Log::capture();
     let rates = rates::Rules {
         requests: rates::Rate { count: 1, per: Duration::from_secs(1), burst: 30 },
         ..rates::Rules::default()
@@ -93,6 +95,7 @@ async fn whoever_asks_too_often_is_told_when_to_come_back_and_has_used_nothing_u
     served.house.wait_secs(wait(&refused));
     let answer = busy.ask(&with_token("/whoami", &token)).await;
     assert_eq!((answer.status, outcome(&answer)), (200, "restored"));
+    log.has(&["rate.limited"]);
 }
 
 #[tokio::test]
@@ -180,7 +183,9 @@ async fn a_platform_that_delivers_everything_twice_shuts_nobody_out() {
 
 #[tokio::test]
 async fn only_what_may_be_a_guess_counts() {
+    let (log, _capture) = Log::capture();
     let rates = rates::Rules {
+        failures_alarm: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
         failures: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
         ..rates::Rules::default()
     };
@@ -223,6 +228,7 @@ async fn only_what_may_be_a_guess_counts() {
         assert_eq!(outcome(&lucky.ask(&with_token("/whoami", &token)).await), "restored");
     }
     assert_eq!(outcome(&lucky.ask(&with_token("/whoami", NONE)).await), "unknown");
+    log.has(&["rate.alarm"]);
 }
 
 #[tokio::test]
@@ -349,4 +355,18 @@ async fn switched_off_nobody_is_limited() {
         assert_eq!(client.ask("/write?key=a&value=b").await.status, 200);
     }
     assert_eq!(served.house.stored().await.len(), 70);
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_named_as_one_is_told_of() {
+    let (log, _capture) = Log::capture();
+    let rates = rates::Rules {
+        requests: rates::Rate { count: 1, per: Duration::from_hours(1), burst: 1 },
+        ..rates::Rules::default()
+    };
+    let served = Served::start(Settings { rates, rate_limits: true, ..settings() }).await;
+    let mut client = Client::of(&served, "192.0.2.1").await;
+    assert_eq!(client.ask("/say").await.status, 200);
+    assert_eq!(client.ask("/say").await.status, 429);
+    log.has(&["rate.limited", "rate.untrusted_proxy"]);
 }

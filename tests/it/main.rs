@@ -13,6 +13,8 @@ mod bodies;
 mod callbacks;
 mod callers;
 #[cfg(feature = "script")]
+mod checked;
+#[cfg(feature = "script")]
 mod class_files;
 #[cfg(feature = "script")]
 mod classes;
@@ -25,6 +27,9 @@ mod cookies;
 mod declarations;
 mod demo;
 mod ending;
+mod events;
+#[cfg(feature = "script")]
+mod explained;
 mod forward;
 mod framing;
 mod front;
@@ -35,6 +40,7 @@ mod init;
 mod left_behind;
 mod limits;
 mod links;
+mod logs;
 mod messages;
 mod modes;
 mod moved;
@@ -57,11 +63,15 @@ mod scripts;
 mod secrets;
 mod session_api;
 mod sessions;
+#[cfg(feature = "script")]
+mod settings_reach;
 mod store_cli;
 mod stores;
 mod support;
 mod tables;
 mod tls;
+#[cfg(feature = "script")]
+mod views;
 mod wire;
 
 // The store of the scenarios in `modes`, `confirm`, `repeats`, `rights` and `clock`.

@@ -18,6 +18,9 @@ mod modes;
 mod repeats;
 #[path = "rights.rs"]
 mod rights;
+#[cfg(feature = "script")]
+#[path = "views.rs"]
+mod views;
 
 async fn fresh() -> Arc<dyn Store> {
     Arc::new(EmbeddedStore::open_on(Disk::new(), Config::default()).unwrap())

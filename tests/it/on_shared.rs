@@ -21,6 +21,9 @@ mod modes;
 mod repeats;
 #[path = "rights.rs"]
 mod rights;
+#[cfg(feature = "script")]
+#[path = "views.rs"]
+mod views;
 
 async fn fresh() -> Arc<dyn Store> {
     SharedStore::new(Arc::new(MapEngine::default()))

@@ -10,6 +10,7 @@ use callgate::store::faulty::Verb;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -150,6 +151,7 @@ async fn an_ended_session_is_gone_for_its_browsers_and_tokens() {
 
 #[tokio::test]
 async fn a_revoked_token_restores_nothing_and_its_session_lives() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let visitor = watched.served.house.visitor();
     let id = visitor.write("cart", "full").await;
@@ -164,6 +166,7 @@ async fn a_revoked_token_restores_nothing_and_its_session_lives() {
     assert_ne!(outcome(&stranger.follow("/whoami", &token).await), "restored");
     assert_eq!(outcome(&stranger.follow("/whoami", &other).await), "restored");
     assert_eq!(visitor.id().await, id);
+    log.has(&["token.revoked"]);
 }
 
 #[tokio::test]
@@ -227,6 +230,7 @@ async fn what_makes_no_sense_is_refused() {
 
 #[tokio::test]
 async fn without_the_credential_nobody_sees_or_ends_anything() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let id = watched.served.house.visitor().write("k", "v").await;
     let end = format!("DELETE /sessions/{id}");
@@ -264,6 +268,7 @@ async fn without_the_credential_nobody_sees_or_ends_anything() {
     let right = watched.right("GET /sessions");
     let lower = format!("Host: localhost\r\nauthorization: callgate {right}\r\n");
     assert_eq!(watched.send("GET /sessions", &lower).await.status, 200);
+    log.has(&["operator.refused"]);
 }
 
 #[tokio::test]
@@ -301,21 +306,21 @@ async fn a_name_that_was_rebound_to_this_machine_is_refused() {
         ("127.9.9.9:8045", 200),
         ("[::1]:8045", 200),
         (own.as_str(), 200),
-        ("evil.example", 403),
-        ("evil.example:8045", 403),
-        ("localhost.evil.example", 403),
-        ("127.0.0.1.evil.example", 403),
-        ("10.0.0.1", 403),
+        ("evil.example", 421),
+        ("evil.example:8045", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("10.0.0.1", 200),
     ] {
         let answer = watched.send("GET /sessions", &format!("Host: {host}\r\n{right}")).await;
         assert_eq!(answer.status, status, "{host}");
     }
     let two = format!("Host: localhost\r\nHost: localhost\r\n{right}");
-    assert_eq!(watched.send("GET /sessions", &two).await.status, 403);
-    assert_eq!(watched.send("GET /sessions", &right).await.status, 403, "no host at all");
+    assert_eq!(watched.send("GET /sessions", &two).await.status, 421);
+    assert_eq!(watched.send("GET /sessions", &right).await.status, 421, "no host at all");
     let absolute = "GET http://evil.example/sessions";
     let answer = watched.send(absolute, &format!("Host: localhost\r\n{right}")).await;
-    assert_eq!(answer.status, 403, "the address of the request counts");
+    assert_eq!(answer.status, 421, "the address of the request counts");
 }
 
 #[tokio::test]
@@ -338,19 +343,73 @@ async fn who_guesses_is_told_to_wait_and_the_operator_is_not() {
 }
 
 #[tokio::test]
-async fn keys_that_nobody_can_hold_leave_the_loopback_listener_open_and_any_other_closed() {
-    let own = "Host: 127.0.0.1\r\n";
-    let local = Served::start(settings()).await;
-    let answer = send(&mut local.connect_inside().await, "GET /sessions", own).await;
-    assert_eq!(answer.status, 200);
-    let browser = format!("{own}Origin: http://localhost\r\n");
-    let answer = send(&mut local.connect_inside().await, "GET /sessions", &browser).await;
-    assert_eq!(answer.status, 403, "but not to browsers");
-    let open = Served::start_inside(settings(), "0.0.0.0:0").await;
-    let mut wire = open.connect_inside().await;
-    let answer = send(&mut wire, "GET /sessions", own).await;
-    assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("closed")));
-    assert_eq!(send(&mut wire, "GET /readyz", own).await.status, 200);
+async fn keys_that_nobody_can_hold_let_nobody_in() {
+    for inside in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let served = Served::start_inside(settings(), inside).await;
+        served.house.visitor().write("a", "1").await;
+        let own = "Host: 127.0.0.1\r\n";
+        for line in ["GET /sessions", "GET /tokens", "DELETE /sessions/x"] {
+            let answer = send(&mut served.connect_inside().await, line, own).await;
+            assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("closed")), "{line}");
+        }
+        let ready = send(&mut served.connect_inside().await, "GET /readyz", own).await;
+        assert_eq!(ready.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_internal_listener_answers_addresses_localhost_and_listed_names_only() {
+    let internal_hosts = vec!["callgate.internal".to_owned()];
+    let watched = Watched::start_with(Settings { internal_hosts, ..keyed() }).await;
+    for (host, answered) in [
+        ("localhost", true),
+        ("LOCALHOST:1", true),
+        ("127.0.0.1:8045", true),
+        ("10.1.2.3", true),
+        ("[::1]:8045", true),
+        ("[2001:db8::1]", true),
+        ("Callgate.Internal:8045", true),
+        ("rebound.example", false),
+        ("localhost.rebound.example", false),
+        ("callgate.internal.example", false),
+        ("127.0.0.1.rebound.example", false),
+        ("2130706433", false),
+        ("", false),
+        ("localhost\r\nHost: localhost", false),
+    ] {
+        for line in ["GET /livez", "GET /readyz", "GET /sessions", "GET /session", "GET /nowhere"] {
+            let shown = watched.shown(line);
+            let answer = watched.send(line, &format!("Host: {host}\r\n{shown}")).await;
+            assert_eq!(answer.status == 421, !answered, "{line} {host:?}: {}", answer.status);
+            if !answered {
+                assert_eq!(answer.json()["code"], json!("wrong_host"));
+            }
+        }
+    }
+    let mut old = watched.served.connect_inside().await;
+    old.send("GET /livez HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.answer().await.status, 200, "as probes of balancers ask");
+}
+
+#[tokio::test]
+async fn readyz_tells_details_to_operators_only() {
+    let watched = Watched::start().await;
+    watched.served.house.cut_off(&[Verb::SelfCheck]);
+    let own = "Host: localhost\r\n";
+    let told = watched.send("GET /readyz", own).await;
+    assert_eq!((told.status, &told.json()["store"]), (503, &json!({ "ok": false })));
+    let other =
+        credential(("callgate", OTHER_KEY), "GET /readyz", watched.served.house.clock.now());
+    let forged = format!("{own}Authorization: Callgate {other}\r\n");
+    let told = watched.send("GET /readyz", &forged).await;
+    assert_eq!(told.json()["store"], json!({ "ok": false }));
+    let shown = format!("{own}{}", watched.shown("GET /readyz"));
+    let told = watched.send("GET /readyz", &shown).await;
+    assert!(
+        told.json()["store"]["why"].as_str().unwrap().contains("did not answer"),
+        "{}",
+        told.text()
+    );
 }
 
 #[tokio::test]
@@ -365,6 +424,7 @@ async fn the_public_listener_knows_no_operator() {
 
 #[tokio::test]
 async fn a_store_that_is_down_is_told_from_a_session_that_is_not_there() {
+    let (log, _capture) = Log::capture();
     let watched = Watched::start().await;
     let visitor = watched.served.house.visitor();
     let id = visitor.write("k", "v").await;
@@ -392,4 +452,5 @@ async fn a_store_that_is_down_is_told_from_a_session_that_is_not_there() {
     let target = with_token("/whoami", &token);
     let answer = visitor.get(&target).as_browser().send().await;
     assert_eq!((outcome(&answer), visitor.id().await), ("restored", id));
+    log.has(&["operator.failed"]);
 }

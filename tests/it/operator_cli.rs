@@ -167,16 +167,18 @@ async fn a_list_of_more_than_one_page_is_whole() {
 async fn a_wrong_key_ends_with_77_and_the_way_out() {
     let served = keyed().await;
     let desk = Desk::at(&served);
-    for key in [None, Some(OTHER_KEY)] {
+    for (key, why) in [
+        (None, " wants the key of its settings; give its settings with --settings FILE, "),
+        (Some(OTHER_KEY), " wants another key than that of these settings; give its settings "),
+    ] {
         let ended = desk.run(&["sessions", "list"], key).await;
         assert_eq!((ended.code, &*ended.out), (Some(77), ""), "{ended:?}");
-        let why = " wants the key of its settings; give them with --settings FILE, or the key ";
         assert!(ended.err.contains(why), "{ended:?}");
     }
 }
 
 #[tokio::test]
-async fn who_may_read_the_key_file_may_operate_from_anywhere() {
+async fn the_key_is_that_of_the_settings_and_never_one_that_a_server_names() {
     let data = tempfile::tempdir().unwrap();
     // Only the key comes from there: the house brings its store. A path as people have them.
     let folder = data.path().join("my \"own\", 100% data");
@@ -186,15 +188,83 @@ async fn who_may_read_the_key_file_may_operate_from_anywhere() {
     let key = std::fs::read_to_string(folder.join("callgate.key")).unwrap();
     served.house.ledger.add(key.lines().last().unwrap());
     let desk = Desk::at(&served);
+    let folder = folder.to_str().unwrap();
+    let own = format!("embedded:{folder}");
+    let named: &[&str] = &["sessions", "list", "--store", &own, "--app", "shop"];
+    assert_eq!(desk.run(named, None).await.told(), "no session is stored\n");
     for key in [None, Some(OTHER_KEY)] {
         let ended = desk.run(&["sessions", "list"], key).await;
-        assert_eq!(ended.told(), "no session is stored\n");
+        assert_eq!(ended.code, Some(77), "{ended:?}");
+        assert!(ended.err.contains("it says that its key is in \""), "{ended:?}");
+        assert!(ended.err.contains("the folder of its store with --store embedded:"), "{ended:?}");
     }
-    std::fs::rename(folder.join("callgate.key"), folder.join("away")).unwrap();
-    let ended = desk.run(&["sessions", "list"], None).await;
+    std::fs::rename(data.path().join(folder).join("callgate.key"), data.path().join("away"))
+        .unwrap();
+    std::os::unix::fs::symlink(
+        data.path().join("away"),
+        data.path().join(folder).join("callgate.key"),
+    )
+    .unwrap();
+    let ended = desk.run(named, None).await;
     assert_eq!(ended.code, Some(77), "{ended:?}");
-    assert!(ended.err.contains("callgate.key: No such file"), "{ended:?}");
-    assert!(ended.err.contains("run this as the user that callgate runs as"), "{ended:?}");
+    assert!(ended.err.contains("callgate.key: it is a link"), "{ended:?}");
+}
+
+/// A server that is none of ours: it answers every request with `response`, and keeps what it was
+/// asked.
+fn impostor(response: Vec<u8>) -> (String, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = vec![0; 8 * 1024];
+        let read = std::io::Read::read(&mut stream, &mut asked).unwrap();
+        // Whoever has enough hangs up.
+        let _ = std::io::Write::write_all(&mut stream, &response);
+        String::from_utf8_lossy(&asked[..read]).into_owned()
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn no_file_that_an_impostor_names_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let another = folder.path().join("another.key");
+    std::fs::write(&another, format!("{KEY}\n")).unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&another, &link).unwrap();
+    for file in [&another, &pipe, &link, Path::new("/dev/zero")] {
+        let challenge = format!("Callgate app=\"callgate\", key-file=\"{}\"", file.display());
+        let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n";
+        let (address, serving) =
+            impostor(format!("{head}WWW-Authenticate: {challenge}\r\n\r\n{{}}").into_bytes());
+        let words = ["sessions", "list", "--internal", &address];
+        let ended = run(folder.path(), &words, None).await;
+        assert_eq!((ended.code, &*ended.out), (Some(77), ""), "{ended:?}");
+        let asked = serving.join().unwrap().to_ascii_lowercase();
+        assert!(asked.starts_with("get /sessions") && !asked.contains("authorization"), "{asked}");
+        assert!(ended.err.contains(&format!("its key is in \"{}\"", file.display())), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_comes_to_an_end_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = "{\"sessions\":[],\"next\":\"../0\"}";
+    let length = page.len();
+    let page = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{page}");
+    let (address, serving) = impostor(page.into_bytes());
+    let ended = run(folder.path(), &["sessions", "list", "--internal", &address], None).await;
+    assert_eq!(ended.code, Some(69), "{ended:?}");
+    assert!(ended.err.contains("does not come to an end"), "{ended:?}");
+    serving.join().unwrap();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
+    let (address, serving) = impostor([head.as_bytes(), &vec![b' '; 65 << 20]].concat());
+    let ended = run(folder.path(), &["sessions", "list", "--internal", &address], None).await;
+    assert_eq!((ended.code, &*ended.out), (Some(69), ""), "{ended:?}");
+    serving.join().unwrap();
 }
 
 #[tokio::test]
@@ -294,10 +364,12 @@ async fn a_server_that_runs_is_operated_and_reloads_at_sighup() {
     let mut running = Running::start(home.path());
     let elsewhere = tempfile::tempdir().unwrap();
     let list = ["sessions", "list", "--internal", &running.internal];
-    // Where it serves, its key is found; elsewhere, it is told where that is.
-    for folder in [home.path(), elsewhere.path()] {
-        assert_eq!(run(folder, &list, None).await.told(), "no session is stored\n");
-    }
+    // Where it serves, its key is found; elsewhere, its store has to be named.
+    assert_eq!(run(home.path(), &list, None).await.told(), "no session is stored\n");
+    let store = format!("embedded:{}/data", home.path().display());
+    let named = [&list[..], &["--store", &store]].concat();
+    assert_eq!(run(elsewhere.path(), &named, None).await.told(), "no session is stored\n");
+    assert_eq!(run(elsewhere.path(), &list, None).await.code, Some(77));
     running.signal("-HUP");
     assert_eq!(running.told()["event"], "table.unchanged");
     std::fs::write(&table, "[\n  {}\n]").unwrap();

@@ -232,7 +232,7 @@ impl Seen {
 fn size() -> (usize, usize) {
     #[expect(clippy::disallowed_methods, reason = "the size of this run is asked for outside")]
     let size = std::env::var("CALLGATE_TEST_SIZE");
-    if size.as_deref() == Ok("full") { (1_000, 7) } else { (200, 6) }
+    if size.as_deref() == Ok("full") { (1_000, 7) } else { (80, 6) }
 }
 
 #[test]

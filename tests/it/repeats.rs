@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use super::house;
 use crate::stores::kit;
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
@@ -178,6 +179,7 @@ async fn another_method_or_path_is_no_repeat() {
 
 #[tokio::test]
 async fn another_body_is_refused_while_it_runs_and_afterwards() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     let target = with_token("/pay?wait=1", &token);
     let first = tokio::spawn(house.visitor().post(&target).body("amount=1").send());
@@ -189,6 +191,7 @@ async fn another_body_is_refused_while_it_runs_and_afterwards() {
     is_told(&forged().await, "repeat_differs");
     is_told(&house.visitor().post(&target).send().await, "repeat_differs");
     assert_eq!(house.probe.runs(), 1);
+    log.has(&["token.repeat_differs"]);
 }
 
 #[tokio::test]
@@ -407,6 +410,7 @@ async fn a_lost_word_of_the_store_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
+    let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
     house.store.lose(Verb::Redeem, Lose::Reply, When::Next(2));
     let lost = house.visitor().call_back("/pay", &token).await;
@@ -414,6 +418,7 @@ async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
     let first = house.visitor().call_back("/pay", &token).await;
     assert_eq!((first.status, house.probe.runs()), (201, 1));
     is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
+    log.has(&["token.taken_over"]);
 }
 
 #[tokio::test]

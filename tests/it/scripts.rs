@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::support::log::Log;
 use crate::support::scripts::Scripts;
 use crate::support::scripts::load;
 use crate::support::scripts::load_after;
@@ -49,6 +50,7 @@ async fn a_class_answers_a_row() {
 
 #[tokio::test]
 async fn a_call_that_spins_ends_alone() {
+    let (log, _capture) = Log::capture();
     let text = r"
         export default class Spinner {
             spin() { for (;;); }
@@ -61,6 +63,135 @@ async fn a_call_that_spins_ends_alone() {
     assert_eq!(scripts.ask("Spinner.spin").await.status, 500);
     assert_eq!(scripts.ask("Spinner.jobs").await.status, 500);
     assert_eq!(scripts.ask("Spinner.fine").await.json(), json!({"result": 1}));
+    log.has(&["script.stopped"]);
+}
+
+/// Whatever a call is in: a search in C, what is left in the queue of jobs, or the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_on_its_budget_whatever_it_is_in() {
+    let text = r#"
+        const text = "a".repeat(1 << 20), part = `${"a".repeat(1 << 19)}b`;
+        const marks = "a" + "\u0301\u0316".repeat(1 << 18);
+        const map = Object.fromEntries(Array.from({ length: 1 << 14 }, (_, at) => [`k${at}`, at]));
+        export default class Busy {
+            kept = 0;
+            search() { return text.includes(part); }
+            borrowed() { return Reflect.apply("".lastIndexOf, text, [part]); }
+            normal() { return marks.normalize("NFKC").localeCompare(marks); }
+            holes() { return new Array(2 ** 32 - 1).join(""); }
+            endless() { return Array.prototype.includes.call({ length: 2 ** 53 - 1 }, 1); }
+            bytes() { for (;;) new Uint8Array(1 << 22).fill(7).toSorted(); }
+            digits() { return BigInt("7".repeat(300_000)) ** 3n; }
+            operators() { for (;;) ({ ...map }); }
+            equal() { for (;;) if (`${text}x` === `${text}y`) return; }
+            pattern() { return /(a+)*b/.test(text); }
+            shared() {
+                let all = [1];
+                for (let depth = 0; depth < 60; depth += 1) all = [all, all];
+                return JSON.stringify(all);
+            }
+            digests() { for (;;) crypto.subtle.digest("SHA-512", new Uint8Array(1 << 20)); }
+            compiles() { return new Function(`let ${Array.from({ length: 40_000 }, (_, at) => `a${at}`)};`); }
+            fine() { return (this.kept += 1); }
+        }"#;
+    let functions = [
+        "search",
+        "borrowed",
+        "normal",
+        "holes",
+        "endless",
+        "bytes",
+        "digits",
+        "operators",
+        "equal",
+        "pattern",
+        "shared",
+        "digests",
+        "compiles",
+    ];
+    let mut targets: Vec<String> = functions.iter().map(|name| format!("Busy.{name}")).collect();
+    targets.push("Busy.fine".to_owned());
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let cpu = Duration::from_millis(30);
+    let limits = Limits { cpu, wall: Duration::from_secs(30), ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("Busy.js", text)], &targets).await;
+    for (kept, function) in (1..).zip(functions) {
+        let answer = scripts.ask(&format!("Busy.{function}")).await;
+        // Neither the time of the request nor the memory of the class ended it.
+        assert_eq!(answer.status, 500, "{function}: {}", answer.text());
+        assert_eq!(scripts.ask("Busy.fine").await.json(), json!({"result": kept}), "{function}");
+    }
+}
+
+/// One search in C, which would take minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_built_in_is_broken_off_when_nobody_waits_for_it_any_more() {
+    let text = r#"
+        const text = "a".repeat(1 << 20), part = `${"a".repeat(1 << 19)}b`;
+        export default class Slow {
+            kept = 0;
+            search() { return text.includes(part); }
+            fine() { return (this.kept += 1); }
+        }"#;
+    let limits = Limits { cpu: Duration::from_hours(1), ..Limits::default() };
+    let targets = ["Slow.search within 100", "Slow.fine within 20000"];
+    let scripts = Scripts::within(limits, &[("Slow.js", text)], &targets).await;
+    for kept in 1..=2 {
+        assert_eq!(scripts.ask("Slow.search").await.status, 500);
+        assert_eq!(scripts.ask("Slow.fine").await.json(), json!({"result": kept}));
+    }
+}
+
+/// Two calls that never leave the queue of jobs, and others of the class that wait for something.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fills_the_queue_of_jobs_ends_alone() {
+    let text = r"
+        export default class Queue {
+            kept = 0;
+            waiting = [];
+            async starve() { for (;;) await 0; }
+            async starveByThen() { const again = () => Promise.resolve().then(again); await again(); }
+            async starveInside() {
+                const endless = async () => { for (;;) await null; };
+                for (;;) try { await Promise.all([endless(), endless(), endless()]); } catch {}
+            }
+            async starveInGenerator() {
+                async function* endless() { for (;;) yield await 1; }
+                for await (const one of endless());
+            }
+            async wait() {
+                await new Promise((done) => this.waiting.push(done));
+                return (this.kept += 1);
+            }
+            async sleep() {
+                await new Promise((done) => setTimeout(done, 50));
+                return (this.kept += 1);
+            }
+            waits() { return this.waiting.length; }
+            go() { this.waiting.splice(0).forEach((done) => done()); }
+        }";
+    let functions = ["starve", "starveByThen", "starveInside", "starveInGenerator"];
+    let others = ["wait", "sleep", "waits", "go"];
+    let targets: Vec<String> =
+        functions.iter().chain(&others).map(|name| format!("Queue.{name}")).collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let cpu = Duration::from_millis(30);
+    let limits = Limits { cpu, wall: Duration::from_secs(30), ..Limits::default() };
+    let scripts = Scripts::within(limits, &[("Queue.js", text)], &targets).await;
+    let starving = async {
+        while scripts.ask("Queue.waits").await.json() != json!({"result": 1}) {}
+        for function in functions {
+            let answer = scripts.ask(&format!("Queue.{function}")).await;
+            assert_eq!(answer.status, 500, "{function}: {}", answer.text());
+        }
+        assert_eq!(scripts.ask("Queue.go").await.status, 200);
+    };
+    let (waited, slept, ()) =
+        tokio::join!(scripts.ask("Queue.wait"), scripts.ask("Queue.sleep"), starving);
+    // Both are answered, by one instance.
+    let mut kept = [&waited, &slept].map(|answer| answer.json()["result"].as_u64());
+    kept.sort();
+    assert_eq!(kept, [Some(1), Some(2)], "{} {}", waited.text(), slept.text());
 }
 
 fn environment() -> Environment {
@@ -108,6 +239,11 @@ async fn an_import_that_is_refused_says_why() {
     };
     let told = why("./lib/b");
     assert!(told.ends_with("there is no classes/lib/b; write \"./lib/b.js\""), "{told}");
+    for file in ["./lib/words.json", "./words.yaml"] {
+        let told = why(file);
+        assert!(told.contains("only modules can be imported, and a ."), "{told}");
+        assert!(told.ends_with("behind `export default` into a .js file"), "{told}");
+    }
     let told = why("../../etc/passwd.js");
     assert!(told.ends_with("it leads out of the classes folder"), "{told}");
     for specifier in ["fs", "/etc/passwd.js", "https://example.com/a.js", "callgate/main"] {
@@ -291,7 +427,7 @@ async fn a_class_that_fills_its_memory_begins_anew() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_ended_is_replaced() {
+async fn a_storm_of_jobs_ends_without_the_class() {
     let text = "export default class A {
         n = 0;
         async storm() {
@@ -304,7 +440,7 @@ async fn what_cannot_be_ended_is_replaced() {
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.storm", "A.count"]).await;
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}));
     assert_eq!(scripts.ask("A.storm").await.status, 500);
-    assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}), "a new instance");
+    assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 2}), "the same instance");
 }
 
 #[tokio::test]

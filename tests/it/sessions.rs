@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::support::House;
 use crate::support::house;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 
@@ -278,6 +279,7 @@ async fn logout_ends_the_session_everywhere() {
 
 #[tokio::test]
 async fn a_request_that_lingers_does_not_undo_a_logout() {
+    let (log, _capture) = Log::capture();
     let house = house().await;
     let member = house.visitor();
     let id = member.write("a", "1").await;
@@ -297,6 +299,7 @@ async fn a_request_that_lingers_does_not_undo_a_logout() {
     let again = house.visitor();
     again.plant(&cookie);
     assert_ne!(again.id().await, id);
+    log.has(&["session.write_dropped"]);
 }
 
 #[tokio::test]

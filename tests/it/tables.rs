@@ -50,6 +50,9 @@ fn answer(table: &Table, verb: &str, target: &str, base: &BasePath) -> String {
         Answer::MethodNotAllowed => format!("405 {}", explanation.allow.unwrap().join(", ")),
         Answer::BadPath => "bad".to_owned(),
         Answer::Reserved => "reserved".to_owned(),
+        Answer::NotImplemented => "501".to_owned(),
+        Answer::TargetTooLong => "414".to_owned(),
+        Answer::BadRequest => "400".to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callgate::Gate;
 use callgate::Settings;
+use callgate::base::clock::Stopwatch;
 use callgate::gate::GateError;
 use callgate::http::server::Drained;
 use callgate::settings::PublicOrigin;
@@ -33,6 +34,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::wire::Served;
 use crate::support::wire::soon;
@@ -211,6 +213,7 @@ async fn browsers_are_told_to_come_encrypted_to_a_public_address_only() {
 
 #[tokio::test]
 async fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_is_not() {
+    let (log, _capture) = Log::capture();
     let (place, old) = Place::new();
     let mut served = Served::start(place.settings()).await;
     let certificates = Arc::clone(served.house.gate.certificates().unwrap());
@@ -229,6 +232,7 @@ async fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_is_not() {
     drop(kept);
     served.stop();
     assert_eq!(served.ended().await, Drained::Clean);
+    log.has(&["tls.reloaded", "tls.refused"]);
 }
 
 #[tokio::test]
@@ -236,13 +240,15 @@ async fn a_hand_that_is_not_shaken_is_let_go() {
     let (place, _) = Place::new();
     let mut settings = place.settings();
     settings.limits.handshake = std::time::Duration::from_millis(150);
-    settings.limits.first_byte = std::time::Duration::from_millis(150);
+    settings.limits.first_byte = std::time::Duration::from_hours(1);
+    let watch = Stopwatch::start();
     let served = Served::start(settings).await;
     for beginning in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
         let mut wire = served.connect().await;
         wire.send(beginning).await;
         wire.rest().await;
     }
+    assert!(watch.elapsed() < std::time::Duration::from_secs(8), "the default is 10 s");
     drop(served);
 }
 
@@ -252,10 +258,12 @@ async fn who_shakes_hands_and_says_nothing_is_let_go() {
     let mut settings = place.settings();
     settings.limits.first_byte = std::time::Duration::from_millis(150);
     let served = Served::start(settings).await;
+    let watch = Stopwatch::start();
     for offered in [&["h2"][..], &[]] {
         let mut stream = connect(&served, &cert, &[&TLS13], offered).await.unwrap();
         let _ = soon(stream.read_to_end(&mut Vec::new())).await;
     }
+    assert!(watch.elapsed() < std::time::Duration::from_secs(8), "twice the default is 10 s");
 }
 
 #[tokio::test]
@@ -268,6 +276,7 @@ async fn a_gate_without_a_usable_certificate_does_not_open() {
 
 #[tokio::test]
 async fn plain_http_leads_to_https_and_takes_no_token() {
+    let (log, _capture) = Log::capture();
     let (place, _) = Place::new();
     let mut settings = place.settings();
     settings.public_origin = Some(PublicOrigin::parse("https://shop.example").unwrap());
@@ -297,4 +306,5 @@ async fn plain_http_leads_to_https_and_takes_no_token() {
         assert_eq!(served.redirect(method, target).await.status, 400, "{method} {target}");
     }
     assert_eq!(served.house.probe.runs(), 0);
+    log.has(&["redirect.token_refused"]);
 }

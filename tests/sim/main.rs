@@ -38,7 +38,7 @@ use trial::Kind;
 use trial::Seen;
 
 /// Seeds of one run, unless `CALLGATE_SIM_SEEDS` says how many; `./test` takes 2,000.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 40;
 
 fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "a setting of the test run, not of callgate")]

@@ -24,7 +24,9 @@ use callgate::store::shared::engine::Commit;
 use callgate::store::shared::engine::Committed;
 use callgate::store::shared::engine::Found;
 use callgate::store::shared::engine::SessionRow;
+use callgate::store::shared::engine::Share;
 use callgate::store::shared::engine::TokenKey;
+use callgate::store::shared::engine::Trimmed;
 use callgate::store::shared::map::MapEngine;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -153,6 +155,10 @@ impl Engine for Remote {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         self.call(move |engine| engine.sweep(now, at_most))
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        self.call(move |engine| engine.trim(share))
     }
 
     fn ahead(&self) -> Duration {

@@ -23,7 +23,7 @@ const MODULES: &[Module] = &[
     Module {
         name: "table",
         floor: 1,
-        crates: &["jsonc_parser", "regex", "regex_syntax", "serde", "serde_json", "url"],
+        crates: &["regex", "regex_syntax", "serde", "serde_json", "url"],
     },
     Module { name: "session", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
     Module { name: "token", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
@@ -108,7 +108,7 @@ const MODULES: &[Module] = &[
             "tracing",
         ],
     },
-    Module { name: "settings", floor: 5, crates: &["toml", "tracing", "url"] },
+    Module { name: "settings", floor: 5, crates: &["rustix", "toml", "tracing", "url", "zeroize"] },
     Module {
         name: "gate",
         floor: 6,
@@ -122,6 +122,7 @@ const MODULES: &[Module] = &[
             "serde_json",
             "tokio",
             "tracing",
+            "url",
         ],
     },
     Module {
@@ -134,6 +135,7 @@ const MODULES: &[Module] = &[
             "hyper",
             "hyper_util",
             "percent_encoding",
+            "rustix",
             "serde",
             "serde_json",
             "tokio",

@@ -326,6 +326,19 @@ fn a_file_that_no_mod_leads_to_is_caught() {
 }
 
 #[test]
+fn a_secret_that_is_compared_is_caught() {
+    let compared = |text| told(&secrets::compared(&Source::new("src/a.rs", text)));
+    let both = "fn f() {\n    if one.expose() == other.expose() {}\n}";
+    assert_eq!(compared(both).len(), 2);
+    assert_eq!(
+        compared("fn f() {\n    let same = a != b.expose();\n}"),
+        ["src/a.rs:2: a secret is compared; compare digests, or MACs with ring"]
+    );
+    assert_eq!(compared("fn f() {\n    let text = a.expose(); let same = b == c;\n}").len(), 0);
+    assert_eq!(compared("#[cfg(test)]\nmod tests {\n    fn f() { a.expose() == b; }\n}").len(), 0);
+}
+
+#[test]
 fn a_secret_that_learns_to_show_itself_is_caught() {
     let leaks = |text| told(&secrets::leaks(&Source::new("src/base/secret.rs", text)));
     assert_eq!(

@@ -32,6 +32,22 @@ pub(crate) fn leaks(source: &Source) -> Vec<Breach> {
     breaches
 }
 
+/// A comparison of what `expose` shows: `==` ends at the first byte that differs, and so tells how
+/// much of a guess is right. MACs are compared with `ring`, everything else by its digest.
+pub(crate) fn compared(source: &Source) -> Vec<Breach> {
+    let code = &source.shipped;
+    let at = occurrences(code, ".expose()").filter(|at| {
+        let (before, behind) = code.split_at_checked(*at).unwrap_or_default();
+        let before = before.rsplit([';', '{', '}']).next().unwrap_or_default();
+        let behind = behind.split([';', '{', '}']).next().unwrap_or_default();
+        ["==", "!=", ".eq(", ".cmp(", ".starts_with(", ".contains("]
+            .iter()
+            .any(|operator| before.contains(operator) || behind.contains(operator))
+    });
+    at.map(|at| source.breach(at, "a secret is compared; compare digests, or MACs with ring"))
+        .collect()
+}
+
 /// Whether this file declares the type.
 pub(crate) fn declares(source: &Source, secret: &str) -> bool {
     words(&source.shipped, &format!("struct {secret}")).next().is_some()

@@ -10,8 +10,9 @@ use super::source::Breach;
 use super::source::Source;
 use super::source::words;
 
-/// What was made here, not written. In a second work tree of git, `.git` is a file.
-const MADE: [&str; 5] = ["target", "data", "node_modules", "package-lock.json", ".git"];
+/// What was made here or is other people's, not written here. In a second work tree of git, `.git`
+/// is a file.
+const MADE: [&str; 6] = ["target", "data", "node_modules", "package-lock.json", ".git", "vendor"];
 
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -31,7 +31,7 @@ use hyper::header;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
-use crate::admin::guard;
+use crate::admin::guard::InternalHosts;
 use crate::admin::guard::Refused;
 use crate::http::AnswerBody;
 use crate::http::Arrival;
@@ -57,6 +57,7 @@ const BODY_BYTES_MAX: u64 = 256 * 1024;
 /// Answers upstreams on the internal listener.
 pub(super) struct SessionApi {
     sessions: Arc<Sessions>,
+    hosts: Arc<InternalHosts>,
     pace: Pace,
 }
 
@@ -69,8 +70,8 @@ struct Asked {
 
 impl SessionApi {
     /// Opens what capabilities of `sessions` open, to bodies that come at this pace.
-    pub(super) fn new(sessions: Arc<Sessions>, pace: Pace) -> Self {
-        Self { sessions, pace }
+    pub(super) fn new(sessions: Arc<Sessions>, hosts: Arc<InternalHosts>, pace: Pace) -> Self {
+        Self { sessions, hosts, pace }
     }
 
     /// Whether a path is the API's business.
@@ -92,14 +93,14 @@ impl SessionApi {
                 debug_assert!(foreseen, "the route does not say that it may fail like this");
                 answer
             }
-            Err(fault) => admit(&head, arrival).and(Err(fault)),
+            Err(fault) => admit(&self.hosts, &head, arrival).and(Err(fault)),
         };
         answer.unwrap_or_else(|fault| refuse(&fault))
     }
 
     async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<AnswerBody>, Fault> {
         let Asked { head, body, arrival } = asked;
-        admit(&head, arrival)?;
+        admit(&self.hosts, &head, arrival)?;
         if route.action == Action::Describe {
             return Ok(json(StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())));
         }
@@ -127,9 +128,9 @@ impl SessionApi {
 }
 
 /// Lets programs of this machine in, and no browser (SEC T52).
-fn admit(head: &Head, arrival: Arrival) -> Result<(), Fault> {
+fn admit(hosts: &InternalHosts, head: &Head, arrival: Arrival) -> Result<(), Fault> {
     let local = arrival.local.ip().to_canonical();
-    let refused = match guard::own_program(head, arrival, local) {
+    let refused = match hosts.admit_program(head) {
         Ok(()) if local.is_loopback() => return Ok(()),
         Ok(()) => Refused::Closed,
         Err(refused) => refused,
@@ -178,13 +179,14 @@ mod tests {
             local: local.parse().unwrap(),
             tls: false,
         };
+        let hosts = InternalHosts::default();
         for host in ["192.0.2.1:8045", "localhost:8045", "127.0.0.1"] {
-            let fault = admit(&head(host), arrival("192.0.2.1:8045")).unwrap_err();
+            let fault = admit(&hosts, &head(host), arrival("192.0.2.1:8045")).unwrap_err();
             assert_eq!(fault.code(), "not_local", "{host}");
             assert!(Route::find("GET", "/session").unwrap().may_fail(&fault));
         }
         for local in ["127.0.0.1:8045", "[::1]:8045", "[::ffff:127.0.0.1]:8045"] {
-            assert!(admit(&head("localhost"), arrival(local)).is_ok(), "{local}");
+            assert!(admit(&hosts, &head("localhost"), arrival(local)).is_ok(), "{local}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::token::MintRefused;
 pub(super) type Code = (u16, &'static str);
 
 /// Who asks may not.
-pub(super) const DOOR: &[Code] = &[(403, "wrong_host"), (403, "browser"), (403, "not_local")];
+pub(super) const DOOR: &[Code] = &[(403, "browser"), (403, "not_local"), (421, "wrong_host")];
 /// What the capability names cannot be had.
 pub(super) const SESSION: &[Code] = &[
     (401, "capability"),
@@ -109,7 +109,8 @@ pub(super) fn session_full() -> Fault {
 pub(super) fn refused(refused: Refused) -> Fault {
     let (code, text) = match refused {
         Refused::WrongHost => {
-            ("wrong_host", "The session API answers to its own address and to localhost only.")
+            let (status, code, text) = refused.answer();
+            return Fault::new(status, code, text);
         }
         Refused::Browser => ("browser", "The session API answers no browser."),
         _ => ("not_local", "The session API answers programs of this machine, by 127.0.0.1."),

@@ -31,6 +31,7 @@ pub(super) fn of(
     mut response: Response<Incoming>,
     terms: Terms,
 ) -> Result<Response<AnswerBody>, Fault> {
+    fields::strip_own(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if terms.asked && speaks_websocket(&response) {
             return Ok(switched(response, terms));

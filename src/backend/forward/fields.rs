@@ -16,13 +16,40 @@ const OF_A_CONNECTION: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Families of fields by which a client could speak for callgate or a proxy. Whatever is neither
-/// letter nor digit counts as a hyphen: many a server turns all of these into the same (CGI,
-/// RFC 3875 §4.1.18, and what has been built like it).
-const SPOKEN_FOR_US: [&str; 4] = ["x-callgate-", "x-forwarded-", "x-original-", "proxy-"];
-/// Single fields of the same kind. Some frameworks take the last for the address that was asked
-/// for, and so for another than the one that was matched.
-const SPOKEN_ALONE: [&str; 3] = ["forwarded", "x-real-ip", "x-rewrite-url"];
+/// Families of fields by which a client could speak for callgate or a proxy. A name is compared with
+/// a hyphen for whatever is neither letter nor digit: many servers turn all of these into the same
+/// (CGI, RFC 3875 §4.1.18, and what has been built like it).
+const CLAIM_FAMILIES: [&str; 5] =
+    ["x-callgate-", "x-forwarded-", "x-original-", "proxy-", "x-http-method"];
+/// Single fields of the same kind: claims about the client's address, and about another method,
+/// host or path than the one that was matched, which some frameworks believe.
+const CLAIMS: [&str; 22] = [
+    "forwarded",
+    "x-forwarded",
+    "client-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-real-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-originating-ip",
+    "x-cluster-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "wl-proxy-client-ip",
+    "x-method-override",
+    "x-rewrite-url",
+    "x-host",
+    "x-http-host-override",
+    "x-url-scheme",
+    "front-end-https",
+    "x-proxyuser-ip",
+    "x-envoy-external-address",
+];
+/// Fields that say where a body ends. Under their own names callgate reads and rewrites them; under
+/// another spelling a server could take them for the same.
+const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "content-encoding"];
 
 /// Takes out the fields of the connection, and those that `Connection` names.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
@@ -45,13 +72,26 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes out of the response of an upstream what it may have been told by callgate, such as a
+/// capability that it sends back.
+pub(super) fn strip_own(headers: &mut HeaderMap) {
+    let is_own = |name: &&HeaderName| hyphenated(name.as_str()).starts_with("x-callgate-");
+    let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
 fn is_claim(name: &str) -> bool {
-    let same =
-        |(own, known): (u8, u8)| own == known || known == b'-' && !own.is_ascii_alphanumeric();
-    let begins =
-        |known: &&str| name.len() >= known.len() && name.bytes().zip(known.bytes()).all(same);
-    SPOKEN_FOR_US.iter().any(begins)
-        || SPOKEN_ALONE.iter().filter(|known| known.len() == name.len()).any(begins)
+    let read = hyphenated(name);
+    CLAIM_FAMILIES.iter().any(|family| read.starts_with(family))
+        || CLAIMS.contains(&&*read)
+        || (read != name && FRAMING.contains(&&*read))
+}
+
+/// A name, which is in lower case, as servers read it that know no other mark than the hyphen.
+fn hyphenated(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 #[cfg(test)]
@@ -112,10 +152,51 @@ mod tests {
             ("proxy", "kept: it is no field of ours, and httpoxy is for the upstream"),
             ("x-callgate", "1"),
             ("x-forward", "1"),
+            ("x-forwarded", "1"),
+            ("client-ip", "1"),
+            ("true_client_ip", "1"),
+            ("x-client_ip", "1"),
+            ("x.client.ip", "1"),
+            ("x_remote_addr", "1"),
+            ("cf-connecting-ip", "1"),
+            ("x-http-method", "1"),
+            ("x-http-method-override", "1"),
+            ("x_http_method_override", "1"),
+            ("x-method-override", "1"),
+            ("x_rewrite_url", "1"),
+            ("x_original_url", "1"),
+            ("content_length", "1"),
+            ("transfer_encoding", "1"),
+            ("content.encoding", "1"),
+            ("content-length", "kept: it is made anew elsewhere"),
+            ("content-encoding", "kept"),
+            ("content_type", "kept"),
+            ("x-method", "kept"),
+            ("client-ip-hash", "kept"),
         ];
         assert_eq!(
             left(strip_claims, &pairs),
-            ["forwarded-by", "proxy", "x-callgate", "x-forward", "x-originality", "x-real-ipv6"]
+            [
+                "client-ip-hash",
+                "content-encoding",
+                "content-length",
+                "content_type",
+                "forwarded-by",
+                "proxy",
+                "x-callgate",
+                "x-forward",
+                "x-method",
+                "x-originality",
+                "x-real-ipv6"
+            ]
         );
+        let told = [
+            ("x-callgate-capability", "1"),
+            ("x_callgate_session", "1"),
+            ("x.callgate-otp", "1"),
+            ("x-callgate", "kept"),
+            ("x-forwarded-for", "kept: it is the upstream's word"),
+        ];
+        assert_eq!(left(strip_own, &told), ["x-callgate", "x-forwarded-for"]);
     }
 }

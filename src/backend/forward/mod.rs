@@ -128,7 +128,7 @@ async fn send(
     answered.map_err(|error| match (watch.fault(), error) {
         // The client broke off, and the upstream only noticed.
         (Some(fault), _) => fault,
-        (None, OutboundError::TooSlow) => Fault::upstream_too_slow(),
+        (None, OutboundError::TooSlow) => Fault::upstream_too_slow(within),
         (None, error @ (OutboundError::Refused(_) | OutboundError::Unreachable(_))) => {
             Fault::upstream_unreached(error)
         }

@@ -139,13 +139,21 @@ interface Session {
    * object, `session.storage.cart.items.push(item)` included; `delete` takes a key away.
    *
    * Changes are stored when the handler ends, and before `createOTP`, `createCallbackURL`,
-   * `update`, `restore` and `logout` do their work. Requests of one session run in parallel:
-   * writers of different keys lose nothing; for two writers of one key there is {@link update}.
+   * `update`, `restore`, `reload` and `logout` do their work. Requests of one session run in
+   * parallel: writers of different keys lose nothing; for two writers of one key there is
+   * {@link update}.
+   *
+   * What other requests have written shows once one of those calls has been awaited. A value that
+   * somebody else has changed is then a new object: read it from the storage again.
+   *
+   * What JSON would lose raises a `TypeError` that names its place: functions, `NaN`, a `Date` that
+   * is no time, `Map`, `Error`, bytes, a promise, and objects that show nothing of what they hold.
    */
   readonly storage: SessionStorage;
   /** The name that `setPrivileges` gave; empty for a guest. */
   readonly userName: string;
-  /** When it ends unless it is used, such as `"2026-01-01T09:30:00.000Z"`. */
+  /** When it ends unless it is used: its idle timeout, or the end of its last unspent token if
+   * that is later. Such as `"2026-01-01T09:30:00.000Z"`. */
   readonly expirationDate: string;
   /** Minutes without a request after which it ends; 60 is the default and the least. */
   idleTimeout: number;
@@ -161,7 +169,7 @@ interface Session {
    * otherwise. In a `context` that mode `auto` chose nobody gains: `contextMayNotGain`.
    */
   setPrivileges(wish: string | readonly string[] | PrivilegesWish): boolean;
-  /** Takes all privileges and the user's name away. */
+  /** Takes all privileges away. The user's name stays, and the session does not become a guest's. */
   clearPrivileges(): boolean;
   /** Whether the session has the privilege, by itself or through another that includes it. */
   hasPrivilege(name: string): boolean;
@@ -191,9 +199,12 @@ interface Session {
    * `askFirst`, unless `switch` says that the person wants to leave it.
    */
   restore(token: string, wish?: { switch?: boolean }): Promise<boolean>;
+  /** Reads what other requests have written. False when the session has ended. */
+  reload(): Promise<boolean>;
   /**
    * Changes one value of the storage, atomically: `change` gets what is stored and returns what to
-   * store, `undefined` for nothing. It is called again when somebody else was faster.
+   * store, `undefined` for nothing. It is called again when somebody else was faster, which shows
+   * in the store only: it may be called first with a value that is not the newest.
    */
   update<T = any>(
     key: string,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::script::bounded;
 use crate::backend::script::compiled;
 use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Isolate;
@@ -46,6 +47,7 @@ impl Classes {
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
+        bounded::warn_if_not();
         let mut problems = compiled::problems(sources, &environment.limits);
         let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {
@@ -150,8 +152,9 @@ impl Handlers for Classes {
         let functions = isolate.facts().functions.as_ref().ok_or(Missing::Singleton)?;
         let function = functions.iter().find(|function| function.name == method);
         let function = function.ok_or(Missing::Method)?;
-        let method = function.name.as_str().into();
-        Ok(Arc::new(Method { isolate: Arc::clone(isolate), method }))
+        let name = function.name.as_str().into();
+        let (isolate, sources) = (Arc::clone(isolate), self.sources.clone());
+        Ok(Arc::new(Method { isolate, name, sources }))
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
@@ -175,15 +178,22 @@ impl fmt::Debug for Classes {
 /// One function of a class.
 struct Method {
     isolate: Arc<Isolate>,
-    method: Arc<str>,
+    name: Arc<str>,
+    sources: Sources,
 }
 
 impl Handler for Method {
     fn call(&self, request: IncomingMessage, session: Session) -> Answering {
-        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.method), request, session))
+        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session))
     }
 
     fn patience(&self) -> Option<Duration> {
         Some(self.isolate.patience())
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        let functions = self.isolate.facts().functions.iter().flatten();
+        let function = functions.into_iter().find(|function| function.name == *self.name)?;
+        function.place.as_ref()?.excerpt(&self.sources)
     }
 }

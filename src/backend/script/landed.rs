@@ -76,6 +76,13 @@ impl Failure {
         Self::new("TypeError", message)
     }
 
+    /// A body that is not what the class has asked for. If the class lets the error pass, that is
+    /// the caller's fault and not its own.
+    pub(super) fn body(name: &'static str, bad: &dyn fmt::Display) -> Self {
+        let cause = Some(Raised::bad_body(bad.to_string()));
+        Self { cause, ..Self::new(name, bad.to_string()) }
+    }
+
     /// What a session cannot do, which keeps what it means for the caller of the row.
     pub(super) fn session(error: SessionError) -> Self {
         Self {

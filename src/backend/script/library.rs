@@ -62,6 +62,11 @@ impl Library {
         Self { sources, loaded: Rc::default(), refused: Rc::default() }
     }
 
+    /// The class files.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Notes a file that is loaded by other means than an import.
     pub(super) fn begin(&self, file: &str) {
         self.loaded.borrow_mut().insert(file.to_owned());
@@ -92,11 +97,18 @@ impl Library {
             .filter(|file| self.sources.is_inside(file))
             .ok_or("it leads out of the classes folder")?;
         if self.sources.find(&file).is_some() {
-            Ok(file)
-        } else if self.sources.find(&format!("{file}.js")).is_some() {
-            Err(format!("there is no {file}; write \"{specifier}.js\""))
-        } else {
-            Err(format!("there is no {file}"))
+            return Ok(file);
+        }
+        if self.sources.find(&format!("{file}.js")).is_some() {
+            return Err(format!("there is no {file}; write \"{specifier}.js\""));
+        }
+        let kind = std::path::Path::new(&file).extension().and_then(|kind| kind.to_str());
+        match kind {
+            Some(kind) if kind != "js" => Err(format!(
+                "only modules can be imported, and a .{kind} file is none; write what is in it \
+                 behind `export default` into a .js file"
+            )),
+            _ => Err(format!("there is no {file}")),
         }
     }
 }

@@ -29,7 +29,11 @@ impl Log {
     }
 
     /// The place of what was thrown, or else where the function is written: it narrows the search.
-    fn place<'l>(&'l self, call: &Call, thrown: Option<&'l Thrown>) -> Option<&'l Place> {
+    pub(super) fn place<'l>(
+        &'l self,
+        call: &Call,
+        thrown: Option<&'l Thrown>,
+    ) -> Option<&'l Place> {
         let thrown = thrown.and_then(|thrown| thrown.place.as_ref());
         thrown.or_else(|| self.functions.get(&*call.method))
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::base::clock::Stopwatch;
 use crate::base::clock::thread_time;
 
 /// A slice that has taken this long rests a little after each stretch of work. A class that wakes
@@ -17,9 +18,15 @@ const POLITE: Duration = Duration::from_millis(2);
 const STRETCH: Duration = Duration::from_micros(150);
 const REST: Duration = Duration::from_micros(50);
 
-/// Measures one slice at a time: the engine asks it every few thousand steps whether to go on.
+/// Measures one slice at a time: the engine asks it some ten thousand times a second whether to go
+/// on.
 #[derive(Default)]
 pub(super) struct Meter {
+    /// How long the slice has taken by the clock on the wall, which is cheaper to read: the
+    /// processor time is never more.
+    watch: Cell<Option<Stopwatch>>,
+    /// For so long there is nothing to look at.
+    quiet: Cell<Duration>,
     /// When the slice began, and how long it may take, by the clock of this thread.
     begun: Cell<Duration>,
     until: Cell<Duration>,
@@ -45,6 +52,8 @@ impl Meter {
     /// Begins a slice of at most `left`, which also ends when `gone` is raised.
     pub(super) fn begin(&self, left: Duration, gone: Option<Arc<AtomicBool>>) {
         let now = thread_time();
+        self.watch.set(Some(Stopwatch::start()));
+        self.quiet.set(left.min(POLITE));
         self.begun.set(now);
         self.rested.set(now);
         self.until.set(now.saturating_add(left));
@@ -65,8 +74,12 @@ impl Meter {
         if self.stopped.get().is_some() {
             return true;
         }
-        let now = thread_time();
         let gone = self.gone.borrow().as_ref().is_some_and(|gone| gone.load(Relaxed));
+        let is_new = self.watch.get().is_some_and(|watch| watch.elapsed() < self.quiet.get());
+        if is_new && !gone {
+            return false;
+        }
+        let now = thread_time();
         let why = if gone {
             Some(Stopped::Gone)
         } else {

@@ -28,13 +28,15 @@ use crate::backend::script::landed::Landed;
 use crate::backend::script::log::Log;
 use crate::backend::script::meter::Stopped;
 use crate::backend::script::thrown::Thrown;
+use crate::base::clock::thread_time;
 use crate::http::Raised;
 use crate::http::Reply;
 
 /// How many jobs run between two looks at the clock. The engine looks by itself too, but not
 /// while it runs nothing but its own functions.
 const JOBS_PER_LOOK: u32 = 64;
-/// What is left in the queue of jobs after a call was broken off gets this long to end.
+/// What is left in the queue of jobs after a call was broken off gets this long to end. Then it is
+/// broken off, job by job, which takes as long at most.
 const LEFTOVER: Duration = Duration::from_millis(50);
 
 /// A class, ready to be called.
@@ -211,13 +213,35 @@ impl Realm {
     }
 
     /// Lets end what calls have left behind, in a slice that belongs to none.
+    ///
+    /// Other calls may have jobs in the queue, whose turn comes first. A function that has still not
+    /// ended after that waits for nothing and never ends by itself (`for (;;) await 0`).
     fn clean_up(&self, work: impl FnOnce(&Ctx<'_>)) -> Health {
         let Engine { meter, context, .. } = &self.engine;
         meter.begin(LEFTOVER, None);
         context.with(|ctx| work(&ctx));
         self.run_jobs();
-        let (_, stopped) = meter.end();
-        if stopped.is_some() { Health::Broken } else { Health::Sound }
+        let is_empty = !meter.is_over() || self.break_jobs_off();
+        meter.end();
+        if is_empty { Health::Sound } else { Health::Broken }
+    }
+
+    /// Empties the queue of jobs while the meter says that it is over: then each of them is
+    /// interrupted before it does anything, and so leaves no other behind. Whether it is empty.
+    fn break_jobs_off(&self) -> bool {
+        let until = thread_time().saturating_add(LEFTOVER);
+        loop {
+            match self.engine.runtime.execute_pending_job() {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(failed) => {
+                    failed.0.with(|ctx| drop(ctx.catch()));
+                }
+            }
+            if thread_time() > until {
+                return false;
+            }
+        }
     }
 
     /// Calls the function. What it returns is its answer; a promise answers when it settles.
@@ -307,15 +331,24 @@ impl Realm {
     }
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
-        self.log.raised(call, thrown);
+        // What a caller has sent is told by the line of his request.
+        if !cause.as_ref().is_some_and(Raised::is_bad_body) {
+            self.log.raised(call, thrown);
+        }
         self.engine.desk.bequeath(call);
-        let raised = cause.unwrap_or_else(|| Raised::new(thrown.to_string()));
+        let raised = cause.unwrap_or_else(|| self.raised(call, thrown.to_string(), Some(thrown)));
         self.end(call, Err(raised));
+    }
+
+    /// A failure of the handler, with the lines of code that it comes from.
+    fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> Raised {
+        let place = self.log.place(call, thrown);
+        Raised::in_code(text, place.and_then(|place| place.excerpt(self.engine.library.sources())))
     }
 
     fn stop(&self, call: &Rc<Call>, stopped: Stopped, thrown: Option<&Thrown>) {
         let why = self.log.stopped(call, stopped, thrown);
-        self.end(call, Err(Raised::new(why)));
+        self.end(call, Err(self.raised(call, why, thrown)));
     }
 
     fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {

@@ -1,6 +1,7 @@
 //! The class files of a folder, as they were read at one moment.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -44,6 +45,12 @@ impl Sources {
     /// Files and folders whose names begin with a dot are left out, as are links that lead out
     /// of the folder: those are problems, because somebody meant them.
     pub fn read(folder: &Path) -> Result<Self, Vec<ClassProblem>> {
+        let (sources, problems) = Self::read_sound(folder);
+        if problems.is_empty() { Ok(sources) } else { Err(problems) }
+    }
+
+    /// The same, and what could be read where not everything can be.
+    pub(crate) fn read_sound(folder: &Path) -> (Self, Vec<ClassProblem>) {
         let name = folder.file_name().map_or_else(|| "classes".into(), os_text);
         let mut reading = Reading::new(folder, &name);
         match folder.canonicalize() {
@@ -51,11 +58,26 @@ impl Sources {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => reading.refuse(&name, format!("cannot be read: {error}")),
         }
-        if reading.problems.is_empty() {
-            Ok(Self { folder: name.into(), files: Arc::new(reading.files) })
-        } else {
-            Err(reading.problems)
+        (Self { folder: name.into(), files: Arc::new(reading.files) }, reading.problems)
+    }
+
+    /// The same files without some of them.
+    pub(crate) fn without<'f>(&self, left_out: impl Iterator<Item = &'f str>) -> Self {
+        let mut files = (*self.files).clone();
+        for file in left_out {
+            files.remove(file);
         }
+        Self { folder: Arc::clone(&self.folder), files: Arc::new(files) }
+    }
+
+    /// Every file with what it holds.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
+        self.files.iter().map(|(name, source)| (name.as_str(), &source.text))
+    }
+
+    /// What some of the files hold.
+    pub(crate) fn texts_of(&self, files: &BTreeSet<String>) -> impl Iterator<Item = Arc<str>> {
+        files.iter().filter_map(|file| self.find(file)).map(|source| Arc::clone(&source.text))
     }
 
     /// Class files that exist only as texts: pairs of a path inside the folder, such as

@@ -1,15 +1,20 @@
 //! What a script threw: a text for the log, and the place it comes from.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use rquickjs::Ctx;
 use rquickjs::Value;
 use rquickjs::atom::PredefinedAtom;
 
+use crate::backend::script::sources::Sources;
 use crate::base::masked::masked;
 
 /// Longest text of an exception that is kept, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
+/// How many lines an excerpt shows before and behind the one that is meant, and how much of each.
+const LINES_AROUND: u32 = 3;
+const LINE_BYTES_MAX: usize = 160;
 /// Longest stack that is looked at, in bytes.
 const STACK_BYTES_MAX: usize = 16 << 10;
 
@@ -62,6 +67,24 @@ impl fmt::Display for Thrown {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Place {
+    /// The place, and the lines around it.
+    pub(super) fn excerpt(&self, sources: &Sources) -> Option<String> {
+        let text = &sources.find(&self.file)?.text;
+        let first = self.line.saturating_sub(LINES_AROUND).max(1);
+        let lines = (1..).zip(text.lines()).skip_while(|(number, _)| *number < first);
+        let lines = lines.take_while(|(number, _)| *number <= self.line + LINES_AROUND);
+        let mut excerpt = self.to_string();
+        for (number, line) in lines {
+            let mark = if number == self.line { '>' } else { ' ' };
+            let line = line.get(..line.floor_char_boundary(LINE_BYTES_MAX)).unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = write!(excerpt, "\n{mark} {number:>4} | {line}");
+        }
+        Some(excerpt)
     }
 }
 

@@ -18,19 +18,26 @@ use crate::backend::script::Classes;
 use crate::backend::script::Environment;
 use crate::backend::script::Fetcher;
 use crate::backend::script::Limits;
+use crate::backend::script::Literal;
+use crate::backend::script::LiteralKind;
 use crate::backend::script::Sources;
+use crate::backend::script::literals;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
+use crate::base::nearest::nearest;
 use crate::gate::watched::How;
 use crate::http::Outbound;
 use crate::settings::Scripts;
 use crate::settings::Settings;
+use crate::table::BasePath;
+use crate::table::CanonicalPath;
+use crate::table::Found as TableFound;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Severity;
+use crate::table::Survey;
 use crate::table::Table;
-use crate::table::Target;
 
 /// As long as this after a stamp was first seen, the files are read all the same: file times are
 /// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
@@ -50,6 +57,30 @@ pub(in crate::gate) struct Folder {
 #[derive(Clone)]
 pub(in crate::gate) struct Found {
     sources: Result<Sources, Arc<[ClassProblem]>>,
+}
+
+/// The classes of a folder, as far as they can be loaded.
+pub(in crate::gate) struct Sound {
+    pub(in crate::gate) loaded: Loaded,
+    /// What is wrong with the others.
+    pub(in crate::gate) problems: Vec<Problem>,
+    /// How many class files there are.
+    pub(in crate::gate) files: usize,
+    /// The files that were left out.
+    broken: BTreeSet<String>,
+    /// What is in them, as far as it could be read.
+    texts: Vec<Arc<str>>,
+    /// Every file that could be read.
+    sources: Sources,
+}
+
+impl Sound {
+    /// Whether the file of that class was left out, or whether that is not known.
+    pub(in crate::gate) fn is_broken(&self, class: &str) -> bool {
+        let file = format!("/{class}.js");
+        self.broken.iter().any(|name| name.ends_with(&file))
+            || self.files == 0 && !self.problems.is_empty()
+    }
 }
 
 /// The last time that the files were read.
@@ -129,16 +160,84 @@ impl Folder {
         classes.map(Loaded::new).map_err(|refused| problems(&refused))
     }
 
-    /// Warnings about class files and functions that no row of `table` needs, and no class.
-    pub(in crate::gate) fn unreached(&self, loaded: &Loaded, table: &Table) -> Vec<Problem> {
-        let named = |class: &str, function: &str| {
-            let names = |row: &Row| match row.target() {
-                Target::Function { class: of, method } => **of == *class && **method == *function,
-                Target::Upstream(_) => false,
+    /// Loads what can be loaded: files that are broken are left out, and so is what imports them.
+    pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> Sound {
+        let (all, mut problems) = Sources::read_sound(&self.path);
+        let files = all.len();
+        let mut broken: BTreeSet<String> = problems.iter().map(|it| it.file.clone()).collect();
+        let mut sources = all.clone();
+        let mut is_first = true;
+        let classes = loop {
+            let found = match Classes::load(&sources, wanted, &self.environment, None) {
+                Ok(classes) => break Some(classes),
+                Err(found) => found,
             };
-            table.rows().iter().any(names)
+            let rest = sources.without(found.iter().map(|problem| &*problem.file));
+            if rest.len() == sources.len() {
+                problems.extend(found);
+                break None;
+            }
+            broken.extend(found.iter().map(|problem| problem.file.clone()));
+            // Later ones say that a file is missing which was left out.
+            if is_first {
+                problems.extend(found);
+            }
+            (sources, is_first) = (rest, false);
         };
-        let unreached = loaded.classes().unreached(&named);
+        let texts = all.texts_of(&broken).chain(problems.iter().map(|it| it.file.clone().into()));
+        let texts = texts.collect();
+        let classes = classes.unwrap_or_default();
+        let problems = problems.iter().map(|problem| self.problem(problem)).collect();
+        Sound { loaded: Loaded::new(classes), problems, files, broken, texts, sources: all }
+    }
+
+    /// Warnings about class files and functions that are neither `named` by a row nor needed by a
+    /// class, of which a file that could not be loaded may be one.
+    pub(in crate::gate) fn unreached(
+        &self,
+        sound: &Sound,
+        named: &dyn Fn(&str, &str) -> bool,
+    ) -> Vec<Problem> {
+        let says = |word: &str| sound.texts.iter().any(|text| text.contains(word));
+        let found = self.unreached_of(&sound.loaded, &|class, function| {
+            named(class, function) || says(function)
+        });
+        let is_imported = |problem: &Problem| {
+            let stem = Path::new(&problem.file).file_stem().unwrap_or_default().to_string_lossy();
+            says(&stem)
+        };
+        found.into_iter().filter(|problem| !is_imported(problem)).collect()
+    }
+
+    /// Warnings about links and tokens that class files mint literally and no row of the table takes.
+    pub(in crate::gate) fn unanswered(&self, sound: &Sound, survey: &Survey) -> Vec<Problem> {
+        // A row that is broken may be the one that is meant.
+        if !survey.left_out.is_empty() {
+            return Vec::new();
+        }
+        let mut problems = Vec::new();
+        for (file, text) in sound.sources.texts() {
+            for literal in literals(text) {
+                let Some((code, what, fix)) = unanswered(&literal, &survey.table) else { continue };
+                let before = text.get(..literal.at).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+                let (file, line, column) = (file.to_owned(), number(line), number(column));
+                let problem = ClassProblem { file, line, column, code, what, fix };
+                problems.push(Problem { severity: Severity::Warning, ..self.problem(&problem) });
+            }
+        }
+        problems
+    }
+
+    /// The same, of classes that are whole.
+    pub(in crate::gate) fn unreached_of(
+        &self,
+        loaded: &Loaded,
+        named: &dyn Fn(&str, &str) -> bool,
+    ) -> Vec<Problem> {
+        let unreached = loaded.classes().unreached(named);
         let warning = |problem: &ClassProblem| Problem {
             severity: Severity::Warning,
             ..self.problem(problem)
@@ -168,16 +267,6 @@ impl Folder {
 }
 
 impl Found {
-    /// How many class files there are, as far as they could be read.
-    pub(in crate::gate) fn files(&self) -> usize {
-        self.sources.as_ref().map_or(0, Sources::len)
-    }
-
-    /// Whether there is a file of that class, or may be one that could not be read.
-    pub(in crate::gate) fn may_have(&self, class: &str) -> bool {
-        self.sources.as_ref().map_or(true, |sources| sources.names().any(|name| name == class))
-    }
-
     /// Tells what was found from whatever else may be found.
     pub(in crate::gate) fn digest(&self) -> Digest {
         match &self.sources {
@@ -187,6 +276,38 @@ impl Found {
                 Digest::of_content("no classes", lines.join("\n").as_bytes())
             }
         }
+    }
+}
+
+/// Why no request can redeem what a class mints literally.
+fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String, String)> {
+    let text = &literal.text;
+    if literal.kind == LiteralKind::Handler {
+        if table.rows().iter().any(|row| row.name() == text) {
+            return None;
+        }
+        let fix = match nearest(text, table.rows().iter().map(Row::name)) {
+            Some(name) => format!("write {name:?} if that is meant, or add its row"),
+            None => "name what answers one of the rows, such as \"Mail.paid\"".to_owned(),
+        };
+        let what = format!("a token for {text:?}, which answers no row: nobody can redeem it");
+        return Some(("unknown-handler", what, fix));
+    }
+    let raw = text.split(['?', '#']).next().unwrap_or_default();
+    // A platform fills its placeholders in.
+    if raw.contains(['{', '}']) || !raw.is_ascii() || raw.contains(' ') {
+        return None;
+    }
+    let fix = "correct the path, or add a row for it".to_owned();
+    match CanonicalPath::of(raw, &BasePath::none()) {
+        Err(bad) => Some(("bad-link", format!("a link to {text:?}: {bad}"), fix)),
+        Ok(path) if path.is_reserved() => None,
+        Ok(path) => match table.find("GET", &path) {
+            TableFound::NoSuchPath => {
+                Some(("unanswered-link", format!("no row answers the link {text:?}"), fix))
+            }
+            _ => None,
+        },
     }
 }
 
@@ -214,6 +335,28 @@ mod tests {
     use super::*;
     use crate::base::entropy::OsEntropy;
 
+    #[tokio::test]
+    async fn every_budget_of_the_settings_reaches_the_classes() {
+        let scripts = Scripts {
+            cpu: Duration::from_millis(11),
+            wall: Duration::from_millis(12),
+            heap_bytes: 13,
+            stack_bytes: 14,
+            output_bytes: 15,
+            console_bytes: 16,
+            fetch: Duration::from_millis(17),
+            fetch_bytes: 18,
+            calls: 19,
+        };
+        let settings = Settings { scripts, ..Settings::default() };
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+        let Environment { limits, fetcher, .. } = Folder::of(&settings, None, &entropy).environment;
+        assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
+        assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
+        assert_eq!((limits.console_bytes, limits.calls_max), (16, 19));
+        assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
+    }
+
     /// A folder with one file, of which an earlier look has found none under the same stamp.
     fn overtaken(was_settled: bool) -> (tempfile::TempDir, Folder) {
         let place = tempfile::tempdir().unwrap();
@@ -231,13 +374,25 @@ mod tests {
     #[tokio::test]
     async fn a_stamp_is_not_believed_while_it_is_young() {
         let (_place, folder) = overtaken(false);
-        assert_eq!(folder.read(How::Settled).files(), 1, "two writes may share a file time");
+        assert_eq!(
+            folder.read(How::Settled).sources.unwrap().len(),
+            1,
+            "two writes may share a file time"
+        );
     }
 
     #[tokio::test]
     async fn a_stamp_that_stayed_is_believed_by_who_only_looks() {
         let (_place, folder) = overtaken(true);
-        assert_eq!(folder.read(How::Settled).files(), 0, "the files were read again for nothing");
-        assert_eq!(folder.read(How::Now).files(), 1, "whoever asks for a reload gets one");
+        assert_eq!(
+            folder.read(How::Settled).sources.unwrap().len(),
+            0,
+            "the files were read again for nothing"
+        );
+        assert_eq!(
+            folder.read(How::Now).sources.unwrap().len(),
+            1,
+            "whoever asks for a reload gets one"
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::gate::watched::How;
 use crate::http::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;
-use crate::table::Table;
+use crate::table::Survey;
 
 /// A folder that is never looked at.
 pub(in crate::gate) struct Folder;
@@ -22,6 +22,13 @@ pub(in crate::gate) struct Found;
 
 /// No classes.
 pub(in crate::gate) struct Loaded;
+
+/// What can be loaded of it.
+pub(in crate::gate) struct Sound {
+    pub(in crate::gate) loaded: Loaded,
+    pub(in crate::gate) problems: Vec<Problem>,
+    pub(in crate::gate) files: usize,
+}
 
 impl Folder {
     pub(in crate::gate) fn of(
@@ -53,20 +60,38 @@ impl Folder {
         Ok(Loaded)
     }
 
-    pub(in crate::gate) fn unreached(&self, _: &Loaded, _: &Table) -> Vec<Problem> {
+    pub(in crate::gate) fn load_sound(&self, _: &BTreeSet<String>) -> Sound {
+        Sound { loaded: Loaded, problems: Vec::new(), files: 0 }
+    }
+
+    pub(in crate::gate) fn unreached(
+        &self,
+        _: &Sound,
+        _: &dyn Fn(&str, &str) -> bool,
+    ) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    pub(in crate::gate) fn unanswered(&self, _: &Sound, _: &Survey) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    pub(in crate::gate) fn unreached_of(
+        &self,
+        _: &Loaded,
+        _: &dyn Fn(&str, &str) -> bool,
+    ) -> Vec<Problem> {
         Vec::new()
     }
 }
 
-impl Found {
-    pub(in crate::gate) fn files(&self) -> usize {
-        0
-    }
-
-    pub(in crate::gate) fn may_have(&self, _: &str) -> bool {
+impl Sound {
+    pub(in crate::gate) fn is_broken(&self, _: &str) -> bool {
         false
     }
+}
 
+impl Found {
     pub(in crate::gate) fn digest(&self) -> Digest {
         Digest::of_content("classes", &[])
     }

@@ -91,6 +91,7 @@ impl Session {
         CanonicalPath::of(address, &BasePath::none()).map_err(|bad| {
             SessionError::Refused(format!("no request can have the path {path:?}: {bad}"))
         })?;
+        self.doubt(origin);
         Ok(format!("{origin}{}{encoded}", self.house().base_path))
     }
 

@@ -1,5 +1,6 @@
 //! The part of a session's handle that sends people away: tokens, and the addresses they travel in.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::Caller;
@@ -56,6 +57,20 @@ impl Session {
         let link = self.callback_link(path, &wish)?;
         let token = self.create_otp(wish).await?;
         Ok(link.with(&token))
+    }
+
+    /// Says once in the log that links lead to another host than the browser has asked for, where
+    /// nobody has set which one is right.
+    pub(super) fn doubt(&self, origin: &str) {
+        let host = self.errand.host.as_ref().and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").map_or(origin, |(_, own)| own);
+        if host.is_some_and(|host| !host.eq_ignore_ascii_case(own))
+            && self.house.guesses_origin.swap(false, Ordering::Relaxed)
+        {
+            let advice = "a link was made for another host than the browser asked for; set \
+                          public_origin to the address that the public knows";
+            tracing::warn!(event = "proxy.no_public_origin", link = own, host, "{advice}");
+        }
     }
 
     /// What this browser is known by until `until`, at least. A caller that must not be given a

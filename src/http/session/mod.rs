@@ -141,7 +141,8 @@ impl Session {
         self.lock().access().user_name
     }
 
-    /// When the session ends unless it is used again.
+    /// When the session ends unless it is used again: the end of its idle timeout, or the moment
+    /// at which the last of its unspent tokens expires if that is later.
     pub fn expiration_date(&self) -> Timestamp {
         let now = self.house.clock.now();
         let state = self.lock();
@@ -150,9 +151,10 @@ impl Session {
             Some(opened) => {
                 let lifetime =
                     Lifetime { idle_minutes: lifetime.idle_minutes, ..opened.record.lifetime };
-                lifetime.expires_at(opened.record.created_at, opened.seen_at.max(now))
+                let (since, seen_at) = (opened.record.created_at, opened.seen_at.max(now));
+                lifetime.expires_at(since, seen_at, opened.needed_until)
             }
-            None => lifetime.expires_at(now, now),
+            None => lifetime.expires_at(now, now, Timestamp::default()),
         }
     }
 
@@ -189,8 +191,8 @@ impl Session {
         Ok(true)
     }
 
-    /// Takes all privileges away. Always true; the session does not become a guest's again
-    /// (4D 21 `clearPrivileges`).
+    /// Takes all privileges away. Always true; the user's name stays, and the session does not
+    /// become a guest's again (4D 21 `clearPrivileges`).
     pub fn clear_privileges(&self) -> bool {
         let change = AccessChange { clear: true, ..AccessChange::default() };
         self.lock().draft.change_access(change);
@@ -305,9 +307,22 @@ impl Session {
         let split = |names: &[String]| -> Vec<String> {
             names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
         };
+        let unknown = &self.house.unknown_privileges;
+        let privilege = |name: &String| {
+            let found = roles.privilege(name);
+            if found.is_none() {
+                unknown.tell("privilege", name);
+            }
+            found
+        };
         let mut grant: Vec<Arc<str>> =
-            split(&wish.privileges).iter().filter_map(|name| roles.privilege(name)).collect();
-        grant.extend(split(&wish.roles).iter().flat_map(|name| roles.role(name)).cloned());
+            split(&wish.privileges).iter().filter_map(privilege).collect();
+        for role in split(&wish.roles) {
+            if !roles.has_role(&role) {
+                unknown.tell("role", &role);
+            }
+            grant.extend_from_slice(roles.role(&role));
+        }
         if grant.iter().any(|name| name.len() > PRIVILEGE_BYTES_MAX) {
             let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));

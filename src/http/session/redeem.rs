@@ -188,6 +188,10 @@ impl Session {
             Redeemed::Granted(grant) => {
                 tracing::info!(event = "token.redeemed", token = %grant.token,
                     session = %grant.opened.record.id, mode = %grant.mode);
+                if let Some(device) = grant.put_out {
+                    tracing::info!(event = "session.device_displaced", %device,
+                        session = %grant.opened.record.id);
+                }
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
                 if repeat.is_some() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::base::SessionId;
 use crate::base::limits::TOKEN_GRACE;
 use crate::base::limits::TOMBSTONE;
 use crate::session::Lifetime;
@@ -132,7 +133,10 @@ pub(super) async fn a_used_token_is_remembered_until_its_grace_is_over(stage: St
 }
 
 pub(super) async fn an_expired_session_is_closed_to_every_verb(stage: Stage) -> Kept {
-    let session = stage.session().await?;
+    let mut founding = stage.founding()?;
+    founding.record.lifetime.absolute_minutes = Some(founding.record.lifetime.idle_minutes);
+    let session = founding.record.clone();
+    stage.found(founding).await?;
     let token = stage.token(session.id)?;
     let expires_at = stage.now.after(idle() * 2);
     let token = stage.keep(Token { expires_at, ..token }).await?;
@@ -185,4 +189,64 @@ pub(super) async fn a_sweep_takes_nothing_that_lives(stage: Stage) -> Kept {
     let kept = grant.opened.record.storage.find("k").is_some();
     ensure!(kept, "the sweep took a value");
     Ok(())
+}
+
+/// A token that lives for a day, of a session that nobody uses meanwhile.
+async fn long_token(stage: &Stage, id: SessionId) -> Result<Token, Broken> {
+    let expires_at = stage.now.after(DAY);
+    stage.keep(Token { expires_at, ..stage.token(id)? }).await
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+pub(super) async fn an_unspent_token_keeps_its_session(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let (token, late) = (long_token(&stage, session.id).await?, long_token(&stage, session.id));
+    let late = late.await?;
+    for minutes in [61, 125, 1_400] {
+        let then = stage.later(Duration::from_mins(minutes));
+        let swept = then.sweep(then.now, 1_000).await?;
+        ensure!(swept == 0, "{swept} records were swept at {minutes} min");
+        let opened = then.look(then.now, session.id, Right::Operator).await?.done();
+        let ends_at = opened.map(|opened| opened.ends_at());
+        ensure!(ends_at == Some(late.expires_at), "at {minutes} min it ends {ends_at:?}");
+        let listed = then.sessions(then.now, None, 10).await?;
+        ensure!(listed.len() == 1, "{} sessions are listed", listed.len());
+        let tokens = then.tokens(then.now, None, 10).await?;
+        ensure!(tokens.len() == 2, "{} tokens are listed", tokens.len());
+    }
+    let last = stage.later(DAY.saturating_sub(INSTANT));
+    last.granted(last.claim(&token)?).await?;
+    // From the last use on its time is counted as ever.
+    let over = last.later(idle());
+    over.is_over(session.id, founder(&session)?).await
+}
+
+pub(super) async fn the_absolute_limit_ends_a_session_with_unspent_tokens(stage: Stage) -> Kept {
+    let mut founding = stage.founding()?;
+    founding.record.lifetime.absolute_minutes = Some(100);
+    let session = founding.record.clone();
+    stage.found(founding).await?;
+    let token = long_token(&stage, session.id).await?;
+    let before = stage.later(Duration::from_mins(99));
+    ensure!(before.opens(session.id, founder(&session)?).await?, "it ended before the limit");
+    let end = stage.later(Duration::from_mins(100));
+    ensure_is!(end.redeem(end.now, end.claim(&token)?).await?, Redeemed::SessionGone);
+    end.is_over(session.id, founder(&session)?).await
+}
+
+pub(super) async fn a_session_that_has_lost_its_token_ends_like_any_other(stage: Stage) -> Kept {
+    let (revoked, spent) = (stage.session().await?, stage.session().await?);
+    let token = long_token(&stage, revoked.id).await?;
+    let back = long_token(&stage, spent.id).await?;
+    let late = stage.later(Duration::from_mins(90));
+    ensure!(late.revoke(late.now, token.id).await?, "it could not be revoked");
+    late.is_over(revoked.id, founder(&revoked)?).await?;
+    // Redeemed at 90 minutes, which counts as use, it lives until 150.
+    late.granted(late.claim(&back)?).await?;
+    let (alive, over) = (late.later(idle().saturating_sub(INSTANT)), late.later(idle()));
+    let looked = alive.look(alive.now, spent.id, Right::Operator).await?.done();
+    ensure!(looked.is_some(), "it ended before its idle timeout");
+    over.sweep(over.now, 1_000).await?;
+    over.is_over(spent.id, founder(&spent)?).await
 }

@@ -16,6 +16,7 @@ mod consent;
 mod ends;
 mod expiry;
 mod faults;
+mod guests;
 mod races;
 mod redemption;
 mod repeats;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::store::port::Store;
 
+pub use guests::guests_have_their_share;
 pub use races::race;
 pub use stage::{Broken, Stage};
 
@@ -149,7 +151,8 @@ promises! {
         a_browser_of_the_session_keeps_its_credential
         a_credential_that_was_ended_is_no_membership
         a_credential_for_another_session_is_no_membership
-        the_mint_decides_the_mode_before_the_row;
+        the_mint_decides_the_mode_before_the_row
+        the_browser_that_was_unused_longest_makes_room;
     repeats:
         a_run_that_is_under_way_has_repeats_that_wait
         a_concluded_run_answers_its_repeats
@@ -191,6 +194,9 @@ promises! {
         a_redemption_counts_as_use
         the_absolute_limit_ends_a_busy_session
         a_shorter_timeout_counts_at_once
+        an_unspent_token_keeps_its_session
+        the_absolute_limit_ends_a_session_with_unspent_tokens
+        a_session_that_has_lost_its_token_ends_like_any_other
         a_clock_that_steps_back_revives_nothing
         a_used_token_is_remembered_until_its_grace_is_over
         an_expired_session_is_closed_to_every_verb

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::RestoreMode;
+use crate::base::limits::DEVICES_PER_SESSION_MAX;
 use crate::base::mode::Caller;
 use crate::session::Right;
 use crate::store::contract::Kept;
@@ -196,6 +197,26 @@ pub(super) async fn the_mint_decides_the_mode_before_the_row(stage: Stage) -> Ke
             grant.mode,
             grant.joined
         );
+    }
+    Ok(())
+}
+
+pub(super) async fn the_browser_that_was_unused_longest_makes_room(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let first = founder(&session)?;
+    let mut joined = Vec::new();
+    // Twice as many as there is room for; the first one is used all the time.
+    for n in 1..2 * DEVICES_PER_SESSION_MAX {
+        let then = stage.later(Duration::from_secs(u64::try_from(n).unwrap_or_default()));
+        ensure!(then.opens(session.id, first).await?, "it makes room for number {n}");
+        let claim = then.claim(&then.minted(session.id).await?)?;
+        joined.push(claim.newcomer.clone());
+        let grant = then.granted(claim).await?;
+        let count = grant.opened.record.devices.len();
+        ensure!(count == (n + 1).min(DEVICES_PER_SESSION_MAX), "{count} browsers after {n}");
+        let out = (n + 1).checked_sub(DEVICES_PER_SESSION_MAX + 1);
+        let expected = out.and_then(|out| joined.get(out)).map(|device| device.id);
+        ensure!(grant.put_out == expected, "{:?} made room instead of {expected:?}", grant.put_out);
     }
     Ok(())
 }

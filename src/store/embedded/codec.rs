@@ -134,9 +134,11 @@ enum StoredChange {
     Patched { id: String, patch: StoredPatch },
     Seen { id: String, at: u64 },
     Joined { id: String, device: StoredDevice },
+    Used { id: String, device: String },
     Left { id: String, device: String },
     Raised { id: String },
     Ended { id: String, at: u64 },
+    Displaced { id: String },
     Minted(Box<StoredToken>),
     Claimed { token: String, claim: String, at: u64 },
     Ran { token: String, run: StoredRun },
@@ -188,6 +190,10 @@ impl StoredChange {
             Change::Joined { id, device } => {
                 Self::Joined { id: id.to_string(), device: StoredDevice::of(device) }
             }
+            Change::Used { id, device } => {
+                Self::Used { id: id.to_string(), device: device.to_string() }
+            }
+            Change::Displaced { id } => Self::Displaced { id: id.to_string() },
             Change::Left { id, device } => {
                 Self::Left { id: id.to_string(), device: device.to_string() }
             }
@@ -223,6 +229,10 @@ impl StoredChange {
             Self::Joined { id, device } => {
                 Change::Joined { id: parse_id(&id)?, device: device.device()? }
             }
+            Self::Used { id, device } => {
+                Change::Used { id: parse_id(&id)?, device: session::parse_device(&device)? }
+            }
+            Self::Displaced { id } => Change::Displaced { id: parse_id(&id)? },
             Self::Left { id, device } => {
                 Change::Left { id: parse_id(&id)?, device: session::parse_device(&device)? }
             }
@@ -311,7 +321,9 @@ mod tests {
             Change::Patched { id: ID, patch: Patch { entries, ..Patch::default() } },
             Change::Seen { id: ID, at: AT },
             Change::Joined { id: ID, device: device() },
+            Change::Used { id: ID, device: device().id },
             Change::Left { id: ID, device: device().id },
+            Change::Displaced { id: ID },
             Change::Raised { id: ID },
             Change::Ended { id: ID, at: AT },
             Change::Minted { token: Arc::new(token) },

@@ -184,8 +184,7 @@ impl EmbeddedStore {
         let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
-        let writer =
-            Writer { shared: Arc::clone(&shared), journal, queue, ground, _folder: folder };
+        let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())
             .spawn(move || writer.run())

@@ -20,6 +20,7 @@ use crate::base::Timestamp;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
+use crate::store::displaced::Displaced;
 use crate::store::embedded::codec::Row;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
@@ -84,6 +85,7 @@ pub(super) struct Writer {
     pub(super) journal: Journal,
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) ground: Ground,
+    pub(super) displaced: Displaced,
     /// Let go after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
 }
@@ -92,6 +94,8 @@ pub(super) struct Writer {
 struct Batch {
     changes: Vec<Change>,
     bytes: usize,
+    /// Guests that made room.
+    displaced: usize,
     stop: bool,
 }
 
@@ -154,6 +158,15 @@ pub(super) fn job<T: Send + 'static>(
 }
 
 impl Writer {
+    pub(super) fn of(
+        shared: Arc<Mutex<Shared>>,
+        journal: Journal,
+        queue: mpsc::Receiver<Message>,
+        (ground, folder): (Ground, Option<Folder>),
+    ) -> Self {
+        Self { shared, journal, queue, ground, displaced: Displaced::default(), _folder: folder }
+    }
+
     /// Works until it is told to stop, nobody is left to ask, or the disk fails.
     pub(super) fn run(mut self) {
         // The order matters in a panic: the alarm must have gone off before the replies are
@@ -192,6 +205,8 @@ impl Writer {
             // The lock is let go after each verb, so that a reader waits for one and not for all.
             let done = job(&mut Shared::lock(&self.shared).live, row);
             replies.push(done.reply);
+            batch.displaced +=
+                done.changes.iter().filter(|it| matches!(it, Change::Displaced { .. })).count();
             for change in done.changes.into_iter().filter(Change::is_lasting) {
                 batch.bytes += change.bytes();
                 batch.changes.push(change);
@@ -218,6 +233,7 @@ impl Writer {
         let bytes = row.encode().map_err(JournalFailed::unwritable)?;
         self.journal.append(&bytes, &old)?;
         Shared::lock(&self.shared).durable = self.journal.last();
+        self.displaced.note(at, batch.displaced);
         Ok(())
     }
 

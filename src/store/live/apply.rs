@@ -41,6 +41,9 @@ impl Live {
             Change::Joined { id, device } => {
                 self.rewrite(row, *id, |record| Arc::make_mut(record).admit(device.clone()));
             }
+            Change::Used { id, device } => {
+                self.rewrite(row, *id, |record| Arc::make_mut(record).used_by(*device));
+            }
             Change::Left { id, device } => self.rewrite(row, *id, |record| {
                 Arc::make_mut(record).devices.retain(|held| held.id != *device);
             }),
@@ -49,6 +52,7 @@ impl Live {
                 record.generation = record.next_generation();
             }),
             Change::Ended { id, at } => self.ended(row, *id, *at),
+            Change::Displaced { id } => self.displaced(*id),
             Change::Minted { token } => self.minted(row, token),
             Change::Claimed { token, mark } => self.claimed(row, token, *mark),
             Change::Ran { token, run } => self.ran(row, token, run),
@@ -62,19 +66,61 @@ impl Live {
     fn found(&mut self, row: u64, record: &Arc<Record>, seen_at: Timestamp) {
         let id = record.id;
         self.drop_session(id);
-        let due_at = record.expires_at(seen_at);
+        let needed_until = self.needed_until(id);
+        let due_at = record.expires_at(seen_at, needed_until);
         let living = Living {
             record: Arc::clone(record),
             seen_at,
             saved_at: seen_at,
+            needed_until,
             due_at,
             rows: Rows { home: row, last: row },
             bytes: session_bytes(record),
+            place: None,
         };
         self.bytes += living.bytes;
         self.index.found(id);
         self.index.schedule(due_at, Due::Session(id));
         self.sessions.insert(id, Held::Living(living));
+        self.place(id);
+    }
+
+    /// When the last unspent token of a session expires.
+    fn needed_until(&self, id: SessionId) -> Timestamp {
+        self.unspent_of(id).map(|token| token.expires_at).max().unwrap_or_default()
+    }
+
+    /// Has the life of a session follow its tokens, after one of them came or went.
+    fn follow_tokens(&mut self, id: SessionId) {
+        let needed_until = self.needed_until(id);
+        let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
+        living.needed_until = needed_until;
+        self.advance(id);
+        self.place(id);
+    }
+
+    /// Brings the deadline of a session forward to the end of its life. One that is too early
+    /// is put right when it comes (see `expiry`).
+    fn advance(&mut self, id: SessionId) {
+        let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
+        let due_at = living.ends_at();
+        if due_at < living.due_at {
+            self.index.unschedule(living.due_at, Due::Session(id));
+            self.index.schedule(due_at, Due::Session(id));
+            living.due_at = due_at;
+        }
+    }
+
+    /// Drops a guest with its unspent tokens.
+    fn displaced(&mut self, id: SessionId) {
+        // A replay may have its tokens without it.
+        if matches!(self.sessions.get(&id), Some(Held::Ended(_))) {
+            return;
+        }
+        self.drop_session(id);
+        for digest in self.tokens_of.remove(&id).unwrap_or_default() {
+            self.drop_token(&digest);
+        }
     }
 
     fn patched(&mut self, row: u64, id: SessionId, patch: &Patch) {
@@ -91,13 +137,9 @@ impl Live {
         let bytes = session_bytes(&living.record);
         self.bytes = self.bytes - living.bytes + bytes;
         living.bytes = bytes;
-        // A shorter idle timeout is the one change that brings a deadline forward.
-        let due_at = living.record.expires_at(living.seen_at);
-        if due_at < living.due_at {
-            self.index.unschedule(living.due_at, Due::Session(id));
-            self.index.schedule(due_at, Due::Session(id));
-            living.due_at = due_at;
-        }
+        // The idle timeout may be shorter now.
+        self.advance(id);
+        self.place(id);
     }
 
     fn seen(&mut self, id: SessionId, at: Timestamp, lasting: bool) {
@@ -107,6 +149,7 @@ impl Live {
                 living.saved_at = living.saved_at.max(at);
             }
         }
+        self.place(id);
     }
 
     fn ended(&mut self, row: u64, id: SessionId, at: Timestamp) {
@@ -151,6 +194,7 @@ impl Live {
         self.answers.enter(token);
         let rows = Rows { home: row, last: row };
         self.tokens.insert(token.digest, HeldToken { token: Arc::clone(token), due_at, rows });
+        self.follow_tokens(token.session);
     }
 
     fn claimed(&mut self, row: u64, digest: &Digest, mark: ClaimMark) {
@@ -193,13 +237,14 @@ impl Live {
             if digests.is_empty() {
                 self.tokens_of.remove(&session);
             }
+            self.follow_tokens(session);
         }
     }
 
     fn postponed(&mut self, id: SessionId) {
         let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
         self.index.unschedule(living.due_at, Due::Session(id));
-        living.due_at = living.record.expires_at(living.seen_at);
+        living.due_at = living.ends_at();
         self.index.schedule(living.due_at, Due::Session(id));
     }
 
@@ -207,6 +252,7 @@ impl Live {
         match self.sessions.remove(&id) {
             Some(Held::Living(living)) => {
                 self.index.ids.remove(&id);
+                self.guests.remove(id, living.place);
                 self.bytes -= living.bytes;
                 self.index.unschedule(living.due_at, Due::Session(id));
             }
@@ -221,7 +267,7 @@ impl Live {
 
 /// About what the full copy of a session takes in a journal; rather too much, because a journal
 /// that thinks its rows are mostly garbage cleans for ever.
-fn session_bytes(record: &Record) -> usize {
+pub(super) fn session_bytes(record: &Record) -> usize {
     let devices: usize = record.devices.iter().map(|device| 160 + 2 * device.label.len()).sum();
     let privileges: usize = record.access.privileges.iter().map(|name| 4 + 2 * name.len()).sum();
     let entries = record.storage.entries().len() * 32 + record.storage.bytes();

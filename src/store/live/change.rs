@@ -33,12 +33,16 @@ pub(crate) enum Change {
     Touched { id: SessionId, at: Timestamp },
     /// A browser was let in.
     Joined { id: SessionId, device: Device },
+    /// A browser was used that others had joined after.
+    Used { id: SessionId, device: DeviceId },
     /// A browser lost its right.
     Left { id: SessionId, device: DeviceId },
     /// Others were put out: rights without a credential end with the generation.
     Raised { id: SessionId },
     /// A session ended; also the full copy of a tombstone.
     Ended { id: SessionId, at: Timestamp },
+    /// A guest made room for others: nothing of it is remembered, not even its end.
+    Displaced { id: SessionId },
     /// A token was minted; also the full copy of a token, spent or not.
     Minted { token: Arc<Token> },
     /// A redemption won.

@@ -51,9 +51,7 @@ impl Live {
     fn take_up(&self, now: Timestamp, due: Due) -> Change {
         match due {
             Due::Session(id) => match self.sessions.get(&id) {
-                Some(Held::Living(living)) if living.record.is_live(living.seen_at, now) => {
-                    Change::Postponed { id }
-                }
+                Some(Held::Living(living)) if living.is_live(now) => Change::Postponed { id },
                 Some(Held::Living(_)) => Change::Ended { id, at: now },
                 Some(Held::Ended(_)) | None => Change::Forgotten { due },
             },
@@ -93,6 +91,7 @@ impl Live {
         for change in &over {
             self.apply(0, change);
         }
+        self.place_all();
     }
 
     /// The full copy of a session, tombstone or token, if row `row` is what a replay has it

@@ -28,6 +28,10 @@ impl Index {
         Self { asleep: false, ids, deadlines }
     }
 
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
     pub(super) fn found(&mut self, id: SessionId) {
         if !self.asleep {
             self.ids.insert(id);

@@ -17,6 +17,7 @@ mod answers;
 mod apply;
 mod change;
 mod expiry;
+mod guests;
 mod index;
 mod runs;
 mod sessions;
@@ -41,6 +42,8 @@ use crate::token::Token;
 
 use answers::Answers;
 pub(crate) use change::Change;
+use guests::Guests;
+use guests::Place;
 use index::Index;
 
 /// How much a store keeps.
@@ -52,11 +55,17 @@ pub struct Config {
     /// Bytes of the answers that are kept for repeats of callbacks; default 64 MiB. The oldest
     /// make room for new ones. They are in memory, as everything is.
     pub answer_bytes_max: usize,
+    /// Percent of the sessions, and of [`BYTES_PER_SESSION`] for each of them, that guests may
+    /// take; default 50. Beyond it the guest that was idle longest makes room for a new one.
+    pub guest_percent: u8,
 }
+
+/// About how many bytes a session takes; what guests may store together follows from it.
+pub const BYTES_PER_SESSION: usize = 1024;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sessions_max: 1_000_000, answer_bytes_max: 64 * 1024 * 1024 }
+        Self { sessions_max: 1_000_000, answer_bytes_max: 64 * 1024 * 1024, guest_percent: 50 }
     }
 }
 
@@ -83,6 +92,7 @@ pub(crate) struct Live {
     tokens_of: HashMap<SessionId, Vec<Digest>>,
     answers: Answers,
     index: Index,
+    guests: Guests,
     /// About how many bytes full copies of everything would take in a journal.
     bytes: usize,
     /// Whether nothing new is taken, because there is no room for what comes of it.
@@ -101,9 +111,13 @@ struct Living {
     seen_at: Timestamp,
     /// The `seen_at` that a restart would find.
     saved_at: Timestamp,
+    /// When the last of its unspent tokens expires; the epoch if it has none.
+    needed_until: Timestamp,
     due_at: Timestamp,
     rows: Rows,
     bytes: usize,
+    /// Its place among the guests, if it is one.
+    place: Option<Place>,
 }
 
 /// The memory of a session that ended.
@@ -191,6 +205,7 @@ impl Live {
             tokens_of: HashMap::new(),
             answers: Answers::default(),
             index: Index::default(),
+            guests: Guests::default(),
             bytes: 0,
             low: false,
         }
@@ -256,9 +271,7 @@ impl Live {
 
     fn standing(&self, id: SessionId, now: Timestamp) -> Standing<'_> {
         match self.sessions.get(&id) {
-            Some(Held::Living(living)) if living.record.is_live(living.seen_at, now) => {
-                Standing::Living(living)
-            }
+            Some(Held::Living(living)) if living.is_live(now) => Standing::Living(living),
             Some(Held::Living(_)) => Standing::Expired,
             Some(Held::Ended(_)) => Standing::Ended,
             None => Standing::Unheard,
@@ -322,9 +335,27 @@ pub(crate) struct Performed<T> {
     pub(crate) changes: Vec<Change>,
 }
 
+impl<T> Performed<T> {
+    /// How many guests made room.
+    pub(crate) fn displaced(&self) -> usize {
+        self.changes.iter().filter(|change| matches!(change, Change::Displaced { .. })).count()
+    }
+}
+
 impl Living {
     fn opened(&self) -> Opened {
-        Opened { record: Arc::clone(&self.record), seen_at: self.seen_at }
+        let Self { record, seen_at, needed_until, .. } = self;
+        let record = Arc::clone(record);
+        Opened { record, seen_at: *seen_at, needed_until: *needed_until }
+    }
+
+    fn is_live(&self, now: Timestamp) -> bool {
+        now < self.ends_at()
+    }
+
+    /// When it ends unless it is used again.
+    fn ends_at(&self) -> Timestamp {
+        self.record.expires_at(self.seen_at, self.needed_until)
     }
 }
 

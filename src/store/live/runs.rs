@@ -78,8 +78,9 @@ impl Live {
         let changes = vec![Change::Ran { token: token.digest, run }, Change::Seen { id, at: now }];
         Decided::after(changes, move |live| match live.opened(id) {
             Some(opened) => {
-                let joined = false;
-                Redeemed::TakenOver(Grant { opened, token: token_id, mode, joined, automatic })
+                let (joined, put_out) = (false, None);
+                let token = token_id;
+                Redeemed::TakenOver(Grant { opened, token, mode, joined, automatic, put_out })
             }
             None => Redeemed::SessionGone,
         })

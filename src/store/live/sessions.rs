@@ -17,6 +17,7 @@ use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::live::Living;
 use crate::store::live::Standing;
+use crate::store::live::guests::Wanted;
 use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
@@ -34,7 +35,11 @@ impl Live {
     ) -> Decided<Resumed> {
         match self.standing(id, now) {
             Standing::Living(living) if living.record.device(&credential).is_some() => {
-                Decided::after(vec![living.touch(now)], move |live| {
+                let used = living.record.device(&credential).map(|device| device.id);
+                let used = used.filter(|_| living.record.is_behind(&credential));
+                let mut changes = vec![living.touch(now)];
+                changes.extend(used.map(|device| Change::Used { id, device }));
+                Decided::after(changes, move |live| {
                     live.opened(id).map_or(Resumed::Closed, Resumed::Open)
                 })
             }
@@ -71,8 +76,9 @@ impl Live {
         if !self.has_room_for_session(&changes) {
             changes = self.overdue(now, SWEEP_RECORDS_MAX);
         }
+        changes.extend(self.displacing(&Wanted { record: &record, is_new: true }, &changes));
         let has_room = self.has_room_for_session(&changes)
-            && (founding.token.is_none() || self.has_room_for_token(&changes));
+            && (founding.token.is_none() || self.has_room_for_token(&record, &changes));
         if !has_room {
             return Decided::full(changes);
         }
@@ -88,10 +94,12 @@ impl Live {
     /// Whether one more session may be founded after `swept`. A session that is swept becomes a
     /// tombstone.
     fn has_room_for_session(&self, swept: &[Change]) -> bool {
-        let ending = swept.iter().filter(|change| matches!(change, Change::Ended { .. })).count();
+        let count = |is: fn(&Change) -> bool| swept.iter().filter(|change| is(change)).count();
+        let ending = count(|change| matches!(change, Change::Ended { .. }));
+        let displaced = count(|change| matches!(change, Change::Displaced { .. }));
         let ended = self.sessions.len() - self.index.ids.len() + ending;
         !self.low
-            && self.index.ids.len() < self.config.sessions_max + ending
+            && self.index.ids.len() < self.config.sessions_max + ending + displaced
             && ended <= self.config.others_max()
     }
 
@@ -108,12 +116,21 @@ impl Live {
             Checked::Replaced => return Decided::only(Patched::Replaced),
         };
         match patch.apply(&living.record) {
-            Ok(_) => Decided::after(self.patching(id, patch), move |live| {
-                live.opened(id).map_or(Patched::Gone, Patched::Done)
-            }),
+            Ok(next) => {
+                let mut changes = self.growing(&next);
+                changes.extend(self.patching(id, patch));
+                Decided::after(changes, move |live| {
+                    live.opened(id).map_or(Patched::Gone, Patched::Done)
+                })
+            }
             Err(PatchRefused::Conflict) => Decided::only(Patched::Conflict(living.opened())),
             Err(PatchRefused::TooLarge) => Decided::only(Patched::TooLarge),
         }
+    }
+
+    /// The guests that make room for a session that is like this now.
+    pub(super) fn growing(&self, record: &Record) -> Vec<Change> {
+        self.displacing(&Wanted { record, is_new: false }, &[])
     }
 
     /// What an accepted patch does; nothing if it says nothing.

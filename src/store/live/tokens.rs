@@ -12,6 +12,7 @@ use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::session::Patch;
 use crate::session::PatchRefused;
+use crate::session::Record;
 use crate::session::Right;
 use crate::store::live::Change;
 use crate::store::live::Decided;
@@ -41,8 +42,8 @@ impl Live {
             Checked::Gone => return Decided::with(self.noticed(id, now), Minted::Gone),
             Checked::Replaced => return Decided::only(Minted::Replaced),
         };
-        let generation = match patch.apply(&living.record) {
-            Ok(next) if !self.tokens.contains_key(&token.digest) => next.generation,
+        let next = match patch.apply(&living.record) {
+            Ok(next) if !self.tokens.contains_key(&token.digest) => next,
             Ok(_) | Err(PatchRefused::Conflict | PatchRefused::TooLarge) => {
                 return Decided::only(Minted::Refused);
             }
@@ -53,11 +54,15 @@ impl Live {
             return Decided::only(Minted::TooMany);
         }
         let mut changes = Vec::new();
-        if !self.has_room_for_token(&changes) {
+        if !self.has_room_for_token(&next, &changes) {
             changes = self.overdue(now, SWEEP_RECORDS_MAX);
         }
-        if !self.has_room_for_token(&changes) {
+        if !self.has_room_for_token(&next, &changes) {
             return Decided::full(changes);
+        }
+        let generation = next.generation;
+        if changes.is_empty() {
+            changes = self.growing(&next);
         }
         changes.extend(self.patching(id, patch));
         changes.push(Change::Minted { token: Arc::new(Token { generation, ..token.clone() }) });
@@ -70,11 +75,17 @@ impl Live {
         tokens.filter(|held| held.token.is_unspent(now)).count()
     }
 
-    /// Whether one more token may be kept after `swept`.
-    pub(super) fn has_room_for_token(&self, swept: &[Change]) -> bool {
+    /// Whether one more token of this session may be kept after `swept`. Guests may fill their
+    /// share only, so that their tokens keep nobody from minting who is signed in.
+    pub(super) fn has_room_for_token(&self, session: &Record, swept: &[Change]) -> bool {
         let forgotten =
             swept.iter().filter(|change| matches!(change, Change::Forgotten { .. })).count();
-        !self.low && self.tokens.len() < self.config.others_max() + forgotten
+        let most = if session.access.known {
+            self.config.others_max()
+        } else {
+            self.config.guest_tokens_max()
+        };
+        !self.low && self.tokens.len() < most.saturating_add(forgotten)
     }
 
     pub(crate) fn redeem(&self, now: Timestamp, claim: &Claim) -> Decided<Redeemed> {
@@ -124,11 +135,17 @@ impl Live {
             changes.push(Change::Raised { id });
             changes.extend(self.dropping(id, Some(token.digest)));
         }
-        if mode != RestoreMode::Context && own.is_none() {
+        let joins = mode != RestoreMode::Context && own.is_none();
+        let put_out = living.record.makes_room().filter(|_| joins && mode != RestoreMode::Transfer);
+        if joins {
             changes.push(Change::Joined { id, device: claim.newcomer.clone() });
         }
         changes.push(Change::Seen { id, at: now });
-        Decided::after(changes, grant(token, claim))
+        let granted = grant(token, claim);
+        Decided::after(changes, move |live| match granted(live) {
+            Redeemed::Granted(grant) => Redeemed::Granted(Grant { put_out, ..grant }),
+            other => other,
+        })
     }
 
     /// Tells the winner again what it was told, and changes nothing: whatever has happened to
@@ -195,7 +212,8 @@ fn grant(token: &Token, claim: &Claim) -> impl FnOnce(&Live) -> Redeemed + Send 
     move |live| match live.opened(id) {
         Some(opened) => {
             let joined = opened.record.device(&newcomer).is_some();
-            Redeemed::Granted(Grant { opened, token: token_id, mode, joined, automatic })
+            let put_out = None;
+            Redeemed::Granted(Grant { opened, token: token_id, mode, joined, automatic, put_out })
         }
         None => Redeemed::SessionGone,
     }

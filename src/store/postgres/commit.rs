@@ -147,6 +147,7 @@ fn session<'a>(
         .with(packed.devices.as_slice(), Type::BYTEA)
         .with(packed.unspent.as_slice(), Type::BYTEA)
         .with(packed.answers.as_slice(), Type::BYTEA)
+        .with(commit.guest, Type::BOOL)
 }
 
 fn mint<'a>(params: Params<'a>, token: Option<&'a TokenRow>) -> Params<'a> {

@@ -50,7 +50,9 @@ use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Engine;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
+use crate::store::shared::engine::Trimmed;
 
 pub use address::Address;
 use ask::Deed;
@@ -147,6 +149,7 @@ struct Statements {
     sessions: String,
     tokens: String,
     sweep: String,
+    trim: String,
     check: String,
 }
 
@@ -170,7 +173,7 @@ impl Statements {
             commit: format!(
                 "SELECT f.outcome, {found_session} \
                  FROM callgate.commit_v1({}) AS f",
-                numbers(40)
+                numbers(41)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
             // A page has one row at least, whatever is there, so that a standby, where the fence
@@ -191,14 +194,18 @@ impl Statements {
                  LEFT JOIN callgate.session s ON s.app = t.app AND s.id = t.session ORDER BY t.id"
             ),
             sweep: "SELECT callgate.sweep_v1($1, $2, $3, $4)".to_owned(),
+            trim: "SELECT t.guests, t.bytes, t.dropped \
+                FROM callgate.trim_v1($1, $2, $3, $4, $5) AS t"
+                .to_owned(),
             check: check::STATEMENT.to_owned(),
         };
         statements.within(schema)
     }
 
     fn within(mut self, schema: &str) -> Self {
-        let Self { read, find, claim, commit, touch, sessions, tokens, sweep, check } = &mut self;
-        for sql in [read, find, claim, commit, touch, sessions, tokens, sweep, check] {
+        let Self { read, find, claim, commit, touch, sessions, tokens, sweep, trim, check } =
+            &mut self;
+        for sql in [read, find, claim, commit, touch, sessions, tokens, sweep, trim, check] {
             *sql = schema::within(sql, schema);
         }
         self
@@ -320,6 +327,24 @@ impl Engine for Postgres {
             let rows = self.ask(Deed::Writes, &self.statements.sweep, params).await?;
             let swept: i32 = rows::read(rows::first(&rows)?, 0)?;
             Ok(usize::try_from(swept).unwrap_or(0))
+        })
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        Box::pin(async move {
+            let spared = share.spared.map(|id| id.bytes().to_vec());
+            let at_most = i32::try_from(share.at_most).unwrap_or(i32::MAX);
+            let params = self.params().with(limit(share.guests), Type::INT8);
+            let params = params.with(limit(share.bytes), Type::INT8).with(at_most, Type::INT4);
+            let params = params.with(spared, Type::BYTEA);
+            let rows = self.ask(Deed::Writes, &self.statements.trim, params).await?;
+            let row = rows::first(&rows)?;
+            let count = |number: i64| usize::try_from(number).unwrap_or(0);
+            Ok(Trimmed {
+                guests: count(rows::read(row, 0)?),
+                bytes: count(rows::read(row, 1)?),
+                dropped: count(rows::read::<i32>(row, 2)?.into()),
+            })
         })
     }
 

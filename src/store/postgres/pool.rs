@@ -25,8 +25,12 @@ use super::line::NoLine;
 const ACQUIRE: Duration = Duration::from_millis(500);
 /// How long a connection may take to say that it still works.
 const PROBE: Duration = Duration::from_millis(300);
-/// How long nobody tries to connect after somebody has failed to.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Pause after a failed connect, shared by all callers.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a command waits for a failed connect to be repeated.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Commands fail at once when nobody could connect for longer than this.
+const FAIL_FAST_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -34,7 +38,16 @@ pub(super) struct Pool {
     permits: Semaphore,
     idle: Mutex<Vec<Line>>,
     scares: AtomicU64,
-    failed: Mutex<Option<(Stopwatch, String)>>,
+    outage: Mutex<Option<Outage>>,
+}
+
+/// The database could not be connected to, as far as is known.
+#[derive(Debug, Clone)]
+struct Outage {
+    since: Stopwatch,
+    /// The last failed connect.
+    tried: Stopwatch,
+    why: String,
 }
 
 /// A connection in use. It goes back when this is dropped; if that is in the middle of a command,
@@ -53,7 +66,7 @@ impl Pool {
             permits: Semaphore::new(size),
             idle: Mutex::default(),
             scares: AtomicU64::new(1),
-            failed: Mutex::default(),
+            outage: Mutex::default(),
         }
     }
 
@@ -104,22 +117,43 @@ impl Pool {
         }
     }
 
+    /// Connects. A short outage (a proxy or a server that restarts, a reply that was lost) is
+    /// waited for, because a command that fails costs a caller its request.
     async fn connect(&self) -> Result<Line, StoreError> {
-        if let Some((since, why)) = &*lock(&self.failed)
-            && since.elapsed() < PAUSE
-        {
-            return Err(StoreError::Unreachable(why.clone().into()));
-        }
-        match self.first().await {
-            Ok(line) => {
-                *lock(&self.failed) = None;
-                Ok(line)
+        let watch = Stopwatch::start();
+        loop {
+            if let Some(outage) = self.outage()
+                && let Some(pause) = PAUSE.checked_sub(outage.tried.elapsed())
+            {
+                if outage.since.elapsed() > FAIL_FAST_AFTER || watch.elapsed() > PATIENCE {
+                    return Err(StoreError::Unreachable(outage.why.into()));
+                }
+                tokio::time::sleep(pause).await;
+                if let Some(line) = self.reuse().await {
+                    return Ok(line);
+                }
+                continue;
             }
-            Err(error) => {
-                *lock(&self.failed) = Some((Stopwatch::start(), error.to_string()));
-                Err(StoreError::Unreachable(Box::new(error)))
+            match self.first().await {
+                Ok(line) => {
+                    *lock(&self.outage) = None;
+                    return Ok(line);
+                }
+                Err(error) => self.failed(error.to_string()),
             }
         }
+    }
+
+    fn outage(&self) -> Option<Outage> {
+        lock(&self.outage).clone()
+    }
+
+    /// Takes note of a failed connect.
+    fn failed(&self, why: String) {
+        let mut outage = lock(&self.outage);
+        let now = Stopwatch::start();
+        let since = outage.as_ref().map_or(now, |outage| outage.since);
+        *outage = Some(Outage { since, tried: now, why });
     }
 
     /// Takes a connection that nobody uses.

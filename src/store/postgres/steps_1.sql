@@ -36,18 +36,28 @@ BEGIN
 END
 $$;
 
--- When a session ends for want of use, or of old age.
-CREATE FUNCTION callgate.ends_v1(p_seen bigint, p_idle bigint, p_absolute bigint) RETURNS bigint
-LANGUAGE sql IMMUTABLE AS $$ SELECT LEAST(p_seen + p_idle, p_absolute) $$;
+-- When the last of a session's unspent tokens expires; 0 if it has none.
+CREATE FUNCTION callgate.needed_v1(p_unspent bytea) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT COALESCE(max(('x' || encode(substring(p_unspent FROM n * 48 + 41 FOR 8), 'hex'))::bit(64)::bigint), 0)
+  FROM generate_series(0, octet_length(p_unspent) / 48 - 1) AS n
+$$;
+
+-- When a session ends for want of use and of tokens that may still come back, or of old age.
+CREATE FUNCTION callgate.ends_v1(p_seen bigint, p_idle bigint, p_absolute bigint, p_unspent bytea)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT LEAST(GREATEST(p_seen + p_idle, CASE WHEN p_unspent = '' THEN 0 ELSE callgate.needed_v1(p_unspent) END), p_absolute)
+$$;
 
 -- When the sweep should look at a living session. A use moves that only once half of the idle
 -- timeout is used up: then a session that is busy never comes up, and most of its uses still move
 -- no index. It is never later than the end of the session.
-CREATE FUNCTION callgate.due_v1(p_due bigint, p_seen bigint, p_idle bigint, p_absolute bigint)
-RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION callgate.due_v1(
+  p_due bigint, p_seen bigint, p_idle bigint, p_absolute bigint, p_unspent bytea
+) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
-    WHEN p_due < LEAST(p_seen + p_idle / 2, p_absolute) OR p_due > LEAST(p_seen + p_idle, p_absolute)
-    THEN LEAST(p_seen + p_idle, p_absolute)
+    WHEN p_due < LEAST(p_seen + p_idle / 2, p_absolute)
+      OR p_due > callgate.ends_v1(p_seen, p_idle, p_absolute, p_unspent)
+    THEN callgate.ends_v1(p_seen, p_idle, p_absolute, p_unspent)
     ELSE p_due
   END
 $$;
@@ -128,6 +138,7 @@ DECLARE
   v_wish smallint;
   v_joins boolean;
   v_place integer;
+  v_unspent bytea;
   v_locked boolean := false;
 BEGIN
   granted := false;
@@ -151,7 +162,8 @@ BEGIN
     IF v_token.claim IS NOT NULL OR NOT fenced OR v_token.expires_at <= p_now
       OR NOT (v_token.handlers = '{}' OR p_handler = ANY (v_token.handlers))
       OR v_session.version IS NULL OR v_session.ended_at IS NOT NULL
-      OR callgate.ends_v1(v_session.seen_at, v_session.idle_ms, v_session.absolute_at) <= p_now
+      OR callgate.ends_v1(v_session.seen_at, v_session.idle_ms, v_session.absolute_at,
+        v_session.unspent) <= p_now
     THEN
       RETURN;
     END IF;
@@ -184,6 +196,10 @@ BEGIN
     v_locked := true;
   END LOOP;
 
+  v_unspent := CASE WHEN v_place > 0
+    THEN substring(v_session.unspent FROM 1 FOR v_place - 1)
+      || substring(v_session.unspent FROM v_place + 48)
+    ELSE v_session.unspent END;
   UPDATE callgate.token t
   SET claim = p_claim, claimed_at = p_now, run = COALESCE(p_run, t.run),
     forget_at = GREATEST(t.forget_at, p_run_until)
@@ -197,10 +213,8 @@ BEGIN
   UPDATE callgate.session s
   SET version = p_next,
     seen_at = GREATEST(s.seen_at, p_now),
-    due_at = callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_now), s.idle_ms, s.absolute_at),
-    unspent = CASE WHEN v_place > 0
-      THEN substring(s.unspent FROM 1 FOR v_place - 1) || substring(s.unspent FROM v_place + 48)
-      ELSE s.unspent END,
+    due_at = callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_now), s.idle_ms, s.absolute_at, v_unspent),
+    unspent = v_unspent,
     joined = CASE WHEN v_joins THEN s.joined || p_newcomer ELSE s.joined END,
     devices = CASE WHEN v_joins THEN s.devices || p_newcomer_digest ELSE s.devices END
   WHERE s.app = p_app AND s.id = v_token.session;
@@ -215,7 +229,7 @@ CREATE FUNCTION callgate.commit_v1(
   p_expect bigint, p_next bigint, p_expect_seen bigint, p_expect_fence bytea,
   -- The new row, if `p_doc` is not NULL.
   p_seen_at bigint, p_idle_ms bigint, p_absolute_at bigint, p_ended_at bigint, p_due_at bigint,
-  p_doc bytea, p_joined bytea[], p_devices bytea, p_unspent bytea, p_answers bytea,
+  p_doc bytea, p_joined bytea[], p_devices bytea, p_unspent bytea, p_answers bytea, p_guest boolean,
   -- The token that is minted, if `p_mint` is not NULL.
   p_mint bytea, p_mint_id bytea, p_mint_expires_at bigint, p_mint_forget_at bigint,
   p_mint_handlers text[], p_mint_mode smallint, p_mint_confirm smallint, p_mint_binding bytea,
@@ -253,9 +267,10 @@ BEGIN
 
   IF p_expect = 0 THEN
     INSERT INTO callgate.session (app, id, version, seen_at, idle_ms, absolute_at, ended_at, due_at,
-      doc, joined, devices, unspent, answers)
+      doc, joined, devices, unspent, answers, guest_bytes)
     VALUES (p_app, p_id, p_next, p_seen_at, p_idle_ms, p_absolute_at, p_ended_at, p_due_at,
-      p_doc, p_joined, p_devices, p_unspent, p_answers)
+      p_doc, p_joined, p_devices, p_unspent, p_answers,
+      CASE WHEN p_guest THEN octet_length(p_doc) END)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
       outcome := 1;
@@ -270,9 +285,11 @@ BEGIN
       absolute_at = p_absolute_at, ended_at = p_ended_at,
       due_at = CASE
         WHEN p_ended_at IS NOT NULL THEN p_due_at
-        ELSE callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_seen_at), p_idle_ms, p_absolute_at)
+        ELSE callgate.due_v1(s.due_at, GREATEST(s.seen_at, p_seen_at), p_idle_ms, p_absolute_at,
+          p_unspent)
       END,
-      doc = p_doc, joined = p_joined, devices = p_devices, unspent = p_unspent, answers = p_answers
+      doc = p_doc, joined = p_joined, devices = p_devices, unspent = p_unspent, answers = p_answers,
+      guest_bytes = CASE WHEN p_guest THEN octet_length(p_doc) END
     WHERE s.app = p_app AND s.id = p_id;
   END IF;
 
@@ -330,7 +347,7 @@ BEGIN
   PERFORM 1 FROM callgate.session s
   WHERE s.app = p_app AND s.id = ANY (p_ids) AND s.ended_at IS NULL ORDER BY s.id FOR UPDATE;
   UPDATE callgate.session s
-  SET seen_at = used.at, due_at = callgate.due_v1(s.due_at, used.at, s.idle_ms, s.absolute_at)
+  SET seen_at = used.at, due_at = callgate.due_v1(s.due_at, used.at, s.idle_ms, s.absolute_at, s.unspent)
   FROM (
     SELECT u.id, max(u.at) AS at FROM unnest(p_ids, p_uses) AS u(id, at) GROUP BY u.id
   ) AS used
@@ -357,9 +374,9 @@ BEGIN
     ORDER BY s.due_at LIMIT p_at_most * 2 FOR UPDATE SKIP LOCKED
   ) AS due;
   UPDATE callgate.session s
-  SET due_at = callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at)
+  SET due_at = callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at, s.unspent)
   WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NULL
-    AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at) > p_now;
+    AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at, s.unspent) > p_now;
 
   -- What is limited is chosen first: a plan may run a subquery of a DELETE more than once.
   SELECT array_agg(gone.id) INTO v_gone FROM (
@@ -379,7 +396,8 @@ BEGIN
   FROM callgate.session s WHERE s.app = p_app AND s.id = ANY (v_over) AND s.unspent <> '';
   UPDATE callgate.session s
   SET version = s.version + 1, ended_at = p_now, due_at = p_now + p_tombstone_ms,
-    idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = ''
+    idle_ms = 0, absolute_at = 0, doc = '', joined = '{}', devices = '', unspent = '',
+    guest_bytes = NULL
   WHERE s.app = p_app AND s.id = ANY (v_over);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   v_swept := v_swept + v_count;
@@ -391,5 +409,53 @@ BEGIN
   DELETE FROM callgate.token t WHERE t.app = p_app AND t.digest = ANY (v_gone);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_swept + v_count;
+END
+$$;
+
+-- Drops guests with their unspent tokens, in their order, until the others fit. Rows that somebody
+-- else has locked are in use.
+CREATE FUNCTION callgate.trim_v1(
+  p_app text, p_guests bigint, p_bytes bigint, p_at_most integer, p_spared bytea,
+  OUT guests bigint, OUT bytes bigint, OUT dropped integer
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_ids bytea[];
+  v_tokens bytea[];
+  v_bytes bigint;
+BEGIN
+  PERFORM callgate.fence_v1(false);
+  PERFORM callgate.prepare_v1();
+  dropped := 0;
+  SELECT count(*), COALESCE(sum(s.guest_bytes), 0) INTO guests, bytes
+  FROM callgate.session s WHERE s.app = p_app AND s.guest_bytes IS NOT NULL;
+  IF guests <= p_guests AND bytes <= p_bytes THEN
+    RETURN;
+  END IF;
+  SELECT array_agg(first.id) INTO v_ids FROM (
+    SELECT s.id, s.guest_bytes,
+      row_number() OVER by_rank AS place, sum(s.guest_bytes) OVER by_rank AS taken
+    FROM callgate.session s
+    WHERE s.app = p_app AND s.guest_bytes IS NOT NULL AND s.id IS DISTINCT FROM p_spared
+    WINDOW by_rank AS (ORDER BY s.unspent <> ''::bytea, s.seen_at, s.id)
+    ORDER BY s.unspent <> ''::bytea, s.seen_at, s.id LIMIT p_at_most
+  ) AS first
+  WHERE first.place <= guests - p_guests OR first.taken - first.guest_bytes < bytes - p_bytes;
+  SELECT array_agg(locked.id) INTO v_ids FROM (
+    SELECT s.id FROM callgate.session s
+    WHERE s.app = p_app AND s.id = ANY (v_ids) AND s.guest_bytes IS NOT NULL
+    ORDER BY s.id FOR UPDATE SKIP LOCKED
+  ) AS locked;
+  SELECT array_agg(substring(s.unspent FROM n * 48 + 1 FOR 32)) INTO v_tokens
+  FROM callgate.session s, generate_series(0, octet_length(s.unspent) / 48 - 1) AS n
+  WHERE s.app = p_app AND s.id = ANY (v_ids);
+  DELETE FROM callgate.token t
+  WHERE t.app = p_app AND t.digest = ANY (v_tokens) AND t.claim IS NULL;
+  WITH gone AS (
+    DELETE FROM callgate.session s WHERE s.app = p_app AND s.id = ANY (v_ids)
+    RETURNING s.guest_bytes
+  )
+  SELECT count(*), COALESCE(sum(gone.guest_bytes), 0) INTO dropped, v_bytes FROM gone;
+  guests := guests - dropped;
+  bytes := bytes - v_bytes;
 END
 $$;

@@ -25,6 +25,8 @@ CREATE TABLE callgate.session (
   unspent bytea NOT NULL CHECK (octet_length(unspent) % 48 = 0),
   -- 44 bytes each: digest 32, moment 8, size 4 (big endian).
   answers bytea NOT NULL CHECK (octet_length(answers) % 44 = 0),
+  -- What a guest takes; NULL for a session that is no guest's, or has ended.
+  guest_bytes integer,
   PRIMARY KEY (app, id)
 ) WITH (
   fillfactor = 80,
@@ -34,6 +36,9 @@ CREATE TABLE callgate.session (
 );
 
 CREATE INDEX session_due ON callgate.session (app, due_at);
+-- The order in which guests make room: those that hold an unspent token last.
+CREATE INDEX session_guest ON callgate.session (app, (unspent <> ''::bytea), seen_at, id)
+  INCLUDE (guest_bytes) WHERE guest_bytes IS NOT NULL;
 
 CREATE TABLE callgate.token (
   app text NOT NULL,

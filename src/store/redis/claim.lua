@@ -28,7 +28,7 @@ end
 local function joining()
   if not fenced or claimed ~= '' or tonumber(now) >= tonumber(expires) then return nil end
   if handlers ~= '' and not string.find('\n' .. handlers .. '\n', '\n' .. handler .. '\n', 1, true) then return nil end
-  if not version or ended or tonumber(now) >= over_at(seen, idle, absolute) then return nil end
+  if not version or ended or tonumber(now) >= over_at(seen, idle, absolute, unspent) then return nil end
   if mode == '' then mode = row_mode end
   if mode == 'auto' then mode = auto end
   if mode == 'transfer' or may_ask() then return nil end
@@ -58,12 +58,19 @@ for at = 1, #unspent, 48 do
   end
 end
 redis.call('HSET', KEYS[2], 'v', next_version, 'unspent', unspent)
+local last_use = whole(math.max(tonumber(now), tonumber(seen)))
+local over = over_at(last_use, idle, absolute, unspent)
+if over < over_at(last_use, idle, absolute, session[9]) then
+  -- The session lived for this token alone.
+  redis.call('ZADD', KEYS[4], whole(over), 's:' .. sid)
+end
+used(string.sub(KEYS[2], 1, -35), sid, last_use, unspent)
 if joins then
   if joined ~= '' then joined = joined .. '\n' end
   redis.call('HSET', KEYS[2], 'devices', devices .. newcomer_digest, 'joined', joined .. newcomer)
 end
 if tonumber(now) > tonumber(seen) then
   redis.call('HSET', KEYS[2], 'seen', now)
-  keep(KEYS[2], over_at(now, idle, absolute) - tonumber(now), slack)
+  keep(KEYS[2], over - tonumber(now), slack)
 end
 return found

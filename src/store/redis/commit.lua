@@ -1,6 +1,7 @@
 -- Writes what a verb came to about one session and its tokens, if the session is as expected.
 local fixed, id, expected, expected_seen, fenced, minted, pointers, slack, next_version = unpack(ARGV, 1, 9)
 local session, ids, names, due = unpack(KEYS, 1, 4)
+local place = string.sub(session, 1, -35)
 
 local old = redis.call('HMGET', session, unpack(SESSION))
 if (old[1] or '') ~= expected or expected_seen ~= '' and old[2] ~= expected_seen then
@@ -35,18 +36,20 @@ end
 local steps = {}
 
 function steps.row()
-  local due_at, span, seen, idle, absolute, ended, doc, devices, joined, unspent, answers = unpack(ARGV, at + 1, at + 11)
-  at = at + 11
+  local due_at, span, seen, idle, absolute, ended, doc, devices, joined, unspent, answers, guest = unpack(ARGV, at + 1, at + 12)
+  at = at + 12
   if old[2] and tonumber(old[2]) > tonumber(seen) then seen = old[2] end
   if ended == '' then
     redis.call('HSET', session, 'v', next_version, 'seen', seen, 'idle', idle, 'abs', absolute, 'doc', doc, 'devices', devices,
       'joined', joined, 'unspent', unspent, 'answers', answers)
     if not old[1] then redis.call('ZADD', ids, 0, id) end
+    account(place, id, seen, unspent, guest ~= '' and #doc or nil)
   else
     -- First what frees memory, so that a full server lets a session end.
     redis.call('HDEL', session, 'idle', 'abs', 'doc', 'devices', 'joined', 'unspent')
     redis.call('HSET', session, 'v', next_version, 'seen', seen, 'ended', ended, 'answers', answers)
     redis.call('ZREM', ids, id)
+    account(place, id, seen, '', nil)
     unname(names, old[9] or '')
   end
   redis.call('ZADD', due, due_at, 's:' .. id)

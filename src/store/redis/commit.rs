@@ -110,8 +110,8 @@ fn pointer_span(token: &TokenRow, now: Timestamp) -> u64 {
 
 fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>) {
     let now = base(&commit);
-    let Commit { id, expect, next, expect_seen, expect_fence, session, mint, marks, drops, due_at } =
-        commit;
+    let Commit { id, expect, next, expect_seen, expect_fence, session, guest, .. } = commit;
+    let Commit { mint, marks, drops, due_at, .. } = commit;
     let shard = shard(id);
     let keys = &engine.keys;
     let mut steps = Steps {
@@ -143,7 +143,7 @@ fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>)
         steps.drop(engine, &digest);
     }
     match session {
-        Some(row) => steps.row(row, due_at),
+        Some(row) => steps.row(row, due_at, guest),
         None => steps.word("same"),
     }
     for digest in last {
@@ -169,7 +169,7 @@ impl Steps {
         self.words.push(word.as_bytes().to_vec());
     }
 
-    fn row(&mut self, row: SessionRow, due_at: Timestamp) {
+    fn row(&mut self, row: SessionRow, due_at: Timestamp, guest: bool) {
         self.word("row");
         self.words.extend([
             rows::moment(due_at),
@@ -183,6 +183,7 @@ impl Steps {
             rows::joined(&row.joined),
             rows::unspent(&row.unspent),
             rows::answers(&row.answers),
+            if guest { b"1".to_vec() } else { Vec::new() },
         ]);
     }
 

@@ -37,7 +37,9 @@ use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Engine;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
+use crate::store::shared::engine::Trimmed;
 
 /// What stands in the place of the incarnation where the address switches the fence off.
 const NO_FENCE: &str = "off";
@@ -273,6 +275,10 @@ impl Engine for RedisEngine {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         pending(self.sweep_all(now, at_most))
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        pending(self.trim_all(share))
     }
 
     fn ahead(&self) -> Duration {

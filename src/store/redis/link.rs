@@ -89,6 +89,7 @@ scripts! {
     COMMIT: ROWS, include_str!("commit.lua");
     TOUCH: ROWS, include_str!("touch.lua");
     SWEEP: ROWS, include_str!("sweep.lua");
+    TRIM: ROWS, include_str!("trim.lua");
     PROBE: ROWS, include_str!("probe.lua");
 }
 

@@ -6,6 +6,7 @@
 //!   engine     the steps of `Engine`, each one script
 //!   commit     a commit in the words of its script
 //!   pages      listing and sweeping over all shards
+//!   guests     making room among guests, over all shards
 //!   check      what the server guarantees, and what to change
 //!   keys       the names of keys, and how they are spread
 //!   rows       rows as fields
@@ -24,6 +25,7 @@ mod cluster;
 mod commit;
 mod dial;
 mod engine;
+mod guests;
 mod keys;
 mod link;
 mod open;

@@ -292,7 +292,7 @@ fn range(key: &str, from: &[u8], at_most: usize) -> Cmd {
     command
 }
 
-fn entries(answer: Value) -> Result<Vec<Value>, Trouble> {
+pub(super) fn entries(answer: Value) -> Result<Vec<Value>, Trouble> {
     match answer {
         Value::Array(entries) => Ok(entries),
         _ => Err(Trouble::Garbled("an index")),

@@ -26,9 +26,10 @@ local function sweep_session(place, member)
     redis.call('DEL', key)
     redis.call('ZREM', place .. 'due', member)
     redis.call('ZREM', place .. 'ids', string.sub(member, 3))
+    account(place, string.sub(member, 3), 0, '', nil)
     return true
   end
-  local over = over_at(seen, idle, absolute)
+  local over = over_at(seen, idle, absolute, unspent)
   if tonumber(now) < over then
     redis.call('ZADD', place .. 'due', whole(over), member)
     return false
@@ -37,6 +38,7 @@ local function sweep_session(place, member)
   redis.call('HSET', key, 'ended', now)
   redis.call('HINCRBY', key, 'v', 1)
   redis.call('ZREM', place .. 'ids', string.sub(member, 3))
+  account(place, string.sub(member, 3), seen, '', nil)
   unname(place .. 'names', unspent)
   redis.call('ZADD', place .. 'due', whole(tonumber(now) + tonumber(tombstone)), member)
   keep(key, tonumber(tombstone), slack)

@@ -46,7 +46,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ///
     /// Plain is: the token is unclaimed, fenced to this incarnation, not expired at `order.now`,
     /// for `order.handler` or for any; nobody must be asked; the session has not ended, neither
-    /// by its `ended_at` nor by its time; the mode is not transfer; and if somebody joins, there
+    /// by its `ended_at` nor by its time (its idle timeout or, if that is later, the end of its last
+    /// unspent token; and its absolute limit); the mode is not transfer; and if somebody joins, there
     /// is room for him. Then in one step: the token gets the claim (and the run, if there is
     /// one); it is taken off the session's unspent ones; unless the mode is context or the
     /// request works in this session already, `order.newcomer` joins; the session was used at
@@ -76,6 +77,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// until [`TOMBSTONE`](crate::base::limits::TOMBSTONE) later), drops rows of ended sessions
     /// and tokens at `forget_at`; `at_most` rows, and how many it were.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
+
+    /// Drops guests, with their unspent tokens and without a trace, until the others fit in the
+    /// share: first those that hold no unspent token, and of them those that were idle longest.
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed>;
 
     /// How far the clock of the database was ahead of this machine's when they were compared
     /// last; zero if it was behind.
@@ -244,6 +249,30 @@ pub struct Claimed {
     pub found: Option<Found>,
 }
 
+/// What guests may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Guests that may stay.
+    pub guests: usize,
+    /// Bytes that their documents may have together.
+    pub bytes: usize,
+    /// Guests that may be dropped in one step.
+    pub at_most: usize,
+    /// The guest for whom there must be room.
+    pub spared: Option<SessionId>,
+}
+
+/// The answer to [`Engine::trim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trimmed {
+    /// Guests that are left.
+    pub guests: usize,
+    /// Bytes that they take.
+    pub bytes: usize,
+    /// Guests that were dropped.
+    pub dropped: usize,
+}
+
 /// What is to be written about one session.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -260,6 +289,8 @@ pub struct Commit {
     /// The new row, whose own `version` says nothing and whose `seen_at` moves the stored one forward
     /// only. `None` leaves the row as it is, but for its version.
     pub session: Option<SessionRow>,
+    /// Whether the new row is that of a guest who lives: then it counts for [`Engine::trim`].
+    pub guest: bool,
     /// A token that is minted, under the fence of today.
     pub mint: Option<TokenRow>,
     /// Tokens that have changed.

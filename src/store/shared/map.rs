@@ -1,6 +1,8 @@
 //! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
 //! simulations, and to read beside the statements of a database.
 
+mod trim;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
@@ -29,8 +31,10 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
+use crate::store::shared::engine::Trimmed;
 
 /// Keeps rows in maps.
 #[derive(Default)]
@@ -43,14 +47,15 @@ pub struct State {
     incarnation: u64,
     /// Whether fences are looked at; they are not in a negative control.
     unfenced: bool,
-    sessions: BTreeMap<SessionId, Row>,
+    sessions: BTreeMap<SessionId, Held>,
     tokens: BTreeMap<Digest, Fenced>,
 }
 
 #[derive(Debug, Clone)]
-struct Row {
+struct Held {
     row: SessionRow,
     due_at: Timestamp,
+    is_guest: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +137,7 @@ impl State {
                 held.row.forget_at = held.row.forget_at.max(*until);
             }
         }
-        let Some(Row { row, .. }) = self.sessions.get_mut(&session) else { return };
+        let Some(Held { row, due_at, .. }) = self.sessions.get_mut(&session) else { return };
         row.unspent.retain(|slip| slip.digest != order.token);
         if joins {
             row.devices.push(order.newcomer_digest);
@@ -140,6 +145,8 @@ impl State {
         }
         row.seen_at = row.seen_at.max(order.now);
         row.version = order.next;
+        // It may have lived for this token alone.
+        *due_at = expires_at(row).min(*due_at);
     }
 
     fn commit(&mut self, commit: Commit) -> Committed {
@@ -167,10 +174,10 @@ impl State {
     }
 
     fn write(&mut self, commit: Commit, seen_at: Timestamp) {
-        let Commit { id, next: version, session, mint, marks, drops, due_at, .. } = commit;
+        let Commit { id, next: version, session, guest, mint, marks, drops, due_at, .. } = commit;
         if let Some(row) = session {
             let row = SessionRow { version, seen_at: row.seen_at.max(seen_at), ..row };
-            self.sessions.insert(id, Row { row, due_at });
+            self.sessions.insert(id, Held { row, due_at, is_guest: guest });
         } else if let Some(held) = self.sessions.get_mut(&id) {
             held.row.version = version;
         }
@@ -258,18 +265,22 @@ impl Fenced {
     }
 }
 
-impl Row {
+impl Held {
     fn end(&mut self, now: Timestamp) {
         let (version, seen_at) = (self.row.version + 1, self.row.seen_at);
         let answers = std::mem::take(&mut self.row.answers);
         let ended_at = Some(now);
         self.row = SessionRow { version, seen_at, ended_at, answers, ..SessionRow::default() };
         self.due_at = now.after(TOMBSTONE);
+        self.is_guest = false;
     }
 }
 
+/// The end of its idle timeout, or that of its last unspent token, or its absolute limit.
 fn expires_at(row: &SessionRow) -> Timestamp {
-    row.seen_at.after(Duration::from_millis(row.idle_ms)).min(row.absolute_at)
+    let needed_until = row.unspent.iter().map(|slip| slip.expires_at).max().unwrap_or_default();
+    let unused_at = row.seen_at.after(Duration::from_millis(row.idle_ms));
+    unused_at.max(needed_until).min(row.absolute_at)
 }
 
 /// A plain case, and whether its bearer joins the session.
@@ -352,6 +363,10 @@ impl Engine for MapEngine {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         self.step(move |state| state.sweep(now, at_most))
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        self.step(move |state| state.trim(&share))
     }
 
     fn ahead(&self) -> Duration {

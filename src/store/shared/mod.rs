@@ -5,6 +5,7 @@
 //!   piece      one session as rows, as a small `Live` to decide on, and as a commit
 //!   order      a claim in the plain words that a database grants by itself
 //!   lanes      whose turn it is to write a session, and what it was like last
+//!   guests     how many more guests a node may let in
 //!   touches    uses of sessions on their way to the database
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
 //! ```
@@ -16,6 +17,7 @@
 //! second reading; a verb that would change nothing is never answered from memory.
 
 pub mod engine;
+mod guests;
 mod lanes;
 #[cfg(any(test, feature = "testing"))]
 pub mod map;
@@ -41,13 +43,16 @@ use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
 use crate::base::entropy::random;
 use crate::store::error::StoreError;
+use crate::store::live::Config;
 use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
+use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenKey;
+use crate::store::shared::guests::Guests;
 use crate::store::shared::lanes::Lane;
 use crate::store::shared::lanes::Lanes;
 use crate::store::shared::piece::Came;
@@ -73,6 +78,7 @@ pub struct SharedStore {
     engine: Arc<dyn Engine>,
     lanes: Lanes,
     touches: Arc<Touches>,
+    guests: Guests,
     /// The latest moment that anybody has named to this node, in milliseconds.
     latest: AtomicU64,
     room: Semaphore,
@@ -83,12 +89,18 @@ impl SharedStore {
     /// A store on this engine. Call it within a runtime: it takes uses of sessions to the
     /// database every few seconds until it is dropped.
     pub fn new(engine: Arc<dyn Engine>) -> Arc<Self> {
+        Self::with(engine, Config::default())
+    }
+
+    /// A store on this engine in which guests have their share of what `config` says.
+    pub fn with(engine: Arc<dyn Engine>, config: Config) -> Arc<Self> {
         let touches = Arc::new(Touches::default());
         tokio::spawn(flush_often(Arc::downgrade(&touches), Arc::clone(&engine)));
         Arc::new(Self {
             engine,
             lanes: Lanes::default(),
             touches,
+            guests: Guests::new(config),
             latest: AtomicU64::new(0),
             room: Semaphore::new(VERBS_MAX),
             closed: AtomicBool::new(false),
@@ -200,9 +212,15 @@ impl SharedStore {
             return Ok(Tried::Done(came.answer));
         };
         let next = version()?;
+        let guest = Guest::in_commit(&commit);
         match self.engine.commit(Commit { next, ..commit }).await {
             Ok(Committed::Done) => {
                 self.lanes.remember(came.after.written(next));
+                if let Some(Guest { id, is_new, bytes }) = guest
+                    && self.guests.wrote(is_new, bytes)
+                {
+                    self.make_room(id).await;
+                }
                 Ok(Tried::Done(came.answer))
             }
             Ok(Committed::Stale(row)) => {
@@ -215,6 +233,15 @@ impl SharedStore {
                 lane.forget();
                 Err(error)
             }
+        }
+    }
+
+    /// Sees to it that guests have no more than their share, but for this one. What was done is
+    /// done, so an error is left to the next time.
+    async fn make_room(&self, id: SessionId) {
+        let now = Timestamp::from_millis(self.latest.load(Ordering::SeqCst));
+        if let Err(error) = self.guests.trim(&*self.engine, now, Some(id)).await {
+            tracing::warn!(event = "store.trim.failed", %error);
         }
     }
 
@@ -250,6 +277,21 @@ impl SharedStore {
     /// Takes every use of a session that is waiting to the database, so that other nodes know.
     pub async fn flush(&self) -> Result<(), StoreError> {
         flush(&self.touches, &*self.engine).await
+    }
+}
+
+/// A guest whose document is written.
+struct Guest {
+    id: SessionId,
+    is_new: bool,
+    bytes: usize,
+}
+
+impl Guest {
+    fn in_commit(commit: &Commit) -> Option<Self> {
+        let row = commit.session.as_ref().filter(|_| commit.guest)?;
+        let is_new = commit.expect == Expect::Absent;
+        Some(Self { id: commit.id, is_new, bytes: row.doc.len() })
     }
 }
 

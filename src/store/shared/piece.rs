@@ -31,7 +31,12 @@ use crate::token::Run;
 use crate::token::Token;
 
 /// The database has room until it says otherwise; what one session may have is in `limits`.
-const ROOM: Config = Config { sessions_max: usize::MAX / 8, answer_bytes_max: usize::MAX / 8 };
+const ROOM: Config = Config {
+    sessions_max: usize::MAX / 8,
+    answer_bytes_max: usize::MAX / 8,
+    // The engine counts guests (see `Engine::trim`).
+    guest_percent: 100,
+};
 
 /// A session as it was read, or as it is after a verb.
 #[derive(Debug, Clone)]
@@ -163,7 +168,7 @@ impl Piece {
     fn after(&self, live: &Live, token: Option<&Token>, changes: &[Happened]) -> Self {
         let mut after = self.clone();
         (after.life, after.seen_at) = match (live.opened(self.id), live.ended_at(self.id)) {
-            (Some(Opened { record, seen_at }), _) => (Life::Living(record), seen_at),
+            (Some(Opened { record, seen_at, .. }), _) => (Life::Living(record), seen_at),
             (None, Some(at)) => (Life::Ended(at), self.seen_at),
             (None, None) => (Life::Unheard, self.seen_at),
         };
@@ -199,6 +204,7 @@ impl Piece {
             expect_seen: None,
             expect_fence: None,
             session: None,
+            guest: matches!(&after.life, Life::Living(record) if !record.access.known),
             mint: None,
             marks: Vec::new(),
             drops: Vec::new(),
@@ -241,12 +247,17 @@ impl Piece {
 
     /// Whether the time of a living session is over.
     fn is_over(&self, now: Timestamp) -> bool {
-        matches!(&self.life, Life::Living(record) if !record.is_live(self.seen_at, now))
+        matches!(&self.life, Life::Living(_)) && self.due_at() <= now
+    }
+
+    /// When the last of its unspent tokens expires.
+    fn needed_until(&self) -> Timestamp {
+        self.unspent.iter().map(|slip| slip.expires_at).max().unwrap_or_default()
     }
 
     fn due_at(&self) -> Timestamp {
         match &self.life {
-            Life::Living(record) => record.expires_at(self.seen_at).min(NEVER),
+            Life::Living(record) => record.expires_at(self.seen_at, self.needed_until()).min(NEVER),
             Life::Ended(at) => at.after(TOMBSTONE),
             Life::Unheard => self.seen_at,
         }

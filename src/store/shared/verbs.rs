@@ -273,7 +273,11 @@ impl Store for SharedStore {
         Box::pin(async move {
             let _place = self.begin()?;
             self.flush().await?;
-            self.engine.sweep(self.present(now), at_most).await
+            let now = self.present(now);
+            let swept = self.engine.sweep(now, at_most).await?;
+            // What other nodes have let in, and what guests have stored since.
+            self.guests.trim(&*self.engine, now, None).await?;
+            Ok(swept)
         })
     }
 

@@ -6,8 +6,8 @@ use regex_syntax::ast::Ast;
 use regex_syntax::ast::parse::Parser;
 
 use super::Reach;
+use super::Witness;
 use super::duplicates::Duplicate;
-use super::open_end::OpenEnd;
 use super::prover::Prover;
 use super::prover::RowAnswer;
 use super::search::End;
@@ -42,8 +42,9 @@ pub(super) fn of(
         if let Reach::Answers(_) = reach
             && let Some(found) = prover.open_end(at)
         {
-            let flaw = reaches_over(row, &found);
-            let (others, witness) = (vec![found.meant + 1], Some(found.witness));
+            let meant = prover.number(found.meant);
+            let flaw = reaches_over(row, meant, &found.witness);
+            let (others, witness) = (vec![meant], Some(found.witness));
             problems.push(Problem { others, witness, ..row.pattern_warning(file, flaw) });
         }
     }
@@ -100,7 +101,9 @@ fn way_out(prover: &mut Prover<'_>, at: usize, takers: &[usize]) -> String {
     let [number] = takers else {
         return format!("move this row above {}, or remove it", named(takers));
     };
-    let taker = number.saturating_sub(1);
+    let Some(taker) = prover.place(*number) else {
+        return format!("move this row above row {number}, or remove it");
+    };
     let closed = prover.ask(&[(at, End::Open)], &[(taker, End::Closed)]);
     let pattern = prover.row(taker).map(Row::pattern);
     let is_freed = matches!(closed, RowAnswer::Path(_)) && pattern.is_some_and(Pattern::is_regex);
@@ -117,9 +120,8 @@ fn way_out(prover: &mut Prover<'_>, at: usize, takers: &[usize]) -> String {
     }
 }
 
-fn reaches_over(row: &Row, found: &OpenEnd) -> Flaw {
-    let OpenEnd { meant, witness } = found;
-    let (pattern, meant) = (row.pattern(), meant + 1);
+fn reaches_over(row: &Row, meant: usize, witness: &Witness) -> Flaw {
+    let pattern = row.pattern();
     let what = format!("{pattern} also answers {witness}, which row {meant} is for");
     let fix = format!("end it with $: {:?}", with_end(pattern.as_str()));
     Flaw::new("open-end", what, fix)

@@ -21,6 +21,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Problem;
+use super::Row;
 use super::Table;
 use prover::Prover;
 
@@ -31,6 +32,8 @@ pub struct Proof {
     pub reach: Vec<Reach>,
     /// Warnings, in the order of the rows they are about.
     pub problems: Vec<Problem>,
+    /// The number of each row in its file, in table order.
+    numbers: Vec<usize>,
     /// What it cost, in steps of the search: up to [`Proof::STEPS_MAX`].
     pub steps: u64,
 }
@@ -43,8 +46,8 @@ impl Proof {
 
     /// The rows, counted from 1, of which nothing could be proven within bounds.
     pub fn undecided(&self) -> Vec<usize> {
-        let rows = self.reach.iter().zip(1..);
-        rows.filter(|(reach, _)| **reach == Reach::Undecided).map(|(_, row)| row).collect()
+        let rows = self.reach.iter().zip(&self.numbers);
+        rows.filter(|(reach, _)| **reach == Reach::Undecided).map(|(_, row)| *row).collect()
     }
 }
 
@@ -90,5 +93,6 @@ pub(super) fn of(table: &Table, file: &str) -> Proof {
     });
     let reach: Vec<Reach> = reach.collect();
     let problems = findings::of(&mut prover, file, &duplicates, &reach);
-    Proof { reach, problems, steps: prover.steps() }
+    let numbers = table.rows().iter().map(Row::number).collect();
+    Proof { reach, problems, numbers, steps: prover.steps() }
 }

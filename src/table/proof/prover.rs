@@ -66,6 +66,16 @@ impl<'t> Prover<'t> {
         self.table.rows().get(at)
     }
 
+    /// The number in the file of the row at a place of the table: rows may have been left out.
+    pub(super) fn number(&self, at: usize) -> usize {
+        self.row(at).map_or(at + 1, Row::number)
+    }
+
+    /// The place in the table of the row with this number.
+    pub(super) fn place(&self, number: usize) -> Option<usize> {
+        self.table.rows().binary_search_by_key(&number, Row::number).ok()
+    }
+
     fn program(&self, at: usize) -> Option<&Program> {
         self.programs.get(at)?.as_ref()
     }

@@ -57,13 +57,14 @@ impl Prover<'_> {
         // One row is easier to look at than several, even where the several come first. It is
         // also easier to prove, so that it is tried where all together were too much.
         if let Some(taker) = self.single_taker(at, &rivals) {
-            return Some(Reach::TakenBy(vec![taker + 1]));
+            return Some(Reach::TakenBy(vec![self.number(taker)]));
         }
         if is_open {
             return None;
         }
         let fewest = takers.into_iter().flat_map(|rows| self.fewest(at, rows));
-        let rows: BTreeSet<usize> = fewest.map(|taker| taker + 1).collect();
+        let takers: BTreeSet<usize> = fewest.collect();
+        let rows: BTreeSet<usize> = takers.into_iter().map(|taker| self.number(taker)).collect();
         Some(Reach::TakenBy(rows.into_iter().collect()))
     }
 

@@ -132,6 +132,7 @@ pub(crate) fn commit(id: SessionId, expect: Expect) -> Commit {
         expect_seen: None,
         expect_fence: None,
         session: None,
+        guest: false,
         mint: None,
         marks: Vec::new(),
         drops: Vec::new(),

@@ -139,6 +139,7 @@ impl Player {
             next: self.version(),
             expect_seen: expect_seen.filter(|_| self.chance(3)),
             expect_fence: self.chance(5).then(|| digest(self.seed())),
+            guest: session.as_ref().is_some_and(|row| row.ended_at.is_none()),
             session,
             mint,
             marks: self.marks(),

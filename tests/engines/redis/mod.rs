@@ -18,6 +18,6 @@ async fn try_open(url: &str, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
     open(&Address::parse(url).unwrap(), app).await
 }
 
-async fn opened(url: &str, app: &str) -> Arc<dyn Engine> {
+pub(crate) async fn opened(url: &str, app: &str) -> Arc<dyn Engine> {
     try_open(url, app).await.unwrap_or_else(|why| panic!("{why}"))
 }

@@ -94,10 +94,9 @@ fn at_the_edges_of_time() -> Vec<Case> {
             ..SAME
         },
         Case {
-            name: "the session is idle for too long",
+            name: "the session is idle for long, and lives for its token",
             token: |token| TokenRow { expires_at: START.after(9 * HOUR), ..token },
             order: |order, _| ClaimOrder { now: START.after(HOUR), ..order },
-            is_plain: false,
             ..SAME
         },
         Case {

@@ -103,6 +103,7 @@ pub(super) fn commit(id: SessionId, expect: Expect) -> Commit {
         expect_seen: None,
         expect_fence: None,
         session: None,
+        guest: false,
         mint: None,
         marks: Vec::new(),
         drops: Vec::new(),

@@ -391,7 +391,9 @@ impl Visit {
             let url = format!("http://{}/{row}?$4DSID={token}", server.address);
             let cookie = format!("{COOKIE}={}", self.cookie);
             for _ in 0..2 {
-                let request = Request::get(&url).header("accept", "text/html");
+                let request = Request::get(&url)
+                    .header("accept", "text/html")
+                    .header("accept-language", "en");
                 let request = request.header("cookie", &cookie).header("x-token", &token);
                 let request = request.body(Empty::<Bytes>::new()).unwrap();
                 let (head, body) = sender.send_request(request).await.unwrap().into_parts();

@@ -14,13 +14,14 @@ use super::crowd::Crowd;
 use super::databases::Database;
 use super::databases::Kind;
 use super::nodes;
-use super::proxy::Proxy;
-use super::proxy::Weather;
 use crate::checker;
 use crate::support::Dice;
 use crate::support::Server;
 use crate::support::figure;
 use crate::support::run;
+use crate::support::services::proxy::Proxy;
+use crate::support::services::proxy::Side;
+use crate::support::services::proxy::Weather;
 use crate::support::size;
 use crate::world::World;
 
@@ -125,7 +126,7 @@ async fn rage(proxies: &[Proxy], dice: &mut Dice) {
         let (first, count) = (dice.below(3), 1 + dice.below(3));
         let hit: Vec<&Proxy> = (first..first + count).map(|at| &proxies[at % 3]).collect();
         for proxy in &hit {
-            proxy.set(Weather::roll(dice));
+            proxy.set(bad_weather(dice));
         }
         pause(dice, 700).await;
         for proxy in &hit {
@@ -150,4 +151,18 @@ async fn thrives(nodes: &[Server]) {
         failures += usize::from(!nodes::works(&mut minter, &mut redeemer).await);
     }
     assert!(failures <= failures_max, "{failures} of {fresh} failed in fair weather");
+}
+
+/// Any bad weather, with a bound on how slow.
+fn bad_weather(dice: &mut Dice) -> Weather {
+    let side = if dice.below(2) == 0 { Side::Client } else { Side::Server };
+    match dice.below(8) {
+        0 => Weather::Down,
+        1 => Weather::Blackhole,
+        2 => Weather::OneWay(side),
+        3 => Weather::Slow(Duration::from_millis(1 + dice.below(500) as u64)),
+        4 => Weather::HalfClosed(side),
+        5 => Weather::Reset(1 + dice.below(2_000)),
+        _ => Weather::ReplyLost,
+    }
 }

@@ -13,8 +13,6 @@ use super::databases::Database;
 use super::databases::Kind;
 use super::databases::local;
 use super::nodes;
-use super::proxy::Proxy;
-use super::proxy::Weather;
 use crate::support::Ask;
 use crate::support::Connection;
 use crate::support::Server;
@@ -22,6 +20,8 @@ use crate::support::figure;
 use crate::support::median;
 use crate::support::run;
 use crate::support::services::postgres;
+use crate::support::services::proxy::Proxy;
+use crate::support::services::proxy::Weather;
 use crate::support::services::redis;
 use crate::support::size;
 

@@ -9,7 +9,6 @@ mod databases;
 mod failover;
 mod kills;
 mod nodes;
-mod proxy;
 mod races;
 mod speed;
 mod trips;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use super::databases::Kind;
 use super::databases::local;
 use super::nodes;
-use super::proxy::Proxy;
 use crate::support::Ask;
 use crate::support::Connection;
 use crate::support::Reply;
 use crate::support::figure;
 use crate::support::median;
 use crate::support::run;
+use crate::support::services::proxy::Proxy;
 use crate::support::services::redis;
 
 /// Measurements of each request.

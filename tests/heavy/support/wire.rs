@@ -131,7 +131,7 @@ impl Ask {
 
     /// Asks as a browser does.
     pub(crate) fn browser(self) -> Self {
-        self.header("Accept", "text/html,*/*;q=0.8")
+        self.header("Accept", "text/html,*/*;q=0.8").header("Accept-Language", "en")
     }
 
     pub(crate) fn body(mut self, kind: &str, body: &str) -> Self {

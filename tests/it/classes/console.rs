@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use callgate::backend::script::Environment;
 use callgate::backend::script::Limits;
 use serde_json::Value;
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::classes::Stage;
@@ -141,4 +142,71 @@ export default class Flood {
     );
     assert_eq!(stage.visitor().get("whisper").await.status, 200);
     assert_eq!(log.lines("script.console_full").len(), 2, "a line of 8 KiB is more than its share");
+}
+
+#[tokio::test]
+async fn a_body_that_a_class_cannot_read_is_the_callers_fault() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let text = r#"
+export default class Bodies {
+  json(request) { return request.getJSON(); }
+  async form(request) { return (await request.getForm()).fields; }
+  async later(request) { await null; return request.getJSON(); }
+  caught(request) { try { return request.getJSON(); } catch (error) { return error.name; } }
+  mine(request) { try { return request.getJSON(); } catch { throw new Error("of my own"); } }
+}"#;
+    let stage = Stage::with(environment(), "Bodies", text).await;
+    let visitor = stage.visitor();
+    let broken = "multipart/form-data; boundary=x";
+    for (function, kind) in [
+        ("json", "application/json"),
+        ("later", "application/json"),
+        ("form", "application/json"),
+        ("form", broken),
+    ] {
+        let asked = visitor.call("POST", function).header("content-type", kind).body("{no");
+        let answer = asked.send().await;
+        let told = answer.json();
+        assert_eq!((answer.status, &told["code"]), (400, &json!("bad_body")), "{function} {kind}");
+        assert!(!answer.text().contains("line 1"), "why is for the log: {}", answer.text());
+    }
+    assert!(log.lines("script.raised").is_empty(), "no line for the class");
+    let caught = visitor.call("POST", "caught").body("{no").send().await;
+    assert_eq!(caught.json(), json!({"result": "SyntaxError"}));
+    assert_eq!(visitor.call("POST", "mine").body("{no").send().await.status, 500);
+    assert_eq!(log.lines("script.raised").len(), 1);
+}
+
+#[tokio::test]
+async fn in_development_a_browser_is_shown_where_a_class_failed() {
+    let text = r"export default class Fails {
+  throws() {
+    const nothing = null;
+    return nothing.x;
+  }
+  async late() { await new Promise(() => {}); }
+  spins() { for (;;); }
+}";
+    let limits = Limits {
+        cpu: std::time::Duration::from_millis(50),
+        wall: std::time::Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let stage = Stage::with(Environment { limits, ..environment() }, "Fails", text).await;
+    let visitor = stage.visitor();
+    let shown = async |function: &str, accept: &str| {
+        visitor.call("GET", function).header("accept", accept).send().await
+    };
+    let page = shown("throws", "text/html").await;
+    assert_eq!((page.status, page.header("content-type")), (500, "text/html; charset=utf-8"));
+    for part in ["Fails.throws", "classes/Fails.js:4:", "&gt;    4 |     return nothing.x;"] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let spun = shown("spins", "text/html").await;
+    assert!(spun.text().contains("50ms of processor time"), "{}", spun.text());
+    let late = shown("late", "text/html").await;
+    assert!(late.status == 500 && late.text().contains("Fails.late"), "{}", late.text());
+    let program = shown("throws", "application/json").await;
+    assert!(program.json()["__ERROR"].is_array(), "{}", program.text());
 }

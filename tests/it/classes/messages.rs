@@ -144,7 +144,13 @@ async fn every_body_is_sent_as_its_kind() {
 async fn what_is_no_answer_ends_in_a_failure_that_says_why() {
     let stage = Stage::of("Message").await;
     for (function, why) in [
-        ("function_", "a function was returned, which is no JSON"),
+        ("function_", "the returned value: a function cannot be kept as JSON"),
+        ("promise", "the returned value.link: a promise cannot be kept as JSON; await it first"),
+        ("promiseInBody", "OutgoingMessage.setBody.link[0]: a promise"),
+        ("promiseAsBody", "OutgoingMessage.setBody: a promise cannot be kept as JSON; await it"),
+        ("error", "the returned value.error: an Error cannot be kept as JSON"),
+        ("average", "the returned value.list[1].average: NaN cannot be kept"),
+        ("map", "OutgoingMessage.setBody: a Map cannot be kept as JSON"),
         ("bigint", "BigInt"),
         ("huge", "1048576 are the limit"),
     ] {

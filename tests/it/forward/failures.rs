@@ -1,5 +1,8 @@
 //! Upstreams that are not there, say nothing, break off, or say what no answer is.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use callgate::http::AnswerBody;
@@ -18,6 +21,9 @@ use crate::support::upstream::Upstream;
 use crate::support::wire::Served;
 use crate::support::wire::limited;
 use crate::support::wire::soon;
+
+/// An answer after which the connection is kept.
+const KEPT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Reads a request up to the end of its header.
 pub(super) async fn head(stream: &mut TcpStream) -> Option<String> {
@@ -168,6 +174,92 @@ async fn a_kept_connection_that_is_closed_loses_no_reading_and_repeats_no_deed()
     // What comes once only is not left to a connection that looks good.
     assert_eq!(house.visitor().call_back("/up", &token).await.status, 200);
     assert_eq!(upstream.connections(), connections + 1);
+}
+
+#[tokio::test]
+async fn a_redeemed_get_is_sent_once_even_if_its_connection_breaks() {
+    // It reads each request, counts it, and hangs up without a word.
+    let requests = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::on_connections({
+        let requests = Arc::clone(&requests);
+        move |mut stream| {
+            let requests = Arc::clone(&requests);
+            async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                requests.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let house = house(&upstream, settings()).await;
+    let owner = house.visitor();
+    let token = owner.mint("").await;
+    assert_eq!(house.visitor().call_back("/up", &token).await.status, 502);
+    assert_eq!(requests.load(Ordering::SeqCst), 1, "the token is spent: once and no more");
+    // After one whose answer was kept alive, a plain GET may be sent again, a redeemed one may not.
+    let heard = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::on_connections({
+        let heard = Arc::clone(&heard);
+        move |mut stream| {
+            let heard = Arc::clone(&heard);
+            async move {
+                let mut bytes = Vec::new();
+                // Answers the first request of a connection, and hangs up at the second.
+                for number in 0..2 {
+                    while !bytes.ends_with(b"\r\n\r\n") {
+                        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    heard.fetch_add(1, Ordering::SeqCst);
+                    bytes.clear();
+                    if number == 0 {
+                        let _ = stream.write_all(KEPT.as_bytes()).await;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let house = self::house(&upstream, settings()).await;
+    let owner = house.visitor();
+    let token = owner.mint("").await;
+    assert_eq!(house.visitor().get("/up").send().await.status, 200);
+    let before = heard.load(Ordering::SeqCst);
+    let answer = house.visitor().call_back("/up", &token).await;
+    assert_eq!((answer.status, heard.load(Ordering::SeqCst)), (200, before + 1));
+}
+
+#[tokio::test]
+async fn an_answer_in_a_coding_that_nobody_asked_for_is_502_and_trailers_end_here() {
+    const TRAILED: &str = "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   2\r\nok\r\n0\r\nSet-Cookie: 4DSID_callgate=x\r\nX-Callgate-User: ann\r\n\r\n";
+    for coding in ["gzip, chunked", "gzip", "chunked, chunked", "identity", "xchunked"] {
+        let said =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        let upstream = says(Box::leak(Box::new([&*said.leak()]))).await;
+        let answer = house(&upstream, settings()).await.visitor().get("/up").send().await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (502, &"upstream_down".into()),
+            "{coding}"
+        );
+    }
+    let upstream = says(&[TRAILED]).await;
+    let rows = format!(r#"{{ "forward": "http://{}", "pattern": "up" }}"#, upstream.address);
+    let served = Served::with_rows(settings(), &rows).await;
+    let mut wire = served.connect().await;
+    wire.send("GET /up HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: close, te\r\n\r\n").await;
+    let whole = wire.rest().await;
+    assert!(
+        whole.starts_with("HTTP/1.1 200") && whole.ends_with("2\r\nok\r\n0\r\n\r\n"),
+        "{whole}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! What an upstream learns of a request, and what only callgate may know.
 
+use callgate::http::hosts::HostRule;
+use callgate::http::proxies::TrustedProxies;
+use callgate::settings::PublicOrigin;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -171,6 +174,24 @@ async fn nobody_can_claim_to_be_somebody_else() {
         "X-Real-IP",
         "X-Original-URL",
         "X-Rewrite-URL",
+        "X_Original_URL",
+        "X_Rewrite_Url",
+        "X-Forwarded",
+        "Client-IP",
+        "Client_IP",
+        "True-Client-IP",
+        "X-Client-IP",
+        "x_client_ip",
+        "X_Real_IP",
+        "X-Remote-Addr",
+        "CF-Connecting-IP",
+        "X-Cluster-Client-IP",
+        "X-HTTP-Method",
+        "X-HTTP-Method-Override",
+        "X_HTTP_Method_Override",
+        "X-Method-Override",
+        "Content_Length",
+        "Transfer_Encoding",
         "Proxy-Authorization",
         "Proxy-Connection",
         "TE",
@@ -200,10 +221,69 @@ async fn where_a_request_came_from_is_told_by_callgate() {
     assert_eq!(served.ask(request).await.status, 200);
     let asked = upstream.only();
     assert_eq!(asked.header("x-forwarded-for"), "127.0.0.1");
-    assert_eq!(asked.header("x-forwarded-host"), "shop.test:81");
+    assert_eq!(asked.header("x-forwarded-host"), "", "anybody could have written it");
     assert_eq!(asked.header("x-forwarded-proto"), "http");
-    assert_eq!(asked.header("forwarded"), "for=127.0.0.1;host=\"shop.test:81\";proto=http");
+    assert_eq!(asked.header("forwarded"), "for=127.0.0.1;proto=http");
     assert_eq!(asked.header("host"), upstream.address.to_string());
+}
+
+/// The host that an upstream is told, for a request with these fields.
+async fn told_host(settings: Settings, fields: &str) -> String {
+    let upstream = Upstream::echo().await;
+    let served = served(&upstream, settings).await;
+    let answer = served.ask(&format!("GET /up HTTP/1.1\r\n{fields}\r\n")).await;
+    assert_eq!(answer.status, 200, "{fields}");
+    let asked = upstream.only();
+    let host = asked.header("x-forwarded-host").to_owned();
+    let forwarded = asked.header("forwarded");
+    assert_eq!(forwarded.contains(&format!("host=\"{host}\"")), !host.is_empty(), "{forwarded}");
+    host
+}
+
+#[tokio::test]
+async fn an_upstream_is_told_the_host_that_the_settings_know_and_no_other() {
+    let origin = PublicOrigin::parse("https://shop.example:8443").ok();
+    let rules = |names: &[&str]| names.iter().map(|name| HostRule::parse(name).unwrap()).collect();
+    let proxy = || TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);
+    let public = || Settings { public_origin: origin.clone(), ..settings() };
+    let listed = || Settings { hosts: rules(&["shop.example", "app.internal"]), ..settings() };
+    let proxied = || Settings { trusted_proxies: proxy(), ..listed() };
+    let evil = "Host: evil.test\r\nX-Forwarded-Host: evil.test\r\n";
+    let internal = "Host: app.internal\r\nX-Forwarded-Host: shop.example\r\n";
+    for (settings, fields, told) in [
+        (settings(), evil, ""),
+        (public(), "Host: localhost\r\nX-Forwarded-Host: evil.test\r\n", "shop.example:8443"),
+        (
+            Settings { trusted_proxies: proxy(), ..public() },
+            "Host: shop.example:8443\r\n",
+            "shop.example:8443",
+        ),
+        (listed(), "Host: shop.example\r\nX-Forwarded-Host: evil.test\r\n", "shop.example"),
+        (listed(), internal, "app.internal"),
+        (proxied(), internal, "shop.example"),
+        (proxied(), "Host: app.internal\r\nX-Forwarded-Host: evil.test\r\n", "app.internal"),
+        (
+            proxied(),
+            "Host: app.internal\r\nX-Forwarded-Host: evil.test, shop.example\r\n",
+            "shop.example",
+        ),
+        (Settings { trusted_proxies: proxy(), ..settings() }, evil, ""),
+    ] {
+        assert_eq!(told_host(settings, fields).await, told, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_callgate_says_does_not_come_back_from_an_upstream() {
+    let upstream = Upstream::echo().await;
+    let house = house(&upstream, settings()).await;
+    let fields = ["X-Callgate-Capability", "x_callgate_session", "X.Callgate-Otp", "X-Own"];
+    let query: Vec<String> = fields.iter().map(|name| format!("h={name}:told")).collect();
+    let answer = house.visitor().get(&format!("/up?{}", query.join("&"))).send().await;
+    assert_eq!(answer.header("x-own"), "told");
+    for name in &fields[..3] {
+        assert!(!answer.headers.contains_key(*name), "{name}");
+    }
 }
 
 #[tokio::test]

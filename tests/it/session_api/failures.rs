@@ -9,6 +9,7 @@ use callgate::http::rates::Rules;
 use callgate::store::faulty::Verb;
 
 use crate::support::lent::Upstream;
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::wire::Wire;
 
@@ -184,6 +185,7 @@ const OUT_OF_REACH: [&str; 3] = ["internal", "not_local", "no_public_origin"];
 
 #[tokio::test]
 async fn every_failure_of_the_description_can_be_met() {
+    let (log, _capture) = Log::capture();
     let all = Upstream::start(settings()).await.failures();
     assert!(all.len() > 70, "{}", all.len());
     for (name, status) in all {
@@ -195,6 +197,7 @@ async fn every_failure_of_the_description_can_be_met() {
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
         assert_eq!(answer.json()["code"], code, "{name}");
     }
+    log.has(&["session_api.failed"]);
 }
 
 #[tokio::test]

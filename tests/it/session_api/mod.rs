@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::support::lent::Lent;
 use crate::support::lent::Upstream;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -325,6 +326,7 @@ async fn what_is_no_capability_is_refused_alike() {
 
 #[tokio::test]
 async fn browsers_and_other_names_are_turned_away() {
+    let (log, _capture) = Log::capture();
     let upstream = upstream().await;
     let (_, lent) = at_work(&upstream).await;
     let own = ("X-Callgate-Capability", lent.capability.as_str());
@@ -335,12 +337,14 @@ async fn browsers_and_other_names_are_turned_away() {
     ] {
         for line in ["GET /session", "GET /session/openapi.json"] {
             let answer = upstream.send(line, &[own, (name, value)], "").await;
-            assert_eq!(code(&answer), refused(403, expected), "{line} {name}");
+            let status = if name == "Host" { 421 } else { 403 };
+            assert_eq!(code(&answer), refused(status, expected), "{line} {name}");
         }
     }
     upstream.answer(lent).await;
     let outside = "GET /session HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(upstream.served.ask(outside).await.status, 404, "the public listener has no API");
+    log.has(&["session_api.refused"]);
 }
 
 #[tokio::test]

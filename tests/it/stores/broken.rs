@@ -227,8 +227,14 @@ impl Store for Broken {
             // Another one came between, which a store like this does not notice.
             let opened = self.inner.look(now, token.session, Right::Operator).await?.done();
             let mode = RestoreMode::Share;
-            let grant =
-                |opened| Grant { opened, token: token.id, mode, joined: true, automatic: false };
+            let grant = |opened| Grant {
+                opened,
+                token: token.id,
+                mode,
+                joined: true,
+                automatic: false,
+                put_out: None,
+            };
             Ok(opened.map_or(redeemed, |opened| Redeemed::Granted(grant(opened))))
         })
     }

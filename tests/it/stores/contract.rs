@@ -47,6 +47,27 @@ async fn a_shared_store_keeps_every_promise() {
     assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
 }
 
+/// A store so small that guests fill it.
+const SMALL: Config = Config { sessions_max: 60, answer_bytes_max: 64 * 1024, guest_percent: 50 };
+
+#[tokio::test]
+async fn guests_have_their_share_of_the_memory_store() {
+    let store = Arc::new(MemoryStore::with(SMALL));
+    contract::guests_have_their_share(START, store, (SMALL, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn guests_have_their_share_of_the_embedded_store() {
+    let store = Arc::new(EmbeddedStore::open_on(Disk::new(), SMALL).unwrap());
+    contract::guests_have_their_share(START, store, (SMALL, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn guests_have_their_share_of_a_shared_store() {
+    let store = SharedStore::with(Arc::new(MapEngine::default()), SMALL);
+    contract::guests_have_their_share(START, store, (SMALL, 0)).await.unwrap();
+}
+
 /// Figures of the two test sizes: tokens, and claimers of each.
 fn contest() -> (usize, usize) {
     size((200, 64), (10_000, 64))

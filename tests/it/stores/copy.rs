@@ -39,6 +39,7 @@ use crate::stores::kit::device;
 use crate::stores::kit::minted;
 use crate::stores::kit::session;
 use crate::stores::kit::set;
+use crate::stores::signed_in;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -304,7 +305,7 @@ async fn a_token_that_is_fenced_off_does_not_come_along() {
 async fn a_store_without_room_says_so_and_keeps_what_it_has() {
     let from = memory();
     for _ in 0..3 {
-        session(&*from).await;
+        signed_in(&*from).await;
     }
     let config = Config { sessions_max: 2, ..Config::default() };
     let to: Arc<dyn Store> = Arc::new(MemoryStore::with(config));

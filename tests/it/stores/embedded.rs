@@ -29,12 +29,13 @@ use serde_json::json;
 use crate::stores::disk::Disk;
 use crate::stores::kit::START;
 use crate::stores::kit::claim;
-use crate::stores::kit::founding;
 use crate::stores::kit::minted;
 use crate::stores::kit::session;
 use crate::stores::kit::set;
 use crate::stores::kit::token;
 use crate::stores::kit::value;
+use crate::stores::signed_in;
+use crate::stores::signing_in;
 
 fn open(disk: &Disk) -> EmbeddedStore {
     EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap()
@@ -341,20 +342,20 @@ async fn a_store_with_no_room_refuses_new_sessions_and_serves_the_others() {
     let store =
         EmbeddedStore::open_on(Disk::new(), Config { sessions_max: 3, ..Config::default() })
             .unwrap();
-    let first = session(&store).await;
-    session(&store).await;
-    session(&store).await;
-    let full = store.create(START, founding()).await;
+    let first = signed_in(&store).await;
+    signed_in(&store).await;
+    signed_in(&store).await;
+    let full = store.create(START, signing_in()).await;
     assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
     let patched = store.patch(START, first.id, Right::Operator, set("k", &json!(1))).await.unwrap();
     assert!(matches!(patched, Patched::Done(_)));
     minted(&store, first.id).await;
     // Once one has ended, or expired unnoticed, there is room.
     store.end(START, first.id, Right::Operator).await.unwrap();
-    session(&store).await;
-    assert!(matches!(store.create(START, founding()).await, Err(StoreError::Full)));
+    signed_in(&store).await;
+    assert!(matches!(store.create(START, signing_in()).await, Err(StoreError::Full)));
     let late = START.after(first.lifetime.idle());
-    assert!(matches!(store.create(late, founding()).await.unwrap(), Created::New(_)));
+    assert!(matches!(store.create(late, signing_in()).await.unwrap(), Created::New(_)));
 }
 
 #[tokio::test]

@@ -20,12 +20,19 @@ mod trace;
 use std::future::ready;
 use std::sync::Arc;
 
+use callgate::session::AccessChange;
+use callgate::session::Patch;
+use callgate::session::Record;
 use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::live::Config;
+use callgate::store::port::Created;
+use callgate::store::port::Founding;
 
 use crate::stores::disk::Disk;
 use crate::stores::kit::Ground;
+use crate::stores::kit::START;
+use crate::stores::kit::founding;
 
 /// A disk in memory with an embedded store on it.
 pub(crate) fn ground() -> Ground {
@@ -35,4 +42,19 @@ pub(crate) fn ground() -> Ground {
         let store = EmbeddedStore::open_on(disk.clone(), Config::default()).unwrap();
         ready(Arc::new(store) as Arc<dyn Store>)
     })
+}
+
+/// Founds a session of somebody who is signed in.
+pub(crate) async fn signed_in(store: &dyn Store) -> Record {
+    let founding = signing_in();
+    let record = founding.record.clone();
+    let created = store.create(START, founding).await.unwrap();
+    assert!(matches!(created, Created::New(_)), "{created:?}");
+    record
+}
+
+pub(crate) fn signing_in() -> Founding {
+    let access =
+        AccessChange { clear: false, grant: vec!["member".into()], user_name: None, known: true };
+    Founding { patch: Patch { access: Some(access), ..Patch::default() }, ..founding() }
 }

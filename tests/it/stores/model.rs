@@ -79,12 +79,20 @@ impl Model {
 
     /// Whether a session lives. One that is found to have expired ends there and then.
     pub(crate) fn lives(&mut self, session: Number) -> bool {
-        let now = self.now;
+        let (now, needed_until) = (self.now, self.needed_until(session));
         let Some(held) = self.sessions.get_mut(&session) else { return false };
-        if held.ended_at.is_none() && now >= held.seen_at.after(Lifetime::default().idle()) {
+        let unused_at = held.seen_at.after(Lifetime::default().idle());
+        if held.ended_at.is_none() && now >= unused_at.max(needed_until) {
             held.ended_at = Some(now);
         }
         held.ended_at.is_none()
+    }
+
+    /// When the last unspent token of a session expires.
+    fn needed_until(&self, session: Number) -> Timestamp {
+        let slips = self.tokens.values().filter(|slip| slip.session == session);
+        let unspent = slips.filter(|slip| slip.won.is_none());
+        unspent.map(|slip| slip.expires_at).max().unwrap_or_default()
     }
 
     pub(crate) fn create(&mut self, session: Number, device: Number) {
@@ -190,10 +198,12 @@ impl Model {
         let first = slip.won.is_none();
         let question = bearer.question(slip.wish, session).filter(|_| first);
         let generation = self.sessions.get(&session).map_or(0, |held| held.generation);
+        // The token itself may be what the session lives for.
+        let lives = self.lives(session);
         if question.is_none() && first {
             self.tokens.insert(token, Slip { won: Some(attempt), generation, ..slip.clone() });
         }
-        if !self.lives(session) {
+        if !lives {
             return Ending::SessionGone;
         }
         if let Some(question) = question {
@@ -221,7 +231,8 @@ impl Model {
     /// session that expired is over from then on or from when somebody noticed, a sweep perhaps.
     fn may_be_forgotten(&self, slip: &Slip) -> bool {
         let Some(held) = self.sessions.get(&slip.session) else { return false };
-        let expired_at = held.seen_at.after(Lifetime::default().idle());
+        let unused_at = held.seen_at.after(Lifetime::default().idle());
+        let expired_at = unused_at.max(self.needed_until(slip.session));
         let over_at = held.ended_at.map_or(expired_at, |ended_at| ended_at.min(expired_at));
         self.now >= over_at.after(TOMBSTONE)
     }

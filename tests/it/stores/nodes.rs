@@ -38,6 +38,7 @@ use crate::stores::kit::minted;
 use crate::stores::kit::session;
 use crate::stores::kit::set;
 use crate::stores::kit::value;
+use crate::support::log::Log;
 use crate::support::size;
 
 /// Three nodes that are asked by turns.
@@ -192,7 +193,9 @@ async fn granted_after_a_fail_over(engine: MapEngine) -> usize {
 
 #[tokio::test]
 async fn a_database_that_forgot_a_redemption_grants_no_second_one() {
+    let (log, _capture) = Log::capture();
     assert_eq!(granted_after_a_fail_over(MapEngine::default()).await, 0);
+    log.has(&["token.fenced"]);
 }
 
 #[tokio::test]

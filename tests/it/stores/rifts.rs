@@ -35,7 +35,9 @@ use callgate::store::shared::engine::Committed;
 use callgate::store::shared::engine::Engine;
 use callgate::store::shared::engine::Found;
 use callgate::store::shared::engine::SessionRow;
+use callgate::store::shared::engine::Share;
 use callgate::store::shared::engine::TokenKey;
+use callgate::store::shared::engine::Trimmed;
 use callgate::store::shared::map::MapEngine;
 use callgate::token::Repeat;
 use callgate::token::RepeatKey;
@@ -132,6 +134,10 @@ impl Engine for Rift {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         self.engine.sweep(now, at_most)
+    }
+
+    fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
+        self.engine.trim(share)
     }
 
     fn ahead(&self) -> Duration {

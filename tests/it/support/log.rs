@@ -52,6 +52,13 @@ impl Log {
         self.lines().into_iter().filter(is).map(|line| line["fields"].clone()).collect()
     }
 
+    /// Fails unless each of these events was logged.
+    pub(crate) fn has(&self, events: &[&str]) {
+        for event in events {
+            assert!(!self.of(event).is_empty(), "{event} was not logged:\n{}", self.text());
+        }
+    }
+
     /// The lines of this level.
     pub(crate) fn at(&self, level: &str) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line["level"] == level).collect()

@@ -137,13 +137,13 @@ impl Wire {
 
     /// A GET of `target` that leaves the connection open.
     pub(crate) async fn get(&mut self, target: &str) -> Answer {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n")).await;
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
         self.answer().await
     }
 
     /// The status of a GET; `None` when the connection was closed instead.
     pub(crate) async fn try_get(&mut self, target: &str) -> Option<u16> {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\n\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         soon(self.stream.write_all(request.as_bytes())).await.ok()?;
         while soon(self.stream.read_buf(&mut self.ahead)).await.ok()? > 0 {
             if let Some(status) = self.ahead.get(9..12) {

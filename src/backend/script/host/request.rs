@@ -38,14 +38,14 @@ fn body(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
     shelf.does("requestJson", |call, ()| {
         // The engine parses it; that it is JSON of some depth at most is seen here.
         let text = call.request.json_text();
-        let text = text.map_err(|bad| Failure::new("SyntaxError", bad.to_string()))?;
+        let text = text.map_err(|bad| Failure::body("SyntaxError", &bad))?;
         Ok(text.into_owned())
     })?;
     shelf.awaits("requestForm", |call, ()| {
         let (request, kept) = (call.request.clone(), call.form.clone());
         Ok(async move {
             let form = request.form().await;
-            let form = form.map_err(|bad| Failure::new("Error", bad.to_string()))?;
+            let form = form.map_err(|bad| Failure::body("Error", &bad))?;
             let parts = parts(&form);
             let _ = kept.set(form);
             Ok(Landed::Json(parts.to_string()))

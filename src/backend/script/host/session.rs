@@ -79,6 +79,10 @@ fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         let session = call.session.clone();
         Ok(async move { done(session.logout().await) })
     })?;
+    shelf.awaits("reload", |call, ()| {
+        let session = call.session.clone();
+        Ok(async move { session.reload().await.map(Landed::Bool).map_err(Failure::session) })
+    })?;
     shelf.awaits("keep", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.keep_written().await) })

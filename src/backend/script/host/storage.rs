@@ -45,8 +45,20 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         let revision = revision.parse().map_err(|_| SessionError::Contended);
         let revision = revision.map_err(Failure::session)?;
         Ok(async move {
-            let done = session.exchange(&key, revision, json).await;
+            let done = match json {
+                None if revision == 0 => has_none_still(&session, &key).await,
+                json => session.exchange(&key, revision, json).await,
+            };
             done.map(Landed::Bool).map_err(Failure::session)
         })
     })
+}
+
+/// Whether the store has no such key, either. Nothing is written: a guest for whom nothing is kept
+/// would be kept for nothing.
+async fn has_none_still(session: &Session, key: &str) -> Result<bool, SessionError> {
+    if !session.reload().await? {
+        return Err(SessionError::Ended);
+    }
+    Ok(session.stored(key).1.is_none())
 }

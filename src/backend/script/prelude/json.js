@@ -1,24 +1,52 @@
-// Values as JSON that is kept: what JSON would lose in silence is refused instead.
+// Values as JSON: what JSON would lose in silence is refused instead.
 
-/** The JSON text of `value`; what cannot be kept raises a `TypeError` that names `place`. */
+// A class may change what these names mean; callgate keeps what they meant before.
+const { stringify, parse } = JSON;
+const { getPrototypeOf, keys, prototype: plain } = Object;
+const { isArray } = Array;
+const { isView } = ArrayBuffer;
+const { isFinite } = Number;
+
+/** What has a text of its own in JSON (§25.5.2.1 of ECMA-262), or is unpacked by it. */
+const UNPACKED = [String, Number, Boolean];
+/** What is never what it was, and what can be kept of it. */
+const LOST = [
+  [Promise, "a promise", "await it first"],
+  [Map, "a Map", "Object.fromEntries(map) can"],
+  [Set, "a Set", "[...set] can"],
+  [ArrayBuffer, "bytes", "bytes.toBase64() can"],
+  [Error, "an Error", "error.message can"],
+  [RegExp, "a RegExp", "regExp.source can"],
+  [WeakMap, "a WeakMap", "nothing can be listed of it"],
+  [WeakSet, "a WeakSet", "nothing can be listed of it"],
+  [WeakRef, "a WeakRef", "ref.deref() may"],
+];
+
+export { parse };
+
+/** The JSON text of `value`; what would not come back raises a `TypeError` that names its place. */
 export function encode(value, place) {
+  if (typeof value === "string" || typeof value === "boolean") return stringify(value);
+  let holder, name;
   try {
-    return JSON.stringify(value, function (key, inner) {
-      const what = lost(inner, Array.isArray(this));
+    return stringify(value, function (key, inner) {
+      holder = this;
+      name = key;
+      const what = lost(inner, this, key);
       if (what === undefined) return inner;
-      const inside = key === "" ? "" : ` (in ${JSON.stringify(key)})`;
-      throw new TypeError(`${place}${inside}: ${what}`);
+      throw new TypeError(`${place}${path(value, this, key)}: ${what}`);
     });
   } catch (error) {
     if (error instanceof TypeError && /circular/.test(error.message)) {
-      throw new TypeError(`${place}: a value that contains itself cannot be kept as JSON`);
+      const inside = path(value, holder, name);
+      throw new TypeError(`${place}${inside}: a value that contains itself cannot be kept as JSON`);
     }
     throw error;
   }
 }
 
 /** Why a value would not come back; `undefined` when it would. */
-function lost(value, inList) {
+function lost(value, holder, key) {
   switch (typeof value) {
     case "function":
       return "a function cannot be kept as JSON";
@@ -27,22 +55,48 @@ function lost(value, inList) {
     case "bigint":
       return "a BigInt cannot be kept as JSON; String(value) can";
     case "number":
-      return Number.isFinite(value) ? undefined : `${value} cannot be kept as JSON; null can`;
+      return isFinite(value) ? undefined : `${value} cannot be kept as JSON; null can`;
     case "undefined":
-      return inList ? "a list with undefined in it cannot be kept as JSON; null can" : undefined;
+      return isArray(holder) ? "a list with undefined in it cannot be kept as JSON; null can" : undefined;
     case "object":
-      return lostObject(value);
+      return value === null ? lostBefore(holder[key]) : lostObject(value);
     default:
       return undefined;
   }
 }
 
+/** Why what has become `null` would not come back. */
+function lostBefore(value) {
+  return value instanceof Date ? "a Date that is no time cannot be kept as JSON; null can" : undefined;
+}
+
 function lostObject(value) {
-  if (value instanceof Map) return "a Map cannot be kept as JSON; Object.fromEntries(map) can";
-  if (value instanceof Set) return "a Set cannot be kept as JSON; [...set] can";
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-    return "bytes cannot be kept as JSON; bytes.toBase64() can";
+  const prototype = getPrototypeOf(value);
+  if (prototype === plain || prototype === null || isArray(value)) return undefined;
+  for (const [kind, name, way] of LOST) {
+    if (value instanceof kind) return `${name} cannot be kept as JSON; ${way}`;
   }
-  if (value instanceof Promise) return "a promise cannot be kept as JSON; await it first";
-  return undefined;
+  if (isView(value)) return "bytes cannot be kept as JSON; bytes.toBase64() can";
+  if (UNPACKED.some((kind) => value instanceof kind) || keys(value).length > 0) return undefined;
+  // Whatever it holds, JSON sees nothing of it.
+  const name = prototype.constructor?.name;
+  return `${name ? `an object of ${name}` : "an object"} would be kept as {}; give it a toJSON()`;
+}
+
+/** Where in `root` the member `key` of `holder` is, such as `.cart.items[2]`; looked for only when it matters. */
+function path(root, holder, key) {
+  if (key === "") return "";
+  const step = isArray(holder) ? `[${key}]` : /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${stringify(key)}]`;
+  const seen = new Set();
+  const way = (value) => {
+    if (value === holder) return "";
+    if (typeof value !== "object" || value === null || seen.has(value)) return undefined;
+    seen.add(value);
+    for (const name of keys(value)) {
+      const rest = way(value[name]);
+      if (rest !== undefined) return `${isArray(value) ? `[${name}]` : `.${name}`}${rest}`;
+    }
+    return undefined;
+  };
+  return `${way(root) ?? ""}${step}`;
 }

@@ -6,6 +6,7 @@ import { crypto } from "callgate/crypto";
 import { fetch, Response } from "callgate/fetch";
 import { Headers } from "callgate/headers";
 import { connect } from "callgate/host";
+import { encode } from "callgate/json";
 import { isMessage, unpack } from "callgate/message";
 import { IncomingMessage } from "callgate/request";
 import { flush, Session } from "callgate/session";
@@ -17,7 +18,6 @@ import { URL, URLSearchParams } from "callgate/url";
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: everything } = Object;
 const { ownKeys } = Reflect;
 const { toString } = Function.prototype;
-const { stringify } = JSON;
 const apply = Reflect.apply;
 
 /** What every class finds without importing it. */
@@ -63,9 +63,7 @@ function finish(session, value) {
   flush(session);
   if (value === undefined) return undefined;
   if (isMessage(value)) return unpack(value);
-  const text = stringify(value);
-  if (text === undefined) throw new TypeError(`a ${typeof value} was returned, which is no JSON`);
-  return `{"result":${text}}`;
+  return `{"result":${encode(value, "the returned value")}}`;
 }
 
 /** The functions that rows can name: `[name, file, line, column]`, own and inherited. */

@@ -1,6 +1,7 @@
 // `OutgoingMessage`: an answer under the full control of the class.
 import { host } from "callgate/host";
 import { bytesOf, number, packed, refuse, text } from "callgate/check";
+import { encode } from "callgate/json";
 
 /** Whether a value is an `OutgoingMessage`. */
 export let isMessage;
@@ -138,7 +139,7 @@ function written(body, member) {
   if (body instanceof Picture) return [body.type, body.bytes];
   const bytes = bytesOf(body);
   if (bytes !== undefined) return ["application/octet-stream", bytes];
-  const json = typeof body === "object" && body !== null ? JSON.stringify(body) : undefined;
+  const json = typeof body === "object" && body !== null ? encode(body, member) : undefined;
   if (json === undefined) refuse(member, "a text, bytes, a picture or an object", body);
   return ["application/json", json];
 }

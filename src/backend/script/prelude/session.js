@@ -2,7 +2,7 @@
 import { host } from "callgate/host";
 import { callback, number, options, refuse, text, texts } from "callgate/check";
 import { described } from "callgate/inspect";
-import { encode } from "callgate/json";
+import { encode, parse } from "callgate/json";
 import { outcome } from "callgate/request";
 import { Storage } from "callgate/storage";
 
@@ -100,15 +100,18 @@ export class Session {
 
   async createOTP(wish) {
     const checked = mintWish(wish, "session.createOTP");
-    this.#storage.flush();
-    return host.createOtp(this.#call, checked);
+    return this.#ask(() => host.createOtp(this.#call, checked));
   }
 
   async createCallbackURL(path, wish) {
     text(path, "session.createCallbackURL", "a text for the path");
     const checked = mintWish(wish, "session.createCallbackURL", LINK_WISHES);
-    this.#storage.flush();
-    return host.createCallbackUrl(this.#call, { path, ...checked });
+    return this.#ask(() => host.createCallbackUrl(this.#call, { path, ...checked }));
+  }
+
+  /** Reads again what other requests have written. */
+  async reload() {
+    return this.#ask(() => host.reload(this.#call));
   }
 
   /**
@@ -122,6 +125,7 @@ export class Session {
     this.#storage.flush();
     const restored = await host.restore(this.#call, { token, switch: moves });
     if (restored) this.#storage.forget();
+    else await this.reload();
     return restored;
   }
 
@@ -136,13 +140,23 @@ export class Session {
     await host.keep(this.#call);
     for (let attempt = 1; ; attempt += 1) {
       const [revision, before] = host.updateRead(this.#call, key);
-      const value = await change(before === undefined ? undefined : JSON.parse(before));
-      const text = value === undefined ? undefined : encode(value, "session.update");
-      const isSame = before === undefined && text === undefined;
-      if (isSame || (await host.updateWrite(this.#call, { key, revision, text, attempt }))) {
+      const value = await change(before === undefined ? undefined : parse(before));
+      const text = value === undefined ? undefined : encode(value, `session.update(${JSON.stringify(key)})`);
+      if (await host.updateWrite(this.#call, { key, revision, text, attempt })) {
         this.#storage.replace(key, value, text);
+        this.#storage.refresh();
         return value;
       }
+    }
+  }
+
+  /** Has the host ask the store, on top of what was written here, and shows what it has learned. */
+  async #ask(question) {
+    this.#storage.flush();
+    try {
+      return await question();
+    } finally {
+      this.#storage.refresh();
     }
   }
 

@@ -1,7 +1,7 @@
 // `session.storage`: an object like any other, whose keys are read when they are asked for and
 // written when they have changed.
 import { host } from "callgate/host";
-import { encode } from "callgate/json";
+import { encode, parse } from "callgate/json";
 import { text } from "callgate/check";
 
 /** The storage of one request's session. */
@@ -31,9 +31,30 @@ export class Storage {
       const now = encode(value, place(key));
       if (now === text) continue;
       // The host may write the same value in other words, 1.0 for 1.
-      if (now !== JSON.stringify(JSON.parse(text))) host.storageWrite(this.#call, { key, text: now });
+      if (!isSame(text, now)) host.storageWrite(this.#call, { key, text: now });
       this.#texts.set(key, now);
     }
+  }
+
+  /**
+   * Takes over what others have written, after the host has asked the store. A key that was changed
+   * here meanwhile stays as it is, and an object stays the same one where nobody has changed it.
+   */
+  refresh() {
+    for (const [key, text] of this.#texts) {
+      const stored = host.storageRead(this.#call, key);
+      if (stored === text || this.#isChanged(key, text)) continue;
+      if (stored !== undefined && text !== undefined && isSame(stored, text)) continue;
+      this.#texts.delete(key);
+      delete this.#values[key];
+    }
+  }
+
+  /** Whether something inside of a value differs from what the host has of it. */
+  #isChanged(key, text) {
+    const value = this.#values[key];
+    if (value === null || typeof value !== "object") return false;
+    return !isSame(text, encode(value, place(key)));
   }
 
   /** From now on everything is read again. */
@@ -56,7 +77,7 @@ export class Storage {
   #load(key) {
     if (this.#texts.has(key)) return;
     const text = host.storageRead(this.#call, key);
-    this.#hold(key, text === undefined ? undefined : JSON.parse(text), text);
+    this.#hold(key, text === undefined ? undefined : parse(text), text);
   }
 
   #write(key, value) {
@@ -91,6 +112,11 @@ export class Storage {
       preventExtensions: () => false,
     };
   }
+}
+
+/** Whether a text of the host and one of ours mean the same: the host may write 1.0 for 1. */
+function isSame(text, ours) {
+  return text === ours || (text !== undefined && JSON.stringify(parse(text)) === ours);
 }
 
 function place(key) {

@@ -6,6 +6,9 @@ import { inspect } from "callgate/inspect";
 let readInto;
 let follow;
 
+/** How much of a query the host reads at once. */
+const PIECE = 16384;
+
 export class URLSearchParams {
   #pairs = [];
   /** Tells the URL that these are the parameters of. */
@@ -88,9 +91,14 @@ export class URLSearchParams {
   }
 
   #read(query) {
-    const flat = host.formPairs(query.startsWith("?") ? query.slice(1) : query);
     this.#pairs = [];
-    for (let at = 0; at < flat.length; at += 2) this.#pairs.push([flat[at], flat[at + 1]]);
+    // In pieces: what the host holds of it is not on the heap of the class.
+    for (let at = query.startsWith("?") ? 1 : 0, end; at < query.length; at = end + 1) {
+      const found = query.indexOf("&", at + PIECE);
+      end = found < 0 ? query.length : found;
+      const flat = host.formPairs(query.slice(at, end));
+      for (let pair = 0; pair < flat.length; pair += 2) this.#pairs.push([flat[pair], flat[pair + 1]]);
+    }
   }
 
   #take(pairs) {

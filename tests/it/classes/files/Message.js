@@ -38,7 +38,7 @@ export default class Message {
     equal([message.status, message.body], [201, "x"]);
     const circle = {};
     circle.self = circle;
-    raises("TypeError", "circular", () => message.setBody(circle));
+    raises("TypeError", "contains itself", () => message.setBody(circle));
   }
 
   bodyKeepsTheType() {
@@ -67,6 +67,12 @@ export default class Message {
   later() { return Promise.resolve("later"); }
   thenable() { return { then: (done) => done("then") }; }
   function_() { return () => 1; }
+  promise() { return { link: Promise.resolve(1) }; }
+  promiseInBody() { return new OutgoingMessage().setBody({ link: [Promise.resolve(1)] }); }
+  promiseAsBody() { return new OutgoingMessage().setBody(Promise.resolve("x")); }
+  error() { return { error: new Error("x") }; }
+  average() { return { list: [1, { average: 0 / 0 }] }; }
+  map() { return new OutgoingMessage().setBody(new Map([[1, 2]])); }
   bigint() { return { n: 1n }; }
   huge() { return "x".repeat(1_100_000); }
   half() { return new OutgoingMessage().setBody("a\ud800b"); }

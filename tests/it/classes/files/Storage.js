@@ -46,7 +46,9 @@ export default class Storage {
 
   losesNothingInSilence(_, { storage }) {
     raises("TypeError", "session.storage.a: a function", () => (storage.a = () => 1));
-    raises("TypeError", 'session.storage.a (in "f"): a function', () => (storage.a = { b: { f() {} } }));
+    raises("TypeError", "session.storage.a.b.f: a function", () => (storage.a = { b: { f() {} } }));
+    raises("TypeError", 'session.storage.a.b[1]["not so"]: a function', () =>
+      (storage.a = { b: [0, { "not so": () => 1 }] }));
     raises("TypeError", "a symbol", () => (storage.a = Symbol("s")));
     raises("TypeError", "String(value)", () => (storage.a = 1n));
     raises("TypeError", "NaN", () => (storage.a = { average: 0 / 0 }));
@@ -55,6 +57,17 @@ export default class Storage {
     raises("TypeError", "a Set", () => (storage.a = [new Set()]));
     raises("TypeError", "toBase64", () => (storage.a = new Uint8Array(1)));
     raises("TypeError", "await", () => (storage.a = Promise.resolve(1)));
+    raises("TypeError", "a list with undefined", () => (storage.a = [1, , 2]));
+    raises("TypeError", "an Error", () => (storage.a = new RangeError("x")));
+    raises("TypeError", "an Error", () => (storage.a = Object.assign(new Error("x"), { code: 1 })));
+    raises("TypeError", "a RegExp", () => (storage.a = [/x/]));
+    raises("TypeError", "a WeakMap", () => (storage.a = { b: new WeakMap() }));
+    raises("TypeError", "a WeakSet", () => (storage.a = new WeakSet()));
+    raises("TypeError", "a WeakRef", () => (storage.a = new WeakRef({})));
+    raises("TypeError", "a Date that is no time", () => (storage.a = { when: new Date(NaN) }));
+    raises("TypeError", "an object of Headers would be kept as {}", () => (storage.a = new Headers()));
+    raises("TypeError", "an object of Hidden", () => (storage.a = new (class Hidden { #x = 1; })()));
+    raises("TypeError", "an object would be kept as {}", () => (storage.a = (function* () {})()));
     raises("TypeError", "undefined", () => (storage.a = [undefined]));
     const circle = {};
     circle.self = circle;
@@ -62,6 +75,14 @@ export default class Storage {
     equal(Object.keys(storage), []);
     storage.a = { kept: 1, left: undefined };
     equal(JSON.stringify(storage.a), '{"kept":1}');
+    class Item {
+      price = 3;
+      total() {
+        return this.price;
+      }
+    }
+    storage.a = [new Item(), new Date(0), new URL("https://a.example/"), new String("s"), Object.create(null), -1.5];
+    equal(JSON.stringify(storage.a), '[{"price":3},"1970-01-01T00:00:00.000Z","https://a.example/","s",{},-1.5]');
     storage.a = undefined;
     equal("a" in storage, false);
   }

@@ -6,6 +6,7 @@ use std::io::Write;
 pub(crate) mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 

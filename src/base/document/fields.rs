@@ -1,17 +1,20 @@
 //! Taking an object apart by property, with the property's name in every complaint.
 
-use super::problem::Flaw;
+use std::ops::RangeInclusive;
+
+use super::flaw::Flaw;
+use super::quantity;
 use super::raw::Kind;
 use super::raw::Member;
 use super::raw::Value;
 
 /// The members of one object that nobody has asked for yet.
 #[derive(Debug)]
-pub(super) struct Fields<'t>(Vec<Member<'t>>);
+pub(crate) struct Fields<'t>(Vec<Member<'t>>);
 
 impl<'t> Fields<'t> {
     /// The members of `value`, which `property` must be.
-    pub(super) fn of(value: Value<'t>, property: &str) -> Result<Self, Flaw> {
+    pub(crate) fn of(value: Value<'t>, property: &str) -> Result<Self, Flaw> {
         match value.kind {
             Kind::Object(members) => Ok(Self(members)),
             other => Err(wrong_type(property, "an object in braces", &other)),
@@ -19,7 +22,7 @@ impl<'t> Fields<'t> {
     }
 
     /// Takes out the value of a property; of a repeated one the first.
-    pub(super) fn take(&mut self, name: &str) -> Option<Value<'t>> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'t>> {
         let at = self.0.iter().position(|member| member.key == name)?;
         let taken = self.0.remove(at).value;
         // Repeats were reported for the whole row already.
@@ -27,15 +30,20 @@ impl<'t> Fields<'t> {
         Some(taken)
     }
 
+    /// The value of a property, which stays to be taken.
+    pub(crate) fn peek(&self, name: &str) -> Option<&Value<'t>> {
+        self.0.iter().find(|member| member.key == name).map(|member| &member.value)
+    }
+
     /// What is left, and therefore unknown.
-    pub(super) fn rest(self) -> Vec<Member<'t>> {
+    pub(crate) fn rest(self) -> Vec<Member<'t>> {
         self.0
     }
 }
 
 impl Value<'_> {
     /// The value as text.
-    pub(super) fn text(&self, property: &str) -> Result<&str, Flaw> {
+    pub(crate) fn text(&self, property: &str) -> Result<&str, Flaw> {
         match &self.kind {
             Kind::Text(text) => Ok(text),
             other => Err(wrong_type(property, "text in double quotes", other)),
@@ -43,7 +51,7 @@ impl Value<'_> {
     }
 
     /// The value as true or false.
-    pub(super) fn flag(&self, property: &str) -> Result<bool, Flaw> {
+    pub(crate) fn flag(&self, property: &str) -> Result<bool, Flaw> {
         match &self.kind {
             Kind::Bool(flag) => Ok(*flag),
             other => Err(wrong_type(property, "true or false without quotes", other)),
@@ -51,7 +59,7 @@ impl Value<'_> {
     }
 
     /// The value as a whole number within bounds, both included.
-    pub(super) fn integer(&self, property: &str, min: u64, max: u64) -> Result<u64, Flaw> {
+    pub(crate) fn integer(&self, property: &str, min: u64, max: u64) -> Result<u64, Flaw> {
         let Kind::Number(text) = &self.kind else {
             return Err(wrong_type(property, "a number without quotes", &self.kind));
         };
@@ -63,10 +71,34 @@ impl Value<'_> {
             )
         })
     }
+
+    /// The value as a whole number of a unit, such as `seconds`. A text that says a quantity with
+    /// a unit of its own is told the number.
+    pub(crate) fn quantity(
+        &self,
+        property: &str,
+        unit: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<u64, Flaw> {
+        if let Kind::Text(text) = &self.kind {
+            let number = quantity::in_unit(text, unit).filter(|number| range.contains(number));
+            let example = number.map_or(String::new(), |number| format!(": {number}"));
+            return Err(Flaw::new(
+                "wrong-type",
+                format!("{property} cannot be text"),
+                format!("write the number of {unit} without quotes{example}"),
+            ));
+        }
+        let read = self.integer(property, *range.start(), *range.end());
+        read.map_err(|flaw| match flaw.code {
+            "bad-number" => Flaw { fix: format!("{} ({unit})", flaw.fix), ..flaw },
+            _ => flaw,
+        })
+    }
 }
 
 /// A value of another type than the property has.
-pub(super) fn wrong_type(property: &str, wanted: &str, found: &Kind<'_>) -> Flaw {
+pub(crate) fn wrong_type(property: &str, wanted: &str, found: &Kind<'_>) -> Flaw {
     Flaw::new(
         "wrong-type",
         format!("{property} cannot be {}", found.name()),

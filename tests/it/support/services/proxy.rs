@@ -24,18 +24,16 @@ use tokio::net::tcp::WriteHalf;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::Dice;
-
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Server,
 }
 
 /// What happens to what is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weather {
+pub(crate) enum Weather {
     Fair,
     /// Every connection is cut, and new ones are reset.
     Down,
@@ -51,11 +49,15 @@ pub(super) enum Weather {
     Reset(usize),
     /// The server does what it is asked; its answer is lost, and the connection with it.
     ReplyLost,
+    /// The same once, and then it is fair again.
+    OneReplyLost,
+    /// One answer never comes, nor anything else on its connection; all others are fair again.
+    OneReplyHeld,
 }
 
 /// A listener, and whom it stands in front of. It ends when this is dropped.
-pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     inside: Arc<Inside>,
     accepting: JoinHandle<()>,
 }
@@ -87,20 +89,6 @@ enum End {
 }
 
 impl Weather {
-    /// Any bad weather, with a bound on how slow.
-    pub(super) fn roll(dice: &mut Dice) -> Self {
-        let side = if dice.below(2) == 0 { Side::Client } else { Side::Server };
-        match dice.below(8) {
-            0 => Self::Down,
-            1 => Self::Blackhole,
-            2 => Self::OneWay(side),
-            3 => Self::Slow(Duration::from_millis(1 + dice.below(500) as u64)),
-            4 => Self::HalfClosed(side),
-            5 => Self::Reset(1 + dice.below(2_000)),
-            _ => Self::ReplyLost,
-        }
-    }
-
     fn holds(self, from: Side) -> bool {
         matches!(self, Self::Blackhole) || self == Self::OneWay(from)
     }
@@ -108,7 +96,7 @@ impl Weather {
 
 impl Proxy {
     /// A proxy in front of `aim`, in fair weather.
-    pub(super) async fn to(aim: SocketAddr) -> Self {
+    pub(crate) async fn to(aim: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inside = Arc::new(Inside {
@@ -123,11 +111,11 @@ impl Proxy {
     }
 
     /// Leads new connections elsewhere; those that are open stay where they are.
-    pub(super) fn aim(&self, aim: SocketAddr) {
+    pub(crate) fn aim(&self, aim: SocketAddr) {
         *self.inside.aim.lock().unwrap() = aim;
     }
 
-    pub(super) fn set(&self, weather: Weather) {
+    pub(crate) fn set(&self, weather: Weather) {
         self.inside.weather.send_replace(weather);
         if weather == Weather::Down {
             self.cut();
@@ -135,17 +123,17 @@ impl Proxy {
     }
 
     /// Cuts every connection there is.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.inside.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// How often a server has begun to answer what a client said, on all connections together.
-    pub(super) fn trips(&self) -> u64 {
+    pub(crate) fn trips(&self) -> u64 {
         self.inside.trips.load(Ordering::SeqCst)
     }
 
     /// Connections that were ever opened.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.inside.connections.load(Ordering::SeqCst)
     }
 }
@@ -154,6 +142,17 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
         self.cut();
+    }
+}
+
+impl Inside {
+    /// Makes it fair again; whether that was the caller's doing.
+    fn clears(&self, weather: Weather) -> bool {
+        self.weather.send_if_modified(|now| {
+            let was = *now == weather;
+            *now = if was { Weather::Fair } else { *now };
+            was
+        })
     }
 }
 
@@ -240,6 +239,12 @@ impl Line {
         match weather {
             Weather::Slow(by) => tokio::time::sleep(by).await,
             Weather::ReplyLost if from == Side::Server => return Ok(Some(End::Cut)),
+            Weather::OneReplyLost if from == Side::Server && self.inside.clears(weather) => {
+                return Ok(Some(End::Cut));
+            }
+            Weather::OneReplyHeld if from == Side::Server && self.inside.clears(weather) => {
+                std::future::pending::<()>().await;
+            }
             Weather::Reset(after) => {
                 let carried = self.carried.fetch_add(piece.len(), Ordering::SeqCst);
                 let room = after.saturating_sub(carried);
@@ -271,7 +276,6 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::run;
 
     /// A server that answers each word with itself.
     async fn echo() -> SocketAddr {
@@ -314,50 +318,59 @@ mod tests {
         heard.expect("nothing was heard").unwrap()
     }
 
-    #[test]
-    fn each_weather_does_what_it_says() {
-        run(async {
-            let proxy = Proxy::to(echo().await).await;
-            let mut open = client(&proxy).await;
-            assert_eq!(text(say(&mut open, "a").await), "a");
-            assert_eq!(text(say(&mut open, "b").await), "b");
-            assert_eq!((proxy.trips(), proxy.connections()), (2, 1));
+    #[tokio::test]
+    async fn each_weather_does_what_it_says() {
+        let proxy = Proxy::to(echo().await).await;
+        let mut open = client(&proxy).await;
+        assert_eq!(text(say(&mut open, "a").await), "a");
+        assert_eq!(text(say(&mut open, "b").await), "b");
+        assert_eq!((proxy.trips(), proxy.connections()), (2, 1));
 
-            for held in
-                [Weather::Blackhole, Weather::OneWay(Side::Client), Weather::OneWay(Side::Server)]
-            {
-                proxy.set(held);
-                assert!(say(&mut open, "late").await.is_none(), "{held:?}");
-                proxy.set(Weather::Fair);
-                assert_eq!(text(hear(&mut open).await), "late", "{held:?}");
-            }
-
-            proxy.set(Weather::ReplyLost);
-            assert!(say(&mut open, "c").await.unwrap().is_err(), "the connection goes with it");
-
-            let mut open = client(&proxy).await;
-            proxy.set(Weather::Reset(3));
-            // A reset may overtake what was carried before it.
-            match say(&mut open, "de").await.unwrap() {
-                Ok(heard) => assert_eq!(heard, "d", "two bytes there, one back"),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-            }
-
+        for held in
+            [Weather::Blackhole, Weather::OneWay(Side::Client), Weather::OneWay(Side::Server)]
+        {
+            proxy.set(held);
+            assert!(say(&mut open, "late").await.is_none(), "{held:?}");
             proxy.set(Weather::Fair);
-            let mut open = client(&proxy).await;
-            assert_eq!(text(say(&mut open, "f").await), "f");
-            proxy.set(Weather::HalfClosed(Side::Client));
-            assert_eq!(text(say(&mut open, "g").await), "g", "its last word is heard");
-            assert_eq!(text(hear(&mut open).await), "", "and the answer is the last");
+            assert_eq!(text(hear(&mut open).await), "late", "{held:?}");
+        }
 
-            proxy.set(Weather::Fair);
+        proxy.set(Weather::OneReplyHeld);
+        let mut other = client(&proxy).await;
+        assert!(say(&mut open, "lost").await.is_none());
+        assert_eq!(text(say(&mut other, "heard").await), "heard");
+        assert!(say(&mut open, "lost as well").await.is_none());
+
+        for lost in [Weather::OneReplyLost, Weather::ReplyLost] {
             let mut open = client(&proxy).await;
-            proxy.set(Weather::Down);
-            assert!(hear(&mut open).await.unwrap().is_err());
-            // The reset may come before whoever connects has noticed that he is connected.
-            if let Ok(mut new) = TcpStream::connect(proxy.address).await {
-                assert!(say(&mut new, "h").await.unwrap().is_err());
-            }
-        });
+            assert_eq!(text(say(&mut open, "c").await), "c");
+            proxy.set(lost);
+            assert!(say(&mut open, "d").await.unwrap().is_err(), "the connection goes with it");
+        }
+        proxy.set(Weather::Fair);
+
+        let mut open = client(&proxy).await;
+        proxy.set(Weather::Reset(3));
+        // A reset may overtake what was carried before it.
+        match say(&mut open, "de").await.unwrap() {
+            Ok(heard) => assert_eq!(heard, "d", "two bytes there, one back"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+
+        proxy.set(Weather::Fair);
+        let mut open = client(&proxy).await;
+        assert_eq!(text(say(&mut open, "f").await), "f");
+        proxy.set(Weather::HalfClosed(Side::Client));
+        assert_eq!(text(say(&mut open, "g").await), "g", "its last word is heard");
+        assert_eq!(text(hear(&mut open).await), "", "and the answer is the last");
+
+        proxy.set(Weather::Fair);
+        let mut open = client(&proxy).await;
+        proxy.set(Weather::Down);
+        assert!(hear(&mut open).await.unwrap().is_err());
+        // The reset may come before whoever connects has noticed that he is connected.
+        if let Ok(mut new) = TcpStream::connect(proxy.address).await {
+            assert!(say(&mut new, "h").await.unwrap().is_err());
+        }
     }
 }

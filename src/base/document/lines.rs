@@ -1,38 +1,52 @@
 //! From a byte offset to the line and column a person sees in an editor.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 /// The line starts of one text.
 #[derive(Debug)]
-pub(super) struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// The last offset that was asked for, and the characters of its line before it: a file of one
+    /// long line is asked for thousands of its places, mostly in their order.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        let after_breaks =
-            text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
-        Self { text, starts: std::iter::once(0).chain(after_breaks).collect() }
+    pub(crate) fn of(text: &'t str) -> Self {
+        // A carriage return alone ends a line, too, as editors show it.
+        let next = |at: usize| text.as_bytes().get(at + 1);
+        let is_break =
+            |(at, b): &(usize, u8)| *b == b'\n' || *b == b'\r' && next(*at) != Some(&b'\n');
+        let after_breaks = text.bytes().enumerate().filter(is_break).map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(after_breaks).collect();
+        Self { text, starts, last: Cell::new((0, 0)) }
     }
 
     /// Line and column of a byte offset, both from 1, the column in characters.
     ///
     /// A byte order mark is no character of the first line: editors do not show it. An offset
     /// past the end or within a character means the nearest place before it.
-    pub(super) fn position(&self, offset: usize) -> (u32, u32) {
+    pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let end = self.text.floor_char_boundary(offset);
-        let before = self.text.get(start..end).unwrap_or_default();
-        let shown = before.strip_prefix('\u{feff}').unwrap_or(before);
-        let columns = shown.chars().count() + 1;
+        let (last, counted) = self.last.get();
+        let (from, counted) =
+            if (start..=end).contains(&last) { (last, counted) } else { (start, 0) };
+        let between = self.text.get(from..end).unwrap_or_default();
+        // Only the first line can begin with a mark.
+        let mark = usize::from(from == 0 && between.starts_with('\u{feff}'));
+        let before = counted + between.chars().count() - mark;
+        self.last.set((end, before));
+        let columns = before + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(columns).unwrap_or(u32::MAX))
     }
 
     /// Where a part of a JSON text stands in the file: `span` is the text with its quotes, `part`
     /// counts the bytes that it means.
-    pub(super) fn within_text(
+    pub(crate) fn within_text(
         &self,
         span: &Range<usize>,
         part: Range<usize>,
@@ -98,5 +112,7 @@ mod tests {
         assert_eq!(lines.position(3), (1, 1));
         assert_eq!(lines.position(8), (2, 3));
         assert_eq!(Lines::of("").position(0), (1, 1));
+        let old_mac = Lines::of("[\r  x\r]");
+        assert_eq!((old_mac.position(4), old_mac.position(6)), ((2, 3), (3, 1)));
     }
 }

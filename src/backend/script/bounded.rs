@@ -1,0 +1,49 @@
+//! Whether the engine can be told to stop while it is in a built-in.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use rquickjs::Context;
+use rquickjs::Ctx;
+use rquickjs::Runtime;
+
+/// A step in a built-in that calls no function, long enough to be asked in.
+const SEARCH: &str = "'a'.repeat(4096).includes('b')";
+
+/// Says once if a program embeds callgate with an engine that looks at no budget inside of its
+/// built-ins (`vendor/rquickjs-sys/README.md`).
+pub(super) fn warn_if_not() {
+    static IS_BOUNDED: OnceLock<bool> = OnceLock::new();
+    IS_BOUNDED.get_or_init(|| {
+        let is_bounded = is_asked_in(SEARCH).unwrap_or(true);
+        if !is_bounded {
+            tracing::warn!(event = "script.unbounded");
+        }
+        is_bounded
+    });
+}
+
+/// Whether the interrupt handler is asked while this runs.
+fn is_asked_in(script: &str) -> rquickjs::Result<bool> {
+    let runtime = Runtime::new()?;
+    let context = Context::full(&runtime)?;
+    let is_asked = Rc::new(Cell::new(false));
+    let asked = Rc::clone(&is_asked);
+    runtime.set_interrupt_handler(Some(Box::new(move || {
+        asked.set(true);
+        false
+    })));
+    context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script))?;
+    Ok(is_asked.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
+        assert_eq!(is_asked_in(SEARCH).ok(), Some(true));
+    }
+}

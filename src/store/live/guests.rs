@@ -1,0 +1,181 @@
+//! Guests, in the order in which they make room: so that a flood of them fills neither memory nor
+//! disk, and takes no room from people who are signed in.
+
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::session::Record;
+use crate::store::live::BYTES_PER_SESSION;
+use crate::store::live::Change;
+use crate::store::live::Config;
+use crate::store::live::Held;
+use crate::store::live::Live;
+use crate::store::live::apply::session_bytes;
+
+/// Guests that make room in one step at most: more than that only a guest displaces that stores
+/// as much as hundreds of others, and the next step goes on.
+const DISPLACED_MAX: usize = 512;
+
+/// Where a guest stands among the others, and what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Whether it holds an unspent token: a callback may come for it, so others go first.
+    holds: bool,
+    seen_at: Timestamp,
+    bytes: usize,
+}
+
+/// All guests that live.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    /// The first one makes room first.
+    order: BTreeSet<(bool, Timestamp, SessionId)>,
+    bytes: usize,
+}
+
+/// What a session wants to take.
+pub(super) struct Wanted<'a> {
+    pub(super) record: &'a Record,
+    /// Whether it is not there yet.
+    pub(super) is_new: bool,
+}
+
+impl Config {
+    /// Guests that are kept at most; one at least.
+    pub fn guests_max(self) -> usize {
+        self.share_of(self.sessions_max).max(1)
+    }
+
+    /// About how many bytes guests take at most.
+    pub fn guest_bytes_max(self) -> usize {
+        self.guests_max().saturating_mul(BYTES_PER_SESSION)
+    }
+
+    fn share_of(self, whole: usize) -> usize {
+        let percent = usize::from(self.guest_percent.min(100));
+        (whole / 100).saturating_mul(percent) + whole % 100 * percent / 100
+    }
+
+    /// Tokens that are kept at most once a guest wants another one.
+    pub(super) fn guest_tokens_max(self) -> usize {
+        self.share_of(self.others_max())
+    }
+}
+
+impl Guests {
+    pub(super) fn remove(&mut self, id: SessionId, place: Option<Place>) {
+        if let Some(Place { holds, seen_at, bytes }) = place
+            && self.order.remove(&(holds, seen_at, id))
+        {
+            self.bytes -= bytes;
+        }
+    }
+
+    fn insert(&mut self, id: SessionId, place: Option<Place>) {
+        if let Some(Place { holds, seen_at, bytes }) = place
+            && self.order.insert((holds, seen_at, id))
+        {
+            self.bytes += bytes;
+        }
+    }
+}
+
+impl Live {
+    /// Puts a session where it belongs among the guests, after anything about it has changed.
+    pub(super) fn place(&mut self, id: SessionId) {
+        if self.index.is_asleep() {
+            return;
+        }
+        let holds = self.tokens_of.contains_key(&id);
+        let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
+        let is_guest = !living.record.access.known;
+        let (seen_at, bytes) = (living.seen_at, living.bytes);
+        let place = is_guest.then_some(Place { holds, seen_at, bytes });
+        if place != living.place {
+            self.guests.remove(id, living.place);
+            self.guests.insert(id, place);
+            living.place = place;
+        }
+    }
+
+    /// The same for all of them, once a replay is over.
+    pub(super) fn place_all(&mut self) {
+        let ids: Vec<SessionId> = self.index.ids.iter().copied().collect();
+        for id in ids {
+            self.place(id);
+        }
+    }
+
+    /// The guests that make room for what a session wants to take, if there must be any, once
+    /// sessions have ended as `swept` says.
+    pub(super) fn displacing(&self, wanted: &Wanted<'_>, swept: &[Change]) -> Vec<Change> {
+        let id = wanted.record.id;
+        let mut gone: HashSet<SessionId> = swept.iter().filter_map(ending).collect();
+        let mut left = Left {
+            guests: self.guests.order.len(),
+            bytes: self.guests.bytes,
+            sessions: self.index.ids.len() + usize::from(wanted.is_new),
+        };
+        for id in &gone {
+            left.without(self.place_of(*id));
+        }
+        let is_guest = !wanted.record.access.known;
+        if let Some(place) = self.place_of(id) {
+            left.guests -= 1;
+            left.bytes -= place.bytes;
+        }
+        if is_guest {
+            left.guests += 1;
+            left.bytes += session_bytes(wanted.record);
+        }
+        gone.insert(id);
+        let mut changes = Vec::new();
+        for (_, _, id) in self.guests.order.iter().filter(|(_, _, id)| !gone.contains(id)) {
+            if left.fits(self.config, is_guest) || changes.len() == DISPLACED_MAX {
+                break;
+            }
+            left.without(self.place_of(*id));
+            changes.push(Change::Displaced { id: *id });
+        }
+        changes
+    }
+
+    fn place_of(&self, id: SessionId) -> Option<Place> {
+        match self.sessions.get(&id) {
+            Some(Held::Living(living)) => living.place,
+            _ => None,
+        }
+    }
+}
+
+/// What there is while guests make room.
+struct Left {
+    guests: usize,
+    bytes: usize,
+    sessions: usize,
+}
+
+impl Left {
+    fn without(&mut self, place: Option<Place>) {
+        self.sessions -= 1;
+        if let Some(place) = place {
+            self.guests -= 1;
+            self.bytes -= place.bytes;
+        }
+    }
+
+    /// Whether one more session fits in, a guest or not.
+    fn fits(&self, config: Config, is_guest: bool) -> bool {
+        let share = self.guests <= config.guests_max() && self.bytes <= config.guest_bytes_max();
+        (share || !is_guest) && self.sessions <= config.sessions_max
+    }
+}
+
+fn ending(change: &Change) -> Option<SessionId> {
+    match change {
+        Change::Ended { id, .. } => Some(*id),
+        _ => None,
+    }
+}

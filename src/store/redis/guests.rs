@@ -1,0 +1,77 @@
+//! Making room among guests, over all shards.
+
+use redis::Value;
+
+use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::keys::SHARDS;
+use crate::store::redis::link;
+use crate::store::redis::link::Call;
+use crate::store::redis::link::Weight;
+use crate::store::redis::pages::entries;
+use crate::store::redis::rows;
+use crate::store::redis::trouble::Trouble;
+use crate::store::shared::engine::Share;
+use crate::store::shared::engine::Trimmed;
+
+/// Guests dropped in one step at most: the server does nothing else meanwhile.
+const DROPPED_AT_ONCE: usize = 512;
+
+impl RedisEngine {
+    /// On one server in one step. In a Cluster each shard has its part of the share: ids are
+    /// random, so guests are spread evenly.
+    pub(super) async fn trim_all(&self, share: Share) -> Result<Trimmed, Trouble> {
+        if self.link.is_one() {
+            let mut words = self.words_of_share(&share);
+            words.extend(SHARDS.map(|shard| format!("{shard:02X}").into_bytes()));
+            let call = Call { keys: &[], words: &words, weight: Weight::Light };
+            return read(self.link.run(&link::TRIM, call).await?).map(|(trimmed, _)| trimmed);
+        }
+        let parts = SHARDS.count();
+        let (guests, bytes) = (share.guests.div_ceil(parts), share.bytes.div_ceil(parts));
+        let at_most = share.at_most.div_ceil(parts);
+        let words = self.words_of_share(&Share { guests, bytes, at_most, ..share });
+        let work = SHARDS.map(|shard| {
+            let link = std::sync::Arc::clone(&self.link);
+            let keys = [self.keys.due(shard), self.keys.ids(shard), self.keys.names(shard)];
+            let mut words = words.clone();
+            words.push(format!("{shard:02X}").into_bytes());
+            async move {
+                let call = Call { keys: &keys, words: &words, weight: Weight::Light };
+                read(link.run(&link::TRIM, call).await?)
+            }
+        });
+        let mut all = Trimmed::default();
+        for part in link::abreast(work.collect::<Vec<_>>()).await {
+            let (trimmed, unpointed) = part?;
+            all.guests += trimmed.guests;
+            all.bytes += trimmed.bytes;
+            all.dropped += trimmed.dropped;
+            self.unpoint(unpointed.iter().map(|hex| self.keys.pointer_of(hex)).collect());
+        }
+        Ok(all)
+    }
+
+    fn words_of_share(&self, share: &Share) -> Vec<Vec<u8>> {
+        let number = |count: usize| rows::number(u64::try_from(count).unwrap_or(u64::MAX));
+        vec![
+            self.keys.shards().into_bytes(),
+            self.pointers_at_hand(),
+            number(share.guests),
+            number(share.bytes),
+            number(share.at_most.min(DROPPED_AT_ONCE)),
+            share.spared.map(|id| id.to_string()).unwrap_or_default().into_bytes(),
+        ]
+    }
+}
+
+fn read(answer: Value) -> Result<(Trimmed, Vec<String>), Trouble> {
+    let malformed = || Trouble::Garbled("what making room answers");
+    let parts: [Value; 4] = entries(answer)?.try_into().map_err(|_| malformed())?;
+    let [Value::Int(guests), Value::Int(bytes), Value::Int(dropped), unpointed] = parts else {
+        return Err(malformed());
+    };
+    let unpointed = entries(unpointed)?.into_iter().map(rows::text).collect::<Result<_, _>>()?;
+    let count = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
+    let (guests, bytes, dropped) = (count(guests), count(bytes), count(dropped));
+    Ok((Trimmed { guests, bytes, dropped }, unpointed))
+}

@@ -1,0 +1,178 @@
+//! Ways out of slips in a row: a property in the wrong place, under another program's name, or
+//! with a value of another shape.
+
+use super::problem::Flaw;
+use super::problem::one_of;
+use super::raw::Kind;
+use super::raw::Member;
+use super::raw::Value;
+use crate::base::nearest::nearest;
+
+/// Properties by the object that they belong to; a row itself is the empty text.
+const HOMES: [(&str, &[&str]); 4] = [
+    (
+        "",
+        &[
+            "class",
+            "method",
+            "forward",
+            "pattern",
+            "regexPattern",
+            "verbs",
+            "requires",
+            "otp",
+            "repeat",
+            "onInterrupted",
+            "limits",
+        ],
+    ),
+    ("otp", &["param", "mode", "confirm", "strip", "onRefused"]),
+    ("otp.onRefused", &["status", "redirect"]),
+    ("limits", &["bodyBytes", "timeoutMs"]),
+];
+
+/// Names that other programs have for properties of a row.
+const OTHER_NAMES: [(&[&str], &str); 9] = [
+    (&["verb", "methods", "httpMethods", "httpMethod"], "verbs"),
+    (&["path", "url", "uri", "route", "prefix", "endpoint"], "pattern"),
+    (&["regex", "regexp", "match", "rewrite"], "regexPattern"),
+    (&["function", "func", "action"], "method"),
+    (&["singleton", "controller", "module"], "class"),
+    (&["upstream", "proxy", "proxy_pass", "target", "backend", "destination"], "forward"),
+    (
+        &["privilege", "privileges", "permission", "permissions", "role", "roles", "auth"],
+        "requires",
+    ),
+    (&["timeout", "timeoutSecs", "maxBody", "maxBodySize", "bodyLimit"], "limits"),
+    (&["ttl", "cache", "dedupe", "idempotent", "repeatSecs"], "repeat"),
+];
+
+/// The way out of a property that is not known where it stands. `owner` is empty for a row and
+/// otherwise ends with a dot, such as `otp.`.
+pub(super) fn of_unknown(owner: &str, member: &Member<'_>, known: &[&str]) -> String {
+    let key = &*member.key;
+    let place = owner.trim_end_matches('.');
+    let same = |name: &&&str| name.eq_ignore_ascii_case(key);
+    let home = HOMES.iter().find_map(|(home, names)| Some((*home, *names.iter().find(same)?)));
+    if let Some((home, name)) = home.filter(|(home, _)| *home != place) {
+        let value = shown(&member.value);
+        return match home {
+            "" => format!("move it out of {place:?} into the row: \"{name}\": {value}"),
+            "otp.onRefused" => {
+                format!(
+                    "move it into \"otp\": \"otp\": {{ \"onRefused\": {{ \"{name}\": {value} }} }}"
+                )
+            }
+            home => format!("move it into {home:?}: \"{home}\": {{ \"{name}\": {value} }}"),
+        };
+    }
+    let other = OTHER_NAMES.iter().find(|(names, _)| names.iter().any(|name| same(&name)));
+    if let (true, Some((_, name))) = (owner.is_empty(), other) {
+        return format!("write {name:?} if that is meant, or remove it");
+    }
+    if let Some(known) = nearest(key, known.iter().copied()) {
+        return format!("write {known:?} if that is meant, or remove it");
+    }
+    if owner.is_empty() && key.eq_ignore_ascii_case("handler") {
+        if let Some((class, method)) = split(&member.value) {
+            return format!("write \"class\": {class:?}, \"method\": {method:?}");
+        }
+        return "write \"class\" and \"method\" for what answers".to_owned();
+    }
+    format!("remove it, or use {}", one_of(known))
+}
+
+/// A value as it can be copied, where it is short.
+fn shown(value: &Value<'_>) -> String {
+    match &value.kind {
+        Kind::Bool(flag) => flag.to_string(),
+        Kind::Number(number) => (*number).to_owned(),
+        Kind::Text(text) if text.len() <= 40 => format!("{text:?}"),
+        Kind::Null | Kind::Text(_) | Kind::List(_) | Kind::Object(_) => "…".to_owned(),
+    }
+}
+
+/// The way out of verbs that are no text: a list of names can be written as one.
+pub(super) fn verbs(value: &Value<'_>, flaw: Flaw) -> Flaw {
+    let Kind::List(items) = &value.kind else {
+        return Flaw { fix: "write one text, such as \"GET, POST\"".to_owned(), ..flaw };
+    };
+    let name = |item: &Value<'_>| item.text("verbs").ok().map(str::to_ascii_uppercase);
+    let names: Option<Vec<String>> = items.iter().map(name).collect();
+    let names = names.filter(|names| !names.is_empty() && names.len() <= 9);
+    let text = names.map_or_else(|| "GET, POST".to_owned(), |names| names.join(", "));
+    let such = if items.is_empty() { ", such as" } else { ":" };
+    Flaw { fix: format!("write one text{such} {text:?}"), ..flaw }
+}
+
+/// The way out of a row without a function, whose class may have it.
+pub(super) fn missing_method(class: Option<&Value<'_>>) -> Option<String> {
+    let (class, method) = class.and_then(split)?;
+    Some(format!("write the two apart: \"class\": {class:?}, \"method\": {method:?}"))
+}
+
+/// A class and its function in one text, such as `Mail.paid`.
+fn split(value: &Value<'_>) -> Option<(String, String)> {
+    let text = value.text("class").ok()?;
+    let (class, method) = text.trim_end_matches("()").rsplit_once(['.', '#', ':', '@'])?;
+    let class = class.trim_end_matches(':');
+    let is_function = method.starts_with(|c: char| c.is_lowercase()) && !is_ending(method);
+    (is_function && is_name(class) && is_name(method))
+        .then(|| (class.to_owned(), method.to_owned()))
+}
+
+fn is_ending(text: &str) -> bool {
+    matches!(text, "js" | "mjs" | "cjs" | "ts" | "jsx" | "tsx" | "4dm")
+}
+
+/// The class that a file defines, such as `Mail` for `classes/Mail.js`; none if the text names no
+/// file.
+pub(crate) fn class_of_file(text: &str) -> Option<&str> {
+    let file = text.rsplit(['/', '\\']).next().unwrap_or(text);
+    let bare = file.rsplit_once('.').filter(|(_, end)| is_ending(end)).map(|(bare, _)| bare);
+    let name = bare.unwrap_or(file);
+    (name != text && is_name(name)).then_some(name)
+}
+
+/// The name in a text that is none, such as `paid` in `paid()`.
+pub(super) fn bare_name(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let name = text.split('(').next().unwrap_or_default().trim();
+    let name = name.strip_prefix("function ").unwrap_or(name).trim();
+    (name != text && is_name(name)).then_some(name)
+}
+
+fn is_name(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+    };
+    text.split('.').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_its_class() {
+        for (text, class) in [
+            ("Mail.js", Some("Mail")),
+            ("classes/Mail.js", Some("Mail")),
+            ("./classes/Mail", Some("Mail")),
+            ("classes\\Mail.js", Some("Mail")),
+            ("callgate.Accounts", None),
+            ("Mail", None),
+            ("../x y.js", None),
+        ] {
+            assert_eq!(class_of_file(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_names_its_function() {
+        assert_eq!(bare_name("paid()"), Some("paid"));
+        assert_eq!(bare_name("paid(request, session)"), Some("paid"));
+        assert_eq!(bare_name("function paid()"), Some("paid"));
+        assert_eq!((bare_name("paid"), bare_name("()"), bare_name("a b")), (None, None, None));
+    }
+}
