@@ -177,12 +177,7 @@ impl Builder {
             .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
         let dispatch = Arc::new(dispatch);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let mut watched = Vec::new();
-        if let Some(certificates) = &entrances.certificates {
-            let pair = CertificatePair::new(Arc::clone(certificates), clock);
-            let contents = pair.contents();
-            watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
-        }
+        let mut watched = watched_certificates(&entrances, clock)?;
         // A text beside no class files has nothing that could change.
         if self.table.is_none() || maker.folder.exists() {
             let made_of = (maker, self.table);
@@ -244,6 +239,18 @@ impl Builder {
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }
+}
+
+/// The watch over the certificate files, where there are some.
+fn watched_certificates(
+    entrances: &Entrances,
+    clock: Arc<dyn Clock>,
+) -> Result<Vec<Watched>, GateError> {
+    let Some(certificates) = &entrances.certificates else { return Ok(Vec::new()) };
+    let pair = CertificatePair::new(Arc::clone(certificates), clock);
+    let contents = pair.contents();
+    let watched = Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
+    Ok(vec![watched])
 }
 
 /// What an operator must show, by where the keys are.
