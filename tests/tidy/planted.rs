@@ -397,12 +397,12 @@ fn groups_are_spelt_out() {
 fn a_promise_without_a_test_that_exists_is_caught() {
     let find = |path: &str| match path {
         "tests/it/a.rs" => Some("fn it_holds() {}".to_owned()),
-        "tests/browser/b.cjs" => Some("it holds".to_owned()),
+        "tests/browser/b.cjs" => Some("function itHolds() {}\nawait itHolds();".to_owned()),
         _ => None,
     };
     let page = "| no. | promise | held by |\n|---|---|---|\n\
                 | P1 | kept | [`it_holds`](../tests/it/a.rs) |\n\
-                | P2 | kept too | [`it holds`](../tests/browser/b.cjs) |\n\
+                | P2 | kept too | [`itHolds`](../tests/browser/b.cjs) |\n\
                 | P3 | empty words | |\n\
                 | P4 | renamed | [`it_held`](../tests/it/a.rs) |\n\
                 | P5 | moved | [`it_holds`](../tests/it/c.rs) |\n";
