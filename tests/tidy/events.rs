@@ -11,7 +11,38 @@ const PAGE: &str = "docs/EVENTS.md";
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Events that no test asks for, and why.
-pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[];
+pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
+    ("clock.back", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("clock.leapt", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("script.slow", "it hangs on how fast the machine is"),
+    (
+        "server.accept_failed",
+        "tests/heavy/exhausted.rs sees what it stands for: a server without files left",
+    ),
+    ("server.connection_ended", "a line for debugging, about what clients do all the time"),
+    ("server.connections_lowered", "it hangs on what the machine lets a process open"),
+    ("store.close_failed", "it takes a disk that fails while the store is closed"),
+    ("store.dir_not_synced", "it takes a file system that cannot sync folders"),
+    (
+        "store.failed",
+        "the store's own thread logs it, where no test listens; the tests see what it says to requests",
+    ),
+    ("store.foreign_file_system", "it takes a file system of another kind"),
+    (
+        "store.link.down",
+        "the tasks of a client of Redis or PostgreSQL log it; tests/engines sees what they stand for",
+    ),
+    ("store.link.up", "as store.link.down"),
+    ("store.note", "which store has something to note hangs on the machine"),
+    (
+        "store.room_back",
+        "the store's own thread logs it, where no test listens; stores::room sees what it stands for",
+    ),
+    ("store.room_low", "as store.room_back"),
+    ("store.touch.failed", "a line for debugging; tests/engines sees that no use is lost"),
+    ("tls.not_valid", "it takes a certificate that expires while the test runs"),
+    ("token.run_late", "it takes a run that outlives its token"),
+];
 
 /// One event, as the source logs it or as the page lists it.
 #[derive(Debug, Default, PartialEq, Eq)]
