@@ -14,7 +14,9 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
     ("clock.back", "said beside what src/gate/steady.rs tests: what the clock then says"),
     ("clock.leapt", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("process.core_dumps", "it takes a system that refuses to switch core dumps off"),
     ("script.slow", "it hangs on how fast the machine is"),
+    ("script.unbounded", "it takes an engine that was built without the patch that bounds it"),
     (
         "server.accept_failed",
         "tests/heavy/exhausted.rs sees what it stands for: a server without files left",
@@ -40,6 +42,7 @@ pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
     ),
     ("store.room_low", "as store.room_back"),
     ("store.touch.failed", "a line for debugging; tests/engines sees that no use is lost"),
+    ("store.trim.failed", "it takes a database that fails between two steps of one verb"),
     ("tls.not_valid", "it takes a certificate that expires while the test runs"),
     ("token.run_late", "it takes a run that outlives its token"),
 ];
