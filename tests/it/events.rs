@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::base::clock::ManualClock;
+use callgate::base::limits::DEVICES_PER_SESSION_MAX;
 use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Faulty;
@@ -73,7 +74,7 @@ async fn a_browser_that_makes_room_for_another_one_is_told_of() {
     let house = house().await;
     let member = house.visitor();
     member.write("k", "1").await;
-    for _ in 0..SESSION_DEVICES_MAX {
+    for _ in 0..DEVICES_PER_SESSION_MAX {
         let token = member.mint("").await;
         house.visitor().follow("/whoami", &token).await;
     }
