@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Whether the caller must not be given any cookie (`context`).
     pub(super) mute: bool,
     pub(super) restore_outcome: Outcome,
+    /// Whether the browser was given a credential that it had been given before.
+    pub(super) again: bool,
     /// Whether the handler was brought a token.
     pub(super) saw_token: bool,
     /// What the browser brought to be known by, or was given by this request.
@@ -132,6 +134,7 @@ impl Desk {
             gives,
             mute: false,
             restore_outcome: Outcome::Absent,
+            again: false,
             saw_token: false,
             binding,
             binds: false,
