@@ -19,6 +19,7 @@ use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
+use crate::http::session::state::LetIn;
 use crate::session::Credential;
 use crate::store::StoreError;
 use crate::store::port::Claim;
@@ -304,7 +305,7 @@ impl Session {
             tracing::info!(event = "token.granted_again", session = %opened.record.id);
             let mut state = self.lock();
             state.mute = false;
-            state.again = true;
+            state.let_in = LetIn::Again;
             state.give(credential.clone());
             state.standing = Standing::Open { opened, entry: Entry::Credential(credential) };
         }
@@ -313,7 +314,7 @@ impl Session {
 
     /// Whether the browser was let in a second time.
     pub(crate) fn was_let_in_again(&self) -> bool {
-        self.lock().again
+        self.lock().let_in == LetIn::Again
     }
 
     /// Moves the request into the session that a token opened.
