@@ -10,6 +10,7 @@ use crate::base::RestoreMode;
 use crate::base::Secret;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
@@ -170,10 +171,7 @@ impl Session {
         // Whoever is let in works under another right from then on.
         let _alone = self.desk.hold_alone().await;
         let now = house.clock.now();
-        let nonce = match &self.errand.binding {
-            Some(binding) => binding.newcomer(secret),
-            None => Credential::nonce(&*house.entropy)?,
-        };
+        let nonce = self.newcomer(secret)?;
         let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
         let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
         let token = claim.token;
@@ -230,6 +228,14 @@ impl Session {
             }
         };
         Ok(Redemption::Ended(outcome))
+    }
+
+    /// The secret of the credential that the browser gets if it is let in.
+    fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
+        match &self.errand.binding {
+            Some(binding) => Ok(binding.newcomer(secret)),
+            None => Credential::nonce(&*self.house.entropy),
+        }
     }
 
     fn claim_for(
