@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::House;
 use crate::support::house;
 use crate::support::lent::Upstream;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -157,6 +158,7 @@ async fn pressed(
 
 #[tokio::test]
 async fn a_browser_that_lost_the_response_is_let_in_again_within_a_minute() {
+    let (log, _capture) = Log::capture();
     let house = house().await;
     let desk = house.visitor();
     let id = desk.write("cart", "3").await;
@@ -170,6 +172,7 @@ async fn a_browser_that_lost_the_response_is_let_in_again_within_a_minute() {
     assert_eq!((&again.json()["id"], phone.id().await), (&json!(id), id.clone()));
     assert_ne!(phone.cookie(), before);
     assert!(given.is_some());
+    log.has(&["token.granted_again"]);
     // One more browser in the session, and no third one.
     assert_eq!(house.stored().await[0].record.devices.len(), 2);
     phone.plant(&before.unwrap());
