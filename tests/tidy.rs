@@ -116,6 +116,24 @@ fn every_event_that_is_logged_is_listed_in_the_docs() {
 }
 
 #[test]
+fn every_event_is_asked_for_by_a_test_or_says_why_not() {
+    let page = std::fs::read_to_string(tree::root().join("docs/EVENTS.md")).unwrap_or_default();
+    let asked = |event: &str| tree::sources().iter().any(|source| events::asks(source, event));
+    let lines = events::not_asked_for(&events::listed(&page), asked, events::NOT_ASKED_FOR);
+    assert!(lines.is_empty(), "{} to mend:\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
+fn every_control_is_listed_with_the_promises_that_it_concerns() {
+    let texts = tree::texts();
+    let controls: Vec<_> =
+        texts.iter().filter_map(|(path, text)| promises::control(path, text)).collect();
+    assert!(!controls.is_empty(), "the walk missed tests/broken");
+    let page = std::fs::read_to_string(tree::root().join(promises::PAGE)).unwrap();
+    none(promises::unlisted(&page, &controls));
+}
+
+#[test]
 fn an_example_shows_one_idea_and_how_to_run_it() {
     let examples = tree::sources().iter().filter(|each| each.path.starts_with("examples/"));
     none(examples.flat_map(shape::example));

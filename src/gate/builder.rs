@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwapOption;
-
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
@@ -53,6 +51,8 @@ use crate::http::held::Held;
 use crate::http::hosts::HostRule;
 use crate::http::hosts::Hosts;
 use crate::http::outbound;
+use crate::http::plan::CurrentPlan;
+use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
 use crate::http::sessions::UnknownNames;
@@ -148,14 +148,13 @@ impl Builder {
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
         let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
-        let (rows, generation) = (plan.table().rows().len(), plan.generation());
-        let table = TableState { rows, generation, refused: None };
+        let table = table_state(&plan);
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             runs: Arc::default(),
             watchers: Watchers::default(),
-            plan: ArcSwapOption::empty(),
+            plan: CurrentPlan::empty(),
             held: Held::default(),
             store,
             clock: self.clock,
@@ -173,16 +172,11 @@ impl Builder {
             capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
-        let dispatch = Dispatch::new(plan, Arc::new(sessions), config)
-            .map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?;
-        let dispatch = Arc::new(dispatch);
+        let dispatch = Dispatch::new(plan, Arc::new(sessions), config);
+        let dispatch =
+            Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let mut watched = Vec::new();
-        if let Some(certificates) = &entrances.certificates {
-            let pair = CertificatePair::new(Arc::clone(certificates), clock);
-            let contents = pair.contents();
-            watched.push(Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?);
-        }
+        let mut watched = watched_certificates(&entrances, clock)?;
         // A text beside no class files has nothing that could change.
         if self.table.is_none() || maker.folder.exists() {
             let made_of = (maker, self.table);
@@ -244,6 +238,23 @@ impl Builder {
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }
+}
+
+/// What is said of a table that has just been taken.
+fn table_state(plan: &Plan) -> TableState {
+    TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
+}
+
+/// The watch over the certificate files, where there are some.
+fn watched_certificates(
+    entrances: &Entrances,
+    clock: Arc<dyn Clock>,
+) -> Result<Vec<Watched>, GateError> {
+    let Some(certificates) = &entrances.certificates else { return Ok(Vec::new()) };
+    let pair = CertificatePair::new(Arc::clone(certificates), clock);
+    let contents = pair.contents();
+    let watched = Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
+    Ok(vec![watched])
 }
 
 /// What an operator must show, by where the keys are.

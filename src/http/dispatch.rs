@@ -25,7 +25,6 @@ use crate::http::body::RequestBody;
 use crate::http::brought;
 use crate::http::brought::Brought;
 use crate::http::brought::Places;
-use crate::http::brought::has_too_many_fields;
 use crate::http::caught::Panicked;
 use crate::http::caught::caught;
 use crate::http::confirm;
@@ -39,11 +38,11 @@ use crate::http::hop;
 use crate::http::hop::Returned;
 use crate::http::manner::Manner;
 use crate::http::manner::no_content;
-use crate::http::plan::Answer;
 use crate::http::plan::Plan;
-use crate::http::query;
-use crate::http::query::Query;
 use crate::http::repeat;
+use crate::http::route::query_of;
+use crate::http::route::refuse_large_form;
+use crate::http::route::row_of;
 use crate::http::run::Run;
 use crate::http::run::may_hold_token;
 use crate::http::run::must_be_read;
@@ -53,7 +52,6 @@ use crate::http::visit::Trace;
 use crate::http::visit::Visit;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found;
 use crate::table::Row;
 
 /// Answers requests by the table in use.
@@ -221,11 +219,7 @@ impl Dispatch {
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
             return Ok(Prepared::Answer(no_content(None)));
         }
-        let mut path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
-        if let Some(reserved) = path.reserved() {
-            manner.speak_to(reserved);
-            return Err(Fault::not_found());
-        }
+        let mut path = self.open_path(&head, manner)?;
         let Returned { body, mut agreement, shown } =
             self.agreed(&mut head, source.body, manner).await?;
         if shown.is_some() {
@@ -253,11 +247,8 @@ impl Dispatch {
             agreement = Agreement::Sent;
         }
         refuse_large_form(answer, &brought, (&head, &body))?;
-        if matches!(brought, Brought::Token(_))
-            && upload.is_none()
-            && shown.is_none()
-            && hop::is_due(&self.sessions, &head, row)
-        {
+        let may_hop = matches!(brought, Brought::Token(_)) && upload.is_none() && shown.is_none();
+        if may_hop && hop::is_due(&self.sessions, &head, row) {
             let body = sent.as_ref().unwrap_or(&body);
             return hop::send_on(&self.sessions, &head, body).map(Prepared::Answer);
         }
@@ -281,6 +272,16 @@ impl Dispatch {
             shown,
         };
         Ok(Prepared::Run(Box::new(run)))
+    }
+
+    /// The path, unless it is one that no row answers.
+    fn open_path(&self, head: &Head, manner: &mut Manner) -> Result<CanonicalPath, Fault> {
+        let path = CanonicalPath::of(head.uri.path(), &self.config.base_path)?;
+        if let Some(reserved) = path.reserved() {
+            manner.speak_to(reserved);
+            return Err(Fault::not_found());
+        }
+        Ok(path)
     }
 
     /// What the request stands for, where it is the form of a page that asked, or shows the cookie
@@ -382,42 +383,4 @@ impl Dispatch {
         manner.dress(&mut response, line.id);
         response
     }
-}
-
-/// The parameters of a request.
-fn query_of(head: &Head) -> Result<Query, Fault> {
-    let read = Query::read(head.uri.query().unwrap_or(""));
-    read.map_err(|query::QueryTooLarge| {
-        Fault::bad_request("query_too_large", "The query is too large.")
-    })
-}
-
-/// The row that answers, or the response where none has to.
-fn row_of<'p>(
-    plan: &'p Plan,
-    head: &Head,
-    path: &CanonicalPath,
-) -> Result<Result<&'p Row, Response<AnswerBody>>, Fault> {
-    match plan.table().find(head.method.as_str(), path) {
-        Found::Row(row) => Ok(Ok(row)),
-        Found::NoSuchPath => Err(Fault::not_found()),
-        Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
-            Ok(Err(no_content(Some(&allow.to_string()))))
-        }
-        Found::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
-    }
-}
-
-/// Refuses a form that the handler could not read, as long as its token is unspent.
-fn refuse_large_form(
-    answer: &Answer,
-    brought: &Brought,
-    (head, body): (&Head, &[u8]),
-) -> Result<(), Fault> {
-    let is_read = !answer.is_relayed() && head.method != Method::GET;
-    let brings = matches!(brought, Brought::Token(_));
-    if is_read && brings && has_too_many_fields(&head.headers, body) {
-        return Err(Fault::form_too_large());
-    }
-    Ok(())
 }

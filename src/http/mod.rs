@@ -66,6 +66,7 @@ mod redirect;
 pub mod relay;
 mod repeat;
 pub mod reply;
+mod route;
 pub(crate) mod run;
 pub mod runs;
 pub mod server;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
 use crate::http::handler::Handler;
 use crate::http::handler::Handlers;
 use crate::http::handler::Missing;
@@ -11,6 +13,9 @@ use crate::http::relay::Relays;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
+
+/// The plan in use; empty until there is one.
+pub type CurrentPlan = ArcSwapOption<Plan>;
 
 /// A table whose rows have been connected to their handlers; immutable, and swapped whole.
 pub struct Plan {

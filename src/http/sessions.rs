@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 
@@ -35,7 +34,7 @@ use crate::http::cookie::Authentic;
 use crate::http::cookie::CookieRule;
 use crate::http::fault::Fault;
 use crate::http::held::Held;
-use crate::http::plan::Plan;
+use crate::http::plan::CurrentPlan;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
 use crate::http::session::Entry;
@@ -125,7 +124,7 @@ pub struct Sessions {
     pub held: Held,
     /// The table in use, so that no token is minted for what no row answers; none until there is
     /// one.
-    pub plan: ArcSwapOption<Plan>,
+    pub plan: CurrentPlan,
 }
 
 /// What the row and the request say about a redemption.

@@ -40,16 +40,20 @@ impl TokenSecret {
         hex::upper(self.0.expose())
     }
 
-    /// Whether both are the same token. Both came with one request, so that the time it takes tells
-    /// its sender nothing.
+    /// Whether both are the same token.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.expose() == other.0.expose()
+        self.digest("") == other.digest("")
     }
 
     /// The token under which a store knows this one if only the browser with this nonce may redeem
     /// it. Without the nonce, nobody can say which token that is.
     pub(crate) fn bound_to(&self, nonce: &Secret<16>) -> Self {
         Self(nonce.derived("same browser", self.0.expose()))
+    }
+
+    /// The secret of the credential that this token gives the browser with this nonce.
+    pub(crate) fn newcomer_of(&self, nonce: &Secret<16>) -> Secret<16> {
+        nonce.derived("newcomer", self.0.expose())
     }
 
     /// The bits themselves, to derive keys from.

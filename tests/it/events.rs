@@ -1,11 +1,11 @@
 //! Events of the log that no other test is about: what provokes them, and that they are there.
 
 use std::process::Command;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::base::clock::ManualClock;
+use callgate::base::limits::DEVICES_PER_SESSION_MAX;
 use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Faulty;
@@ -68,6 +68,19 @@ async fn a_logout_is_told() {
     assert_eq!(log.of("session.ended")[0]["source"], "logout");
 }
 
+#[tokio::test]
+async fn a_browser_that_makes_room_for_another_one_is_told_of() {
+    let (log, _capture) = Log::capture();
+    let house = house().await;
+    let member = house.visitor();
+    member.write("k", "1").await;
+    for _ in 0..DEVICES_PER_SESSION_MAX {
+        let token = member.mint("").await;
+        house.visitor().follow("/whoami", &token).await;
+    }
+    log.has(&["session.device_displaced"]);
+}
+
 /// The first and the last lines of a server on a store that has something to say.
 #[test]
 fn a_server_says_what_its_store_guarantees_and_that_it_ended() {
@@ -78,11 +91,18 @@ fn a_server_says_what_its_store_guarantees_and_that_it_ended() {
     let script = r#""$1" --store embedded:data --listen 127.0.0.1:0 --internal off > said &
         until grep -q '^listening' said; do kill -0 $! || exit 1; done; kill $!; wait $!"#;
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_callgate")]).current_dir(place.path());
-    command.env("CALLGATE_LOG_FORMAT", "json").stdin(Stdio::null());
+    command.env("CALLGATE_LOG_FORMAT", "json").env("CALLGATE_LISTN", "a slip of the keyboard");
     let output = program::output(&mut command);
     let text = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<Value> = text.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
-    for event in ["store.open", "store.guarantees", "server.stopping", "server.stopped"] {
+    for event in [
+        "settings.warning",
+        "store.open",
+        "store.guarantees",
+        "server.started",
+        "server.stopping",
+        "server.stopped",
+    ] {
         let told = lines.iter().any(|line| line["event"] == event);
         assert!(told, "{event} was not logged:\n{text}");
     }

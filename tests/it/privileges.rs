@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::House;
 use crate::support::house;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -61,6 +62,7 @@ async fn privileges_add_up_and_clear_takes_them_all() {
 
 #[tokio::test]
 async fn lists_roles_and_unknown_names_are_read_as_the_file_says() {
+    let (log, _capture) = Log::capture();
     let house = house_with_roles().await;
     for (query, held) in [
         ("privileges=print, simple", json!(["print", "simple"])),
@@ -78,6 +80,7 @@ async fn lists_roles_and_unknown_names_are_read_as_the_file_says() {
     let boss = house.visitor();
     login(&boss, "privileges=admin").await;
     assert_eq!(boss.get("/admin").send().await.status, 200);
+    log.has(&["privilege.unknown"]);
 }
 
 #[tokio::test]

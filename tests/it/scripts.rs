@@ -412,6 +412,7 @@ async fn a_hog_that_waits_leaves_its_neighbours_room() {
 
 #[tokio::test]
 async fn a_class_that_fills_its_memory_begins_anew() {
+    let (log, _capture) = Log::capture();
     let text = "export default class A {
         kept = [];
         fill() { this.kept.push(new Uint8Array(1 << 20).fill(1)); return this.kept.length; }
@@ -424,6 +425,7 @@ async fn a_class_that_fills_its_memory_begins_anew() {
         full += u32::from(answer.status == 500);
     }
     assert!((1..=6).contains(&full), "{full} of 30 calls found no room");
+    log.has(&["script.restarted"]);
 }
 
 #[tokio::test]

@@ -10,6 +10,43 @@ use super::source::occurrences;
 const PAGE: &str = "docs/EVENTS.md";
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
+/// Events that no test asks for, and why.
+pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
+    ("clock.back", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("clock.leapt", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("process.core_dumps", "it takes a system that refuses to switch core dumps off"),
+    ("script.slow", "it hangs on how fast the machine is"),
+    ("script.unbounded", "it takes an engine that was built without the patch that bounds it"),
+    (
+        "server.accept_failed",
+        "tests/heavy/exhausted.rs sees what it stands for: a server without files left",
+    ),
+    ("server.connection_ended", "a line for debugging, about what clients do all the time"),
+    ("server.connections_lowered", "it hangs on what the machine lets a process open"),
+    ("store.close_failed", "it takes a disk that fails while the store is closed"),
+    ("store.dir_not_synced", "it takes a file system that cannot sync folders"),
+    (
+        "store.failed",
+        "the store's own thread logs it, where no test listens; the tests see what it says to requests",
+    ),
+    ("store.foreign_file_system", "it takes a file system of another kind"),
+    (
+        "store.link.down",
+        "the tasks of a client of Redis or PostgreSQL log it; tests/engines sees what they stand for",
+    ),
+    ("store.link.up", "as store.link.down"),
+    ("store.note", "which store has something to note hangs on the machine"),
+    (
+        "store.room_back",
+        "the store's own thread logs it, where no test listens; stores::room sees what it stands for",
+    ),
+    ("store.room_low", "as store.room_back"),
+    ("store.touch.failed", "a line for debugging; tests/engines sees that no use is lost"),
+    ("store.trim.failed", "it takes a database that fails between two steps of one verb"),
+    ("tls.not_valid", "it takes a certificate that expires while the test runs"),
+    ("token.run_late", "it takes a run that outlives its token"),
+];
+
 /// One event, as the source logs it or as the page lists it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -98,6 +135,40 @@ pub(crate) fn differences(logged: &Events, listed: &Events) -> Vec<String> {
     lines
 }
 
+/// Whether the tests ask for an event: whether its name stands in them as a text. What ships is
+/// not a test, nor is this folder.
+pub(crate) fn asks(source: &Source, event: &str) -> bool {
+    let text = format!("\"{event}\"");
+    let is_test = !source.path.starts_with("examples/") && !source.path.starts_with("tests/tidy");
+    let begins =
+        if source.path.starts_with("tests/") { Some(0) } else { source.text.find("#[cfg(test)]") };
+    let tests = begins.and_then(|begins| source.text.get(begins..)).unwrap_or_default();
+    is_test && tests.contains(&text)
+}
+
+/// What to do so that the tests ask for every event, or a reason stands here.
+pub(crate) fn not_asked_for(
+    listed: &Events,
+    is_asked_for: impl Fn(&str) -> bool,
+    excused: &[(&str, &str)],
+) -> Vec<String> {
+    let has_reason = |name: &str| excused.iter().any(|(event, _)| *event == name);
+    let mut lines = Vec::new();
+    for name in listed.keys() {
+        match (is_asked_for(name), has_reason(name)) {
+            (false, false) => lines.push(format!(
+                "no test asks for `{name}`; provoke it and see it with Log::has (tests/it/support/log.rs), \
+                 or enter a reason in tests/tidy/events.rs"
+            )),
+            (true, true) => lines.push(format!("a test asks for `{name}`: take its reason out")),
+            _ => {}
+        }
+    }
+    let gone = excused.iter().filter(|(event, _)| !listed.contains_key(*event));
+    lines.extend(gone.map(|(event, _)| format!("`{event}` is not listed: take its reason out")));
+    lines
+}
+
 #[test]
 fn an_event_is_read_with_its_levels_and_fields() {
     let text = r#"fn f() {
@@ -125,4 +196,20 @@ fn a_page_that_lacks_an_event_is_told_its_row() {
     assert_eq!(told[0], format!("docs/EVENTS.md: correct the row to {row}"));
     assert_eq!(told[1], "docs/EVENTS.md: take out `b`; nothing logs it");
     assert!(differences(&events, &listed("| `a.done` | info | it is done | `id` |")).is_empty());
+}
+
+#[test]
+fn an_event_is_asked_for_by_a_test_or_has_a_reason() {
+    let mention = r#"fn f() { log.has(&["a.done"]); }"#;
+    let asked = |path: &str, text: &str| asks(&Source::new(path, text), "a.done");
+    assert!(asked("tests/it/a.rs", mention) && !asked("src/a.rs", mention));
+    let inside = format!("#[cfg(test)]\nmod tests {{ {mention} }}");
+    assert!(asked("src/a.rs", &inside));
+    assert!(!asked("tests/tidy/events.rs", mention) && !asked("examples/a.rs", mention));
+    let listed = listed("| `a` | info | x | |\n| `b` | info | x | |\n| `c` | info | x | |");
+    let excused = [("b", "why"), ("c", "why"), ("d", "why")];
+    let lines = not_asked_for(&listed, |event| event == "c", &excused);
+    assert!(lines[0].starts_with("no test asks for `a`;"), "{lines:?}");
+    assert_eq!(lines[1], "a test asks for `c`: take its reason out");
+    assert_eq!(lines[2..], ["`d` is not listed: take its reason out"]);
 }

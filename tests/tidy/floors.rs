@@ -64,6 +64,7 @@ const MODULES: &[Module] = &[
             "hyper_util",
             "multer",
             "percent_encoding",
+            "ring",
             "rustix",
             "rustls",
             "serde",

@@ -410,21 +410,23 @@ fn groups_are_spelt_out() {
 fn a_promise_without_a_test_that_exists_is_caught() {
     let find = |path: &str| match path {
         "tests/it/a.rs" => Some("fn it_holds() {}".to_owned()),
-        "tests/browser/b.cjs" => Some("it holds".to_owned()),
+        "tests/browser/b.cjs" => Some("function itHolds() {}\nawait itHolds();".to_owned()),
         _ => None,
     };
     let page = "| no. | promise | held by |\n|---|---|---|\n\
                 | P1 | kept | [`it_holds`](../tests/it/a.rs) |\n\
-                | P2 | kept too | [`it holds`](../tests/browser/b.cjs) |\n\
+                | P2 | kept too | [`itHolds`](../tests/browser/b.cjs) |\n\
                 | P3 | empty words | |\n\
                 | P4 | renamed | [`it_held`](../tests/it/a.rs) |\n\
-                | P5 | moved | [`it_holds`](../tests/it/c.rs) |\n";
+                | P5 | moved | [`it_holds`](../tests/it/c.rs) |\n\
+                | P1 | again | [`it_holds`](../tests/it/a.rs) |\n";
     assert_eq!(
         told(&promises::unheld(page, find)),
         [
             "docs/PROMISES.md:5: a promise without a test; link the one that holds it",
             "docs/PROMISES.md:6: no test it_held in tests/it/a.rs",
             "docs/PROMISES.md:7: no file tests/it/c.rs",
+            "docs/PROMISES.md:8: P1 is another promise already; take the next free number",
         ]
     );
 }

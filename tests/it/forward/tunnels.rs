@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::forward::failures::head;
 use crate::forward::served;
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::upstream::Upstream;
 use crate::support::wire::Wire;
@@ -101,6 +102,7 @@ enum Way {
 
 #[tokio::test]
 async fn a_tunnel_and_its_capability_end_with_the_right_that_opened_it() {
+    let (log, _capture) = Log::capture();
     for way in [Way::SignIn, Way::Transfer, Way::Logout, Way::Elsewhere] {
         let (upstream, seen) = socket(SWITCHED).await;
         let served = served(&upstream, settings()).await;
@@ -154,6 +156,7 @@ async fn a_tunnel_and_its_capability_end_with_the_right_that_opened_it() {
             assert_eq!((&session["id"], &session["storage"]["k"]), (&id.into(), &1.into()));
         }
     }
+    log.has(&["forward.right_ended"]);
 }
 
 #[tokio::test]

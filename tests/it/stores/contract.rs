@@ -14,6 +14,7 @@ use crate::stores::broken::Broken;
 use crate::stores::broken::Defect;
 use crate::stores::disk::Disk;
 use crate::stores::kit::START;
+use crate::support::log::Log;
 use crate::support::size;
 
 fn memory() -> Arc<dyn Store> {
@@ -52,8 +53,10 @@ const SMALL: Config = Config { sessions_max: 60, answer_bytes_max: 64 * 1024, gu
 
 #[tokio::test]
 async fn guests_have_their_share_of_the_memory_store() {
+    let (log, _capture) = Log::capture();
     let store = Arc::new(MemoryStore::with(SMALL));
     contract::guests_have_their_share(START, store, (SMALL, 0)).await.unwrap();
+    log.has(&["session.guests_displaced"]);
 }
 
 #[tokio::test]
