@@ -107,6 +107,7 @@ const TABLE: &[(&str, Shown)] = &[
         By("it/sessions.rs", "keys_rotate_without_a_logout_and_a_dropped_key_ends_its_cookies"),
     ),
     ("keys_file", Here(|| Box::pin(keys_file()))),
+    ("new_key", Here(|| Box::pin(new_key()))),
     (
         "session.idle_minutes",
         By("it/sessions.rs", "the_idle_timeout_is_settable_and_at_least_an_hour"),
@@ -116,6 +117,7 @@ const TABLE: &[(&str, Shown)] = &[
         By("it/sessions.rs", "an_absolute_limit_ends_the_busiest_session"),
     ),
     ("session.max", Here(|| Box::pin(session_max()))),
+    ("session.guest_share", Here(|| Box::pin(session_guest_share()))),
     ("session.answer_bytes", Here(|| Box::pin(session_answer_bytes()))),
     ("cookie.prefix", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
     ("cookie.same_site", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
@@ -470,6 +472,39 @@ async fn session_max() {
         assert_eq!(login().await.status, 200);
     }
     assert_eq!(login().await.status, 503);
+}
+
+async fn session_guest_share() {
+    for (guest_percent, kept) in [(20, 2), (80, 8)] {
+        let settings = Settings { sessions_max: 10, guest_percent, ..settings() };
+        let now = callgate::base::Timestamp::from_millis(0);
+        let store = callgate::gate::open_store(&settings, now).await.unwrap();
+        let house = House::on(store, settings).await;
+        for _ in 0..10 {
+            house.visitor().write("a", "1").await;
+        }
+        assert_eq!(house.stored().await.len(), kept);
+    }
+}
+
+/// A start whose key file is gone is refused, or makes a new one where it was told to.
+async fn new_key() {
+    let place = tempfile::tempdir().unwrap();
+    let store = callgate::settings::StoreUrl::Embedded(place.path().join("data"));
+    let settings = Settings { store, ..settings() };
+    let open = async |new_key: bool| {
+        let probe = std::sync::Arc::new(crate::support::probe::Probe::new());
+        let gate = Gate::builder(Settings { new_key, ..settings.clone() })
+            .table(crate::support::probe::TABLE)
+            .singleton(crate::support::probe::singleton(probe));
+        gate.open().await.map(drop).map_err(|error| error.to_string())
+    };
+    open(false).await.unwrap();
+    std::fs::remove_file(settings.key_path().unwrap()).unwrap();
+    let refused = open(false).await.unwrap_err();
+    assert!(refused.contains("--new-key"), "{refused}");
+    open(true).await.unwrap();
+    open(false).await.unwrap();
 }
 
 async fn session_answer_bytes() {
