@@ -26,6 +26,9 @@ pub(super) const UNSHARED: &str =
 pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give it to every node in \
                                 a keys_file or with CALLGATE_KEYS";
 
+/// The file of an embedded store.
+const STORE_FILE: &str = "callgate.redb";
+
 /// The file that is made in the folder of the embedded store.
 const FILE_NAME: &str = "callgate.key";
 
@@ -57,8 +60,7 @@ impl Settings {
     /// Whether the folder of the embedded store has one in it, whose cookies some key has sealed.
     fn has_store(&self) -> bool {
         match &self.store {
-            #[cfg(feature = "embedded")]
-            StoreUrl::Embedded(folder) => crate::store::embedded::EmbeddedStore::is_in(folder),
+            StoreUrl::Embedded(folder) => folder.join(STORE_FILE).exists(),
             _ => false,
         }
     }

@@ -90,6 +90,7 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 /// assert!(settings.check().is_empty());
 /// ```
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// The handler table; default `handlers.json`.
     pub handlers: PathBuf,

@@ -184,9 +184,7 @@ impl EmbeddedStore {
         let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
-        let mut writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
-        let io = |error: String| OpenError::new(path, OpenErrorKind::Io).because(error);
-        writer.wake().map_err(|failure| io(failure.to_string()))?;
+        let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())
             .spawn(move || writer.run())

@@ -177,6 +177,9 @@ impl Writer {
         // take the verb for one that was never begun.
         let mut replies = Vec::new();
         let _alarm = Alarm(Arc::clone(&self.shared));
+        if let Err(failure) = self.wake() {
+            return Shared::lock(&self.shared).fail(&failure.to_string());
+        }
         while let Some(first) = self.queue.blocking_recv() {
             let batch = self.decide(first, &mut replies);
             let stop = batch.stop;
@@ -201,9 +204,7 @@ impl Writer {
         }
         // A restart that finds no such word takes the store for one that crashed, and gives each
         // session the use that may have been lost; so a failure costs nothing.
-        if let Err(failure) = self.rest() {
-            tracing::warn!(event = "store.not_rested", failure = failure.to_string());
-        }
+        let _ = self.rest();
     }
 
     /// Writes down when each session was last used, and then that nothing is missing.
@@ -228,7 +229,7 @@ impl Writer {
 
     /// Takes back that the store was closed in order, before anything happens that only a crash
     /// would leave out.
-    pub(super) fn wake(&mut self) -> Result<(), JournalFailed> {
+    fn wake(&mut self) -> Result<(), JournalFailed> {
         if !Shared::lock(&self.shared).live.is_rested() {
             return Ok(());
         }
