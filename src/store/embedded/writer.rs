@@ -9,6 +9,7 @@
 //! Under load the commits grow and not the waiting: while one fsync is on its way the next batch
 //! gathers. A lone verb does not wait for company.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -22,6 +23,8 @@ use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::displaced::Displaced;
 use crate::store::embedded::codec::Row;
+use crate::store::embedded::error::OpenError;
+use crate::store::embedded::error::OpenErrorKind;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
@@ -177,9 +180,6 @@ impl Writer {
         // take the verb for one that was never begun.
         let mut replies = Vec::new();
         let _alarm = Alarm(Arc::clone(&self.shared));
-        if let Err(failure) = self.wake() {
-            return Shared::lock(&self.shared).fail(&failure.to_string());
-        }
         while let Some(first) = self.queue.blocking_recv() {
             let batch = self.decide(first, &mut replies);
             let stop = batch.stop;
@@ -229,14 +229,18 @@ impl Writer {
 
     /// Takes back that the store was closed in order, before anything happens that only a crash
     /// would leave out.
-    fn wake(&mut self) -> Result<(), JournalFailed> {
+    pub(super) fn woken(mut self, path: &Path) -> Result<Self, OpenError> {
         if !Shared::lock(&self.shared).live.is_rested() {
-            return Ok(());
+            return Ok(self);
         }
         let at = Shared::lock(&self.shared).live.latest();
         let noted = Change::Noted { at };
         Shared::lock(&self.shared).live.apply(self.journal.last() + 1, &noted);
-        self.write(Batch { changes: vec![noted], ..Batch::default() })
+        let failed = OpenError::new(path, OpenErrorKind::Io);
+        match self.write(Batch { changes: vec![noted], ..Batch::default() }) {
+            Ok(()) => Ok(self),
+            Err(failure) => Err(failed.because(failure.to_string())),
+        }
     }
 
     /// Decides and applies what waits, as one row, and adds how to answer it to `replies`.
