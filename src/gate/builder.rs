@@ -36,7 +36,6 @@ use crate::gate::watched;
 use crate::gate::watched::How;
 use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
-use crate::http::Certificates;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
@@ -177,10 +176,7 @@ impl Builder {
         let dispatch =
             Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let mut watched = Vec::new();
-        if let Some(certificates) = &entrances.certificates {
-            watched.push(certificates_watched(certificates, clock)?);
-        }
+        let mut watched = watched_certificates(&entrances, clock)?;
         // A text beside no class files has nothing that could change.
         if self.table.is_none() || maker.folder.exists() {
             let made_of = (maker, self.table);
@@ -249,14 +245,16 @@ fn table_state(plan: &Plan) -> TableState {
     TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
-/// Takes renewed certificates from their files.
-fn certificates_watched(
-    certificates: &Arc<Certificates>,
+/// The watch over the certificate files, where there are some.
+fn watched_certificates(
+    entrances: &Entrances,
     clock: Arc<dyn Clock>,
-) -> Result<Watched, GateError> {
+) -> Result<Vec<Watched>, GateError> {
+    let Some(certificates) = &entrances.certificates else { return Ok(Vec::new()) };
     let pair = CertificatePair::new(Arc::clone(certificates), clock);
     let contents = pair.contents();
-    Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)
+    let watched = Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
+    Ok(vec![watched])
 }
 
 /// What an operator must show, by where the keys are.

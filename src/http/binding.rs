@@ -37,6 +37,13 @@ impl Binding {
         Self { nonce: credential.derived("binding"), until }
     }
 
+    /// The secret of the credential that a redemption of this token gives the browser. It follows
+    /// from what the browser holds, so that a browser which has lost the response can be given the
+    /// same credential again, and nobody else can.
+    pub(crate) fn newcomer(&self, secret: &TokenSecret) -> Secret<16> {
+        secret.newcomer_of(&self.nonce)
+    }
+
     /// The token under which a store knows `secret` if only this browser may redeem it.
     pub(crate) fn bound(&self, secret: &TokenSecret) -> TokenSecret {
         secret.bound_to(&self.nonce)

@@ -42,7 +42,8 @@ pub(crate) fn answer(
     let rule = row.otp();
     // Who got no cookie would come back as a stranger, and a form cannot be sent again.
     let strips = rule.strip && run.head.method == Method::GET && !session.is_mute();
-    let is_told = session.is_guest() || !rule.unless_signed_in;
+    let is_spared = rule.unless_signed_in && !session.is_guest();
+    let is_told = !is_spared && !session.was_let_in_again();
     let is_refused = otp.is_refused() && is_told;
     let location = match (otp.is_restored(), &rule.on_refused) {
         (true, _) if strips => run.target_without_token(rule),

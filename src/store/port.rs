@@ -279,8 +279,8 @@ pub struct Claim {
 pub enum Redeemed {
     /// This attempt won.
     Granted(Grant),
-    /// Another attempt won, at this moment.
-    Used(Timestamp),
+    /// Another attempt won, at this moment, and was let into this session.
+    Used(Timestamp, SessionId),
     /// Its lifespan was over.
     Expired,
     /// The store knows no such token.

@@ -51,6 +51,11 @@ impl TokenSecret {
         Self(nonce.derived("same browser", self.0.expose()))
     }
 
+    /// The secret of the credential that this token gives the browser with this nonce.
+    pub(crate) fn newcomer_of(&self, nonce: &Secret<16>) -> Secret<16> {
+        nonce.derived("newcomer", self.0.expose())
+    }
+
     /// The bits themselves, to derive keys from.
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.expose()

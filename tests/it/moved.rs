@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::House;
 use crate::support::house;
 use crate::support::lent::Upstream;
+use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
@@ -140,4 +141,70 @@ async fn a_refusal_spares_whoever_is_signed_in_where_the_row_says_so() {
         let told = visitor.follow(path, &unknown).await;
         assert_eq!((told.status, told.header("location")), (303, "/tools/expired"), "{path}");
     }
+}
+
+/// A browser that has opened a link and pressed the button, with the cookies it had before.
+async fn pressed(
+    house: &House,
+    token: &str,
+) -> (Visitor, Option<String>, crate::support::asked::Asked) {
+    let phone = house.visitor();
+    let page = phone.asked("/foreign-refuse", token).await;
+    let before = phone.cookie();
+    let back = page.press(&phone).send().await;
+    assert_eq!(outcome(&back), "restored");
+    (phone, before, page)
+}
+
+#[tokio::test]
+async fn a_browser_that_lost_the_response_is_let_in_again_within_a_minute() {
+    let (log, _capture) = Log::capture();
+    let house = house().await;
+    let desk = house.visitor();
+    let id = desk.write("cart", "3").await;
+    let token = desk.mint("").await;
+    let (phone, before, page) = pressed(&house, &token).await;
+    let given = phone.cookie();
+    phone.plant(&before.clone().unwrap());
+    house.wait_secs(59);
+    let again = page.press(&phone).send().await;
+    assert_eq!((again.status, outcome(&again)), (200, "used"), "spared by onRefused");
+    assert_eq!((&again.json()["id"], phone.id().await), (&json!(id), id.clone()));
+    assert_ne!(phone.cookie(), before);
+    assert!(given.is_some());
+    log.has(&["token.granted_again"]);
+    // One more browser in the session, and no third one.
+    assert_eq!(house.stored().await[0].record.devices.len(), 2);
+    phone.plant(&before.unwrap());
+    house.wait_secs(1);
+    let late = page.press(&phone).send().await;
+    assert_eq!(late.status, 410);
+    assert_ne!(phone.id().await, id);
+}
+
+#[tokio::test]
+async fn nobody_else_is_let_in_again_and_nobody_who_was_put_out() {
+    let house = house().await;
+    let desk = house.visitor();
+    let id = desk.write("cart", "3").await;
+    let token = desk.mint("").await;
+    let (phone, before, page) = pressed(&house, &token).await;
+    let other = house.visitor();
+    other.write("a", "1").await;
+    let used = other.follow("/whoami", &token).await;
+    assert_eq!(outcome(&used), "used");
+    assert_ne!(used.json()["id"], json!(id));
+    // Whoever has signed in elsewhere meanwhile stays there.
+    let member = phone.clone();
+    member.plant(&before.clone().unwrap());
+    member.get("/login?privileges=simple&user=Ann").send().await;
+    let own = member.id().await;
+    assert_eq!(outcome(&member.follow("/whoami", &token).await), "used");
+    assert_eq!(member.id().await, own);
+    // A sign-in on the desk puts the phone out, also of what it had not heard of.
+    desk.get("/login?privileges=admin&user=Bob").send().await;
+    phone.plant(&before.unwrap());
+    let put_out = page.press(&phone).send().await;
+    assert_eq!(put_out.status, 410);
+    assert_ne!(phone.id().await, id);
 }

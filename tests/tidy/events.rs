@@ -140,10 +140,8 @@ pub(crate) fn differences(logged: &Events, listed: &Events) -> Vec<String> {
 pub(crate) fn asks(source: &Source, event: &str) -> bool {
     let text = format!("\"{event}\"");
     let is_test = !source.path.starts_with("examples/") && !source.path.starts_with("tests/tidy");
-    let begins = match source.path.starts_with("tests/") {
-        true => Some(0),
-        false => source.text.find("#[cfg(test)]"),
-    };
+    let begins =
+        if source.path.starts_with("tests/") { Some(0) } else { source.text.find("#[cfg(test)]") };
     let tests = begins.and_then(|begins| source.text.get(begins..)).unwrap_or_default();
     is_test && tests.contains(&text)
 }

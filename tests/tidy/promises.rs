@@ -100,7 +100,7 @@ pub(crate) fn unlisted(page: &str, controls: &[Control]) -> Vec<Breach> {
         let holds = |test: &&str| control.caught_by.iter().any(|name| name == test);
         let numbers: Vec<&str> = promises
             .iter()
-            .filter(|(_, tests)| tests.iter().any(|test| holds(&test)))
+            .filter(|(_, tests)| tests.iter().any(&holds))
             .map(|(number, _)| *number)
             .collect();
         let name = &control.name;

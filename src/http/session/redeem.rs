@@ -1,6 +1,7 @@
 //! The part of a session's handle that gets people back: redeeming a token, asked for or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::ClaimId;
 use crate::base::Confirm;
@@ -9,6 +10,7 @@ use crate::base::RestoreMode;
 use crate::base::Secret;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
@@ -18,6 +20,7 @@ use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::http::session::Standing;
+use crate::http::session::state::LetIn;
 use crate::session::Credential;
 use crate::store::StoreError;
 use crate::store::port::Claim;
@@ -25,12 +28,16 @@ use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
+use crate::store::port::Resumed;
 use crate::token::Consent;
 use crate::token::Outcome;
 use crate::token::Question;
 use crate::token::Repeat;
 use crate::token::RepeatWish;
 use crate::token::TokenSecret;
+
+/// How long a browser that has lost the response to its redemption may come for it again.
+const REGRANT_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a handler says about a token that it gives to [`Session::restore_with`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -164,7 +171,7 @@ impl Session {
         // Whoever is let in works under another right from then on.
         let _alone = self.desk.hold_alone().await;
         let now = house.clock.now();
-        let nonce = Credential::nonce(&*house.entropy)?;
+        let nonce = self.newcomer(secret)?;
         let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
         let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
         let token = claim.token;
@@ -203,8 +210,12 @@ impl Session {
                 }
                 return Ok(Redemption::Repeats(first, repeat, secret.clone()));
             }
-            Redeemed::Used(at) => {
+            Redeemed::Used(at, session) => {
                 tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
+                if now.since(at) < REGRANT_WITHIN && self.may_return(session, consent) {
+                    let credential = Credential::member(session, nonce, now);
+                    self.let_in_again(now, credential).await?;
+                }
                 Outcome::Used { at }
             }
             Redeemed::Expired => Outcome::Expired,
@@ -217,6 +228,14 @@ impl Session {
             }
         };
         Ok(Redemption::Ended(outcome))
+    }
+
+    /// The secret of the credential that the browser gets if it is let in.
+    fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
+        match &self.errand.binding {
+            Some(binding) => Ok(binding.newcomer(secret)),
+            None => Credential::nonce(&*self.house.entropy),
+        }
     }
 
     fn claim_for(
@@ -267,6 +286,41 @@ impl Session {
         let store = &self.house.store;
         let told = store.conclude(self.house.clock.now(), conclusion);
         let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;
+    }
+
+    /// Whether the browser may be let into this session a second time: it is known by what it
+    /// holds, and is signed in nowhere else.
+    fn may_return(&self, session: SessionId, consent: Consent) -> bool {
+        let elsewhere = self.signed_in().is_some_and(|own| own != session);
+        self.errand.binding.is_some() && (!elsewhere || consent == Consent::Given)
+    }
+
+    /// Gives a browser that has lost the response to its redemption the same credential again, if
+    /// the session still knows it. Nothing is redeemed: the outcome is `used`.
+    async fn let_in_again(
+        &self,
+        now: Timestamp,
+        credential: Credential,
+    ) -> Result<(), SessionError> {
+        if self.lock().id() == credential.session() {
+            return Ok(());
+        }
+        let digest = credential.digest(self.house.app());
+        let resumed = self.house.store.resume(now, credential.session(), digest).await?;
+        if let Resumed::Open(opened) = resumed {
+            tracing::info!(event = "token.granted_again", session = %opened.record.id);
+            let mut state = self.lock();
+            state.mute = false;
+            state.let_in = LetIn::Again;
+            state.give(credential.clone());
+            state.standing = Standing::Open { opened, entry: Entry::Credential(credential) };
+        }
+        Ok(())
+    }
+
+    /// Whether the browser was let in a second time.
+    pub(crate) fn was_let_in_again(&self) -> bool {
+        self.lock().let_in == LetIn::Again
     }
 
     /// Moves the request into the session that a token opened.

@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Whether the caller must not be given any cookie (`context`).
     pub(super) mute: bool,
     pub(super) restore_outcome: Outcome,
+    /// Whether the browser was given a credential that it had been given before.
+    pub(super) let_in: LetIn,
     /// Whether the handler was brought a token.
     pub(super) saw_token: bool,
     /// What the browser brought to be known by, or was given by this request.
@@ -56,6 +58,15 @@ pub(super) struct State {
     /// What became of the token that the request itself brought.
     pub(super) otp: Outcome,
     pub(super) phase: Phase,
+}
+
+/// How often a redemption has let the browser of this request in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LetIn {
+    /// Not more than once.
+    Once,
+    /// Once more, because it has lost the response to the first time.
+    Again,
 }
 
 /// How far a request has come, for those who give its browser something.
@@ -132,6 +143,7 @@ impl Desk {
             gives,
             mute: false,
             restore_outcome: Outcome::Absent,
+            let_in: LetIn::Once,
             saw_token: false,
             binding,
             binds: false,

@@ -127,7 +127,7 @@ pub(super) async fn nobody_is_asked_about_a_token_that_leads_nowhere(stage: Stag
     };
     let used = stage.minted(session.id).await?;
     stage.granted(stage.claim(&used)?).await?;
-    ensure_is!(stage.redeem(stage.now, asked(&stage, &used)?).await?, Redeemed::Used(_));
+    ensure_is!(stage.redeem(stage.now, asked(&stage, &used)?).await?, Redeemed::Used(..));
     let forged = stage.token(session.id)?;
     ensure_is!(stage.redeem(stage.now, asked(&stage, &forged)?).await?, Redeemed::Unknown);
     let handlers = vec!["Other.one".into()];

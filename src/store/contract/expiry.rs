@@ -123,7 +123,7 @@ pub(super) async fn a_used_token_is_remembered_until_its_grace_is_over(stage: St
     let late = stage.later((TOKEN_LIFE + TOKEN_GRACE).saturating_sub(INSTANT));
     late.sweep(late.now, 100).await?;
     let redeemed = late.redeem(late.now, late.claim(&used)?).await?;
-    ensure_is!(redeemed, Redeemed::Used(at) if at == stage.now);
+    ensure_is!(redeemed, Redeemed::Used(at, _) if at == stage.now);
     ensure_is!(late.redeem(late.now, late.claim(&unused)?).await?, Redeemed::Expired);
     let later = stage.later(TOKEN_LIFE + TOKEN_GRACE);
     ensure_is!(later.redeem(later.now, later.claim(&used)?).await?, Redeemed::Unknown);

@@ -34,7 +34,7 @@ pub(super) async fn a_claim_whose_reply_was_lost_can_be_asked_again(stage: Stage
         let lost = faulty.redeem(stage.now, claim.clone()).await;
         ensure_is!(lost, Err(StoreError::Unreachable(_)));
     }
-    ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Used(_));
+    ensure_is!(stage.redeem(stage.now, stage.claim(&token)?).await?, Redeemed::Used(..));
     let again = faulty.redeem(stage.now, claim).await?;
     ensure_is!(again, Redeemed::Granted(grant) if grant.joined);
     Ok(())
@@ -66,9 +66,9 @@ pub(super) async fn a_claim_that_was_given_up_is_done_or_not_done(stage: Stage) 
         match other {
             Redeemed::Granted(_) => {
                 let late = stage.redeem(stage.now, claim.clone()).await?;
-                ensure_is!(late, Redeemed::Used(_));
+                ensure_is!(late, Redeemed::Used(..));
             }
-            Redeemed::Used(_) => {
+            Redeemed::Used(..) => {
                 let done = devices.contains(&claim.newcomer);
                 ensure!(done, "the token is spent and its bearer was not let in");
             }

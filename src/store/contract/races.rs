@@ -62,7 +62,7 @@ async fn count_winners(mut races: JoinSet<Outcome>, claimers: usize) -> Kept {
         let (won, lost) = counts.entry(token).or_default();
         match redeemed? {
             Redeemed::Granted(_) => *won += 1,
-            Redeemed::Used(_) => *lost += 1,
+            Redeemed::Used(..) => *lost += 1,
             other => return Err(Broken::new(format!("a racer got {other:?}"))),
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn a_token_is_redeemed_once(stage: Stage) -> Kept {
         let claim = late.claim(&token)?;
         let newcomer = claim.newcomer.clone();
         let redeemed = late.redeem(late.now, claim).await?;
-        ensure_is!(redeemed, Redeemed::Used(at) if at == won_at.now);
+        ensure_is!(redeemed, Redeemed::Used(at, _) if at == won_at.now);
         ensure!(!late.opens(token.session, &newcomer).await?, "a loser got in");
     }
     let forged = stage.token(token.session)?;
@@ -43,7 +43,7 @@ pub(super) async fn the_winner_is_told_the_same_again(stage: Stage) -> Kept {
     ensure!(same, "first {first:?}, then {again:?}");
     let devices = again.opened.record.devices.len();
     ensure!(devices == 2, "{devices} browsers after one redemption");
-    ensure_is!(late.redeem(late.now, late.claim(&token)?).await?, Redeemed::Used(_));
+    ensure_is!(late.redeem(late.now, late.claim(&token)?).await?, Redeemed::Used(..));
     Ok(())
 }
 

@@ -138,14 +138,14 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
             stage.ended(&claim, answer(b"first")).await?;
         }
         let elsewhere = RepeatWish { key: key(2, 1), ..again() };
-        ensure_is!(stage.try_again(&token, elsewhere).await?, Redeemed::Used(at) if at == stage.now);
+        ensure_is!(stage.try_again(&token, elsewhere).await?, Redeemed::Used(at, _) if at == stage.now);
         let plain = stage.redeem(stage.now, stage.claim(&token)?).await?;
-        ensure_is!(plain, Redeemed::Used(_));
+        ensure_is!(plain, Redeemed::Used(..));
     }
     // Who redeemed it without a word of repeats has none.
     let plain = stage.minted(token.session).await?;
     stage.granted(stage.claim(&plain)?).await?;
-    ensure_is!(stage.try_again(&plain, again()).await?, Redeemed::Used(_));
+    ensure_is!(stage.try_again(&plain, again()).await?, Redeemed::Used(..));
     Ok(())
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn another_body_is_told_so(stage: Stage) -> Kept {
     let late = stage.later(WINDOW);
     ensure!(WINDOW > TOKEN_LIFE, "the window of the suite is too short to show anything");
     let told = late.try_again(&token, forged).await?;
-    ensure_is!(told, Redeemed::Used(_) | Redeemed::Unknown);
+    ensure_is!(told, Redeemed::Used(..) | Redeemed::Unknown);
     Ok(())
 }
 
@@ -172,9 +172,9 @@ pub(super) async fn an_answer_is_kept_until_the_window_is_over(stage: Stage) -> 
     last.sweep(last.now, usize::MAX).await?;
     last.answers(&token, b"first").await?;
     let over = stage.later(WINDOW);
-    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(_) | Redeemed::Unknown);
+    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(..) | Redeemed::Unknown);
     over.sweep(over.now, usize::MAX).await?;
-    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(_) | Redeemed::Unknown);
+    ensure_is!(over.try_again(&token, again()).await?, Redeemed::Used(..) | Redeemed::Unknown);
     Ok(())
 }
 
@@ -267,7 +267,7 @@ pub(super) async fn a_dead_session_begins_no_run(stage: Stage) -> Kept {
     let token = stage.minted(id).await?;
     stage.end(stage.now, id, Right::Operator).await?;
     ensure_is!(stage.try_again(&token, again()).await?, Redeemed::SessionGone);
-    ensure_is!(stage.try_again(&token, again()).await?, Redeemed::Used(_));
+    ensure_is!(stage.try_again(&token, again()).await?, Redeemed::Used(..));
     Ok(())
 }
 

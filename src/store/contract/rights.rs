@@ -256,7 +256,7 @@ pub(super) async fn a_winner_that_was_put_out_is_shown_nothing_again(stage: Stag
             stage.ends(&mut held, way).await?;
             let before = stage.whole(held.id).await?;
             let told = stage.redeem(stage.now, claim).await?;
-            let used = matches!(told, Redeemed::Used(at) if at == stage.now);
+            let used = matches!(told, Redeemed::Used(at, _) if at == stage.now);
             ensure!(used, "after {way:?} the winner by {mode:?} got {told:?}");
             ensure!(stage.whole(held.id).await? == before, "after {way:?} something changed");
         }

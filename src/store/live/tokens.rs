@@ -96,7 +96,7 @@ impl Live {
         match token.judge(&claim.attempt(), now) {
             Verdict::Won => self.win(now, token, claim),
             Verdict::WonBefore => self.say_again(now, token, claim),
-            Verdict::Used(at) => Decided::only(Redeemed::Used(at)),
+            Verdict::Used(at) => Decided::only(Redeemed::Used(at, token.session)),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
             // Nobody is asked about a session that is over.
             Verdict::Repeats(first, repeat) => Decided::only(Redeemed::Repeats(first, repeat)),
@@ -166,7 +166,7 @@ impl Live {
             return Decided::after(Vec::new(), grant(token, claim));
         }
         let at = token.claim.map_or(now, |mark| mark.at);
-        Decided::only(Redeemed::Used(at))
+        Decided::only(Redeemed::Used(at, token.session))
     }
 
     pub(crate) fn revoke(&self, now: Timestamp, name: TokenId) -> Decided<bool> {

@@ -36,6 +36,7 @@ use crate::store::shared::piece::Piece;
 use crate::store::shared::sure;
 use crate::store::shared::token;
 use crate::store::shared::version;
+use crate::token::ClaimMark;
 use crate::token::Token;
 
 impl SharedStore {
@@ -60,7 +61,8 @@ impl SharedStore {
             OnToken::Gone => Redeemed::Unknown,
             OnToken::Unfenced(token) => {
                 fenced_off(claim.token);
-                token.claim.map_or(Redeemed::Expired, |mark| Redeemed::Used(mark.at))
+                let used = |mark: ClaimMark| Redeemed::Used(mark.at, token.session);
+                token.claim.map_or(Redeemed::Expired, used)
             }
         })
     }

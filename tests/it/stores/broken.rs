@@ -221,7 +221,7 @@ impl Store for Broken {
             let unspent = tokens.into_iter().find(|held| held.digest == claim.token);
             tokio::task::yield_now().await;
             let redeemed = self.inner.redeem(now, claim).await?;
-            let (Some(token), Redeemed::Used(_)) = (unspent, &redeemed) else {
+            let (Some(token), Redeemed::Used(..)) = (unspent, &redeemed) else {
                 return Ok(redeemed);
             };
             // Another one came between, which a store like this does not notice.

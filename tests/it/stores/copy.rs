@@ -126,7 +126,7 @@ async fn a_session_goes_through_every_store_and_stays_the_same() {
     }
     let end = way.last().unwrap();
     assert!(matches!(end.redeem(START, claim(&token)).await.unwrap(), Redeemed::Granted(_)));
-    assert!(matches!(end.redeem(START, claim(&token)).await.unwrap(), Redeemed::Used(_)));
+    assert!(matches!(end.redeem(START, claim(&token)).await.unwrap(), Redeemed::Used(..)));
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn a_store_that_is_closed_and_opened_again_has_everything() {
     let repeat = store.redeem(START, won).await.unwrap();
     assert!(matches!(repeat, Redeemed::Granted(grant) if grant.joined));
     let replay = store.redeem(START, claim(&spent)).await.unwrap();
-    assert!(matches!(replay, Redeemed::Used(at) if at == START), "{replay:?}");
+    assert!(matches!(replay, Redeemed::Used(at, _) if at == START), "{replay:?}");
     let fresh = store.redeem(START, claim(&unspent)).await.unwrap();
     assert!(matches!(fresh, Redeemed::Granted(_)), "{fresh:?}");
 }
@@ -257,7 +257,7 @@ async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
     assert!(store.look(START, ended, Right::Operator).await.unwrap().done().is_none());
     // Nobody knows any more what its callback was, so nothing is its repeat.
     let again = store.redeem(START, attempt(spent)).await.unwrap();
-    assert!(matches!(again, Redeemed::Used(START)), "{again:?}");
+    assert!(matches!(again, Redeemed::Used(START, _)), "{again:?}");
     let first = attempt(unspent);
     let granted = store.redeem(START, first.clone()).await.unwrap();
     assert!(matches!(&granted, Redeemed::Granted(grant) if grant.joined), "{granted:?}");
@@ -389,7 +389,7 @@ async fn the_journal_stays_small_and_keeps_what_lives() {
         let dead = store.resume(START, ended.id, ended.devices[0].digest).await.unwrap();
         assert!(matches!(dead, Resumed::Closed), "{dead:?}");
         let replay = store.redeem(START, claim(&spent)).await.unwrap();
-        assert!(matches!(replay, Redeemed::Used(_)), "{replay:?}");
+        assert!(matches!(replay, Redeemed::Used(..)), "{replay:?}");
         let repeat = store.redeem(START, won.clone()).await.unwrap();
         assert!(matches!(repeat, Redeemed::Granted(_)), "{repeat:?}");
         let fresh = store.redeem(START, claim(&unspent)).await.unwrap();

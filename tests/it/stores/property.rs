@@ -354,7 +354,7 @@ impl Pair {
             (Redeemed::Granted(grant), Ending::Granted(session)) => {
                 grant.opened.record.id == session_id(session)
             }
-            (Redeemed::Used(_), Ending::Used)
+            (Redeemed::Used(..), Ending::Used)
             | (Redeemed::Expired, Ending::Expired)
             | (Redeemed::Unknown, Ending::Unknown)
             | (Redeemed::SessionGone, Ending::SessionGone) => true,

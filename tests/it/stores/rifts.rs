@@ -306,7 +306,7 @@ async fn after_a_fail_over_no_repeat_takes_over() {
     engine.fail_over(before);
     for node in [&here, &there] {
         let repeat = node.redeem(late, callback()).await.unwrap();
-        assert!(matches!(repeat, Redeemed::Used(at) if at == START), "{repeat:?}");
+        assert!(matches!(repeat, Redeemed::Used(at, _) if at == START), "{repeat:?}");
     }
 }
 
@@ -330,7 +330,7 @@ async fn a_lost_reply_is_told_as_lost_and_granted_once() {
         let lost = here.redeem(START, attempt.clone()).await;
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         let other = there.redeem(START, claim(&token)).await.unwrap();
-        assert!(matches!(other, Redeemed::Used(_)), "{other:?}");
+        assert!(matches!(other, Redeemed::Used(..)), "{other:?}");
         for node in [&here, &there] {
             let again = node.redeem(START, attempt.clone()).await.unwrap();
             assert!(matches!(again, Redeemed::Granted(_)), "{again:?}");
