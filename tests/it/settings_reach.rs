@@ -115,6 +115,11 @@ const TABLE: &[(&str, Shown)] = &[
         "session.absolute_minutes",
         By("it/sessions.rs", "an_absolute_limit_ends_the_busiest_session"),
     ),
+    (
+        "core_dumps",
+        By("../src/cli/core_dumps.rs", "the_process_leaves_no_core_dump_once_that_is_forbidden"),
+    ),
+    ("session.guest_share", Here(|| Box::pin(guest_share()))),
     ("session.max", Here(|| Box::pin(session_max()))),
     ("session.answer_bytes", Here(|| Box::pin(session_answer_bytes()))),
     ("cookie.prefix", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
@@ -472,6 +477,18 @@ async fn session_max() {
     assert_eq!(login().await.status, 503);
 }
 
+/// Of ten sessions, three guests are within half of them and beyond a tenth.
+async fn guest_share() {
+    for (guest_percent, displaced) in [(50, 0), (10, 1)] {
+        let (log, _capture) = crate::support::log::Log::capture();
+        let gate = gate(Settings { sessions_max: 10, guest_percent, ..settings() }, "").await;
+        for _ in 0..3 {
+            assert_eq!(gate.client().get("/write?key=k&value=v").send().await.status, 200);
+        }
+        assert_eq!(log.of("session.guests_displaced").len(), displaced, "{guest_percent} %");
+    }
+}
+
 async fn session_answer_bytes() {
     let row = r#"{ "class": "Probe", "method": "echo", "pattern": "kept", "repeat": 600 }"#;
     // Of four answers of 50,000 bytes each, two have room, or all.
@@ -514,7 +531,7 @@ async fn failures_alarm() {
 const HOG: &str = "export default class Hog {
   spin() { for (let n = 0; n < 5_000_000; n += 1); }
   fill() { return 'a'.repeat(6 << 20).length; }
-  dive() { const dive = (n) => n === 0 ? 0 : 1 + dive(n - 1); return dive(1_500); }
+  dive() { const dive = (n) => n === 0 ? 0 : 1 + dive(n - 1); return dive(600); }
   talk() { return 'a'.repeat(10_000); }
   wait() { return new Promise(() => {}); }
 }
