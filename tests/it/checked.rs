@@ -4,10 +4,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::program;
 
 /// A folder to run the program in.
 struct Place(TempDir);
@@ -46,8 +47,8 @@ impl Place {
 
     fn run(&self, words: &[&str]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
-        command.args(words).current_dir(self.path()).env_clear().stdin(Stdio::null());
-        let output = command.output().unwrap();
+        command.args(words).current_dir(self.path()).env_clear();
+        let output = program::output(&mut command);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }

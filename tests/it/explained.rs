@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::agree::Dice;
+use crate::support::program;
 
 const TABLE: &str = r#"[
   { "class": "Echo", "method": "r1", "pattern": "orders", "verbs": "GET, HEAD" },
@@ -93,7 +94,8 @@ impl Drop for Serving {
 
 /// What the program explains, as the status, row and `Allow` that the server must answer with.
 fn explained(folder: &Path, method: &str, target: &str) -> (u16, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command
         .args([
             "explain",
             "--format",
@@ -105,9 +107,8 @@ fn explained(folder: &Path, method: &str, target: &str) -> (u16, String, String)
             target,
         ])
         .current_dir(folder)
-        .env_clear()
-        .output()
-        .unwrap();
+        .env_clear();
+    let output = program::output(&mut command);
     let told = || format!("{method} {target}: {output:?}");
     let value: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told()));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::program;
 
 /// A key for the nodes, which is never to be seen.
-const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
+const KEY: &str = "5ec2e7d15c0b3a94f6827e1d90ac4b35e86f17d2039bc5e4718fa60d2c93beef";
 /// The passwords of the servers, right ones and wrong ones, which are never to be seen either.
 const PASSWORDS: [&str; 2] = ["secret", "hunter2canary"];
 
