@@ -46,4 +46,18 @@ mod tests {
     fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
         assert_eq!(is_asked_in(SEARCH).ok(), Some(true));
     }
+
+    /// Each of them made the engine, as it is published, lose an object and end the program when it
+    /// was dropped.
+    #[test]
+    fn a_script_that_has_the_engine_lose_objects_ends_no_program() {
+        for script in [
+            "Error.stackTraceLimit = {}; Error.stackTraceLimit = {};",
+            "Error.prepareStackTrace = {}; try { null.x } catch {}",
+        ] {
+            let runtime = Runtime::new().expect("an engine");
+            let context = Context::full(&runtime).expect("a context");
+            context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script)).expect(script);
+        }
+    }
 }
