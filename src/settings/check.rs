@@ -102,6 +102,7 @@ impl Check<'_> {
 
     fn keys(&mut self, s: &mut Settings) {
         self.optional("keys_file", &mut s.keys_file, path);
+        self.switch("new_key", &mut s.new_key);
         let Some(Value::Secrets(keys)) = self.raw.find("keys").map(|given| &given.value) else {
             return;
         };

@@ -26,6 +26,9 @@ pub(super) const UNSHARED: &str =
 pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give it to every node in \
                                 a keys_file or with CALLGATE_KEYS";
 
+/// The file of an embedded store.
+const STORE_FILE: &str = "callgate.redb";
+
 /// The file that is made in the folder of the embedded store.
 const FILE_NAME: &str = "callgate.key";
 
@@ -45,9 +48,20 @@ impl Settings {
             (None, _) => Keyring::ephemeral(app, entropy).map_err(KeyFault::NoEntropy),
             (Some(path), Some(_)) => read(app, &path),
             (Some(path), None) => {
+                if !self.new_key && !path.exists() && self.has_store() {
+                    return Err(KeyFault::Lost(path));
+                }
                 make(&path, entropy)?;
                 read(app, &path)
             }
+        }
+    }
+
+    /// Whether the folder of the embedded store has one in it, whose cookies some key has sealed.
+    fn has_store(&self) -> bool {
+        match &self.store {
+            StoreUrl::Embedded(folder) => folder.join(STORE_FILE).exists(),
+            _ => false,
         }
     }
 
@@ -89,6 +103,8 @@ pub enum KeyFault {
     Io(PathBuf, std::io::Error),
     /// The file is there and holds no usable key.
     Content(PathBuf, BadKey),
+    /// The file is gone, and the store is there whose cookies its key has sealed.
+    Lost(PathBuf),
     /// The store is for many nodes, and this one was given no keys.
     Unshared,
     /// The operating system gave no randomness for a new key.
@@ -103,6 +119,13 @@ impl fmt::Display for KeyFault {
                 write!(f, "key file {}: {error}; see that callgate may use it", path.display())
             }
             Self::Content(path, error) => write!(f, "key file {}: {error}", path.display()),
+            Self::Lost(path) => write!(
+                f,
+                "key file {}: it is gone, and its store is not; without it every cookie and every \
+                 kept answer is void. Put it back from a backup, or start once with --new-key, \
+                 which signs everybody out",
+                path.display()
+            ),
             Self::Unshared => write!(f, "keys {UNSHARED}; {SHARE}"),
             Self::NoEntropy(error) => write!(f, "no key can be made: {error}"),
         }
@@ -115,7 +138,7 @@ impl std::error::Error for KeyFault {
             Self::Given(error) | Self::Content(_, error) => Some(error),
             Self::Io(_, error) => Some(error),
             Self::NoEntropy(error) => Some(error),
-            Self::Unshared => None,
+            Self::Lost(_) | Self::Unshared => None,
         }
     }
 }
@@ -220,6 +243,24 @@ mod tests {
 
     fn embedded(folder: &Path) -> Settings {
         Settings { store: StoreUrl::Embedded(folder.to_owned()), ..Settings::default() }
+    }
+
+    #[cfg(feature = "embedded")]
+    #[test]
+    fn a_lost_key_file_is_refused_and_never_silently_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = embedded(folder.path());
+        settings.keyring(&SeededEntropy::new(1)).unwrap();
+        let path = settings.key_path().unwrap();
+        drop(crate::store::embedded::EmbeddedStore::open(folder.path()).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        let fault = settings.keyring(&SeededEntropy::new(2)).err().unwrap();
+        assert!(matches!(fault, KeyFault::Lost(_)), "{fault:?}");
+        assert!(fault.to_string().contains("--new-key"), "{fault}");
+        assert!(!path.exists(), "a key was made all the same");
+        let settings = Settings { new_key: true, ..settings };
+        settings.keyring(&SeededEntropy::new(2)).unwrap();
+        assert!(path.exists());
     }
 
     #[test]

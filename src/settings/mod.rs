@@ -90,6 +90,7 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 /// assert!(settings.check().is_empty());
 /// ```
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// The handler table; default `handlers.json`.
     pub handlers: PathBuf,
@@ -154,6 +155,9 @@ pub struct Settings {
     pub keys: Vec<SecretText>,
     /// A file with such keys, one per line; default unset.
     pub keys_file: Option<PathBuf>,
+    /// Whether an embedded store whose key file is gone gets a new key, which signs everybody out;
+    /// off by default.
+    pub new_key: bool,
     /// How long a new session lives; default 60 idle minutes and no absolute limit.
     pub lifetime: Lifetime,
     /// Sessions kept at once; default 1,000,000.
@@ -213,6 +217,7 @@ impl Default for Settings {
             core_dumps: CoreDumps::default(),
             keys: Vec::new(),
             keys_file: None,
+            new_key: false,
             lifetime: Lifetime::default(),
             sessions_max: 1_000_000,
             guest_percent: 50,

@@ -194,6 +194,7 @@ pub const SETTINGS: &[Setting] = &[
     choice("core_dumps", CoreDumps::NAMES),
     Setting { name: "keys", kind: Kind::Secrets },
     text("keys_file"),
+    switch("new_key"),
     number("session.idle_minutes", IDLE_MINUTES_MIN as u64, IDLE_MINUTES_MAX as u64),
     number("session.absolute_minutes", 0, 10 * IDLE_MINUTES_MAX as u64),
     number("session.max", 1, 1_000_000_000),

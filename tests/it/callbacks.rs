@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate::Settings;
+use callgate::session::Lifetime;
 use callgate::settings::AppName;
 use callgate::settings::PublicOrigin;
 use callgate::store::faulty::Lose;
@@ -157,7 +158,26 @@ async fn a_token_of_a_session_that_ended_is_refused() {
     shopper.get("/logout").send().await;
     let answer = house.visitor().follow("/whoami", &token).await;
     assert_eq!((answer.status, answer.json()["guest"].clone()), (200, json!(true)));
+    assert!(["sessionGone", "unknown"].contains(&outcome(&answer)), "{}", outcome(&answer));
+
+    let lifetime = Lifetime { absolute_minutes: Some(60), ..Lifetime::default() };
+    let house = House::open(Settings { lifetime, ..settings() }).await;
+    let sleeper = house.visitor();
+    let token = sleeper.mint("lifespan=7200").await;
+    house.wait_secs(3_600);
+    let answer = house.visitor().follow("/whoami", &token).await;
     assert_eq!(outcome(&answer), "sessionGone");
+}
+
+#[tokio::test]
+async fn a_link_lives_as_long_as_its_lifespan_though_nobody_uses_the_session() {
+    let house = house().await;
+    let shopper = house.visitor();
+    let id = shopper.write("cart", "3").await;
+    let token = shopper.mint("lifespan=86400").await;
+    house.wait_secs(125 * 60);
+    let answer = house.visitor().follow("/whoami", &token).await;
+    assert_eq!((outcome(&answer), &answer.json()["id"]), ("restored", &json!(id)));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ async fn member(house: &House) -> (Visitor, String) {
 async fn auto_gives_a_cookie_to_a_browser_and_none_to_a_server() {
     let house = house().await;
     let (member, id) = member(&house).await;
+    let mut joined = 1;
     for (name, value, gets) in [
         ("accept", "text/html", false),
         ("sec-fetch-mode", "cors", true),
@@ -33,6 +34,10 @@ async fn auto_gives_a_cookie_to_a_browser_and_none_to_a_server() {
         assert_eq!((outcome(&answer), &answer.json()["id"]), ("restored", &json!(id)));
         assert_eq!(caller.cookie().is_some(), gets, "{name}: {value}");
         assert_eq!(caller.id().await == id, gets, "{name}: {value}");
+        joined += usize::from(gets);
+        let stored = house.stored().await;
+        let held = stored.iter().find(|opened| opened.record.id.to_string() == id).unwrap();
+        assert_eq!(held.record.devices.len(), joined, "{name}: {value}");
     }
 }
 

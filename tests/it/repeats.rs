@@ -10,7 +10,6 @@ use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Lose;
 use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
-use callgate::store::memory::MemoryStore;
 use callgate::store::port::Claim;
 use callgate::store::port::Conclusion;
 use callgate::store::port::Ending;
@@ -318,6 +317,20 @@ async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
 }
 
 #[tokio::test]
+async fn a_take_over_prolongs_no_repeats() {
+    let (house, token) = ready().await;
+    another_node(&house, &token, "/pay-again").await;
+    house.wait_secs(60);
+    let first = house.visitor().call_back("/pay-again", &token).await;
+    assert_eq!((first.status, outcome(&first)), (201, "restored"));
+    house.wait_secs(7_200 - 61);
+    is_the_same(&house.visitor().call_back("/pay-again", &token).await, &first);
+    house.wait_secs(1);
+    let late = house.visitor().call_back("/pay-again", &token).await;
+    assert!(["used", "unknown"].contains(&outcome(&late)), "{}", outcome(&late));
+}
+
+#[tokio::test]
 async fn a_run_that_a_crash_cut_off_is_interrupted_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let token = {
@@ -543,11 +556,9 @@ async fn no_answer_lies_open_in_a_store() {
 #[tokio::test]
 async fn the_settings_bound_what_is_kept() {
     let settings = callgate::Settings { answer_bytes_max: 128 * 1024, ..settings() };
-    let config = callgate::store::live::Config {
-        answer_bytes_max: settings.answer_bytes_max,
-        ..callgate::store::live::Config::default()
-    };
-    let house = House::on(Arc::new(MemoryStore::with(config)), settings).await;
+    let now = callgate::base::Timestamp::from_millis(0);
+    let store = callgate::gate::open_store(&settings, now).await.unwrap();
+    let house = House::on(store, settings).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
         let token = house.visitor().mint("").await;

@@ -107,6 +107,7 @@ const TABLE: &[(&str, Shown)] = &[
         By("it/sessions.rs", "keys_rotate_without_a_logout_and_a_dropped_key_ends_its_cookies"),
     ),
     ("keys_file", Here(|| Box::pin(keys_file()))),
+    ("new_key", Here(|| Box::pin(new_key()))),
     (
         "session.idle_minutes",
         By("it/sessions.rs", "the_idle_timeout_is_settable_and_at_least_an_hour"),
@@ -475,6 +476,26 @@ async fn session_max() {
         assert_eq!(login().await.status, 200);
     }
     assert_eq!(login().await.status, 503);
+}
+
+/// A start whose key file is gone is refused, or makes a new one where it was told to.
+async fn new_key() {
+    let place = tempfile::tempdir().unwrap();
+    let store = callgate::settings::StoreUrl::Embedded(place.path().join("data"));
+    let settings = Settings { store, ..settings() };
+    let open = async |new_key: bool| {
+        let probe = std::sync::Arc::new(crate::support::probe::Probe::new());
+        let gate = Gate::builder(Settings { new_key, ..settings.clone() })
+            .table(crate::support::probe::TABLE)
+            .singleton(crate::support::probe::singleton(probe));
+        gate.open().await.map(drop).map_err(|error| error.to_string())
+    };
+    open(false).await.unwrap();
+    std::fs::remove_file(settings.key_path().unwrap()).unwrap();
+    let refused = open(false).await.unwrap_err();
+    assert!(refused.contains("--new-key"), "{refused}");
+    open(true).await.unwrap();
+    open(false).await.unwrap();
 }
 
 /// Of ten sessions, three guests are within half of them and beyond a tenth.

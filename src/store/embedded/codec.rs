@@ -143,6 +143,7 @@ enum StoredChange {
     Claimed { token: String, claim: String, at: u64 },
     Ran { token: String, run: StoredRun },
     Dropped { token: String },
+    Rested,
 }
 
 impl Row {
@@ -209,6 +210,7 @@ impl StoredChange {
                 Self::Ran { token: session::hex(token), run: StoredRun::of(run) }
             }
             Change::Dropped { token } => Self::Dropped { token: session::hex(token) },
+            Change::Rested => Self::Rested,
             Change::Touched { .. } | Change::Postponed { .. } | Change::Forgotten { .. } => {
                 return None;
             }
@@ -247,6 +249,7 @@ impl StoredChange {
                 Change::Ran { token: session::parse_digest(&token)?, run: run.run()? }
             }
             Self::Dropped { token } => Change::Dropped { token: session::parse_digest(&token)? },
+            Self::Rested => Change::Rested,
         })
     }
 }
@@ -330,6 +333,7 @@ mod tests {
             Change::Claimed { token: DIGEST, mark },
             Change::Ran { token: DIGEST, run },
             Change::Dropped { token: DIGEST },
+            Change::Rested,
         ]
     }
 

@@ -185,6 +185,7 @@ impl EmbeddedStore {
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
         let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
+        let writer = writer.woken(path)?;
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())
             .spawn(move || writer.run())

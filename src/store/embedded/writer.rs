@@ -9,6 +9,7 @@
 //! Under load the commits grow and not the waiting: while one fsync is on its way the next batch
 //! gathers. A lone verb does not wait for company.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -22,6 +23,8 @@ use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::displaced::Displaced;
 use crate::store::embedded::codec::Row;
+use crate::store::embedded::error::OpenError;
+use crate::store::embedded::error::OpenErrorKind;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
@@ -89,6 +92,9 @@ pub(super) struct Writer {
     /// Let go after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
 }
+
+/// Uses written down in one row when the store is closed.
+const RESTED_AT_ONCE: usize = 4_096;
 
 #[derive(Default)]
 struct Batch {
@@ -189,9 +195,51 @@ impl Writer {
                     Err(failure) => Err(StoreError::Unreachable(failure.to_string().into())),
                 });
             }
-            if stop || written.is_err() {
+            if written.is_err() {
+                return;
+            }
+            if stop {
                 break;
             }
+        }
+        // A restart that finds no such word takes the store for one that crashed, and gives each
+        // session the use that may have been lost; so a failure costs nothing.
+        let _ = self.rest();
+    }
+
+    /// Writes down when each session was last used, and then that nothing is missing.
+    fn rest(&mut self) -> Result<(), JournalFailed> {
+        loop {
+            let changes = Shared::lock(&self.shared).live.unsaved(RESTED_AT_ONCE);
+            let is_last = changes.is_empty();
+            let changes = if is_last { vec![Change::Rested] } else { changes };
+            let row = self.journal.last() + 1;
+            let mut batch = Batch::default();
+            for change in changes {
+                Shared::lock(&self.shared).live.apply(row, &change);
+                batch.bytes += change.bytes();
+                batch.changes.push(change);
+            }
+            self.write(batch)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes back that the store was closed in order, before anything happens that only a crash
+    /// would leave out.
+    pub(super) fn woken(mut self, path: &Path) -> Result<Self, OpenError> {
+        if !Shared::lock(&self.shared).live.is_rested() {
+            return Ok(self);
+        }
+        let at = Shared::lock(&self.shared).live.latest();
+        let noted = Change::Noted { at };
+        Shared::lock(&self.shared).live.apply(self.journal.last() + 1, &noted);
+        let failed = OpenError::new(path, OpenErrorKind::Io);
+        match self.write(Batch { changes: vec![noted], ..Batch::default() }) {
+            Ok(()) => Ok(self),
+            Err(failure) => Err(failed.because(failure.to_string())),
         }
     }
 

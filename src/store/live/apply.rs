@@ -29,7 +29,9 @@ impl Live {
     /// Applies one change, which is in row `row` of the journal. A change of something that is
     /// not there does nothing.
     pub(crate) fn apply(&mut self, row: u64, change: &Change) {
+        self.rested = matches!(change, Change::Rested);
         match change {
+            Change::Rested => {}
             Change::Noted { at } => {
                 self.noted = self.noted.max(*at);
                 self.latest = self.latest.max(*at);

@@ -53,6 +53,8 @@ pub(crate) enum Change {
     Dropped { token: Digest },
     /// A session turned out to be in use when its deadline came.
     Postponed { id: SessionId },
+    /// The store was closed in order: what it knew of uses is written down.
+    Rested,
     /// The memory of something that is over was given up.
     Forgotten { due: Due },
 }

@@ -60,10 +60,11 @@ impl Live {
     }
 
     /// Makes a state that was replayed fit to work: forgets what is over, gives each session the
-    /// time by which its "last used" may have been behind, and takes every run that was under way
+    /// time by which its "last used" may have been behind (unless the store was closed in order), and takes every run that was under way
     /// for cut off, because the one process that ran them is gone.
     pub(crate) fn wake(&mut self) {
-        for held in self.sessions.values_mut() {
+        let rested = self.rested;
+        for held in self.sessions.values_mut().filter(|_| !rested) {
             if let Held::Living(living) = held {
                 let lag = living.record.lifetime.touch_lag();
                 living.seen_at = living.seen_at.max(living.saved_at.after(lag));
@@ -92,6 +93,23 @@ impl Live {
             self.apply(0, change);
         }
         self.place_all();
+        self.rested = rested;
+    }
+
+    /// Uses that a restart would not find, at most so many.
+    pub(crate) fn unsaved(&self, at_most: usize) -> Vec<Change> {
+        let living = self.sessions.iter().filter_map(|(id, held)| match held {
+            Held::Living(living) if living.seen_at > living.saved_at => {
+                Some(Change::Seen { id: *id, at: living.seen_at })
+            }
+            Held::Living(_) | Held::Ended(_) => None,
+        });
+        living.take(at_most).collect()
+    }
+
+    /// Whether the store was closed in order and nothing has happened since.
+    pub(crate) fn is_rested(&self) -> bool {
+        self.rested
     }
 
     /// The full copy of a session, tombstone or token, if row `row` is what a replay has it

@@ -95,6 +95,8 @@ pub(crate) struct Live {
     guests: Guests,
     /// About how many bytes full copies of everything would take in a journal.
     bytes: usize,
+    /// Whether nothing has happened since it was closed in order.
+    rested: bool,
     /// Whether nothing new is taken, because there is no room for what comes of it.
     low: bool,
 }
@@ -207,6 +209,7 @@ impl Live {
             index: Index::default(),
             guests: Guests::default(),
             bytes: 0,
+            rested: false,
             low: false,
         }
     }

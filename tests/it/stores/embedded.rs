@@ -359,6 +359,29 @@ async fn a_store_with_no_room_refuses_new_sessions_and_serves_the_others() {
 }
 
 #[tokio::test]
+async fn after_a_clean_restart_sessions_were_used_when_they_were_and_after_a_crash_not_earlier() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    let record = session(&store).await;
+    // So soon after the founding that it is not written down by itself.
+    let used = START.after_secs(60);
+    store.resume(used, record.id, record.devices[0].digest).await.unwrap();
+    store.close().await.unwrap();
+    let seen = async |store: &EmbeddedStore| {
+        let looked = store.look(used, record.id, Right::Operator).await.unwrap();
+        looked.done().unwrap().seen_at
+    };
+    let left = disk.after_kill();
+    let store = open(&left);
+    assert_eq!(seen(&store).await, used);
+    // A use that no restart may lose, and a process that dies: the time of it is given back.
+    let later = used.after_secs(60);
+    store.resume(later, record.id, record.devices[0].digest).await.unwrap();
+    let crashed = open(&left.after_kill());
+    assert!(seen(&crashed).await >= later);
+}
+
+#[tokio::test]
 async fn the_journal_stays_small_and_keeps_what_lives() {
     let disk = Disk::new();
     let store = open(&disk);

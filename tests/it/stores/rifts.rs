@@ -62,6 +62,7 @@ type Hook = Box<dyn FnOnce() -> Pending<'static, ()> + Send>;
 struct Rift {
     engine: Arc<MapEngine>,
     before_commit: Mutex<Option<Hook>>,
+    before_touch: Mutex<Option<Hook>>,
     /// Replies to claims and commits that will be lost.
     losses: AtomicUsize,
     commits: AtomicUsize,
@@ -74,6 +75,10 @@ impl Rift {
 
     fn before_commit(&self, hook: impl FnOnce() -> Pending<'static, ()> + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    fn before_touch(&self, hook: impl FnOnce() -> Pending<'static, ()> + Send + 'static) {
+        *self.before_touch.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// The answer, unless it is lost.
@@ -117,7 +122,13 @@ impl Engine for Rift {
     }
 
     fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Pending<'_, ()> {
-        self.engine.touch(uses)
+        Box::pin(async move {
+            let hook = self.before_touch.lock().unwrap().take();
+            if let Some(hook) = hook {
+                hook().await?;
+            }
+            self.engine.touch(uses).await
+        })
     }
 
     fn sessions(
@@ -351,4 +362,45 @@ async fn a_write_whose_reply_is_lost_is_there_once() {
     let expects = Patch { expect: Some(("key".into(), 0)), ..set("key", &json!(2)) };
     let patched = here.patch(START, id, Right::Operator, expects).await.unwrap();
     assert!(matches!(patched, Patched::Conflict(_)), "{patched:?}");
+}
+
+/// Whether another node finds a session alive at this minute.
+async fn lives_elsewhere(engine: &Arc<MapEngine>, id: SessionId, minute: u64) -> bool {
+    let other = SharedStore::new(engine.clone());
+    let then = START.after(Duration::from_mins(minute));
+    other.look(then, id, Right::Operator).await.unwrap().done().is_some()
+}
+
+#[tokio::test]
+async fn a_use_outlives_an_error_of_the_database() {
+    let engine = Arc::new(MapEngine::default());
+    let rift = Rift::to(&engine);
+    let store = SharedStore::new(rift.clone());
+    let record = session(&*store).await;
+    let then = START.after(Duration::from_mins(50));
+    store.resume(then, record.id, record.devices[0].digest).await.unwrap();
+    rift.before_touch(|| Box::pin(async { Err(StoreError::Refused("a test")) }));
+    store.flush().await.unwrap_err();
+    store.flush().await.unwrap();
+    assert!(lives_elsewhere(&engine, record.id, 100).await);
+}
+
+#[tokio::test]
+async fn a_use_outlives_the_flush_during_which_it_comes() {
+    let engine = Arc::new(MapEngine::default());
+    let rift = Rift::to(&engine);
+    let store = SharedStore::new(rift.clone());
+    let record = session(&*store).await;
+    let (id, credential) = (record.id, record.devices[0].digest);
+    store.resume(START.after(Duration::from_mins(10)), id, credential).await.unwrap();
+    let busy = Arc::clone(&store);
+    rift.before_touch(move || {
+        Box::pin(async move {
+            let then = START.after(Duration::from_mins(50));
+            busy.resume(then, id, credential).await.map(|_| ())
+        })
+    });
+    store.flush().await.unwrap();
+    store.flush().await.unwrap();
+    assert!(lives_elsewhere(&engine, id, 100).await);
 }

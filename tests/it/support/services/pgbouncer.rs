@@ -29,6 +29,13 @@ impl Pooler {
     /// One before this server; `None` if it is not installed, which [`super::missing`] says.
     pub(crate) fn before(server: &Server) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
+            #[expect(clippy::disallowed_methods, reason = "a setting of the test run")]
+            let wanted = std::env::var("CALLGATE_TEST_ENGINES");
+            let needed = wanted.is_ok_and(|word| word == "required");
+            assert!(
+                !needed,
+                "PgBouncer is not installed, and CALLGATE_TEST_ENGINES is \"required\""
+            );
             super::missing("PgBouncer");
             return None;
         }
