@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::Timestamp;
+use crate::base::entropy::OsEntropy;
 use crate::gate::failure::GateError;
 use crate::settings::Settings;
 use crate::settings::StoreUrl;
@@ -27,7 +28,10 @@ pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn S
     };
     match settings.store_with_password().map_err(GateError::Password)? {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
-        StoreUrl::Embedded(folder) => open_embedded(&folder, config, now).await,
+        StoreUrl::Embedded(folder) => {
+            settings.key_of_store(&OsEntropy::new()).map_err(GateError::Keys)?;
+            open_embedded(&folder, config, now).await
+        }
         #[cfg(feature = "redis")]
         StoreUrl::Redis(address) => {
             shared(crate::store::redis::open(&address, settings.app.as_str()).await, config)

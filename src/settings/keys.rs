@@ -48,12 +48,21 @@ impl Settings {
             (None, _) => Keyring::ephemeral(app, entropy).map_err(KeyFault::NoEntropy),
             (Some(path), Some(_)) => read(app, &path),
             (Some(path), None) => {
-                if !self.new_key && !path.exists() && self.has_store() {
-                    return Err(KeyFault::Lost(path));
-                }
                 make(&path, entropy)?;
                 read(app, &path)
             }
+        }
+    }
+
+    /// Makes the key of an embedded store together with the store, and refuses a store that is
+    /// there without it. Whoever opens such a store calls this first.
+    pub fn key_of_store(&self, entropy: &dyn Entropy) -> Result<(), KeyFault> {
+        match (self.key_path(), &self.keys_file) {
+            (Some(path), None) if self.has_store() && !self.new_key && !path.exists() => {
+                Err(KeyFault::Lost(path))
+            }
+            (Some(path), None) => make(&path, entropy),
+            _ => Ok(()),
         }
     }
 
@@ -254,12 +263,12 @@ mod tests {
         let path = settings.key_path().unwrap();
         drop(crate::store::embedded::EmbeddedStore::open(folder.path()).unwrap());
         std::fs::remove_file(&path).unwrap();
-        let fault = settings.keyring(&SeededEntropy::new(2)).err().unwrap();
+        let fault = settings.key_of_store(&SeededEntropy::new(2)).err().unwrap();
         assert!(matches!(fault, KeyFault::Lost(_)), "{fault:?}");
         assert!(fault.to_string().contains("--new-key"), "{fault}");
         assert!(!path.exists(), "a key was made all the same");
         let settings = Settings { new_key: true, ..settings };
-        settings.keyring(&SeededEntropy::new(2)).unwrap();
+        settings.key_of_store(&SeededEntropy::new(2)).unwrap();
         assert!(path.exists());
     }
 
