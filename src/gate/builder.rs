@@ -147,7 +147,8 @@ impl Builder {
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
-        let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
+        let given = (self.clock.now(), &*self.entropy);
+        let keyring = stores::keyring(&self.settings, &*store, given).await?;
         let table = table_state(&plan);
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
