@@ -21,8 +21,11 @@ export default class SignIn {
   async start(request, session) {
     try {
       // Nobody else can have this browser finish a sign-in that he began himself.
-      const wish = { lifespan: 10 * 60, for: "SignIn.finish", confirm: "foreign" };
-      const state = await session.createOTP(wish);
+      const state = await session.createOTP({
+        lifespan: 10 * 60,
+        for: "SignIn.finish",
+        confirm: "foreign",
+      });
       const uri = session.publicURL("/oauth/callback");
       const asked = query({ client_id: "demo", redirect_uri: uri, state });
       return redirect(session, `/example-id?${asked}`);

@@ -19,7 +19,7 @@ use crate::table::Target;
 /// Class files and the rows that name them, looked at without serving.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// What is odd about rows once they meet their classes, as [`lint`](crate::gate::lint) says it.
+    /// What is odd about rows once they meet their classes, as `gate::lint` says it.
     pub rows: Vec<Problem>,
     /// What is wrong or odd with class files.
     pub classes: Vec<Problem>,

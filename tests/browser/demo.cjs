@@ -141,7 +141,7 @@ async function payment(page) {
   await picture(page, "paid-by-server");
 }
 
-/** `state` restores the session in whatever browser it comes back to, and only once. */
+/** `state` is for the browser that left: nobody has another one finish a sign-in of his own. */
 async function stateElsewhere(first, second) {
   await first.goto("/signin");
   const before = await session(first);
@@ -151,12 +151,12 @@ async function stateElsewhere(first, second) {
   assert.notEqual(await session(second), before);
   await second.goto(provider);
   await second.click("text=Continue");
-  assert.equal(await heading(second), "Hello, Ada Lovelace");
-  assert.equal(await session(second), before);
-  await picture(second, "signed-in-elsewhere");
+  assert.equal(await heading(second), "Nobody knows this link");
+  assert.notEqual(await session(second), before);
+  await picture(second, "not-signed-in-elsewhere");
   await first.click("text=Continue");
-  assert.equal(await heading(first), "This link has been used");
-  assert.notEqual(await session(first), before, "the privilege went to the browser that gained it");
+  assert.equal(await heading(first), "Hello, Ada Lovelace");
+  assert.equal(await session(first), before);
 }
 
 /** The pages below another path: whatever is clicked stays there. */

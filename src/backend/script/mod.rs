@@ -22,7 +22,7 @@
 //!
 //! # How a call ends on its budget
 //!
-//! The engine asks the [`meter`] whether to go on. As it is published it does so between the
+//! The engine asks the `meter` whether to go on. As it is published it does so between the
 //! functions of a script only, so that one search in a long text ran for minutes. callgate is built
 //! with an engine that asks by the clock, in its own loops too (`vendor/rquickjs-sys`). What else
 //! was considered, in 2026:

@@ -48,7 +48,9 @@ local function account(place, id, seen, unspent, bytes)
     redis.call('ZREM', guests, id)
   end
   if bytes or before then
-    redis.call('HINCRBY', sizes, 'all', whole((bytes or 0) - tonumber(before or 0)))
+    local all = redis.call('HINCRBY', sizes, 'all', whole((bytes or 0) - tonumber(before or 0)))
+    -- Without guests nothing is left.
+    if all == 0 then redis.call('DEL', sizes) end
   end
 end
 
