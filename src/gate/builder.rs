@@ -146,9 +146,9 @@ impl Builder {
         let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
         let confirm_page = self.confirm_page()?;
         let entrances = Entrances::open(&self.settings, self.clock.now())?;
-        // First, because a store without its key is refused, and a new one has none yet.
-        let keyring = self.settings.keyring(&*self.entropy).map_err(GateError::Keys)?;
         let store = self.opened_store().await?;
+        let given = (self.clock.now(), &*self.entropy);
+        let keyring = stores::keyring(&self.settings, &*store, given).await?;
         let table = table_state(&plan);
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::Entropy;
 use crate::base::Timestamp;
 use crate::gate::failure::GateError;
+use crate::session::Keyring;
+use crate::settings::KeyFault;
 use crate::settings::Settings;
 use crate::settings::StoreUrl;
 use crate::store::Store;
@@ -38,6 +41,21 @@ pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn S
         }
         StoreUrl::Missing(feature) => Err(missing(&format!("{feature}:"), feature)),
     }
+}
+
+/// The keys of the settings. A store that has sessions and no key file has lost it: a new key would
+/// silently sign everybody out.
+pub(super) async fn keyring(
+    settings: &Settings,
+    store: &dyn Store,
+    (now, entropy): (Timestamp, &dyn Entropy),
+) -> Result<Keyring, GateError> {
+    if let Some(path) = settings.missing_key()
+        && store.sessions(now, None, 1).await.is_ok_and(|page| !page.is_empty())
+    {
+        return Err(GateError::Keys(KeyFault::Lost(path)));
+    }
+    settings.keyring(entropy).map_err(GateError::Keys)
 }
 
 /// Refuses a store that is not fit for production as it is set up.

@@ -26,9 +26,6 @@ pub(super) const UNSHARED: &str =
 pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give it to every node in \
                                 a keys_file or with CALLGATE_KEYS";
 
-/// The file of an embedded store.
-const STORE_FILE: &str = "callgate.redb";
-
 /// The file that is made in the folder of the embedded store.
 const FILE_NAME: &str = "callgate.key";
 
@@ -48,21 +45,17 @@ impl Settings {
             (None, _) => Keyring::ephemeral(app, entropy).map_err(KeyFault::NoEntropy),
             (Some(path), Some(_)) => read(app, &path),
             (Some(path), None) => {
-                if !self.new_key && !path.exists() && self.has_store() {
-                    return Err(KeyFault::Lost(path));
-                }
                 make(&path, entropy)?;
                 read(app, &path)
             }
         }
     }
 
-    /// Whether the folder of the embedded store has one in it, whose cookies some key has sealed.
-    fn has_store(&self) -> bool {
-        match &self.store {
-            StoreUrl::Embedded(folder) => folder.join(STORE_FILE).exists(),
-            _ => false,
-        }
+    /// The key file that [`Settings::keyring`] would make for an embedded store. A store that has
+    /// sessions had one, which is lost.
+    pub fn missing_key(&self) -> Option<PathBuf> {
+        let path = self.key_path().filter(|path| self.keys_file.is_none() && !path.exists());
+        path.filter(|_| !self.new_key)
     }
 
     /// The keys that [`Settings::keyring`] would find, for an operator's command; `None` where it
@@ -245,22 +238,17 @@ mod tests {
         Settings { store: StoreUrl::Embedded(folder.to_owned()), ..Settings::default() }
     }
 
-    #[cfg(feature = "embedded")]
     #[test]
-    fn a_lost_key_file_is_refused_and_never_silently_made_anew() {
+    fn a_key_is_missing_until_it_is_made_or_may_be_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let settings = embedded(folder.path());
-        settings.keyring(&SeededEntropy::new(1)).unwrap();
         let path = settings.key_path().unwrap();
-        drop(crate::store::embedded::EmbeddedStore::open(folder.path()).unwrap());
-        std::fs::remove_file(&path).unwrap();
-        let fault = settings.keyring(&SeededEntropy::new(2)).err().unwrap();
-        assert!(matches!(fault, KeyFault::Lost(_)), "{fault:?}");
-        assert!(fault.to_string().contains("--new-key"), "{fault}");
-        assert!(!path.exists(), "a key was made all the same");
-        let settings = Settings { new_key: true, ..settings };
-        settings.keyring(&SeededEntropy::new(2)).unwrap();
-        assert!(path.exists());
+        assert_eq!(settings.missing_key(), Some(path.clone()));
+        assert_eq!(Settings { new_key: true, ..settings.clone() }.missing_key(), None);
+        settings.keyring(&SeededEntropy::new(1)).unwrap();
+        assert_eq!(settings.missing_key(), None);
+        let said = KeyFault::Lost(path).to_string();
+        assert!(said.contains("--new-key"), "{said}");
     }
 
     #[test]

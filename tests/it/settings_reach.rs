@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use callgate::Gate;
 use callgate::Settings;
+use callgate::base::Clock;
 use callgate::base::clock::Stopwatch;
 use callgate::settings::SETTINGS;
 use callgate::settings::Scripts;
@@ -491,6 +492,17 @@ async fn new_key() {
         gate.open().await.map(drop).map_err(|error| error.to_string())
     };
     open(false).await.unwrap();
+    let now = callgate::base::clock::SystemClock.now();
+    let store = callgate::gate::open_store(&settings, now).await.unwrap();
+    let device = crate::stores::kit::device();
+    let id = callgate::base::SessionId::from_bytes([7; 16]);
+    let lifetime = callgate::session::Lifetime::default();
+    let record = callgate::session::Record::new(id, now, lifetime, device);
+    let patch = callgate::session::Patch::default();
+    let founding = callgate::store::port::Founding { record, patch, token: None };
+    store.create(now, founding).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
     std::fs::remove_file(settings.key_path().unwrap()).unwrap();
     let refused = open(false).await.unwrap_err();
     assert!(refused.contains("--new-key"), "{refused}");

@@ -28,7 +28,7 @@ def buy(gate):
     assert status == 200, page
     assert "no-store" in headers["Cache-Control"], "a cookie was set"
     link = html.unescape(re.search(r'href="([^"]+)"', page)[1])
-    assert link.startswith(f"http://127.0.0.1:{gate.public}/paid?$4DSID="), link
+    assert link.startswith(f"http://127.0.0.1:{gate.public}/paid?%244DSID="), link
     return shopper, target_of(link)
 
 

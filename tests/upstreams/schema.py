@@ -35,6 +35,8 @@ def main():
                 program, "run", str(ROOT / "src/admin/session_api/openapi.json"),
                 "--url", f"http://127.0.0.1:{gate.internal}",
                 "--max-examples", str(EXAMPLES), "--generation-deterministic",
+                # Which paths, handlers and parameters the rows of a table have, no schema can say.
+                "--exclude-checks", "positive_data_acceptance",
                 *sys.argv[1:],
             ]
             ended = subprocess.run(words, env={**quiet(), **hooks}, cwd=place, check=False)
