@@ -37,7 +37,7 @@
 //! | 6 | [`gate`] | everything put together, to serve or to drive in a test |
 //! | 7 | [`cli`] | the `callgate` program |
 //!
-//! To follow a request, begin at [`http::server`] and read [`http::dispatch`]; to follow a token,
+//! To follow a request, begin at [`http::conn`] and read [`http::exchange`]; to follow a token,
 //! read [`token`], then the [`store::Store`] port.
 //!
 //! # Invariants
@@ -56,7 +56,7 @@
 //!    unknown counts as spent and is answered 503.
 //! 5. A session that ended never comes back: no verb of the port creates on update, and its name
 //!    is remembered for longer than any cookie could found it again.
-//! 6. No public text of an answer is made from an inner error ([`http::fault`]).
+//! 6. No public text of an answer is made from an inner error ([`http::message::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
 //! 8. The table in use never changes, nor do its class files: good ones replace them whole, and
 //!    bad ones never do.
@@ -70,7 +70,7 @@
 //!     relies on it. A token is granted by the incarnation of a database that minted it, and by no
 //!     other, which may not know that it was used ([`store::shared`]).
 //! 13. Nothing is passed on to others that could open a session: not the token, not a cookie of
-//!     ours ([`http::relay`]).
+//!     ours ([`http::exchange::proxy`]).
 //!
 //! # Features
 //!

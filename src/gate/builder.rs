@@ -39,20 +39,20 @@ use crate::http::BadCertificate;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
-use crate::http::body;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Template;
-use crate::http::cookie;
-use crate::http::cookie::CookieRule;
-use crate::http::cors::Cors;
-use crate::http::dispatch;
-use crate::http::front::Policy;
-use crate::http::held::Held;
-use crate::http::hosts::HostRule;
-use crate::http::hosts::Hosts;
+use crate::http::confirm::held::Held;
+use crate::http::edge::admission::Policy;
+use crate::http::edge::cors::Cors;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::hosts::Hosts;
+use crate::http::exchange::dispatch;
+use crate::http::exchange::routes::CurrentRoutes;
+use crate::http::exchange::routes::Routes;
+use crate::http::message::body::incoming;
+use crate::http::message::cookie;
+use crate::http::message::cookie::CookieRule;
 use crate::http::outbound;
-use crate::http::plan::CurrentPlan;
-use crate::http::plan::Plan;
 use crate::http::rates::Rates;
 use crate::http::session::Watchers;
 use crate::http::sessions::UnknownNames;
@@ -155,7 +155,7 @@ impl Builder {
         let sessions = Sessions {
             runs: Arc::default(),
             watchers: Watchers::default(),
-            plan: CurrentPlan::empty(),
+            plan: CurrentRoutes::empty(),
             held: Held::default(),
             store,
             clock: self.clock,
@@ -242,7 +242,7 @@ impl Builder {
 }
 
 /// What is said of a table that has just been taken.
-fn table_state(plan: &Plan) -> TableState {
+fn table_state(plan: &Routes) -> TableState {
     TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
@@ -311,7 +311,7 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
         forward_bytes_max: limits.forward_body_bytes,
-        pace: body::Pace { most: limits.body, gap: limits.body_gap },
+        pace: incoming::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,

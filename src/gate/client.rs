@@ -15,7 +15,7 @@ use hyper::header;
 use serde_json::Value;
 
 use crate::http::Dispatch;
-use crate::http::body::RequestBody;
+use crate::http::message::body::incoming::RequestBody;
 
 /// One visitor: it keeps the cookies it is given and sends them back, like a browser.
 ///

@@ -30,11 +30,11 @@ use crate::base::masked::misleads;
 use crate::http::binding::Binding;
 use crate::http::capability::Capabilities;
 use crate::http::confirm::Agreement;
-use crate::http::cookie::Authentic;
-use crate::http::cookie::CookieRule;
-use crate::http::fault::Fault;
-use crate::http::held::Held;
-use crate::http::plan::CurrentPlan;
+use crate::http::confirm::held::Held;
+use crate::http::exchange::routes::CurrentRoutes;
+use crate::http::message::cookie::Authentic;
+use crate::http::message::cookie::CookieRule;
+use crate::http::message::fault::Fault;
 use crate::http::rates::Rates;
 use crate::http::runs::Runs;
 use crate::http::session::Entry;
@@ -124,7 +124,7 @@ pub struct Sessions {
     pub held: Held,
     /// The table in use, so that no token is minted for what no row answers; none until there is
     /// one.
-    pub plan: CurrentPlan,
+    pub plan: CurrentRoutes,
 }
 
 /// What the row and the request say about a redemption.

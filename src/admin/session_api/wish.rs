@@ -14,7 +14,7 @@ use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::limits::TOKEN_HANDLERS_MAX;
 use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::http::Fault;
-use crate::http::message::nesting;
+use crate::http::message::incoming::nesting;
 use crate::http::session::Privileges;
 use crate::http::session::RestoreOptions;
 use crate::token::MintWish;

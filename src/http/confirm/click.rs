@@ -11,18 +11,18 @@ use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
 use crate::base::Digest;
-use crate::http::body;
-use crate::http::body::Pace;
-use crate::http::body::RequestBody;
-use crate::http::brought;
 use crate::http::confirm::Agreement;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARKS;
 use crate::http::confirm::nonce::Nonce;
-use crate::http::fault::Fault;
-use crate::http::fault::Speaks;
-use crate::http::form::submitted;
-use crate::http::query;
+use crate::http::message::body::incoming;
+use crate::http::message::body::incoming::Pace;
+use crate::http::message::body::incoming::RequestBody;
+use crate::http::message::fault::ErrorFormat;
+use crate::http::message::fault::Fault;
+use crate::http::message::parse::form::submitted;
+use crate::http::message::parse::query;
+use crate::http::message::token_place;
 use crate::http::sessions::Sessions;
 use crate::token::Question;
 
@@ -54,7 +54,7 @@ pub(crate) async fn hear(
     if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
     }
-    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
+    let bytes = incoming::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
     let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
     let raw = with_token(head.uri.query().unwrap_or(""), &form.token);
@@ -64,7 +64,7 @@ pub(crate) async fn hear(
         Ok(token) => Agreement::Clicked(form.question, token),
         Err(why) => {
             let fault = refused(why);
-            if origin != Origin::Own || Speaks::of(&head.headers) != Speaks::Page {
+            if origin != Origin::Own || ErrorFormat::of(&head.headers) != ErrorFormat::Page {
                 return Err(fault);
             }
             Agreement::Stale
@@ -168,7 +168,7 @@ impl Form {
         if nonces.is_empty() {
             return Err("its cookie is missing");
         }
-        let token = brought::token_of(&self.token).ok_or("it brings no token")?;
+        let token = token_place::token_of(&self.token).ok_or("it brings no token")?;
         let token = token.digest(house.app());
         let about = (&token, self.question);
         // Only the cookie that the page was made for proves its form, so others beside it do not

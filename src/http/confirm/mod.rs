@@ -18,6 +18,8 @@
 //! must say that it comes from here.
 
 mod click;
+pub mod held;
+pub(crate) mod hop;
 mod landing;
 mod nonce;
 mod page;
@@ -29,7 +31,6 @@ pub(crate) use click::hear;
 pub(crate) use click::is_click;
 pub use click::stands_for_get;
 pub(crate) use landing::land;
-pub(crate) use nonce::NONCE_SECS;
 pub(crate) use page::Asking;
 pub(crate) use page::page;
 pub use template::{BadPage, PAGE_BYTES_MAX, Template};

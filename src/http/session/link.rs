@@ -6,10 +6,10 @@ use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
 use crate::base::nearest::nearest;
-use crate::http::brought::brings_token;
-use crate::http::brought::carries;
-use crate::http::plan::Plan;
-use crate::http::query::Query;
+use crate::http::exchange::routes::Routes;
+use crate::http::message::parse::query::Query;
+use crate::http::message::token_place::brings_token;
+use crate::http::message::token_place::carries;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::table::BasePath;
@@ -114,7 +114,7 @@ impl Session {
     }
 }
 
-fn see_that_a_row_answers(plan: &Plan, path: &str, wish: &MintWish) -> Result<(), SessionError> {
+fn see_that_a_row_answers(plan: &Routes, path: &str, wish: &MintWish) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
     // What a platform writes in the place of a placeholder is for it to say.

@@ -15,7 +15,7 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::http::confirm::Agreement;
-use crate::http::damage::token_in;
+use crate::http::message::token_text::token_in;
 use crate::http::session::Entry;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
