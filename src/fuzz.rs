@@ -29,7 +29,6 @@ use crate::http::confirm;
 use crate::http::edge::hosts::HostRule;
 use crate::http::edge::hosts::Hosts;
 use crate::http::edge::proxies::TrustedProxies;
-use crate::http::exchange::run;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::cookie::Prefix;
 use crate::http::message::cookie::SameSite;
@@ -203,7 +202,10 @@ fn redirect(input: &[u8]) {
     if let Ok(uri) = Uri::try_from(input)
         && CanonicalPath::of(uri.path(), &BasePath::none()).is_ok()
     {
-        stays(&run::without_token(&uri, Some(&TokenPlace::Param("state".to_owned()))));
+        stays(&token_place::target_without_token(
+            &uri,
+            Some(&TokenPlace::Param("state".to_owned())),
+        ));
     }
     let Ok(text) = str::from_utf8(input) else { return };
     let table = json!([{ "class": "A", "method": "a", "pattern": "a",

@@ -12,7 +12,7 @@ use crate::gate::failure::GateError;
 use crate::gate::lint::Lint;
 use crate::http::Handlers;
 use crate::http::Routes;
-use crate::http::exchange::proxy::Proxies;
+use crate::http::exchange::routes::proxy::Proxies;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;

@@ -129,7 +129,7 @@ pub struct Sessions {
 
 /// What the row and the request say about a redemption.
 #[derive(Debug, Clone)]
-pub(crate) struct Errand {
+pub(crate) struct RedeemContext {
     /// The handler that is about to answer, as `Class.method`.
     pub(crate) handler: Arc<str>,
     /// What the row wants the bearer of a token to get.
@@ -175,16 +175,16 @@ impl Sessions {
     pub(crate) async fn open(
         self: &Arc<Self>,
         headers: &HeaderMap,
-        mut errand: Errand,
+        mut context: RedeemContext,
     ) -> Result<Session, Fault> {
         let now = self.clock.now();
         let cookies = self.cookie.read(headers);
         let same =
             |one: &Binding, other: &Binding| one.digest(self.app()) == other.digest(self.app());
         match cookies.binding.authentic(|value| Binding::read(value, now), same) {
-            Authentic::One(binding) => errand.binding = Some(binding),
+            Authentic::One(binding) => context.binding = Some(binding),
             Authentic::Missing => {}
-            Authentic::Several => errand.binding_doubled = true,
+            Authentic::Several => context.binding_doubled = true,
         }
         let same = |one: &Credential, other: &Credential| {
             one.digest(self.app()) == other.digest(self.app())
@@ -193,37 +193,37 @@ impl Sessions {
             Authentic::One(credential) => credential,
             Authentic::Missing => {
                 self.suspect_another(cookies.session.values());
-                return self.guest(now, errand, Gives::NewGuest);
+                return self.guest(now, context, Gives::NewGuest);
             }
             Authentic::Several => {
                 tracing::warn!(
                     event = "session.cookie_doubled",
                     "several authentic session cookies; none counts"
                 );
-                return self.guest(now, errand, Gives::Nothing);
+                return self.guest(now, context, Gives::Nothing);
             }
         };
-        if errand.binding.is_none() && !errand.binding_doubled {
+        if context.binding.is_none() && !context.binding_doubled {
             // The browser does not hold it as a cookie: the next mint gives it one.
-            errand.binding = Some(Binding::of(&credential, now));
+            context.binding = Some(Binding::of(&credential, now));
         }
         let digest = credential.digest(self.app());
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
                 let standing = Standing::Open { opened, entry: Entry::Credential(credential) };
-                Ok(Session::new(Arc::clone(self), errand, standing, Gives::Newer))
+                Ok(Session::new(Arc::clone(self), context, standing, Gives::Newer))
             }
             Resumed::Unheard if credential.may_found(now) => {
                 let renewed = credential.renewed(now);
                 let gives = if renewed.is_some() { Gives::Renewed } else { Gives::Newer };
                 let standing = Standing::Guest(renewed.unwrap_or(credential));
-                Ok(Session::new(Arc::clone(self), errand, standing, gives))
+                Ok(Session::new(Arc::clone(self), context, standing, gives))
             }
-            Resumed::Unheard | Resumed::Closed => self.guest(now, errand, Gives::GuestOnceWritten),
+            Resumed::Unheard | Resumed::Closed => self.guest(now, context, Gives::GuestOnceWritten),
             Resumed::Replaced { joined_last } => {
                 let gives = left_to_give(now, joined_last);
-                self.guest(now, errand, gives)
+                self.guest(now, context, gives)
             }
         }
     }
@@ -261,11 +261,11 @@ impl Sessions {
     fn guest(
         self: &Arc<Self>,
         now: Timestamp,
-        errand: Errand,
+        context: RedeemContext,
         gives: Gives,
     ) -> Result<Session, Fault> {
         let guest = Credential::guest(&*self.entropy, now).map_err(Fault::internal)?;
-        Ok(Session::new(Arc::clone(self), errand, Standing::Guest(guest), gives))
+        Ok(Session::new(Arc::clone(self), context, Standing::Guest(guest), gives))
     }
 }
 

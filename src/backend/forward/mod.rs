@@ -32,7 +32,7 @@ use crate::http::Proxy;
 use crate::http::ProxyRequest;
 use crate::http::Session;
 use crate::http::capability::Granted;
-use crate::http::exchange::proxy::Proxies;
+use crate::http::exchange::routes::proxy::Proxies;
 use crate::http::message::body::upload::UploadWatch;
 
 /// Passes requests on, to whichever upstream a row names.

@@ -22,7 +22,7 @@ use crate::http::Fault;
 use crate::http::ProxyRequest;
 use crate::http::capability::CAPABILITY_HEADER;
 use crate::http::capability::Granted;
-use crate::http::exchange::proxy::Origin;
+use crate::http::exchange::routes::proxy::Origin;
 use crate::http::outbound::OnlyOnce;
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");

@@ -1,6 +1,5 @@
 //! Hearing the button: whether the form is that of our page, and the request it stands for.
 
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Uri;
@@ -49,7 +48,7 @@ pub(crate) async fn hear(
     head: &mut Head,
     body: RequestBody,
     pace: Pace,
-) -> Result<(Agreement, RequestBody), Fault> {
+) -> Result<Agreement, Fault> {
     let origin = Origin::of(house, head);
     if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
@@ -75,7 +74,7 @@ pub(crate) async fn hear(
     for field in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         head.headers.remove(field);
     }
-    Ok((agreement, RequestBody::Whole(Full::default())))
+    Ok(agreement)
 }
 
 fn refused(why: &'static str) -> Fault {

@@ -5,7 +5,6 @@
 //! post to this one as if `SameSite=Lax` were not there.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
@@ -17,11 +16,9 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
 use crate::base::RestoreMode;
-use crate::http::confirm::Agreement;
 use crate::http::confirm::comes_from_here;
 use crate::http::confirm::held::HOP_SECS;
 use crate::http::confirm::held::HeldRequest;
-use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
@@ -33,12 +30,11 @@ use crate::table::Row;
 /// The parameter that brings a ticket.
 pub(crate) const HOP: &str = "$4DHOP";
 
-/// A request as it is to be run.
-pub(crate) struct Returned {
-    pub(crate) body: RequestBody,
-    pub(crate) agreement: Agreement,
-    /// The cookies that the browser has shown, if it was kept for that.
-    pub(crate) shown: Option<HeaderMap>,
+/// A request that was kept, and came back.
+pub(crate) struct KeptRequest {
+    pub(crate) body: Bytes,
+    /// The cookies that the browser has shown for it.
+    pub(crate) shown: HeaderMap,
 }
 
 /// Whether the body of a form must be in hand before its token is redeemed, because the browser may
@@ -85,13 +81,10 @@ pub(crate) fn keep(
     ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
 }
 
-/// Makes of a GET that brings a ticket the request that was kept; any other stays as it is.
-pub(crate) fn arrive(
-    house: &Sessions,
-    head: &mut Head,
-    as_it_is: Returned,
-) -> Result<Returned, Fault> {
-    let Some(ticket) = ticket(head) else { return Ok(as_it_is) };
+/// Makes of a GET with a ticket the request that was kept; `None` for any other, which stays as it
+/// is.
+pub(crate) fn arrive(house: &Sessions, head: &mut Head) -> Result<Option<KeptRequest>, Fault> {
+    let Some(ticket) = ticket(head) else { return Ok(None) };
     if head::prefetches(&head.headers) {
         return Err(Fault::prefetched());
     }
@@ -101,12 +94,7 @@ pub(crate) fn arrive(
         shown.append(header::COOKIE, cookies.clone());
     }
     (head.method, head.uri, head.headers) = (kept.method, kept.uri, kept.headers);
-    let agreement = match as_it_is.agreement {
-        Agreement::Opened => Agreement::Sent,
-        agreement => agreement,
-    };
-    let body = RequestBody::Whole(Full::new(kept.body));
-    Ok(Returned { body, agreement, shown: Some(shown) })
+    Ok(Some(KeptRequest { body: kept.body, shown }))
 }
 
 fn ticket(head: &Head) -> Option<String> {

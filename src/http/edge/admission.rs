@@ -31,14 +31,12 @@ use crate::http::edge::cors::Grant;
 use crate::http::edge::hosts::Hosts;
 use crate::http::edge::proxies;
 use crate::http::edge::proxies::TrustedProxies;
-use crate::http::exchange::response_policy::ResponsePolicy;
+use crate::http::edge::well_formed;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::rates::Rates;
-use crate::table::BasePath;
-use crate::table::CanonicalPath;
 
 /// What a gate asks of every request. The default asks for nothing but good form.
 #[derive(Debug, Clone)]
@@ -99,78 +97,87 @@ impl Policy {
     }
 }
 
-/// The policy at work.
+/// The policy, applied to requests.
 #[derive(Debug)]
 pub(crate) struct Admission {
     policy: Policy,
-    base_path: BasePath,
     rates: Arc<Rates>,
     /// Whether the log says already that there is a proxy and no `public_origin`.
     said_proxied: AtomicBool,
 }
 
-/// Who asks, and when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller {
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ClientAddress {
     pub(crate) conn: Option<ConnInfo>,
-    /// The address behind all proxies of ours; `None` where there is no connection.
+    /// The address behind all trusted proxies; `None` where there is no connection.
     pub(crate) address: Option<IpAddr>,
-    pub(crate) now: Timestamp,
+    /// The peer, if it names clients without being trusted to. A proxy that is not listed as one
+    /// looks like a single busy client to every limit.
+    pub(crate) untrusted_proxy: Option<IpAddr>,
+}
+
+/// What admission made of a request.
+pub(crate) struct Admitted {
+    /// What the response says about origins; `None` where there are no rules for them, or the
+    /// request was refused before.
+    pub(crate) grant: Option<Grant>,
+    /// The response, if the request is a preflight.
+    pub(crate) verdict: Result<Option<Response<AnswerBody>>, Fault>,
 }
 
 impl Admission {
-    pub(crate) fn new(policy: Policy, base_path: BasePath, rates: Arc<Rates>) -> Self {
-        Self { policy, base_path, rates, said_proxied: AtomicBool::new(false) }
+    pub(crate) fn new(policy: Policy, rates: Arc<Rates>) -> Self {
+        Self { policy, rates, said_proxied: AtomicBool::new(false) }
     }
 
-    /// Who asks: the peer of the connection, or the client whom a proxy of ours names.
-    pub(crate) fn caller(
-        &self,
-        headers: &HeaderMap,
-        conn: Option<ConnInfo>,
-        now: Timestamp,
-    ) -> Caller {
-        let client = |conn: ConnInfo| self.policy.proxies.client(headers, conn.peer.ip());
-        Caller { conn, address: conn.map(client), now }
+    /// The client: the peer of the connection, or whom a trusted proxy names.
+    pub(crate) fn client(&self, headers: &HeaderMap, conn: Option<ConnInfo>) -> ClientAddress {
+        let proxies = &self.policy.proxies;
+        let peer = conn.map(|conn| conn.peer.ip());
+        let untrusted = |peer: &IpAddr| proxies::are_claimed(headers) && !proxies.trusts(*peer);
+        ClientAddress {
+            conn,
+            address: peer.map(|peer| proxies.client(headers, peer)),
+            untrusted_proxy: peer.filter(untrusted),
+        }
     }
 
-    /// Lets a request in, turns it away, or answers it if it is a preflight.
+    /// Whether the response may tell the browser to use https only. For a name of this machine
+    /// that would hold for all of its servers, on every port.
+    pub(crate) fn may_require_https(&self, conn: Option<ConnInfo>) -> bool {
+        let afar = |conn: ConnInfo| conn.tls && !conn.local.ip().to_canonical().is_loopback();
+        self.policy.hsts && (conn.is_some_and(afar) || self.policy.hosts.is_https())
+    }
+
+    /// Admits a request, refuses it, or responds to it if it is a preflight.
     pub(crate) fn admit(
         &self,
         head: &mut Head,
-        caller: &Caller,
-        manner: &mut ResponsePolicy,
-    ) -> Result<Option<Response<AnswerBody>>, Fault> {
-        // For a name of this machine the word would hold for each of its servers, on every port.
-        let afar = |conn: ConnInfo| conn.tls && !conn.local.ip().to_canonical().is_loopback();
-        let is_https = caller.conn.is_some_and(afar) || self.policy.hosts.is_https();
-        manner.hsts = self.policy.hsts && is_https;
-        let admitted = self.judge(head, caller, manner);
-        if admitted.is_err() {
-            // Which parameter of it might be a token is for its row to say, and nobody asks.
-            manner.saw_token = true;
-            let path = CanonicalPath::of(head.uri.path(), &self.base_path).ok();
-            if let Some(reserved) = path.and_then(|path| path.reserved()) {
-                manner.speak_to(reserved);
-            }
+        client: &ClientAddress,
+        now: Timestamp,
+    ) -> Admitted {
+        if let Err(fault) = self.check(head, client, now) {
+            return Admitted { grant: None, verdict: Err(fault) };
         }
-        admitted
+        if !self.policy.cors.is_on() {
+            return Admitted { grant: None, verdict: Ok(None) };
+        }
+        match self.policy.cors.judge(head, self.policy.own_origin.as_deref()) {
+            Ok(judged) => Admitted { grant: Some(judged.grant), verdict: Ok(judged.preflight) },
+            Err(fault) => Admitted { grant: Some(Grant::default()), verdict: Err(fault) },
+        }
     }
 
-    fn judge(
-        &self,
-        head: &mut Head,
-        caller: &Caller,
-        manner: &mut ResponsePolicy,
-    ) -> Result<Option<Response<AnswerBody>>, Fault> {
+    fn check(&self, head: &mut Head, client: &ClientAddress, now: Timestamp) -> Result<(), Fault> {
         let policy = &self.policy;
         // Before fields are counted: HTTP/2 sends each cookie in a field of its own.
         head::join_cookies(head);
-        // Counted before it is looked at: nonsense costs too. Told afterwards: the answer to a
-        // request that is framed ambiguously must close its connection.
-        let in_rate = self.rates.request(caller.address, caller.now);
-        head::check(head, policy)?;
-        policy.hosts.admit(head, caller.conn.as_ref())?;
+        // Counted before anything is checked: malformed requests cost too. Refused afterwards: the
+        // response to a request that is framed ambiguously must close its connection.
+        let in_rate = self.rates.request(client.address, now);
+        well_formed::check(head, policy)?;
+        policy.hosts.admit(head, client.conn.as_ref())?;
         head::name_host(head);
         if let Err(wait) = in_rate {
             return Err(Fault::rate_limited(wait));
@@ -179,24 +186,7 @@ impl Admission {
         if head::is_early(head) {
             return Err(Fault::too_early());
         }
-        if !policy.cors.is_on() {
-            return Ok(None);
-        }
-        let grant = manner.grant.insert(Grant::default());
-        let judged = policy.cors.judge(head, policy.own_origin.as_deref())?;
-        *grant = judged.grant;
-        Ok(judged.preflight)
-    }
-
-    /// The peer, if it speaks for others without being trusted: a proxy that nobody named as one is
-    /// held for a single busy client, by whatever limit.
-    pub(crate) fn untrusted_proxy(
-        &self,
-        headers: &HeaderMap,
-        conn: Option<ConnInfo>,
-    ) -> Option<IpAddr> {
-        let peer = conn.filter(|_| proxies::are_claimed(headers))?.peer.ip();
-        (!self.policy.proxies.trusts(peer)).then_some(peer)
+        Ok(())
     }
 
     /// Behind a proxy, links are made for the address of this process and cookies are not Secure

@@ -94,7 +94,7 @@ impl Cors {
 
 impl Grant {
     /// Says it. A cache must know that the answer depends on the origin, even where none came.
-    pub(crate) fn dress(self, headers: &mut HeaderMap) {
+    pub(crate) fn apply(self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));
         let Some(origin) = self.origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -173,7 +173,7 @@ mod tests {
             Err(fault) => fault.status().as_str().to_owned(),
             Ok(judged) => {
                 let mut headers = HeaderMap::new();
-                judged.grant.dress(&mut headers);
+                judged.grant.apply(&mut headers);
                 assert_eq!(headers[header::VARY], "origin");
                 let text = |name| headers.get(name).map_or("", |value| value.to_str().unwrap());
                 let origin = text(header::ACCESS_CONTROL_ALLOW_ORIGIN);

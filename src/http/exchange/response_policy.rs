@@ -1,9 +1,8 @@
-//! How answers are dressed: the cookie, and the headers that every answer to a request has.
+//! Response headers: the cookies of callgate, and what every response to a request carries.
 
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
-
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
@@ -26,8 +25,7 @@ const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-whe
 /// A year, and every host below, as the lists that browsers ship with ask for (RFC 6797 §6.1).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
-/// Drops a `Set-Cookie` by which a handler would give away a cookie of callgate's of its own
-/// making.
+/// Drops every `Set-Cookie` of a handler that names a cookie of callgate.
 pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let is_own = |value: &HeaderValue| {
         let bytes = value.as_bytes().trim_ascii();
@@ -50,19 +48,19 @@ pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> H
     headers
 }
 
-/// How every answer to one request is dressed, whatever it says.
+/// What every response to one request carries, whichever phase it comes from.
 pub(crate) struct ResponsePolicy {
     pub(crate) format: ErrorFormat,
-    /// The session cookie that the browser is to keep.
+    /// The session cookie that the browser is given.
     pub(crate) cookie: Option<HeaderValue>,
-    /// The binding cookie that it is to keep.
+    /// The binding cookie that it is given.
     pub(crate) binding: Option<HeaderValue>,
     is_head: bool,
     /// Whether the request carried a token, spent or not.
     pub(crate) saw_token: bool,
-    /// What the answer says about origins, where there are rules for them.
+    /// What the response says about origins, where there are rules for them.
     pub(crate) grant: Option<Grant>,
-    /// Whether browsers are told to come over https only.
+    /// Whether browsers are told to use https only.
     pub(crate) hsts: bool,
 }
 
@@ -75,8 +73,8 @@ impl ResponsePolicy {
         Self { format, cookie, binding, is_head, saw_token, grant: None, hsts: false }
     }
 
-    /// Under `/rest`, failures have the model's own shape.
-    pub(crate) fn speak_to(&mut self, reserved: Reserved) {
+    /// Under `/rest`, errors have the shape that 4D documents.
+    pub(crate) fn format_for(&mut self, reserved: Reserved) {
         if reserved == Reserved::Rest {
             self.format = ErrorFormat::ErrorStack;
         }
@@ -87,9 +85,9 @@ impl ResponsePolicy {
         self.saw_token |= !matches!(brought, Brought::Nothing);
     }
 
-    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04). The
+    /// A token must not leave in a `Referer` or stay in a cache, on any response (SEC T04). The
     /// rest are the defaults of SEC D.10.
-    pub(crate) fn dress(self, response: &mut Response<AnswerBody>, id: RequestId) {
+    pub(crate) fn apply(self, response: &mut Response<AnswerBody>, id: RequestId) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);
@@ -105,7 +103,7 @@ impl ResponsePolicy {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
         if let Some(grant) = self.grant {
-            grant.dress(headers);
+            grant.apply(headers);
         }
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(REQUEST_ID, id);

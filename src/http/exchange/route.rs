@@ -1,56 +1,112 @@
-//! Which row answers a request, and what of the request can be read for it.
+//! The phases `admit` and `route`: whether a request is let in, and which row is for it.
 
+use std::mem;
+use std::sync::Arc;
+
+use http_body_util::Full;
 use hyper::Method;
-use hyper::Response;
-use hyper::http::request::Parts as Head;
 
-use crate::http::exchange::routes::Answer;
-use crate::http::exchange::routes::Routes;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::confirm;
+use crate::http::confirm::Agreement;
+use crate::http::confirm::hop;
+use crate::http::exchange::Exchange;
+use crate::http::exchange::Phase;
+use crate::http::exchange::Stop;
+use crate::http::exchange::dispatch::Dispatch;
+use crate::http::exchange::routes::Route;
+use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
-use crate::http::message::parse::query;
 use crate::http::message::parse::query::Query;
+use crate::http::message::parse::query::QueryTooLarge;
 use crate::http::message::token_place::Brought;
-use crate::http::message::token_place::has_too_many_fields;
 use crate::table::CanonicalPath;
 use crate::table::Found;
-use crate::table::Row;
 
-/// The parameters of a request.
-pub(crate) fn query_of(head: &Head) -> Result<Query, Fault> {
-    let read = Query::read(head.uri.query().unwrap_or(""));
-    read.map_err(|query::QueryTooLarge| {
-        Fault::bad_request("query_too_large", "The query is too large.")
-    })
-}
-
-/// The row that answers, or the response where none has to.
-pub(crate) fn row_of<'p>(
-    plan: &'p Routes,
-    head: &Head,
-    path: &CanonicalPath,
-) -> Result<Result<&'p Row, Response<AnswerBody>>, Fault> {
-    match plan.table().find(head.method.as_str(), path) {
-        Found::Row(row) => Ok(Ok(row)),
-        Found::NoSuchPath => Err(Fault::not_found()),
-        Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
-            Ok(Err(no_content(Some(&allow.to_string()))))
+impl Dispatch {
+    /// Refuses a request by its head alone, or responds to a preflight.
+    pub(super) fn admit(&self, exchange: &mut Exchange) -> Phase<()> {
+        let client = exchange.client;
+        exchange.policy.hsts = self.admission.may_require_https(client.conn);
+        let admitted = self.admission.admit(&mut exchange.head, &client, exchange.now);
+        exchange.policy.grant = admitted.grant;
+        match admitted.verdict {
+            Ok(None) => Ok(()),
+            Ok(Some(preflight)) => Err(Stop::respond(preflight)),
+            Err(fault) => {
+                // Only its row knows which of its parameters may be a token, and no row is looked up.
+                exchange.policy.saw_token = true;
+                if let Ok(path) = self.path_of(exchange)
+                    && let Some(reserved) = path.reserved()
+                {
+                    exchange.policy.format_for(reserved);
+                }
+                Err(fault.into())
+            }
         }
-        Found::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
     }
-}
 
-/// Refuses a form that the handler could not read, as long as its token is unspent.
-pub(crate) fn refuse_large_form(
-    answer: &Answer,
-    brought: &Brought,
-    (head, body): (&Head, &[u8]),
-) -> Result<(), Fault> {
-    let is_read = !answer.is_relayed() && head.method != Method::GET;
-    let brings = matches!(brought, Brought::Token(_));
-    if is_read && brings && has_too_many_fields(&head.headers, body) {
-        return Err(Fault::form_too_large());
+    /// Finds the row of a request, and what handles it.
+    pub(super) async fn route(&self, exchange: &mut Exchange) -> Phase<Arc<Route>> {
+        if exchange.head.method == Method::OPTIONS && exchange.head.uri.path() == "*" {
+            return Err(Stop::respond(no_content(None)));
+        }
+        exchange.path = self.path_of(exchange)?;
+        if let Some(reserved) = exchange.path.reserved() {
+            exchange.policy.format_for(reserved);
+            return Err(Fault::not_found().into());
+        }
+        self.replace_by_original(exchange).await?;
+        let routes = self.routes.load();
+        let row = match routes.table().find(exchange.head.method.as_str(), &exchange.path) {
+            Found::Row(row) => row,
+            Found::NoSuchPath => return Err(Fault::not_found().into()),
+            Found::VerbNotAllowed(allow) if exchange.head.method == Method::OPTIONS => {
+                return Err(Stop::respond(no_content(Some(&allow.to_string()))));
+            }
+            Found::VerbNotAllowed(allow) => {
+                return Err(Fault::method_not_allowed(allow.to_string()).into());
+            }
+        };
+        exchange.row = Some(row.number());
+        let raw = exchange.head.uri.query().unwrap_or("");
+        exchange.policy.watch(&Brought::in_query(raw, row.otp().param.as_ref()));
+        exchange.query = Query::read(raw).map_err(|QueryTooLarge| {
+            Fault::bad_request("query_too_large", "The query is too large.")
+        })?;
+        let Some(connected) = routes.of_row(row) else { return Err(Fault::not_found().into()) };
+        exchange.target = Some(Arc::clone(&connected.target));
+        match &connected.route {
+            Ok(route) => Ok(Arc::clone(route)),
+            Err(missing) => Err(Fault::missing_target(missing.text())
+                .of_handler(&connected.target, None)
+                .into()),
+        }
     }
-    Ok(())
+
+    /// Puts the request that was asked about, or kept, in the place of the one that stands for it:
+    /// the form of the page that asks, and the GET that shows the cookies of a kept request.
+    async fn replace_by_original(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+        if confirm::is_click(&exchange.head) {
+            exchange.policy.saw_token = true;
+            let form = mem::replace(&mut exchange.arriving, RequestBody::empty());
+            let head = &mut exchange.head;
+            exchange.agreement =
+                confirm::hear(&self.sessions, head, form, self.config.pace).await?;
+        }
+        if let Some(kept) = hop::arrive(&self.sessions, &mut exchange.head)? {
+            exchange.policy.saw_token = true;
+            exchange.path = self.path_of(exchange)?;
+            exchange.arriving = RequestBody::Whole(Full::new(kept.body));
+            exchange.shown = Some(kept.shown);
+            if exchange.agreement == Agreement::Opened {
+                exchange.agreement = Agreement::Sent;
+            }
+        }
+        Ok(())
+    }
+
+    fn path_of(&self, exchange: &Exchange) -> Result<CanonicalPath, Fault> {
+        Ok(CanonicalPath::of(exchange.head.uri.path(), &self.config.base_path)?)
+    }
 }

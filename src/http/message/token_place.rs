@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use hyper::HeaderMap;
 use hyper::Method;
+use hyper::Uri;
 use hyper::header;
 use hyper::http::request::Parts as Head;
 use serde_json::Value;
@@ -255,6 +256,14 @@ pub(crate) fn without_token(raw: &str, place: Option<&TokenPlace>) -> String {
         kept.push_str(part.text);
     }
     kept
+}
+
+/// The address of a request without its token. It begins with a single slash, because the path of
+/// the request does; the browser stays on this site.
+pub(crate) fn target_without_token(uri: &Uri, place: Option<&TokenPlace>) -> String {
+    let rest = without_token(uri.query().unwrap_or(""), place);
+    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    if rest.is_empty() { path } else { format!("{path}?{rest}") }
 }
 
 /// The parameters of a raw query but for the token, in one form for all their spellings.

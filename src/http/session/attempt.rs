@@ -34,7 +34,7 @@ impl Session {
             None => Redemption::Ended(Outcome::Unknown),
         };
         if matches!(redemption, Redemption::Ended(Outcome::Unknown)) {
-            let (client, now) = (self.errand.client, self.house.clock.now());
+            let (client, now) = (self.context.client, self.house.clock.now());
             self.house.rates.unknown_token(client, now).map_err(SessionError::TooOften)?;
         }
         Ok(redemption)

@@ -9,7 +9,7 @@ use crate::http::session::Session;
 use crate::http::session::Standing;
 use crate::http::session::state::Desk;
 use crate::http::session::state::Phase;
-use crate::http::sessions::Errand;
+use crate::http::sessions::RedeemContext;
 use crate::http::sessions::Sessions;
 use crate::session::Credential;
 use crate::session::Right;
@@ -19,18 +19,18 @@ use crate::token::Outcome;
 /// The handle of a request that is under way.
 #[derive(Clone)]
 pub(crate) struct Kept {
-    errand: Arc<Errand>,
+    context: Arc<RedeemContext>,
     desk: Arc<Desk>,
 }
 
 /// What is left of a request that has ended: which session it was in, and by what right. Its
 /// copy of the session is let go, which may be large.
 pub(crate) struct Left {
-    errand: Arc<Errand>,
+    context: Arc<RedeemContext>,
     id: SessionId,
     by: By,
     right: Right,
-    mute: bool,
+    no_cookie: bool,
     otp: Outcome,
     phase: Phase,
 }
@@ -50,28 +50,28 @@ impl Session {
 
     /// The handle, for somebody who would otherwise own himself.
     pub(crate) fn keep(&self) -> Kept {
-        Kept { errand: Arc::clone(&self.errand), desk: Arc::clone(&self.desk) }
+        Kept { context: Arc::clone(&self.context), desk: Arc::clone(&self.desk) }
     }
 }
 
 impl Kept {
     /// The same handle again.
     pub(crate) fn session(self, house: &Arc<Sessions>) -> Session {
-        Session { house: Arc::clone(house), errand: self.errand, desk: self.desk }
+        Session { house: Arc::clone(house), context: self.context, desk: self.desk }
     }
 
     /// Lets go of what the request held.
     pub(crate) fn leave(&self, app: &str) -> Left {
         let state = self.desk.lock();
         Left {
-            errand: Arc::clone(&self.errand),
+            context: Arc::clone(&self.context),
             id: state.id(),
             by: match &state.standing {
                 Standing::Guest(credential) => By::Guest(credential.clone()),
                 Standing::Open { entry, .. } => By::Entry(entry.clone()),
             },
             right: state.right(app),
-            mute: state.mute,
+            no_cookie: state.no_cookie,
             otp: state.otp,
             phase: state.phase,
         }
@@ -104,10 +104,10 @@ impl Left {
             (None, By::Entry(_)) => return None,
         };
         let session =
-            Session::new(Arc::clone(house), (*self.errand).clone(), standing, Gives::Newer);
+            Session::new(Arc::clone(house), (*self.context).clone(), standing, Gives::Newer);
         {
             let mut state = session.lock();
-            state.mute = self.mute;
+            state.no_cookie = self.no_cookie;
             state.otp = self.otp;
             state.enter(Phase::Answering);
         }

@@ -26,7 +26,7 @@ impl Session {
         let house = &self.house;
         let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
         self.see_that_rows_are_named(&wish)?;
-        let limited = house.rates.mint(self.id(), self.errand.client, now);
+        let limited = house.rates.mint(self.id(), self.context.client, now);
         limited.map_err(SessionError::TooOften)?;
         let binding = self.binding_until(token.expires_at)?;
         let digest = binding.as_ref().map(|binding| binding.digest(house.app()));
@@ -62,7 +62,7 @@ impl Session {
     /// Says once in the log that links lead to another host than the browser has asked for, where
     /// nobody has set which one is right.
     pub(super) fn doubt(&self, origin: &str) {
-        let host = self.errand.host.as_ref().and_then(|host| host.to_str().ok());
+        let host = self.context.host.as_ref().and_then(|host| host.to_str().ok());
         let own = origin.split_once("://").map_or(origin, |(_, own)| own);
         if host.is_some_and(|host| !host.eq_ignore_ascii_case(own))
             && self.house.guesses_origin.swap(false, Ordering::Relaxed)
@@ -78,7 +78,7 @@ impl Session {
     fn binding_until(&self, until: Timestamp) -> Result<Option<Binding>, NoEntropy> {
         let state = self.lock();
         match &state.binding {
-            _ if state.mute || self.errand.binding_doubled => Ok(None),
+            _ if state.no_cookie || self.context.binding_doubled => Ok(None),
             Some(held) if held.lasts(until) => Ok(Some(held.clone())),
             Some(held) => Ok(Some(held.clone().lasting(until))),
             None => match state.credential() {
@@ -91,7 +91,7 @@ impl Session {
     /// By what this browser is known again for so long; `None` for a program. A browser that was
     /// not known is given a cookie with the response, unless it must get none.
     pub(crate) fn known_browser(&self, within: Duration) -> Result<Option<Digest>, NoEntropy> {
-        if self.errand.caller != Caller::Browser {
+        if self.context.caller != Caller::Browser {
             return Ok(None);
         }
         let until = self.house.clock.now().after(within);

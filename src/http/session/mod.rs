@@ -49,7 +49,7 @@ use crate::base::limits::USER_NAME_BYTES_MAX;
 use crate::http::session::state::Desk;
 use crate::http::session::state::Phase;
 use crate::http::session::state::State;
-use crate::http::sessions::Errand;
+use crate::http::sessions::RedeemContext;
 use crate::http::sessions::Sessions;
 use crate::session::AccessChange;
 use crate::session::JsonText;
@@ -65,7 +65,7 @@ use crate::token::Outcome;
 #[derive(Clone)]
 pub struct Session {
     house: Arc<Sessions>,
-    errand: Arc<Errand>,
+    context: Arc<RedeemContext>,
     desk: Arc<Desk>,
 }
 
@@ -85,12 +85,12 @@ pub struct DeviceView {
 impl Session {
     pub(crate) fn new(
         house: Arc<Sessions>,
-        errand: Errand,
+        context: RedeemContext,
         standing: Standing,
         gives: Gives,
     ) -> Self {
-        let desk = Desk::new(standing, gives, errand.binding.clone());
-        Self { house, errand: Arc::new(errand), desk: Arc::new(desk) }
+        let desk = Desk::new(standing, gives, context.binding.clone());
+        Self { house, context: Arc::new(context), desk: Arc::new(desk) }
     }
 
     /// The name of the session: 32 upper-case hex digits that may be logged.
@@ -235,7 +235,7 @@ impl Session {
     }
 
     /// Remembers that for whoever asks.
-    pub(crate) fn came_with(&self, otp: Outcome) {
+    pub(crate) fn set_outcome(&self, otp: Outcome) {
         self.lock().otp = otp;
     }
 
@@ -246,7 +246,8 @@ impl Session {
         let mut state = self.lock();
         state.enter(Phase::Answering);
         let entered = matches!(state.standing, Standing::Open { .. });
-        let credential = state.cookie.as_ref().filter(|_| !state.mute && (answered || entered))?;
+        let credential =
+            state.cookie.as_ref().filter(|_| !state.no_cookie && (answered || entered))?;
         self.house.cookie.set(&self.house.keyring.seal(credential))
     }
 
@@ -254,7 +255,7 @@ impl Session {
     /// the one it has is not enough. A failure gives it, too: the token may be on its way.
     pub(crate) fn parting_binding(&self) -> Option<HeaderValue> {
         let state = self.lock();
-        let binding = state.binding.as_ref().filter(|_| state.binds && !state.mute)?;
+        let binding = state.binding.as_ref().filter(|_| state.binds && !state.no_cookie)?;
         let max_age_secs = binding.max_age_secs(self.house.clock.now());
         self.house.cookie.set_binding(&binding.text(), max_age_secs)
     }
@@ -270,13 +271,13 @@ impl Session {
     }
 
     /// Sees to it that the caller is given no cookie.
-    pub(crate) fn mute(&self) {
-        self.lock().mute = true;
+    pub(crate) fn give_no_cookie(&self) {
+        self.lock().no_cookie = true;
     }
 
     /// Whether the caller must not be given a cookie.
-    pub(crate) fn is_mute(&self) -> bool {
-        self.lock().mute
+    pub(crate) fn has_no_cookie(&self) -> bool {
+        self.lock().no_cookie
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

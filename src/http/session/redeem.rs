@@ -93,14 +93,14 @@ impl Session {
     ) -> Result<bool, SessionError> {
         self.lock().saw_token = true;
         let signed_in = if options.switch { None } else { self.signed_in() };
-        let consent = match self.errand.agreement {
+        let consent = match self.context.agreement {
             Agreement::Sent => Consent::Clicked { signed_in },
             Agreement::Opened | Agreement::Clicked(..) | Agreement::Stale => {
                 Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in }
             }
         };
         let secret = token_in(token);
-        let outcome = if !self.errand.may_redeem {
+        let outcome = if !self.context.may_redeem {
             Outcome::Absent
         } else if let Redemption::Ended(outcome) =
             self.attempt(secret.as_ref(), consent, None).await?
@@ -123,20 +123,20 @@ impl Session {
         secret: Option<&TokenSecret>,
         repeat: Option<RepeatWish>,
     ) -> Result<Redemption, SessionError> {
-        let errand = &self.errand;
+        let context = &self.context;
         // Who agreed to one token has not agreed to another one.
         let is_about =
             |token: &Digest| secret.is_some_and(|secret| secret.digest(self.house.app()) == *token);
-        let consent = match errand.agreement {
+        let consent = match context.agreement {
             Agreement::Clicked(Question::Switch, token) if is_about(&token) => Consent::Given,
             Agreement::Sent => Consent::Clicked { signed_in: self.signed_in() },
             Agreement::Clicked(Question::Click, token) if is_about(&token) => {
                 Consent::Clicked { signed_in: self.signed_in() }
             }
             Agreement::Opened | Agreement::Stale | Agreement::Clicked(..) => Consent::Open {
-                row: errand.row_confirm,
+                row: context.row_confirm,
                 // What is embedded in a page, or fetched by a script, nobody has opened.
-                browser: self.browser().filter(|_| errand.navigates),
+                browser: self.browser().filter(|_| context.navigates),
                 signed_in: self.signed_in(),
             },
         };
@@ -145,12 +145,12 @@ impl Session {
 
     /// What tokens hold of the browser that asks.
     pub(super) fn browser(&self) -> Option<Digest> {
-        self.errand.binding.as_ref().map(|binding| binding.digest(self.house.app()))
+        self.context.binding.as_ref().map(|binding| binding.digest(self.house.app()))
     }
 
     /// The token under which the store knows one that was minted for this browser alone.
     pub(super) fn bound(&self, secret: &TokenSecret) -> Option<TokenSecret> {
-        self.errand.binding.as_ref().map(|binding| binding.bound(secret))
+        self.context.binding.as_ref().map(|binding| binding.bound(secret))
     }
 
     /// The session in which the browser is signed in at present, or will be once what the handler
@@ -232,7 +232,7 @@ impl Session {
 
     /// The secret of the credential that the browser gets if it is let in.
     fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
-        match &self.errand.binding {
+        match &self.context.binding {
             Some(binding) => Ok(binding.newcomer(secret)),
             None => Credential::nonce(&*self.house.entropy),
         }
@@ -244,7 +244,7 @@ impl Session {
         nonce: &Secret<16>,
         consent: Consent,
     ) -> Result<Claim, SessionError> {
-        let (house, errand) = (&self.house, &self.errand);
+        let (house, context) = (&self.house, &self.context);
         let current = match &self.lock().standing {
             Standing::Open { opened, entry: Entry::Credential(credential) } => {
                 Some((opened.record.id, credential.digest(house.app())))
@@ -255,12 +255,12 @@ impl Session {
         Ok(Claim {
             token: secret.digest(house.app()),
             id: ClaimId::random(&*house.entropy)?,
-            handler: Arc::clone(&errand.handler),
-            row_mode: errand.row_mode,
-            caller: errand.caller,
+            handler: Arc::clone(&context.handler),
+            row_mode: context.row_mode,
+            caller: context.caller,
             consent,
             current,
-            newcomer: house.device(digest, &errand.label, house.clock.now())?,
+            newcomer: house.device(digest, &context.label, house.clock.now())?,
             repeat: None,
         })
     }
@@ -292,7 +292,7 @@ impl Session {
     /// holds, and is signed in nowhere else.
     fn may_return(&self, session: SessionId, consent: Consent) -> bool {
         let elsewhere = self.signed_in().is_some_and(|own| own != session);
-        self.errand.binding.is_some() && (!elsewhere || consent == Consent::Given)
+        self.context.binding.is_some() && (!elsewhere || consent == Consent::Given)
     }
 
     /// Gives a browser that has lost the response to its redemption the same credential again, if
@@ -310,7 +310,7 @@ impl Session {
         if let Resumed::Open(opened) = resumed {
             tracing::info!(event = "token.granted_again", session = %opened.record.id);
             let mut state = self.lock();
-            state.mute = false;
+            state.no_cookie = false;
             state.let_in = LetIn::Again;
             state.give(credential.clone());
             state.standing = Standing::Open { opened, entry: Entry::Credential(credential) };
@@ -333,14 +333,14 @@ impl Session {
         let entry = match (grant.mode, grant.joined, own) {
             (RestoreMode::Context, ..) => {
                 // The caller works in the session and is handed nothing that could open it.
-                state.mute = true;
+                state.no_cookie = true;
                 let generation = grant.opened.record.generation;
                 Entry::Context { generation, automatic: grant.automatic }
             }
             // The browser is in this session already and keeps its credential.
             (_, false, Some(own)) => Entry::Credential(own),
             (_, true, _) | (_, false, None) => {
-                state.mute = false;
+                state.no_cookie = false;
                 state.give(newcomer.clone());
                 Entry::Credential(newcomer)
             }

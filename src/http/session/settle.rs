@@ -289,7 +289,7 @@ impl Session {
         let nonce = Credential::nonce(&*self.house.entropy)?;
         let renewed = Credential::member(id, nonce, now);
         let digest = renewed.digest(self.house.app());
-        patch.rotate = Some(self.house.device(digest, &self.errand.label, now)?);
+        patch.rotate = Some(self.house.device(digest, &self.context.label, now)?);
         Ok(Write { patch, renewed: Some(renewed) })
     }
 
@@ -306,7 +306,7 @@ impl Session {
             Standing::Open { .. } => None,
         };
         if let Some(founder) = founder {
-            let limited = self.house.rates.found(self.errand.client, now);
+            let limited = self.house.rates.found(self.context.client, now);
             limited.map_err(SessionError::TooManyGuests)?;
             self.lock().drop_renewal();
             let record = self.founded(&founder, now)?;
@@ -354,7 +354,7 @@ impl Session {
 
     fn founded(&self, founder: &Credential, now: Timestamp) -> Result<Record, SessionError> {
         let house = &self.house;
-        let device: Device = house.device(founder.digest(house.app()), &self.errand.label, now)?;
+        let device: Device = house.device(founder.digest(house.app()), &self.context.label, now)?;
         Ok(Record::new(founder.session(), now, house.lifetime, device))
     }
 

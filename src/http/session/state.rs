@@ -45,7 +45,7 @@ pub(super) struct State {
     /// Which credentials it may give.
     pub(super) gives: Gives,
     /// Whether the caller must not be given any cookie (`context`).
-    pub(super) mute: bool,
+    pub(super) no_cookie: bool,
     pub(super) restore_outcome: Outcome,
     /// Whether the browser was given a credential that it had been given before.
     pub(super) let_in: LetIn,
@@ -141,7 +141,7 @@ impl Desk {
             draft: Draft::default(),
             cookie,
             gives,
-            mute: false,
+            no_cookie: false,
             restore_outcome: Outcome::Absent,
             let_in: LetIn::Once,
             saw_token: false,

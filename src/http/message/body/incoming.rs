@@ -32,6 +32,13 @@ pub enum RequestBody {
     Whole(Full<Bytes>),
 }
 
+impl RequestBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::Whole(Full::default())
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;

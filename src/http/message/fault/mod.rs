@@ -235,9 +235,9 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "confirm_refused", text)
     }
 
-    /// The row's class or method does not exist (4D §1.6).
-    pub fn missing_target(missing: crate::http::exchange::handler::Missing) -> Self {
-        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", missing.text());
+    /// The row's class or method does not exist; the text says which (4D §1.6).
+    pub fn missing_target(text: &'static str) -> Self {
+        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", text);
         Self { shape: Shape::ErrorStack, ..fault }
     }
 

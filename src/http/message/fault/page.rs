@@ -66,7 +66,6 @@ impl Fault {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::exchange::handler::Missing;
     use crate::http::message::fault::Fault;
 
     #[test]
@@ -81,7 +80,8 @@ mod tests {
         let page = told.page(false);
         assert!(!page.contains("<pre>") && !page.contains("Mail"), "{page}");
         assert!(page.contains("The handler failed.") && page.contains("handler_failed"), "{page}");
-        let missing = Fault::missing_target(Missing::Method).of_handler("Mail.gone", None);
+        let missing =
+            Fault::missing_target("Cannot find singleton function").of_handler("Mail.gone", None);
         assert!(missing.page(true).contains("<pre>Mail.gone</pre>"));
     }
 

@@ -25,9 +25,8 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_SLACK;
-use crate::http::exchange::redemption;
-use crate::http::exchange::run::Run;
-use crate::http::exchange::visit::Trace;
+use crate::http::exchange::Exchange;
+use crate::http::exchange::routes::Route;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
 use crate::http::message::body::outgoing::AnswerBody;
@@ -96,25 +95,34 @@ impl Turn {
     }
 }
 
-/// Redeems what a request brings, as [`redemption::redeem`] does; on a row with `repeat` it finds
-/// out whether the callback came before, and waits for the answer that is being made.
-pub(crate) async fn redeem(
-    (run, row): (&Run, &Row),
-    brought: &Brought,
-    (session, trace): (&Session, &Trace),
+/// Redeems the token of a request. On a row with `repeat` this finds out whether the callback came
+/// before, and waits for the response that is being made.
+pub(super) async fn redeem(
+    exchange: &mut Exchange,
+    route: &Route,
+    session: &Session,
     patience: Duration,
 ) -> Result<Turn, Fault> {
-    let (Some(rule), Brought::Token(secret)) = (row.repeat(), brought) else {
-        return Ok(Turn::of(&redemption::redeem(session, brought).await?));
+    let secret = match &exchange.brought {
+        Brought::Token(secret) => secret,
+        Brought::Garbage => return Ok(Turn::of(&session.redeem_brought(None, None).await?)),
+        // No token was tried: it does not count against a platform that calls back often.
+        Brought::Other => return Ok(Turn::On(Outcome::Unknown)),
+        Brought::Nothing | Brought::Several => return Ok(Turn::On(Outcome::Absent)),
     };
-    let wish = wish((run, row, secret), rule, session, patience)?;
+    let Some(rule) = route.row.repeat() else {
+        return Ok(Turn::of(&session.redeem_brought(Some(secret), None).await?));
+    };
+    let wish = wish(exchange, (&route.row, secret, rule), session, patience)?;
+    let secret = secret.clone();
     // Apart, so that the requests of other rows need no room for it.
-    Box::pin(take_turn((secret, wish), (session, trace), patience)).await
+    Box::pin(take_turn(exchange, (&secret, wish), session, patience)).await
 }
 
 async fn take_turn(
+    exchange: &mut Exchange,
     (secret, wish): (&TokenSecret, RepeatWish),
-    (session, trace): (&Session, &Trace),
+    session: &Session,
     patience: Duration,
 ) -> Result<Turn, Fault> {
     let house = session.house();
@@ -127,9 +135,7 @@ async fn take_turn(
             match session.redeem_brought(Some(secret), Some(wish)).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
-                    let run = FirstRun { secret, claim, seat, patience };
-                    // A request redeems once, so nothing was there.
-                    let _ = trace.first.set(run);
+                    exchange.first = Some(FirstRun { secret, claim, seat, patience });
                     return Ok(Turn::On(Outcome::Restored));
                 }
                 Redemption::Repeats(first, repeat, secret) => (first, (repeat, secret)),
@@ -144,27 +150,26 @@ async fn take_turn(
             }
         }
         if is_over {
-            // Each is set here and nowhere else.
-            let _ = trace.otp.set(Outcome::Used { at: first });
-            let _ = trace.repeat.set(name(&repeat));
-            session.mute();
+            exchange.outcome = Outcome::Used { at: first };
+            exchange.repeat = Some(name(&repeat));
+            session.give_no_cookie();
             return tell(house, &secret, repeat).map(Turn::Told);
         }
     }
 }
 
 fn wish(
-    (run, row, secret): (&Run, &Row, &TokenSecret),
-    rule: RepeatRule,
+    exchange: &Exchange,
+    (row, secret, rule): (&Row, &TokenSecret, RepeatRule),
     session: &Session,
     patience: Duration,
 ) -> Result<RepeatWish, Fault> {
-    let method = &run.head.method;
-    let body = if *method == Method::GET { &[][..] } else { &run.body };
-    let raw = run.head.uri.query().unwrap_or("");
+    let head = &exchange.head;
+    let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
+    let raw = head.uri.query().unwrap_or("");
     let callback = Callback {
-        method: method.as_str(),
-        path: run.path.as_str(),
+        method: head.method.as_str(),
+        path: exchange.path.as_str(),
         query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
         browser: session.known_browser(rule.window).map_err(Fault::internal)?,
         body,
@@ -172,7 +177,7 @@ fn wish(
     Ok(RepeatWish {
         key: RepeatKey::of(secret, &callback),
         window: rule.window,
-        // The handler, and an answer that arrives as slowly as it may.
+        // The handler, and a response that arrives as slowly as it may.
         run_within: patience * 2 + RUN_SLACK,
         may_take_over: rule.on_interrupted == OnInterrupted::Run,
     })
@@ -206,16 +211,16 @@ fn tell(
     }
 }
 
-/// Concludes the run that a request held, if it held one, and gives back what is to be sent.
-pub(crate) async fn conclude(
+/// Concludes the run that a request held, if it held one, and returns the response to send.
+pub(super) async fn conclude(
     house: &Sessions,
-    trace: &mut Trace,
+    exchange: &mut Exchange,
     result: Result<Response<AnswerBody>, Fault>,
-    manners: (ErrorFormat, bool),
+    development: bool,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let Some(run) = trace.first.take() else { return result };
-    let begun = trace.begun.get().is_some();
-    Box::pin(run.conclude(house, (result, begun), manners)).await
+    let Some(run) = exchange.first.take() else { return result };
+    let manners = (exchange.policy.format, development);
+    Box::pin(run.conclude(house, (result, exchange.handler_called), manners)).await
 }
 
 impl FirstRun {
