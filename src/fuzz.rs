@@ -22,6 +22,7 @@ use hyper::header::LOCATION;
 use serde_json::json;
 use url::Url;
 
+use crate::base::query::Query;
 use crate::base::secret::SecretText;
 use crate::http::AnswerBody;
 use crate::http::ConnInfo;
@@ -32,7 +33,6 @@ use crate::http::edge::proxies::TrustedProxies;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::cookie::Prefix;
 use crate::http::message::cookie::SameSite;
-use crate::http::message::parse::query::Query;
 use crate::http::message::token_place;
 use crate::http::message::token_place::Brought;
 use crate::session::Keyring;
@@ -44,6 +44,7 @@ use crate::table::Step;
 use crate::table::Table;
 use crate::table::TokenPlace;
 use crate::token::TokenSecret;
+use crate::token::text::brings_token;
 
 /// A named rule about bytes.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +146,7 @@ fn query(input: &[u8]) {
     for place in [None, Some(&state)] {
         let brought = Brought::in_query(raw, place);
         let rest = token_place::without_token(raw, place);
-        assert!(!token_place::brings_token(&rest), "{rest:?}");
+        assert!(!brings_token(&rest), "{rest:?}");
         let left = Brought::in_query(&rest, place);
         assert!(!matches!(left, Brought::Token(_) | Brought::Several), "{rest:?}");
         // What brings nothing is not touched.

@@ -3,8 +3,8 @@
 use hyper::Request;
 use hyper::Uri;
 
+use crate::base::query::Query;
 use crate::http::confirm;
-use crate::http::message::parse::query::Query;
 use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::Places;
 use crate::settings::Settings;

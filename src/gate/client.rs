@@ -194,8 +194,8 @@ mod tests {
     use crate::Session;
     use crate::Settings;
     use crate::Singleton;
+    use crate::flow::session::Privileges;
     use crate::http::Raised;
-    use crate::http::session::Privileges;
     use crate::settings::StoreUrl;
     use tokio::sync::Notify;
     use tokio::sync::mpsc;

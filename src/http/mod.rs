@@ -1,39 +1,26 @@
-//! Serving: the life of a request, from a connection to an answer.
+//! Serving HTTP: from a connection to a response.
 //!
-//! ```text
-//!   entrance    room for one more? room for one more of this address? encrypted?
-//!      │
-//!   connection  handshake ─▶ first bytes ─▶ HTTP/1.1 or HTTP/2 ─▶ deadlines ─▶ goodbye, drain
-//!      │        (below it: transport, stall; for HTTP/2 frames, which keep traffic's account)
-//!      │
-//!   front       one host and ours, the client's address, rates, early data, origins
-//!      │
-//!   dispatch    canonical path ─▶ row ─▶ body ─▶ session of the cookie ─▶ token, redeemed once
-//!      │        ─▶ privileges ─▶ handler ─▶ what it wrote is kept ─▶ cookie and headers ─▶ log
-//!      │
-//!   handler     the port that everything which answers a row implements
-//! ```
+//! - [`conn`]: listeners, TLS, protocols, deadlines of connections
+//! - [`edge`]: admission from the head of a request alone
+//! - [`exchange`]: the life of one request, in named phases
+//! - [`message`]: requests and responses, bodies, cookies, errors as responses
+//! - [`confirm`]: the page that asks a person before a link counts
+//! - [`outbound`]: the client that calls upstreams through address rules
 //!
-//! A token that nobody has agreed to redeem stops at a page with one button: [`confirm`].
-//!
-//! Handlers work with three things: [`IncomingMessage`], [`Session`] and what they return, a
-//! [`Reply`]. Failures become answers in [`fault`] and nowhere else. Nothing here knows which
-//! store or which kind of handler is behind the ports.
+//! Handlers work with an [`IncomingMessage`], a [`Session`] and what they return, a [`Reply`].
+//! Nothing here knows which store or which kind of handler is behind the ports.
 
-mod binding;
-mod buckets;
-pub mod capability;
 pub mod confirm;
 pub mod conn;
 pub mod edge;
 pub mod exchange;
 pub mod message;
 pub mod outbound;
-pub mod rates;
-pub mod runs;
-pub mod session;
-pub mod sessions;
 
+pub use crate::flow::rates;
+pub use crate::flow::session;
+pub use crate::flow::session::{Session, SessionError};
+pub use crate::flow::sessions::Sessions;
 pub use conn::acceptor::{Acceptor, Crowding};
 pub use conn::certificates::{BadCertificate, Certificates};
 pub use conn::connection_limit::Spared;
@@ -54,5 +41,3 @@ pub use message::parse::form;
 pub use message::reply::{OutgoingMessage, Reply};
 pub use outbound::Outbound;
 pub use outbound::OutboundError;
-pub use session::{Session, SessionError};
-pub use sessions::Sessions;

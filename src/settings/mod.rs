@@ -68,10 +68,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::base::secret::SecretText;
+use crate::flow::rates;
 use crate::http::edge::cors_rule::CorsRule;
 use crate::http::edge::hosts::HostRule;
 use crate::http::edge::proxies::TrustedProxies;
-use crate::http::rates;
 use crate::session::Lifetime;
 use crate::table::BasePath;
 

@@ -33,12 +33,12 @@ use hyper::http::request::Parts as Head;
 
 use crate::admin::guard::InternalHosts;
 use crate::admin::guard::Refused;
+use crate::flow::capability::CAPABILITY_HEADER;
 use crate::http::AnswerBody;
 use crate::http::ConnInfo;
 use crate::http::Fault;
 use crate::http::Session;
 use crate::http::Sessions;
-use crate::http::capability::CAPABILITY_HEADER;
 use crate::http::message::body::incoming;
 use crate::http::message::body::incoming::Pace;
 use crate::http::message::body::incoming::RequestBody;

@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use url::Url;
 
 use crate::backend::forward::request::Base;
+use crate::flow::capability::Granted;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::Outbound;
@@ -31,7 +32,6 @@ use crate::http::Passing;
 use crate::http::Proxy;
 use crate::http::ProxyRequest;
 use crate::http::Session;
-use crate::http::capability::Granted;
 use crate::http::exchange::routes::proxy::Proxies;
 use crate::http::message::body::upload::UploadWatch;
 

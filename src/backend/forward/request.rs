@@ -17,11 +17,11 @@ use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use crate::backend::forward::fields;
+use crate::flow::capability::CAPABILITY_HEADER;
+use crate::flow::capability::Granted;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::ProxyRequest;
-use crate::http::capability::CAPABILITY_HEADER;
-use crate::http::capability::Granted;
 use crate::http::exchange::routes::proxy::Origin;
 use crate::http::outbound::OnlyOnce;
 

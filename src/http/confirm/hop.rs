@@ -16,6 +16,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
 use crate::base::RestoreMode;
+use crate::http::confirm::Site;
 use crate::http::confirm::comes_from_here;
 use crate::http::confirm::held::HOP_SECS;
 use crate::http::confirm::held::HeldRequest;
@@ -23,9 +24,8 @@ use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
-use crate::http::message::token_place::brings_token;
-use crate::http::sessions::Sessions;
 use crate::table::Row;
+use crate::token::text::brings_token;
 
 /// The parameter that brings a ticket.
 pub(crate) const HOP: &str = "$4DHOP";
@@ -45,22 +45,22 @@ pub(crate) fn may_be_due(head: &Head) -> bool {
 
 /// Whether a request with a token is sent from another site, so that the cookie of a browser that
 /// is signed in would not have come along.
-pub(crate) fn is_due(house: &Sessions, head: &Head, row: &Row) -> bool {
+pub(crate) fn is_due(site: &Site, head: &Head, row: &Row) -> bool {
     let mode = RestoreMode::decide(None, row.otp().mode, Caller::Browser);
     is_navigation(head)
         && mode != RestoreMode::Context
-        && house.cookie.same_site() != SameSite::None
-        && house.cookie.read(&head.headers).session.values().is_empty()
-        && is_from_another_site(house, head)
+        && site.cookie.same_site() != SameSite::None
+        && site.cookie.read(&head.headers).session.values().is_empty()
+        && is_from_another_site(site, head)
 }
 
 /// Keeps a request, and sends the browser to the GET that shows its cookie.
 pub(crate) fn send_on(
-    house: &Sessions,
+    site: &Site,
     head: &Head,
     body: &Bytes,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let ticket = keep(house, head, body, HOP_SECS)?;
+    let ticket = keep(site, head, body, HOP_SECS)?;
     let location = format!("{}?{HOP}={ticket}", head.uri.path());
     let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
     let mut response = Response::new(AnswerBody::empty());
@@ -70,25 +70,20 @@ pub(crate) fn send_on(
 }
 
 /// Keeps a request for so long; its ticket.
-pub(crate) fn keep(
-    house: &Sessions,
-    head: &Head,
-    body: &Bytes,
-    secs: u64,
-) -> Result<String, Fault> {
-    let (request, now) = (HeldRequest::of(head, body), house.clock.now());
-    let ticket = house.held.keep(&request, &*house.entropy, (now, now.after_secs(secs)));
+pub(crate) fn keep(site: &Site, head: &Head, body: &Bytes, secs: u64) -> Result<String, Fault> {
+    let (request, now) = (HeldRequest::of(head, body), site.sessions.clock.now());
+    let ticket = site.held.keep(&request, &*site.sessions.entropy, (now, now.after_secs(secs)));
     ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
 }
 
 /// Makes of a GET with a ticket the request that was kept; `None` for any other, which stays as it
 /// is.
-pub(crate) fn arrive(house: &Sessions, head: &mut Head) -> Result<Option<KeptRequest>, Fault> {
+pub(crate) fn arrive(site: &Site, head: &mut Head) -> Result<Option<KeptRequest>, Fault> {
     let Some(ticket) = ticket(head) else { return Ok(None) };
     if head::prefetches(&head.headers) {
         return Err(Fault::prefetched());
     }
-    let kept = house.held.take(&ticket, house.clock.now()).ok_or_else(Fault::held_lost)?;
+    let kept = site.held.take(&ticket, site.sessions.clock.now()).ok_or_else(Fault::held_lost)?;
     let mut shown = HeaderMap::new();
     for cookies in head.headers.get_all(header::COOKIE) {
         shown.append(header::COOKIE, cookies.clone());
@@ -114,11 +109,11 @@ fn is_navigation(head: &Head) -> bool {
 
 /// Browsers say with every POST where it comes from (Fetch §3.2), most of them also how far away
 /// that is.
-fn is_from_another_site(house: &Sessions, head: &Head) -> bool {
+fn is_from_another_site(site: &Site, head: &Head) -> bool {
     const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let mut sites = head.headers.get_all(FETCH_SITE).iter().peekable();
     if sites.peek().is_some() {
         return sites.any(|site| site == "cross-site");
     }
-    head.headers.contains_key(header::ORIGIN) && !comes_from_here(house, head)
+    head.headers.contains_key(header::ORIGIN) && !comes_from_here(site, head)
 }

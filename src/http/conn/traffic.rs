@@ -44,7 +44,7 @@ struct Account {
     quiet: Vec<u64>,
     /// The newest stream that the peer has opened.
     newest: u32,
-    /// Runs since the last request was answered in full.
+    /// Waiters since the last request was answered in full.
     idle: Stopwatch,
     frames: IdleFrames,
 }
@@ -55,7 +55,7 @@ struct Stream {
     id: u32,
     /// Bytes of the answer's body that have been sent.
     sent: u64,
-    /// Runs since the answer began or enough of it was taken; `None` before that.
+    /// Waiters since the answer began or enough of it was taken; `None` before that.
     waiting: Option<Stopwatch>,
     /// Bytes taken since then.
     taken: u64,

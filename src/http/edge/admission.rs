@@ -26,6 +26,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Timestamp;
+use crate::flow::rates::Rates;
 use crate::http::edge::cors::Cors;
 use crate::http::edge::cors::Grant;
 use crate::http::edge::hosts::Hosts;
@@ -36,7 +37,6 @@ use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
-use crate::http::rates::Rates;
 
 /// What a gate asks of every request. The default asks for nothing but good form.
 #[derive(Debug, Clone)]

@@ -11,13 +11,13 @@ use hyper::header;
 use hyper::header::HeaderValue;
 
 use crate::base::masked::masked;
+use crate::flow::sessions::Sessions;
 use crate::http::conn::server::Service;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
-use crate::http::message::token_place::brings_token;
-use crate::http::sessions::Sessions;
+use crate::token::text::brings_token;
 
 /// Longest address that is sent on (RFC 9110 §4.1 asks for 8,000).
 const TARGET_BYTES_MAX: usize = 8_192;

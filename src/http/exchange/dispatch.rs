@@ -14,11 +14,13 @@ use crate::base::RequestIds;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::flow::sessions::Sessions;
 use crate::http::confirm;
+use crate::http::confirm::Site;
 use crate::http::edge::admission::Admission;
 use crate::http::edge::admission::Policy;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::Phase;
+use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::exchange::catch_panic::Panicked;
 use crate::http::exchange::catch_panic::catch_panic;
@@ -30,14 +32,13 @@ use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
-use crate::http::sessions::Sessions;
 use crate::table::BasePath;
 
 /// Responds to requests by the table in use.
 #[derive(Debug)]
 pub struct Dispatch {
     pub(super) routes: ArcSwap<Routes>,
-    pub(super) sessions: Arc<Sessions>,
+    pub(super) site: Site,
     pub(super) admission: Admission,
     pub(super) config: Config,
     ids: RequestIds,
@@ -91,19 +92,20 @@ impl Config {
 }
 
 impl Dispatch {
-    /// Responds by `routes`, with sessions kept by `sessions`. Fails without randomness.
-    pub fn new(routes: Routes, sessions: Arc<Sessions>, config: Config) -> Result<Self, NoEntropy> {
+    /// Responds by `routes` for `site`. Fails without randomness.
+    pub fn new(routes: Routes, site: Site, config: Config) -> Result<Self, NoEntropy> {
+        let sessions = &site.sessions;
         let ids = RequestIds::new(&*sessions.entropy)?;
         let admission = Admission::new(config.policy.clone(), Arc::clone(&sessions.rates));
         let running = TaskTracker::new();
-        let routes = Arc::new(routes);
-        sessions.plan.store(Some(Arc::clone(&routes)));
-        Ok(Self { routes: ArcSwap::new(routes), sessions, admission, config, ids, running })
+        sessions.table.store(Some(Arc::clone(routes.table())));
+        let routes = ArcSwap::from_pointee(routes);
+        Ok(Self { routes, site, admission, config, ids, running })
     }
 
     /// What sessions share.
     pub fn sessions(&self) -> &Arc<Sessions> {
-        &self.sessions
+        &self.site.sessions
     }
 
     /// How fast bodies must arrive.
@@ -118,9 +120,8 @@ impl Dispatch {
 
     /// Uses these routes from now on. A request that has found its row keeps it.
     pub fn swap(&self, routes: Routes) {
-        let routes = Arc::new(routes);
-        self.sessions.plan.store(Some(Arc::clone(&routes)));
-        self.routes.store(routes);
+        self.site.sessions.table.store(Some(Arc::clone(routes.table())));
+        self.routes.store(Arc::new(routes));
     }
 
     /// Requests that are being run, but for those that run without waiting.
@@ -142,7 +143,7 @@ impl Dispatch {
         request: Request<RequestBody>,
         conn: Option<ConnInfo>,
     ) -> Response<AnswerBody> {
-        let now = self.sessions.clock.now();
+        let now = self.site.sessions.clock.now();
         let mut exchange = Box::new(Exchange::begin(self.ids.next(now), request, now));
         exchange.client = self.admission.client(&exchange.head.headers, conn);
         let route = match self.prepare(&mut exchange).await {
@@ -161,7 +162,7 @@ impl Dispatch {
     }
 
     /// The phases that need no session.
-    async fn prepare(&self, exchange: &mut Exchange) -> Phase<Arc<Route>> {
+    async fn prepare(&self, exchange: &mut Exchange) -> PhaseResult<Arc<Route>> {
         self.admit(exchange)?;
         let route = self.route(exchange).await?;
         self.receive(exchange, &route).await?;
@@ -181,7 +182,11 @@ impl Dispatch {
         self.respond(exchange, result)
     }
 
-    async fn work(&self, exchange: &mut Exchange, route: &Route) -> Phase<Response<AnswerBody>> {
+    async fn work(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+    ) -> PhaseResult<Response<AnswerBody>> {
         let session = self.open(exchange, route).await?;
         self.redeem(exchange, route, &session).await?;
         self.authorize(exchange, route, &session)?;

@@ -9,8 +9,9 @@ use hyper::header;
 use hyper::header::HeaderName;
 use hyper::http::request::Parts as Head;
 
+use crate::flow::session::Session;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::Phase;
+use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::response_policy::without_own_cookie;
 use crate::http::exchange::routes::Answerer;
@@ -27,7 +28,6 @@ use crate::http::message::incoming::IncomingMessage;
 use crate::http::message::incoming::Parts;
 use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_place;
-use crate::http::session::Session;
 use crate::table::CanonicalPath;
 use crate::table::Row;
 use crate::table::TokenPlace;
@@ -41,7 +41,7 @@ impl Dispatch {
         exchange: &mut Exchange,
         route: &Route,
         session: &Session,
-    ) -> Phase<Response<AnswerBody>> {
+    ) -> PhaseResult<Response<AnswerBody>> {
         exchange.handler_called = true;
         match &route.by {
             Answerer::Handler(handler) => {
@@ -85,7 +85,7 @@ impl Dispatch {
         let origin = Origin {
             address: exchange.client.address,
             host: self.config.policy.told_host((uri, &headers), conn.as_ref()),
-            is_https: conn.is_some_and(|conn| conn.tls) || self.sessions.is_https(),
+            is_https: conn.is_some_and(|conn| conn.tls) || self.site.is_https(),
         };
         let path = token_place::path_without_token(row, &exchange.path);
         Ok(ProxyRequest {
@@ -93,7 +93,7 @@ impl Dispatch {
             method: method.clone(),
             path: path.unwrap_or_else(|| exchange.path.clone()),
             query: token_place::without_token(uri.query().unwrap_or(""), place),
-            headers: proxy::without_secrets(headers, &self.sessions.cookie),
+            headers: proxy::without_secrets(headers, &self.site.cookie),
             body,
             session: session.clone(),
             otp: exchange.outcome,
@@ -108,7 +108,7 @@ impl Dispatch {
     fn passed_on(&self, response: Response<AnswerBody>) -> Response<AnswerBody> {
         let (mut head, body) = response.into_parts();
         head.headers.remove(CLEAR_SITE_DATA);
-        head.headers = without_own_cookie(head.headers, &self.sessions.cookie);
+        head.headers = without_own_cookie(head.headers, &self.site.cookie);
         Response::from_parts(head, body)
     }
 
@@ -117,7 +117,7 @@ impl Dispatch {
         let (status, headers, body) = message.into_parts();
         let mut response = Response::new(AnswerBody::from(body));
         *response.status_mut() = status;
-        *response.headers_mut() = without_own_cookie(headers, &self.sessions.cookie);
+        *response.headers_mut() = without_own_cookie(headers, &self.site.cookie);
         response
     }
 }

@@ -40,7 +40,11 @@ use hyper::http::request::Parts as Head;
 use crate::base::RequestId;
 use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
-use crate::http::confirm::Agreement;
+use crate::base::query::Query;
+use crate::flow::consent::ShownConsent;
+use crate::flow::open::OpenError;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::http::edge::admission::ClientAddress;
 use crate::http::exchange::access_log::logged_path;
 use crate::http::exchange::replay::FirstRun;
@@ -49,10 +53,7 @@ use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::fault::Fault;
-use crate::http::message::parse::query::Query;
 use crate::http::message::token_place::Brought;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
 
@@ -89,7 +90,8 @@ pub(crate) struct Exchange {
     upload: Option<Upload>,
     /// What stands in the places where a token may stand.
     brought: Brought,
-    agreement: Agreement,
+    /// What it shows about consent to redeem the token.
+    consent: ShownConsent,
     /// The cookies that the browser showed later, for a request that was kept because it came
     /// without them; `None` for any other request.
     shown: Option<HeaderMap>,
@@ -116,7 +118,7 @@ pub(crate) enum Stop {
 }
 
 /// What a phase returns that can end the story.
-pub(crate) type Phase<T> = Result<T, Stop>;
+pub(crate) type PhaseResult<T> = Result<T, Stop>;
 
 impl Exchange {
     fn begin(id: RequestId, request: Request<RequestBody>, now: Timestamp) -> Self {
@@ -129,7 +131,7 @@ impl Exchange {
             method: head.method.clone(),
             logged_path: logged_path(head.uri.path()),
             policy: ResponsePolicy::of(&head),
-            agreement: Agreement::of(&head.method),
+            consent: ShownConsent::of(head.method.as_str()),
             head,
             arriving,
             path: CanonicalPath::root(),
@@ -171,6 +173,12 @@ impl Stop {
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fail(fault)
+    }
+}
+
+impl From<OpenError> for Stop {
+    fn from(error: OpenError) -> Self {
+        Self::Fail(error.into())
     }
 }
 

@@ -5,10 +5,10 @@ use std::mem;
 use hyper::Method;
 use hyper::http::request::Parts as Head;
 
-use crate::http::confirm::Agreement;
+use crate::flow::consent::ShownConsent;
 use crate::http::confirm::hop;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::Phase;
+use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Config;
 use crate::http::exchange::dispatch::Dispatch;
@@ -26,22 +26,22 @@ use crate::table::Row;
 
 impl Dispatch {
     /// Reads the body, or makes it ready to be passed on unread, and looks for the token.
-    pub(super) async fn receive(&self, exchange: &mut Exchange, route: &Route) -> Phase<()> {
+    pub(super) async fn receive(&self, exchange: &mut Exchange, route: &Route) -> PhaseResult<()> {
         self.read_body(exchange, route).await?;
         let Exchange { head, path, body, .. } = &*exchange;
         exchange.brought = Brought::find(Places { head, path, body }, &route.row);
         exchange.policy.watch(&exchange.brought);
         // A link opened by a person has no header field of its own: a program sends it.
         if token_place::is_in_header(&exchange.head, &route.row) {
-            exchange.agreement = Agreement::Sent;
+            exchange.consent = ShownConsent::Sent;
         }
         refuse_large_form(exchange, route)?;
         let may_hop = matches!(exchange.brought, Brought::Token(_))
             && exchange.upload.is_none()
             && exchange.shown.is_none();
-        if may_hop && hop::is_due(&self.sessions, &exchange.head, &route.row) {
+        if may_hop && hop::is_due(&self.site, &exchange.head, &route.row) {
             let body = exchange.body_as_sent();
-            return Err(Stop::respond(hop::send_on(&self.sessions, &exchange.head, body)?));
+            return Err(Stop::respond(hop::send_on(&self.site, &exchange.head, body)?));
         }
         Ok(())
     }

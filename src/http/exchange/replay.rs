@@ -25,19 +25,19 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_SLACK;
+use crate::flow::redeem::Redemption;
+use crate::flow::session::Session;
+use crate::flow::sessions::Sessions;
+use crate::flow::waiters::Waiter;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::routes::Route;
+use crate::http::exchange::PhaseResult;
+use crate::http::exchange::Stop;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
-use crate::http::message::token_place::Brought;
-use crate::http::runs::Seat;
-use crate::http::session::Redemption;
-use crate::http::session::Session;
-use crate::http::sessions::Sessions;
 use crate::store::StoreError;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
@@ -48,7 +48,6 @@ use crate::table::Row;
 use crate::token::Answer;
 use crate::token::Callback;
 use crate::token::Outcome;
-use crate::token::Question;
 use crate::token::Repeat;
 use crate::token::RepeatKey;
 use crate::token::RepeatWish;
@@ -68,78 +67,36 @@ const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
-    seat: Seat,
+    waiter: Waiter,
     /// How long the whole answer may take to arrive.
     patience: Duration,
 }
 
-/// How a request to a row with `repeat` goes on.
-pub(crate) enum Turn {
-    /// Like any other, with what became of its token.
-    On(Outcome),
-    /// A person must be asked first.
-    Asks(Question),
-    /// It is a repeat, and this is its answer.
-    Told(Response<AnswerBody>),
-}
-
-impl Turn {
-    /// The turn of a request whose repeats are nothing special.
-    fn of(redemption: &Redemption) -> Self {
-        match redemption {
-            Redemption::Ended(otp) => Self::On(*otp),
-            Redemption::Asks(question) => Self::Asks(*question),
-            Redemption::Began(..) => Self::On(Outcome::Restored),
-            Redemption::Repeats(at, ..) => Self::On(Outcome::Used { at: *at }),
-        }
-    }
-}
-
-/// Redeems the token of a request. On a row with `repeat` this finds out whether the callback came
-/// before, and waits for the response that is being made.
+/// Redeems the token of a request to a row with `repeat`: the first run goes on to the handler, and
+/// a repeat waits for its response and ends here.
 pub(super) async fn redeem(
     exchange: &mut Exchange,
-    route: &Route,
+    (row, token, rule): (&Row, &TokenSecret, RepeatRule),
     session: &Session,
     patience: Duration,
-) -> Result<Turn, Fault> {
-    let secret = match &exchange.brought {
-        Brought::Token(secret) => secret,
-        Brought::Garbage => return Ok(Turn::of(&session.redeem_brought(None, None).await?)),
-        // No token was tried: it does not count against a platform that calls back often.
-        Brought::Other => return Ok(Turn::On(Outcome::Unknown)),
-        Brought::Nothing | Brought::Several => return Ok(Turn::On(Outcome::Absent)),
-    };
-    let Some(rule) = route.row.repeat() else {
-        return Ok(Turn::of(&session.redeem_brought(Some(secret), None).await?));
-    };
-    let wish = wish(exchange, (&route.row, secret, rule), session, patience)?;
-    let secret = secret.clone();
-    // Apart, so that the requests of other rows need no room for it.
-    Box::pin(take_turn(exchange, (&secret, wish), session, patience)).await
-}
-
-async fn take_turn(
-    exchange: &mut Exchange,
-    (secret, wish): (&TokenSecret, RepeatWish),
-    session: &Session,
-    patience: Duration,
-) -> Result<Turn, Fault> {
-    let house = session.house();
-    let seat = house.runs.seat(secret.digest(house.app())).ok_or_else(Fault::repeat_running)?;
+) -> PhaseResult<Redemption> {
+    let wish = wish(exchange, (row, token, rule), session, patience)?;
+    let sessions = session.sessions();
+    let waiter = sessions.waiters.waiter(token.digest(sessions.app()));
+    let waiter = waiter.ok_or_else(Fault::repeat_running)?;
     let mut over = pin!(tokio::time::sleep(patience));
     let mut pause = ASKING_PAUSE_MIN;
     loop {
-        let news = seat.news();
-        let (first, (repeat, secret)) =
-            match session.redeem_brought(Some(secret), Some(wish)).await? {
+        let news = waiter.news();
+        let (first, repeat, secret) =
+            match session.redeem(session.attempt(Some(token), Some(wish))).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
-                    exchange.first = Some(FirstRun { secret, claim, seat, patience });
-                    return Ok(Turn::On(Outcome::Restored));
+                    exchange.first = Some(FirstRun { secret, claim, waiter, patience });
+                    return Ok(Redemption::Ended(Outcome::Restored));
                 }
-                Redemption::Repeats(first, repeat, secret) => (first, (repeat, secret)),
-                other => return Ok(Turn::of(&other)),
+                Redemption::Repeats(first, repeat, secret) => (first, repeat, secret),
+                ended => return Ok(ended),
             };
         let mut is_over = repeat != Repeat::Running;
         if !is_over {
@@ -153,7 +110,7 @@ async fn take_turn(
             exchange.outcome = Outcome::Used { at: first };
             exchange.repeat = Some(name(&repeat));
             session.give_no_cookie();
-            return tell(house, &secret, repeat).map(Turn::Told);
+            return Err(Stop::respond(replayed(sessions, &secret, repeat)?));
         }
     }
 }
@@ -194,14 +151,14 @@ const fn name(repeat: &Repeat) -> &'static str {
     }
 }
 
-fn tell(
-    house: &Sessions,
+fn replayed(
+    sessions: &Sessions,
     secret: &TokenSecret,
     repeat: Repeat,
 ) -> Result<Response<AnswerBody>, Fault> {
     match repeat {
         Repeat::Answered(sealed) => {
-            let answer = Answer::open(&sealed, secret, house.app()).map_err(Fault::internal)?;
+            let answer = Answer::open(&sealed, secret, sessions.app()).map_err(Fault::internal)?;
             response(answer).ok_or_else(|| Fault::internal(NotSealedHere))
         }
         Repeat::Running => Err(Fault::repeat_running()),
@@ -213,27 +170,27 @@ fn tell(
 
 /// Concludes the run that a request held, if it held one, and returns the response to send.
 pub(super) async fn conclude(
-    house: &Sessions,
+    sessions: &Sessions,
     exchange: &mut Exchange,
     result: Result<Response<AnswerBody>, Fault>,
     development: bool,
 ) -> Result<Response<AnswerBody>, Fault> {
     let Some(run) = exchange.first.take() else { return result };
     let manners = (exchange.policy.format, development);
-    Box::pin(run.conclude(house, (result, exchange.handler_called), manners)).await
+    Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
 }
 
 impl FirstRun {
     async fn conclude(
         self,
-        house: &Sessions,
+        sessions: &Sessions,
         (result, begun): (Result<Response<AnswerBody>, Fault>, bool),
         (format, development): (ErrorFormat, bool),
     ) -> Result<Response<AnswerBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
-                (self.ending(house, collected)?, Ok(response))
+                (self.ending(sessions, collected)?, Ok(response))
             }
             Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
@@ -241,23 +198,23 @@ impl FirstRun {
                 // The handler ran, and this is what came of it.
                 let response = fault.response(format, development);
                 let (collected, _) = collect(response, self.patience).await;
-                (self.ending(house, collected)?, Err(fault))
+                (self.ending(sessions, collected)?, Err(fault))
             }
         };
         let is_answer = matches!(ending, Ending::Answered(_) | Ending::TooLarge);
-        match self.keep(house, ending).await {
+        match self.keep(sessions, ending).await {
             // What is not kept as the answer is not sent as the answer either.
             Err(fault) if is_answer => Err(fault),
             _ => result,
         }
     }
 
-    fn ending(&self, house: &Sessions, collected: Collected) -> Result<Ending, Fault> {
+    fn ending(&self, sessions: &Sessions, collected: Collected) -> Result<Ending, Fault> {
         match collected {
             Collected::Whole(mut answer) => {
                 // Its cookies are for the browser that had it first.
                 answer.headers.retain(|(name, _)| !is_cookie(name));
-                let sealed = answer.seal(&self.secret, house.app(), &*house.entropy);
+                let sealed = answer.seal(&self.secret, sessions.app(), &*sessions.entropy);
                 Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
             }
             Collected::TooLarge => Ok(Ending::TooLarge),
@@ -267,18 +224,19 @@ impl FirstRun {
 
     /// Tells the store how the run ended, and once more when its reply was lost: the store knows
     /// the run again. Whoever waits is woken in any case, when this run is dropped.
-    async fn keep(self, house: &Sessions, ending: Ending) -> Result<(), Fault> {
+    async fn keep(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
         failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
-        let token = self.secret.digest(house.app());
+        let token = self.secret.digest(sessions.app());
         let conclusion = Conclusion { token, run: self.claim, ending };
-        let concluded = match house.store.conclude(house.clock.now(), conclusion.clone()).await {
-            Err(StoreError::Unreachable(cause)) => {
-                let again = house.store.conclude(house.clock.now(), conclusion);
-                let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, again).await;
-                again.map_err(|_| StoreError::Unreachable(cause))??
-            }
-            concluded => concluded?,
-        };
+        let concluded =
+            match sessions.store.conclude(sessions.clock.now(), conclusion.clone()).await {
+                Err(StoreError::Unreachable(cause)) => {
+                    let again = sessions.store.conclude(sessions.clock.now(), conclusion);
+                    let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, again).await;
+                    again.map_err(|_| StoreError::Unreachable(cause))??
+                }
+                concluded => concluded?,
+            };
         if concluded == Concluded::Late {
             tracing::warn!(event = "token.run_late", fingerprint = %token.fingerprint());
         }
@@ -309,6 +267,6 @@ fn is_cookie(name: &str) -> bool {
 
 impl Drop for FirstRun {
     fn drop(&mut self) {
-        self.seat.ring();
+        self.waiter.notify();
     }
 }

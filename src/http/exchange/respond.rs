@@ -21,8 +21,8 @@ impl Dispatch {
         result: Result<Response<AnswerBody>, Fault>,
     ) -> Result<Response<AnswerBody>, Fault> {
         let development = self.config.development;
-        let result = replay::conclude(&self.sessions, exchange, result, development).await;
-        let is_click = exchange.agreement.is_click();
+        let result = replay::conclude(&self.site.sessions, exchange, result, development).await;
+        let is_click = exchange.consent.is_click();
         let result = if is_click { result.map(confirm::land) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         if let Some(session) = &exchange.session {
@@ -30,9 +30,13 @@ impl Dispatch {
                 session.give_up().await;
             }
             session.check_renewal().await;
-            exchange.policy.cookie = session.parting_cookie(result.is_ok());
-            exchange.policy.binding = session.parting_binding();
-            exchange.policy.saw_token |= session.was_brought_a_token();
+            let cookie = &self.site.cookie;
+            let credential = session.cookie_to_give(result.is_ok());
+            exchange.policy.cookie = credential.and_then(|value| cookie.set(&value));
+            let binding = session.binding_to_give();
+            exchange.policy.binding =
+                binding.and_then(|it| cookie.set_binding(&it.value, it.max_age_secs));
+            exchange.policy.saw_token |= session.was_given_a_token();
         }
         result
     }
@@ -51,7 +55,7 @@ impl Dispatch {
             Err(fault) => {
                 let proxy = exchange.client.untrusted_proxy;
                 if let Some(peer) = proxy.filter(|_| fault.is_over_a_limit()) {
-                    self.sessions.rates.hint(peer, self.sessions.clock.now());
+                    self.site.sessions.rates.hint(peer, self.site.sessions.clock.now());
                 }
                 access_log::write(&exchange, fault.status(), Some(&fault));
                 fault.response(exchange.policy.format, self.config.development)

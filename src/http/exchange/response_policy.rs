@@ -15,8 +15,8 @@ use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::token_place::Brought;
-use crate::http::message::token_place::brings_token;
 use crate::table::Reserved;
+use crate::token::text::brings_token;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -6,26 +6,26 @@ use std::sync::Arc;
 use http_body_util::Full;
 use hyper::Method;
 
+use crate::base::query::Query;
+use crate::base::query::QueryTooLarge;
+use crate::flow::consent::ShownConsent;
 use crate::http::confirm;
-use crate::http::confirm::Agreement;
 use crate::http::confirm::hop;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::Phase;
+use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
-use crate::http::message::parse::query::Query;
-use crate::http::message::parse::query::QueryTooLarge;
 use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
 use crate::table::Found;
 
 impl Dispatch {
     /// Refuses a request by its head alone, or responds to a preflight.
-    pub(super) fn admit(&self, exchange: &mut Exchange) -> Phase<()> {
+    pub(super) fn admit(&self, exchange: &mut Exchange) -> PhaseResult<()> {
         let client = exchange.client;
         exchange.policy.hsts = self.admission.may_require_https(client.conn);
         let admitted = self.admission.admit(&mut exchange.head, &client, exchange.now);
@@ -47,7 +47,7 @@ impl Dispatch {
     }
 
     /// Finds the row of a request, and what handles it.
-    pub(super) async fn route(&self, exchange: &mut Exchange) -> Phase<Arc<Route>> {
+    pub(super) async fn route(&self, exchange: &mut Exchange) -> PhaseResult<Arc<Route>> {
         if exchange.head.method == Method::OPTIONS && exchange.head.uri.path() == "*" {
             return Err(Stop::respond(no_content(None)));
         }
@@ -91,16 +91,15 @@ impl Dispatch {
             exchange.policy.saw_token = true;
             let form = mem::replace(&mut exchange.arriving, RequestBody::empty());
             let head = &mut exchange.head;
-            exchange.agreement =
-                confirm::hear(&self.sessions, head, form, self.config.pace).await?;
+            exchange.consent = confirm::hear(&self.site, head, form, self.config.pace).await?;
         }
-        if let Some(kept) = hop::arrive(&self.sessions, &mut exchange.head)? {
+        if let Some(kept) = hop::arrive(&self.site, &mut exchange.head)? {
             exchange.policy.saw_token = true;
             exchange.path = self.path_of(exchange)?;
             exchange.arriving = RequestBody::Whole(Full::new(kept.body));
             exchange.shown = Some(kept.shown);
-            if exchange.agreement == Agreement::Opened {
-                exchange.agreement = Agreement::Sent;
+            if exchange.consent == ShownConsent::Opened {
+                exchange.consent = ShownConsent::Sent;
             }
         }
         Ok(())

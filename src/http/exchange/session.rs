@@ -7,16 +7,18 @@ use hyper::Response;
 use hyper::header;
 
 use crate::base::limits::CONFIRM_PAGE_SECS;
+use crate::flow::consent::ShownConsent;
+use crate::flow::open::RedeemContext;
+use crate::flow::redeem::Redemption;
+use crate::flow::session::Session;
 use crate::http::confirm;
-use crate::http::confirm::Agreement;
 use crate::http::confirm::Asking;
 use crate::http::confirm::hop;
 use crate::http::exchange::Exchange;
-use crate::http::exchange::Phase;
+use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
-use crate::http::exchange::replay::Turn;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::fault::Fault;
@@ -24,9 +26,7 @@ use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
-use crate::http::session::Session;
-use crate::http::sessions::RedeemContext;
-use crate::http::sessions::label;
+
 use crate::table::OnRefused;
 use crate::token::Outcome;
 use crate::token::Question;
@@ -34,7 +34,11 @@ use crate::token::Question;
 impl Dispatch {
     /// Opens the session of the cookie, or one of a guest. What can redeem nothing is refused before
     /// any store is asked.
-    pub(super) async fn open(&self, exchange: &mut Exchange, route: &Route) -> Phase<Session> {
+    pub(super) async fn open(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+    ) -> PhaseResult<Session> {
         let headers = &exchange.head.headers;
         let may_redeem = head::may_redeem(&exchange.head.method, headers);
         match &exchange.brought {
@@ -42,7 +46,7 @@ impl Dispatch {
             Brought::Token(_) if head::prefetches(headers) => {
                 return Err(Fault::prefetched().into());
             }
-            Brought::Token(_) if may_redeem && exchange.agreement == Agreement::Stale => {
+            Brought::Token(_) if may_redeem && exchange.consent == ShownConsent::Stale => {
                 return Err(self.ask(exchange, route, (Question::Click, String::new())));
             }
             _ => {}
@@ -53,20 +57,21 @@ impl Dispatch {
             row_mode: otp.mode,
             caller: head::caller(headers),
             may_redeem,
-            label: label(headers),
+            label: head::label(headers),
             row_confirm: otp.confirm,
-            agreement: exchange.agreement,
+            consent: exchange.consent,
             navigates: head::navigates(headers),
             binding: None,
             binding_doubled: false,
-            host: headers.get(header::HOST).cloned(),
+            host: headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
             client: exchange.client.address,
         };
         if !may_redeem {
             exchange.brought = Brought::Nothing;
         }
         let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
-        let session = self.sessions.open(cookies, context).await?;
+        let cookies = self.site.cookie.read(cookies);
+        let session = self.site.sessions.open(&cookies, context).await?;
         exchange.session = Some(session.clone());
         Ok(session)
     }
@@ -77,15 +82,30 @@ impl Dispatch {
         exchange: &mut Exchange,
         route: &Route,
         session: &Session,
-    ) -> Phase<()> {
-        let timeout = self.config.timeout(route);
-        match replay::redeem(exchange, route, session, timeout).await? {
-            Turn::On(outcome) => exchange.outcome = outcome,
-            Turn::Asks(question) => {
+    ) -> PhaseResult<()> {
+        // Each is boxed, so that requests without a token need no room for it.
+        let redemption = match (&exchange.brought, route.row.repeat()) {
+            (Brought::Token(token), None) => {
+                Box::pin(session.redeem(session.attempt(Some(token), None))).await?
+            }
+            (Brought::Token(token), Some(rule)) => {
+                let (token, timeout) = (token.clone(), self.config.timeout(route));
+                Box::pin(replay::redeem(exchange, (&route.row, &token, rule), session, timeout))
+                    .await?
+            }
+            (Brought::Garbage, _) => Box::pin(session.redeem(session.attempt(None, None))).await?,
+            // No token was tried: it does not count against a platform that calls back often.
+            (Brought::Other, _) => Redemption::Ended(Outcome::Unknown),
+            (Brought::Nothing | Brought::Several, _) => Redemption::Ended(Outcome::Absent),
+        };
+        exchange.outcome = match redemption {
+            Redemption::Ended(outcome) => outcome,
+            Redemption::Asks(question) => {
                 return Err(self.ask(exchange, route, (question, session.user_name())));
             }
-            Turn::Told(response) => return Err(Stop::respond(response)),
-        }
+            Redemption::Began(..) => Outcome::Restored,
+            Redemption::Repeats(at, ..) => Outcome::Used { at },
+        };
         if exchange.shown.is_some() && !exchange.outcome.is_restored() {
             // It came without a cookie, and is a guest's without the token.
             session.become_guest().map_err(Fault::internal)?;
@@ -101,7 +121,7 @@ impl Dispatch {
         exchange: &Exchange,
         route: &Route,
         session: &Session,
-    ) -> Phase<()> {
+    ) -> PhaseResult<()> {
         let required = route.row.requires();
         if !required.is_empty() && !required.iter().any(|name| session.has_privilege(name)) {
             let fault =
@@ -147,11 +167,11 @@ impl Dispatch {
     ) -> Result<Response<AnswerBody>, Fault> {
         let Brought::Token(token) = &exchange.brought else { return Err(Fault::confirm_refused()) };
         let (head, place) = (&exchange.head, route.row.otp().param.as_ref());
-        let is_stale = exchange.agreement == Agreement::Stale;
-        let keep = || hop::keep(&self.sessions, head, exchange.body_as_sent(), CONFIRM_PAGE_SECS);
+        let is_stale = exchange.consent == ShownConsent::Stale;
+        let keep = || hop::keep(&self.site, head, exchange.body_as_sent(), CONFIRM_PAGE_SECS);
         let ticket = (head.method != Method::GET).then(keep).transpose()?;
         let ticket = ticket.as_deref();
         let asking = Asking { head, token, ticket, place, question, user, is_stale };
-        confirm::page(&self.sessions, &self.config.confirm_page, &asking)
+        confirm::page(&self.site, &self.config.confirm_page, &asking)
     }
 }

@@ -9,6 +9,8 @@ use hyper::header::HeaderValue;
 
 use crate::base::limits::CONFIRM_PAGE_SECS;
 use crate::base::secret::SecretText;
+use crate::flow::open::Cookies;
+use crate::flow::open::Presented;
 
 /// How the cookies are named and guarded.
 #[derive(Debug, Clone)]
@@ -41,72 +43,6 @@ pub enum SameSite {
     Strict,
     /// Always; browsers accept it only with `Secure`.
     None,
-}
-
-/// What a request presents in the two cookies that every request is looked at for.
-pub(crate) struct Cookies<'r> {
-    pub(crate) session: Presented<'r>,
-    pub(crate) binding: Presented<'r>,
-}
-
-/// What a request presents under a cookie's name.
-#[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
-pub(crate) enum Presented<'r> {
-    /// No such cookie.
-    Nothing,
-    /// One value, however often it is repeated.
-    One(&'r str),
-    /// Different values. A sibling host can set a cookie of this name over plain HTTP (SEC T28),
-    /// and an old path or domain can leave one behind.
-    Several(Vec<&'r str>),
-}
-
-/// What remains of the values of a cookie once each has been checked.
-#[derive(Debug)]
-pub(crate) enum Authentic<T> {
-    /// None of the values passes the check.
-    Missing,
-    /// All that pass mean the same.
-    One(T),
-    /// Values that mean different things pass, so nobody can say which is this browser's own.
-    Several,
-}
-
-impl<'r> Presented<'r> {
-    /// Every value once.
-    pub(crate) fn values(&self) -> &[&'r str] {
-        match self {
-            Self::Nothing => &[],
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Several(values) => values,
-        }
-    }
-
-    /// The one value that `read` accepts; values for which `same` is true count as one.
-    pub(crate) fn authentic<T>(
-        &self,
-        read: impl Fn(&str) -> Option<T>,
-        same: impl Fn(&T, &T) -> bool,
-    ) -> Authentic<T> {
-        let mut accepted = self.values().iter().filter_map(|value| read(value));
-        let Some(first) = accepted.next() else { return Authentic::Missing };
-        if accepted.all(|other| same(&first, &other)) {
-            Authentic::One(first)
-        } else {
-            Authentic::Several
-        }
-    }
-
-    fn add(&mut self, value: &'r str) {
-        match self {
-            Self::Nothing => *self = Self::One(value),
-            Self::One(first) if *first != value => *self = Self::Several(vec![first, value]),
-            Self::One(_) => {}
-            Self::Several(values) if values.contains(&value) => {}
-            Self::Several(values) => values.push(value),
-        }
-    }
 }
 
 impl CookieRule {
@@ -154,9 +90,9 @@ impl CookieRule {
     }
 
     /// Reads session and binding from a request.
-    pub(crate) fn read<'r>(&self, headers: &'r HeaderMap) -> Cookies<'r> {
+    pub(crate) fn read<'r>(&'r self, headers: &'r HeaderMap) -> Cookies<'r> {
         let [session, binding] = find(headers, [&self.name, &self.binding]);
-        Cookies { session, binding }
+        Cookies { name: &self.name, session, binding }
     }
 
     /// Reads the confirmation cookie, which only the page and its form are about.
@@ -250,9 +186,13 @@ fn trimmed(mut bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::open::Authentic;
+    use std::sync::LazyLock;
 
-    fn rule() -> CookieRule {
-        CookieRule::new(Prefix::None, "shop", SameSite::Lax, false)
+    fn rule() -> &'static CookieRule {
+        static RULE: LazyLock<CookieRule> =
+            LazyLock::new(|| CookieRule::new(Prefix::None, "shop", SameSite::Lax, false));
+        &RULE
     }
 
     fn read(headers: &HeaderMap) -> Presented<'_> {
@@ -335,7 +275,7 @@ mod tests {
             assert!(!format!("{value:?}").contains("q7"), "a cookie value must not be printed");
             value.to_str().unwrap().to_owned()
         };
-        assert_eq!(text(rule()), "4DSID_shop=q7; Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(text(rule().clone()), "4DSID_shop=q7; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(
             text(CookieRule::new(Prefix::Host, "shop", SameSite::Strict, true)),
             "__Host-4DSID_shop=q7; Path=/; Secure; HttpOnly; SameSite=Strict"

@@ -9,8 +9,11 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
+use crate::base::masked::misleads;
 use crate::http::message::parse::accept;
 
+/// Longest label of a device, from its `User-Agent`.
+const LABEL_BYTES_MAX: usize = 120;
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// Whether the request was taken from early data (RFC 8470 §5.1), which anybody on the way can
@@ -118,6 +121,13 @@ pub(crate) fn prefetches(headers: &HeaderMap) -> bool {
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
         })
     })
+}
+
+/// What a browser says it is (`User-Agent`), short enough to keep: printable characters only.
+pub(crate) fn label(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = agent.unwrap_or_default();
+    agent.chars().filter(|c| !misleads(*c)).take(LABEL_BYTES_MAX).collect()
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::base::RequestId;
 use crate::base::limits::JSON_DEPTH_MAX;
+use crate::base::query::Query;
+use crate::base::query::QueryPairs;
 use crate::http::message::parse::charset;
 use crate::http::message::parse::form::BadForm;
 use crate::http::message::parse::form::Form;
-use crate::http::message::parse::query::Query;
-use crate::http::message::parse::query::QueryPairs;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
 

@@ -6,7 +6,7 @@
 //! - [`head`]: what the header fields of a request say about its client
 //! - [`conn_info`]: what the connection of a request knows and no header can claim
 //! - [`cookie`]: the cookies of callgate
-//! - [`token_place`], [`token_text`]: where a token may stand in a request, and how it is read there
+//! - [`token_place`]: where a token may stand in a request
 //! - [`fault`]: errors as responses
 
 pub mod body;
@@ -18,6 +18,5 @@ pub mod incoming;
 pub(crate) mod parse;
 pub mod reply;
 pub(crate) mod token_place;
-pub(crate) mod token_text;
 
 pub use incoming::Picture;

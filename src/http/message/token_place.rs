@@ -15,19 +15,18 @@ use crate::base::limits::JSON_DEPTH_MAX;
 use crate::http::message::incoming::nesting;
 use crate::http::message::parse::form::is_urlencoded;
 use crate::http::message::parse::multipart;
-use crate::http::message::token_text::Segment;
-use crate::http::message::token_text::decoded;
-use crate::http::message::token_text::is_name;
-use crate::http::message::token_text::name_and_value;
-use crate::http::message::token_text::segments;
-use crate::http::message::token_text::token_in;
 use crate::table::CanonicalPath;
 use crate::table::Row;
 use crate::table::TokenPlace;
 use crate::token::TokenSecret;
-
-/// The reserved key that brings a token.
-const TOKEN_KEY: &str = "$4DSID";
+use crate::token::text::Segment;
+use crate::token::text::TOKEN_KEY;
+use crate::token::text::brings_token;
+use crate::token::text::decoded;
+use crate::token::text::is_name;
+use crate::token::text::name_and_value;
+use crate::token::text::segments;
+use crate::token::text::token_in;
 
 /// What a request brings to be redeemed.
 #[derive(Debug, Clone, Default)]
@@ -227,16 +226,6 @@ pub(crate) fn may_be_in_body(place: Option<&TokenPlace>, headers: &HeaderMap) ->
 pub(crate) fn is_in_header(head: &Head, row: &Row) -> bool {
     let Some(TokenPlace::Header(name)) = &row.otp().param else { return false };
     head.headers.contains_key(&**name) && !brings_token(head.uri.query().unwrap_or(""))
-}
-
-/// Whether a raw query brings anything under the reserved key.
-pub(crate) fn brings_token(raw: &str) -> bool {
-    segments(raw).any(|part| is_name(&name_and_value(part.text).0, TOKEN_KEY))
-}
-
-/// Whether a raw query has a parameter of this name, however it is written.
-pub(crate) fn carries(raw: &str, key: &str) -> bool {
-    segments(raw).any(|part| is_name(&name_and_value(part.text).0, key))
 }
 
 /// Whether a text that is no query may hold one that brings something under the reserved key.

@@ -17,9 +17,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::io::ReadBuf;
 
 use crate::base::limits::RIGHT_CHECK;
-use crate::http::capability::Granted;
+use crate::flow::capability::Granted;
+use crate::flow::session::Session;
 use crate::http::message::body::progress::Progress;
-use crate::http::session::Session;
 
 /// The other end of a tunnel, as the answer that opens it carries it among its extensions.
 ///

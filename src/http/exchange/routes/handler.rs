@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::http::message::fault::Fault;
 use crate::http::message::incoming::BadJson;
 use crate::http::message::incoming::IncomingMessage;
 use crate::http::message::parse::form::BadForm;
 use crate::http::message::reply::Reply;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
 
 /// The answer of a handler, still on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>;

@@ -9,8 +9,6 @@ pub mod proxy;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
 use crate::http::exchange::routes::handler::Handler;
 use crate::http::exchange::routes::handler::Handlers;
 use crate::http::exchange::routes::handler::Missing;
@@ -20,12 +18,9 @@ use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
 
-/// The routes in use; empty until there are some.
-pub type CurrentRoutes = ArcSwapOption<Routes>;
-
 /// A table whose rows have been connected to their handlers; immutable, and swapped whole.
 pub struct Routes {
-    table: Table,
+    table: Arc<Table>,
     rows: Vec<Connected>,
     generation: u64,
 }
@@ -82,7 +77,7 @@ impl Routes {
             Connected { target, route }
         };
         let rows = table.rows().iter().map(connect).collect();
-        Self { table, rows, generation: 1 }
+        Self { table: Arc::new(table), rows, generation: 1 }
     }
 
     /// The same routes as the ones that follow `before`.
@@ -97,7 +92,7 @@ impl Routes {
     }
 
     /// The table.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Arc<Table> {
         &self.table
     }
 

@@ -22,12 +22,12 @@ use url::Url;
 use crate::base::RequestId;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::masked::masked;
+use crate::flow::session::Session;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
-use crate::http::session::Session;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
 

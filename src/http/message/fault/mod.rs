@@ -20,9 +20,9 @@ use hyper::header::HeaderValue;
 use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
+use crate::flow::rates::Wait;
 use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::fault::page::Failed;
-use crate::http::rates::Wait;
 use crate::store::StoreError;
 use crate::table::BadPath;
 pub(crate) use format::ErrorFormat;

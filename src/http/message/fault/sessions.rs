@@ -2,8 +2,9 @@
 
 use hyper::StatusCode;
 
+use crate::flow::open::OpenError;
+use crate::flow::session::SessionError;
 use crate::http::message::fault::Fault;
-use crate::http::session::SessionError;
 
 impl From<SessionError> for Fault {
     fn from(error: SessionError) -> Self {
@@ -14,6 +15,15 @@ impl From<SessionError> for Fault {
             SessionError::Replaced => Self::session_replaced(),
             SessionError::ContextMayNotGain => Self::context_may_not_gain(),
             error => Self::raised(error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::NoEntropy(none) => Self::internal(none),
         }
     }
 }

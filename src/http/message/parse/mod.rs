@@ -2,11 +2,9 @@
 //!
 //! - [`accept`]: `Accept` headers and their weights
 //! - [`charset`]: character sets of bodies
-//! - [`query`]: query strings
 //! - [`form`], [`multipart`]: forms in both encodings
 
 pub(crate) mod accept;
 pub(crate) mod charset;
 pub mod form;
 pub(crate) mod multipart;
-pub(crate) mod query;

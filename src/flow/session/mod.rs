@@ -1,40 +1,41 @@
 //! The session of one request, as its handler sees it (4D `Session`).
 //!
-//! This file reads and drafts; nothing here waits. What talks to the store is in `settle`, `mint`
-//! and `redeem`.
+//! - this file: reading, and drafting what is to be written; nothing here waits
+//! - `draft`, `state`: what was written and not kept yet; where the request stands
+//! - `settle`: what talks to the store: writing, reading again, ending
+//! - `write_guard`: single writes for an upstream, which are kept at once
+//! - `gain`, `privileges`: who gains privileges, and what that does to other browsers
+//! - `handles`: the handle for those that outlive the request
+//! - `watch`: the right of a request that goes on after its response has begun
+//! - `text`: values as JSON text, for script handlers
 
-mod attempt;
 mod draft;
 mod error;
 mod gain;
-mod kept;
-mod link;
-mod mint;
-mod redeem;
+mod handles;
+mod privileges;
 mod settle;
 mod state;
 #[cfg(feature = "script")]
 mod text;
-mod turn;
 mod watch;
-mod wish;
+mod write_guard;
 
+pub use crate::flow::redeem::RestoreOptions;
 pub use error::SessionError;
-pub(crate) use kept::Kept;
-pub(crate) use kept::Left;
-pub(crate) use redeem::Redemption;
-pub use redeem::RestoreOptions;
+pub(crate) use handles::ActiveHandle;
+pub(crate) use handles::EndedHandle;
+pub use privileges::Privileges;
+pub(crate) use state::Bound;
 pub(crate) use state::Entry;
 pub(crate) use state::Gives;
-pub(crate) use state::Standing;
+pub(in crate::flow) use state::LetIn;
 pub use watch::Watchers;
-pub use wish::Privileges;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::MutexGuard;
 
-use hyper::header::HeaderValue;
 use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
@@ -46,12 +47,14 @@ use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
-use crate::http::session::state::Desk;
-use crate::http::session::state::Phase;
-use crate::http::session::state::State;
-use crate::http::sessions::RedeemContext;
-use crate::http::sessions::Sessions;
+use crate::base::secret::SecretText;
+use crate::flow::open::RedeemContext;
+use crate::flow::session::state::Phase;
+use crate::flow::session::state::RequestState;
+use crate::flow::session::state::State;
+use crate::flow::sessions::Sessions;
 use crate::session::AccessChange;
+use crate::session::Credential;
 use crate::session::JsonText;
 use crate::session::Lifetime;
 use crate::token::Outcome;
@@ -64,9 +67,15 @@ use crate::token::Outcome;
 /// requests have written since.
 #[derive(Clone)]
 pub struct Session {
-    house: Arc<Sessions>,
-    context: Arc<RedeemContext>,
-    desk: Arc<Desk>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) context: Arc<RedeemContext>,
+    pub(super) request: Arc<RequestState>,
+}
+
+/// The binding cookie that a response gives to the browser.
+pub(crate) struct BindingCookie {
+    pub(crate) value: SecretText,
+    pub(crate) max_age_secs: u64,
 }
 
 /// One browser that may open the session.
@@ -84,13 +93,13 @@ pub struct DeviceView {
 
 impl Session {
     pub(crate) fn new(
-        house: Arc<Sessions>,
+        sessions: Arc<Sessions>,
         context: RedeemContext,
-        standing: Standing,
+        bound: Bound,
         gives: Gives,
     ) -> Self {
-        let desk = Desk::new(standing, gives, context.binding.clone());
-        Self { house, context: Arc::new(context), desk: Arc::new(desk) }
+        let request = RequestState::new(bound, gives, context.binding.clone());
+        Self { sessions, context: Arc::new(context), request: Arc::new(request) }
     }
 
     /// The name of the session: 32 upper-case hex digits that may be logged.
@@ -144,9 +153,10 @@ impl Session {
     /// When the session ends unless it is used again: the end of its idle timeout, or the moment
     /// at which the last of its unspent tokens expires if that is later.
     pub fn expiration_date(&self) -> Timestamp {
-        let now = self.house.clock.now();
+        let now = self.sessions.clock.now();
         let state = self.lock();
-        let lifetime = Lifetime { idle_minutes: self.idle_minutes(&state), ..self.house.lifetime };
+        let lifetime =
+            Lifetime { idle_minutes: self.idle_minutes(&state), ..self.sessions.lifetime };
         match state.opened() {
             Some(opened) => {
                 let lifetime =
@@ -184,7 +194,8 @@ impl Session {
         let change = self.access_change(wish)?;
         let mut state = self.lock();
         if state.is_automatic() {
-            return gain::refused_in_a_context(&state, &self.house.roles, &change).map(|()| true);
+            return gain::refused_in_a_context(&state, &self.sessions.roles, &change)
+                .map(|()| true);
         }
         state.draft.change_access(change);
         state.draft.puts_others_out |= !keep_devices;
@@ -201,19 +212,19 @@ impl Session {
 
     /// Whether the session has this privilege, itself or through an inclusion.
     pub fn has_privilege(&self, name: &str) -> bool {
-        self.house.roles.allows(&self.lock().access(), name)
+        self.sessions.roles.allows(&self.lock().access(), name)
     }
 
     /// Every privilege of the session, what is included first.
     pub fn privileges(&self) -> Vec<Arc<str>> {
-        self.house.roles.expand(&self.lock().access())
+        self.sessions.roles.expand(&self.lock().access())
     }
 
     /// The browsers that may open the session, in the order they joined; none for a guest of
     /// whom nothing is stored.
     pub fn devices(&self) -> Vec<DeviceView> {
         let state = self.lock();
-        let own = state.credential().map(|credential| credential.digest(self.house.app()));
+        let own = state.credential().map(|credential| credential.digest(self.sessions.app()));
         let devices = state.opened().into_iter().flat_map(|opened| &opened.record.devices);
         let view = |device: &crate::session::Device| DeviceView {
             id: device.id,
@@ -229,45 +240,45 @@ impl Session {
         self.lock().restore_outcome
     }
 
-    /// What became of the token that the request itself brought.
+    /// What became of the token of the request itself.
     pub(crate) fn otp(&self) -> Outcome {
         self.lock().otp
     }
 
-    /// Remembers that for whoever asks.
+    /// Remembers that for the handler.
     pub(crate) fn set_outcome(&self, otp: Outcome) {
         self.lock().otp = otp;
     }
 
-    /// The cookie that the answer gives to the browser. A failure gives none, unless the request
-    /// has come into a session by a token: the token is spent, so the browser would be left with
-    /// neither.
-    pub(crate) fn parting_cookie(&self, answered: bool) -> Option<HeaderValue> {
+    /// The value of the session cookie that the response gives to the browser. A failure gives none,
+    /// unless a token has brought the request into a session: the token is spent, so the browser
+    /// would be left with neither.
+    pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
         let mut state = self.lock();
         state.enter(Phase::Answering);
-        let entered = matches!(state.standing, Standing::Open { .. });
-        let credential =
-            state.cookie.as_ref().filter(|_| !state.no_cookie && (answered || entered))?;
-        self.house.cookie.set(&self.house.keyring.seal(credential))
+        let entered = matches!(state.bound, Bound::Open { .. });
+        let given = |_: &&Credential| !state.no_cookie && (succeeded || entered);
+        let credential = state.cookie.as_ref().filter(given)?;
+        Some(self.sessions.keyring.seal(credential))
     }
 
-    /// The binding cookie that the answer gives to the browser, if a token was minted for which
+    /// The binding cookie that the response gives to the browser, if a token was minted for which
     /// the one it has is not enough. A failure gives it, too: the token may be on its way.
-    pub(crate) fn parting_binding(&self) -> Option<HeaderValue> {
+    pub(crate) fn binding_to_give(&self) -> Option<BindingCookie> {
         let state = self.lock();
         let binding = state.binding.as_ref().filter(|_| state.binds && !state.no_cookie)?;
-        let max_age_secs = binding.max_age_secs(self.house.clock.now());
-        self.house.cookie.set_binding(&binding.text(), max_age_secs)
+        let max_age_secs = binding.max_age_secs(self.sessions.clock.now());
+        Some(BindingCookie { value: binding.text(), max_age_secs })
     }
 
     /// Whether the handler gave a token to [`Session::restore`].
-    pub(crate) fn was_brought_a_token(&self) -> bool {
+    pub(crate) fn was_given_a_token(&self) -> bool {
         self.lock().saw_token
     }
 
     /// The mount prefix that addresses of this site begin with; may be empty.
     pub(crate) fn base_path(&self) -> &str {
-        &self.house.base_path
+        &self.sessions.base_path
     }
 
     /// Sees to it that the caller is given no cookie.
@@ -280,8 +291,8 @@ impl Session {
         self.lock().no_cookie
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.desk.lock()
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.request.lock()
     }
 
     /// What a key holds from now on, if it may.
@@ -304,11 +315,11 @@ impl Session {
             let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));
         }
-        let roles = &self.house.roles;
+        let roles = &self.sessions.roles;
         let split = |names: &[String]| -> Vec<String> {
             names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect()
         };
-        let unknown = &self.house.unknown_privileges;
+        let unknown = &self.sessions.unknown_privileges;
         let privilege = |name: &String| {
             let found = roles.privilege(name);
             if found.is_none() {
@@ -333,7 +344,7 @@ impl Session {
 
     fn idle_minutes(&self, state: &State) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
-        state.draft.idle_minutes.or(stored).unwrap_or(self.house.lifetime.idle_minutes)
+        state.draft.idle_minutes.or(stored).unwrap_or(self.sessions.lifetime.idle_minutes)
     }
 }
 

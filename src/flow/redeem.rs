@@ -1,10 +1,19 @@
-//! The part of a session's handle that gets people back: redeeming a token, asked for or not.
+//! One redemption: a [`TokenAttempt`] goes in, a [`Redemption`] comes out.
+//!
+//! ```text
+//! the phase redeem, or Session::restore
+//!   └─ Session::redeem        the token, or the one that is bound to this browser; counts guesses
+//!       └─ redeem_one         under which claim, and what a grant does to the request
+//!           └─ claim          asks the store, once more where its reply was lost
+//!               └─ Store::redeem
+//! ```
+//!
+//! The rule by which a store decides is [`Token::judge`](crate::token::Token::judge).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::ClaimId;
-use crate::base::Confirm;
 use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::Secret;
@@ -14,13 +23,11 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
-use crate::http::confirm::Agreement;
-use crate::http::message::token_text::token_in;
-use crate::http::session::Entry;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
-use crate::http::session::Standing;
-use crate::http::session::state::LetIn;
+use crate::flow::session::Bound;
+use crate::flow::session::Entry;
+use crate::flow::session::LetIn;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::session::Credential;
 use crate::store::StoreError;
 use crate::store::port::Claim;
@@ -35,6 +42,7 @@ use crate::token::Question;
 use crate::token::Repeat;
 use crate::token::RepeatWish;
 use crate::token::TokenSecret;
+use crate::token::text::token_in;
 
 /// How long a browser that has lost the response to its redemption may come for it again.
 const REGRANT_WITHIN: Duration = Duration::from_mins(1);
@@ -47,14 +55,24 @@ pub struct RestoreOptions {
     pub switch: bool,
 }
 
-/// How an attempt to redeem a token ended, or why it has not.
+/// One attempt of a request to redeem a token.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenAttempt<'t> {
+    /// `None` for something in the place of a token that cannot be one.
+    token: Option<&'t TokenSecret>,
+    consent: Consent,
+    /// What the attempt says about repeats, on a row that keeps responses for them.
+    repeat: Option<RepeatWish>,
+}
+
+/// What came of an attempt.
 pub(crate) enum Redemption {
-    /// As the handler may ask.
+    /// It ended, with what the handler is told.
     Ended(Outcome),
     /// A person must be asked first.
     Asks(Question),
-    /// The request works in the session, and holds the run of this claim on this token: it must be
-    /// concluded.
+    /// The request works in the session, and its response is kept for repeats: this claim on this
+    /// token must be concluded.
     Began(ClaimId, TokenSecret),
     /// It repeats the callback of this token that won at this moment.
     Repeats(Timestamp, Repeat, TokenSecret),
@@ -92,22 +110,15 @@ impl Session {
         options: RestoreOptions,
     ) -> Result<bool, SessionError> {
         self.lock().saw_token = true;
-        let signed_in = if options.switch { None } else { self.signed_in() };
-        let consent = match self.context.agreement {
-            Agreement::Sent => Consent::Clicked { signed_in },
-            Agreement::Opened | Agreement::Clicked(..) | Agreement::Stale => {
-                Consent::Open { row: Confirm::Never, browser: self.browser(), signed_in }
-            }
-        };
-        let secret = token_in(token);
+        let token = token_in(token);
+        let consent = self.consent_of_handler(options.switch);
+        let attempt = TokenAttempt { token: token.as_ref(), consent, repeat: None };
         let outcome = if !self.context.may_redeem {
             Outcome::Absent
-        } else if let Redemption::Ended(outcome) =
-            self.attempt(secret.as_ref(), consent, None).await?
-        {
+        } else if let Redemption::Ended(outcome) = self.redeem(attempt).await? {
             outcome
         } else {
-            let fingerprint = secret.map(|secret| secret.digest(self.house.app()).fingerprint());
+            let fingerprint = token.map(|token| token.digest(self.sessions.app()).fingerprint());
             let fingerprint = fingerprint.map(tracing::field::display);
             tracing::warn!(event = "token.restore_unconfirmed", fingerprint);
             Outcome::AskFirst
@@ -116,41 +127,41 @@ impl Session {
         Ok(outcome.is_restored())
     }
 
-    /// Redeems what the request itself brings, before its handler runs; `None` for something
-    /// under the key of a token that cannot be one.
-    pub(crate) async fn redeem_brought(
+    /// The attempt to redeem what stands in the request itself; `None` for something in the place
+    /// of a token that cannot be one.
+    pub(crate) fn attempt<'t>(
         &self,
-        secret: Option<&TokenSecret>,
+        token: Option<&'t TokenSecret>,
         repeat: Option<RepeatWish>,
+    ) -> TokenAttempt<'t> {
+        TokenAttempt { token, consent: self.consent_to(token), repeat }
+    }
+
+    /// Redeems a token, or finds out why it cannot be redeemed.
+    ///
+    /// The store is asked first and the limit afterwards: behind one address there may be a prober,
+    /// a bank that calls back, and everyone who reads mail there. Only a token that was never
+    /// minted counts; one that is used or expired is no guess (SEC T02). A prober is held to the
+    /// limit of requests, at which 128 bits cannot be guessed.
+    pub(crate) async fn redeem(
+        &self,
+        attempt: TokenAttempt<'_>,
     ) -> Result<Redemption, SessionError> {
-        let context = &self.context;
-        // Who agreed to one token has not agreed to another one.
-        let is_about =
-            |token: &Digest| secret.is_some_and(|secret| secret.digest(self.house.app()) == *token);
-        let consent = match context.agreement {
-            Agreement::Clicked(Question::Switch, token) if is_about(&token) => Consent::Given,
-            Agreement::Sent => Consent::Clicked { signed_in: self.signed_in() },
-            Agreement::Clicked(Question::Click, token) if is_about(&token) => {
-                Consent::Clicked { signed_in: self.signed_in() }
+        let mut redemption = Redemption::Ended(Outcome::Unknown);
+        if let Some(token) = attempt.token {
+            redemption = self.redeem_one(token, &attempt).await?;
+            // It may be one that was minted for this browser alone.
+            if matches!(redemption, Redemption::Ended(Outcome::Unknown))
+                && let Some(binding) = &self.context.binding
+            {
+                redemption = self.redeem_one(&binding.bound(token), &attempt).await?;
             }
-            Agreement::Opened | Agreement::Stale | Agreement::Clicked(..) => Consent::Open {
-                row: context.row_confirm,
-                // What is embedded in a page, or fetched by a script, nobody has opened.
-                browser: self.browser().filter(|_| context.navigates),
-                signed_in: self.signed_in(),
-            },
-        };
-        self.attempt(secret, consent, repeat).await
-    }
-
-    /// What tokens hold of the browser that asks.
-    pub(super) fn browser(&self) -> Option<Digest> {
-        self.context.binding.as_ref().map(|binding| binding.digest(self.house.app()))
-    }
-
-    /// The token under which the store knows one that was minted for this browser alone.
-    pub(super) fn bound(&self, secret: &TokenSecret) -> Option<TokenSecret> {
-        self.context.binding.as_ref().map(|binding| binding.bound(secret))
+        }
+        if matches!(redemption, Redemption::Ended(Outcome::Unknown)) {
+            let (client, now) = (self.context.client, self.sessions.clock.now());
+            self.sessions.rates.unknown_token(client, now).map_err(SessionError::TooOften)?;
+        }
+        Ok(redemption)
     }
 
     /// The session in which the browser is signed in at present, or will be once what the handler
@@ -160,17 +171,17 @@ impl Session {
         state.access().known.then(|| state.id())
     }
 
-    pub(super) async fn redeem(
+    async fn redeem_one(
         &self,
         secret: &TokenSecret,
-        consent: Consent,
-        repeat: Option<RepeatWish>,
+        attempt: &TokenAttempt<'_>,
     ) -> Result<Redemption, SessionError> {
+        let TokenAttempt { consent, repeat, .. } = *attempt;
         self.publish(None).await?;
-        let house = &self.house;
-        // Whoever is let in works under another right from then on.
-        let _alone = self.desk.hold_alone().await;
-        let now = house.clock.now();
+        let sessions = &self.sessions;
+        // A grant changes the right under which the request works.
+        let _alone = self.request.hold_alone().await;
+        let now = sessions.clock.now();
         let nonce = self.newcomer(secret)?;
         let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
         let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
@@ -234,7 +245,7 @@ impl Session {
     fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
         match &self.context.binding {
             Some(binding) => Ok(binding.newcomer(secret)),
-            None => Credential::nonce(&*self.house.entropy),
+            None => Credential::nonce(&*self.sessions.entropy),
         }
     }
 
@@ -244,23 +255,23 @@ impl Session {
         nonce: &Secret<16>,
         consent: Consent,
     ) -> Result<Claim, SessionError> {
-        let (house, context) = (&self.house, &self.context);
-        let current = match &self.lock().standing {
-            Standing::Open { opened, entry: Entry::Credential(credential) } => {
-                Some((opened.record.id, credential.digest(house.app())))
+        let (sessions, context) = (&self.sessions, &self.context);
+        let current = match &self.lock().bound {
+            Bound::Open { opened, entry: Entry::Credential(credential) } => {
+                Some((opened.record.id, credential.digest(sessions.app())))
             }
             _ => None,
         };
-        let digest = Digest::of("credential", house.app(), nonce);
+        let digest = Digest::of("credential", sessions.app(), nonce);
         Ok(Claim {
-            token: secret.digest(house.app()),
-            id: ClaimId::random(&*house.entropy)?,
+            token: secret.digest(sessions.app()),
+            id: ClaimId::random(&*sessions.entropy)?,
             handler: Arc::clone(&context.handler),
             row_mode: context.row_mode,
             caller: context.caller,
             consent,
             current,
-            newcomer: house.device(digest, &context.label, house.clock.now())?,
+            newcomer: sessions.device(digest, &context.label, sessions.clock.now())?,
             repeat: None,
         })
     }
@@ -269,7 +280,7 @@ impl Session {
     /// knows the attempt again, so this cannot become a second redemption.
     async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
         failpoint::reached(Place::BeforeClaim)?;
-        let store = &self.house.store;
+        let store = &self.sessions.store;
         let first = store.redeem(now, claim.clone()).await;
         failpoint::reached(Place::AfterClaim)?;
         let Err(StoreError::Unreachable(cause)) = first else {
@@ -283,8 +294,8 @@ impl Session {
     /// was granted. If the store does not hear of it, it finds out once the time of the run is over.
     async fn give_back(&self, token: Digest, run: ClaimId) {
         let conclusion = Conclusion { token, run, ending: Ending::Unbegun };
-        let store = &self.house.store;
-        let told = store.conclude(self.house.clock.now(), conclusion);
+        let store = &self.sessions.store;
+        let told = store.conclude(self.sessions.clock.now(), conclusion);
         let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;
     }
 
@@ -305,15 +316,15 @@ impl Session {
         if self.lock().id() == credential.session() {
             return Ok(());
         }
-        let digest = credential.digest(self.house.app());
-        let resumed = self.house.store.resume(now, credential.session(), digest).await?;
+        let digest = credential.digest(self.sessions.app());
+        let resumed = self.sessions.store.resume(now, credential.session(), digest).await?;
         if let Resumed::Open(opened) = resumed {
             tracing::info!(event = "token.granted_again", session = %opened.record.id);
             let mut state = self.lock();
             state.no_cookie = false;
             state.let_in = LetIn::Again;
             state.give(credential.clone());
-            state.standing = Standing::Open { opened, entry: Entry::Credential(credential) };
+            state.bound = Bound::Open { opened, entry: Entry::Credential(credential) };
         }
         Ok(())
     }
@@ -326,7 +337,7 @@ impl Session {
     /// Moves the request into the session that a token opened.
     fn enter(&self, grant: Grant, newcomer: Credential) {
         if grant.mode == RestoreMode::Transfer {
-            self.house.watchers.wake(grant.opened.record.id);
+            self.sessions.watchers.wake(grant.opened.record.id);
         }
         let mut state = self.lock();
         let own = state.credential().cloned();
@@ -345,6 +356,6 @@ impl Session {
                 Entry::Credential(newcomer)
             }
         };
-        state.standing = Standing::Open { opened: grant.opened, entry };
+        state.bound = Bound::Open { opened: grant.opened, entry };
     }
 }

@@ -11,14 +11,14 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
-use crate::http::session::Entry;
-use crate::http::session::Gives;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
-use crate::http::session::Standing;
-use crate::http::session::draft::Draft;
-use crate::http::session::gain::gains;
-use crate::http::session::state::Phase;
+use crate::flow::session::Bound;
+use crate::flow::session::Entry;
+use crate::flow::session::Gives;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::flow::session::draft::Draft;
+use crate::flow::session::gain::gains;
+use crate::flow::session::state::Phase;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -78,7 +78,7 @@ impl Session {
         let key: Arc<str> = key.into();
         let entries = vec![(Arc::clone(&key), json)];
         let patch = Patch { entries, expect: Some((key, revision)), ..Patch::default() };
-        let _hold = self.desk.hold().await;
+        let _hold = self.request.hold().await;
         let written = self.write(Write { patch, renewed: None }, None).await?;
         let done = matches!(written, Written::Done(_));
         self.adopt(written, None);
@@ -88,38 +88,38 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
-        let _alone = self.desk.hold_alone().await;
-        let now = self.house.clock.now();
+        let _alone = self.request.hold_alone().await;
+        let now = self.sessions.clock.now();
         // A guest's too: another request of his may have founded it since this one began.
         let (id, right) = self.working();
-        match self.house.store.end(now, id, right).await? {
+        match self.sessions.store.end(now, id, right).await? {
             Checked::Done(()) => {
                 tracing::info!(event = "session.ended", session = %id, source = "logout");
-                self.house.watchers.wake(id);
+                self.sessions.watchers.wake(id);
             }
             Checked::Gone => {}
             Checked::Replaced => return Err(self.replaced()),
         }
-        let guest = Credential::guest(&*self.house.entropy, now)?;
+        let guest = Credential::guest(&*self.sessions.entropy, now)?;
         let mut state = self.lock();
         state.draft = Draft::default();
         if state.opened().is_some() && state.gives != Gives::Nothing {
             state.gives = Gives::NewGuest;
         }
         state.give(guest.clone());
-        state.standing = Standing::Guest(guest);
+        state.bound = Bound::Guest(guest);
         Ok(())
     }
 
     /// Goes on as a guest of whom nothing is known, and gives the browser no cookie in the place of
     /// the one it has.
     pub(crate) fn become_guest(&self) -> Result<(), NoEntropy> {
-        let guest = Credential::guest(&*self.house.entropy, self.house.clock.now())?;
+        let guest = Credential::guest(&*self.sessions.entropy, self.sessions.clock.now())?;
         let mut state = self.lock();
         state.draft = Draft::default();
         state.cookie = None;
         state.gives = Gives::Nothing;
-        state.standing = Standing::Guest(guest);
+        state.bound = Bound::Guest(guest);
         Ok(())
     }
 
@@ -131,12 +131,12 @@ impl Session {
             return Ok(false);
         }
         let ended = {
-            let _hold = self.desk.hold().await;
-            let now = self.house.clock.now();
+            let _hold = self.request.hold().await;
+            let now = self.sessions.clock.now();
             let (id, right) = self.working();
-            match self.house.store.detach(now, id, right, device).await? {
+            match self.sessions.store.detach(now, id, right, device).await? {
                 Checked::Done(ended) => {
-                    self.house.watchers.wake(id);
+                    self.sessions.watchers.wake(id);
                     ended
                 }
                 Checked::Gone => return Ok(false),
@@ -153,23 +153,23 @@ impl Session {
     /// Reads again what other requests have written; the handler's own writes stay on top. False
     /// when the session has ended: then nothing new is shown.
     pub async fn reload(&self) -> Result<bool, SessionError> {
-        let _hold = self.desk.hold().await;
-        let now = self.house.clock.now();
+        let _hold = self.request.hold().await;
+        let now = self.sessions.clock.now();
         let (id, right) = self.working();
-        match self.house.store.look(now, id, right).await? {
+        match self.sessions.store.look(now, id, right).await? {
             Checked::Done(opened) => {
                 self.lock().adopt(opened);
                 Ok(true)
             }
-            Checked::Gone => Ok(matches!(self.lock().standing, Standing::Guest(_))),
+            Checked::Gone => Ok(matches!(self.lock().bound, Bound::Guest(_))),
             Checked::Replaced => Err(self.replaced()),
         }
     }
 
     /// The session that the request works in, and by what right.
-    pub(super) fn working(&self) -> (SessionId, Right) {
+    pub(in crate::flow) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
-        (state.id(), state.right(self.house.app()))
+        (state.id(), state.right(self.sessions.app()))
     }
 
     /// The right of the request has ended. Its view stays as it was. Its browser may hold a newer
@@ -182,7 +182,7 @@ impl Session {
     /// Keeps what the handler has written, once it has returned. From now on the answer goes out:
     /// an upstream that is writing is waited for, and may give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
-        let _turn = self.desk.turn.lock().await;
+        let _turn = self.request.turn.lock().await;
         self.lock().enter(Phase::Answering);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
@@ -200,11 +200,11 @@ impl Session {
     pub(crate) async fn check_renewal(&self) {
         let (id, right) = match &*self.lock() {
             state if state.gives == Gives::Renewed && state.cookie.is_some() => {
-                (state.id(), state.right(self.house.app()))
+                (state.id(), state.right(self.sessions.app()))
             }
             _ => return,
         };
-        let looked = self.house.store.look(self.house.clock.now(), id, right).await;
+        let looked = self.sessions.store.look(self.sessions.clock.now(), id, right).await;
         if !matches!(looked, Ok(Checked::Gone)) {
             self.lock().drop_renewal();
         }
@@ -214,12 +214,12 @@ impl Session {
     /// waited for here, too: what its write gives the browser goes out with the failure, or the
     /// browser would be left with what the write has ended.
     pub(crate) async fn give_up(&self) {
-        let _turn = self.desk.turn.lock().await;
+        let _turn = self.request.turn.lock().await;
         self.lock().enter(Phase::Answering);
     }
 
     /// Writes the draft, with a token that goes into the store in the same step.
-    pub(super) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
+    pub(in crate::flow) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {
             let mut state = self.lock();
             if state.is_idle(&state.draft) && token.is_none() {
@@ -227,7 +227,8 @@ impl Session {
             }
             std::mem::take(&mut state.draft)
         };
-        let result = self.commit(&draft, token).await;
+        // Boxed, so that requests which write nothing need no room for it.
+        let result = Box::pin(self.commit(&draft, token)).await;
         // What failed is offered again later; a session that ended has no later.
         if let Err(error) = &result
             && !matches!(error, SessionError::Ended)
@@ -238,15 +239,15 @@ impl Session {
     }
 
     /// Writes this draft, with a token that goes into the store in the same step.
-    pub(super) async fn commit(
+    pub(in crate::flow) async fn commit(
         &self,
         draft: &Draft,
         token: Option<Token>,
     ) -> Result<(), SessionError> {
         // Who gains may go on under another credential.
         let _hold = match &draft.access {
-            Some(_) => self.desk.hold_alone().await,
-            None => self.desk.hold().await,
+            Some(_) => self.request.hold_alone().await,
+            None => self.request.hold().await,
         };
         let write = self.plan(draft)?;
         let renewed = write.renewed.clone();
@@ -256,7 +257,7 @@ impl Session {
     }
 
     /// Whether there is nothing to write.
-    pub(super) fn is_idle(&self, draft: &Draft) -> bool {
+    pub(in crate::flow) fn is_idle(&self, draft: &Draft) -> bool {
         self.lock().is_idle(draft)
     }
 
@@ -267,7 +268,7 @@ impl Session {
         }
         failpoint::reached(Place::BeforeRotate)?;
         let written = self.write(write, token).await?;
-        self.house.watchers.wake(self.id());
+        self.sessions.watchers.wake(self.id());
         failpoint::reached(Place::AfterRotate)?;
         Ok(written)
     }
@@ -278,35 +279,35 @@ impl Session {
         let (id, gains) = {
             let state = self.lock();
             let stored = state.opened().map(|opened| opened.record.access.clone());
-            let gains = gains(&self.house.roles, &stored.unwrap_or_default(), draft);
+            let gains = gains(&self.sessions.roles, &stored.unwrap_or_default(), draft);
             // A caller without a credential cannot be given a fresh one, and takes nobody's.
             (state.id(), gains && draft.puts_others_out && state.credential().is_some())
         };
         if !gains {
             return Ok(Write { patch, renewed: None });
         }
-        let now = self.house.clock.now();
-        let nonce = Credential::nonce(&*self.house.entropy)?;
+        let now = self.sessions.clock.now();
+        let nonce = Credential::nonce(&*self.sessions.entropy)?;
         let renewed = Credential::member(id, nonce, now);
-        let digest = renewed.digest(self.house.app());
-        patch.rotate = Some(self.house.device(digest, &self.context.label, now)?);
+        let digest = renewed.digest(self.sessions.app());
+        patch.rotate = Some(self.sessions.device(digest, &self.context.label, now)?);
         Ok(Write { patch, renewed: Some(renewed) })
     }
 
     /// Founds the session with this write, or changes it, under the right of the request.
     async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
-        let now = self.house.clock.now();
-        let store = &self.house.store;
+        let now = self.sessions.clock.now();
+        let store = &self.sessions.store;
         let patch = write.patch;
         if token.is_some() {
             failpoint::reached(Place::Mint)?;
         }
-        let founder = match &self.lock().standing {
-            Standing::Guest(credential) => Some(credential.clone()),
-            Standing::Open { .. } => None,
+        let founder = match &self.lock().bound {
+            Bound::Guest(credential) => Some(credential.clone()),
+            Bound::Open { .. } => None,
         };
         if let Some(founder) = founder {
-            let limited = self.house.rates.found(self.context.client, now);
+            let limited = self.sessions.rates.found(self.context.client, now);
             limited.map_err(SessionError::TooManyGuests)?;
             self.lock().drop_renewal();
             let record = self.founded(&founder, now)?;
@@ -353,9 +354,10 @@ impl Session {
     }
 
     fn founded(&self, founder: &Credential, now: Timestamp) -> Result<Record, SessionError> {
-        let house = &self.house;
-        let device: Device = house.device(founder.digest(house.app()), &self.context.label, now)?;
-        Ok(Record::new(founder.session(), now, house.lifetime, device))
+        let sessions = &self.sessions;
+        let device: Device =
+            sessions.device(founder.digest(sessions.app()), &self.context.label, now)?;
+        Ok(Record::new(founder.session(), now, sessions.lifetime, device))
     }
 
     /// Takes over what the store says the session is now.
@@ -364,7 +366,7 @@ impl Session {
         let mut state = self.lock();
         if let Some(renewed) = renewed {
             state.give(renewed.clone());
-            state.standing = Standing::Open { opened, entry: Entry::Credential(renewed) };
+            state.bound = Bound::Open { opened, entry: Entry::Credential(renewed) };
         } else {
             state.adopt(opened);
         }

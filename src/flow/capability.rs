@@ -20,10 +20,10 @@ use crate::base::entropy::NoEntropy;
 use crate::base::hex;
 use crate::base::limits::CAPABILITIES_LEFT_MAX;
 use crate::base::limits::CAPABILITY_GRACE;
-use crate::http::session::Kept;
-use crate::http::session::Left;
-use crate::http::session::Session;
-use crate::http::sessions::Sessions;
+use crate::flow::session::ActiveHandle;
+use crate::flow::session::EndedHandle;
+use crate::flow::session::Session;
+use crate::flow::sessions::Sessions;
 use crate::store::StoreError;
 use crate::store::port::Checked;
 
@@ -36,7 +36,7 @@ pub const CAPABILITY_HEADER: &str = "x-callgate-capability";
 /// the last byte of the answer has come from the upstream.
 #[must_use = "the request is over for its upstream when this is dropped"]
 pub struct Granted {
-    house: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     secret: Secret<32>,
 }
 
@@ -53,9 +53,9 @@ struct Ledger {
 
 enum Held {
     /// The request is under way. Their number is bounded by that of the connections.
-    Under(Kept),
+    Under(ActiveHandle),
     /// The request has ended.
-    Over { until: Timestamp, left: Arc<Left> },
+    Over { until: Timestamp, left: Arc<EndedHandle> },
 }
 
 /// Why a capability opens nothing.
@@ -75,10 +75,10 @@ impl Session {
     /// Makes a capability that opens this session, as this request sees it, on the internal
     /// listener.
     pub fn capability(&self) -> Result<Granted, NoEntropy> {
-        let house = Arc::clone(self.house());
-        let granted = Granted { secret: Secret::random(&*house.entropy)?, house };
-        let now = granted.house.clock.now();
-        granted.house.capabilities.grant(granted.digest(), self.keep(), now);
+        let sessions = Arc::clone(self.sessions());
+        let granted = Granted { secret: Secret::random(&*sessions.entropy)?, sessions };
+        let now = granted.sessions.clock.now();
+        granted.sessions.capabilities.grant(granted.digest(), self.keep(), now);
         Ok(granted)
     }
 }
@@ -90,15 +90,15 @@ impl Granted {
     }
 
     fn digest(&self) -> Digest {
-        digest(&self.house, &self.secret)
+        digest(&self.sessions, &self.secret)
     }
 }
 
 impl Drop for Granted {
     fn drop(&mut self) {
-        let now = self.house.clock.now();
-        let app = self.house.app();
-        self.house.capabilities.leave(&self.digest(), app, now);
+        let now = self.sessions.clock.now();
+        let app = self.sessions.app();
+        self.sessions.capabilities.leave(&self.digest(), app, now);
     }
 }
 
@@ -117,7 +117,7 @@ impl Sessions {
         let left = match self.capabilities.find(&digest(self, &secret), now) {
             None => return Err(NotOpened::Unknown),
             Some(Found::Request(kept)) => return Ok(kept.session(self)),
-            Some(Found::Left(left)) => left,
+            Some(Found::Ended(left)) => left,
         };
         let looked = self.store.look(now, left.id(), left.right()).await;
         let opened = match looked.map_err(NotOpened::Store)? {
@@ -131,12 +131,12 @@ impl Sessions {
 
 /// What a capability was found to be.
 enum Found {
-    Request(Kept),
-    Left(Arc<Left>),
+    Request(ActiveHandle),
+    Ended(Arc<EndedHandle>),
 }
 
 impl Capabilities {
-    fn grant(&self, digest: Digest, kept: Kept, now: Timestamp) {
+    fn grant(&self, digest: Digest, kept: ActiveHandle, now: Timestamp) {
         let mut ledger = self.lock();
         ledger.sweep(now);
         ledger.held.insert(digest, Held::Under(kept));
@@ -156,7 +156,7 @@ impl Capabilities {
     fn find(&self, digest: &Digest, now: Timestamp) -> Option<Found> {
         match self.lock().held.get(digest)? {
             Held::Under(kept) => Some(Found::Request(kept.clone())),
-            Held::Over { until, left } => (now < *until).then(|| Found::Left(Arc::clone(left))),
+            Held::Over { until, left } => (now < *until).then(|| Found::Ended(Arc::clone(left))),
         }
     }
 
@@ -189,6 +189,6 @@ impl fmt::Debug for Capabilities {
     }
 }
 
-fn digest(house: &Sessions, secret: &Secret<32>) -> Digest {
-    Digest::of("capability", house.app(), secret)
+fn digest(sessions: &Sessions, secret: &Secret<32>) -> Digest {
+    Digest::of("capability", sessions.app(), secret)
 }

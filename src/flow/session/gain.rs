@@ -1,14 +1,14 @@
 //! What counts as gaining privileges: who gains puts the others out, or may not gain at all.
 
-use crate::http::session::SessionError;
-use crate::http::session::draft::Draft;
-use crate::http::session::state::State;
+use crate::flow::session::SessionError;
+use crate::flow::session::draft::Draft;
+use crate::flow::session::state::State;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
 
 /// Whether somebody gains by a draft in a session that stands like this in the store.
-pub(super) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
+pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
     let after = draft.access_over(before);
     // Somebody else with the same privileges is a gain too: they are his now.
     (draft.signs_in() && (after.user_name != before.user_name || draft.starts_over()))
@@ -18,7 +18,7 @@ pub(super) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
 /// Refuses a change by which somebody would gain in a `context` that nobody asked for: whoever is
 /// let in may be a mail scanner, and the session that of a stranger who sent the link. A change by
 /// which nobody gains says nothing new, so there is nothing to be written.
-pub(super) fn refused_in_a_context(
+pub(in crate::flow) fn refused_in_a_context(
     state: &State,
     roles: &Roles,
     change: &AccessChange,

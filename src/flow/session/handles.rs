@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::base::SessionId;
-use crate::http::session::Entry;
-use crate::http::session::Gives;
-use crate::http::session::Session;
-use crate::http::session::Standing;
-use crate::http::session::state::Desk;
-use crate::http::session::state::Phase;
-use crate::http::sessions::RedeemContext;
-use crate::http::sessions::Sessions;
+use crate::flow::open::RedeemContext;
+use crate::flow::session::Bound;
+use crate::flow::session::Entry;
+use crate::flow::session::Gives;
+use crate::flow::session::Session;
+use crate::flow::session::state::Phase;
+use crate::flow::session::state::RequestState;
+use crate::flow::sessions::Sessions;
 use crate::session::Credential;
 use crate::session::Right;
 use crate::store::port::Opened;
@@ -18,14 +18,14 @@ use crate::token::Outcome;
 
 /// The handle of a request that is under way.
 #[derive(Clone)]
-pub(crate) struct Kept {
+pub(crate) struct ActiveHandle {
     context: Arc<RedeemContext>,
-    desk: Arc<Desk>,
+    request: Arc<RequestState>,
 }
 
 /// What is left of a request that has ended: which session it was in, and by what right. Its
 /// copy of the session is let go, which may be large.
-pub(crate) struct Left {
+pub(crate) struct EndedHandle {
     context: Arc<RedeemContext>,
     id: SessionId,
     by: By,
@@ -44,31 +44,31 @@ enum By {
 
 impl Session {
     /// What all sessions share.
-    pub(crate) fn house(&self) -> &Arc<Sessions> {
-        &self.house
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// The handle, for somebody who would otherwise own himself.
-    pub(crate) fn keep(&self) -> Kept {
-        Kept { context: Arc::clone(&self.context), desk: Arc::clone(&self.desk) }
+    pub(crate) fn keep(&self) -> ActiveHandle {
+        ActiveHandle { context: Arc::clone(&self.context), request: Arc::clone(&self.request) }
     }
 }
 
-impl Kept {
+impl ActiveHandle {
     /// The same handle again.
-    pub(crate) fn session(self, house: &Arc<Sessions>) -> Session {
-        Session { house: Arc::clone(house), context: self.context, desk: self.desk }
+    pub(crate) fn session(self, sessions: &Arc<Sessions>) -> Session {
+        Session { sessions: Arc::clone(sessions), context: self.context, request: self.request }
     }
 
     /// Lets go of what the request held.
-    pub(crate) fn leave(&self, app: &str) -> Left {
-        let state = self.desk.lock();
-        Left {
+    pub(crate) fn leave(&self, app: &str) -> EndedHandle {
+        let state = self.request.lock();
+        EndedHandle {
             context: Arc::clone(&self.context),
             id: state.id(),
-            by: match &state.standing {
-                Standing::Guest(credential) => By::Guest(credential.clone()),
-                Standing::Open { entry, .. } => By::Entry(entry.clone()),
+            by: match &state.bound {
+                Bound::Guest(credential) => By::Guest(credential.clone()),
+                Bound::Open { entry, .. } => By::Entry(entry.clone()),
             },
             right: state.right(app),
             no_cookie: state.no_cookie,
@@ -78,7 +78,7 @@ impl Kept {
     }
 }
 
-impl Left {
+impl EndedHandle {
     /// The name of the session.
     pub(crate) fn id(&self) -> SessionId {
         self.id
@@ -91,20 +91,24 @@ impl Left {
 
     /// A handle on the session as the store has shown it to the right of the request. Its answer
     /// has begun, so no cookie can be given any more. `None` for a session that has ended.
-    pub(crate) fn session(&self, house: &Arc<Sessions>, opened: Option<Opened>) -> Option<Session> {
+    pub(crate) fn session(
+        &self,
+        sessions: &Arc<Sessions>,
+        opened: Option<Opened>,
+    ) -> Option<Session> {
         if self.phase == Phase::Ended {
             return None;
         }
-        let standing = match (opened, &self.by) {
-            (Some(opened), By::Entry(entry)) => Standing::Open { opened, entry: entry.clone() },
+        let bound = match (opened, &self.by) {
+            (Some(opened), By::Entry(entry)) => Bound::Open { opened, entry: entry.clone() },
             (Some(opened), By::Guest(credential)) => {
-                Standing::Open { opened, entry: Entry::Credential(credential.clone()) }
+                Bound::Open { opened, entry: Entry::Credential(credential.clone()) }
             }
-            (None, By::Guest(credential)) => Standing::Guest(credential.clone()),
+            (None, By::Guest(credential)) => Bound::Guest(credential.clone()),
             (None, By::Entry(_)) => return None,
         };
         let session =
-            Session::new(Arc::clone(house), (*self.context).clone(), standing, Gives::Newer);
+            Session::new(Arc::clone(sessions), (*self.context).clone(), bound, Gives::Newer);
         {
             let mut state = session.lock();
             state.no_cookie = self.no_cookie;

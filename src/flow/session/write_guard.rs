@@ -8,35 +8,35 @@ use tokio::sync::MutexGuard;
 
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::STORAGE_KEYS_MAX;
-use crate::http::session::Privileges;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
-use crate::http::session::draft::Draft;
-use crate::http::session::gain::refused_in_a_context;
-use crate::http::session::state::Phase;
+use crate::flow::session::Privileges;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::flow::session::draft::Draft;
+use crate::flow::session::gain::refused_in_a_context;
+use crate::flow::session::state::Phase;
 
 /// The right of one of several writers to write next, and before the answer begins.
 ///
 /// A draft is kept when the handler has returned, and a failure of it is a failure of the whole
 /// request. An upstream is told of each write by itself: what was kept is durable, and what was
 /// not will not be kept later.
-pub(crate) struct Turn<'s> {
+pub(crate) struct WriteGuard<'s> {
     session: &'s Session,
     _held: MutexGuard<'s, ()>,
 }
 
 impl Session {
     /// Waits until nobody else writes for this request. Whoever has ended the session has no turn.
-    pub(crate) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
-        let held = self.desk.turn.lock().await;
+    pub(crate) async fn turn(&self) -> Result<WriteGuard<'_>, SessionError> {
+        let held = self.request.turn.lock().await;
         if self.lock().phase == Phase::Ended {
             return Err(SessionError::Ended);
         }
-        Ok(Turn { session: self, _held: held })
+        Ok(WriteGuard { session: self, _held: held })
     }
 }
 
-impl Turn<'_> {
+impl WriteGuard<'_> {
     /// Whether the browser can be given no cookie any more. If not, the answer does not begin
     /// before this is dropped.
     pub(crate) fn answer_has_begun(&self) -> bool {
@@ -67,7 +67,7 @@ impl Turn<'_> {
         {
             let state = self.session.lock();
             if state.is_automatic() {
-                return refused_in_a_context(&state, &self.session.house.roles, &change);
+                return refused_in_a_context(&state, &self.session.sessions.roles, &change);
             }
         }
         let mut draft = Draft { puts_others_out, ..Draft::default() };

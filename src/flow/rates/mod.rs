@@ -4,6 +4,8 @@
 //! the 64 bits in front of an IPv6 address. What was not asked over a connection has no address
 //! and is not limited by it. With several nodes, each counts for itself.
 
+mod buckets;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
@@ -12,11 +14,11 @@ use std::time::Duration;
 
 use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::http::buckets::Buckets;
-use crate::http::buckets::Pace;
-pub use crate::http::buckets::Rate;
-pub use crate::http::buckets::Wait;
-use crate::http::buckets::micros;
+use crate::flow::rates::buckets::Buckets;
+use crate::flow::rates::buckets::Pace;
+pub use crate::flow::rates::buckets::Rate;
+pub use crate::flow::rates::buckets::Wait;
+use crate::flow::rates::buckets::micros;
 
 /// Pause between two log lines about the same limit.
 const HUSH: Duration = Duration::from_secs(10);

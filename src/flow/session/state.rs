@@ -9,8 +9,8 @@ use tokio::sync::RwLockReadGuard;
 use tokio::sync::RwLockWriteGuard;
 
 use crate::base::SessionId;
-use crate::http::binding::Binding;
-use crate::http::session::draft::Draft;
+use crate::flow::binding::Binding;
+use crate::flow::session::draft::Draft;
 use crate::session::Access;
 use crate::session::Credential;
 use crate::session::JsonText;
@@ -19,50 +19,50 @@ use crate::store::port::Opened;
 use crate::token::Outcome;
 
 /// Where everybody works who works for one request.
-pub(crate) struct Desk {
+pub(crate) struct RequestState {
     state: Mutex<State>,
     /// Held while an upstream writes: its writes come one after the other, and none of them while
     /// the answer begins.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(in crate::flow) turn: tokio::sync::Mutex<()>,
     /// Held shared while a verb of the store is done under the request's right, and alone while that
     /// right may change: several things that one request does at once all go on under the new one.
     right: RwLock<()>,
 }
 
 /// Keeps the right of a request as it is, until this is dropped.
-pub(super) struct Hold<'d> {
+pub(in crate::flow) struct Hold<'d> {
     _shared: Option<RwLockReadGuard<'d, ()>>,
     _alone: Option<RwLockWriteGuard<'d, ()>>,
 }
 
 /// What changes in the course of a request.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) standing: Standing,
-    pub(super) draft: Draft,
+pub(in crate::flow) struct State {
+    pub(in crate::flow) bound: Bound,
+    pub(in crate::flow) draft: Draft,
     /// The credential that the answer gives to the browser.
-    pub(super) cookie: Option<Credential>,
+    pub(in crate::flow) cookie: Option<Credential>,
     /// Which credentials it may give.
-    pub(super) gives: Gives,
+    pub(in crate::flow) gives: Gives,
     /// Whether the caller must not be given any cookie (`context`).
-    pub(super) no_cookie: bool,
-    pub(super) restore_outcome: Outcome,
+    pub(in crate::flow) no_cookie: bool,
+    pub(in crate::flow) restore_outcome: Outcome,
     /// Whether the browser was given a credential that it had been given before.
-    pub(super) let_in: LetIn,
+    pub(in crate::flow) let_in: LetIn,
     /// Whether the handler was brought a token.
-    pub(super) saw_token: bool,
+    pub(in crate::flow) saw_token: bool,
     /// What the browser brought to be known by, or was given by this request.
-    pub(super) binding: Option<Binding>,
+    pub(in crate::flow) binding: Option<Binding>,
     /// Whether the answer has to give it to the browser.
-    pub(super) binds: bool,
+    pub(in crate::flow) binds: bool,
     /// What became of the token that the request itself brought.
-    pub(super) otp: Outcome,
-    pub(super) phase: Phase,
+    pub(in crate::flow) otp: Outcome,
+    pub(in crate::flow) phase: Phase,
 }
 
 /// How often a redemption has let the browser of this request in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LetIn {
+pub(in crate::flow) enum LetIn {
     /// Not more than once.
     Once,
     /// Once more, because it has lost the response to the first time.
@@ -71,7 +71,7 @@ pub(super) enum LetIn {
 
 /// How far a request has come, for those who give its browser something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(in crate::flow) enum Phase {
     Working,
     /// The answer has begun: it gives the browser nothing more.
     Answering,
@@ -102,7 +102,7 @@ pub(crate) enum Gives {
 
 /// Where the request stands.
 #[derive(Debug, Clone)]
-pub(crate) enum Standing {
+pub(crate) enum Bound {
     /// Nothing is stored; the first write founds a session with this credential.
     Guest(Credential),
     /// In a stored session.
@@ -130,14 +130,14 @@ pub(crate) enum Entry {
     },
 }
 
-impl Desk {
-    pub(super) fn new(standing: Standing, gives: Gives, binding: Option<Binding>) -> Self {
-        let cookie = match (&standing, gives) {
-            (Standing::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
+impl RequestState {
+    pub(in crate::flow) fn new(bound: Bound, gives: Gives, binding: Option<Binding>) -> Self {
+        let cookie = match (&bound, gives) {
+            (Bound::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
             _ => None,
         };
         let state = State {
-            standing,
+            bound,
             draft: Draft::default(),
             cookie,
             gives,
@@ -155,17 +155,17 @@ impl Desk {
     }
 
     /// Waits until the right of the request does not change, for a verb that is done under it.
-    pub(super) async fn hold(&self) -> Hold<'_> {
+    pub(in crate::flow) async fn hold(&self) -> Hold<'_> {
         Hold { _shared: Some(self.right.read().await), _alone: None }
     }
 
     /// Waits until nothing is done under the right of the request, for a verb that may change it.
-    pub(super) async fn hold_alone(&self) -> Hold<'_> {
+    pub(in crate::flow) async fn hold_alone(&self) -> Hold<'_> {
         Hold { _shared: None, _alone: Some(self.right.write().await) }
     }
 
     /// The state, for the length of one statement: nothing is awaited while it is locked.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, State> {
         // Every change of the state is a single assignment, so a panic elsewhere in a handler
         // leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,12 +174,12 @@ impl Desk {
 
 impl State {
     /// Goes on to a phase, unless a later one is reached.
-    pub(super) fn enter(&mut self, phase: Phase) {
+    pub(in crate::flow) fn enter(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
     }
 
     /// Gives the browser this credential, if it may replace the one that the browser may hold.
-    pub(super) fn give(&mut self, credential: Credential) {
+    pub(in crate::flow) fn give(&mut self, credential: Credential) {
         let may = match self.gives {
             Gives::NewGuest | Gives::GuestOnceWritten => true,
             Gives::Renewed | Gives::Newer => !credential.is_guest(),
@@ -191,78 +191,75 @@ impl State {
     }
 
     /// The session is stored: the credential that the browser brought needs no new date.
-    pub(super) fn drop_renewal(&mut self) {
+    pub(in crate::flow) fn drop_renewal(&mut self) {
         if self.gives == Gives::Renewed && self.cookie.as_ref().is_some_and(Credential::is_guest) {
             self.cookie = None;
         }
     }
 
-    pub(super) fn id(&self) -> SessionId {
-        match &self.standing {
-            Standing::Guest(credential) => credential.session(),
-            Standing::Open { opened, .. } => opened.record.id,
+    pub(in crate::flow) fn id(&self) -> SessionId {
+        match &self.bound {
+            Bound::Guest(credential) => credential.session(),
+            Bound::Open { opened, .. } => opened.record.id,
         }
     }
 
-    pub(super) fn opened(&self) -> Option<&Opened> {
-        match &self.standing {
-            Standing::Guest(_) => None,
-            Standing::Open { opened, .. } => Some(opened),
+    pub(in crate::flow) fn opened(&self) -> Option<&Opened> {
+        match &self.bound {
+            Bound::Guest(_) => None,
+            Bound::Open { opened, .. } => Some(opened),
         }
     }
 
-    pub(super) fn credential(&self) -> Option<&Credential> {
-        match &self.standing {
-            Standing::Guest(credential)
-            | Standing::Open { entry: Entry::Credential(credential), .. } => Some(credential),
-            Standing::Open { entry: Entry::Context { .. }, .. } => None,
+    pub(in crate::flow) fn credential(&self) -> Option<&Credential> {
+        match &self.bound {
+            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
+                Some(credential)
+            }
+            Bound::Open { entry: Entry::Context { .. }, .. } => None,
         }
     }
 
     /// The right under which the request works. A guest works under the credential by which his
     /// first write founds a session.
-    pub(super) fn right(&self, app: &str) -> Right {
-        match &self.standing {
-            Standing::Guest(credential)
-            | Standing::Open { entry: Entry::Credential(credential), .. } => {
+    pub(in crate::flow) fn right(&self, app: &str) -> Right {
+        match &self.bound {
+            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
                 Right::Credential(credential.digest(app))
             }
-            Standing::Open { entry: Entry::Context { generation, .. }, .. } => {
+            Bound::Open { entry: Entry::Context { generation, .. }, .. } => {
                 Right::Grant { generation: *generation }
             }
         }
     }
 
     /// Whether the request is in a `context` that nobody asked for.
-    pub(super) fn is_automatic(&self) -> bool {
-        matches!(
-            self.standing,
-            Standing::Open { entry: Entry::Context { automatic: true, .. }, .. }
-        )
+    pub(in crate::flow) fn is_automatic(&self) -> bool {
+        matches!(self.bound, Bound::Open { entry: Entry::Context { automatic: true, .. }, .. })
     }
 
     /// Takes over what the store says the session is now.
-    pub(super) fn adopt(&mut self, opened: Opened) {
-        let entry = match &self.standing {
-            Standing::Guest(credential) => Entry::Credential(credential.clone()),
-            Standing::Open { entry, .. } => entry.clone(),
+    pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
+        let entry = match &self.bound {
+            Bound::Guest(credential) => Entry::Credential(credential.clone()),
+            Bound::Open { entry, .. } => entry.clone(),
         };
-        self.standing = Standing::Open { opened, entry };
+        self.bound = Bound::Open { opened, entry };
     }
 
     /// What the session's user may do, drafts included.
-    pub(super) fn access(&self) -> Access {
+    pub(in crate::flow) fn access(&self) -> Access {
         let stored = self.opened().map(|opened| &opened.record.access);
         self.draft.access_over(stored.unwrap_or(&Access::default()))
     }
 
     /// Whether there is nothing to write. Where nothing is stored there is nothing to take away:
     /// a guest still costs nothing.
-    pub(super) fn is_idle(&self, draft: &Draft) -> bool {
+    pub(in crate::flow) fn is_idle(&self, draft: &Draft) -> bool {
         draft.is_empty() || (self.opened().is_none() && draft.only_takes_away())
     }
 
-    pub(super) fn find(&self, key: &str) -> Option<JsonText> {
+    pub(in crate::flow) fn find(&self, key: &str) -> Option<JsonText> {
         match self.draft.entries.get(key) {
             Some(json) => json.clone(),
             None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),

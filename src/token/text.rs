@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::token::TokenSecret;
 
+/// The reserved key that brings a token.
+pub(crate) const TOKEN_KEY: &str = "$4DSID";
 /// Digits of a token.
 const DIGITS: usize = 32;
 /// How `=` is written where quoted-printable was not undone (RFC 2045 §6.7): `=3D`.
@@ -41,6 +43,16 @@ pub(crate) fn segments(raw: &str) -> impl Iterator<Item = Segment<'_>> {
             .enumerate()
             .map(move |(at, text)| Segment { separator: separator(at), text })
     })
+}
+
+/// Whether a raw query brings anything under the reserved key.
+pub(crate) fn brings_token(raw: &str) -> bool {
+    segments(raw).any(|part| is_name(&name_and_value(part.text).0, TOKEN_KEY))
+}
+
+/// Whether a raw query has a parameter of this name, however it is written.
+pub(crate) fn carries(raw: &str, key: &str) -> bool {
+    segments(raw).any(|part| is_name(&name_and_value(part.text).0, key))
 }
 
 /// Name and value of a parameter, each decoded once (ASVS 15.3.7: never twice). Where the `=`

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::session::JsonText;
 
 impl Session {

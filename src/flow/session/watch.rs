@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::base::SessionId;
-use crate::http::session::Session;
-use crate::http::session::Standing;
-use crate::http::session::state::Phase;
+use crate::flow::session::Bound;
+use crate::flow::session::Session;
+use crate::flow::session::state::Phase;
 use crate::store::port::Checked;
 
 /// Those on this node who watch over a right, by session. There is an entry for each session that
@@ -74,7 +74,7 @@ impl Session {
     pub(crate) async fn right_ended(&self, every: Duration) {
         loop {
             let (id, _) = self.working();
-            let watcher = self.house.watchers.watch(id);
+            let watcher = self.sessions.watchers.watch(id);
             // From here on nothing that wakes is missed, though it is not polled yet.
             let changed = watcher.changed.notified();
             if self.has_lost_its_right().await {
@@ -85,16 +85,16 @@ impl Session {
     }
 
     async fn has_lost_its_right(&self) -> bool {
-        let _hold = self.desk.hold().await;
+        let _hold = self.request.hold().await;
         let (id, right) = self.working();
         if self.lock().phase == Phase::Ended {
             return true;
         }
-        match self.house.store.look(self.house.clock.now(), id, right).await {
+        match self.sessions.store.look(self.sessions.clock.now(), id, right).await {
             Ok(Checked::Done(_)) | Err(_) => false,
             Ok(Checked::Replaced) => true,
             // Nothing is stored of a guest until he writes.
-            Ok(Checked::Gone) => matches!(self.lock().standing, Standing::Open { .. }),
+            Ok(Checked::Gone) => matches!(self.lock().bound, Bound::Open { .. }),
         }
     }
 }

@@ -6,19 +6,19 @@ use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
 use crate::base::nearest::nearest;
-use crate::http::exchange::routes::Routes;
-use crate::http::message::parse::query::Query;
-use crate::http::message::token_place::brings_token;
-use crate::http::message::token_place::carries;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::base::query::Query;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
 use crate::table::Found;
 use crate::table::Reserved;
 use crate::table::Row;
+use crate::table::Table;
 use crate::table::TokenPlace;
 use crate::token::MintWish;
+use crate::token::text::brings_token;
+use crate::token::text::carries;
 
 /// The key of a token as links have it: shells, mail templates and string replacements take a bare
 /// `$` for one of theirs.
@@ -62,8 +62,8 @@ impl Session {
         if url.len() > LINK_BYTES_MAX {
             return Err(refused(path, "is longer than browsers read", "shorten it"));
         }
-        if let Some(plan) = self.house().plan.load_full() {
-            see_that_a_row_answers(&plan, path, wish)?;
+        if let Some(table) = self.sessions().table.load_full() {
+            require_row(&table, path, wish)?;
         }
         let key = wish.param.as_deref().unwrap_or(WRITTEN_KEY);
         let join = if query.is_empty() { "" } else { "&" };
@@ -77,7 +77,7 @@ impl Session {
     /// It begins with the setting `public_origin`, never with anything from the request: who
     /// could choose the `Host` of a request could have the answer sent to himself.
     pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
-        let origin = self.house().public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
+        let origin = self.sessions().public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
         let is_local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
         if !is_local || path.chars().any(|c| c.is_control() || c == ' ') {
             return Err(refused(
@@ -91,14 +91,14 @@ impl Session {
         CanonicalPath::of(address, &BasePath::none()).map_err(|bad| {
             SessionError::Refused(format!("no request can have the path {path:?}: {bad}"))
         })?;
-        self.doubt(origin);
-        Ok(format!("{origin}{}{encoded}", self.house().base_path))
+        self.warn_of_other_host(origin);
+        Ok(format!("{origin}{}{encoded}", self.sessions().base_path))
     }
 
     /// Refuses names that no row has: a token for them could not be redeemed.
-    pub(super) fn see_that_rows_are_named(&self, wish: &MintWish) -> Result<(), SessionError> {
-        let Some(plan) = self.house().plan.load_full() else { return Ok(()) };
-        let rows = plan.table().rows();
+    pub(super) fn require_named_rows(&self, wish: &MintWish) -> Result<(), SessionError> {
+        let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
+        let rows = table.rows();
         for name in &wish.handlers {
             if !rows.iter().any(|row| row.name() == &**name) {
                 let near = nearest(name, rows.iter().map(Row::name));
@@ -114,7 +114,7 @@ impl Session {
     }
 }
 
-fn see_that_a_row_answers(plan: &Routes, path: &str, wish: &MintWish) -> Result<(), SessionError> {
+fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
     // What a platform writes in the place of a placeholder is for it to say.
@@ -131,8 +131,8 @@ fn see_that_a_row_answers(plan: &Routes, path: &str, wish: &MintWish) -> Result<
         None => {}
     }
     let rows: Vec<&Row> =
-        plan.table().rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
-    let answers = match plan.table().find("GET", &canonical) {
+        table.rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
+    let answers = match table.find("GET", &canonical) {
         Found::Row(row) => vec![row],
         // It may be called back with another verb.
         Found::VerbNotAllowed(_) => rows,

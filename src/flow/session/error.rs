@@ -5,7 +5,7 @@ use std::fmt;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint::Broken;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
-use crate::http::rates::Wait;
+use crate::flow::rates::Wait;
 use crate::session::storage::StorageFull;
 use crate::store::StoreError;
 use crate::token::MintRefused;

@@ -7,9 +7,9 @@ use crate::base::Caller;
 use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
-use crate::http::binding::Binding;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::flow::binding::Binding;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::token::MintWish;
 use crate::token::Token;
 use crate::token::mint::MintTimes;
@@ -21,21 +21,21 @@ impl Session {
     /// token is durable. The browser that asked is known again by a cookie of the answer, so that
     /// it need not be asked where the row or [`MintWish::confirm`] says `foreign`.
     pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
-        let now = self.house.clock.now();
+        let now = self.sessions.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
-        let house = &self.house;
-        let (secret, token) = wish.mint(&*house.entropy, self.id(), house.app(), times)?;
-        self.see_that_rows_are_named(&wish)?;
-        let limited = house.rates.mint(self.id(), self.context.client, now);
+        let sessions = &self.sessions;
+        let (secret, token) = wish.mint(&*sessions.entropy, self.id(), sessions.app(), times)?;
+        self.require_named_rows(&wish)?;
+        let limited = sessions.rates.mint(self.id(), self.context.client, now);
         limited.map_err(SessionError::TooOften)?;
         let binding = self.binding_until(token.expires_at)?;
-        let digest = binding.as_ref().map(|binding| binding.digest(house.app()));
+        let digest = binding.as_ref().map(|binding| binding.digest(sessions.app()));
         let mut token = Token { binding: digest, ..token };
         if wish.same_browser {
             let text = "this caller can be given no cookie, so that it would not be known again; \
                         mint without sameBrowser, or in a request of the browser itself";
             let binding = binding.as_ref().ok_or_else(|| SessionError::Refused(text.to_owned()))?;
-            token.digest = binding.bound(&secret).digest(house.app());
+            token.digest = binding.bound(&secret).digest(sessions.app());
         }
         let (id, session) = (token.id, token.session);
         self.publish(Some(token)).await?;
@@ -61,11 +61,11 @@ impl Session {
 
     /// Says once in the log that links lead to another host than the browser has asked for, where
     /// nobody has set which one is right.
-    pub(super) fn doubt(&self, origin: &str) {
-        let host = self.context.host.as_ref().and_then(|host| host.to_str().ok());
+    pub(super) fn warn_of_other_host(&self, origin: &str) {
+        let host = self.context.host.as_deref();
         let own = origin.split_once("://").map_or(origin, |(_, own)| own);
         if host.is_some_and(|host| !host.eq_ignore_ascii_case(own))
-            && self.house.guesses_origin.swap(false, Ordering::Relaxed)
+            && self.sessions.guesses_origin.swap(false, Ordering::Relaxed)
         {
             let advice = "a link was made for another host than the browser asked for; set \
                           public_origin to the address that the public knows";
@@ -83,7 +83,7 @@ impl Session {
             Some(held) => Ok(Some(held.clone().lasting(until))),
             None => match state.credential() {
                 Some(credential) => Ok(Some(Binding::of(credential, until))),
-                None => Binding::fresh(&*self.house.entropy, until).map(Some),
+                None => Binding::fresh(&*self.sessions.entropy, until).map(Some),
             },
         }
     }
@@ -94,9 +94,9 @@ impl Session {
         if self.context.caller != Caller::Browser {
             return Ok(None);
         }
-        let until = self.house.clock.now().after(within);
+        let until = self.sessions.clock.now().after(within);
         let binding = self.binding_until(until)?;
-        let digest = binding.as_ref().map(|binding| binding.digest(self.house.app()));
+        let digest = binding.as_ref().map(|binding| binding.digest(self.sessions.app()));
         self.bind(binding);
         Ok(digest)
     }
