@@ -243,7 +243,7 @@ impl Visit {
     }
 
     async fn refusals(&mut self) {
-        let wrong = self.mint_for("/mint?for=Other.thing").await;
+        let wrong = self.mint_for("/mint?for=Probe.restore").await;
         for row in ["whoami", "refuse", "moved"] {
             self.stranger(Ask::get(&format!("/{row}?$4DSID={wrong}")).browser()).await;
             self.stranger(Ask::get(&format!("/{row}?$4DSID={wrong}"))).await;
