@@ -7,9 +7,12 @@
 //!                  └──▶ the kept answer, or 409
 //! ```
 //!
-//! Nothing is sent that is not kept, so whoever has seen an answer sees the same one again.
+//! Nothing is sent that is not kept, so whoever has seen an answer sees the same one again. From
+//! `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
+//! seconds when this one has died.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,11 +22,15 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
+use tokio::task::JoinHandle;
 
 use crate::base::ClaimId;
+use crate::base::Digest;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::base::limits::RUN_LEASE;
+use crate::base::limits::RUN_RENEWAL;
 use crate::base::limits::RUN_SLACK;
 use crate::http::answer::AnswerBody;
 use crate::http::brought;
@@ -63,13 +70,15 @@ const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The run of a callback that this request holds.
 ///
-/// Dropped without being concluded, it leaves the run to be taken for cut off once its time is
+/// Dropped without being concluded, it leaves the run to be taken for cut off once its lease is
 /// over.
 #[derive(Debug)]
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
     seat: Seat,
+    /// Renews the lease until this is dropped.
+    renewal: JoinHandle<()>,
     /// How long the whole answer may take to arrive.
     patience: Duration,
 }
@@ -107,7 +116,7 @@ pub(crate) async fn redeem(
     let (Some(rule), Brought::Token(secret)) = (row.repeat(), brought) else {
         return Ok(Turn::of(&redemption::redeem(session, brought).await?));
     };
-    let wish = wish((run, row, secret), rule, session, patience)?;
+    let wish = wish((run, row, secret), rule, session)?;
     // Apart, so that the requests of other rows need no room for it.
     Box::pin(take_turn((secret, wish), (session, trace), patience)).await
 }
@@ -118,16 +127,23 @@ async fn take_turn(
     patience: Duration,
 ) -> Result<Turn, Fault> {
     let house = session.house();
-    let seat = house.runs.seat(secret.digest(house.app())).ok_or_else(Fault::repeat_running)?;
+    let token = secret.digest(house.app());
+    let seat = house.runs.seat(token).ok_or_else(Fault::repeat_running)?;
     let mut over = pin!(tokio::time::sleep(patience));
     let mut pause = ASKING_PAUSE_MIN;
     loop {
         let news = seat.news();
+        // Whatever the clock says of its lease, a run of this process is not cut off.
+        let runs_here = seat.is_run_here();
+        let may_take_over = wish.may_take_over && !runs_here;
+        let wish = RepeatWish { may_take_over, ..wish };
         let (first, (repeat, secret)) =
             match session.redeem_brought(Some(secret), Some(wish)).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
-                    let run = FirstRun { secret, claim, seat, patience };
+                    let seat = seat.that_runs();
+                    let renewal = renew(house, (token, claim), patience);
+                    let run = FirstRun { secret, claim, seat, renewal, patience };
                     // A request redeems once, so nothing was there.
                     let _ = trace.first.set(run);
                     return Ok(Turn::On(Outcome::Restored));
@@ -135,6 +151,10 @@ async fn take_turn(
                 Redemption::Repeats(first, repeat, secret) => (first, (repeat, secret)),
                 other => return Ok(Turn::of(&other)),
             };
+        let repeat = match repeat {
+            Repeat::Interrupted if runs_here => Repeat::Running,
+            repeat => repeat,
+        };
         let mut is_over = repeat != Repeat::Running;
         if !is_over {
             tokio::select! {
@@ -157,7 +177,6 @@ fn wish(
     (run, row, secret): (&Run, &Row, &TokenSecret),
     rule: RepeatRule,
     session: &Session,
-    patience: Duration,
 ) -> Result<RepeatWish, Fault> {
     let method = &run.head.method;
     let body = if *method == Method::GET { &[][..] } else { &run.body };
@@ -172,9 +191,33 @@ fn wish(
     Ok(RepeatWish {
         key: RepeatKey::of(secret, &callback),
         window: rule.window,
-        // The handler, and an answer that arrives as slowly as it may.
-        run_within: patience * 2 + RUN_SLACK,
+        lease: RUN_LEASE,
         may_take_over: rule.on_interrupted == OnInterrupted::Run,
+    })
+}
+
+/// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
+/// slowly as it may.
+fn renew(
+    house: &Arc<Sessions>,
+    (token, run): (Digest, ClaimId),
+    patience: Duration,
+) -> JoinHandle<()> {
+    let house = Arc::clone(house);
+    let at_most = patience * 2 + RUN_SLACK;
+    tokio::spawn(async move {
+        let renewing = async {
+            let mut is_held = true;
+            while is_held {
+                tokio::time::sleep(RUN_RENEWAL).await;
+                let conclusion = Conclusion { token, run, ending: Ending::Running };
+                let renewed = house.store.conclude(house.clock.now(), conclusion);
+                let renewed = tokio::time::timeout(RUN_RENEWAL, renewed).await;
+                // One that is lost ends nothing: the lease bears that.
+                is_held = matches!(renewed, Err(_) | Ok(Err(_) | Ok(Concluded::Renewed)));
+            }
+        };
+        let _ = tokio::time::timeout(at_most, renewing).await;
     })
 }
 
@@ -274,10 +317,14 @@ impl FirstRun {
             }
             concluded => concluded?,
         };
-        if concluded == Concluded::Late {
+        if matches!(concluded, Concluded::Late | Concluded::Forgotten) {
             tracing::warn!(event = "token.run_late", fingerprint = %token.fingerprint());
         }
         failpoint::reached(Place::AfterConclude).map_err(StoreError::from)?;
+        if concluded == Concluded::Late {
+            // Its repeats get the answer of whoever runs the handler now.
+            return Err(Fault::repeat_running());
+        }
         Ok(())
     }
 }
@@ -304,6 +351,7 @@ fn is_cookie(name: &str) -> bool {
 
 impl Drop for FirstRun {
     fn drop(&mut self) {
+        self.renewal.abort();
         self.seat.ring();
     }
 }

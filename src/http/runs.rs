@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -28,27 +30,38 @@ pub struct Runs {
 /// The seats of one token.
 struct Bench {
     seats: usize,
-    bell: Arc<Notify>,
+    shared: Arc<Shared>,
+}
+
+/// What the seats of one token share.
+#[derive(Default)]
+struct Shared {
+    bell: Notify,
+    /// Whether one of them runs the callback.
+    is_run: AtomicBool,
 }
 
 /// The place of one request beside the others that bring the same token.
 pub(crate) struct Seat {
     runs: Arc<Runs>,
     token: Digest,
-    bell: Arc<Notify>,
+    shared: Arc<Shared>,
+    /// Whether this request runs the callback.
+    runs_it: bool,
 }
 
 impl Runs {
     /// A seat for a request that brings this token; `None` if there are too many already.
     pub(crate) fn seat(self: &Arc<Self>, token: Digest) -> Option<Seat> {
         let mut benches = self.lock();
-        let empty = || Bench { seats: 0, bell: Arc::new(Notify::new()) };
+        let empty = || Bench { seats: 0, shared: Arc::default() };
         let bench = benches.entry(token).or_insert_with(empty);
         if bench.seats >= SEATS_PER_TOKEN_MAX {
             return None;
         }
         bench.seats += 1;
-        Some(Seat { runs: Arc::clone(self), token, bell: Arc::clone(&bench.bell) })
+        let shared = Arc::clone(&bench.shared);
+        Some(Seat { runs: Arc::clone(self), token, shared, runs_it: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Bench>> {
@@ -61,12 +74,27 @@ impl Seat {
     /// Ends when one of the others rings, counted from this call and not from the first poll:
     /// whoever asks the store in between misses nothing.
     pub(crate) fn news(&self) -> Notified<'_> {
-        self.bell.notified()
+        self.shared.bell.notified()
+    }
+
+    /// Whether a request in this process runs the callback.
+    pub(crate) fn is_run_here(&self) -> bool {
+        self.shared.is_run.load(Ordering::SeqCst)
+    }
+
+    /// The seat of the request that runs the callback, until it rings.
+    pub(crate) fn that_runs(mut self) -> Self {
+        self.runs_it = true;
+        self.shared.is_run.store(true, Ordering::SeqCst);
+        self
     }
 
     /// Wakes the others: there is an answer, or there will be none from this one.
     pub(crate) fn ring(&self) {
-        self.bell.notify_waiters();
+        if self.runs_it {
+            self.shared.is_run.store(false, Ordering::SeqCst);
+        }
+        self.shared.bell.notify_waiters();
     }
 }
 
@@ -108,6 +136,17 @@ mod tests {
         let news = waiter.news();
         runner.ring();
         news.await;
+    }
+
+    #[test]
+    fn all_know_whether_one_of_them_runs() {
+        let runs = Arc::new(Runs::default());
+        let (runner, waiter) = (runs.seat(TOKEN).unwrap(), runs.seat(TOKEN).unwrap());
+        assert!(!waiter.is_run_here());
+        let runner = runner.that_runs();
+        assert!(waiter.is_run_here() && runs.seat(TOKEN).unwrap().is_run_here());
+        runner.ring();
+        assert!(!waiter.is_run_here());
     }
 
     #[test]
