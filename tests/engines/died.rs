@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::Gate;
+use callgate::base::clock::Stopwatch;
 use callgate::gate::Answer;
 use callgate::store::Store;
 use callgate::store::shared::SharedStore;
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
 
 use crate::postgres::kit;
 use crate::redis::opened;
@@ -74,11 +74,11 @@ where
         tokio::time::sleep(LONG).await;
         here.probe.door.add_permits(1);
     };
-    let (_, waited) = tokio::join!(long, there.calls("/pay?wait=1", told));
+    let ((), waited) = tokio::join!(long, there.calls("/pay?wait=1", told));
     assert_eq!((waited.status, here.probe.runs()), (201, 3));
 
     life.shutdown_background();
-    let died = Instant::now();
+    let died = Stopwatch::start();
     there.probe.door.add_permits(1);
     let (interrupted, again) = tokio::join!(
         there.calls("/pay?wait=1", answered),
