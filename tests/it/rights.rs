@@ -325,7 +325,8 @@ pub(crate) async fn poll_rounds(nodes: &[SocketAddr], cookie_name: &str, rounds:
             }));
         }
         victim.cookie.clear();
-        victim.get_as_browser(&format!("/share?$4DSID={link}")).await;
+        let joined = victim.get_as_browser(&format!("/share?$4DSID={link}")).await;
+        assert_eq!(outcome(&joined), "restored", "round {round}");
         let signed_in = victim.get("/login?privileges=admin&user=Victim").await;
         assert_eq!(signed_in.status, 200);
         victim.get("/write?key=n&value=secret").await;
