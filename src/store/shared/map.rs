@@ -30,6 +30,7 @@ use crate::store::shared::engine::Engine;
 use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::Mark;
+use crate::store::shared::engine::NEVER;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
@@ -253,7 +254,10 @@ impl State {
 impl Fenced {
     fn mark(&mut self, change: Change) {
         match change {
-            Change::Claim(id, at) => self.row.claim = Some((id, at)),
+            Change::Claim { id, at, forget_at } => {
+                self.row.claim = Some((id, at));
+                self.row.forget_at = forget_at.unwrap_or(NEVER).min(self.row.forget_at);
+            }
             Change::Run { run, answer, forget_at } => {
                 self.row.run = run;
                 self.row.answer = answer;

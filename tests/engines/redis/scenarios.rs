@@ -25,6 +25,8 @@ mod modes;
 mod repeats;
 #[path = "../../it/rights.rs"]
 mod rights;
+#[path = "../../it/sign_ins.rs"]
+mod sign_ins;
 #[cfg(feature = "script")]
 #[path = "../../it/views.rs"]
 mod views;
