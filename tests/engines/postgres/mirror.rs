@@ -167,7 +167,7 @@ impl Player {
             let change = match self.dice.below(4) {
                 0 => {
                     let at = self.now;
-                    let forget_at = (at.millis() % 3 == 0).then(|| at.after_secs(600));
+                    let forget_at = at.millis().is_multiple_of(3).then(|| at.after_secs(600));
                     Change::Claim { id: kit::claim_id(7), at, forget_at }
                 }
                 1 => Change::Run {
