@@ -85,6 +85,10 @@ export function refused(session, otp, wayOn) {
       const text = "The session that it belongs to has ended.";
       return note(session, { status: 410, title: "This link has nowhere to lead", text, wayOn });
     }
+    case "endedBySignIn": {
+      const text = "Somebody has signed in since it was made, in another tab perhaps.";
+      return note(session, { status: 410, title: "This link is not needed any more", text, wayOn });
+    }
     case "wrongHandler": {
       const text = "It still works there. Nothing was spent.";
       return note(session, { status: 403, title: "This link is for another page", text, wayOn });

@@ -232,6 +232,7 @@ impl Session {
             Redeemed::Expired => Outcome::Expired,
             Redeemed::Unknown => Outcome::Unknown,
             Redeemed::SessionGone => Outcome::SessionGone,
+            Redeemed::EndedBySignIn => Outcome::EndedBySignIn,
             Redeemed::WrongHandler => Outcome::WrongHandler,
             Redeemed::AskFirst(question) => {
                 tracing::info!(event = "token.asked", %fingerprint, ?question);

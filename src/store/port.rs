@@ -291,6 +291,10 @@ pub enum Redeemed {
     Unknown,
     /// Its session has ended; the token leads nowhere any more.
     SessionGone,
+    /// A rotation ended the unspent tokens of its session, of which it was one. A store remembers
+    /// that until the token would have expired, or for [`TOMBSTONE`](crate::base::limits::TOMBSTONE)
+    /// if that is over earlier; it does not count as unspent.
+    EndedBySignIn,
     /// It is for other handlers; nothing changed.
     WrongHandler,
     /// A person must be asked first; nothing changed.

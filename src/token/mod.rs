@@ -7,6 +7,9 @@
 //!      └──────────────────────────────────────────▶ expired ─┘   (ten minutes after its lifespan)
 //! ```
 //!
+//! Who gains privileges ends the unspent tokens of the session; each of them keeps a mark as if it
+//! were claimed, for as long as it would have lived, so that its bearer can be told why.
+//!
 //! Only the digest of a token is ever stored. Which of the many requests that may carry it wins
 //! is decided by a store, in one step; [`judge`] is the rule that every store follows. What a
 //! claimed token still does for a callback that comes again is in [`repeat`].
@@ -31,6 +34,7 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKEN_GRACE;
+use crate::base::limits::TOMBSTONE;
 
 pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
@@ -91,6 +95,8 @@ pub enum Verdict {
     Used(Timestamp),
     /// Nobody came before its lifespan was over.
     Expired,
+    /// A sign-in in its session ended it.
+    EndedBySignIn,
     /// It is for other handlers; nothing changes.
     WrongHandler,
     /// A person must be asked first; nothing changes.
@@ -102,10 +108,31 @@ pub enum Verdict {
     TakesOver(Run),
 }
 
+/// The claim of a token that a sign-in ended. Attempts have random names, so none has this one.
+const BY_SIGN_IN: ClaimId = ClaimId::from_bytes([0xFF; 16]);
+
+impl ClaimMark {
+    /// The mark of a token that a sign-in ends at this moment.
+    pub const fn by_sign_in(at: Timestamp) -> Self {
+        Self { id: BY_SIGN_IN, at }
+    }
+
+    /// Whether a sign-in ended the token, and nobody redeemed it.
+    pub fn is_by_sign_in(&self) -> bool {
+        self.id == BY_SIGN_IN
+    }
+
+    /// Until when a token is remembered that a sign-in ended; `None` for one that was redeemed.
+    pub fn forget_at(&self, expires_at: Timestamp) -> Option<Timestamp> {
+        self.is_by_sign_in().then(|| self.at.after(TOMBSTONE).min(expires_at))
+    }
+}
+
 impl Token {
     /// Decides one attempt. Nobody is asked about a token that would be refused all the same.
     pub fn judge(&self, attempt: &Attempt<'_>, now: Timestamp) -> Verdict {
         match self.claim {
+            Some(mark) if mark.is_by_sign_in() => Verdict::EndedBySignIn,
             Some(mark) => self.judge_again(mark, attempt, now),
             None if now >= self.expires_at => Verdict::Expired,
             None if !self.is_for(attempt.handler) => Verdict::WrongHandler,
@@ -120,6 +147,9 @@ impl Token {
 
     /// When nobody needs to remember it any more.
     pub fn forget_at(&self) -> Timestamp {
+        if let Some(ended) = self.claim.and_then(|mark| mark.forget_at(self.expires_at)) {
+            return ended;
+        }
         let spent = self.expires_at.after(TOKEN_GRACE);
         self.run.as_ref().map_or(spent, |run| spent.max(run.repeats_until))
     }

@@ -23,6 +23,9 @@ pub enum Outcome {
     Unknown,
     /// Its session had ended.
     SessionGone,
+    /// Somebody signed in to its session, or gained further privileges, which ended the tokens that
+    /// were unspent: in another tab of the same browser, perhaps.
+    EndedBySignIn,
     /// It is bound to other handlers; it was not consumed.
     WrongHandler,
     /// A person must agree first: the token wants it, or the browser is signed in to another
@@ -40,6 +43,7 @@ impl Outcome {
             Self::Expired => "expired",
             Self::Unknown => "unknown",
             Self::SessionGone => "sessionGone",
+            Self::EndedBySignIn => "endedBySignIn",
             Self::WrongHandler => "wrongHandler",
             Self::AskFirst => "askFirst",
         }

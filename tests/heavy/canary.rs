@@ -43,6 +43,7 @@ const AIMS: &[&str] = &[
     "used",
     "unknown",
     "sessionGone",
+    "endedBySignIn",
     "wrongHandler",
 ];
 

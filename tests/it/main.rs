@@ -66,6 +66,7 @@ mod session_api;
 mod sessions;
 #[cfg(feature = "script")]
 mod settings_reach;
+mod sign_ins;
 mod store_cli;
 mod stores;
 mod support;
@@ -75,7 +76,7 @@ mod tls;
 mod views;
 mod wire;
 
-// The store of the scenarios in `modes`, `confirm`, `repeats`, `rights` and `clock`.
+// The store of the scenarios in `modes`, `confirm`, `repeats`, `rights`, `sign_ins` and `clock`.
 use support::fresh;
 use support::ground;
 use support::house;

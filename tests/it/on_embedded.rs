@@ -18,6 +18,8 @@ mod modes;
 mod repeats;
 #[path = "rights.rs"]
 mod rights;
+#[path = "sign_ins.rs"]
+mod sign_ins;
 #[cfg(feature = "script")]
 #[path = "views.rs"]
 mod views;

@@ -21,6 +21,8 @@ mod modes;
 mod repeats;
 #[path = "rights.rs"]
 mod rights;
+#[path = "sign_ins.rs"]
+mod sign_ins;
 #[path = "three_nodes.rs"]
 mod three_nodes;
 #[cfg(feature = "script")]

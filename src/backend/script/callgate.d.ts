@@ -112,7 +112,8 @@ interface Picture {
  *
  * `absent`: there was none. `restored`: `session` is now the one that it was minted in. The others
  * changed nothing. `askFirst`: the browser is signed in to another session, or the token wants a
- * person to agree; it is unspent. `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
+ * person to agree; it is unspent. `endedBySignIn`: somebody signed in to its session, in another tab
+ * perhaps, which ended the tokens that were unspent. `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
  */
 type Otp =
   | { readonly outcome: "used"; readonly usedAt: string }
@@ -123,6 +124,7 @@ type Otp =
         | "expired"
         | "unknown"
         | "sessionGone"
+        | "endedBySignIn"
         | "wrongHandler"
         | "askFirst";
     };

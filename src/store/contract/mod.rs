@@ -135,6 +135,8 @@ promises! {
         a_mint_whose_patch_is_refused_mints_nothing
         a_session_holds_sixteen_unspent_tokens
         a_revoked_token_is_unknown
+        a_token_that_a_rotation_ended_says_so_as_long_as_it_would_have_lived
+        a_token_that_a_rotation_ended_counts_for_nothing
         a_spent_token_cannot_be_revoked
         a_token_of_an_ended_session_is_spent_on_nothing
         an_ended_session_mints_nothing

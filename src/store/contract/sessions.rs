@@ -263,7 +263,7 @@ pub(super) async fn a_rotation_ends_the_other_browsers_and_tokens(stage: Stage) 
     ensure!(!stage.opens(id, &second).await?, "the second browser still opens it");
     ensure!(stage.opens(id, &third).await?, "the new credential does not open it");
     let old = stage.redeem(stage.now, stage.claim(&unspent)?).await?;
-    ensure!(!matches!(old, Redeemed::Granted(_)), "a token from before the rotation was granted");
+    ensure_is!(old, Redeemed::EndedBySignIn);
     stage.granted(stage.claim(&new)?).await?;
     Ok(())
 }

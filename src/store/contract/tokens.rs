@@ -1,30 +1,38 @@
 //! Promises about tokens before anybody redeems them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
 
 use crate::base::Digest;
 use crate::base::Secret;
+use crate::base::SessionId;
 use crate::base::TokenId;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::base::limits::TOMBSTONE;
 use crate::session::Patch;
 use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
 use crate::store::contract::Stage;
+use crate::store::contract::stage::HANDLER;
 use crate::store::contract::stage::TOKEN_LIFE;
 use crate::store::contract::stage::ensure;
 use crate::store::contract::stage::ensure_is;
 use crate::store::contract::stage::founder;
 use crate::store::contract::stage::set;
 use crate::store::contract::stage::value;
+use crate::store::port::Checked;
+use crate::store::port::Claim;
 use crate::store::port::Minted;
 use crate::store::port::Redeemed;
 use crate::token::Token;
+
+const INSTANT: Duration = Duration::from_millis(1);
 
 pub(super) async fn a_mint_publishes_its_patch(stage: Stage) -> Kept {
     let id = stage.session().await?.id;
@@ -92,6 +100,81 @@ pub(super) async fn a_revoked_token_is_unknown(stage: Stage) -> Kept {
     ensure!(!matches!(redeemed, Redeemed::Granted(_)), "a revoked token was granted");
     ensure!(!stage.revoke(stage.now, token.id).await?, "it was revoked twice");
     stage.granted(stage.claim(&other)?).await?;
+    Ok(())
+}
+
+/// Rotates the credential of a session.
+async fn rotate(stage: &Stage, id: SessionId) -> Kept {
+    let patch = Patch { rotate: Some(stage.device()?), ..Patch::default() };
+    stage.patched(id, patch).await.map(drop)
+}
+
+pub(super) async fn a_token_that_a_rotation_ended_says_so_as_long_as_it_would_have_lived(
+    stage: Stage,
+) -> Kept {
+    let id = stage.session().await?.id;
+    let handlers = vec![HANDLER.into()];
+    let token = stage.keep(Token { handlers, ..stage.token(id)? }).await?;
+    let year = stage.now.after(TOMBSTONE * 100);
+    let long = stage.keep(Token { expires_at: year, ..stage.token(id)? }).await?;
+    let spent = stage.minted(id).await?;
+    stage.granted(stage.claim(&spent)?).await?;
+    let at = stage.later(TOKEN_LIFE / 2);
+    rotate(&at, id).await?;
+    let told = async |stage: &Stage, token: &Token| {
+        stage.redeem(stage.now, stage.claim(token)?).await.map_err(Broken::from)
+    };
+    ensure_is!(told(&at, &spent).await?, Redeemed::Used(..));
+    let late = stage.later(TOKEN_LIFE.saturating_sub(INSTANT));
+    late.sweep(late.now, usize::MAX).await?;
+    // Whoever asks, and however often.
+    for _ in 0..2 {
+        ensure_is!(told(&late, &token).await?, Redeemed::EndedBySignIn);
+        let elsewhere = Claim { handler: "Other.one".into(), ..late.claim(&token)? };
+        ensure_is!(late.redeem(late.now, elsewhere).await?, Redeemed::EndedBySignIn);
+        ensure_is!(told(&late, &long).await?, Redeemed::EndedBySignIn);
+    }
+    ensure_is!(told(&late, &late.token(id)?).await?, Redeemed::Unknown);
+    let over = stage.later(TOKEN_LIFE);
+    ensure_is!(told(&over, &token).await?, Redeemed::Unknown);
+    // One that would have lived for long is forgotten with the tombstones of sessions.
+    let last = at.later(TOMBSTONE.saturating_sub(INSTANT));
+    ensure_is!(told(&last, &long).await?, Redeemed::EndedBySignIn);
+    let over = at.later(TOMBSTONE);
+    ensure_is!(told(&over, &long).await?, Redeemed::Unknown);
+    over.sweep(over.now, usize::MAX).await?;
+    ensure_is!(told(&over, &long).await?, Redeemed::Unknown);
+    Ok(())
+}
+
+pub(super) async fn a_token_that_a_rotation_ended_counts_for_nothing(stage: Stage) -> Kept {
+    let session = stage.session().await?;
+    let id = session.id;
+    let year = stage.now.after(TOMBSTONE * 100);
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        // As many as a session may hold, each time.
+        for _ in 0..TOKENS_PER_SESSION_MAX {
+            ended.push(stage.keep(Token { expires_at: year, ..stage.token(id)? }).await?);
+        }
+        rotate(&stage, id).await?;
+    }
+    ensure!(stage.tokens(stage.now, None, 100).await?.is_empty(), "an ended token is listed");
+    for token in &ended {
+        ensure!(!stage.revoke(stage.now, token.id).await?, "an ended token was revoked");
+        let told = stage.redeem(stage.now, stage.claim(token)?).await?;
+        ensure_is!(told, Redeemed::EndedBySignIn);
+    }
+    // The session does not live for their sake, and they are forgotten one day.
+    let late = stage.later(session.lifetime.idle());
+    ensure_is!(late.look(late.now, id, Right::Operator).await?, Checked::Gone);
+    let late = stage.later(TOMBSTONE);
+    let swept = late.sweep(late.now, usize::MAX).await?;
+    ensure!(swept >= ended.len(), "of {} ended tokens {swept} are forgotten", ended.len());
+    for token in &ended {
+        let told = late.redeem(late.now, late.claim(token)?).await?;
+        ensure_is!(told, Redeemed::Unknown);
+    }
     Ok(())
 }
 

@@ -204,6 +204,9 @@ impl Live {
         Arc::make_mut(&mut held.token).claim = Some(mark);
         held.rows.last = row;
         let session = held.token.session;
+        if let Some(forget_at) = mark.forget_at(held.token.expires_at) {
+            self.forget_token_by(*digest, forget_at);
+        }
         self.unlink(session, digest);
     }
 

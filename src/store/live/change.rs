@@ -25,7 +25,7 @@ pub(crate) enum Change {
     Noted { at: Timestamp },
     /// A session was founded; also the full copy of a session.
     Founded { record: Arc<Record>, seen_at: Timestamp },
-    /// A patch was accepted. Tokens that its rotation drops have changes of their own.
+    /// A patch was accepted. Tokens that its rotation ends have changes of their own.
     Patched { id: SessionId, patch: Patch },
     /// A session was used, and a restart shall know.
     Seen { id: SessionId, at: Timestamp },
@@ -45,7 +45,7 @@ pub(crate) enum Change {
     Displaced { id: SessionId },
     /// A token was minted; also the full copy of a token, spent or not.
     Minted { token: Arc<Token> },
-    /// A redemption won.
+    /// A redemption won, or a sign-in ended the token.
     Claimed { token: Digest, mark: ClaimMark },
     /// The run that a redemption began stands like this now.
     Ran { token: Digest, run: Run },

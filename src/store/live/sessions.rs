@@ -24,6 +24,7 @@ use crate::store::port::Founding;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Resumed;
+use crate::token::ClaimMark;
 use crate::token::Token;
 
 impl Live {
@@ -118,7 +119,7 @@ impl Live {
         match patch.apply(&living.record) {
             Ok(next) => {
                 let mut changes = self.growing(&next);
-                changes.extend(self.patching(id, patch));
+                changes.extend(self.patching(now, id, patch));
                 Decided::after(changes, move |live| {
                     live.opened(id).map_or(Patched::Gone, Patched::Done)
                 })
@@ -134,23 +135,25 @@ impl Live {
     }
 
     /// What an accepted patch does; nothing if it says nothing.
-    pub(super) fn patching(&self, id: SessionId, patch: &Patch) -> Vec<Change> {
+    pub(super) fn patching(&self, now: Timestamp, id: SessionId, patch: &Patch) -> Vec<Change> {
         if patch.is_empty() {
             return Vec::new();
         }
         let accepted = Patch { expect: None, ..patch.clone() };
         let mut changes = vec![Change::Patched { id, patch: accepted }];
         if patch.rotate.is_some() {
-            changes.extend(self.dropping(id, None));
+            let mark = ClaimMark::by_sign_in(now);
+            let digests = self.tokens_of.get(&id).into_iter().flatten();
+            changes.extend(digests.map(|token| Change::Claimed { token: *token, mark }));
         }
         changes
     }
 
     /// Takes back every unspent token of a session but one.
-    pub(super) fn dropping(&self, id: SessionId, spared: Option<Digest>) -> Vec<Change> {
+    pub(super) fn dropping(&self, id: SessionId, spared: Digest) -> Vec<Change> {
         let digests = self.tokens_of.get(&id).into_iter().flatten();
         digests
-            .filter(|digest| Some(**digest) != spared)
+            .filter(|digest| **digest != spared)
             .map(|digest| Change::Dropped { token: *digest })
             .collect()
     }

@@ -64,7 +64,7 @@ impl Live {
         if changes.is_empty() {
             changes = self.growing(&next);
         }
-        changes.extend(self.patching(id, patch));
+        changes.extend(self.patching(now, id, patch));
         changes.push(Change::Minted { token: Arc::new(Token { generation, ..token.clone() }) });
         Decided::after(changes, move |live| live.opened(id).map_or(Minted::Gone, Minted::Done))
     }
@@ -97,6 +97,7 @@ impl Live {
             Verdict::Won => self.win(now, token, claim),
             Verdict::WonBefore => self.say_again(now, token, claim),
             Verdict::Used(at) => Decided::only(Redeemed::Used(at, token.session)),
+            Verdict::EndedBySignIn => Decided::only(Redeemed::EndedBySignIn),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
             // Nobody is asked about a session that is over.
             Verdict::Repeats(first, repeat) => Decided::only(Redeemed::Repeats(first, repeat)),
@@ -133,7 +134,7 @@ impl Live {
             let others = living.record.devices.iter().filter(|device| Some(device.digest) != own);
             changes.extend(others.map(|device| Change::Left { id, device: device.id }));
             changes.push(Change::Raised { id });
-            changes.extend(self.dropping(id, Some(token.digest)));
+            changes.extend(self.dropping(id, token.digest));
         }
         let joins = mode != RestoreMode::Context && own.is_none();
         let put_out = living.record.makes_room().filter(|_| joins && mode != RestoreMode::Transfer);

@@ -56,6 +56,7 @@ pub(super) struct Packed<'c> {
     claimed: Vec<&'c [u8]>,
     claims: Vec<&'c [u8]>,
     claims_at: Vec<i64>,
+    claims_until: Vec<Option<i64>>,
     ran: Vec<&'c [u8]>,
     runs: Vec<&'c [u8]>,
     run_answers: Vec<&'c [u8]>,
@@ -76,10 +77,11 @@ impl<'c> Packed<'c> {
         for mark in &commit.marks {
             let digest = mark.digest.bytes().as_slice();
             match &mark.change {
-                Change::Claim(id, at) => {
+                Change::Claim { id, at, forget_at } => {
                     packed.claimed.push(digest);
                     packed.claims.push(id.bytes());
                     packed.claims_at.push(rows::millis(*at));
+                    packed.claims_until.push(forget_at.map(rows::millis));
                 }
                 Change::Run { run, answer, forget_at } => {
                     packed.ran.push(digest);
@@ -121,6 +123,7 @@ pub(super) fn commit<'a>(
         .with(packed.claimed.as_slice(), Type::BYTEA_ARRAY)
         .with(packed.claims.as_slice(), Type::BYTEA_ARRAY)
         .with(packed.claims_at.as_slice(), Type::INT8_ARRAY)
+        .with(packed.claims_until.as_slice(), Type::INT8_ARRAY)
         .with(packed.ran.as_slice(), Type::BYTEA_ARRAY)
         .with(packed.runs.as_slice(), Type::BYTEA_ARRAY)
         .with(packed.run_answers.as_slice(), Type::BYTEA_ARRAY)

@@ -173,7 +173,7 @@ impl Statements {
             commit: format!(
                 "SELECT f.outcome, {found_session} \
                  FROM callgate.commit_v1({}) AS f",
-                numbers(41)
+                numbers(42)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
             // A page has one row at least, whatever is there, so that a standby, where the fence

@@ -235,7 +235,7 @@ CREATE FUNCTION callgate.commit_v1(
   p_mint_handlers text[], p_mint_mode smallint, p_mint_confirm smallint, p_mint_binding bytea,
   p_mint_claim bytea, p_mint_claimed_at bigint,
   p_mint_run bytea, p_mint_answer bytea, p_mint_doc bytea,
-  p_claimed bytea[], p_claims bytea[], p_claims_at bigint[],
+  p_claimed bytea[], p_claims bytea[], p_claims_at bigint[], p_claims_until bigint[],
   p_ran bytea[], p_runs bytea[], p_run_answers bytea[], p_runs_until bigint[],
   p_unanswered bytea[], p_voided bytea[], p_dropped bytea[],
   OUT outcome integer, OUT found_session callgate.session
@@ -298,8 +298,10 @@ BEGIN
     WHERE t.app = p_app AND t.digest = ANY (p_dropped) AND t.claim IS NULL;
   END IF;
   IF p_claimed <> '{}' THEN
-    UPDATE callgate.token t SET claim = m.claim, claimed_at = m.claimed_at
-    FROM unnest(p_claimed, p_claims, p_claims_at) AS m(digest, claim, claimed_at)
+    UPDATE callgate.token t
+    SET claim = m.claim, claimed_at = m.claimed_at, forget_at = LEAST(t.forget_at, m.forget_at)
+    FROM unnest(p_claimed, p_claims, p_claims_at, p_claims_until)
+      AS m(digest, claim, claimed_at, forget_at)
     WHERE t.app = p_app AND t.digest = m.digest;
   END IF;
   IF p_ran <> '{}' THEN

@@ -71,10 +71,15 @@ end
 
 function steps.claim()
   local key, name = token()
-  local digest, claim, moment = take(), take(), take()
+  local digest, claim, moment, forget = take(), take(), take(), take()
   if not name then return end
   redis.call('HSET', key, 'cid', claim, 'cat', moment)
   redis.call('ZREM', names, name .. digest)
+  if forget ~= '' then
+    local first = math.min(tonumber(forget), tonumber(redis.call('HGET', key, 'forget')))
+    redis.call('HSET', key, 'forget', whole(first))
+    redis.call('ZADD', due, whole(first), string.sub(key, -66))
+  end
 end
 
 function steps.run()

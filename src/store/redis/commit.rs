@@ -194,10 +194,11 @@ impl Steps {
 
     fn mark(&mut self, engine: &RedisEngine, Mark { digest, change }: Mark) {
         match change {
-            Change::Claim(claim, at) => {
+            Change::Claim { id, at, forget_at } => {
                 self.about("claim", engine, &digest);
+                let forget_at = forget_at.map(rows::moment).unwrap_or_default();
                 let digest = digest.bytes().to_vec();
-                self.words.extend([digest, claim.bytes().to_vec(), rows::moment(at)]);
+                self.words.extend([digest, id.bytes().to_vec(), rows::moment(at), forget_at]);
             }
             Change::Run { run, answer, forget_at } => {
                 self.about("run", engine, &digest);

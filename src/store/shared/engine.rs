@@ -324,7 +324,14 @@ pub struct Mark {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// It is claimed. From now on no name finds it.
-    Claim(ClaimId, Timestamp),
+    Claim {
+        /// The attempt, or what stands for a sign-in that ended the token.
+        id: ClaimId,
+        /// When.
+        at: Timestamp,
+        /// When it is forgotten, if that is earlier than so far.
+        forget_at: Option<Timestamp>,
+    },
     /// Its run stands like this now, with this answer (empty for none), to be remembered until
     /// then.
     Run {

@@ -119,14 +119,11 @@ impl State {
             return Claimed { granted: false, found: None };
         };
         let found = self.found(held);
-        let granted = match is_plain(&found, order) {
-            Some(Joining(joins)) => {
-                self.grant(order, found.token.session, joins);
-                true
-            }
-            None => false,
-        };
-        Claimed { granted, found: Some(found) }
+        let joining = is_plain(&found, order);
+        if let Some(Joining(joins)) = joining {
+            self.grant(order, found.token.session, joins);
+        }
+        Claimed { granted: joining.is_some(), found: Some(found) }
     }
 
     fn grant(&mut self, order: &ClaimOrder, session: SessionId, joins: bool) {
@@ -253,7 +250,11 @@ impl State {
 impl Fenced {
     fn mark(&mut self, change: Change) {
         match change {
-            Change::Claim(id, at) => self.row.claim = Some((id, at)),
+            Change::Claim { id, at, forget_at } => {
+                let last = self.row.forget_at;
+                self.row.forget_at = forget_at.map_or(last, |first| first.min(last));
+                self.row.claim = Some((id, at));
+            }
             Change::Run { run, answer, forget_at } => {
                 self.row.run = run;
                 self.row.answer = answer;

@@ -27,6 +27,7 @@ use crate::store::shared::engine::NEVER;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::Unspent;
 use crate::store::shared::tokens;
+use crate::token::ClaimMark;
 use crate::token::Run;
 use crate::token::Token;
 
@@ -219,8 +220,11 @@ impl Piece {
                     commit.mint = Some(tokens::row(token).map_err(unwritable)?);
                 }
                 Happened::Claimed { token: digest, mark } => {
-                    commit.expect_fence = Some(*digest);
-                    let change = Change::Claim(mark.id, mark.at);
+                    let forget_at = self.ended_by_sign_in(digest, *mark);
+                    if forget_at.is_none() {
+                        commit.expect_fence = Some(*digest);
+                    }
+                    let change = Change::Claim { id: mark.id, at: mark.at, forget_at };
                     commit.marks.push(Mark { digest: *digest, change });
                 }
                 Happened::Ran { token: digest, run } => match token {
@@ -243,6 +247,12 @@ impl Piece {
             commit.session = Some(after.row()?);
         }
         Ok(Some(commit))
+    }
+
+    /// When a token is forgotten that a sign-in ends; `None` for one that is redeemed.
+    fn ended_by_sign_in(&self, digest: &Digest, mark: ClaimMark) -> Option<Timestamp> {
+        let slip = self.unspent.iter().find(|slip| slip.digest == *digest)?;
+        mark.forget_at(slip.expires_at)
     }
 
     /// Whether the time of a living session is over.

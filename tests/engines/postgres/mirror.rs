@@ -165,7 +165,11 @@ impl Player {
         let mut marks = Vec::new();
         for number in 0..self.dice.below(3) {
             let change = match self.dice.below(4) {
-                0 => Change::Claim(kit::claim_id(7), self.now),
+                0 => {
+                    let at = self.now;
+                    let forget_at = at.millis().is_multiple_of(3).then(|| at.after_secs(600));
+                    Change::Claim { id: kit::claim_id(7), at, forget_at }
+                }
                 1 => Change::Run {
                     run: b"run \0".to_vec(),
                     answer: if self.chance(2) { b"sealed".to_vec() } else { Vec::new() },

@@ -3,6 +3,7 @@
 mod doctor;
 mod encrypted;
 mod failover;
+mod guards;
 pub(crate) mod kit;
 mod mirror;
 mod outage;

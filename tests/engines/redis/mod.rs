@@ -2,6 +2,7 @@
 
 mod keeping;
 mod leftovers;
+mod names;
 mod opening;
 mod outages;
 mod scenarios;

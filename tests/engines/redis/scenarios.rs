@@ -26,6 +26,8 @@ mod modes;
 mod repeats;
 #[path = "../../it/rights.rs"]
 mod rights;
+#[path = "../../it/sign_ins.rs"]
+mod sign_ins;
 #[path = "../../it/three_nodes.rs"]
 mod three_nodes;
 #[cfg(feature = "script")]

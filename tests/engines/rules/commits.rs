@@ -71,7 +71,10 @@ pub(super) async fn a_commit_under_another_version_writes_nothing(engine: Arc<dy
         let late = Commit {
             session: Some(SessionRow { doc: b"late".to_vec(), ..row() }),
             mint: Some(new.clone()),
-            marks: vec![Mark { digest: old.digest, change: Change::Claim(claim_id(), START) }],
+            marks: vec![Mark {
+                digest: old.digest,
+                change: Change::Claim { id: claim_id(), at: START, forget_at: None },
+            }],
             drops: vec![old.digest],
             ..commit(id, Expect::Version(version))
         };
@@ -170,7 +173,10 @@ pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
     let claim = (claim_id(), START.after(MINUTE));
     let late = START.after(5 * HOUR);
     let steps = [
-        (Change::Claim(claim.0, claim.1), TokenRow { claim: Some(claim), ..minted.clone() }),
+        (
+            Change::Claim { id: claim.0, at: claim.1, forget_at: None },
+            TokenRow { claim: Some(claim), ..minted.clone() },
+        ),
         (
             run(b"r1", b"a1", late),
             TokenRow {
@@ -275,7 +281,10 @@ pub(super) async fn a_claim_may_be_marked_on_a_forgotten_session(engine: Arc<dyn
     let claimed = engine.claim(order(&late)).await.unwrap();
     assert!(!claimed.granted && claimed.found.unwrap().session.is_none());
     let claim = (claim_id(), far);
-    let marks = vec![Mark { digest: late.digest, change: Change::Claim(claim.0, claim.1) }];
+    let marks = vec![Mark {
+        digest: late.digest,
+        change: Change::Claim { id: claim.0, at: claim.1, forget_at: None },
+    }];
     let commit = Commit { marks, ..commit(id, Expect::Absent) };
     assert!(matches!(engine.commit(commit).await.unwrap(), Committed::Done));
     assert_eq!(find(&*engine, &late).await.unwrap().token.claim, Some(claim));

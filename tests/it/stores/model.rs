@@ -47,6 +47,8 @@ pub(crate) struct Slip {
     wish: Wish,
     /// The attempt that won.
     pub(crate) won: Option<Number>,
+    /// When a rotation ended it.
+    put_out_at: Option<Timestamp>,
     /// The generation that he came into.
     generation: u64,
 }
@@ -67,6 +69,7 @@ pub(crate) enum Ending {
     Expired,
     Unknown,
     SessionGone,
+    EndedBySignIn,
     Asks(Question),
     /// Any refusal: the store may have forgotten why.
     Refused,
@@ -91,7 +94,7 @@ impl Model {
     /// When the last unspent token of a session expires.
     fn needed_until(&self, session: Number) -> Timestamp {
         let slips = self.tokens.values().filter(|slip| slip.session == session);
-        let unspent = slips.filter(|slip| slip.won.is_none());
+        let unspent = slips.filter(|slip| slip.won.is_none() && slip.put_out_at.is_none());
         unspent.map(|slip| slip.expires_at).max().unwrap_or_default()
     }
 
@@ -155,7 +158,11 @@ impl Model {
             held.devices = vec![device];
             held.known.push(device);
             held.generation += 1;
-            self.tokens.retain(|_, slip| slip.session != session || slip.won.is_some());
+            let now = self.now;
+            let slips = self.tokens.values_mut().filter(|slip| slip.session == session);
+            for slip in slips.filter(|slip| slip.won.is_none()) {
+                slip.put_out_at = slip.put_out_at.or(Some(now));
+            }
         }
         came
     }
@@ -180,7 +187,7 @@ impl Model {
             return None;
         }
         let expires_at = self.now.after_secs(wish.lifespan_secs);
-        let slip = Slip { session, expires_at, wish, won: None, generation: 0 };
+        let slip = Slip { session, expires_at, wish, won: None, put_out_at: None, generation: 0 };
         self.tokens.insert(token, slip);
         Some(came)
     }
@@ -188,6 +195,10 @@ impl Model {
     pub(crate) fn redeem(&mut self, token: Number, attempt: Number, bearer: Bearer) -> Ending {
         let Some(slip) = self.tokens.get(&token).cloned() else { return Ending::Unknown };
         let (session, now) = (slip.session, self.now);
+        if let Some(at) = slip.put_out_at {
+            let remembered = now < slip.expires_at.min(at.after(TOMBSTONE));
+            return if remembered { Ending::EndedBySignIn } else { Ending::Unknown };
+        }
         match slip.won {
             _ if now >= slip.expires_at.after(TOKEN_GRACE) => return Ending::Unknown,
             _ if self.may_be_forgotten(&slip) => return Ending::Refused,
@@ -270,6 +281,6 @@ impl Model {
 
 impl Slip {
     fn is_unspent(&self, now: Timestamp) -> bool {
-        self.won.is_none() && now < self.expires_at
+        self.won.is_none() && self.put_out_at.is_none() && now < self.expires_at
     }
 }

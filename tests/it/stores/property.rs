@@ -357,7 +357,8 @@ impl Pair {
             (Redeemed::Used(..), Ending::Used)
             | (Redeemed::Expired, Ending::Expired)
             | (Redeemed::Unknown, Ending::Unknown)
-            | (Redeemed::SessionGone, Ending::SessionGone) => true,
+            | (Redeemed::SessionGone, Ending::SessionGone)
+            | (Redeemed::EndedBySignIn, Ending::EndedBySignIn) => true,
             (Redeemed::AskFirst(asked), Ending::Asks(question)) => *asked == question,
             (redeemed, Ending::Refused) => {
                 !matches!(redeemed, Redeemed::Granted(_) | Redeemed::AskFirst(_))
