@@ -1,4 +1,4 @@
-//! Taking an object apart by property, with the property's name in every complaint.
+//! Reads an object property by property, with the name of the property in every error.
 
 use std::ops::RangeInclusive;
 
@@ -8,12 +8,12 @@ use super::raw::Kind;
 use super::raw::Member;
 use super::raw::Value;
 
-/// The members of one object that nobody has asked for yet.
+/// The members of one object that have not been taken yet.
 #[derive(Debug)]
 pub(crate) struct Fields<'t>(Vec<Member<'t>>);
 
 impl<'t> Fields<'t> {
-    /// The members of `value`, which `property` must be.
+    /// The members of `value`, which must be an object.
     pub(crate) fn of(value: Value<'t>, property: &str) -> Result<Self, Flaw> {
         match value.kind {
             Kind::Object(members) => Ok(Self(members)),
@@ -21,21 +21,21 @@ impl<'t> Fields<'t> {
         }
     }
 
-    /// Takes out the value of a property; of a repeated one the first.
+    /// Takes the value of a property, the first one if it is repeated.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'t>> {
         let at = self.0.iter().position(|member| member.key == name)?;
         let taken = self.0.remove(at).value;
-        // Repeats were reported for the whole row already.
+        // Repeated properties have been reported for the whole row already.
         self.0.retain(|member| member.key != name);
         Some(taken)
     }
 
-    /// The value of a property, which stays to be taken.
+    /// The value of a property, without taking it.
     pub(crate) fn peek(&self, name: &str) -> Option<&Value<'t>> {
         self.0.iter().find(|member| member.key == name).map(|member| &member.value)
     }
 
-    /// What is left, and therefore unknown.
+    /// The members that were not taken, and therefore are unknown.
     pub(crate) fn rest(self) -> Vec<Member<'t>> {
         self.0
     }
@@ -72,8 +72,8 @@ impl Value<'_> {
         })
     }
 
-    /// The value as a whole number of a unit, such as `seconds`. A text that says a quantity with
-    /// a unit of its own is told the number.
+    /// The value as a whole number of a unit, such as `seconds`. A text with a unit of its own is
+    /// refused with the number to write instead.
     pub(crate) fn quantity(
         &self,
         property: &str,
@@ -97,7 +97,7 @@ impl Value<'_> {
     }
 }
 
-/// A value of another type than the property has.
+/// The value has another type than the property.
 pub(crate) fn wrong_type(property: &str, wanted: &str, found: &Kind<'_>) -> Flaw {
     Flaw::new(
         "wrong-type",

@@ -1,6 +1,6 @@
-//! A file as it is written: values with the place where they stand, and nothing judged yet.
+//! A parsed file: values with their positions, not yet validated.
 //!
-//! Duplicate keys, which most JSON readers silently drop, are still there.
+//! Duplicate keys, which most JSON readers silently drop, are kept.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,7 +16,7 @@ pub(crate) struct Value<'t> {
     pub(crate) kind: Kind<'t>,
 }
 
-/// What a value is. Numbers stay text: only the property knows which numbers it wants.
+/// The type of a value. Numbers stay text: only the property knows which numbers it accepts.
 #[derive(Debug)]
 pub(crate) enum Kind<'t> {
     Null,
@@ -36,7 +36,7 @@ pub(crate) struct Member<'t> {
 }
 
 impl Kind<'_> {
-    /// What to call the value in a sentence.
+    /// The name of the type in a sentence.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -49,25 +49,25 @@ impl Kind<'_> {
     }
 }
 
-/// A flaw of the file and the bytes where it stands.
+/// A flaw and its position in the file.
 pub(crate) type Broken = (Range<usize>, Flaw);
 
-/// What a kind of file is called, and what its root is.
+/// What a kind of file is called in errors, and what its root is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form {
     /// Such as `table`.
     pub(crate) noun: &'static str,
-    /// The way out of text behind the root.
+    /// How to fix text after the root.
     pub(crate) one_root: &'static str,
-    /// Nesting that such a file needs, for who nests deeper.
+    /// The nesting that such a file needs, for a file that nests deeper.
     pub(crate) levels: &'static str,
-    /// How the file begins when it is JSON, for who writes another language.
+    /// How such a file begins in JSON, for a file in another language.
     pub(crate) example: &'static str,
-    /// The way out of a file that is too large.
+    /// How to fix a file that is too large.
     pub(crate) smaller: &'static str,
 }
 
-/// A file that was read.
+/// A file that was parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Document<'t> {
     /// The root, as far as it could be read; none for an empty file, and for one of another
@@ -75,8 +75,8 @@ pub(crate) struct Document<'t> {
     pub(crate) root: Option<Value<'t>>,
     /// Everything that is not JSON with comments, in the order of the file.
     pub(crate) flaws: Vec<Broken>,
-    /// Values of which no more is known than that they are broken. Each has its flaw, and what is
-    /// wrong with what stands in for it is no problem of its own.
+    /// The positions of values that could not be read. Each has a flaw of its own, so that the
+    /// placeholder's type is not reported as a further problem.
     pub(crate) unread: Vec<Range<usize>>,
 }
 

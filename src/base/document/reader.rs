@@ -1,8 +1,8 @@
-//! Reads JSON with comments, and goes on behind what is broken.
+//! Reads JSON with comments, and recovers from errors.
 //!
-//! A flaw that has one likely meaning (a missing comma, single quotes, a comment with `#`) is noted
-//! and read as it is meant. Behind any other one the reader looks for the next object of the list
-//! it is in, at the beginning of a line, so that one broken row hides no other.
+//! A flaw with one likely meaning (a missing comma, single quotes, a comment with `#`) is recorded
+//! and read as it is meant. After any other one the reader looks for the next object of the
+//! enclosing list, at the beginning of a line, so that one broken row hides no other.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::strays;
 use super::words;
 use crate::base::limits::TABLE_DEPTH_MAX;
 
-/// Flaws of one file; behind the last one nothing is read any more.
+/// Flaws of one file; reading stops after the last one.
 const FLAWS_MAX: usize = 100;
 
 /// Reads a whole file.
@@ -55,10 +55,10 @@ pub(super) fn read<'t>(text: &'t str, form: &Form) -> Document<'t> {
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
-    /// What closes each list and object that is open.
+    /// The closing bracket of each list and object that is open.
     open: Vec<char>,
     pub(super) in_conflict: bool,
-    /// Nothing more can be said about the file.
+    /// Reading has stopped: nothing more can be reported about the file.
     pub(super) over: bool,
     document: Document<'t>,
 }
@@ -84,26 +84,26 @@ impl<'t> Reader<'t> {
         self.flaw(span, Flaw::new("syntax", what, fix));
     }
 
-    /// The bytes of the character that begins at a place.
+    /// The byte range of the character at a position.
     fn character_at(&self, at: usize) -> Range<usize> {
         let next = self.text.get(at..).and_then(|rest| rest.chars().next());
         at..at + next.map_or(0, char::len_utf8)
     }
 
-    /// Notes what is no part of JSON at all, and has no meaning that is likely.
+    /// Records text that is not JSON and has no likely meaning.
     fn lost(&mut self) {
         let (what, fix) =
             ("this does not belong here", "look for a bracket, quote or comma missing before it");
         self.broken(self.character_at(self.at), what, fix);
     }
 
-    /// A value of which nothing is known but that it is broken.
+    /// A placeholder for a value that could not be read.
     fn unread(&mut self, span: Range<usize>) -> Value<'t> {
         self.document.unread.push(span.clone());
         Value { span, kind: Kind::Null }
     }
 
-    /// The value that begins here; none, with its flaw noted, where nobody can know how to go on.
+    /// The value that begins here. Records the flaw and returns none where reading cannot continue.
     fn value(&mut self, form: &Form) -> Option<Value<'t>> {
         let start = self.at;
         let next = self.peek()?;
@@ -295,7 +295,7 @@ impl<'t> Reader<'t> {
         Some(Member { key, key_span, value })
     }
 
-    /// Reads what stands between two items. False where nobody can know how to go on.
+    /// Reads what separates two items. False where reading cannot continue.
     fn separate(&mut self, close: char) -> bool {
         let end = self.at;
         self.skip();
@@ -310,7 +310,7 @@ impl<'t> Reader<'t> {
                 }
                 true
             }
-            // A text has ended where another one was meant to begin.
+            // A string has ended where another one was meant to begin.
             Some(next) if self.at == end && (begins_word(next) || next == '"') => {
                 self.lost();
                 false
@@ -339,8 +339,8 @@ impl<'t> Reader<'t> {
         self.at += 1;
     }
 
-    /// A bracket that closes something further out closes this as well; one that closes nothing
-    /// is read over.
+    /// A bracket that closes an outer list or object closes this one as well. One that closes
+    /// nothing is skipped.
     fn closes_another(&mut self, bracket: char) -> bool {
         self.lost();
         let outer = self.open.split_last().map_or(&[][..], |(_, outer)| outer);
@@ -351,8 +351,9 @@ impl<'t> Reader<'t> {
         closes
     }
 
-    /// Goes to the next line that begins an object, or that ends a list no deeper than the object
-    /// that began at `broken`. False where there is none: then the rest belongs to the broken one.
+    /// Skips to the next line that begins an object, or that ends a list indented no deeper than
+    /// the object that began at `broken`. False where there is none: then the rest of the file
+    /// belongs to the broken object.
     fn find_next_object(&mut self, broken: usize) -> bool {
         let before = self.text.get(..broken).unwrap_or_default();
         let line = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);

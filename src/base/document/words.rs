@@ -1,10 +1,10 @@
-//! Words and numbers of other languages, and how JSON writes them.
+//! Literals and numbers of other languages, and how JSON writes them.
 
 use super::flaw::Flaw;
 use super::raw::Kind;
 
-/// What a word without quotes is: a value of JSON, perhaps in the spelling of another language.
-/// None stands for a word whose meaning nobody knows.
+/// What an unquoted word means: a JSON value, perhaps in the spelling of another language. None for
+/// an unknown word.
 pub(super) fn word(text: &str) -> (Option<Kind<'static>>, Option<Flaw>) {
     let other = |json: &str, of: &str, kind| {
         let what = format!("{text} is {of}");
@@ -36,7 +36,7 @@ pub(super) fn word(text: &str) -> (Option<Kind<'static>>, Option<Flaw>) {
     }
 }
 
-/// Why this is no number of JSON (RFC 8259 §6); none if it is one.
+/// Why this is not a JSON number (RFC 8259 §6); none if it is one.
 pub(super) fn number(text: &str) -> Option<Flaw> {
     if is_number(text) {
         return None;
