@@ -1,4 +1,4 @@
-//! From the file as written to checked rows, or to every problem at once.
+//! Validates the parsed file: the result is checked rows, or every problem at once.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,7 +26,7 @@ use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::limits::TABLE_ROWS_MAX;
 
-/// What a row can have.
+/// The properties of a row.
 const PROPERTIES: [&str; 13] = [
     "class",
     "method",
@@ -43,13 +43,13 @@ const PROPERTIES: [&str; 13] = [
     "id",
 ];
 
-/// The problems found so far, and where the check is.
+/// Collects the problems found so far, and knows the row that is being checked.
 #[derive(Debug)]
 pub(super) struct Notes<'f> {
     file: &'f str,
     lines: Lines<'f>,
     row: Option<usize>,
-    /// Values that could not be read, which has been noted.
+    /// Values that could not be read and are reported already.
     unread: Vec<Range<usize>>,
     problems: Vec<Problem>,
 }
@@ -57,13 +57,13 @@ pub(super) struct Notes<'f> {
 /// What is known of a row that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The class that it names, if that is a name.
+    /// The class that it names, if that is a valid name.
     pub class: Option<Box<str>>,
-    /// The row as it is written.
+    /// The text of the row.
     pub text: Box<str>,
 }
 
-/// The rows that can be used, and what is known of the others.
+/// The usable rows, and what is known of the others.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Row>,
@@ -84,12 +84,12 @@ impl<'f> Notes<'f> {
         Self { file, lines, row: None, unread: Vec::new(), problems: Vec::new() }
     }
 
-    /// Notes something that keeps the file from being used.
+    /// Reports something that makes the file unusable.
     pub(super) fn error(&mut self, span: &Range<usize>, flaw: Flaw) {
         self.note(Severity::Error, span, flaw);
     }
 
-    /// Notes something that is probably not meant.
+    /// Reports something that is probably not meant.
     pub(super) fn warn(&mut self, span: &Range<usize>, flaw: Flaw) {
         self.note(Severity::Warning, span, flaw);
     }
@@ -116,12 +116,12 @@ impl<'f> Notes<'f> {
         });
     }
 
-    /// The value, or nothing and a note.
+    /// The value, or nothing after reporting the error.
     pub(super) fn keep<T>(&mut self, span: &Range<usize>, read: Result<T, Flaw>) -> Option<T> {
         read.map_err(|flaw| self.error(span, flaw)).ok()
     }
 
-    /// As [`Notes::keep`], and notes the warnings that came with the value.
+    /// As [`Notes::keep`], and reports the warnings about the value.
     fn accept<T>(&mut self, span: &Range<usize>, read: Result<(T, Vec<Flaw>), Flaw>) -> Option<T> {
         let (value, warnings) = self.keep(span, read)?;
         for flaw in warnings {
@@ -130,8 +130,8 @@ impl<'f> Notes<'f> {
         Some(value)
     }
 
-    /// Warns about every property that nobody asked for. `owner` is put before its name, such as
-    /// `otp.`, and empty for a row.
+    /// Warns about every property that was not taken. `owner` is put before its name, such as
+    /// `otp.`, and is empty for a row.
     pub(super) fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
             let fix = advice::of_unknown(owner, &member, known);
@@ -153,7 +153,7 @@ impl<'f> Notes<'f> {
     }
 }
 
-/// Reads all rows; rows that cannot be used are noted and left out.
+/// Reads all rows. Rows that cannot be used are reported and left out.
 pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
     let document = raw::read(text, &FORM);
     let is_well_formed = document.flaws.is_empty();
@@ -195,7 +195,7 @@ pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
     rows
 }
 
-/// What is known of a row whatever is wrong with it.
+/// What can be read of a row that is invalid.
 fn known_of(entry: &Value<'_>, text: &str) -> LeftOut {
     let class = || {
         let Kind::Object(members) = &entry.kind else { return None };
@@ -260,7 +260,8 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     })
 }
 
-/// Notes every key that an object has twice, at any depth: JSON readers differ in which they take.
+/// Reports every key that an object has twice, at any depth: JSON readers differ in which of them
+/// they use.
 fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
     match &value.kind {
         Kind::List(items) => items.iter().for_each(|item| duplicates(notes, item)),
@@ -283,7 +284,7 @@ fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
     }
 }
 
-/// The pattern that counts and the bytes it takes.
+/// The effective pattern and its position.
 fn pattern(
     notes: &mut Notes<'_>,
     fields: &mut Fields<'_>,
@@ -311,7 +312,7 @@ fn pattern(
     }
 }
 
-/// An empty wish is refused rather than read as "nothing is needed".
+/// An empty list is an error rather than "nothing is required".
 fn requires(notes: &mut Notes<'_>, value: Value<'_>) -> Box<[Box<str>]> {
     const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
     let span = value.span.clone();

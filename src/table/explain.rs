@@ -1,4 +1,4 @@
-//! Why a request is answered the way it is, row by row.
+//! Explains, row by row, how the table handles a request.
 
 use std::fmt;
 
@@ -16,47 +16,47 @@ use super::target::Target;
 use super::verbs::is_implemented;
 use super::verbs::is_token;
 
-/// What one row says to a request.
+/// The outcome of one row for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The row, counted from 1.
     pub row: usize,
-    /// Whether pattern and verb both fit. The first hit answers.
+    /// Whether pattern and verb both match. The first hit handles the request.
     pub hit: bool,
-    /// The reason, as a sentence without full stop.
+    /// The reason, as a sentence without a full stop.
     pub why: String,
 }
 
-/// How a request is answered.
+/// How a request is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// By a row.
     Row,
-    /// 404: no pattern fits, or the path lies outside the base path.
+    /// 404: no pattern matches, or the path lies outside the base path.
     NotFound,
-    /// 405: patterns fit, but no row has the verb. `OPTIONS` gets 204 instead.
+    /// 405: patterns match, but no row has the verb. `OPTIONS` gets 204 instead.
     MethodNotAllowed,
-    /// 400: the path has no single meaning.
+    /// 400: the path is ambiguous.
     BadPath,
-    /// By a built-in part of callgate; the table is not asked.
+    /// By a built-in part of callgate; the table is not consulted.
     Reserved,
-    /// 501: the method is none that callgate hands on, such as `TRACE` or `get`.
+    /// 501: callgate does not pass on the method, such as `TRACE` or `get`.
     NotImplemented,
     /// 414: path and query are longer than the settings allow.
     TargetTooLong,
-    /// 400: the method is none of HTTP, or the query brings several tokens or too many parameters.
+    /// 400: the method is not one of HTTP, or the query has several tokens or too many parameters.
     BadRequest,
 }
 
-/// The answer to one request and the steps that led to it.
+/// How one request is handled, and the steps of the decision.
 ///
-/// Serialised it has the shape of contract §2; `Display` is for people.
+/// Serialized it has the shape of contract §2; `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// How the request is answered.
+    /// How the request is handled.
     pub answer: Answer,
-    /// The row that answers, counted from 1.
+    /// The row that handles it, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<usize>,
     /// The class of that row.
@@ -71,9 +71,9 @@ pub struct Explanation {
     /// The verbs of the header `Allow`, for [`Answer::MethodNotAllowed`] only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
-    /// Every row of the table. Where the table is not asked, each step says why.
+    /// Every row of the table. Where the table is not consulted, each step says why.
     pub rows: Vec<Step>,
-    /// The verb that was asked for.
+    /// The verb of the request.
     #[serde(skip)]
     pub verb: String,
     /// What was matched, or why nothing was.
@@ -81,7 +81,7 @@ pub struct Explanation {
     pub reason: String,
 }
 
-/// Explains a request as the server would answer it.
+/// Explains how the server would handle a request.
 ///
 /// `target` may be absolute, such as `http://host/x?y`, or a path with or without query. Query and
 /// fragment do not take part in matching.
@@ -119,7 +119,7 @@ fn not_implemented(verb: &str) -> String {
 }
 
 impl Explanation {
-    /// The same request, answered otherwise before a row runs: no row counts as a hit any more.
+    /// The same request, handled before any row is found: no row counts as a hit any more.
     #[must_use]
     pub fn refused(self, answer: Answer, reason: impl Into<String>) -> Self {
         let reason = reason.into();
@@ -129,7 +129,7 @@ impl Explanation {
     }
 }
 
-/// The path of a request target or URL, as raw as it came.
+/// The path of a request target or URL, not decoded.
 fn path_of(target: &str) -> &str {
     let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
     let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
@@ -138,7 +138,7 @@ fn path_of(target: &str) -> &str {
         Some(scheme) => {
             let rest = target.get(scheme.len()..).unwrap_or_default();
             let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
-            // `http://host` and `http://host?x` ask for `/` (RFC 9112 §3.2.1).
+            // The path of `http://host` and `http://host?x` is `/` (RFC 9112 §3.2.1).
             if path.starts_with('/') { path } else { "/" }
         }
     };
@@ -198,7 +198,7 @@ fn empty(answer: Answer, verb: &str) -> Explanation {
     }
 }
 
-/// One step per row, each row asked by itself.
+/// One step per row, each row matched by itself.
 pub(super) fn steps(table: &Table, verb: &str, path: &CanonicalPath) -> Vec<Step> {
     let mut first_hit = None;
     let step = |row: &Row| {
@@ -222,7 +222,7 @@ pub(super) fn steps(table: &Table, verb: &str, path: &CanonicalPath) -> Vec<Step
     table.rows().iter().map(step).collect()
 }
 
-/// What a person who expected a fit has probably overlooked.
+/// A hint for an author who expected the pattern to match.
 fn near_miss(pattern: &Pattern, path: &CanonicalPath) -> String {
     let text = path.as_str();
     let fits =

@@ -1,7 +1,7 @@
-//! The handler table: ordered rows, each a URL pattern, the verbs it allows, and what answers.
+//! The handler table: ordered rows, each with a URL pattern, the verbs it allows, and a target.
 //!
 //! Pure: text in, rows or problems out; no HTTP library, no clock, no file. The first row whose
-//! pattern and verb both fit answers (contract §3, 4D §1.3).
+//! pattern and verb both match handles the request (contract §3, 4D §1.3).
 //!
 //! ```
 //! use callgate::table::BasePath;
@@ -70,18 +70,18 @@ use check::Notes;
 use check::Rows;
 use index::Index;
 
-/// The JSON Schema (draft 7) of a table file, for editors: they complete, explain and check while
-/// one types. What it refuses is refused or warned about here as well.
+/// The JSON Schema (draft 7) of a table file, with which editors complete, explain and check while
+/// one types. Whatever it rejects is an error or a warning here as well.
 pub const SCHEMA: &str = include_str!("handlers.schema.json");
 
-/// A checked table. It never changes; a reload makes another.
+/// A checked table. It is immutable; a reload makes another.
 #[derive(Debug)]
 pub struct Table {
     rows: Box<[Row]>,
     index: Index,
 }
 
-/// A table that can be used, and what its author should look at all the same.
+/// A usable table, and the warnings about it.
 #[derive(Debug)]
 pub struct Checked {
     /// The table.
@@ -90,21 +90,21 @@ pub struct Checked {
     pub warnings: Vec<Problem>,
 }
 
-/// A table as far as it can be read, and everything that is wrong with it.
+/// As much of a table as can be read, and everything that is wrong with it.
 #[derive(Debug)]
 pub struct Survey {
-    /// The rows that can be used.
+    /// The usable rows.
     pub table: Table,
     /// Errors and warnings, in the order of the file.
     pub problems: Vec<Problem>,
-    /// Whether one of the problems is an error, so that no request may be answered by this.
+    /// Whether one of the problems is an error, so that this table must not be served.
     pub is_broken: bool,
     /// What is known of the rows that could not be used.
     pub left_out: Vec<LeftOut>,
 }
 
 impl Survey {
-    /// Of a file that cannot be read at all: no row, and no problem of the table's own.
+    /// The survey of a file that cannot be read at all: no rows, and no problems of its own.
     pub fn of_nothing() -> Self {
         let table = Table { rows: Box::default(), index: Index::of(&[]) };
         Self { table, problems: Vec::new(), is_broken: true, left_out: Vec::new() }
@@ -112,7 +112,7 @@ impl Survey {
 }
 
 impl Table {
-    /// Reads the text of a table file, naming it `file` in problems.
+    /// Reads the text of a table file, which problems call `file`.
     ///
     /// The error is every problem at once, warnings included, in the order of the file.
     pub fn read(file: &str, text: &str) -> Result<Checked, Vec<Problem>> {
@@ -120,8 +120,8 @@ impl Table {
         if is_broken { Err(problems) } else { Ok(Checked { table, warnings: problems }) }
     }
 
-    /// Reads a table file as far as it can be read, for who wants to know everything about it: rows
-    /// that are broken are left out, and the others keep their numbers.
+    /// Reads as much of a table file as possible, for a complete report: broken rows are left out,
+    /// and the others keep their numbers.
     pub fn survey(file: &str, text: &str) -> Survey {
         let mut notes = Notes::on(file, text);
         let Rows { rows, left_out } = check::rows(&mut notes, text);
@@ -131,7 +131,7 @@ impl Table {
         Survey { table, problems, is_broken, left_out }
     }
 
-    /// The text of a table file. Otherwise what the file is instead, as a problem of it.
+    /// The text of a table file, or a problem that says what the file is instead.
     pub fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
         decode(bytes).map_err(|bad| {
             let NotText { line, column, what, fix } = bad;
@@ -151,11 +151,11 @@ impl Table {
         })
     }
 
-    /// Proves which rows can answer and which take the requests of others, naming the file `file`
-    /// in its warnings.
+    /// Proves which rows are reachable and which handle the requests of others, naming the file
+    /// `file` in its warnings.
     ///
-    /// It searches all paths there are, so that it takes milliseconds for an ordinary table and at
-    /// most about a second for any; a table is served without it.
+    /// It searches all possible paths, so it takes milliseconds for an ordinary table and at most
+    /// about a second for any. A table is served without it.
     pub fn prove(&self, file: &str) -> Proof {
         proof::of(self, file)
     }
@@ -165,10 +165,10 @@ impl Table {
         &self.rows
     }
 
-    /// The first row whose pattern and verb fit, or why none does.
+    /// The first row whose pattern and verb match, or why none does.
     ///
-    /// A wrong verb falls through to later rows. Verbs compare without regard to case. Reserved
-    /// paths are the caller's to take out first, see [`CanonicalPath::reserved`].
+    /// A wrong verb falls through to later rows. Verbs compare case-insensitively. The caller has
+    /// to handle reserved paths first, see [`CanonicalPath::reserved`].
     pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Found<'t> {
         let fitting = self.index.fitting(&self.rows, path);
         if let Some(row) = fitting.rows().find(|row| row.verbs().allows(verb)) {
@@ -180,22 +180,22 @@ impl Table {
         Found::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
     }
 
-    /// What every row says to a request, one step per row in table order.
+    /// The outcome of every row for a request, one step per row in table order.
     ///
-    /// It asks each row by itself rather than the index, so that it can be compared with
-    /// [`Table::find`]: the first hit is the row found.
+    /// It matches each row by itself instead of using the index, so that the two can be compared:
+    /// the first hit is the row that [`Table::find`] returns.
     pub fn explain(&self, verb: &str, path: &CanonicalPath) -> Vec<Step> {
         explain::steps(self, verb, path)
     }
 }
 
-/// What a table says to a request.
+/// The result of a lookup in a table.
 #[derive(Debug, Clone)]
 pub enum Found<'t> {
-    /// This row answers.
+    /// This row handles the request.
     Row(&'t Row),
-    /// No pattern fits: 404.
+    /// No pattern matches: 404.
     NoSuchPath,
-    /// Patterns fit, but none of their rows has the verb: 405 with this `Allow`.
+    /// Patterns match, but none of their rows has the verb: 405 with this `Allow`.
     VerbNotAllowed(Allow<'t>),
 }

@@ -1,4 +1,4 @@
-//! Which paths a row is for: a prefix of whole segments, or a regular expression.
+//! Which paths a row matches: a prefix of whole segments, or a regular expression.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::path::Reserved;
 use super::problem::Flaw;
 use crate::base::limits::PATTERN_BYTES_MAX;
 
-/// What a path must look like for a row to be considered.
+/// The condition on the path for a row to be considered.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: Box<str>,
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Pattern {
-    /// Reads the property `pattern`. Warnings come beside the pattern.
+    /// Reads the property `pattern`. Warnings are returned with the pattern.
     pub(super) fn prefix(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("pattern", text)?;
         let trimmed = text.trim_matches('/');
@@ -46,7 +46,7 @@ impl Pattern {
         }
         let kind = Kind::Prefix(path.as_str().into());
         if let Some(flaw) = mistaken::in_prefix(text) {
-            // What else could be said would be about a text that nobody meant.
+            // Further warnings would be about a text that was not meant.
             return Ok((Self { text: trimmed.into(), kind }, vec![flaw]));
         }
         let mut warnings = Vec::new();
@@ -62,7 +62,7 @@ impl Pattern {
         Ok((Self { text: trimmed.into(), kind }, warnings))
     }
 
-    /// Reads the property `regexPattern`. Warnings come beside the pattern.
+    /// Reads the property `regexPattern`. Warnings are returned with the pattern.
     pub(super) fn regex(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("regexPattern", text)?;
         if text.is_empty() {
@@ -87,7 +87,7 @@ impl Pattern {
             unfit.map(|(why, fix)| never("regexPattern", text, why, fix)).into_iter().collect();
         warnings.extend(percent_escape("regexPattern", text));
         if text.contains("**") {
-            // The manual of 4D 20 R8 itself had this slip; 21 corrected it.
+            // The manual of 4D 20 R8 itself had this mistake; 21 corrected it.
             warnings.push(Flaw::new(
                 "regex-glob",
                 format!("regexPattern {text:?} has \"**\", which repeats a repetition"),
@@ -108,7 +108,7 @@ impl Pattern {
         matches!(self.kind, Kind::Regex { .. })
     }
 
-    /// Whether the path is one of those meant.
+    /// Whether the pattern matches the path.
     pub fn fits(&self, path: &CanonicalPath) -> bool {
         match &self.kind {
             Kind::Prefix(prefix) => path
@@ -119,8 +119,8 @@ impl Pattern {
         }
     }
 
-    /// The named groups of the expression and what they caught, in the order of the expression.
-    /// A group that took no part in the match is left out.
+    /// The named groups of the expression and their matches, in the order of the expression. A
+    /// group that took no part in the match is left out.
     pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
         let Kind::Regex { regex, named: true } = &self.kind else { return Vec::new() };
         let Some(caught) = regex.captures(path.as_str()) else { return Vec::new() };
@@ -134,7 +134,7 @@ impl Pattern {
         matches!(&self.kind, Kind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
     }
 
-    /// The path without what a named group caught in it; `None` if it caught nothing.
+    /// The path without the match of a named group; `None` if the group did not match.
     pub(super) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
         let Kind::Regex { regex, named: true } = &self.kind else { return None };
         let caught = regex.captures(path.as_str())?;
@@ -142,8 +142,8 @@ impl Pattern {
         path.without(range)
     }
 
-    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned already that no request fits, or
-    /// that the pattern is meant otherwise.
+    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned already that no request
+    /// matches, or that something else is meant.
     pub(super) fn is_known_to_fit_nothing(&self) -> bool {
         match &self.kind {
             Kind::Prefix(_) if mistaken::in_prefix(&self.text).is_some() => true,
@@ -170,7 +170,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Why no canonical path begins like this, and the way out; none if some path may.
+/// Why no canonical path begins like this, and how to fix it; none if some path may.
 pub(super) fn never_fits(beginning: &str) -> Option<(&'static str, &'static str)> {
     if beginning.contains("//") {
         return Some(("runs of slashes are merged before matching", "write one slash"));
@@ -181,7 +181,7 @@ pub(super) fn never_fits(beginning: &str) -> Option<(&'static str, &'static str)
     if beginning.chars().any(char::is_control) {
         return Some(("paths with control characters are refused", "remove the character"));
     }
-    // The last segment may go on beyond what is known.
+    // The last segment may continue after the known text.
     let mut segments = beginning.split('/');
     segments.next_back();
     if segments.any(|segment| matches!(segment, "." | "..")) {

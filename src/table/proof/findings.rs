@@ -1,4 +1,4 @@
-//! What was proven, as warnings with a way out.
+//! The results of the proof, as warnings with a fix.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::table::Problem;
 use crate::table::Row;
 use crate::table::problem::Flaw;
 
-/// Rows that a sentence names; of more it says how many there are.
+/// Rows that a sentence lists; for more it gives their number.
 const NAMED_MAX: usize = 5;
 
 /// Every warning about the rows of a table as a whole, in table order.
@@ -108,7 +108,7 @@ fn way_out(prover: &mut Prover<'_>, at: usize, takers: &[usize]) -> String {
     let pattern = prover.row(taker).map(Row::pattern);
     let is_freed = matches!(closed, RowAnswer::Path(_)) && pattern.is_some_and(Pattern::is_regex);
     if prover.is_within(taker, at) {
-        // Whichever comes first leaves nothing to the other.
+        // Whichever of the two comes first leaves no requests to the other.
         return format!("remove one of the two, or give row {number} other verbs");
     }
     match pattern.filter(|_| is_freed) {

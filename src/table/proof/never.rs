@@ -1,16 +1,16 @@
-//! The paths that no row is ever asked about, as expressions, so that they take part in a proof
-//! like rows that stand before all others.
+//! The paths that never reach a row, as expressions, so that they take part in a proof like rows
+//! before all others.
 
 use crate::table::path::Reserved;
 
-/// Paths that are refused or rewritten before matching; the rules are those of
-/// [`CanonicalPath`](crate::table::CanonicalPath). What is not a whole path is among them.
+/// Paths that are refused or rewritten before matching, by the rules of
+/// [`CanonicalPath`](crate::table::CanonicalPath). It includes texts that are not whole paths.
 pub(super) const NOT_CANONICAL: &str = r"(?s)\z|[^/]|.*(?://|[\\\p{Cc}]|/\.\.?(?:[;/]|\z))";
 
-/// Paths that callgate answers itself.
+/// Paths that callgate handles itself.
 pub(super) fn reserved() -> String {
     let names = Reserved::ALL.map(|part| regex::escape(part.as_str()));
-    // The case of ASCII letters does not count, that of others does: /re\u{17f}t is free.
+    // The case of ASCII letters is ignored, that of others is not: /re\u{17f}t is free.
     format!(r"(?i-u)(?:{})(?:/|\z)", names.join("|"))
 }
 

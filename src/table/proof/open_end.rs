@@ -1,4 +1,4 @@
-//! Rows whose open end reaches into the paths of a later, more specific row.
+//! Rows whose missing `$` makes them match the paths of a later, more specific row.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use super::reach::unlisted;
 use super::search::End;
 use crate::table::Row;
 
-/// What a row answers only because its expression does not say where paths end.
+/// A request that a row handles only because its expression does not end with `$`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OpenEnd {
-    /// The place in the table of the row that the request was written for.
+    /// The index of the row that the request was written for.
     pub(super) meant: usize,
     pub(super) witness: Witness,
 }
 
 impl Prover<'_> {
-    /// Whether the open end of the row at this place is probably an oversight.
+    /// Whether the missing `$` of the row at this index is probably an oversight.
     ///
-    /// It is one if the row answers a path that it would not answer with `$` at its end, that a
-    /// later row describes to its very end, and that later row is not merely a wider net: a
-    /// catch-all stands behind everything, and what stands before it is meant to take paths.
+    /// It is one if a later row matches, up to its very end, a path that this row would not match
+    /// with `$` at its end, and the later row is not merely wider: a catch-all comes last, and rows
+    /// before it are meant to handle some of its paths.
     pub(super) fn open_end(&mut self, at: usize) -> Option<OpenEnd> {
         let row = self.row(at)?;
         if !row.pattern().is_regex() {
@@ -31,7 +31,7 @@ impl Prover<'_> {
         let rivals = self.rivals(at)?;
         let mut is_open_ended = None;
         self.successors(at)?.into_iter().find_map(|later| {
-            // The cheapest question first: behind most rows stand only a few, and wide nets.
+            // The cheapest query first: most rows are followed only by a few rows and by wide ones.
             let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
             if !matches!(beyond, RowAnswer::Path(_)) {
                 return None;
@@ -49,7 +49,7 @@ impl Prover<'_> {
         matches!(beyond, RowAnswer::Path(_))
     }
 
-    /// A path that the later row describes to its end, and that reaches this row all the same.
+    /// A path that the later row matches up to its end, and that this row handles.
     fn taken(&mut self, at: usize, later: usize, verb: &str, rivals: &[usize]) -> Option<OpenEnd> {
         self.spend(rivals.len())?;
         let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(verb));
@@ -62,7 +62,7 @@ impl Prover<'_> {
     }
 }
 
-/// Verbs that both rows answer; one stands for all that neither lists.
+/// Verbs that both rows match; one stands for all that neither lists.
 fn shared_verbs(one: &Row, other: &Row) -> Vec<String> {
     let (lists, checks) = if one.verbs().is_all() { (other, one) } else { (one, other) };
     if lists.verbs().is_all() {

@@ -1,9 +1,9 @@
-//! A pattern as a small machine that reads a path character by character.
+//! A pattern as an automaton that reads a path character by character.
 //!
-//! The expressions that the engine matches with are compiled for speed, over bytes. To reason
-//! about every path there is, characters that no pattern tells apart must be one letter, which is
-//! what [`Classes`] is for: `\w` is one class here, and hundreds of states there. Both begin with
-//! the same parse, and whether a match exists does not depend on greed or order.
+//! The expressions that the engine matches with are compiled for speed, over bytes. To reason about
+//! all paths, characters that no pattern distinguishes must be one letter, which is what
+//! [`Classes`] is for: `\w` is one class here, and hundreds of states there. Both begin with the
+//! same parse, and whether a match exists does not depend on greed or order.
 
 use std::collections::HashMap;
 
@@ -16,36 +16,36 @@ use regex_syntax::hir::Repetition;
 
 use crate::base::limits::PATTERN_NEST_MAX;
 
-/// Most nodes of one program. An expression that the engine accepts has fewer unless it is made
-/// of nothing but counted repetitions.
+/// Most nodes of one program. An expression that the engine accepts has fewer unless it consists of
+/// nothing but counted repetitions.
 const NODES_MAX: usize = 8_192;
 /// Most characters of a class that are compared to find out whether it is one letter in two cases.
 const CASES_MAX: usize = 4;
 
-/// One step of a program; numbers are places in [`Program::nodes`].
+/// One step of a program; numbers are indexes into [`Program::nodes`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Node {
     /// Reads one character of the class and goes on.
     Take { class: u32, next: u32 },
-    /// Goes on at both.
+    /// Continues at both.
     Fork(u32, u32),
-    /// Goes on if this holds between the character before and the one after.
+    /// Continues if this holds between the character before and the one after.
     Look(Look, u32),
     /// The pattern has matched.
     Matched,
 }
 
-/// A compiled pattern. It is anchored at the start; whether it must reach the end as well is for
-/// whoever runs it to say.
+/// A compiled pattern. It is anchored at the start; whether it must also reach the end is decided
+/// by the search.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) nodes: Vec<Node>,
     pub(super) start: u32,
     /// The classes in use, each once.
     pub(super) classes: Vec<u32>,
-    /// Whether it asks for the boundaries of words.
+    /// Whether it has assertions about word boundaries.
     pub(super) asks_for_words: bool,
-    /// What every match begins with, without regard to case; see [`Program::may_meet`].
+    /// The case-folded text with which every match begins; see [`Program::may_meet`].
     begins: String,
 }
 
@@ -72,10 +72,10 @@ impl Classes {
 }
 
 impl Program {
-    /// Compiles an expression that the engine has accepted; none if it is too large to reason
-    /// about.
+    /// Compiles an expression that the engine has accepted; none if it is too large to analyze.
     pub(super) fn of(expression: &str, classes: &mut Classes) -> Option<Self> {
-        // As in `expression`: the wrapping into `\A(?:…)` costs the author no nesting.
+        // As in `expression`: the wrapping into `\A(?:…)` must not count against the author's
+        // nesting.
         let mut parser = ParserBuilder::new().nest_limit(PATTERN_NEST_MAX + 2).build();
         let hir = parser.parse(expression).ok()?;
         let mut draft = Draft { nodes: vec![Node::Matched], classes };
@@ -88,7 +88,7 @@ impl Program {
         let mut used: Vec<u32> = taken.collect();
         let asks_for_words = hir.properties().look_set().contains_word();
         if asks_for_words {
-            // Letters must not mix what is in words with what is not.
+            // No letter may mix word characters with others.
             used.extend(word_classes(classes)?);
         }
         used.sort_unstable();
@@ -104,7 +104,8 @@ impl Program {
     }
 }
 
-/// A program under construction, built from its end: each part is told where to go on.
+/// A program under construction. It is built from its end: each part takes the node that follows
+/// it.
 struct Draft<'c> {
     nodes: Vec<Node>,
     classes: &'c mut Classes,
@@ -119,9 +120,9 @@ impl Draft<'_> {
         u32::try_from(self.nodes.len() - 1).ok()
     }
 
-    /// Adds nodes that match `hir` and then go on at `next`; the result is where to enter.
+    /// Adds nodes that match `hir` and then continue at `next`; returns the first of them.
     ///
-    /// It calls itself as deep as groups are nested, which the parser bounds.
+    /// The recursion is as deep as groups are nested, which the parser limits.
     fn add(&mut self, hir: &Hir, next: u32) -> Option<u32> {
         match hir.kind() {
             HirKind::Empty => Some(next),
@@ -180,7 +181,7 @@ impl Draft<'_> {
     }
 }
 
-/// What belongs to a word, by the rules of Unicode and by those of ASCII.
+/// The word characters, by the rules of Unicode and by those of ASCII.
 fn word_classes(classes: &mut Classes) -> Option<[u32; 2]> {
     let mut class = |text| match regex_syntax::parse(text).ok()?.kind() {
         HirKind::Class(class) => Some(classes.id(ranges(class)?)),
@@ -204,8 +205,8 @@ fn ranges(class: &Class) -> Option<Vec<(char, char)>> {
     }
 }
 
-/// Appends what every match of `hir` begins with, case folded, and tells whether that is all of
-/// every match, so that more may follow.
+/// Appends the case-folded text with which every match of `hir` begins. Returns whether that is the
+/// whole of every match, so that more may follow.
 fn beginning(hir: &Hir, begins: &mut String) -> bool {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => true,
@@ -257,8 +258,8 @@ fn one_letter(class: &Class) -> Option<char> {
     (chars.len() <= CASES_MAX && chars.iter().all(|c| *c == first)).then_some(first)
 }
 
-/// One letter for all cases of it. Any function would be sound, since both sides of a comparison
-/// are folded alike; this one makes `(?i)` expressions comparable.
+/// One letter for all its cases. Any function would be sound, since both sides of a comparison are
+/// folded alike; this one makes `(?i)` expressions comparable.
 fn fold(c: char) -> char {
     match c {
         'ſ' => 's',

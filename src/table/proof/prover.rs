@@ -1,4 +1,4 @@
-//! A table made ready for questions about all paths there are.
+//! A table prepared for queries about all possible paths.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -18,30 +18,30 @@ use crate::table::Found;
 use crate::table::Row;
 use crate::table::Table;
 
-/// Steps of one question, so that one hostile row does not leave the others undecided.
+/// Step limit of one query, so that one hostile row does not leave the others undecided.
 const QUESTION_STEPS_MAX: u64 = 200_000;
 
-/// Rows as programs, and what is left of the budget.
+/// Rows as programs, and the remaining budget.
 #[derive(Debug)]
 pub(super) struct Prover<'t> {
     pub(super) table: &'t Table,
-    /// None for a row too large to reason about.
+    /// None for a row too large to analyze.
     programs: Vec<Option<Program>>,
-    /// The paths that no row is asked about: not canonical, and reserved.
+    /// The paths that never reach a row: not canonical, or reserved.
     never: [Option<Program>; 2],
     classes: Classes,
     budget: Budget,
 }
 
-/// A row's part in a question, by its place in the table.
+/// A row's part in a query, by its index in the table.
 pub(super) type RowPart = (usize, End);
 
-/// The answer to a question about rows.
+/// The result of a query about rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowAnswer {
-    /// A path that can arrive.
+    /// A canonical path.
     Path(String),
-    /// No path: these excluded rows take them, or some are reserved.
+    /// No path: these excluded rows match them, or some are reserved.
     None { rows: BTreeSet<usize>, reserved: bool },
     /// The budget was too small.
     Open,
@@ -57,7 +57,7 @@ impl<'t> Prover<'t> {
         Self { table, programs, never, classes, budget: Budget::of(Proof::STEPS_MAX) }
     }
 
-    /// The steps that were taken so far.
+    /// The steps taken so far.
     pub(super) const fn steps(&self) -> u64 {
         Proof::STEPS_MAX - self.budget.left()
     }
@@ -66,12 +66,13 @@ impl<'t> Prover<'t> {
         self.table.rows().get(at)
     }
 
-    /// The number in the file of the row at a place of the table: rows may have been left out.
+    /// The number in the file of the row at an index of the table; they differ where rows were left
+    /// out.
     pub(super) fn number(&self, at: usize) -> usize {
         self.row(at).map_or(at + 1, Row::number)
     }
 
-    /// The place in the table of the row with this number.
+    /// The index in the table of the row with this number.
     pub(super) fn place(&self, number: usize) -> Option<usize> {
         self.table.rows().binary_search_by_key(&number, Row::number).ok()
     }
@@ -80,32 +81,31 @@ impl<'t> Prover<'t> {
         self.programs.get(at)?.as_ref()
     }
 
-    /// The rows before `at` that may match a path of its, in table order. Those that are too
-    /// large are left out, so that a path found may still be theirs.
+    /// The rows before `at` that may match one of its paths, in table order. Rows too large to
+    /// analyze are left out, so a path that is found may belong to one of them.
     pub(super) fn rivals(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, 0..at)
     }
 
-    /// The rows after `at` that may match a path of its, in table order.
+    /// The rows after `at` that may match one of its paths, in table order.
     pub(super) fn successors(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, at + 1..self.programs.len())
     }
 
     fn meeting(&mut self, at: usize, others: Range<usize>) -> Option<Vec<usize>> {
-        // Most comparisons end at the first letters, so that many of them cost one step.
+        // Most comparisons end at the first letters, so many of them cost one step.
         self.spend(others.len() / 8)?;
         let own = self.program(at)?;
         let meets = |other: &usize| self.program(*other).is_some_and(|p| p.may_meet(own));
         Some(others.filter(meets).collect())
     }
 
-    /// Takes steps off the budget for work done elsewhere.
+    /// Charges steps for work done elsewhere.
     pub(super) fn spend(&mut self, steps: usize) -> Option<()> {
         self.budget.spend(u64::try_from(steps).ok()?)
     }
 
-    /// Looks for a path that can arrive, that every row of `within` matches, and none of
-    /// `without`.
+    /// Looks for a canonical path that every row of `within` matches, and none of `without`.
     pub(super) fn ask(&mut self, within: &[RowPart], without: &[RowPart]) -> RowAnswer {
         let (answer, spent) = self.answer(within, without).unwrap_or((RowAnswer::Open, 0));
         if self.budget.spend(spent).is_none() {
@@ -139,8 +139,8 @@ impl<'t> Prover<'t> {
         Some((answer, steps - budget.left()))
     }
 
-    /// The request as a witness, if the table really sends it to the row. A search that left out
-    /// a row too large to reason about may have found a path of that row's.
+    /// The request as a witness, if the table really maps it to the row. A search that left out a
+    /// row too large to analyze may have found a path of that row.
     pub(super) fn confirmed(&self, at: usize, verb: &str, path: String) -> Option<Witness> {
         let canonical = CanonicalPath::of_decoded(&path)?;
         match self.table.find(verb, &canonical) {

@@ -1,4 +1,4 @@
-//! Whether a row can answer, and which rows before it take its requests.
+//! Whether a row is reachable, and which rows before it handle its requests.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ use super::search::End;
 use crate::table::Row;
 use crate::table::Verbs;
 
-/// Names that stand for a verb that no row lists, the plainest first.
+/// Names that stand for a verb that no row lists, the most common first.
 const UNLISTED: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW"];
 
-/// With no more rivals than this, they are asked about at once.
+/// Up to this many rivals, the full query comes first.
 const RIVALS_FEW: usize = 8;
 
-/// A verb of a row, and the rows before it that have the verb and may match its paths.
+/// A verb of a row, and the earlier rows that have the verb and may match its paths.
 struct Rivalry {
     verb: String,
     rivals: Vec<usize>,
 }
 
 impl Prover<'_> {
-    /// Whether the row at this place of the table can answer.
+    /// Whether the row at this index is reachable.
     pub(super) fn reach(&mut self, at: usize) -> Reach {
         self.try_reach(at).unwrap_or(Reach::Undecided)
     }
@@ -54,8 +54,8 @@ impl Prover<'_> {
             RowAnswer::None { reserved: false, .. } => return Some(Reach::FitsNothing),
             RowAnswer::Path(_) | RowAnswer::Open => {}
         }
-        // One row is easier to look at than several, even where the several come first. It is
-        // also easier to prove, so that it is tried where all together were too much.
+        // One row is easier to understand than several, even if the several come first. It is also
+        // easier to prove, so it is tried where the full query exceeded its limit.
         if let Some(taker) = self.single_taker(at, &rivals) {
             return Some(Reach::TakenBy(vec![self.number(taker)]));
         }
@@ -68,16 +68,15 @@ impl Prover<'_> {
         Some(Reach::TakenBy(rows.into_iter().collect()))
     }
 
-    /// The shortest path of the row alone, if the table sends it there. Behind many rows that is
-    /// far cheaper than a path that is none of theirs, and mostly good enough.
+    /// The shortest path of the row alone, if the table maps it to the row. With many rows before
+    /// it that is far cheaper than a path that none of them matches, and mostly sufficient.
     fn guess(&mut self, at: usize, rivalries: &[Rivalry]) -> Option<Witness> {
         let RowAnswer::Path(path) = self.ask(&[(at, End::Open)], &[]) else { return None };
         let mut verbs = rivalries.iter().map(|rivalry| &rivalry.verb);
         verbs.find_map(|verb| self.confirmed(at, verb, path.clone()))
     }
 
-    /// What has to be asked to know about every verb of the row: verbs with the same rivals share
-    /// a question.
+    /// The queries that cover every verb of the row: verbs with the same rivals share a query.
     fn rivalries(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<Rivalry>> {
         let mut rivalries: Vec<Rivalry> = Vec::new();
         for verb in self.verbs(row, rivals)? {
@@ -91,8 +90,8 @@ impl Prover<'_> {
         Some(rivalries)
     }
 
-    /// The verbs of the row. Of a row for all verbs, those that its rivals list, and before them
-    /// one that none does: it has the fewest rivals.
+    /// The verbs of the row. For a row that matches all verbs: those that its rivals list, preceded
+    /// by one that none lists, which has the fewest rivals.
     fn verbs(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<String>> {
         if !row.verbs().is_all() {
             return Some(row.verbs().names().map(str::to_owned).collect());
@@ -104,7 +103,7 @@ impl Prover<'_> {
         Some(verbs.chain(listed.iter().map(|verb| (*verb).to_owned())).collect())
     }
 
-    /// A row that alone takes everything the row at `at` is for.
+    /// A row that alone handles every request of the row at `at`.
     fn single_taker(&mut self, at: usize, candidates: &[usize]) -> Option<usize> {
         let verbs = self.row(at)?.verbs();
         candidates.iter().copied().find(|taker| {
@@ -113,16 +112,16 @@ impl Prover<'_> {
         })
     }
 
-    /// Whether every path of the one row that can arrive is also one of the other's.
+    /// Whether every canonical path of the one row is also one of the other's.
     pub(super) fn is_within(&mut self, one: usize, other: usize) -> bool {
         let answer = self.ask(&[(one, End::Open)], &[(other, End::Open)]);
         matches!(answer, RowAnswer::None { .. })
     }
 
-    /// Drops every row without which the others still take all paths of the row at `at`.
+    /// Drops every row without which the others still match all paths of the row at `at`.
     fn fewest(&mut self, at: usize, takers: BTreeSet<usize>) -> BTreeSet<usize> {
         let mut kept = takers.clone();
-        // From the last on, so that the rows that are named are those that come first.
+        // From the last on, so that the first rows remain.
         for taker in takers.into_iter().rev() {
             let others: Vec<usize> = kept.iter().copied().filter(|row| *row != taker).collect();
             if let RowAnswer::None { rows, .. } = self.ask(&[(at, End::Open)], &open(&others)) {
@@ -133,7 +132,7 @@ impl Prover<'_> {
     }
 }
 
-/// Whether a row with the verbs `all` answers every verb of `some`.
+/// Whether a row with the verbs `all` matches every verb of `some`.
 pub(super) fn covers(all: &Verbs, some: &Verbs) -> bool {
     all.is_all() || !some.is_all() && some.names().all(|verb| all.allows(verb))
 }

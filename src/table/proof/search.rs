@@ -1,8 +1,8 @@
-//! Finding a path that some patterns match and others do not, or proving that there is none.
+//! Finds a path that some patterns match and others do not, or proves that there is none.
 //!
-//! All patterns of a question read the same path side by side. What they have come to after some
-//! characters is a state; two paths with the same state have the same future, so that every state
-//! is looked into once, shortest path first. When no state is left, no path is.
+//! All patterns of a query read the same path in parallel. The nodes they have reached after some
+//! characters form a state; two paths with the same state have the same continuations, so every
+//! state is explored once, shortest path first. When no state is left, there is no such path.
 
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -15,13 +15,13 @@ use super::program::Classes;
 use super::program::Node;
 use super::program::Program;
 
-/// Most states of one question. An ordinary one has as many as its pattern has characters.
+/// Most states of one query. An ordinary one has as many as its pattern has characters.
 const STATES_MAX: usize = 20_000;
 
-/// What a state costs besides its nodes, in steps: room for it, and looking it up.
+/// The cost of a state besides its nodes, in steps: its memory, and looking it up.
 const CALL_STEPS: u64 = 8;
 
-/// How many steps may still be taken; when none are left, questions stay open.
+/// The number of steps that remain; when it is used up, queries stay open.
 #[derive(Debug)]
 pub(super) struct Budget(u64);
 
@@ -30,7 +30,7 @@ impl Budget {
         Self(steps)
     }
 
-    /// Takes steps off; none if there are too few.
+    /// Charges steps; none if too few remain.
     pub(super) fn spend(&mut self, steps: u64) -> Option<()> {
         self.0 = self.0.checked_sub(steps)?;
         Some(())
@@ -50,20 +50,20 @@ pub(super) enum End {
     Closed,
 }
 
-/// A pattern's part in a question.
+/// A pattern's part in a query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'p> {
     pub(super) program: &'p Program,
     pub(super) end: End,
 }
 
-/// The answer to a question.
+/// The result of a query.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// One of the shortest paths.
     Path(String),
-    /// There is no path, because these of the excluded patterns, named by their place in the
-    /// question, match all there would be.
+    /// There is no path: these of the excluded patterns, by their index in the query, match all
+    /// candidates.
     None(BTreeSet<usize>),
     /// The budget was too small.
     Open,
@@ -81,18 +81,18 @@ pub(super) fn search(
         .unwrap_or(Answer::Open)
 }
 
-/// One pattern at work: its nodes are numbered from `offset` on, so that a number means one node
-/// of one pattern.
+/// One pattern during a search: its nodes are numbered from `offset` on, so that a number
+/// identifies one node of one pattern.
 #[derive(Debug)]
 struct Runner<'p> {
     part: Part<'p>,
     offset: u32,
 }
 
-/// A state: how the last character takes part in words, then the nodes to go on from, sorted.
+/// A state: the word class of the last character, then the nodes to continue from, sorted.
 type State = Box<[u32]>;
 
-/// In the place of the last character where there is none.
+/// The word class before the first character.
 const AT_START: u32 = u32::MAX;
 
 struct Search<'p> {
@@ -100,19 +100,19 @@ struct Search<'p> {
     runners: Vec<Runner<'p>>,
     within: usize,
     alphabet: Alphabet,
-    /// How each letter takes part in words; the same for all where nobody asks.
+    /// The word class of each letter; all the same if no pattern has word assertions.
     words: Vec<InWord>,
     /// When each node was last reached, to reach it once per closure.
     stamps: Vec<u32>,
     stamp: u32,
-    /// The excluded patterns that kept a path from being an answer.
+    /// The excluded patterns that ruled out a candidate.
     taken_by: BTreeSet<usize>,
 }
 
 /// What can be reached from a state without reading a character.
 #[derive(Debug, Default)]
 struct Reached {
-    /// Class, node behind it, and runner.
+    /// Class, following node, and runner.
     takes: Vec<(u32, u32, usize)>,
     /// The runners that have matched.
     matched: BTreeSet<usize>,
@@ -150,7 +150,7 @@ impl<'p> Search<'p> {
         if self.is_answer(&first, budget)? {
             return Some(Answer::Path(String::new()));
         }
-        // Each state with the one before it and the letter that led here.
+        // Each state with its predecessor and the letter between them.
         let mut states: Vec<(State, usize, usize)> = vec![(first.clone(), 0, 0)];
         let mut seen: HashSet<State> = HashSet::from([first]);
         let mut at = 0;
@@ -174,7 +174,7 @@ impl<'p> Search<'p> {
         Some(Answer::None(self.taken_by))
     }
 
-    /// The letters that led to the last state.
+    /// The letters that lead to the last state.
     fn path(&self, states: &[(State, usize, usize)]) -> String {
         let mut letters: Vec<char> = Vec::new();
         let mut at = states.len().saturating_sub(1);
@@ -186,7 +186,7 @@ impl<'p> Search<'p> {
         letters.iter().rev().collect()
     }
 
-    /// Whether a path that ends in this state is one that is looked for.
+    /// Whether a path that ends in this state is a solution.
     fn is_answer(&mut self, state: &State, budget: &mut Budget) -> Option<bool> {
         let matched = self.reach(state, None, budget)?.matched;
         if !(0..self.within).all(|runner| matched.contains(&runner)) {
@@ -209,7 +209,7 @@ impl<'p> Search<'p> {
         for kind in kinds {
             let reached = self.reach(state, Some(kind), budget)?;
             if let Some(taker) = self.taker(&reached) {
-                // Whatever follows belongs to that pattern.
+                // Every continuation belongs to that pattern.
                 self.taken_by.insert(taker);
                 continue;
             }
@@ -222,7 +222,7 @@ impl<'p> Search<'p> {
                 steps.push((letter, self.step(&reached, letter, kind)));
             }
         }
-        // The kinds of letters must not change which path is found first.
+        // The order of letters must not change which path is found first.
         steps.sort_by_key(|(letter, _)| *letter);
         Some(steps)
     }
@@ -237,7 +237,7 @@ impl<'p> Search<'p> {
         self.runners.get(runner).is_some_and(|runner| runner.part.end == End::Open)
     }
 
-    /// The letters that every wanted pattern can go on with.
+    /// The letters with which every wanted pattern can continue.
     fn wanted(&self, reached: &Reached) -> Letters {
         let mut wanted = Letters::first(self.words.len());
         for runner in 0..self.within {
@@ -256,7 +256,7 @@ impl<'p> Search<'p> {
     fn step(&self, reached: &Reached, letter: usize, word: InWord) -> State {
         let is_done = |runner: &usize| *runner < self.within && self.is_open(*runner);
         let done: BTreeSet<usize> = reached.matched.iter().copied().filter(is_done).collect();
-        // A wanted pattern that has matched stays so; where it might match again is no matter.
+        // A wanted pattern that has matched stays matched; further matches of it do not matter.
         let stays = done.iter().filter_map(|runner| Some(self.runners.get(*runner)?.offset));
         let takes = reached.takes.iter().filter(|(class, _, runner)| {
             !done.contains(runner) && self.alphabet.class(*class).is_some_and(|c| c.has(letter))
@@ -267,7 +267,7 @@ impl<'p> Search<'p> {
         std::iter::once(word.code()).chain(nodes).collect()
     }
 
-    /// Follows everything that reads no character. `after` is the character to come.
+    /// Follows everything that reads no character. `after` is the next character.
     fn reach(
         &mut self,
         state: &State,
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn a_question_that_costs_too_much_stays_open() {
         assert_eq!(ask("/a", &[], 3), Answer::Open);
-        // The classic of exponential growth: which of the last twenty letters was an a?
+        // The classic case of exponential growth: which of the last twenty letters was an a?
         assert_eq!(ask("/.*a.{20}$", &["/.*b.{20}$", "/.*a.*"], PLENTY), Answer::Open);
     }
 }
