@@ -1,4 +1,4 @@
-//! `callgate explain METHOD URL`: which row answers a request, and why the others do not.
+//! `callgate explain METHOD URL`: which row handles a request, and why the others do not.
 
 use hyper::Request;
 use hyper::Uri;
@@ -21,7 +21,7 @@ use super::exit::Exit;
 use super::exit::Said;
 use super::exit::Stop;
 
-/// Explains one request by the table that the settings name.
+/// Explains one request with the table of the settings.
 pub(super) fn run(
     settings: &Settings,
     method: &str,
@@ -41,8 +41,8 @@ pub(super) fn run(
     Ok(Said::well(text.trim_end().to_owned() + "\n"))
 }
 
-/// Explains one request as the server would answer it, with what it looks at besides the table: the
-/// form and the length of the target before a row is found, and the tokens of the query after.
+/// Explains how the server would handle one request, including what it checks besides the table:
+/// the syntax and length of the target before a row is found, and the tokens of the query after.
 fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Explanation {
     let explanation = table::explain(table, verb, target, &settings.base_path);
     let Ok(uri) = Uri::try_from(target) else {
@@ -72,7 +72,7 @@ fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Expl
     explanation
 }
 
-/// Whether the address brings several tokens to a row.
+/// Whether the URL carries several tokens to a row.
 fn brings_several(verb: &str, uri: &Uri, row: &Row, settings: &Settings) -> bool {
     let request = Request::builder().method(verb).uri(uri).body(());
     let path = CanonicalPath::of(uri.path(), &settings.base_path);
@@ -82,15 +82,15 @@ fn brings_several(verb: &str, uri: &Uri, row: &Row, settings: &Settings) -> bool
     matches!(Brought::find(request, row), Brought::Several)
 }
 
-/// Whether the server takes a request for the button of the page that asks before a link counts.
+/// Whether the server takes a request for the button of the confirmation page.
 fn is_button(method: &str, url: &str) -> bool {
     let local = url.split('#').next().unwrap_or_default();
     let raw_query = local.split_once('?').map_or("", |(_, raw_query)| raw_query);
     confirm::stands_for_get(&method.to_ascii_uppercase(), raw_query)
 }
 
-/// The explanation of the GET that the button stands for. The rows do not say so, because each of
-/// them is asked about that GET.
+/// The explanation of the GET that the button stands for. The steps do not mention the button,
+/// because each row is matched against that GET.
 fn asked_about(get: Explanation) -> Explanation {
     let remark = "this POST is the button of the page that asks before a link counts; with its \
                   form it is answered as the GET that it stands for, as here, and without, 403";

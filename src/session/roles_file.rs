@@ -1,5 +1,5 @@
-//! `roles.json` as it is written: read as strictly as the handler table, because what is misspelt
-//! or not enforced here would be a protection that nobody has.
+//! Reads `roles.json` as strictly as the handler table: a misspelt name, or a feature that is not
+//! enforced here, would be a protection that does not exist.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,23 +25,23 @@ const FORM: Form = Form {
     smaller: "move comments out",
 };
 
-/// What callgate does not do yet, in the words of the 4D model (4D §3.4).
+/// The rest of a message about features of 4D that callgate does not implement (4D §3.4).
 const NOT_ENFORCED: &str = "which callgate does not enforce, so that it would protect nothing";
 
-/// One thing that is wrong with a `roles.json`, and what to do about it.
+/// One problem of a `roles.json`, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRoles {
     /// The line, from 1.
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
-    /// A stable name of this kind of problem, in kebab case.
+    /// A stable code of this kind of problem, in kebab case.
     pub code: &'static str,
     /// What is wrong.
     pub what: String,
-    /// The way out.
+    /// How to fix it.
     pub fix: String,
-    /// The bytes of the file that are meant, to underline them.
+    /// The bytes of the file to underline.
     pub span: Option<Range<usize>>,
 }
 
@@ -65,22 +65,22 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, BadRoles> {
     })
 }
 
-/// A name in the file and the bytes where it stands.
+/// A name in the file and its position.
 pub(super) struct Named {
     pub(super) name: String,
     span: Range<usize>,
-    /// The privileges that are included, or that a role has.
+    /// The included privileges, or those of a role.
     pub(super) names: Vec<(String, Range<usize>)>,
 }
 
-/// What a file defines.
+/// The definitions of a file.
 #[derive(Default)]
 pub(super) struct Defined {
     pub(super) privileges: Vec<Named>,
     pub(super) roles: Vec<Named>,
 }
 
-/// Reads a file, or says everything that is wrong with it in its order.
+/// Reads a file, or returns everything that is wrong with it, in its order.
 pub(super) fn read(text: &str) -> Result<Defined, Vec<BadRoles>> {
     let document = raw::read(text, &FORM);
     let mut notes = Notes { lines: Lines::of(text), unread: Vec::new(), problems: Vec::new() };
@@ -130,7 +130,7 @@ impl Notes<'_> {
         read.map_err(|flaw| self.note(span, flaw)).ok()
     }
 
-    /// Nothing here may be unknown: a misspelt `forceLogin` would let everybody in.
+    /// Unknown properties are errors: a misspelt `forceLogin` would let every caller in.
     fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
             let fix = match nearest(&member.key, known.iter().copied()) {
@@ -143,7 +143,7 @@ impl Notes<'_> {
     }
 }
 
-/// JSON readers differ in which of two equal keys they take.
+/// JSON readers differ in which of two equal keys they use.
 fn duplicate_keys(notes: &mut Notes<'_>, value: &Value<'_>) {
     match &value.kind {
         Kind::List(items) => items.iter().for_each(|item| duplicate_keys(notes, item)),
@@ -200,7 +200,7 @@ fn root_of(notes: &mut Notes<'_>, root: Value<'_>) -> Option<Defined> {
 }
 
 /// Permissions are for data classes and functions that callgate does not serve. An empty list, as
-/// the tools of 4D write it, asks for nothing.
+/// the tools of 4D write it, has no effect and is accepted.
 fn permissions(notes: &mut Notes<'_>, value: Value<'_>) {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "permissions")) else { return };
@@ -223,7 +223,7 @@ fn permissions(notes: &mut Notes<'_>, value: Value<'_>) {
     notes.unknown(fields, "permissions.", &["allowed"]);
 }
 
-/// A list of objects that have a name and name others: `privileges` or `roles`.
+/// A list of objects that have a name and list other names: `privileges` or `roles`.
 fn entries(
     notes: &mut Notes<'_>,
     value: Value<'_>,
@@ -262,7 +262,7 @@ fn named(
     Some(Named { name, span: value.span, names: names.unwrap_or_default() })
 }
 
-/// Whether a name can be granted: commas separate names, and a session holds short ones.
+/// Whether a name can be granted: commas separate names, and names have a maximum length.
 fn usable(item: &str, name: &str) -> Result<(), Flaw> {
     let (what, fix) = if name.is_empty() {
         (format!("a {item} has no name"), "name it, or remove the entry".to_owned())
@@ -292,7 +292,7 @@ fn texts(notes: &mut Notes<'_>, value: Value<'_>, owner: &str) -> Vec<(String, R
     names
 }
 
-/// Names that are given twice, and names that nothing defines.
+/// Reports names that are defined twice, and names that are not defined.
 fn check_names(notes: &mut Notes<'_>, defined: &Defined) {
     let lists = [("privilege", &defined.privileges), ("role", &defined.roles)];
     for (item, list) in lists {

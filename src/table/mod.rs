@@ -14,6 +14,17 @@
 //! let path = CanonicalPath::of("/validate/me", &BasePath::none()).expect("a plain path");
 //! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.name() == "Mail.validate"));
 //! ```
+//!
+//! | file | part |
+//! |---|---|
+//! | `path` | the canonical path of a request |
+//! | `row`, `pattern`, `verbs`, `target`, `otp`, `repeat` | a row and its properties |
+//! | `index` | all patterns as one automaton |
+//! | `check`, `expression` | validating the file, compiling expressions |
+//! | `problem` | errors and warnings |
+//! | `advice`, `mistaken`, `dots`, `beginning` | suggestions for probable mistakes |
+//! | `explain` | how a request is handled, row by row |
+//! | `proof` | unreachable rows and overlaps, proven for all paths |
 
 mod advice;
 mod beginning;
