@@ -66,7 +66,7 @@ macro_rules! id {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                hex::read(text).map(Self)
+                hex::read(text).map(Self).map_err(|_| NotAnId)
             }
         }
     };

@@ -9,9 +9,9 @@ use crate::http::confirm;
 use crate::http::query::Query;
 use crate::settings::Settings;
 use crate::table;
-use crate::table::Answer;
 use crate::table::CanonicalPath;
 use crate::table::Explanation;
+use crate::table::Resolution;
 use crate::table::Row;
 use crate::table::Table;
 
@@ -47,9 +47,11 @@ fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Expl
     let explanation = table::explain(table, verb, target, &settings.base_path);
     let Ok(uri) = Uri::try_from(target) else {
         let reason = "the target has a character that no URL has; percent-encode it";
-        return explanation.refused(Answer::BadPath, reason);
+        return explanation.refused(Resolution::BadPath, reason);
     };
-    if matches!(explanation.answer, Answer::BadRequest | Answer::NotImplemented) || target == "*" {
+    if matches!(explanation.answer, Resolution::BadRequest | Resolution::NotImplemented)
+        || target == "*"
+    {
         return explanation;
     }
     let (path, query) = (uri.path(), uri.query().unwrap_or_default());
@@ -57,17 +59,17 @@ fn explain(table: &Table, verb: &str, target: &str, settings: &Settings) -> Expl
         (path.len() + uri.query().map_or(0, |it| it.len() + 1), settings.limits.target_bytes);
     if bytes > most {
         let reason = format!("path and query have {bytes} bytes; limits.target_bytes is {most}");
-        return explanation.refused(Answer::TargetTooLong, reason);
+        return explanation.refused(Resolution::TargetTooLong, reason);
     }
     let row = explanation.row.and_then(|number| table.rows().get(number.checked_sub(1)?));
     let Some(row) = row else { return explanation };
     if Query::read(query).is_err() {
         return explanation
-            .refused(Answer::BadRequest, "the query has too many or too long parameters");
+            .refused(Resolution::BadRequest, "the query has too many or too long parameters");
     }
     if brings_several(verb, &uri, row, settings) {
         let reason = "the address brings more than one token; none is used";
-        return explanation.refused(Answer::BadRequest, reason);
+        return explanation.refused(Resolution::BadRequest, reason);
     }
     explanation
 }

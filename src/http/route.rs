@@ -14,7 +14,7 @@ use crate::http::plan::Plan;
 use crate::http::query;
 use crate::http::query::Query;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::Row;
 
 /// The parameters of a request.
@@ -32,12 +32,12 @@ pub(super) fn row_of<'p>(
     path: &CanonicalPath,
 ) -> Result<Result<&'p Row, Response<AnswerBody>>, Fault> {
     match plan.table().find(head.method.as_str(), path) {
-        Found::Row(row) => Ok(Ok(row)),
-        Found::NoSuchPath => Err(Fault::not_found()),
-        Found::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
+        Lookup::Row(row) => Ok(Ok(row)),
+        Lookup::NoSuchPath => Err(Fault::not_found()),
+        Lookup::VerbNotAllowed(allow) if head.method == Method::OPTIONS => {
             Ok(Err(no_content(Some(&allow.to_string()))))
         }
-        Found::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
+        Lookup::VerbNotAllowed(allow) => Err(Fault::method_not_allowed(allow.to_string())),
     }
 }
 

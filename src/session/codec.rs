@@ -22,9 +22,9 @@ use crate::session::patch::Patch;
 use crate::session::record::Access;
 use crate::session::record::Device;
 use crate::session::record::Record;
-use crate::session::storage::Entry;
 use crate::session::storage::JsonText;
 use crate::session::storage::Storage;
+use crate::session::storage::StorageEntry;
 
 /// The version that this program writes. It reads every version up to this one and refuses later
 /// ones, so that an old program never misinterprets what a newer one stored.
@@ -179,7 +179,7 @@ impl StoredRecord {
         let entries = self
             .storage
             .into_iter()
-            .map(|(key, (revision, StoredJson(json)))| (key, Entry { revision, json }));
+            .map(|(key, (revision, StoredJson(json)))| (key, StorageEntry { revision, json }));
         let devices = self.devices.into_iter().map(StoredDevice::device);
         let mut devices: Vec<Device> = devices.collect::<Result<_, _>>()?;
         // The parser reserves capacity for four, and there may be a million sessions with one.

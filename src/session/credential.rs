@@ -38,14 +38,14 @@ pub const SEALED_LETTERS: usize = 94;
 #[derive(Debug, Clone)]
 pub struct Credential {
     session: SessionId,
-    kind: Kind,
+    kind: CredentialKind,
     issued_at: Timestamp,
     nonce: Secret<16>,
 }
 
 /// Whether the credential is valid only if the session exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CredentialKind {
     /// Issued to a new visitor; the first write creates the session.
     Guest,
     /// Issued to a browser that joined an existing session.
@@ -56,7 +56,12 @@ impl Credential {
     /// A credential for a visitor without a stored session.
     pub fn guest(entropy: &dyn Entropy, now: Timestamp) -> Result<Self, NoEntropy> {
         let session = SessionId::random(entropy)?;
-        Ok(Self { session, kind: Kind::Guest, issued_at: now, nonce: Secret::random(entropy)? })
+        Ok(Self {
+            session,
+            kind: CredentialKind::Guest,
+            issued_at: now,
+            nonce: Secret::random(entropy)?,
+        })
     }
 
     /// The secret part of a credential whose session is not known yet, as when a token is about to
@@ -67,7 +72,7 @@ impl Credential {
 
     /// A credential for a browser that joins `session`.
     pub fn member(session: SessionId, nonce: Secret<16>, now: Timestamp) -> Self {
-        Self { session, kind: Kind::Member, issued_at: now, nonce }
+        Self { session, kind: CredentialKind::Member, issued_at: now, nonce }
     }
 
     /// The session it names.
@@ -90,12 +95,12 @@ impl Credential {
     /// It may during the guest window only: an ended session is remembered for longer than that, so
     /// an old cookie can never bring an ended id back.
     pub fn may_found(&self, now: Timestamp) -> bool {
-        self.kind == Kind::Guest && now.since(self.issued_at) < GUEST_WINDOW
+        self.kind == CredentialKind::Guest && now.since(self.issued_at) < GUEST_WINDOW
     }
 
     /// Whether it belongs to a guest, and may be issued before anything is stored.
     pub fn is_guest(&self) -> bool {
-        self.kind == Kind::Guest
+        self.kind == CredentialKind::Guest
     }
 
     /// The same credential with a new date. A guest that stores nothing gets one with a request in
@@ -108,11 +113,11 @@ impl Credential {
 
 /// The keys that seal credentials: the first one seals, any of them opens.
 pub struct Keyring {
-    keys: Vec<Key>,
+    keys: Vec<KeySet>,
     app: String,
 }
 
-struct Key {
+struct KeySet {
     /// Identifies the key in a cookie; not secret.
     tag: u8,
     mac: hmac::Key,
@@ -147,8 +152,8 @@ impl Keyring {
     /// Reads keys of 64 hex digits for one application. To rotate, put a new key in front, and
     /// remove the old one when its cookies may end.
     pub fn read(app: &str, texts: &[SecretText]) -> Result<Self, BadKey> {
-        let keys: Vec<Key> =
-            texts.iter().map(|text| Key::read(text, app)).collect::<Result<_, _>>()?;
+        let keys: Vec<KeySet> =
+            texts.iter().map(|text| KeySet::read(text, app)).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(BadKey::Missing);
         }
@@ -157,7 +162,7 @@ impl Keyring {
 
     /// A keyring of one new random key: every cookie ends with the process.
     pub fn ephemeral(app: &str, entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
-        let keys = vec![Key::new(&Secret::random(entropy)?, app)];
+        let keys = vec![KeySet::new(&Secret::random(entropy)?, app)];
         Ok(Self { keys, app: app.to_owned() })
     }
 
@@ -194,7 +199,7 @@ impl Keyring {
     /// within that time, and nothing else.
     pub fn operator(&self, (method, target): (&str, &str), now: Timestamp) -> SecretText {
         let words = operator_words(method, target, now.millis());
-        let sign = |key: &Key| hex::lower(hmac::sign(&key.operator, words.as_bytes()).as_ref());
+        let sign = |key: &KeySet| hex::lower(hmac::sign(&key.operator, words.as_bytes()).as_ref());
         let mac = self.keys.first().map(sign).unwrap_or_default();
         SecretText::new(format!("{}.{mac}", now.millis()))
     }
@@ -213,7 +218,7 @@ impl Keyring {
         };
         let at = Timestamp::from_millis(millis);
         let words = operator_words(method, target, millis);
-        let holds = |key: &Key| hmac::verify(&key.operator, words.as_bytes(), &mac).is_ok();
+        let holds = |key: &KeySet| hmac::verify(&key.operator, words.as_bytes(), &mac).is_ok();
         // One of the two spans is zero: `since` of a later time is zero.
         let is_fresh = now.since(at).max(at.since(now)) <= OPERATOR_FRESH;
         is_fresh && self.keys.first().is_some_and(holds)
@@ -223,8 +228,8 @@ impl Keyring {
     pub fn seal(&self, credential: &Credential) -> SecretText {
         let Some(key) = self.keys.first() else { return SecretText::new(String::new()) };
         let kind = match credential.kind {
-            Kind::Guest => b'G',
-            Kind::Member => b'M',
+            CredentialKind::Guest => b'G',
+            CredentialKind::Member => b'M',
         };
         // Whole seconds since the epoch fit 32 bits until 2106.
         let issued = u32::try_from(credential.issued_at.millis() / 1000).unwrap_or(u32::MAX);
@@ -251,11 +256,11 @@ impl Keyring {
         let (nonce, rest) = rest.split_first_chunk::<16>()?;
         let (masked, _) = rest.split_first_chunk::<16>()?;
         let kind = match kind {
-            b'G' => Kind::Guest,
-            b'M' => Kind::Member,
+            b'G' => CredentialKind::Guest,
+            b'M' => CredentialKind::Member,
             _ => return None,
         };
-        let holds = |key: &&Key| key.tag == tag && hmac::verify(&key.mac, signed, mac).is_ok();
+        let holds = |key: &&KeySet| key.tag == tag && hmac::verify(&key.mac, signed, mac).is_ok();
         let key = self.keys.iter().find(holds)?;
         Some(Credential {
             session: SessionId::from_bytes(key.masked(nonce, masked)),
@@ -272,7 +277,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-impl Key {
+impl KeySet {
     fn read(text: &SecretText, app: &str) -> Result<Self, BadKey> {
         let bytes = hex::read(text.expose().trim()).map_err(|_| BadKey::Malformed)?;
         Ok(Self::new(&Secret::new(bytes), app))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::nearest::nearest;
 use crate::session::record::Access;
 use crate::session::roles_file;
-use crate::session::roles_file::Named;
+use crate::session::roles_file::RoleEntry;
 use crate::session::roles_file::fold;
 
 pub use crate::session::roles_file::BadRoles;
@@ -40,13 +40,13 @@ impl Roles {
     pub fn read(text: &str) -> Result<Self, Vec<BadRoles>> {
         let defined = roles_file::read(text)?;
         let mut known = Known::default();
-        for Named { name, names, .. } in defined.privileges {
+        for RoleEntry { name, names, .. } in defined.privileges {
             let includes = names.iter().map(|(name, _)| fold(name)).collect();
             known
                 .privileges
                 .insert(fold(&name), Privilege { name: name.as_str().into(), includes });
         }
-        for Named { name, names, .. } in defined.roles {
+        for RoleEntry { name, names, .. } in defined.roles {
             let privilege = |name: &str| known.privileges.get(&fold(name));
             let granted = names.iter().filter_map(|(name, _)| privilege(name));
             let granted = granted.map(|privilege| Arc::clone(&privilege.name)).collect();

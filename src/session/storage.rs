@@ -86,7 +86,7 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 
 /// One value and its revision.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct StorageEntry {
     /// Larger than the revision of any value that was set earlier in this session.
     pub revision: u64,
     /// The value.
@@ -101,7 +101,7 @@ pub struct Entry {
 pub struct Storage {
     /// Sorted by key. A session has a handful of keys, and there may be a million sessions: a tree
     /// would use half a kilobyte for its first node.
-    entries: Vec<(Arc<str>, Entry)>,
+    entries: Vec<(Arc<str>, StorageEntry)>,
     last_revision: u64,
     bytes: usize,
 }
@@ -125,7 +125,7 @@ impl std::error::Error for StorageFull {}
 
 impl Storage {
     /// Restores a storage from [`Storage::entries`] and [`Storage::last_revision`].
-    pub fn from_parts(mut entries: Vec<(Arc<str>, Entry)>, last_revision: u64) -> Self {
+    pub fn from_parts(mut entries: Vec<(Arc<str>, StorageEntry)>, last_revision: u64) -> Self {
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.dedup_by(|(later, _), (earlier, _)| later == earlier);
         entries.shrink_to_fit();
@@ -135,7 +135,7 @@ impl Storage {
     }
 
     /// The value of a key.
-    pub fn find(&self, key: &str) -> Option<&Entry> {
+    pub fn find(&self, key: &str) -> Option<&StorageEntry> {
         let at = self.position(key).ok()?;
         self.entries.get(at).map(|(_, entry)| entry)
     }
@@ -146,7 +146,7 @@ impl Storage {
     }
 
     /// Every key with its value, in the order of the keys.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Entry)> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &StorageEntry)> {
         self.entries.iter().map(|(key, entry)| (key, entry))
     }
 
@@ -165,7 +165,7 @@ impl Storage {
         self.last_revision += 1;
         let entry = json.map(|json| {
             self.bytes += key.len() + json.0.len();
-            Entry { revision: self.last_revision, json: json.clone() }
+            StorageEntry { revision: self.last_revision, json: json.clone() }
         });
         let old = match (self.position(key), entry) {
             (Ok(at), Some(entry)) => {

@@ -3,9 +3,9 @@
 
 use super::problem::Flaw;
 use super::problem::one_of;
-use super::raw::Kind;
 use super::raw::Member;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use crate::base::nearest::nearest;
 
 /// The properties of each object in a row; the row itself is the empty text.
@@ -83,21 +83,23 @@ pub(super) fn of_unknown(owner: &str, member: &Member<'_>, known: &[&str]) -> St
 }
 
 /// A short value, formatted to be copied.
-fn shown(value: &Value<'_>) -> String {
+fn shown(value: &SpannedValue<'_>) -> String {
     match &value.kind {
-        Kind::Bool(flag) => flag.to_string(),
-        Kind::Number(number) => (*number).to_owned(),
-        Kind::Text(text) if text.len() <= 40 => format!("{text:?}"),
-        Kind::Null | Kind::Text(_) | Kind::List(_) | Kind::Object(_) => "…".to_owned(),
+        ValueKind::Bool(flag) => flag.to_string(),
+        ValueKind::Number(number) => (*number).to_owned(),
+        ValueKind::Text(text) if text.len() <= 40 => format!("{text:?}"),
+        ValueKind::Null | ValueKind::Text(_) | ValueKind::List(_) | ValueKind::Object(_) => {
+            "…".to_owned()
+        }
     }
 }
 
 /// How to fix verbs that are not text: a list of names can be written as one text.
-pub(super) fn verbs(value: &Value<'_>, flaw: Flaw) -> Flaw {
-    let Kind::List(items) = &value.kind else {
+pub(super) fn verbs(value: &SpannedValue<'_>, flaw: Flaw) -> Flaw {
+    let ValueKind::List(items) = &value.kind else {
         return Flaw { fix: "write one text, such as \"GET, POST\"".to_owned(), ..flaw };
     };
-    let name = |item: &Value<'_>| item.text("verbs").ok().map(str::to_ascii_uppercase);
+    let name = |item: &SpannedValue<'_>| item.text("verbs").ok().map(str::to_ascii_uppercase);
     let names: Option<Vec<String>> = items.iter().map(name).collect();
     let names = names.filter(|names| !names.is_empty() && names.len() <= 9);
     let text = names.map_or_else(|| "GET, POST".to_owned(), |names| names.join(", "));
@@ -106,13 +108,13 @@ pub(super) fn verbs(value: &Value<'_>, flaw: Flaw) -> Flaw {
 }
 
 /// How to fix a row without a function, which may be part of its class name.
-pub(super) fn missing_method(class: Option<&Value<'_>>) -> Option<String> {
+pub(super) fn missing_method(class: Option<&SpannedValue<'_>>) -> Option<String> {
     let (class, method) = class.and_then(split)?;
     Some(format!("write the two apart: \"class\": {class:?}, \"method\": {method:?}"))
 }
 
 /// Splits a class and its function that are written as one text, such as `Mail.paid`.
-fn split(value: &Value<'_>) -> Option<(String, String)> {
+fn split(value: &SpannedValue<'_>) -> Option<(String, String)> {
     let text = value.text("class").ok()?;
     let (class, method) = text.trim_end_matches("()").rsplit_once(['.', '#', ':', '@'])?;
     let class = class.trim_end_matches(':');

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Found;
+use super::Lookup;
 use super::Table;
 use super::path::BadPath;
 use super::path::BasePath;
@@ -30,7 +30,7 @@ pub struct Step {
 /// How a request is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Answer {
+pub enum Resolution {
     /// By a row.
     Row,
     /// 404: no pattern matches, or the path lies outside the base path.
@@ -55,7 +55,7 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// How the request is handled.
-    pub answer: Answer,
+    pub answer: Resolution,
     /// The row that handles it, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<usize>,
@@ -68,7 +68,7 @@ pub struct Explanation {
     /// The base URL that the row forwards to, instead of class and method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward: Option<String>,
-    /// The verbs of the header `Allow`, for [`Answer::MethodNotAllowed`] only.
+    /// The verbs of the header `Allow`, for [`Resolution::MethodNotAllowed`] only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
     /// Every row of the table. Where the table is not consulted, each step says why.
@@ -88,23 +88,23 @@ pub struct Explanation {
 pub fn explain(table: &Table, verb: &str, target: &str, base_path: &BasePath) -> Explanation {
     if !is_token(verb) {
         let reason = format!("{verb:?} is no method of HTTP");
-        return not_asked(table, verb, (Answer::BadRequest, reason));
+        return not_asked(table, verb, (Resolution::BadRequest, reason));
     }
     if !is_implemented(verb) {
-        return not_asked(table, verb, (Answer::NotImplemented, not_implemented(verb)));
+        return not_asked(table, verb, (Resolution::NotImplemented, not_implemented(verb)));
     }
     if verb == "OPTIONS" && target == "*" {
         let reason = "OPTIONS * asks about the server as a whole and is answered 204".to_owned();
-        return not_asked(table, verb, (Answer::Reserved, reason));
+        return not_asked(table, verb, (Resolution::Reserved, reason));
     }
     match CanonicalPath::of(path_of(target), base_path) {
         Err(BadPath::OutsideMount) => {
             let reason = format!("the path lies outside the base path {:?}", base_path.as_str());
-            not_asked(table, verb, (Answer::NotFound, reason))
+            not_asked(table, verb, (Resolution::NotFound, reason))
         }
-        Err(bad) => not_asked(table, verb, (Answer::BadPath, bad.to_string())),
+        Err(bad) => not_asked(table, verb, (Resolution::BadPath, bad.to_string())),
         Ok(path) => match path.reserved() {
-            Some(part) => not_asked(table, verb, (Answer::Reserved, reserved(part))),
+            Some(part) => not_asked(table, verb, (Resolution::Reserved, reserved(part))),
             None => asked(table, verb, &path),
         },
     }
@@ -121,7 +121,7 @@ fn not_implemented(verb: &str) -> String {
 impl Explanation {
     /// The same request, handled before any row is found: no row counts as a hit any more.
     #[must_use]
-    pub fn refused(self, answer: Answer, reason: impl Into<String>) -> Self {
+    pub fn refused(self, answer: Resolution, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         let step = |step: Step| Step { hit: false, why: reason.clone(), ..step };
         let rows = self.rows.into_iter().map(step).collect();
@@ -149,7 +149,7 @@ fn reserved(part: Reserved) -> String {
     format!("callgate answers {part} itself; such paths never reach the table")
 }
 
-fn not_asked(table: &Table, verb: &str, (answer, reason): (Answer, String)) -> Explanation {
+fn not_asked(table: &Table, verb: &str, (answer, reason): (Resolution, String)) -> Explanation {
     let step = |row: &Row| Step { row: row.number(), hit: false, why: reason.clone() };
     let rows = table.rows().iter().map(step).collect();
     Explanation { rows, reason, ..empty(answer, verb) }
@@ -158,13 +158,13 @@ fn not_asked(table: &Table, verb: &str, (answer, reason): (Answer, String)) -> E
 fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
     let found = table.find(verb, path);
     let answer = match &found {
-        Found::Row(_) => Answer::Row,
-        Found::NoSuchPath => Answer::NotFound,
-        Found::VerbNotAllowed(_) => Answer::MethodNotAllowed,
+        Lookup::Row(_) => Resolution::Row,
+        Lookup::NoSuchPath => Resolution::NotFound,
+        Lookup::VerbNotAllowed(_) => Resolution::MethodNotAllowed,
     };
     let mut explanation = empty(answer, verb);
     match &found {
-        Found::Row(row) => {
+        Lookup::Row(row) => {
             explanation.row = Some(row.number());
             match row.target() {
                 Target::Function { class, method } => {
@@ -174,17 +174,17 @@ fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
                 Target::Upstream(_) => explanation.forward = Some(row.name().to_owned()),
             }
         }
-        Found::VerbNotAllowed(allow) => {
+        Lookup::VerbNotAllowed(allow) => {
             explanation.allow = Some(allow.iter().map(str::to_owned).collect());
         }
-        Found::NoSuchPath => {}
+        Lookup::NoSuchPath => {}
     }
     explanation.rows = steps(table, verb, path);
     explanation.reason = format!("matched path {:?}", path.as_str());
     explanation
 }
 
-fn empty(answer: Answer, verb: &str) -> Explanation {
+fn empty(answer: Resolution, verb: &str) -> Explanation {
     Explanation {
         answer,
         row: None,
@@ -258,18 +258,20 @@ impl fmt::Display for Explanation {
         };
         let allow = self.allow.as_deref().unwrap_or_default().join(", ");
         match self.answer {
-            Answer::Row => {
+            Resolution::Row => {
                 write!(f, "answer: row {}, {by}", self.row.unwrap_or_default())
             }
-            Answer::NotFound => f.write_str("answer: 404 not found"),
-            Answer::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {
+            Resolution::NotFound => f.write_str("answer: 404 not found"),
+            Resolution::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {
                 write!(f, "answer: 204 no content, Allow: {allow}")
             }
-            Answer::MethodNotAllowed => write!(f, "answer: 405 method not allowed, Allow: {allow}"),
-            Answer::BadPath | Answer::BadRequest => f.write_str("answer: 400 bad request"),
-            Answer::Reserved => f.write_str("answer: callgate itself"),
-            Answer::NotImplemented => f.write_str("answer: 501 not implemented"),
-            Answer::TargetTooLong => f.write_str("answer: 414 URI too long"),
+            Resolution::MethodNotAllowed => {
+                write!(f, "answer: 405 method not allowed, Allow: {allow}")
+            }
+            Resolution::BadPath | Resolution::BadRequest => f.write_str("answer: 400 bad request"),
+            Resolution::Reserved => f.write_str("answer: callgate itself"),
+            Resolution::NotImplemented => f.write_str("answer: 501 not implemented"),
+            Resolution::TargetTooLong => f.write_str("answer: 414 URI too long"),
         }
     }
 }
@@ -311,19 +313,19 @@ mod tests {
     #[test]
     fn every_answer_names_every_row() {
         for (verb, target, answer) in [
-            ("GET", "/x", Answer::NotFound),
-            ("PUT", "/info", Answer::Row),
-            ("DELETE", "/info", Answer::MethodNotAllowed),
-            ("GET", "/info/..", Answer::BadPath),
-            ("GET", "info", Answer::BadPath),
-            ("GET", "/REST/x", Answer::Reserved),
-            ("TRACE", "/info", Answer::NotImplemented),
-            ("CONNECT", "host:443", Answer::NotImplemented),
-            ("Get", "/info", Answer::NotImplemented),
-            ("G ET", "/info", Answer::BadRequest),
-            ("OPTIONS", "*", Answer::Reserved),
-            ("GET", "*", Answer::BadPath),
-            ("BREW", "/info", Answer::MethodNotAllowed),
+            ("GET", "/x", Resolution::NotFound),
+            ("PUT", "/info", Resolution::Row),
+            ("DELETE", "/info", Resolution::MethodNotAllowed),
+            ("GET", "/info/..", Resolution::BadPath),
+            ("GET", "info", Resolution::BadPath),
+            ("GET", "/REST/x", Resolution::Reserved),
+            ("TRACE", "/info", Resolution::NotImplemented),
+            ("CONNECT", "host:443", Resolution::NotImplemented),
+            ("Get", "/info", Resolution::NotImplemented),
+            ("G ET", "/info", Resolution::BadRequest),
+            ("OPTIONS", "*", Resolution::Reserved),
+            ("GET", "*", Resolution::BadPath),
+            ("BREW", "/info", Resolution::MethodNotAllowed),
         ] {
             let explanation = of(verb, target);
             assert_eq!(explanation.answer, answer, "{target}");

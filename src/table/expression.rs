@@ -3,7 +3,7 @@
 use regex::Regex;
 use regex::RegexBuilder;
 
-use super::mistaken;
+use super::foreign_syntax;
 use super::problem::Flaw;
 use crate::base::limits::PATTERN_NEST_MAX;
 use crate::base::limits::PATTERN_PROGRAM_BYTES_MAX;
@@ -43,7 +43,7 @@ fn refusal(text: &str, error: &regex::Error) -> Flaw {
     Flaw::new(
         "regex-invalid",
         format!("regexPattern {text:?} is no regular expression{place}: {reason}"),
-        mistaken::instead_of_invalid(text).unwrap_or_else(|| way_out(reason)),
+        foreign_syntax::instead_of_invalid(text).unwrap_or_else(|| way_out(reason)),
     )
 }
 

@@ -21,9 +21,9 @@ const STATES_BYTES_MAX: usize = PROGRAM_BYTES_MAX;
 /// Finds the rows whose patterns match a path. None for a table too large for one automaton; its
 /// rows are matched one by one.
 #[derive(Debug)]
-pub(super) struct Index(Option<RegexSet>);
+pub(super) struct PatternIndex(Option<RegexSet>);
 
-impl Index {
+impl PatternIndex {
     pub(super) fn of(rows: &[Row]) -> Self {
         let set = RegexSetBuilder::new(rows.iter().map(|row| row.pattern().expression()))
             .nest_limit(PATTERN_NEST_MAX + 2)

@@ -6,13 +6,13 @@
 //! ```
 //! use callgate::table::BasePath;
 //! use callgate::table::CanonicalPath;
-//! use callgate::table::Found;
+//! use callgate::table::Lookup;
 //! use callgate::table::Table;
 //!
 //! let text = r#"[{ "class": "Mail", "method": "validate", "pattern": "validate", "verbs": "GET" }]"#;
 //! let table = Table::read("handlers.json", text).expect("a table without errors").table;
 //! let path = CanonicalPath::of("/validate/me", &BasePath::none()).expect("a plain path");
-//! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.name() == "Mail.validate"));
+//! assert!(matches!(table.find("GET", &path), Lookup::Row(row) if row.name() == "Mail.validate"));
 //! ```
 //!
 //! | file | part |
@@ -22,18 +22,18 @@
 //! | `index` | all patterns as one automaton |
 //! | `check`, `expression` | validating the file, compiling expressions |
 //! | `problem` | errors and warnings |
-//! | `advice`, `mistaken`, `dots`, `beginning` | suggestions for probable mistakes |
+//! | `advice`, `foreign_syntax`, `dots`, `literal_prefix` | suggestions for probable mistakes |
 //! | `explain` | how a request is handled, row by row |
 //! | `proof` | unreachable rows and overlaps, proven for all paths |
 
 mod advice;
-mod beginning;
 mod check;
 mod dots;
 mod explain;
 mod expression;
+mod foreign_syntax;
 mod index;
-mod mistaken;
+mod literal_prefix;
 mod otp;
 mod path;
 mod pattern;
@@ -45,9 +45,9 @@ mod target;
 mod verbs;
 
 pub(crate) use advice::class_of_file;
-pub use check::LeftOut;
-pub use explain::Answer;
+pub use check::SkippedRow;
 pub use explain::Explanation;
+pub use explain::Resolution;
 pub use explain::Step;
 pub use explain::explain;
 pub use otp::OnRefused;
@@ -61,7 +61,7 @@ pub use pattern::Pattern;
 pub use problem::Problem;
 pub use problem::Severity;
 pub use proof::Proof;
-pub use proof::Reach;
+pub use proof::Reachability;
 pub use proof::Witness;
 pub use repeat::OnInterrupted;
 pub use repeat::RepeatRule;
@@ -77,9 +77,9 @@ use crate::base::document::raw;
 use crate::base::document::text::NotText;
 use crate::base::document::text::decode;
 
-use check::Notes;
-use check::Rows;
-use index::Index;
+use check::CheckedRows;
+use check::Diagnostics;
+use index::PatternIndex;
 
 /// The JSON Schema (draft 7) of a table file, with which editors complete, explain and check while
 /// one types. Whatever it rejects is an error or a warning here as well.
@@ -89,12 +89,12 @@ pub const SCHEMA: &str = include_str!("handlers.schema.json");
 #[derive(Debug)]
 pub struct Table {
     rows: Box<[Row]>,
-    index: Index,
+    index: PatternIndex,
 }
 
 /// A usable table, and the warnings about it.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedTable {
     /// The table.
     pub table: Table,
     /// What is probably not meant, in the order of the file.
@@ -111,13 +111,13 @@ pub struct Survey {
     /// Whether one of the problems is an error, so that this table must not be served.
     pub is_broken: bool,
     /// What is known of the rows that could not be used.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<SkippedRow>,
 }
 
 impl Survey {
     /// The survey of a file that cannot be read at all: no rows, and no problems of its own.
     pub fn of_nothing() -> Self {
-        let table = Table { rows: Box::default(), index: Index::of(&[]) };
+        let table = Table { rows: Box::default(), index: PatternIndex::of(&[]) };
         Self { table, problems: Vec::new(), is_broken: true, left_out: Vec::new() }
     }
 }
@@ -126,18 +126,18 @@ impl Table {
     /// Reads the text of a table file, which problems call `file`.
     ///
     /// The error is every problem at once, warnings included, in the order of the file.
-    pub fn read(file: &str, text: &str) -> Result<Checked, Vec<Problem>> {
+    pub fn read(file: &str, text: &str) -> Result<CheckedTable, Vec<Problem>> {
         let Survey { table, problems, is_broken, .. } = Self::survey(file, text);
-        if is_broken { Err(problems) } else { Ok(Checked { table, warnings: problems }) }
+        if is_broken { Err(problems) } else { Ok(CheckedTable { table, warnings: problems }) }
     }
 
     /// Reads as much of a table file as possible, for a complete report: broken rows are left out,
     /// and the others keep their numbers.
     pub fn survey(file: &str, text: &str) -> Survey {
-        let mut notes = Notes::on(file, text);
-        let Rows { rows, left_out } = check::rows(&mut notes, text);
+        let mut notes = Diagnostics::on(file, text);
+        let CheckedRows { rows, left_out } = check::rows(&mut notes, text);
         let (problems, is_broken) = notes.finish();
-        let index = Index::of(&rows);
+        let index = PatternIndex::of(&rows);
         let table = Self { rows: rows.into(), index };
         Survey { table, problems, is_broken, left_out }
     }
@@ -180,15 +180,15 @@ impl Table {
     ///
     /// A wrong verb falls through to later rows. Verbs compare case-insensitively. The caller has
     /// to handle reserved paths first, see [`CanonicalPath::reserved`].
-    pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Found<'t> {
+    pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Lookup<'t> {
         let fitting = self.index.fitting(&self.rows, path);
         if let Some(row) = fitting.rows().find(|row| row.verbs().allows(verb)) {
-            return Found::Row(row);
+            return Lookup::Row(row);
         }
         if fitting.rows().next().is_none() {
-            return Found::NoSuchPath;
+            return Lookup::NoSuchPath;
         }
-        Found::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
+        Lookup::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
     }
 
     /// The outcome of every row for a request, one step per row in table order.
@@ -202,7 +202,7 @@ impl Table {
 
 /// The result of a lookup in a table.
 #[derive(Debug, Clone)]
-pub enum Found<'t> {
+pub enum Lookup<'t> {
     /// This row handles the request.
     Row(&'t Row),
     /// No pattern matches: 404.

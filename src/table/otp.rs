@@ -1,13 +1,13 @@
 //! How a row treats the token of a request.
 
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::fields::wrong_type;
 use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::one_of;
-use super::raw::Kind;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use super::verbs::Verbs;
 use crate::base::Confirm;
 use crate::base::RestoreMode;
@@ -59,7 +59,7 @@ pub enum OnRefused {
 }
 
 /// Reads the property `otp`. Invalid values are reported and left at their defaults.
-pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
+pub(super) fn read(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> OtpRule {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp")) else {
         return OtpRule::default();
@@ -84,7 +84,7 @@ pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
     rule
 }
 
-fn param(value: &Value<'_>) -> Result<TokenPlace, Flaw> {
+fn param(value: &SpannedValue<'_>) -> Result<TokenPlace, Flaw> {
     let text = value.text("otp.param")?;
     let bad = |what: String, fix: &str| Flaw::new("bad-otp-param", what, fix);
     if text.len() > QUERY_NAME_BYTES_MAX {
@@ -204,7 +204,7 @@ pub(super) fn missing_group(rule: &OtpRule, pattern: &Pattern) -> Option<Flaw> {
     })
 }
 
-fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
+fn mode(value: &SpannedValue<'_>) -> Result<RestoreMode, Flaw> {
     let name = value.text("otp.mode")?;
     name.parse().map_err(|_| {
         let names = RestoreMode::NAMES.map(|(name, _)| name);
@@ -216,7 +216,7 @@ fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
     })
 }
 
-fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
+fn confirm(value: &SpannedValue<'_>) -> Result<Confirm, Flaw> {
     let name = value.text("otp.confirm")?;
     name.parse().map_err(|_| {
         let names = Confirm::NAMES.map(|(name, _)| name);
@@ -228,17 +228,17 @@ fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
     })
 }
 
-fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
+fn on_refused(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> (OnRefused, bool) {
     const SHAPES: &str = "write \"continue\", {\"status\": 403} or {\"redirect\": \"/expired\"}";
     let span = value.span.clone();
-    if let Kind::Text(text) = &value.kind {
+    if let ValueKind::Text(text) = &value.kind {
         if text != "continue" {
             let what = format!("unknown otp.onRefused {text:?}");
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
         }
         return (OnRefused::Continue, false);
     }
-    if !matches!(value.kind, Kind::Object(_)) {
+    if !matches!(value.kind, ValueKind::Object(_)) {
         let flaw = wrong_type("otp.onRefused", SHAPES, &value.kind);
         notes.error(&span, Flaw { fix: SHAPES.to_owned(), ..flaw });
         return (OnRefused::Continue, false);
@@ -269,13 +269,13 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
     (on_refused, unless_signed_in.unwrap_or_default())
 }
 
-fn status(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+fn status(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
     let status = value.integer("otp.onRefused.status", 400, 599)?;
     Ok(OnRefused::Status(u16::try_from(status).unwrap_or(403)))
 }
 
 /// A path of the same origin. `//host` and, in browsers, `/\host` would lead to another one.
-fn redirect(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+fn redirect(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
     let path = value.text("otp.onRefused.redirect")?;
     let printable = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if path.starts_with('/') && !path.starts_with("//") && printable {

@@ -4,10 +4,10 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::beginning::Beginning;
 use super::dots;
 use super::expression;
-use super::mistaken;
+use super::foreign_syntax;
+use super::literal_prefix::LiteralPrefix;
 use super::path::CanonicalPath;
 use super::path::Reserved;
 use super::problem::Flaw;
@@ -17,11 +17,11 @@ use crate::base::limits::PATTERN_BYTES_MAX;
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: Box<str>,
-    kind: Kind,
+    kind: PatternKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum PatternKind {
     /// `/P`, compared as text.
     Prefix(Box<str>),
     /// `\A(?:P)`, and whether any group has a name.
@@ -44,8 +44,8 @@ impl Pattern {
         if let Some(part) = Reserved::of(&path) {
             return Err(reserved("pattern", text, part));
         }
-        let kind = Kind::Prefix(path.as_str().into());
-        if let Some(flaw) = mistaken::in_prefix(text) {
+        let kind = PatternKind::Prefix(path.as_str().into());
+        if let Some(flaw) = foreign_syntax::in_prefix(text) {
             // Further warnings would be about a text that was not meant.
             return Ok((Self { text: trimmed.into(), kind }, vec![flaw]));
         }
@@ -73,13 +73,13 @@ impl Pattern {
             ));
         }
         let regex = expression::compile(text)?;
-        let beginning = Beginning::of(text);
+        let beginning = LiteralPrefix::of(text);
         if let Some(part) = beginning.reserved(&regex) {
             return Err(reserved("regexPattern", text, part));
         }
         let named = regex.capture_names().flatten().next().is_some();
-        let kind = Kind::Regex { regex, named };
-        if let Some(flaw) = mistaken::in_expression(text) {
+        let kind = PatternKind::Regex { regex, named };
+        if let Some(flaw) = foreign_syntax::in_expression(text) {
             return Ok((Self { text: text.into(), kind }, vec![flaw]));
         }
         let unfit = beginning.never_fits();
@@ -105,24 +105,24 @@ impl Pattern {
 
     /// Whether it is a regular expression rather than a prefix.
     pub const fn is_regex(&self) -> bool {
-        matches!(self.kind, Kind::Regex { .. })
+        matches!(self.kind, PatternKind::Regex { .. })
     }
 
     /// Whether the pattern matches the path.
     pub fn fits(&self, path: &CanonicalPath) -> bool {
         match &self.kind {
-            Kind::Prefix(prefix) => path
+            PatternKind::Prefix(prefix) => path
                 .as_str()
                 .strip_prefix(&**prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Kind::Regex { regex, .. } => regex.is_match(path.as_str()),
+            PatternKind::Regex { regex, .. } => regex.is_match(path.as_str()),
         }
     }
 
     /// The named groups of the expression and their matches, in the order of the expression. A
     /// group that took no part in the match is left out.
     pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
-        let Kind::Regex { regex, named: true } = &self.kind else { return Vec::new() };
+        let PatternKind::Regex { regex, named: true } = &self.kind else { return Vec::new() };
         let Some(caught) = regex.captures(path.as_str()) else { return Vec::new() };
         let caught_as =
             |name: &str| Some((name.to_owned(), caught.name(name)?.as_str().to_owned()));
@@ -131,12 +131,12 @@ impl Pattern {
 
     /// Whether the expression has a group of this name.
     pub(super) fn has_group(&self, name: &str) -> bool {
-        matches!(&self.kind, Kind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
+        matches!(&self.kind, PatternKind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
     }
 
     /// The path without the match of a named group; `None` if the group did not match.
     pub(super) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
-        let Kind::Regex { regex, named: true } = &self.kind else { return None };
+        let PatternKind::Regex { regex, named: true } = &self.kind else { return None };
         let caught = regex.captures(path.as_str())?;
         let range = caught.name(name)?.range();
         path.without(range)
@@ -146,18 +146,20 @@ impl Pattern {
     /// matches, or that something else is meant.
     pub(super) fn is_known_to_fit_nothing(&self) -> bool {
         match &self.kind {
-            Kind::Prefix(_) if mistaken::in_prefix(&self.text).is_some() => true,
-            Kind::Regex { .. } if mistaken::in_expression(&self.text).is_some() => true,
-            Kind::Prefix(prefix) => never_fits(prefix).is_some(),
-            Kind::Regex { .. } => Beginning::of(&self.text).never_fits().is_some(),
+            PatternKind::Prefix(_) if foreign_syntax::in_prefix(&self.text).is_some() => true,
+            PatternKind::Regex { .. } if foreign_syntax::in_expression(&self.text).is_some() => {
+                true
+            }
+            PatternKind::Prefix(prefix) => never_fits(prefix).is_some(),
+            PatternKind::Regex { .. } => LiteralPrefix::of(&self.text).never_fits().is_some(),
         }
     }
 
     /// The pattern as one anchored regular expression, for the index over all rows.
     pub(super) fn expression(&self) -> String {
         match &self.kind {
-            Kind::Prefix(prefix) => format!(r"\A{}(?:/|\z)", regex::escape(prefix)),
-            Kind::Regex { regex, .. } => regex.as_str().to_owned(),
+            PatternKind::Prefix(prefix) => format!(r"\A{}(?:/|\z)", regex::escape(prefix)),
+            PatternKind::Regex { regex, .. } => regex.as_str().to_owned(),
         }
     }
 }

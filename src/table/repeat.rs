@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::REPEAT_SECS_MAX;
@@ -27,7 +27,7 @@ pub enum OnInterrupted {
 }
 
 /// Reads both properties.
-pub(super) fn read(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> Option<RepeatRule> {
+pub(super) fn read(notes: &mut Diagnostics<'_>, fields: &mut Fields<'_>) -> Option<RepeatRule> {
     let repeat = fields.take("repeat");
     let interrupted = fields.take("onInterrupted");
     let on_interrupted = interrupted.as_ref().map(|value| {

@@ -16,9 +16,9 @@ use super::verbs::Verbs;
 #[derive(Debug, Clone)]
 pub struct Row {
     pub(super) number: usize,
-    pub(super) place: Place,
+    pub(super) place: RowPosition,
     /// The position of the effective pattern.
-    pub(super) pattern_place: Place,
+    pub(super) pattern_place: RowPosition,
     pub(super) target: Target,
     pub(super) name: Box<str>,
     pub(super) pattern: Pattern,
@@ -31,7 +31,7 @@ pub struct Row {
 
 /// The position of a row in its file.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct RowPosition {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) span: Range<usize>,
@@ -54,7 +54,7 @@ impl Row {
         self.warning_at(&self.pattern_place, file, flaw)
     }
 
-    fn warning_at(&self, place: &Place, file: &str, flaw: Flaw) -> Problem {
+    fn warning_at(&self, place: &RowPosition, file: &str, flaw: Flaw) -> Problem {
         Problem {
             file: file.to_owned(),
             line: place.line,

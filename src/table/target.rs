@@ -5,7 +5,7 @@ use std::ops::Range;
 use url::Url;
 
 use super::advice;
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::UPSTREAM_URL_BYTES_MAX;
@@ -38,7 +38,7 @@ impl Target {
 
 /// Reads the target of a row and its name.
 pub(super) fn read(
-    notes: &mut Notes<'_>,
+    notes: &mut Diagnostics<'_>,
     fields: &mut Fields<'_>,
     row: &Range<usize>,
 ) -> Option<(Target, Box<str>)> {
@@ -60,7 +60,11 @@ pub(super) fn read(
     Some((target, name))
 }
 
-fn function(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Target> {
+fn function(
+    notes: &mut Diagnostics<'_>,
+    fields: &mut Fields<'_>,
+    row: &Range<usize>,
+) -> Option<Target> {
     let split = advice::missing_method(fields.peek("class"));
     let mut part = |name: &str, example: &str| {
         let Some(value) = fields.take(name) else {

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::flaw::Flaw;
 use super::quantity;
-use super::raw::Kind;
 use super::raw::Member;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 
 /// The members of one object that have not been taken yet.
 #[derive(Debug)]
@@ -14,15 +14,15 @@ pub(crate) struct Fields<'t>(Vec<Member<'t>>);
 
 impl<'t> Fields<'t> {
     /// The members of `value`, which must be an object.
-    pub(crate) fn of(value: Value<'t>, property: &str) -> Result<Self, Flaw> {
+    pub(crate) fn of(value: SpannedValue<'t>, property: &str) -> Result<Self, Flaw> {
         match value.kind {
-            Kind::Object(members) => Ok(Self(members)),
+            ValueKind::Object(members) => Ok(Self(members)),
             other => Err(wrong_type(property, "an object in braces", &other)),
         }
     }
 
     /// Takes the value of a property, the first one if it is repeated.
-    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'t>> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<SpannedValue<'t>> {
         let at = self.0.iter().position(|member| member.key == name)?;
         let taken = self.0.remove(at).value;
         // Repeated properties have been reported for the whole row already.
@@ -31,7 +31,7 @@ impl<'t> Fields<'t> {
     }
 
     /// The value of a property, without taking it.
-    pub(crate) fn peek(&self, name: &str) -> Option<&Value<'t>> {
+    pub(crate) fn peek(&self, name: &str) -> Option<&SpannedValue<'t>> {
         self.0.iter().find(|member| member.key == name).map(|member| &member.value)
     }
 
@@ -41,11 +41,11 @@ impl<'t> Fields<'t> {
     }
 }
 
-impl Value<'_> {
+impl SpannedValue<'_> {
     /// The value as text.
     pub(crate) fn text(&self, property: &str) -> Result<&str, Flaw> {
         match &self.kind {
-            Kind::Text(text) => Ok(text),
+            ValueKind::Text(text) => Ok(text),
             other => Err(wrong_type(property, "text in double quotes", other)),
         }
     }
@@ -53,14 +53,14 @@ impl Value<'_> {
     /// The value as true or false.
     pub(crate) fn flag(&self, property: &str) -> Result<bool, Flaw> {
         match &self.kind {
-            Kind::Bool(flag) => Ok(*flag),
+            ValueKind::Bool(flag) => Ok(*flag),
             other => Err(wrong_type(property, "true or false without quotes", other)),
         }
     }
 
     /// The value as a whole number within bounds, both included.
     pub(crate) fn integer(&self, property: &str, min: u64, max: u64) -> Result<u64, Flaw> {
-        let Kind::Number(text) = &self.kind else {
+        let ValueKind::Number(text) = &self.kind else {
             return Err(wrong_type(property, "a number without quotes", &self.kind));
         };
         text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or_else(|| {
@@ -80,7 +80,7 @@ impl Value<'_> {
         unit: &str,
         range: RangeInclusive<u64>,
     ) -> Result<u64, Flaw> {
-        if let Kind::Text(text) = &self.kind {
+        if let ValueKind::Text(text) = &self.kind {
             let number = quantity::in_unit(text, unit).filter(|number| range.contains(number));
             let example = number.map_or(String::new(), |number| format!(": {number}"));
             return Err(Flaw::new(
@@ -98,7 +98,7 @@ impl Value<'_> {
 }
 
 /// The value has another type than the property.
-pub(crate) fn wrong_type(property: &str, wanted: &str, found: &Kind<'_>) -> Flaw {
+pub(crate) fn wrong_type(property: &str, wanted: &str, found: &ValueKind<'_>) -> Flaw {
     Flaw::new(
         "wrong-type",
         format!("{property} cannot be {}", found.name()),

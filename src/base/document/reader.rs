@@ -10,10 +10,10 @@ use std::ops::Range;
 use super::flaw::Flaw;
 use super::quoted::Quoted;
 use super::raw::Document;
-use super::raw::Form;
-use super::raw::Kind;
+use super::raw::FileFormat;
 use super::raw::Member;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use super::strays;
 use super::words;
 use crate::base::limits::TABLE_DEPTH_MAX;
@@ -22,7 +22,7 @@ use crate::base::limits::TABLE_DEPTH_MAX;
 const FLAWS_MAX: usize = 100;
 
 /// Reads a whole file.
-pub(super) fn read<'t>(text: &'t str, form: &Form) -> Document<'t> {
+pub(super) fn read<'t>(text: &'t str, form: &FileFormat) -> Document<'t> {
     let mut reader = Reader {
         text,
         at: 0,
@@ -98,13 +98,13 @@ impl<'t> Reader<'t> {
     }
 
     /// A placeholder for a value that could not be read.
-    fn unread(&mut self, span: Range<usize>) -> Value<'t> {
+    fn unread(&mut self, span: Range<usize>) -> SpannedValue<'t> {
         self.document.unread.push(span.clone());
-        Value { span, kind: Kind::Null }
+        SpannedValue { span, kind: ValueKind::Null }
     }
 
     /// The value that begins here. Records the flaw and returns none where reading cannot continue.
-    fn value(&mut self, form: &Form) -> Option<Value<'t>> {
+    fn value(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         let next = self.peek()?;
         match next {
@@ -122,7 +122,7 @@ impl<'t> Reader<'t> {
                 let text = self.take(part);
                 let span = start..self.at;
                 match words::number(text) {
-                    None => Some(Value { span, kind: Kind::Number(text) }),
+                    None => Some(SpannedValue { span, kind: ValueKind::Number(text) }),
                     Some(flaw) => {
                         self.flaw(span.clone(), flaw);
                         Some(self.unread(span))
@@ -136,12 +136,14 @@ impl<'t> Reader<'t> {
                     self.flaw(span.clone(), flaw);
                 }
                 Some(match kind {
-                    Some(kind) => Value { span, kind },
+                    Some(kind) => SpannedValue { span, kind },
                     None => self.unread(span),
                 })
             }
             _ => match self.quoted() {
-                Quoted::Text(text) => Some(Value { span: start..self.at, kind: Kind::Text(text) }),
+                Quoted::Text(text) => {
+                    Some(SpannedValue { span: start..self.at, kind: ValueKind::Text(text) })
+                }
                 Quoted::Damaged(_) => Some(self.unread(start..self.at)),
                 Quoted::Open => None,
                 Quoted::Nothing => {
@@ -159,7 +161,7 @@ impl<'t> Reader<'t> {
         rest.get(..end).unwrap_or_default()
     }
 
-    fn list(&mut self, form: &Form) -> Option<Value<'t>> {
+    fn list(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         self.at += 1;
         self.open.push(']');
@@ -203,10 +205,10 @@ impl<'t> Reader<'t> {
             break;
         }
         self.open.pop();
-        Some(Value { span: start..self.at, kind: Kind::List(items) })
+        Some(SpannedValue { span: start..self.at, kind: ValueKind::List(items) })
     }
 
-    fn object(&mut self, form: &Form) -> Option<Value<'t>> {
+    fn object(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         self.at += 1;
         self.open.push('}');
@@ -241,10 +243,10 @@ impl<'t> Reader<'t> {
             break;
         }
         self.open.pop();
-        Some(Value { span: start..self.at, kind: Kind::Object(members) })
+        Some(SpannedValue { span: start..self.at, kind: ValueKind::Object(members) })
     }
 
-    fn member(&mut self, form: &Form) -> Option<Member<'t>> {
+    fn member(&mut self, form: &FileFormat) -> Option<Member<'t>> {
         let start = self.at;
         let key = if self.peek().is_some_and(begins_word) {
             let word = self.take(is_word);

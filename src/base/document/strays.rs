@@ -1,7 +1,7 @@
 //! Text between values that is not JSON, and files that are written in another language altogether.
 
 use super::flaw::Flaw;
-use super::raw::Form;
+use super::raw::FileFormat;
 
 /// Conflict markers that version control leaves in a file, at the beginning of a line.
 pub(super) const CONFLICT: &str = "<<<<<<<";
@@ -73,7 +73,7 @@ pub(super) fn quote(c: char) -> Option<(&'static [char], Flaw)> {
 }
 
 /// The language of a file that is not JSON at all.
-pub(super) fn foreign(text: &str, form: &Form) -> Option<Flaw> {
+pub(super) fn foreign(text: &str, form: &FileFormat) -> Option<Flaw> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let line = text.lines().next().unwrap_or_default().trim_end();
     let name = |text: &str| {

@@ -32,7 +32,7 @@ use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found as TableFound;
+use crate::table::Lookup;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Severity;
@@ -305,7 +305,7 @@ fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String,
         Err(bad) => Some(("bad-link", format!("a link to {text:?}: {bad}"), fix)),
         Ok(path) if path.is_reserved() => None,
         Ok(path) => match table.find("GET", &path) {
-            TableFound::NoSuchPath => {
+            Lookup::NoSuchPath => {
                 Some(("unanswered-link", format!("no row answers the link {text:?}"), fix))
             }
             _ => None,

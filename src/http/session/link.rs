@@ -14,7 +14,7 @@ use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::Reserved;
 use crate::table::Row;
 use crate::table::TokenPlace;
@@ -133,10 +133,10 @@ fn see_that_a_row_answers(plan: &Plan, path: &str, wish: &MintWish) -> Result<()
     let rows: Vec<&Row> =
         plan.table().rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
     let answers = match plan.table().find("GET", &canonical) {
-        Found::Row(row) => vec![row],
+        Lookup::Row(row) => vec![row],
         // It may be called back with another verb.
-        Found::VerbNotAllowed(_) => rows,
-        Found::NoSuchPath => {
+        Lookup::VerbNotAllowed(_) => rows,
+        Lookup::NoSuchPath => {
             return Err(refused(path, "is answered by no row", "add the row, or mend the path"));
         }
     };

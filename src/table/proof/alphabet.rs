@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
-use super::program::Classes;
+use super::program::CharClasses;
 use super::search::Budget;
 
 /// Characters in the order in which they are chosen to represent their letter, so that a path that
@@ -55,7 +55,11 @@ impl Letters {
 
 impl Alphabet {
     /// The coarsest partition of which every class is a union; none if the budget is too small.
-    pub(super) fn of(ids: &BTreeSet<u32>, classes: &Classes, budget: &mut Budget) -> Option<Self> {
+    pub(super) fn of(
+        ids: &BTreeSet<u32>,
+        classes: &CharClasses,
+        budget: &mut Budget,
+    ) -> Option<Self> {
         let bounds = bounds(ids, classes);
         budget.spend(cheap(bounds.len()))?;
         let parts = refine(&bounds, ids, classes, budget)?;
@@ -83,7 +87,7 @@ fn cheap(count: usize) -> u64 {
 }
 
 /// Where some class begins or has just ended: between two bounds no class changes.
-fn bounds(ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
+fn bounds(ids: &BTreeSet<u32>, classes: &CharClasses) -> Vec<u32> {
     let ranges = ids.iter().flat_map(|id| classes.ranges(*id));
     let ends = ranges.flat_map(|(first, last)| [u32::from(*first), u32::from(*last) + 1]);
     let mut bounds: Vec<u32> = std::iter::once(0).chain(ends).collect();
@@ -97,7 +101,7 @@ fn bounds(ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
 fn refine(
     bounds: &[u32],
     ids: &BTreeSet<u32>,
-    classes: &Classes,
+    classes: &CharClasses,
     budget: &mut Budget,
 ) -> Option<Vec<u32>> {
     let mut parts = vec![0; bounds.len()];
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     fn of(ranges: &[&[(char, char)]]) -> (Alphabet, Vec<u32>) {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let ids: Vec<u32> = ranges.iter().map(|ranges| classes.id(ranges.to_vec())).collect();
         let plenty = &mut Budget::of(1_000);
         (Alphabet::of(&ids.iter().copied().collect(), &classes, plenty).unwrap(), ids)

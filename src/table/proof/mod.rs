@@ -11,19 +11,19 @@
 //! | `reach`, `open_end`, `duplicates` | the queries: unreachable rows, missing `$`, repeated patterns |
 //! | `findings` | the results as warnings |
 //! | `search` | the search for a path, breadth first over product states |
-//! | `program`, `alphabet`, `place` | patterns as automata, their common letters, their assertions |
-//! | `never` | the paths that no row sees |
+//! | `program`, `alphabet`, `boundary` | patterns as automata, their common letters, their assertions |
+//! | `unroutable` | the paths that no row sees |
 
 mod alphabet;
+mod boundary;
 mod duplicates;
 mod findings;
-mod never;
 mod open_end;
-mod place;
 mod program;
 mod prover;
 mod reach;
 mod search;
+mod unroutable;
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ use prover::Prover;
 #[derive(Debug)]
 pub struct Proof {
     /// Whether each row is reachable, in table order.
-    pub reach: Vec<Reach>,
+    pub reach: Vec<Reachability>,
     /// Warnings, in the order of their rows.
     pub problems: Vec<Problem>,
     /// The number of each row in its file, in table order.
@@ -56,13 +56,13 @@ impl Proof {
     /// The rows, counted from 1, of which nothing could be proven within the budget.
     pub fn undecided(&self) -> Vec<usize> {
         let rows = self.reach.iter().zip(&self.numbers);
-        rows.filter(|(reach, _)| **reach == Reach::Undecided).map(|(_, row)| *row).collect()
+        rows.filter(|(reach, _)| **reach == Reachability::Undecided).map(|(_, row)| *row).collect()
     }
 }
 
 /// Whether a row handles any request at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum Reachability {
     /// It handles this request.
     Answers(Witness),
     /// No canonical path matches its pattern.
@@ -98,10 +98,10 @@ pub(super) fn of(table: &Table, file: &str) -> Proof {
     let mut prover = Prover::of(table);
     let rows = table.rows().iter().enumerate();
     let reach = rows.map(|(at, _)| match duplicates.get(&at) {
-        Some(duplicate) if duplicate.is_whole => Reach::TakenBy(duplicate.rows()),
+        Some(duplicate) if duplicate.is_whole => Reachability::TakenBy(duplicate.rows()),
         _ => prover.reach(at),
     });
-    let reach: Vec<Reach> = reach.collect();
+    let reach: Vec<Reachability> = reach.collect();
     let problems = findings::of(&mut prover, file, &duplicates, &reach);
     let numbers = table.rows().iter().map(Row::number).collect();
     Proof { reach, problems, numbers, steps: prover.steps() }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Witness;
 use super::prover::Prover;
-use super::prover::RowAnswer;
+use super::prover::RowResult;
 use super::reach::unlisted;
-use super::search::End;
+use super::search::MatchEnd;
 use crate::table::Row;
 
 /// A request that a row handles only because its expression does not end with `$`.
@@ -32,8 +32,8 @@ impl Prover<'_> {
         let mut is_open_ended = None;
         self.successors(at)?.into_iter().find_map(|later| {
             // The cheapest query first: most rows are followed only by a few rows and by wide ones.
-            let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
-            if !matches!(beyond, RowAnswer::Path(_)) {
+            let beyond = self.ask(&[(at, MatchEnd::Closed)], &[(later, MatchEnd::Open)]);
+            if !matches!(beyond, RowResult::Path(_)) {
                 return None;
             }
             if !*is_open_ended.get_or_insert_with(|| self.is_open_ended(at)) {
@@ -45,18 +45,19 @@ impl Prover<'_> {
     }
 
     fn is_open_ended(&mut self, at: usize) -> bool {
-        let beyond = self.ask(&[(at, End::Open)], &[(at, End::Closed)]);
-        matches!(beyond, RowAnswer::Path(_))
+        let beyond = self.ask(&[(at, MatchEnd::Open)], &[(at, MatchEnd::Closed)]);
+        matches!(beyond, RowResult::Path(_))
     }
 
     /// A path that the later row matches up to its end, and that this row handles.
     fn taken(&mut self, at: usize, later: usize, verb: &str, rivals: &[usize]) -> Option<OpenEnd> {
         self.spend(rivals.len())?;
         let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(verb));
-        let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, End::Open));
-        let without: Vec<(usize, End)> = std::iter::once((at, End::Closed)).chain(first).collect();
-        let within = [(at, End::Open), (later, End::Closed)];
-        let RowAnswer::Path(path) = self.ask(&within, &without) else { return None };
+        let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, MatchEnd::Open));
+        let without: Vec<(usize, MatchEnd)> =
+            std::iter::once((at, MatchEnd::Closed)).chain(first).collect();
+        let within = [(at, MatchEnd::Open), (later, MatchEnd::Closed)];
+        let RowResult::Path(path) = self.ask(&within, &without) else { return None };
         let witness = self.confirmed(at, verb, path)?;
         Some(OpenEnd { meant: later, witness })
     }

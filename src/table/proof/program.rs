@@ -2,7 +2,7 @@
 //!
 //! The expressions that the engine matches with are compiled for speed, over bytes. To reason about
 //! all paths, characters that no pattern distinguishes must be one letter, which is what
-//! [`Classes`] is for: `\w` is one class here, and hundreds of states there. Both begin with the
+//! [`CharClasses`] is for: `\w` is one class here, and hundreds of states there. Both begin with the
 //! same parse, and whether a match exists does not depend on greed or order.
 
 use std::collections::HashMap;
@@ -51,12 +51,12 @@ pub(super) struct Program {
 
 /// The character classes of all programs, each once, as sorted ranges.
 #[derive(Debug, Default)]
-pub(super) struct Classes {
+pub(super) struct CharClasses {
     ids: HashMap<Box<[(char, char)]>, u32>,
     ranges: Vec<Box<[(char, char)]>>,
 }
 
-impl Classes {
+impl CharClasses {
     pub(super) fn ranges(&self, class: u32) -> &[(char, char)] {
         usize::try_from(class).ok().and_then(|at| self.ranges.get(at)).map_or(&[], |ranges| ranges)
     }
@@ -73,12 +73,12 @@ impl Classes {
 
 impl Program {
     /// Compiles an expression that the engine has accepted; none if it is too large to analyze.
-    pub(super) fn of(expression: &str, classes: &mut Classes) -> Option<Self> {
+    pub(super) fn of(expression: &str, classes: &mut CharClasses) -> Option<Self> {
         // As in `expression`: the wrapping into `\A(?:…)` must not count against the author's
         // nesting.
         let mut parser = ParserBuilder::new().nest_limit(PATTERN_NEST_MAX + 2).build();
         let hir = parser.parse(expression).ok()?;
-        let mut draft = Draft { nodes: vec![Node::Matched], classes };
+        let mut draft = ProgramBuilder { nodes: vec![Node::Matched], classes };
         let start = draft.add(&hir, 0)?;
         let nodes = draft.nodes;
         let taken = nodes.iter().filter_map(|node| match node {
@@ -106,12 +106,12 @@ impl Program {
 
 /// A program under construction. It is built from its end: each part takes the node that follows
 /// it.
-struct Draft<'c> {
+struct ProgramBuilder<'c> {
     nodes: Vec<Node>,
-    classes: &'c mut Classes,
+    classes: &'c mut CharClasses,
 }
 
-impl Draft<'_> {
+impl ProgramBuilder<'_> {
     fn push(&mut self, node: Node) -> Option<u32> {
         if self.nodes.len() >= NODES_MAX {
             return None;
@@ -182,7 +182,7 @@ impl Draft<'_> {
 }
 
 /// The word characters, by the rules of Unicode and by those of ASCII.
-fn word_classes(classes: &mut Classes) -> Option<[u32; 2]> {
+fn word_classes(classes: &mut CharClasses) -> Option<[u32; 2]> {
     let mut class = |text| match regex_syntax::parse(text).ok()?.kind() {
         HirKind::Class(class) => Some(classes.id(ranges(class)?)),
         _ => None,
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     fn begins(expression: &str) -> String {
-        Program::of(expression, &mut Classes::default()).unwrap().begins
+        Program::of(expression, &mut CharClasses::default()).unwrap().begins
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn patterns_that_begin_otherwise_never_meet() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let mut program = |text| Program::of(text, &mut classes).unwrap();
         let (docs, doc, other) = (program("/docs"), program("(?i)/DOC"), program("/dot"));
         assert!(docs.may_meet(&doc) && doc.may_meet(&docs));
@@ -306,14 +306,14 @@ mod tests {
 
     #[test]
     fn a_class_is_kept_once() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let program = Program::of(r"/\w+/\w+/[0-9A-Za-z]", &mut classes).unwrap();
         assert_eq!(program.classes.len(), 3, "the slash, \\w, and the letters and digits");
     }
 
     #[test]
     fn what_is_too_large_is_not_compiled() {
-        let huge = Program::of("(?:a{100}){100}", &mut Classes::default());
+        let huge = Program::of("(?:a{100}){100}", &mut CharClasses::default());
         assert!(huge.is_none());
     }
 }

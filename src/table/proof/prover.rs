@@ -5,16 +5,16 @@ use std::ops::Range;
 
 use super::Proof;
 use super::Witness;
-use super::never;
-use super::program::Classes;
+use super::program::CharClasses;
 use super::program::Program;
-use super::search::Answer;
 use super::search::Budget;
-use super::search::End;
-use super::search::Part;
+use super::search::MatchEnd;
+use super::search::PatternTerm;
+use super::search::SearchResult;
 use super::search::search;
+use super::unroutable;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::Row;
 use crate::table::Table;
 
@@ -28,17 +28,17 @@ pub(super) struct Prover<'t> {
     /// None for a row too large to analyze.
     programs: Vec<Option<Program>>,
     /// The paths that never reach a row: not canonical, or reserved.
-    never: [Option<Program>; 2],
-    classes: Classes,
+    unroutable: [Option<Program>; 2],
+    classes: CharClasses,
     budget: Budget,
 }
 
 /// A row's part in a query, by its index in the table.
-pub(super) type RowPart = (usize, End);
+pub(super) type RowTerm = (usize, MatchEnd);
 
 /// The result of a query about rows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum RowAnswer {
+pub(super) enum RowResult {
     /// A canonical path.
     Path(String),
     /// No path: these excluded rows match them, or some are reserved.
@@ -49,12 +49,12 @@ pub(super) enum RowAnswer {
 
 impl<'t> Prover<'t> {
     pub(super) fn of(table: &'t Table) -> Self {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let mut compile = |text: &str| Program::of(text, &mut classes);
-        let never = [compile(never::NOT_CANONICAL), compile(&never::reserved())];
+        let unroutable = [compile(unroutable::NOT_CANONICAL), compile(&unroutable::reserved())];
         let programs =
             table.rows().iter().map(|row| compile(&row.pattern().expression())).collect();
-        Self { table, programs, never, classes, budget: Budget::of(Proof::STEPS_MAX) }
+        Self { table, programs, unroutable, classes, budget: Budget::of(Proof::STEPS_MAX) }
     }
 
     /// The steps taken so far.
@@ -106,34 +106,35 @@ impl<'t> Prover<'t> {
     }
 
     /// Looks for a canonical path that every row of `within` matches, and none of `without`.
-    pub(super) fn ask(&mut self, within: &[RowPart], without: &[RowPart]) -> RowAnswer {
-        let (answer, spent) = self.answer(within, without).unwrap_or((RowAnswer::Open, 0));
+    pub(super) fn ask(&mut self, within: &[RowTerm], without: &[RowTerm]) -> RowResult {
+        let (answer, spent) = self.answer(within, without).unwrap_or((RowResult::Open, 0));
         if self.budget.spend(spent).is_none() {
             self.budget = Budget::of(0);
         }
         answer
     }
 
-    fn answer(&self, within: &[RowPart], without: &[RowPart]) -> Option<(RowAnswer, u64)> {
-        let part =
-            |(row, end): &RowPart| self.program(*row).map(|program| Part { program, end: *end });
-        let within: Vec<Part<'_>> = within.iter().map(part).collect::<Option<_>>()?;
-        let never = self
-            .never
+    fn answer(&self, within: &[RowTerm], without: &[RowTerm]) -> Option<(RowResult, u64)> {
+        let part = |(row, end): &RowTerm| {
+            self.program(*row).map(|program| PatternTerm { program, end: *end })
+        };
+        let within: Vec<PatternTerm<'_>> = within.iter().map(part).collect::<Option<_>>()?;
+        let unroutable = self
+            .unroutable
             .iter()
-            .map(|never| never.as_ref().map(|program| Part { program, end: End::Open }));
-        let excluded: Vec<Part<'_>> =
-            never.chain(without.iter().map(part)).collect::<Option<_>>()?;
+            .map(|path| path.as_ref().map(|program| PatternTerm { program, end: MatchEnd::Open }));
+        let excluded: Vec<PatternTerm<'_>> =
+            unroutable.chain(without.iter().map(part)).collect::<Option<_>>()?;
         let steps = self.budget.left().min(QUESTION_STEPS_MAX);
         let mut budget = Budget::of(steps);
         let answer = match search(&within, &excluded, &self.classes, &mut budget) {
-            Answer::Open => RowAnswer::Open,
-            Answer::Path(path) => RowAnswer::Path(path),
-            Answer::None(taken_by) => {
-                let place = |at: &usize| at.checked_sub(self.never.len());
+            SearchResult::Open => RowResult::Open,
+            SearchResult::Path(path) => RowResult::Path(path),
+            SearchResult::None(taken_by) => {
+                let place = |at: &usize| at.checked_sub(self.unroutable.len());
                 let row = |at: usize| without.get(at).map(|(row, _)| *row);
                 let rows = taken_by.iter().filter_map(place).filter_map(row).collect();
-                RowAnswer::None { rows, reserved: taken_by.contains(&1) }
+                RowResult::None { rows, reserved: taken_by.contains(&1) }
             }
         };
         Some((answer, steps - budget.left()))
@@ -144,7 +145,7 @@ impl<'t> Prover<'t> {
     pub(super) fn confirmed(&self, at: usize, verb: &str, path: String) -> Option<Witness> {
         let canonical = CanonicalPath::of_decoded(&path)?;
         match self.table.find(verb, &canonical) {
-            Found::Row(row) if row.number() == self.row(at)?.number() => {
+            Lookup::Row(row) if row.number() == self.row(at)?.number() => {
                 Some(Witness { verb: verb.to_owned(), path })
             }
             _ => None,

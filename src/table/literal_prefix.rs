@@ -10,13 +10,13 @@ use super::pattern::never_fits;
 
 /// The literal prefix of an expression.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Beginning {
+pub(super) struct LiteralPrefix {
     literal: String,
     /// Whether the expression has an alternation, so that a match may begin differently.
     other_branches: bool,
 }
 
-impl Beginning {
+impl LiteralPrefix {
     /// Skips `^`, `\A` and flags such as `(?i)`, then takes plain and escaped characters up to the
     /// first that may stand for something else.
     pub(super) fn of(text: &str) -> Self {
@@ -119,13 +119,13 @@ mod tests {
             ("(/a)", ""),
             ("(?:/a)", ""),
         ] {
-            assert_eq!(Beginning::of(text).literal, literal, "{text}");
+            assert_eq!(LiteralPrefix::of(text).literal, literal, "{text}");
         }
     }
 
     #[test]
     fn expressions_for_reserved_paths_are_known_by_their_beginning() {
-        let reserved = |text: &str| Beginning::of(text).reserved(&compile(text).unwrap());
+        let reserved = |text: &str| LiteralPrefix::of(text).reserved(&compile(text).unwrap());
         for text in [
             "/rest",
             "^/rest/",
@@ -149,10 +149,10 @@ mod tests {
     #[test]
     fn only_certain_misses_are_called_so() {
         for text in ["docs", "^docs/x", "(?i)docs", r"\.well-known", "/a//b", r"/a/\.\./b"] {
-            assert!(Beginning::of(text).never_fits().is_some(), "{text}");
+            assert!(LiteralPrefix::of(text).never_fits().is_some(), "{text}");
         }
         for text in ["/docs", ".*docs", "x*/docs", "docs|/docs", "(docs|/x)", "[/]docs", "$"] {
-            assert!(Beginning::of(text).never_fits().is_none(), "{text}");
+            assert!(LiteralPrefix::of(text).never_fits().is_none(), "{text}");
         }
     }
 }

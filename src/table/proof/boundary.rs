@@ -28,14 +28,14 @@ impl InWord {
 
 /// A position between two characters of a path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct CharBoundary {
     pub(super) at_start: bool,
     pub(super) before: InWord,
     /// None at the end of the path.
     pub(super) after: Option<InWord>,
 }
 
-impl Place {
+impl CharBoundary {
     /// Whether the assertion holds here. A canonical path has no line breaks, so lines begin and
     /// end with the path.
     pub(super) fn holds(self, look: Look) -> bool {
