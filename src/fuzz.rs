@@ -38,7 +38,7 @@ use crate::http::message::token_place::Brought;
 use crate::session::Keyring;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::OnRefused;
 use crate::table::Step;
 use crate::table::Table;
@@ -115,7 +115,7 @@ fn table(input: &[u8]) {
 fn agrees(table: &Table, verb: &str, path: &CanonicalPath) {
     let hit = table.explain(verb, path).iter().position(|step: &Step| step.hit);
     let found = match table.find(verb, path) {
-        Found::Row(row) => Some(row.number() - 1),
+        Lookup::Row(row) => Some(row.number() - 1),
         _ => None,
     };
     assert_eq!(hit, found, "{verb} {path}");

@@ -1,10 +1,11 @@
-//! Who may use the internal listener for more than health: programs, and no browser (SEC T52).
+//! Access control of the internal listener: programs may use it, browsers may not (SEC T52).
 //!
-//! The session API opens by its capability, the operator's view by the key of the gate. Whoever may
-//! read the first key of the gate may operate it: he could make himself a cookie for any session
-//! anyway. Pages of a browser on the same machine reach the listener too, by its address or by a
-//! name that they let point to it. So what only browsers send is refused, and every path, health
-//! included, is answered under addresses, `localhost` and the names of `internal_hosts` only.
+//! The session API requires its capability, the operator's API a credential made with the key of
+//! the gate. A process that can read the first key of the gate may operate it: with that key it
+//! could make a cookie for any session anyway. Pages in a browser on the same machine can reach the
+//! listener too, by its address or by a DNS name that resolves to it. So requests with headers that
+//! only browsers send are refused, and every path, health included, is served under IP addresses,
+//! `localhost` and the names of `internal_hosts` only.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -28,26 +29,27 @@ use crate::base::Timestamp;
 use crate::http::ConnInfo;
 use crate::http::Sessions;
 
-/// Wrong credentials of one peer within [`WINDOW`] before he is told to wait (SEC D.6).
+/// Wrong credentials of one peer within [`WINDOW`] before further ones get 429 (SEC D.6).
 const FAILURES_MAX: u32 = 10;
-/// How long wrong credentials are counted together.
+/// The period over which wrong credentials are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Peers that are counted; those beyond are treated as if they had used up their share.
+/// Peers that are counted; further ones are treated as if they had reached the limit.
 const PEERS_MAX: usize = 1_024;
 
-/// What an operator must show.
+/// The credential that an operator needs.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// What [`Keyring::operator`](crate::session::Keyring::operator) makes of the first key.
+    /// The result of [`Keyring::operator`](crate::session::Keyring::operator) with the first key.
     Key {
-        /// The file that holds the key, if one does. Whoever comes from this machine is told its
-        /// name, so that he need not know where the gate keeps it; to read it is another matter.
+        /// The file that holds the key, if there is one. Its name is sent to clients on this
+        /// machine, so that the operator need not know where the gate keeps it; reading the file
+        /// requires its permissions.
         file: Option<PathBuf>,
-        /// Whether who shows too many wrong ones is told to wait (`rate_limits`).
+        /// Whether wrong credentials are rate-limited (`rate_limits`).
         limited: bool,
     },
-    /// Nothing lets anybody in: the keys live and end with the process, so nobody can make a
-    /// credential, and without one every program of this machine could end sessions.
+    /// No credential is accepted: the keys exist in this process only, so no credential can be
+    /// made, and without one every program on this machine could end sessions.
     Closed,
 }
 
@@ -65,20 +67,21 @@ struct Failures {
     of: HashMap<IpAddr, u32>,
 }
 
-/// Why somebody is not let in.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The request names a host that this listener is not.
+    /// The request names a host that is not this listener.
     WrongHost,
     /// A browser sent it.
     Browser,
-    /// There is no credential that could let anybody in.
+    /// No credential is accepted.
     Closed,
-    /// No credential: the first step of whoever has to learn which one.
+    /// No credential was sent: the first request of a client that has to learn which one is
+    /// required.
     Unshown,
     /// A wrong credential.
     Credential,
-    /// Too many wrong ones.
+    /// Too many wrong credentials.
     TooMany,
 }
 
@@ -87,14 +90,14 @@ impl Guard {
         Self { sessions, entry, hosts, failures: Mutex::default() }
     }
 
-    /// Lets a request in, or says why not.
+    /// Admits a request, or returns why not.
     pub(super) fn admit(&self, head: &Head, conn: ConnInfo) -> Result<(), Refused> {
         self.hosts.admit_program(head)?;
         match &self.entry {
             Entry::Closed => Err(Refused::Closed),
             Entry::Key { limited, .. } => match shown(&head.headers) {
-                // A right one always passes: 256 bits are not found by trying, and otherwise any
-                // program on this machine could keep the operator out.
+                // A correct credential always passes: 256 bits cannot be guessed, and otherwise any
+                // program on this machine could lock the operator out.
                 Some(shown) if self.is_right(head, shown) => Ok(()),
                 Some(_) if *limited => Err(self.failed(conn.peer.ip())),
                 Some(_) => Err(Refused::Credential),
@@ -109,9 +112,9 @@ impl Guard {
         self.sessions.keyring.admits_operator(asked, self.sessions.clock.now(), shown)
     }
 
-    /// What to show, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
+    /// The required credential, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
     pub(super) fn challenge(&self, conn: ConnInfo) -> String {
-        // What stands in quotes must be visible and may be neither quote nor backslash.
+        // A quoted string must be visible ASCII without quotes and backslashes.
         const UNSEEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
         let app = format!("Callgate app=\"{}\"", self.sessions.app());
         match &self.entry {
@@ -140,7 +143,7 @@ impl Guard {
 }
 
 impl Refused {
-    /// The status, a stable code, and what to do about it.
+    /// The status, a stable code, and a hint for the client.
     pub(super) fn answer(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::WrongHost => (
@@ -171,13 +174,13 @@ impl Refused {
         }
     }
 
-    /// How long to wait before another attempt.
+    /// The `Retry-After`, in seconds.
     pub(super) fn retry_after(self) -> Option<u64> {
         (self == Self::TooMany).then_some(WINDOW.as_secs())
     }
 }
 
-/// The names under which the internal listener answers.
+/// The host names of the internal listener.
 #[derive(Debug, Default)]
 pub struct InternalHosts(Vec<String>);
 
@@ -187,7 +190,7 @@ impl InternalHosts {
         Self(names)
     }
 
-    /// Lets in what is for this listener, and no browser's.
+    /// Admits requests for this listener that no browser sent.
     pub(super) fn admit_program(&self, head: &Head) -> Result<(), Refused> {
         self.admit(head)?;
         let sent_by_browser = |name: &str| head.headers.contains_key(name);
@@ -197,9 +200,9 @@ impl InternalHosts {
         Ok(())
     }
 
-    /// Lets in what names this listener by an address, or by a name that no outsider can let point
-    /// here. A page of a rebound name still says its own. Only HTTP/1.0 may name none, which no
-    /// browser speaks.
+    /// Admits requests that name this listener by an IP address, or by a name that an outsider
+    /// cannot resolve to it. A page of a rebound DNS name still sends its own name. Only HTTP/1.0
+    /// may omit the host, which no browser speaks.
     pub(super) fn admit(&self, head: &Head) -> Result<(), Refused> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
@@ -217,7 +220,7 @@ impl InternalHosts {
     }
 }
 
-/// The one bearer credential of a request (RFC 6750 §2.1).
+/// The bearer credential of a request, if there is exactly one (RFC 6750 §2.1).
 fn shown(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return None };

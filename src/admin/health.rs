@@ -1,5 +1,5 @@
-//! Whether the gate can serve, from what the store says and whether it is stopping; and by which
-//! table.
+//! Health of the gate: whether it can serve, from the state of the store and of shutdown, and with
+//! which table.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::port::Guarantees;
 
-/// How long an answer of the store is taken for true, so that probes cost it nothing.
+/// How long a result of the store is reused, so that frequent probes do not load it.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long the store may take to answer a probe.
+/// Timeout of the store for one probe.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is known about the state of the gate.
+/// The state of the gate.
 pub struct Health {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -33,32 +33,32 @@ pub struct Health {
     last: LastAnswer,
 }
 
-/// What the store said last, and when. Probes that come at the same time wait for one answer.
+/// The last result of the store, and its time. Concurrent probes wait for one result.
 #[derive(Default)]
 struct LastAnswer(Mutex<Option<(Timestamp, Result<Guarantees, String>)>>);
 
-/// What is known about the table.
+/// The state of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableState {
     /// The rows of the table in use.
     pub rows: usize,
-    /// Which table of this gate is in use, counted from 1.
+    /// The generation of the table in use, counted from 1.
     pub generation: u64,
     /// Why the newest table is not in use; `None` while it is.
     pub refused: Option<Refusal>,
 }
 
-/// Why a new table was not taken. The old one goes on serving.
+/// Why a new table was refused. The old one stays in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// When it was looked at.
+    /// When it was checked.
     pub at: Timestamp,
-    /// What is wrong, in one line each that begins with `file:line:column`. Both their number and
-    /// their length are bounded.
+    /// What is wrong, in lines that begin with `file:line:column`. Their number and length are
+    /// limited.
     pub problems: Vec<String>,
 }
 
-/// One answer to `/readyz`.
+/// The response to `/readyz`.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Whether requests can be served.
@@ -69,36 +69,36 @@ pub struct Report {
 }
 
 impl Health {
-    /// Watches `store`; `table` is the table in use.
+    /// Monitors `store`; `table` is the state of the table in use.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, table: TableState) -> Self {
         let (table, stopping) = (Lock::new(table), AtomicBool::new(false));
         Self { store, clock, table, stopping, last: LastAnswer::default() }
     }
 
-    /// What is known about the table.
+    /// The state of the table.
     pub fn table(&self) -> TableState {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Another table is in use. Say so only when requests are answered by it already: whoever has
-    /// read a generation here relies on it.
+    /// Records that another table is in use. It must be called after requests are handled by that
+    /// table, because clients rely on the generation that they read here.
     pub fn table_taken(&self, rows: usize, generation: u64) {
         let state = TableState { rows, generation, refused: None };
         *self.table.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// The newest table was not taken, or with `None` there is none but the one in use.
+    /// Records that the newest table was refused; `None` records that the newest table is in use.
     pub fn table_refused(&self, problems: Option<Vec<String>>) {
         let refused = problems.map(|problems| Refusal { at: self.clock.now(), problems });
         self.table.lock().unwrap_or_else(PoisonError::into_inner).refused = refused;
     }
 
-    /// From now on the gate is not ready: it finishes what it has.
+    /// Makes the gate report that it is not ready: it finishes the requests it has.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// What is true now.
+    /// The current state.
     pub async fn report(&self) -> Report {
         let stopping = self.stopping.load(Ordering::Acquire);
         let store = self.last.or_ask(&*self.clock, self.store.self_check()).await;
@@ -107,7 +107,7 @@ impl Health {
 }
 
 impl LastAnswer {
-    /// What was said a moment ago, or else what `asking` says in time.
+    /// The recent result if it is fresh, otherwise the result of `asking` within the timeout.
     async fn or_ask(
         &self,
         clock: &dyn Clock,
@@ -126,7 +126,8 @@ impl LastAnswer {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the store did not answer in time".to_owned()),
         };
-        // When it came, not when it was asked for: that may be as long ago as it stays fresh.
+        // The time of the result, not of the request: the two may be further apart than a result
+        // stays fresh.
         *last = Some((clock.now(), answer.clone()));
         answer
     }
@@ -139,8 +140,8 @@ impl fmt::Debug for Health {
 }
 
 impl Report {
-    /// The body of the answer: states and counts and, in detail, what the store and the table say
-    /// of themselves, which holds paths and addresses.
+    /// The body of the response: states and counts and, in detail, the guarantees of the store and
+    /// the problems of the table, which contain paths and addresses.
     pub fn to_json(&self, in_detail: bool) -> Value {
         let store = match &self.store {
             Ok(store) => {

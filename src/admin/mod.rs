@@ -1,11 +1,18 @@
-//! The internal listener: what operators and orchestrators ask, never reachable from outside.
+//! The internal listener: endpoints for operators and orchestrators, never reachable from outside.
 //!
-//! | method, path | answer |
+//! | method, path | response |
 //! |---|---|
-//! | `GET /livez` | 200 while the process can answer at all; never asks the store |
-//! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping; why, for who may read the key |
-//! | `/session…` | the session API, for upstreams that show a capability: see [`session_api`] |
-//! | `/sessions…`, `/tokens…` | the operator's view, for who may read the key: see `operator.rs` |
+//! | `GET /livez` | 200 while the process can respond at all; never calls the store |
+//! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping; details with an operator credential |
+//! | `/session…` | the session API, for upstreams with a capability: see [`session_api`] |
+//! | `/sessions…`, `/tokens…` | the operator's API, with an operator credential: see `operator.rs` |
+//!
+//! | file | part |
+//! |---|---|
+//! | `guard` | who may use the listener |
+//! | `health` | the state of the gate |
+//! | `operator`, `view` | the operator's API, and the JSON of sessions and tokens |
+//! | `session_api` | the session API for upstreams |
 
 mod guard;
 pub mod health;
@@ -41,7 +48,7 @@ pub use health::Health;
 use operator::Operator;
 use session_api::SessionApi;
 
-/// Answers the requests of the internal listener.
+/// Handles the requests of the internal listener.
 pub struct Admin {
     health: Arc<Health>,
     operator: Operator,
@@ -50,8 +57,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Answers by what `health` knows, operators about `sessions` whom `entry` lets in, and
-    /// upstreams whose bodies come at this pace.
+    /// Serves `health` to every client, `sessions` to operators that `entry` admits, and the
+    /// session API to upstreams whose bodies arrive at this pace.
     pub fn new(
         health: Arc<Health>,
         sessions: Arc<Sessions>,
@@ -64,8 +71,8 @@ impl Admin {
         Self { health, operator, upstreams, hosts }
     }
 
-    /// Answers one request. Health is told to everybody, because probes hold no key; what is wrong
-    /// is told to operators.
+    /// Handles one request. Health is served to every client, because probes hold no key; its
+    /// details are for operators.
     async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
         let (method, path) = (&head.method, head.uri.path());
         if Operator::has(path) {

@@ -1,16 +1,17 @@
-//! The operator's view of sessions and tokens: list, look, end. For `callgate sessions` and
-//! `callgate tokens`, and for programs that can do the same (SEC T22: one step revokes a link).
+//! The operator's API for sessions and tokens: list, show, end. It is used by `callgate sessions`
+//! and `callgate tokens`, and can be used by other programs (SEC T22: a link is revoked in one
+//! step).
 //!
-//! | method, path | answer |
+//! | method, path | response |
 //! |---|---|
 //! | `GET /sessions?after=ID&limit=N` | `{"sessions": […], "next": ID or null}` in the order of the ids |
 //! | `GET /sessions/ID` | one session with its devices, the names and sizes of its storage, its tokens |
 //! | `DELETE /sessions/ID` | ends it: `{"ended": ID}` |
-//! | `GET /tokens?after=ID&limit=N` | `{"tokens": […], "next": ID or null}`: those that are unspent |
+//! | `GET /tokens?after=ID&limit=N` | `{"tokens": […], "next": ID or null}`: the unspent ones |
 //! | `DELETE /tokens/ID` | revokes it: `{"revoked": ID}` |
 //!
-//! Everything else is `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 429, and 503 when the
-//! store cannot answer.
+//! Errors are `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 429, and 503 when the store is
+//! unavailable.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,20 +43,20 @@ use crate::session::Right;
 use crate::store::StoreError;
 use crate::token::Token;
 
-/// Entries of a page when the request does not say.
+/// Default number of entries of a page.
 const PAGE: usize = 100;
 /// Most entries of a page.
 const PAGE_MAX: usize = 1_000;
-/// Pages of tokens that are searched for those of one session: stores find tokens by their names.
+/// Pages of tokens that are searched for those of one session: stores index tokens by their ids.
 const SEARCH_PAGES_MAX: usize = 1_000;
 
-/// Answers operators on the internal listener.
+/// Handles requests of operators on the internal listener.
 pub(super) struct Operator {
     sessions: Arc<Sessions>,
     guard: Guard,
 }
 
-/// What a request is about.
+/// The resource of a request.
 #[derive(Debug, Clone, Copy)]
 enum Subject {
     Sessions,
@@ -64,10 +65,10 @@ enum Subject {
     Token(TokenId),
 }
 
-/// Why a request is not answered as it wishes.
+/// Why a request fails.
 enum Fault {
     BadRequest(&'static str),
-    /// The path takes these methods only.
+    /// The resource supports these methods only.
     Method(&'static str),
     NotFound,
     Store(StoreError),
@@ -91,18 +92,18 @@ impl Operator {
         Self { sessions, guard }
     }
 
-    /// Whether a path is the operator's business.
+    /// Whether a path belongs to the operator's API.
     pub(super) fn has(path: &str) -> bool {
         let first = path.split('/').nth(1);
         path.starts_with('/') && matches!(first, Some("sessions" | "tokens"))
     }
 
-    /// Whether a request for another path shows what an operator shows.
+    /// Whether a request for another path carries a valid operator credential.
     pub(super) fn admits(&self, head: &Head, conn: ConnInfo) -> bool {
         head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, conn).is_ok()
     }
 
-    /// Answers one request for a path that is.
+    /// Handles one request for such a path.
     pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
         if let Err(refused) = self.guard.admit(head, conn) {
             return self.refuse(refused, conn);
@@ -130,7 +131,8 @@ impl Operator {
 
     fn refuse(&self, refused: Refused, conn: ConnInfo) -> Response<AnswerBody> {
         let (status, code, detail) = refused.answer();
-        // Whoever is told to wait, or asks what to show, is not worth a line each time.
+        // A refusal by rate limit and a request without a credential are not logged: there may be
+        // many.
         if !matches!(refused, Refused::TooMany | Refused::Unshown) {
             let peer = conn.peer.ip();
             tracing::warn!(event = "operator.refused", %peer, code);
@@ -193,7 +195,7 @@ impl Operator {
         })
     }
 
-    /// The unspent tokens of a session, and whether the search came to its end.
+    /// The unspent tokens of a session, and whether the search was complete.
     async fn tokens_of(
         &self,
         now: Timestamp,

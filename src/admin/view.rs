@@ -1,7 +1,7 @@
-//! What an operator sees of sessions and tokens: names, times and sizes; no secret and no value.
+//! Sessions and tokens as operators see them: names, times and sizes; no secret and no value.
 //!
-//! Names that an application chose, and what a browser says it is, may hold anything. What may be
-//! a token or a cookie in them is hidden.
+//! Names that an application chose, and the user agents of browsers, may contain anything. Parts
+//! that may be a token or a cookie are hidden.
 
 use serde_json::Value;
 use serde_json::json;
@@ -13,10 +13,11 @@ use crate::session::Device;
 use crate::store::port::Opened;
 use crate::token::Token;
 
-/// A session in a list, as it is at `now`.
+/// A session in a list at `now`.
 pub(super) fn session(opened: &Opened, now: Timestamp) -> Value {
     let Opened { record, seen_at, .. } = opened;
-    // After a crash a store gives back the use that it may have lost, up to a moment to come.
+    // After a crash a store extends the time of last use by what it may have lost, possibly beyond
+    // now.
     let seen = (*seen_at).min(now);
     let privileges: Vec<String> = record.access.privileges.iter().map(|it| shown(it)).collect();
     json!({
@@ -32,7 +33,7 @@ pub(super) fn session(opened: &Opened, now: Timestamp) -> Value {
     })
 }
 
-/// A session by itself, with its unspent tokens. `all` says whether these are all of them.
+/// A session in detail, with its unspent tokens. `all` says whether the list of them is complete.
 pub(super) fn whole_session(
     opened: &Opened,
     (tokens, all): (&[Token], bool),

@@ -1,4 +1,5 @@
-//! Time: the one place that reads a clock, and the timestamp everything else is handed.
+//! Time: the only file that reads a clock, and the timestamp that everything else takes as an
+//! argument.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -17,12 +18,12 @@ pub use elsewhere::{thread_time, uptime};
 #[cfg(target_os = "linux")]
 pub use linux::{thread_time, uptime};
 
-/// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment so many milliseconds after the epoch.
+    /// The time this many milliseconds after the epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -32,14 +33,14 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment `span` later; the far end of time when that does not fit.
+    /// The time `span` later; saturates at the maximum.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// The moment `secs` seconds later.
+    /// The time `secs` seconds later.
     #[must_use]
     pub fn after_secs(self, secs: u64) -> Self {
         Self(self.0.saturating_add(secs.saturating_mul(1000)))
@@ -54,7 +55,7 @@ impl Timestamp {
 /// ISO 8601 in UTC with milliseconds, such as `2026-11-20T09:30:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The latest moment that the four-digit year of ISO 8601 can say: 9999-12-31T23:59:59.999Z.
+        // The latest time that a four-digit year of ISO 8601 can express: 9999-12-31T23:59:59.999Z.
         const LAST_MILLIS: u64 = 253_402_300_799_999;
         let moment = OffsetDateTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_MILLIS));
         let (year, month, day) = moment.to_calendar_date();
@@ -64,7 +65,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The text is not a moment as [`Timestamp`] writes it.
+/// The text is not a time as [`Timestamp`] writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAMoment;
 
@@ -76,7 +77,7 @@ impl fmt::Display for NotAMoment {
 
 impl std::error::Error for NotAMoment {}
 
-/// Reads what `Display` writes (RFC 3339 §5.6, in UTC).
+/// Parses the format of `Display` (RFC 3339 §5.6, in UTC).
 impl FromStr for Timestamp {
     type Err = NotAMoment;
 
@@ -96,15 +97,15 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Where the time comes from.
+/// A source of time.
 ///
-/// Only the floors that talk to the outside hold a clock; everything below takes `now`.
+/// Only the floors that do I/O hold a clock; everything below takes `now`.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment by the wall clock.
+    /// The current time of the wall clock.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's own clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -117,7 +118,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Measures how long something took, by the clock that never steps.
+/// Measures elapsed time with a clock that never steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
@@ -135,7 +136,7 @@ impl Stopwatch {
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that advances only when a test moves it.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct ManualClock(std::sync::atomic::AtomicU64);
@@ -153,7 +154,7 @@ impl ManualClock {
         self.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
     }
 
-    /// Sets the clock, backwards too.
+    /// Sets the clock, possibly backwards.
     pub fn set(&self, moment: Timestamp) {
         self.0.store(moment.millis(), std::sync::atomic::Ordering::SeqCst);
     }

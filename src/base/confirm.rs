@@ -1,4 +1,4 @@
-//! When a person has to press a button before a link counts.
+//! When a person has to confirm a link before it is redeemed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,21 +6,20 @@ use std::str::FromStr;
 /// Whether a link is redeemed by opening it, or by a click on a page that callgate serves
 /// (contract §6.4).
 ///
-/// A row of the table may set it, and so may the mint; the stricter of the two counts. Stricter
-/// is greater.
+/// Set by a row of the table or by the mint; the stricter of the two counts. Stricter is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Confirm {
     /// Opening the link redeems it.
     #[default]
     Never,
-    /// A browser that did not mint the token is asked first.
+    /// A browser that did not mint the token has to confirm.
     Foreign,
-    /// Everybody is asked first.
+    /// Every browser has to confirm.
     Always,
 }
 
 impl Confirm {
-    /// Every wish by the name used in tables.
+    /// Every variant by the name used in tables.
     pub const NAMES: [(&'static str, Self); 3] =
         [("never", Self::Never), ("foreign", Self::Foreign), ("always", Self::Always)];
 }
@@ -32,7 +31,7 @@ impl fmt::Display for Confirm {
     }
 }
 
-/// The text names no wish for confirmation.
+/// The text is not a confirmation policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAConfirm;
 

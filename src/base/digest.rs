@@ -7,9 +7,9 @@ use super::secret::Secret;
 
 /// The digest of one secret, bound to the kind of the secret and to the application.
 ///
-/// A digest opens nothing: whoever reads a store cannot turn it back into a token or a cookie,
-/// because the secrets have 128 random bits (OWASP ASVS 6.5.2 asks for 112 before a plain digest
-/// is enough). It may be compared, sorted and used as a key.
+/// A digest opens nothing: a token or a cookie cannot be computed from it, because the secrets have
+/// 128 random bits (OWASP ASVS 6.5.2 asks for 112 before a plain digest is enough). It may be
+/// compared, sorted and used as a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -29,8 +29,8 @@ impl Digest {
         Self::from_ring(&context.finish())
     }
 
-    /// Digests what a file holds, to tell whether it changed without keeping a copy of it: it may
-    /// be a key.
+    /// Digests the contents of a file, to detect a change without keeping a copy: the file may be a
+    /// key.
     pub fn of_content(purpose: &str, content: &[u8]) -> Self {
         let mut sum = ring::digest::Context::new(&ring::digest::SHA256);
         sum.update(&(purpose.len() as u64).to_be_bytes());
@@ -39,7 +39,7 @@ impl Digest {
         Self::from_ring(&sum.finish())
     }
 
-    /// Takes back the 32 bytes that [`Digest::bytes`] gave out.
+    /// Restores a digest from the 32 bytes that [`Digest::bytes`] returned.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -67,12 +67,12 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The plain SHA-256 of a public text, for those who compute the same from it.
+/// The plain SHA-256 of a public text, for protocols in which the other side computes the same.
 pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
     *Digest::from_ring(&ring::digest::digest(&ring::digest::SHA256, text)).bytes()
 }
 
-/// The SHA-1 of a public text, for those who are called by it. It keeps no secret and proves
+/// The SHA-1 of a public text, for protocols that prescribe it. It protects no secret and proves
 /// nothing.
 #[cfg(feature = "redis")]
 pub(crate) fn sha1(text: &[u8]) -> [u8; 20] {

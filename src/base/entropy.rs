@@ -1,16 +1,16 @@
-//! Randomness: the one place that asks the operating system for it.
+//! Randomness: the only file that asks the operating system for random bytes.
 
 use std::fmt;
 
 use ring::rand::SecureRandom;
 
-/// Where unpredictable bytes come from.
+/// A source of unpredictable bytes.
 pub trait Entropy: fmt::Debug + Send + Sync {
-    /// Fills `bytes`, all of them or none.
+    /// Fills all of `bytes`, or fails.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy>;
 }
 
-/// The source of randomness failed; whoever needed a secret must refuse to make one.
+/// The source of randomness failed. A caller that needed a secret must fail, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoEntropy;
 
@@ -34,7 +34,7 @@ pub fn random<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], NoEntrop
 pub struct OsEntropy(ring::rand::SystemRandom);
 
 impl OsEntropy {
-    /// The generator; it needs no setting up.
+    /// The generator. It needs no initialization.
     pub fn new() -> Self {
         Self(ring::rand::SystemRandom::new())
     }
@@ -52,7 +52,7 @@ impl Entropy for OsEntropy {
     }
 }
 
-/// The same bytes for the same seed, for tests that must be repeatable.
+/// Returns the same bytes for the same seed, for repeatable tests.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct SeededEntropy(std::sync::Mutex<u64>);
@@ -67,7 +67,7 @@ impl SeededEntropy {
 
 #[cfg(any(test, feature = "testing"))]
 impl Entropy for SeededEntropy {
-    /// `SplitMix64`: good enough to tell values apart, useless as a secret.
+    /// `SplitMix64`: good enough to produce distinct values, useless as a secret.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         let mut state = self.0.lock().map_err(|_| NoEntropy)?;
         for chunk in bytes.chunks_mut(8) {
@@ -84,7 +84,7 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// A source that never delivers, to prove that nothing is minted without randomness.
+/// A source that always fails, to prove that nothing is minted without randomness.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug, Default)]
 pub struct DryEntropy;

@@ -1,6 +1,8 @@
 //! Hex digits, the written form of ids, digests and tokens.
 
-use super::id::NotAnId;
+/// The text is not hex digits of the expected number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotHex;
 
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
@@ -16,16 +18,16 @@ pub(crate) fn upper(bytes: &[u8]) -> String {
 }
 
 /// Reads exactly `2 * N` hex digits of either case.
-pub(crate) fn read<const N: usize>(text: &str) -> Result<[u8; N], NotAnId> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(NotAnId);
+pub(crate) fn read<const N: usize>(text: &str) -> Result<[u8; N], NotHex> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(NotHex);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != N || !rest.is_empty() {
-        return Err(NotAnId);
+        return Err(NotHex);
     }
     let mut bytes = [0; N];
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         // Two hex digits are at most 255.
-        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).map_err(|_| NotAnId)?;
+        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).map_err(|_| NotHex)?;
     }
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Names that may be said aloud: sessions, tokens, devices and requests.
+//! Public identifiers of sessions, tokens, devices and requests, which may be logged.
 //!
 //! An id opens nothing. The secrets that do (cookie values, tokens) are other types, in
 //! [`super::secret`]; neither can be derived from the other.
@@ -14,7 +14,7 @@ use super::clock::Timestamp;
 use super::entropy::{Entropy, NoEntropy, random};
 use super::hex;
 
-/// The text is not the id it should be.
+/// The text is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnId;
 
@@ -33,12 +33,12 @@ macro_rules! id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// A new id that nobody has had before.
+            /// A new random id.
             pub fn random(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
                 random(entropy).map(Self)
             }
 
-            /// The id made of these bytes.
+            /// The id with these bytes.
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)
             }
@@ -66,35 +66,35 @@ macro_rules! id {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                hex::read(text).map(Self)
+                hex::read(text).map(Self).map_err(|_| NotAnId)
             }
         }
     };
 }
 
 id!(
-    /// The name of a session: 32 upper-case hex digits, the shape of 4D's `Session.id`.
+    /// The id of a session: 32 upper-case hex digits, the shape of 4D's `Session.id`.
     SessionId,
     16
 );
 id!(
-    /// The public name of a token, for logs and the operator; not the token.
+    /// The public id of a token, for logs and operators; not the token itself.
     TokenId,
     8
 );
 id!(
-    /// The public name of one browser's credential within a session.
+    /// The public id of one browser's credential within a session.
     DeviceId,
     8
 );
 id!(
-    /// The name of one attempt to redeem a token, so that the same attempt may ask twice.
+    /// The id of one attempt to redeem a token, so that the same attempt can be retried.
     ClaimId,
     16
 );
 
-/// The name of one request in logs and answers: a UUID of version 7 (RFC 9562 §5.7), so that
-/// names sort by time.
+/// The id of one request in logs and responses: a UUID of version 7 (RFC 9562 §5.7), so that ids
+/// sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(Uuid);
 
@@ -104,23 +104,23 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Names requests.
+/// Generates request ids.
 ///
-/// A request id guards nothing, so it is not worth a call of the operating system each time: the
-/// part that is random in a UUID begins at random here, and counts.
+/// A request id protects nothing, so it is not worth a system call: the random part of the UUID
+/// starts at a random value and is incremented.
 #[derive(Debug)]
 pub struct RequestIds {
     count: AtomicU64,
 }
 
 impl RequestIds {
-    /// Begins somewhere at random, so that the ids of two processes do not meet.
+    /// Starts at a random value, so that the ids of two processes do not collide.
     pub fn new(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
         let count = random(entropy).map(u64::from_be_bytes)?;
         Ok(Self { count: AtomicU64::new(count) })
     }
 
-    /// The id of a request that came at `now`.
+    /// The id of a request that arrived at `now`.
     pub fn next(&self, now: Timestamp) -> RequestId {
         let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut rest = [0; 10];

@@ -1,7 +1,6 @@
-//! Words made safe to stand in a page: whoever wrote them, they become no markup.
+//! Escapes text for HTML, so that it cannot become markup.
 
-/// The text with every character that means something in HTML written as a reference, inside and
-/// outside of attributes.
+/// Escapes every character that is special in HTML, in text and in attribute values.
 pub(crate) fn escaped(words: &str) -> String {
     let mut safe = String::with_capacity(words.len());
     for letter in words.chars() {

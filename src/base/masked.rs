@@ -1,17 +1,16 @@
-//! Foreign text as it may be logged: what may be a secret is hidden, whoever put it there.
+//! Untrusted text made safe for logs: anything that may be a secret is hidden.
 
 use std::borrow::Cow;
 
-/// This many hex digits in a row may be a token.
+/// This many consecutive hex digits may be a token.
 const TOKEN_DIGITS: usize = 32;
-/// This many letters in a row may be a cookie's value: it has 94, and ordinary words have fewer.
+/// This many consecutive base64url letters may be a cookie's value, which has 94; ordinary words
+/// have fewer.
 const CREDENTIAL_LETTERS: usize = 64;
 
-/// The text with control characters escaped, what may be a secret hidden, and what is beyond
-/// `bytes_max` cut off.
+/// Escapes control characters, hides what may be a secret, and truncates to `bytes_max`.
 pub(crate) fn masked(text: &str, bytes_max: usize) -> Cow<'_, str> {
-    // Hides first and cuts then: a cut through a secret would leave a part too short to be known
-    // for one.
+    // Hides before it truncates: a truncated secret would be too short to be recognized.
     let ahead = bytes_max + CREDENTIAL_LETTERS;
     let text = text.get(..text.floor_char_boundary(ahead)).unwrap_or(text);
     let has_secret = text.split(|c| !is_letter(c)).any(may_be_secret);
@@ -31,8 +30,9 @@ pub(crate) fn masked(text: &str, bytes_max: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character changes how a line looks or where it ends: control characters, separators of
-/// lines, and what turns the direction of text or shows nothing at all (Unicode UAX 9, TR 36).
+/// Whether a character changes how a line looks or where it ends: control characters, line
+/// separators, and characters that change the direction of text or are invisible (Unicode UAX 9, TR
+/// 36).
 pub(crate) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -43,7 +43,7 @@ pub(crate) fn misleads(c: char) -> bool {
         )
 }
 
-/// A letter of base64url, and so of hex.
+/// A base64url letter; hex digits are among them.
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }

@@ -1,6 +1,16 @@
 //! Values every floor uses, and the only two sources of uncertainty: the clock and randomness.
 //!
 //! Nothing here knows HTTP, a store, a table or async.
+//!
+//! | file | part |
+//! |---|---|
+//! | `clock`, `entropy` | time and randomness |
+//! | `id`, `digest`, `secret`, `hex` | public ids, digests, secrets, and how they are written |
+//! | `mode`, `confirm` | the vocabulary of redemption that several floors share |
+//! | `limits` | limits on input and on stored data |
+//! | `document` | the parser of `handlers.json` and `roles.json` |
+//! | `markup`, `masked`, `nearest` | text for HTML, for logs, and for suggestions |
+//! | `failpoint` | fail points for tests |
 
 pub mod clock;
 pub mod confirm;

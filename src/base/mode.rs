@@ -3,16 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What the caller that redeems a token gets besides the run of the handler.
+/// What the caller that redeems a token gets, besides the handler running in the session.
 ///
-/// A row of the table may set it, and so may the mint; what the mint said wins.
+/// Set by a row of the table or by the mint; the mint takes precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RestoreMode {
-    /// [`RestoreMode::Share`] for a browser, [`RestoreMode::Context`] for any other caller, so
-    /// that a platform's server never receives a credential of the session.
+    /// [`RestoreMode::Share`] for a browser, [`RestoreMode::Context`] for any other caller, so that
+    /// a platform's server never receives a credential of the session.
     #[default]
     Auto,
-    /// This browser gets a credential of its own for the session, beside those that exist.
+    /// The browser gets a credential of its own for the session, beside the existing ones.
     Share,
     /// The handler works in the session; the caller gets no cookie.
     Context,
@@ -38,7 +38,7 @@ impl fmt::Display for RestoreMode {
     }
 }
 
-/// The text names no restore mode.
+/// The text is not a restore mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAMode;
 
@@ -58,19 +58,19 @@ impl FromStr for RestoreMode {
     }
 }
 
-/// Who redeems: only a browser may be handed a cookie by [`RestoreMode::Auto`].
+/// The kind of client that redeems: [`RestoreMode::Auto`] gives a cookie to a browser only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// The request has a `Sec-Fetch-*` header, or accepts `text/html` and has an `Accept-Language`
-    /// or a `Mozilla/` agent. What Node's `fetch` sends by itself does not count.
+    /// header or a `Mozilla/` user agent. The headers that Node's `fetch` sends by default do not
+    /// count.
     Browser,
     /// Any other program, such as a payment platform's server.
     Server,
 }
 
 impl RestoreMode {
-    /// What a redemption does, from what the mint said, what the row says, and who asks; never
-    /// [`RestoreMode::Auto`].
+    /// The effective mode, from the mint, the row and the caller; never [`RestoreMode::Auto`].
     #[must_use]
     pub fn decide(minted: Option<Self>, row: Self, caller: Caller) -> Self {
         match (minted.unwrap_or(row), caller) {
@@ -80,8 +80,8 @@ impl RestoreMode {
         }
     }
 
-    /// Whether row or mint ask for [`RestoreMode::Context`] themselves, as for a program that may
-    /// do what the session may.
+    /// Whether row or mint ask for [`RestoreMode::Context`] explicitly, as for a program that may
+    /// act with the rights of the session.
     pub fn asks_for_context(minted: Option<Self>, row: Self) -> bool {
         minted.unwrap_or(row) == Self::Context
     }

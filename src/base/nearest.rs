@@ -1,7 +1,7 @@
-//! The known name that somebody probably meant, for messages.
+//! Spelling suggestions: the known name that a misspelt one probably means.
 
-/// The name of `known` that is nearest to `name`, whatever their case: a few slips of the pen
-/// away. A name of which half must be rewritten is another word and no slip.
+/// The name of `known` that is nearest to `name`, ignoring case, by edit distance. A name of which
+/// half would have to change is not a misspelling.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     const SLIPS_MAX: usize = 3;
     let name = name.to_lowercase();

@@ -1,4 +1,4 @@
-//! Values that open something, kept where they cannot be printed, stored or compared by accident.
+//! Secret values, which cannot be printed, stored or compared by accident.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::entropy::{Entropy, NoEntropy, random};
 pub struct Secret<const N: usize>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// Takes charge of these bytes.
+    /// Wraps these bytes.
     pub const fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
     }
@@ -23,8 +23,8 @@ impl<const N: usize> Secret<N> {
         random(entropy).map(Self)
     }
 
-    /// A secret that follows from this one for one purpose and some more bytes. It gives nothing of
-    /// this one away.
+    /// Derives a secret for one purpose from this one and some more bytes. It reveals nothing about
+    /// this one.
     pub(crate) fn derived<const M: usize>(&self, purpose: &str, more: &[u8]) -> Secret<M> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let mut context = hmac::Context::with_key(&key);
@@ -38,7 +38,7 @@ impl<const N: usize> Secret<N> {
         Secret(bytes)
     }
 
-    /// The bytes themselves. Whatever is done with them must not outlive the request.
+    /// The bytes themselves. No copy of them may outlive the request.
     pub const fn expose(&self) -> &[u8; N] {
         &self.0
     }
@@ -67,7 +67,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 pub struct SecretText(String);
 
 impl SecretText {
-    /// Takes charge of this text.
+    /// Wraps this text.
     pub fn new(text: String) -> Self {
         Self(text)
     }

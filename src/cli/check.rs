@@ -1,4 +1,5 @@
-//! `callgate check`: everything that is wrong with table, classes, roles and settings, at once.
+//! `callgate check`: reports everything that is wrong with table, classes, roles and settings, at
+//! once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +30,7 @@ use super::report;
 use super::report::Finding;
 use super::report::Part;
 
-/// Checks everything that `reading` names, against what answers rows in this program.
+/// Checks everything that `reading` names, against the handlers of this program.
 ///
 /// The exit code is 65 when table, class files or roles have an error, or under `strict` anything has a
 /// warning; 78 when only the settings have an error.
@@ -64,13 +65,13 @@ pub(super) fn schema() -> Said {
     Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
 }
 
-/// The declarations of what class files see, to be saved where an editor finds them.
+/// The type declarations for class files, to be saved where an editor finds them.
 #[cfg(feature = "script")]
 pub(super) fn types() -> Said {
     Said { text: script::DECLARATIONS.to_owned(), exit: Exit::Ok }
 }
 
-/// Reads the table that the settings name, for commands that need one without problems.
+/// Reads the table of the settings, for commands that need one without errors.
 pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
     let (part, survey) = survey(settings);
     match survey {
@@ -79,7 +80,7 @@ pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
     }
 }
 
-/// The table as far as it can be read, and what is wrong with it.
+/// As much of the table as can be read, and what is wrong with it.
 fn survey(settings: &Settings) -> (Part, Option<Survey>) {
     let name = settings.handlers.display().to_string();
     let part = |text, findings| Part { name: name.clone(), text, findings, ..Part::default() };
@@ -97,8 +98,8 @@ fn survey(settings: &Settings) -> (Part, Option<Survey>) {
     }
 }
 
-/// The table, and the class files beside it. Whatever is broken is left out, and the rest is judged
-/// all the same.
+/// Checks the table and the class files beside it. Broken parts are left out, and the rest is
+/// checked all the same.
 fn check_table(
     settings: &Settings,
     native: &Registry,
@@ -106,7 +107,7 @@ fn check_table(
 ) -> Result<Vec<Part>, Stop> {
     let (mut part, survey) = survey(settings);
     let survey = survey.unwrap_or_else(Survey::of_nothing);
-    // Classes wait for nothing while they are loaded, but are tied to a runtime.
+    // Loading classes does not block, but they are tied to a runtime.
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
     let _inside = runtime.enter();
@@ -122,7 +123,7 @@ fn check_table(
     Ok(parts)
 }
 
-/// A part for each class file that has problems, or one for all of them that have none.
+/// A report for each class file that has problems, and one for all that have none.
 fn class_files(settings: &Settings, examined: Examined) -> Vec<Part> {
     let mut by_file: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for problem in examined.classes {
@@ -147,7 +148,7 @@ fn count(count: usize, one: &str) -> String {
     }
 }
 
-/// The roles where they can be used, and what is wrong with them.
+/// The roles if they are usable, and what is wrong with them.
 fn check_roles(path: &Path) -> (Option<Roles>, Part) {
     let name = path.display().to_string();
     let bytes = match read_bytes(path, "unreadable-roles") {
@@ -163,15 +164,15 @@ fn check_roles(path: &Path) -> (Option<Roles>, Part) {
     (roles, Part { name, text, findings, ..Part::default() })
 }
 
-/// What is wrong with the certificate and its key. Files that are missing are a problem of the
-/// settings already.
+/// What is wrong with the certificate and its key. A missing file is a problem of the settings
+/// already.
 fn check_certificate(settings: &Settings) -> Option<Finding> {
     let (cert, key) = settings.tls.files().filter(|(cert, key)| cert.is_file() && key.is_file())?;
     let bad = Certificates::open(cert, key, SystemClock.now()).err()?;
     Some(Finding::of_certificate(&bad))
 }
 
-/// What is in a file, or a report that says why that is not known.
+/// The contents of a file, or a finding that says why it cannot be read.
 fn read_bytes(path: &Path, code: &'static str) -> Result<Vec<u8>, Box<Finding>> {
     let name = path.display().to_string();
     read_file(path, TABLE_BYTES_MAX).map_err(|why| {

@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::base::Timestamp;
 use crate::base::masked::misleads;
 
-/// Longest text of a column; what is longer is cut.
+/// Longest text of a column; longer ones are truncated.
 const CHARS_MAX: usize = 40;
 
-/// Rows under a heading, each column as wide as its widest text. An empty text is a dash.
+/// Rows under a heading, each column as wide as its widest text. An empty text becomes a dash.
 pub(super) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let heading = heading.map(str::to_owned);
     let all = || std::iter::once(&heading).chain(rows);
@@ -27,7 +27,7 @@ pub(super) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) 
     lines
 }
 
-/// A text that cannot drive a terminal.
+/// A text without characters that control a terminal.
 pub(super) fn cell(text: &str) -> String {
     let plain = text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c });
     match plain.clone().count() {
@@ -37,29 +37,29 @@ pub(super) fn cell(text: &str) -> String {
     }
 }
 
-/// A text of an object; empty when there is none of that name.
+/// A string member of an object; empty if it is absent.
 pub(super) fn text(of: &Value, name: &str) -> String {
     of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// A list of an object; empty when there is none of that name.
+/// A list member of an object; empty if it is absent.
 pub(super) fn list<'v>(of: &'v Value, name: &str) -> &'v [Value] {
     of.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// A list of texts, in one.
+/// A list of strings, joined.
 pub(super) fn joined(of: &Value, name: &str) -> String {
     let texts = list(of, name).iter().filter_map(Value::as_str);
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// A moment as how long ago it was, or how far ahead it is.
+/// A time as how long ago it was, or how far ahead it is.
 pub(super) fn age(of: &Value, name: &str, now: Timestamp) -> String {
     let Ok(moment) = text(of, name).parse::<Timestamp>() else { return String::new() };
     if moment > now { format!("in {}", rough(moment.since(now))) } else { rough(now.since(moment)) }
 }
 
-/// A span in its largest whole unit.
+/// A duration in its largest whole unit.
 fn rough(span: Duration) -> String {
     match span.as_secs() {
         secs @ ..60 => format!("{secs} s"),

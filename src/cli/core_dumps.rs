@@ -1,9 +1,9 @@
-//! Core dumps: copies of the memory, and so of keys and tokens, that a crash would leave on a disk.
+//! Disables core dumps, which would leave a copy of keys and tokens on a disk after a crash.
 
 use std::io;
 
-/// Keeps this process from leaving one, and other processes of its user from reading its memory
-/// (`prctl(PR_SET_DUMPABLE)`).
+/// Disables core dumps of this process, and keeps other processes of its user from reading its
+/// memory (`prctl(PR_SET_DUMPABLE)`).
 #[cfg(target_os = "linux")]
 pub(super) fn forbid() -> io::Result<()> {
     use rustix::process::DumpableBehavior;
@@ -16,7 +16,7 @@ pub(super) fn forbid() -> io::Result<()> {
     }
 }
 
-/// Keeps this process from leaving one.
+/// Disables core dumps of this process.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn forbid() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux can do that"))

@@ -1,4 +1,4 @@
-//! How serving ends: told by a signal, told twice, or because the store has failed (SEC D.9).
+//! Shutdown: after a signal, after a second signal, or because the store has failed (SEC D.9).
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::gate::Gate;
 use crate::gate::Listeners;
 use crate::http::conn::server::Drained;
 
-/// Serving, until it is to end.
+/// Serves until shutdown.
 ///
 /// ```text
-/// SIGTERM ─▶ /readyz says no ─▶ the lead passes ─┐
-/// SIGINT ────────────────────────────────────────┼─▶ nobody new gets in ─▶ drained ─▶ exit
-/// the store has failed ──────────────────────────┘                │
-/// a second signal, from the first on ─────────────────────────────┴─▶ exit at once
+/// SIGTERM ─▶ /readyz is 503 ─▶ the lead time passes ─┐
+/// SIGINT ────────────────────────────────────────────┼─▶ no new requests ─▶ drained ─▶ exit
+/// the store has failed ──────────────────────────────┘          │
+/// a second signal, from the first on ───────────────────────────┴─▶ exit at once
 /// ```
 pub(super) struct Ending {
     signals: Signals,
-    /// How long `SIGTERM` leaves everything at work.
+    /// How long `SIGTERM` leaves the server running, so that load balancers can react.
     lead: Duration,
 }
 
-/// Why the server ended.
+/// Why the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Signal,
-    /// Somebody did not want to wait for the end.
+    /// A second signal cut the shutdown short.
     SecondSignal,
     StoreFailed,
 }
@@ -42,7 +42,7 @@ impl Ending {
         Self { signals, lead }
     }
 
-    /// Serves, and says how that ended.
+    /// Serves, and reports how that ended.
     pub(super) async fn of(
         mut self,
         gate: &Gate,
@@ -50,7 +50,7 @@ impl Ending {
         store_failed: impl Future<Output = ()>,
     ) -> Result<Said, Stop> {
         let (stop, stopped) = oneshot::channel();
-        // A sender that is gone has stopped, too.
+        // A dropped sender counts as a stop.
         let stopped = async { stopped.await.unwrap_or(()) };
         let mut cause = Cause::Signal;
         let ending = async {
@@ -74,11 +74,12 @@ impl Ending {
         }
     }
 
-    /// Waits for a signal, and then for the lead to pass; whether a second one cut that short.
+    /// Waits for a signal and then for the lead time. Returns whether a second signal cut that
+    /// short.
     async fn told(&mut self, gate: &Gate) -> bool {
         let told = self.signals.next().await;
         tracing::info!(event = "server.stopping", signal = told.name(), "told to stop");
-        // Whoever sits at the terminal does not spread requests over several servers.
+        // SIGINT comes from a terminal, where no load balancer needs the lead time.
         if told == Told::Interrupt || self.lead.is_zero() {
             return false;
         }
@@ -110,13 +111,13 @@ fn said(cause: Cause, drained: Drained) -> Result<Said, Stop> {
     }
 }
 
-/// The signals to end.
+/// The signals that stop the server.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// A signal to end.
+/// A signal that stops the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     Terminate,
@@ -131,7 +132,7 @@ impl Signals {
         })
     }
 
-    /// The next signal to end.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::Terminate,

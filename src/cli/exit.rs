@@ -5,25 +5,26 @@ use std::process::ExitCode;
 /// Why the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
-    /// It did what it was asked to.
+    /// The command succeeded.
     Ok = 0,
-    /// It was told to end before all was done: requests under way did not finish in time, or a copy
-    /// was broken off.
+    /// The command was interrupted: requests in flight did not finish in time, or a copy was
+    /// stopped.
     CutOff = 1,
-    /// The command line makes no sense (`EX_USAGE`).
+    /// The command line is invalid (`EX_USAGE`).
     Usage = 64,
-    /// The table, a class or the roles are bad (`EX_DATAERR`).
+    /// The table, a class or the roles are invalid (`EX_DATAERR`).
     BadTable = 65,
-    /// There is no session or token of that name (`EX_NOUSER`).
+    /// There is no session or token with that id (`EX_NOUSER`).
     Unknown = 67,
-    /// The store, or the server that a command asks, cannot be reached (`EX_UNAVAILABLE`).
+    /// The store, or the server that a command calls, cannot be reached (`EX_UNAVAILABLE`).
     StoreUnreachable = 69,
-    /// Reading or writing failed, of the store or of the output, or not everything could be copied
+    /// Reading or writing the store or the output failed, or not everything could be copied
     /// (`EX_IOERR`).
     Io = 74,
-    /// The server does not let this person operate it (`EX_NOPERM`).
+    /// The server refused the operator credential (`EX_NOPERM`).
     NotPermitted = 77,
-    /// The settings are bad, or the store as it is set up is not fit for production (`EX_CONFIG`).
+    /// The settings are invalid, or the store as it is configured is not fit for production
+    /// (`EX_CONFIG`).
     BadSettings = 78,
 }
 
@@ -33,12 +34,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The end of a command that could not do what it was asked to.
+/// The error of a command that failed.
 #[derive(Debug)]
 pub(super) struct Stop {
     /// The exit code.
     pub(super) exit: Exit,
-    /// What to tell the person, without a line end.
+    /// The message for standard error, without a line end.
     pub(super) why: String,
 }
 
@@ -48,7 +49,7 @@ impl Stop {
     }
 }
 
-/// What a command has to say, and how it ended.
+/// The output of a command, and its exit code.
 #[derive(Debug)]
 pub(super) struct Said {
     /// For standard output.

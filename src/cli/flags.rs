@@ -1,4 +1,4 @@
-//! The flags that every command takes: the settings file, and one flag for each setting.
+//! The flags of every command: the settings file, and one flag for each setting.
 
 use std::sync::LazyLock;
 
@@ -19,13 +19,13 @@ use crate::settings::meaning;
 const SHORT_HELP: [&str; 8] =
     ["handlers", "classes", "listen", "internal", "store", "app", "rate_limits", "strict"];
 
-/// The id of the one flag that is no setting; settings have lower-case ids.
+/// The id of the only flag that is not a setting; settings have lower-case ids.
 const FILE: &str = "SETTINGS";
 
 /// [`Flags`] as clap reads them.
 ///
-/// They are made from the list of settings rather than derived from fields, so that no setting
-/// can be without its flag and none is described twice.
+/// They are generated from the list of settings rather than derived from fields, so that every
+/// setting has its flag and none is described twice.
 #[derive(Debug)]
 pub(super) struct FlagArguments(pub(super) Flags);
 
@@ -60,7 +60,7 @@ impl FromArgMatches for FlagArguments {
     }
 }
 
-/// One flag. Clap wants its names for as long as the program runs, hence the static list.
+/// One flag. Clap requires names of static lifetime, hence the static list.
 struct Flag {
     setting: &'static Setting,
     long: String,
@@ -81,10 +81,10 @@ impl Flag {
             .value_name(value_name.as_str())
             .help(meaning(setting.name).trim_end_matches('.').to_owned())
             .hide_short_help(!SHORT_HELP.contains(&setting.name))
-            // Before or after the command, whichever comes to mind.
+            // Accepted before and after the command.
             .global(true);
         match setting.kind {
-            // `--strict` alone means yes; a value needs the `=`, or it would swallow a command.
+            // `--strict` alone means yes; a value needs the `=`, or it would consume the command.
             Kind::Switch => {
                 argument.num_args(0..=1).require_equals(true).default_missing_value("true")
             }

@@ -1,4 +1,4 @@
-//! `callgate init [DIR]`: a small project that works, whose files teach by their comments.
+//! `callgate init [DIR]`: writes a small working project, with comments that explain it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ use super::exit::Exit;
 use super::exit::Said;
 use super::exit::Stop;
 
-/// The files of a project, and what they say.
+/// The files of a project, and their contents.
 const FILES: [(&str, &str); 8] = [
     ("handlers.json", include_str!("init/handlers.json")),
     ("classes/RequestHandler.js", include_str!("init/RequestHandler.js")),
@@ -28,8 +28,7 @@ const FILES: [(&str, &str); 8] = [
     (".vscode/settings.json", include_str!("init/vscode.json")),
 ];
 
-/// Where the project listens as its files are written here; `--listen` puts another address
-/// in its place.
+/// The address in the files as they are stored here; `--listen` replaces it.
 const LISTEN: &str = "127.0.0.1:8044";
 
 /// The line of the settings that names the application.
@@ -37,17 +36,17 @@ const APP: &str = "app = \"callgate\"";
 /// Longest name of an application.
 const APP_BYTES_MAX: usize = 32;
 
-/// Writes a project into `folder`, which is made if it is not there, and says what to do next.
-/// `program` is what this program was called as.
+/// Writes a project into `folder`, which is created if it is missing, and prints the next steps.
+/// `program` is the path with which this program was started.
 ///
-/// Nothing is ever overwritten. If some of the files are there, all of these are named, and
-/// nothing is written.
+/// Nothing is ever overwritten. If some of the files exist, all of these are listed, and nothing is
+/// written.
 pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said, Stop> {
     let listen = listen(flags)?;
     let in_the_way: Vec<&str> = FILES
         .iter()
         .map(|(name, _)| *name)
-        // A link that leads nowhere is in the way, too.
+        // A dangling link counts as an existing file.
         .filter(|name| fs::symlink_metadata(folder.join(name)).is_ok())
         .collect();
     if !in_the_way.is_empty() {
@@ -71,7 +70,7 @@ pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said,
     Ok(Said::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
 }
 
-/// A name for the application, made of the name of its folder.
+/// A name for the application, derived from the name of its folder.
 fn app(folder: &Path) -> String {
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let name = whole.components().next_back().map(|last| last.as_os_str().to_string_lossy());
@@ -91,7 +90,7 @@ fn app(folder: &Path) -> String {
     }
 }
 
-/// The address that `--listen` names, or the default.
+/// The address of `--listen`, or the default.
 fn listen(flags: &Flags) -> Result<String, Stop> {
     let given = flags.given.iter().find(|(name, _)| *name == "listen");
     let Some((_, text)) = given else { return Ok(LISTEN.to_owned()) };
@@ -104,11 +103,11 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // Whoever has put a file there since we looked keeps it.
+    // A file that was created since the check is kept.
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// What to do with the new project: commands that can be copied as they are.
+/// The next steps with the new project: commands that can be copied as they are.
 fn next_steps(folder: &Path, program: &Path) -> String {
     let is_here = folder == Path::new(".");
     let enter = if is_here { String::new() } else { format!("  cd {}\n", word(folder)) };
@@ -134,10 +133,10 @@ fn next_steps(folder: &Path, program: &Path) -> String {
     )
 }
 
-/// The program as a shell finds it in another folder, too.
+/// The program as a shell finds it from another folder, too.
 fn called_from_anywhere(program: &Path) -> String {
     match std::path::absolute(program) {
-        // Without a slash, it was found in one of the folders for programs.
+        // Without a slash, it was found through PATH.
         Ok(path) if program.components().count() > 1 => word(&path),
         _ => word(program),
     }

@@ -1,4 +1,4 @@
-//! Asking a server that runs, over its internal listener, with the operator's credential.
+//! Client of a running server's internal listener, with the operator credential.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -29,44 +29,45 @@ use crate::session::Keyring;
 use crate::settings::KeyFault;
 use crate::settings::Settings;
 
-/// How long the server may take for one answer.
+/// Timeout of one response.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Longest answer. A page of a thousand sessions with every privilege stays far below.
+/// Longest response. A page of a thousand sessions with every privilege stays far below.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// All answers to one command.
+/// Total size of the responses to one command.
 const ALL_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// Most of a text of the server's that is repeated in a message.
+/// Longest text of the server that is quoted in a message.
 const NAME_CHARS_MAX: usize = 300;
 
 /// The internal listener of a server.
 pub(super) struct Inside {
     address: SocketAddr,
     key: Key,
-    /// Bytes that have come from the server in all.
+    /// Bytes received from the server in total.
     received: usize,
 }
 
-/// What makes the operator's credential.
+/// The source of the operator credential.
 enum Key {
     /// The keys of these settings.
     Ring(Keyring),
-    /// These settings have none.
+    /// These settings have no keys.
     None,
-    /// Those that they have cannot be used, which is told when the server wants one.
+    /// The keys of these settings are not usable, which is reported if the server requires a
+    /// credential.
     Fault(KeyFault),
 }
 
-/// An answer: its status, and what it says to who shows nothing.
+/// A response: its status, and the challenge it contains.
 struct Reply {
     status: StatusCode,
     challenge: Option<String>,
     body: Value,
-    /// How long the body was.
+    /// The length of the body.
     bytes: usize,
 }
 
 impl Inside {
-    /// The one that the settings name, with the credential of their keys if they have any.
+    /// The listener that the settings name, with the credential of their keys if they have any.
     pub(super) fn of(settings: &Settings) -> Result<Self, Stop> {
         let address = match settings.internal {
             Some(address) if address.port() != 0 => address,
@@ -89,7 +90,8 @@ impl Inside {
         Ok(Self { address: reachable(address), key, received: 0 })
     }
 
-    /// Asks with the key of these settings. `None` when there is nothing of that name.
+    /// Sends a request with the credential of these settings. `None` if the resource does not
+    /// exist.
     pub(super) async fn ask(
         &mut self,
         method: Method,
@@ -102,7 +104,7 @@ impl Inside {
             return Err(Stop::new(Exit::Io, why));
         }
         let detail = reply.body.get("detail").and_then(Value::as_str);
-        // Whoever answers there may not be a callgate.
+        // The server at that address may not be callgate.
         let detail = detail.map(|text| {
             let short: String = text.chars().take(NAME_CHARS_MAX).collect();
             short.replace(misleads, " ")
@@ -114,7 +116,7 @@ impl Inside {
         };
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
-            // Another server's 404 would say nothing of a session.
+            // A 404 of another program would not be about a session.
             StatusCode::NOT_FOUND if detail.is_some() => Ok(None),
             StatusCode::UNAUTHORIZED => {
                 Err(self.no_key(reply.challenge.as_deref().unwrap_or_default()))
@@ -125,8 +127,8 @@ impl Inside {
         }
     }
 
-    /// Why no key of these settings opens the server. What it says about its own key is told, and
-    /// never obeyed: whoever listens on that address could name any file of this user's.
+    /// Why no key of these settings is accepted. The server's hint about its key file is printed,
+    /// and never acted on: a program that listens on that address could name any file of this user.
     fn no_key(&self, challenge: &str) -> Stop {
         let address = self.address;
         let named = parameter(challenge, "key-file").map(|file| {
@@ -197,7 +199,8 @@ impl Inside {
     }
 }
 
-/// An address that can be connected to: a server that listens everywhere is on this machine too.
+/// An address that can be connected to: a server that listens on all addresses is on this machine
+/// too.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

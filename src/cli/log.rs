@@ -1,4 +1,4 @@
-//! The log of the running server: JSON lines, or text where a person reads along.
+//! The log of the running server: JSON lines, or text for a terminal.
 
 use std::io::IsTerminal;
 use std::panic;
@@ -11,11 +11,11 @@ use crate::base::masked::masked;
 use crate::settings::LogFormat;
 use crate::settings::Settings;
 
-/// Longest text of a panic that is logged.
+/// Longest panic message that is logged.
 const PANIC_BYTES_MAX: usize = 1024;
 
-/// Whether the log was begun with `log.format = "json"`, so that even the reason for which the
-/// program ends is to be a line of JSON.
+/// Whether logging was started with `log.format = "json"`, so that the final error of the program
+/// must be a line of JSON, too.
 static JSON_ASKED_FOR: AtomicBool = AtomicBool::new(false);
 
 /// See [`JSON_ASKED_FOR`].
@@ -32,14 +32,14 @@ pub(super) fn is_json(settings: &Settings) -> bool {
     }
 }
 
-/// Begins to log to standard error, panics too. A second call changes nothing.
+/// Starts logging to standard error, including panics. A second call has no effect.
 pub(super) fn start(settings: &Settings) {
     let json = is_json(settings);
     JSON_ASKED_FOR.store(settings.log_format == LogFormat::Json, Ordering::Relaxed);
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(LevelFilter::from_level(settings.log_level));
-    // Whoever embeds callgate may have set up a log of his own; that one stays.
+    // An embedding program may have installed a subscriber of its own, which is kept.
     let _ = if json {
         builder.json().flatten_event(true).with_current_span(false).try_init()
     } else {

@@ -1,4 +1,13 @@
-//! The command line: what can be asked of the program, and how it answers and ends.
+//! The command line: commands, their output and their exit codes.
+//!
+//! | file | part |
+//! |---|---|
+//! | `flags` | one flag for each setting |
+//! | `serve`, `ending` | `callgate serve`, and its shutdown |
+//! | `check`, `report` | `callgate check`, and the format of its report |
+//! | `explain`, `init`, `settings`, `store` | the commands of these names |
+//! | `operator`, `inside` | `callgate sessions` and `callgate tokens`, and their HTTP client |
+//! | `columns`, `exit`, `log`, `core_dumps` | tables, exit codes, the log, core dumps |
 
 mod check;
 mod columns;
@@ -216,13 +225,13 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
     Ok(said.exit)
 }
 
-/// Prints help or version, or says what is wrong with the command line. Clap quotes words that it
-/// did not expect, and one of them may be the URL of a store.
+/// Prints help or version, or reports what is wrong with the command line. Clap quotes words that
+/// it did not expect, and one of them may be the URL of a store with its password.
 fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
     let logins = words.iter().filter_map(|word| word.to_str()).filter_map(login);
     let logins: Vec<&str> = logins.collect();
     if logins.is_empty() {
-        // The text is out or its reader is gone; neither changes how this ends.
+        // Either the text was printed or its reader is gone; neither changes the exit code.
         let _ = other.print();
     } else {
         let text = other.render().to_string();
@@ -231,13 +240,13 @@ fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
     if other.use_stderr() { Exit::Usage } else { Exit::Ok }
 }
 
-/// What stands behind the scheme of a URL that may hold a password.
+/// The part after the scheme of a URL that may contain a password.
 fn login(word: &str) -> Option<&str> {
     let (_, rest) = word.split_once("://")?;
     Some(rest).filter(|rest| rest.contains('@') || rest.contains("password="))
 }
 
-/// Settings that can be worked with; warnings are said on the way, errors end the program.
+/// Returns usable settings; prints warnings, and fails on errors.
 fn settle(reading: Reading) -> Result<Reading, Stop> {
     let lines = |severity| {
         let found = reading.problems.iter().filter(move |problem| problem.severity == severity);
@@ -256,7 +265,7 @@ fn settle(reading: Reading) -> Result<Reading, Stop> {
     Ok(reading)
 }
 
-/// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
+/// Writes to standard output. A reader that closes the pipe early, such as `head`, is not an error.
 fn print(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -267,7 +276,7 @@ fn print(text: &str) -> Result<(), Stop> {
     }
 }
 
-/// Writes to standard error. When that fails there is nobody left to tell.
+/// Writes to standard error. A failure is ignored, because there is nowhere left to report it.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `callgate sessions` and `callgate tokens`: what an operator sees and does, without a secret.
+//! `callgate sessions` and `callgate tokens`: list, show and end them, without printing a secret.
 
 use std::fmt::Write;
 
@@ -24,9 +24,9 @@ use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
 use crate::settings::Settings;
 
-/// Entries that are asked for at once.
+/// Entries of one page.
 const PAGE: usize = 1_000;
-/// Pages of one list: a server that never comes to an end is none.
+/// Most pages of one list: a longer one is considered endless.
 const PAGES_MAX: usize = 100_000;
 
 /// `callgate sessions …`.
@@ -65,14 +65,14 @@ pub(super) fn tokens(settings: &Settings, errand: &TokensErrand) -> Result<Said,
     })
 }
 
-/// Runs what asks, on this thread.
+/// Runs a request on this thread.
 fn ask<T>(asking: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("runtime: {error}")))?;
     runtime.block_on(asking)
 }
 
-/// Asks about one session or token, of which there must be one.
+/// Requests one session or token, which must exist.
 fn one(mut inside: Inside, method: Method, (noun, id): (&str, String)) -> Result<Value, Stop> {
     let found = ask(inside.ask(method, &format!("/{noun}s/{id}")))?;
     found.ok_or_else(|| {
@@ -89,7 +89,7 @@ async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
         let page = inside.ask(Method::GET, &target).await?.unwrap_or_default();
         found.extend_from_slice(list(&page, what));
         match page.get("next").and_then(Value::as_str) {
-            // Ids come in their order: a server that goes round in circles is none.
+            // Ids ascend: a server whose ids do not is not trusted to end the list.
             Some(next)
                 if next > last.as_str() && next.bytes().all(|it| it.is_ascii_alphanumeric()) =>
             {
@@ -148,7 +148,7 @@ fn token_lines(all: &[Value], now: Timestamp) -> String {
     columns(["TOKEN", "SESSION", "MINTED", "ENDS", "FOR", "MODE"], &rows)
 }
 
-/// One session with everything about it.
+/// One session in detail.
 fn session_page(whole: &Value, now: Timestamp) -> String {
     let is = |name: &str| whole.get(name).and_then(Value::as_bool);
     let moment = |name: &str| format!("{} ({})", cell(&text(whole, name)), age(whole, name, now));
@@ -162,7 +162,7 @@ fn session_page(whole: &Value, now: Timestamp) -> String {
         ("seen", moment("seen")),
         ("ends", moment("expires")),
     ] {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(page, "{name:12}{value}");
     }
     let devices: Vec<_> = list(whole, "devices")

@@ -70,7 +70,7 @@ impl Finding {
         }
     }
 
-    /// A problem of the certificate or its key, which says itself which file it is in.
+    /// A problem of the certificate or its key; it contains the name of its file.
     pub(super) fn of_certificate(bad: &BadCertificate) -> Self {
         let text = bad.to_string();
         let (file, rest) = text.split_once(": ").unwrap_or(("tls.cert", &text));
@@ -100,17 +100,17 @@ impl Finding {
     }
 }
 
-/// The problems of one file, with what is needed to show them.
+/// The problems of one file, with what is needed to display them.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     /// The file, or `settings`.
     pub(super) name: String,
-    /// What to say about it when nothing is wrong, such as `12 rows`.
+    /// The remark if nothing is wrong, such as `12 rows`.
     pub(super) size: Option<String>,
-    /// What is in the file, to quote lines of it; `None` for settings, which may hold keys.
+    /// The contents of the file, to quote lines of it; `None` for settings, which may contain keys.
     pub(super) text: Option<String>,
     pub(super) findings: Vec<Finding>,
-    /// Rows of which it could not be proven within bounds whether they can answer.
+    /// Rows whose reachability could not be decided within the budget.
     pub(super) undecided: Vec<usize>,
 }
 
@@ -119,7 +119,7 @@ impl Part {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// Each problem in a line with its source underneath, then a line that sums them up.
+    /// Each problem in a line with its source underneath, then a summary line.
     pub(super) fn for_people(&self) -> String {
         let mut page = String::new();
         for finding in &self.findings {
@@ -132,7 +132,7 @@ impl Part {
         page + &format!("{}: {}{}\n", self.name, self.summary(), self.remark())
     }
 
-    /// What is no problem, and would pass for proven if it were not said.
+    /// Facts that are not problems, but would be assumed to be proven if they were not mentioned.
     fn remark(&self) -> String {
         let rows = self.undecided.iter().take(UNDECIDED_NAMED_MAX).map(ToString::to_string);
         let rows = rows.collect::<Vec<_>>().join(", ");
@@ -159,13 +159,13 @@ impl Part {
     }
 }
 
-/// Rows that the remark names; of more it says how many there are.
+/// Rows that the remark lists; for more it gives their number.
 const UNDECIDED_NAMED_MAX: usize = 5;
 
-/// Characters of a line that are shown before and after the place that is meant.
+/// Characters of a line that are shown before and after the underlined part.
 const CONTEXT_CHARS: usize = 60;
 
-/// The line that is meant, with its number, and what is meant underlined:
+/// The line of a problem, with its number, and the part at fault underlined:
 ///
 /// ```text
 ///    7 |   "otp": { "mode": "shar" }
@@ -175,8 +175,7 @@ fn excerpt(text: &str, finding: &Finding) -> Option<String> {
     let (line, column) = (finding.line?, finding.column?);
     let skip = usize::try_from(line).ok()?.checked_sub(1)?;
     let before = usize::try_from(column).ok()?.checked_sub(1)?;
-    // A tab or a control character has no width to count on, and an escape could drive the
-    // terminal.
+    // A tab or a control character has no reliable width, and an escape could control the terminal.
     let show = |c: char| if misleads(c) { ' ' } else { c };
     let source: Vec<char> =
         text.trim_start_matches('\u{feff}').lines().nth(skip)?.chars().collect();
@@ -186,7 +185,7 @@ fn excerpt(text: &str, finding: &Finding) -> Option<String> {
         source.iter().copied().skip(from).take(2 * CONTEXT_CHARS).map(show).collect();
     let meant = finding.span.clone().and_then(|span| text.get(span));
     let width = meant.map_or(1, |meant| meant.lines().next().unwrap_or_default().chars().count());
-    // What reaches over the end of the shown line is not underlined.
+    // The part beyond the end of the shown line is not underlined.
     let width = width.min((from + shown.chars().count()).saturating_sub(before)).max(1);
     let indent = before.min(source.len()) - from.min(source.len());
     let mut lines = String::new();

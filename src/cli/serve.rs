@@ -1,4 +1,4 @@
-//! `callgate serve`: everything is loaded and checked, then the ports are opened.
+//! `callgate serve`: loads and checks everything, then opens the ports.
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -33,10 +33,10 @@ use crate::store::embedded::OpenErrorKind;
 use crate::store::shared::OpenErrorKind as SharedErrorKind;
 use crate::table::Problem;
 
-/// How often a store that has stopped for good is looked for.
+/// How often the store is checked for a permanent failure.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Begins to log as the settings say, and tells what is odd about them; errors end the program.
+/// Starts logging as the settings say, and logs warnings about them; fails on errors.
 pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
     if !log::is_json(&reading.settings) {
         return super::settle(reading).map(|reading| reading.settings);
@@ -51,19 +51,19 @@ pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
     Ok(reading.settings)
 }
 
-/// Serves until the process is told to end.
+/// Serves until shutdown.
 pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
     log::start(&settings);
     forbid_core_dumps(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
     let ended = runtime.block_on(serve(settings));
-    // Whoever still runs has had his time, and must not keep the process.
+    // Requests that still run have exceeded the drain timeout, and must not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-/// Keys and tokens are in the memory of the process, and a core dump would be a copy of it.
+/// Disables core dumps, which would contain keys and tokens from memory.
 fn forbid_core_dumps(settings: &Settings) -> Result<(), Stop> {
     let is_wanted = match settings.core_dumps {
         CoreDumps::Auto => !cfg!(debug_assertions),
@@ -91,8 +91,8 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
         (settings.listen, settings.internal, settings.tls.redirect_listen);
     let (in_json, table) = (log::is_json(&settings), settings.handlers.display().to_string());
     let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
-    // Signals count from here on: one that comes while the store is being opened ends the
-    // program in order, too.
+    // Signals are handled from here on, so that one during the opening of the store ends the
+    // program properly, too.
     let failed = |error: std::io::Error| Stop::new(Exit::Io, error.to_string());
     let signals = Signals::new().map_err(failed)?;
     let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
@@ -150,7 +150,7 @@ async fn bind_if(
     }
 }
 
-/// Logs what the store really guarantees.
+/// Logs the effective guarantees of the store.
 async fn announce(gate: &Gate) -> Result<(), Stop> {
     let guarantees = gate.guarantees().await;
     let guarantees =
@@ -182,7 +182,7 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, Socket
     Ok((listener, address))
 }
 
-/// What to do about an address that cannot be listened on.
+/// How to fix an address that cannot be listened on.
 fn way_out(kind: ErrorKind, flag: &str) -> String {
     match kind {
         ErrorKind::PermissionDenied => format!(
@@ -196,8 +196,8 @@ fn way_out(kind: ErrorKind, flag: &str) -> String {
     }
 }
 
-/// Done once the store has stopped for good, as after a failed write to the disk: whoever
-/// supervises the process must hear of it.
+/// Completes once the store has failed permanently, as after a failed write to the disk: a
+/// supervisor must restart the process.
 async fn store_failed(gate: &Gate) {
     loop {
         tokio::time::sleep(WATCH_PAUSE).await;
@@ -213,7 +213,7 @@ pub(super) fn stop_of(error: GateError) -> Stop {
     let mut cause = error.source();
     while let Some(deeper) = cause {
         let text = deeper.to_string();
-        // Many errors of others say again what their own cause says.
+        // Many errors of dependencies repeat the text of their cause.
         if !why.contains(&text) {
             why = format!("{why}\n  because: {text}");
         }
@@ -242,13 +242,12 @@ pub(super) fn stop_of(error: GateError) -> Stop {
     Stop::new(exit, why)
 }
 
-/// Reads the watched files again at each SIGHUP, for as long as it is polled. What came of it is
-/// in the log.
+/// Reloads the watched files at each SIGHUP, for as long as it is polled. The result is logged.
 async fn reload_when_told(gate: &Gate, hang_ups: &mut Signal) {
     while hang_ups.recv().await.is_some() {
         gate.reload().await;
     }
-    // No such signal can come any more; that is no reason to stop.
+    // No further signal can arrive; that is no reason to stop.
     std::future::pending::<()>().await;
 }
 

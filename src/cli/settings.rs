@@ -1,4 +1,4 @@
-//! `callgate settings`: every setting with its value and where that came from.
+//! `callgate settings`: every setting with its value and its origin.
 
 use crate::settings::DEFAULT_TOML;
 use crate::settings::Reading;
@@ -15,13 +15,13 @@ pub(super) fn default_file() -> Said {
     Said::well(DEFAULT_TOML.to_owned())
 }
 
-/// How far to the right origins may stand: one long value must not push them all out of sight.
+/// The column that origins may be pushed to: one long value must not move them all out of sight.
 const CHARS_MAX: usize = 60;
 
-/// The effective settings as a settings file, each line with its origin behind it. Secrets are
-/// counted, not shown; a setting that is unset is a comment with what stands in for it.
+/// The effective settings as a settings file, each line with its origin in a comment. Secrets are
+/// counted, not shown; an unset setting is a comment with its effective value.
 ///
-/// At the end stands, in comments, what the store guarantees.
+/// Comments at the end show what the store guarantees.
 pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
     let rows: Vec<(&str, String, String)> = SETTINGS
         .iter()
@@ -29,7 +29,7 @@ pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
             let (section, key) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
             let given = reading.raw.find(setting.name);
             let shown = match given.map(|given| &given.value) {
-                // As it was understood: the text itself may hold a password.
+                // The parsed form: the text itself may contain a password.
                 Some(Value::Url(_)) => Some(quoted(&reading.settings.store.to_string())),
                 given => given.and_then(|value| shown(setting.name, value)),
             };
@@ -60,7 +60,7 @@ pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
 /// A value as TOML; `None` for an unset one and for secrets.
 fn shown(name: &str, value: &Value) -> Option<String> {
     match value {
-        // No text unsets a setting, except for the path that is taken off: there it is the value.
+        // An empty text unsets a setting, except for the base path, whose value it is.
         Value::Text(text) if text.is_empty() && name != "base_path" => None,
         Value::Text(text) => Some(quoted(text)),
         Value::Number(number) => Some(number.to_string()),
@@ -74,7 +74,7 @@ fn shown(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// What stands in for a setting that has no value to show.
+/// The effective value of a setting that has no value to show.
 fn instead(settings: &Settings, name: &str) -> Option<String> {
     let path = |path: std::path::PathBuf| quoted(&path.display().to_string());
     match name {

@@ -11,7 +11,7 @@ use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::Reserved;
 use crate::table::Row;
 use crate::table::Table;
@@ -133,10 +133,10 @@ fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), Session
     let rows: Vec<&Row> =
         table.rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
     let answers = match table.find("GET", &canonical) {
-        Found::Row(row) => vec![row],
+        Lookup::Row(row) => vec![row],
         // It may be called back with another verb.
-        Found::VerbNotAllowed(_) => rows,
-        Found::NoSuchPath => {
+        Lookup::VerbNotAllowed(_) => rows,
+        Lookup::NoSuchPath => {
             return Err(refused(path, "is answered by no row", "add the row, or mend the path"));
         }
     };

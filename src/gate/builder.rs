@@ -1,4 +1,4 @@
-//! Putting a gate together: the one place that sees every floor.
+//! Builds a gate: the only place that sees every floor.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::table::Severity;
 
-/// A gate that is being put together. Everything is loaded and checked by [`Builder::open`],
-/// before any port is opened.
+/// A gate under construction. [`Builder::open`] loads and checks everything before any port is
+/// opened.
 #[derive(Debug)]
 pub struct Builder {
     settings: Settings,
@@ -89,8 +89,8 @@ impl Builder {
         }
     }
 
-    /// Takes this text for the table instead of the file that the settings name. It is never
-    /// reloaded; class files that are there at the start are.
+    /// Uses this text as the table instead of the file that the settings name. It is never
+    /// reloaded; class files that exist at the start are.
     #[must_use]
     pub fn table(mut self, text: impl Into<String>) -> Self {
         self.table = Some(text.into());
@@ -104,36 +104,36 @@ impl Builder {
         self
     }
 
-    /// Takes these classes; those that were added before are gone.
+    /// Uses these classes, in place of those that were added before.
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self
     }
 
-    /// Keeps sessions in this store instead of the one that the settings name.
+    /// Uses this store instead of the one that the settings name.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Reads the time from this clock.
+    /// Uses this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Takes secrets from this source.
+    /// Uses this source of random bytes for secrets.
     #[must_use]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
         self.entropy = entropy;
         self
     }
 
-    /// Loads everything, checks everything, opens the store. What is wrong with the table is
-    /// reported as a whole.
+    /// Loads and checks everything, and opens the store. All problems of the table are reported
+    /// together.
     pub async fn open(mut self) -> Result<Gate, GateError> {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
@@ -177,7 +177,7 @@ impl Builder {
             Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
         let mut watched = watched_certificates(&entrances, clock)?;
-        // A text beside no class files has nothing that could change.
+        // A table given as text, without class files, cannot change.
         if self.table.is_none() || maker.folder.exists() {
             let made_of = (maker, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
@@ -202,7 +202,7 @@ impl Builder {
         })
     }
 
-    /// What plans are made with.
+    /// What plans are built with.
     fn maker(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> Maker {
         let forward = forward_config(&self.settings);
         Maker {
@@ -217,7 +217,7 @@ impl Builder {
     async fn opened_store(&mut self) -> Result<Arc<dyn Store>, GateError> {
         let store = match self.store.take() {
             Some(store) => store,
-            // What clients of databases keep while they connect is large, and goes with it.
+            // The futures of database clients are large while they connect, so this one is boxed.
             None => Box::pin(stores::open_store(&self.settings, self.clock.now())).await?,
         };
         if self.settings.safety == Safety::Strict {
@@ -240,12 +240,12 @@ impl Builder {
     }
 }
 
-/// What is said of a table that has just been taken.
+/// The state of a table that has just been put into use.
 fn table_state(plan: &Routes) -> TableState {
     TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
-/// The watch over the certificate files, where there are some.
+/// The watch on the certificate files, if there are any.
 fn watched_certificates(
     entrances: &Entrances,
     clock: Arc<dyn Clock>,
@@ -257,24 +257,25 @@ fn watched_certificates(
     Ok(vec![watched])
 }
 
-/// What an operator must show, by where the keys are.
+/// The credential that an operator needs, depending on where the keys are.
 fn entry(settings: &Settings) -> Entry {
     let limited = settings.rate_limits;
     match settings.key_path() {
-        // A relative one would mean something else to a program that runs elsewhere.
+        // A relative path would be resolved differently by a program with another working
+        // directory.
         Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
         None if settings.keys.is_empty() => Entry::Closed,
         None => Entry::Key { file: None, limited },
     }
 }
 
-/// The address the public knows, if it is known before a listener is.
+/// The public origin, if it is known before a listener is.
 fn known_origin(settings: &Settings) -> OnceLock<String> {
     let origin = settings.public_origin.as_ref();
     origin.map_or_else(OnceLock::new, |origin| OnceLock::from(origin.as_str().to_owned()))
 }
 
-/// Refuses settings that contradict each other or what is on disk.
+/// Refuses settings that contradict each other or the files on disk.
 fn settle(settings: &Settings) -> Result<(), GateError> {
     let mut refused = settings.check();
     refused.retain(|problem| problem.severity == Severity::Error);
@@ -325,7 +326,7 @@ fn forward_config(settings: &Settings) -> forward::Config {
     }
 }
 
-/// What calls upstreams and whatever classes fetch.
+/// The client for requests to upstreams and for `fetch` of classes.
 fn outbound(settings: &Settings) -> Result<Arc<Outbound>, GateError> {
     let config = outbound::Config {
         connect_timeout: settings.limits.connect,

@@ -17,7 +17,7 @@ use crate::http::Certificates;
 /// Longest PEM file. A chain of ten certificates is a tenth of this.
 const PEM_BYTES_MAX: usize = 256 * 1024;
 
-/// Reads both files again whenever one of them has changed.
+/// Reloads both files when one of them changes.
 pub(super) struct CertificatePair {
     certificates: Arc<Certificates>,
     clock: Arc<dyn Clock>,
@@ -28,7 +28,7 @@ impl CertificatePair {
         Self { certificates, clock }
     }
 
-    /// What both files hold now.
+    /// The current contents of both files.
     pub(super) fn contents(&self) -> Vec<Content> {
         self.certificates.files().map(|file: &Path| read(file, PEM_BYTES_MAX)).into()
     }
@@ -49,7 +49,7 @@ impl Remake for CertificatePair {
         fingerprint(contents)
     }
 
-    /// The files are read once more, by the one who knows what they must hold.
+    /// The files are read once more by the loader of certificates, which validates them.
     fn remake(&self, contents: Vec<Content>) -> Reload {
         let unread: Vec<String> = contents.into_iter().filter_map(Result::err).collect();
         if !unread.is_empty() {
@@ -88,7 +88,7 @@ mod tests {
         let certificates = Certificates::open(&cert, &key, clock.now()).unwrap();
         let pair = CertificatePair::new(Arc::new(certificates), clock);
         assert_eq!(pair.remake(pair.contents()), Reload::Taken);
-        // To look once more would find these files good, and those on a disk that is gone never.
+        // A further look would find these files valid, and files on an unavailable disk never.
         let why = "key.pem: does not answer".to_owned();
         let contents = vec![pair.contents().remove(0), Err(why.clone())];
         assert_eq!(pair.remake(contents), Reload::Refused(vec![why]));

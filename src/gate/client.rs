@@ -1,4 +1,4 @@
-//! A client that drives a gate without a socket, for the tests of programs that embed one.
+//! A client that drives a gate without a socket, for the tests of embedding programs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::http::Dispatch;
 use crate::http::message::body::incoming::RequestBody;
 
-/// One visitor: it keeps the cookies it is given and sends them back, like a browser.
+/// A client with a cookie jar, like a browser.
 ///
 /// A clone shares the cookies; [`Client::stranger`] starts without any.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct Client {
     cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
-/// A request that is being put together.
+/// A request under construction.
 #[must_use = "a call does nothing until it is sent"]
 pub struct Call {
     client: Client,
@@ -36,7 +36,7 @@ pub struct Call {
     body: Bytes,
 }
 
-/// What came back.
+/// The response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -52,13 +52,13 @@ impl Client {
         Self { dispatch, cookies: Arc::default() }
     }
 
-    /// Somebody else, without cookies.
+    /// Another client, without cookies.
     #[must_use]
     pub fn stranger(&self) -> Self {
         Self::new(Arc::clone(&self.dispatch))
     }
 
-    /// Begins a GET of a path with its query.
+    /// A GET of a path with its query.
     pub fn get(&self, target: &str) -> Call {
         self.call("GET", target)
     }
@@ -68,7 +68,7 @@ impl Client {
         self.call("POST", target)
     }
 
-    /// Begins any request.
+    /// A request with any method.
     pub fn call(&self, method: &str, target: &str) -> Call {
         Call {
             client: self.clone(),
@@ -79,12 +79,12 @@ impl Client {
         }
     }
 
-    /// The value of a cookie that this visitor holds.
+    /// The value of a cookie in the jar.
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.jar().get(name).cloned()
     }
 
-    /// Gives this visitor a cookie, such as one that somebody planted.
+    /// Puts a cookie into the jar, such as one that an attacker planted.
     pub fn plant(&self, name: &str, value: &str) {
         self.jar().insert(name.to_owned(), value.to_owned());
     }
@@ -104,7 +104,7 @@ impl Client {
     }
 }
 
-/// The names of the cookies only.
+/// Prints the names of the cookies only.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({:?})", self.jar().keys())
@@ -112,24 +112,24 @@ impl fmt::Debug for Client {
 }
 
 impl Call {
-    /// Adds a header field. Without one of its own, a request is for the host `localhost`.
+    /// Adds a header field. Without a `host` header the request is for `localhost`.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Asks as a browser does that follows a link.
+    /// Adds the headers of a browser that follows a link.
     pub fn as_browser(self) -> Self {
         self.header("accept", "text/html,*/*;q=0.8").header("sec-fetch-mode", "navigate")
     }
 
-    /// Sends a body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sends a form.
+    /// Sets the body to a form.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.header("content-type", "application/x-www-form-urlencoded").body(body)
@@ -139,10 +139,11 @@ impl Call {
     ///
     /// # Panics
     ///
-    /// If method, target or headers cannot be part of a request, or an upstream breaks off.
+    /// If method, target or headers are not valid in a request, or an upstream breaks the response
+    /// off.
     pub async fn send(self) -> Answer {
         let mut request = Request::builder().method(self.method.as_str()).uri(&self.target);
-        // This machine's own name is let in whatever the settings say about hosts.
+        // This machine's own name is accepted regardless of the settings about hosts.
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request = request.header("host", "localhost");
         }
@@ -175,7 +176,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -200,7 +201,7 @@ mod tests {
     use tokio::sync::Notify;
     use tokio::sync::mpsc;
 
-    /// Shows its session to the test, and fails when it is told to.
+    /// Returns its session to the test, and fails on request.
     struct Fragile {
         shown: mpsc::UnboundedSender<Session>,
         fails: Notify,
@@ -228,7 +229,7 @@ mod tests {
         let session = sessions.recv().await.unwrap();
         let turn = session.turn().await.unwrap();
         fragile.fails.notify_one();
-        // On one thread, all others come as far as they can.
+        // On one thread, this lets all other tasks run as far as they can.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -238,7 +239,8 @@ mod tests {
         turn.grant(ada).await.unwrap();
         drop(turn);
         assert_eq!(answering.await.unwrap().status, 500);
-        // The fresh credential, without which he would be put out, has come with the failure.
+        // The response of the failure carries the new credential, without which the client would be
+        // signed out.
         assert_eq!(client.get("/who").send().await.json()["result"], "ada");
     }
 }

@@ -1,4 +1,4 @@
-//! The entrances of a gate, as the settings want them and as the machine allows.
+//! The acceptors of a gate, with the limits of the settings and of the operating system.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::http::Spared;
 use crate::http::conn::server::Config;
 use crate::settings::Settings;
 
-/// Connections to the internal listener at once: probes, scrapers, a person or two, and upstreams
+/// Connections to the internal listener at once: probes, scrapers, a few operators, and upstreams
 /// with a pool of connections each.
 const INTERNAL_CONNECTIONS_MAX: usize = 1_024;
-/// HTTP/2 requests on one connection for each that HTTP/1.1 may have (SEC D.2).
+/// HTTP/2 requests of one connection for each that HTTP/1.1 may have (SEC D.2).
 const H2_REQUESTS_FACTOR: u64 = 10;
 
-/// Where clients and operators come in.
+/// The acceptors for clients and operators.
 pub(super) struct Entrances {
     pub(super) public: Acceptor,
     pub(super) internal: Acceptor,
     /// For plain HTTP beside HTTPS.
     pub(super) redirect: Acceptor,
-    /// The public entrance's, if that is encrypted.
+    /// The certificates of the public acceptor, if it uses TLS.
     pub(super) certificates: Option<Arc<Certificates>>,
 }
 
@@ -49,13 +49,13 @@ impl Entrances {
         let public = config(settings);
         let internal = Config {
             connections_max: share_of(files, INTERNAL_CONNECTIONS_MAX, 1, 20),
-            // Whoever gets there at all is on this machine or in the operator's network.
+            // Clients of this listener are on this machine or in the operator's network.
             connections_per_address_max: 0,
             ..public.clone()
         };
         let redirect = Config {
             connections_max: share_of(files, limits.connections, 1, 20),
-            // There is nothing else to be had here.
+            // This acceptor only redirects.
             requests_max: 1,
             h2_requests_max: 1,
             ..public.clone()
@@ -84,7 +84,8 @@ fn certificates(
 
 fn config(settings: &Settings) -> Config {
     let limits = &settings.limits;
-    // Whoever needs no limits of rates is behind a limiter, which all connections come from.
+    // Without rate limits callgate runs behind a limiting proxy, from whose address all connections
+    // come.
     let per_address = if settings.rate_limits { limits.connections_per_address } else { 0 };
     Config {
         connections_max: limits.connections,
@@ -103,14 +104,14 @@ fn config(settings: &Settings) -> Config {
     }
 }
 
-/// What was wanted, but no more than a part of the files that may be open, and one at least. The
-/// rest is for the store, the log, the table, and for operators.
+/// The wanted number, but no more than a share of the file descriptors, and at least one. The rest
+/// is for the store, the log, the table, and for operators.
 fn share_of(files: Option<u64>, wanted: usize, part: u64, whole: u64) -> usize {
     let share = files.map_or(u64::MAX, |files| files / whole * part + files % whole * part / whole);
     wanted.min(usize::try_from(share).unwrap_or(usize::MAX)).max(1)
 }
 
-/// The files that this process may open; `None` is any number.
+/// The limit of open files of this process; `None` if there is none.
 fn files_max() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

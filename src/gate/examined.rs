@@ -1,4 +1,4 @@
-//! What the class files beside a table come to, for who only wants to know.
+//! Checks the class files beside a table without serving them.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::table::Row;
 use crate::table::Survey;
 use crate::table::Target;
 
-/// Class files and the rows that name them, looked at without serving.
+/// The results of checking class files and the rows that name them.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// What is odd about rows once they meet their classes, as `gate::lint` says it.
+    /// Problems of rows in combination with their classes, as `gate::lint` reports them.
     pub rows: Vec<Problem>,
-    /// What is wrong or odd with class files.
+    /// Problems of class files.
     pub classes: Vec<Problem>,
     /// How many class files there are.
     pub files: usize,
 }
 
-/// Loads the class files as a gate would, and lets them go again. What is broken, rows and files,
-/// is left out, so that it hides nothing about the others.
+/// Loads the class files as a gate would, and drops them again. Broken rows and files are left out,
+/// so that they do not hide problems of the others.
 ///
-/// It is to be called within a runtime of tokio, although nothing is waited for.
+/// It must be called within a tokio runtime, although it does not wait.
 pub fn examine(
     survey: &Survey,
     settings: &Settings,
@@ -46,7 +46,7 @@ pub fn examine(
     let sound = folder.load_sound(&wanted);
     let registry = sound.loaded.beside(native);
     let mut rows = Lint { settings, handlers: &registry, roles }.rows(table);
-    // What is in the files that could not be loaded is not known.
+    // The contents of files that could not be loaded are unknown.
     let may_be_there = |problem: &Problem| {
         let row = table.rows().iter().find(|row| Some(row.number()) == problem.row);
         row.and_then(class).is_some_and(|class| sound.is_broken(class))
@@ -58,14 +58,14 @@ pub fn examine(
     };
     let mut classes = sound.problems.clone();
     classes.extend(folder.unanswered(&sound, survey));
-    // Without any row, every file would be one that no row needs.
+    // Without any row, every file would be reported as unused.
     if !table.rows().is_empty() || !survey.is_broken {
         classes.extend(folder.unreached(&sound, &is_meant));
     }
     Examined { rows, classes, files: sound.files }
 }
 
-/// Whether a row is for this function.
+/// Whether the target of a row is this function.
 pub(super) fn is_named(row: &Row, class: &str, function: &str) -> bool {
     match row.target() {
         Target::Function { class: of, method } => **of == *class && **method == *function,

@@ -13,40 +13,40 @@ use crate::store::port::Guarantees;
 use crate::store::port::Lack;
 use crate::table::Problem;
 
-/// Why a gate cannot be opened. Nothing was bound.
+/// Why a gate cannot be opened. No port was bound.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GateError {
     /// A file is missing or cannot be read.
     File(String),
-    /// The settings contradict themselves.
+    /// The settings contradict each other.
     Settings(Vec<settings::Problem>),
-    /// Table or class files are not usable; every problem of them.
+    /// Table or class files are invalid; all of their problems.
     Table(Vec<Problem>),
-    /// `roles.json` is not usable; every problem of it.
+    /// `roles.json` is invalid; all of its problems.
     Roles(PathBuf, Vec<BadRoles>),
-    /// The page that asks before a link counts is not usable; every flaw of it.
+    /// The confirmation page is invalid; all of its problems.
     Page(PathBuf, Vec<BadPage>),
-    /// HTTPS has no certificate to show.
+    /// The certificate for HTTPS is missing or invalid.
     Certificate(BadCertificate),
     /// There is no key to seal cookies with.
     Keys(KeyFault),
     /// The embedded store cannot be opened.
     #[cfg(feature = "embedded")]
     Store(crate::store::embedded::OpenError),
-    /// The store for many nodes cannot be opened.
+    /// The shared store cannot be opened.
     #[cfg(any(feature = "redis", feature = "postgres"))]
     Shared(crate::store::shared::OpenError),
-    /// There is no password to open the store with.
+    /// The password of the store is not available.
     Password(PasswordFault),
-    /// The store is not fit for production as it is set up, and `strict` wants that.
+    /// The store as it is configured is not fit for production, and `strict` requires that.
     Lacking(Guarantees),
-    /// The store does not say what it guarantees, and `strict` wants to know.
+    /// The guarantees of the store cannot be determined, and `strict` requires them.
     Unchecked(String),
-    /// The system gave no thread to look after table and class files.
+    /// The operating system did not start a thread to watch table and class files.
     Thread(std::io::Error),
-    /// There is no store, for a reason that lies in callgate: opening it panicked, or this
-    /// callgate was built without it.
+    /// There is no store for an internal reason: opening it panicked, or this build does not
+    /// include it.
     NoStore(String),
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for GateError {
 }
 
 impl std::error::Error for GateError {
-    /// What lies beneath the error inside: that one has said its own part already.
+    /// The source of the wrapped error: the wrapped error's own text is part of this one's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Certificate(error) => error.source(),

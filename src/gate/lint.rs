@@ -1,4 +1,4 @@
-//! What is odd about a row only once it meets the rest of the program.
+//! Warnings about a row in combination with the rest of the program.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -17,27 +17,28 @@ use crate::table::Table;
 use crate::table::Target;
 use crate::table::class_of_file;
 
-/// The code of a row that nothing answers.
+/// The code of a row without a handler.
 pub(super) const MISSING_FUNCTION: &str = "missing-function";
 
-/// Endings of names that lead into a private network wherever they are resolved (RFC 6762 §3, RFC
-/// 8375, and what resolvers of clusters and containers answer).
+/// Suffixes of names that resolve into a private network (RFC 6762 §3, RFC 8375, and the names that
+/// resolvers of clusters and containers use).
 const PRIVATE_ENDINGS: [&str; 8] =
     [".internal", ".local", ".localdomain", ".lan", ".home.arpa", ".intranet", ".corp", ".svc"];
 
-/// What rows are held against.
+/// What rows are checked against.
 pub struct Lint<'l> {
     /// The settings, which also name the file of the table.
     pub settings: &'l Settings,
-    /// What answers rows.
+    /// The handlers of rows.
     pub handlers: &'l dyn Handlers,
-    /// The privileges that there are; none where `roles.json` is not known.
+    /// The defined privileges; none where `roles.json` is not known.
     pub roles: Option<&'l Roles>,
 }
 
 impl Lint<'_> {
-    /// Warnings about the rows of `table`, in their order: what nothing answers, what nobody can be
-    /// let in to, where callgate will not forward to, and what the settings make pointless.
+    /// Warnings about the rows of `table`, in their order: missing handlers, privileges that cannot
+    /// be granted, upstreams that callgate refuses to connect to, and options that the settings
+    /// make pointless.
     pub fn rows(&self, table: &Table) -> Vec<Problem> {
         table.rows().iter().flat_map(|row| self.row(row)).collect()
     }
@@ -55,7 +56,7 @@ impl Lint<'_> {
             Target::Upstream(url) => return self.upstream(row, url),
         };
         let missing = self.handlers.find(class, method).err()?;
-        // Where the class is there, its own name is no help.
+        // If the class exists, its own name is not a helpful suggestion.
         let nearest = self.handlers.nearest(class, method).filter(|name| **name != **class);
         let fix = match (class_of_file(class), nearest, missing) {
             (Some(bare), ..) => format!("write the bare name of the class: {bare:?}"),
@@ -73,8 +74,8 @@ impl Lint<'_> {
         Some((MISSING_FUNCTION, what, fix))
     }
 
-    /// Where the address rule of what callgate calls will refuse to go, as far as the name or the
-    /// address tells without asking anybody.
+    /// A warning if the address rule for outbound requests will refuse the upstream, as far as its
+    /// name or address shows without resolving it.
     fn upstream(&self, row: &Row, url: &Url) -> Option<Warning> {
         let port = url.port_or_known_default()?;
         let ip = match url.host()? {
@@ -110,7 +111,7 @@ impl Lint<'_> {
         Some(("forward-private", what, fix))
     }
 
-    /// A row for privileges that nobody can be granted answers nobody.
+    /// A row that requires privileges that cannot be granted refuses every request.
     fn requires(&self, row: &Row) -> Vec<Warning> {
         let Some(roles) = self.roles else { return Vec::new() };
         let names = row.requires().iter().map(|name| &**name);
@@ -135,8 +136,8 @@ impl Lint<'_> {
         unknown.map(warning).collect()
     }
 
-    /// The 303 that strips the token comes from abroad, so a browser does not send a Strict cookie
-    /// along when it follows it: the session that was just restored is lost again.
+    /// The 303 that strips the token is a cross-site redirect, so a browser that follows it does
+    /// not send a Strict cookie: the session that was just restored is lost again.
     fn strict_strip(&self, row: &Row) -> Option<Warning> {
         if !row.otp().strip || self.settings.same_site != SameSite::Strict {
             return None;
@@ -147,7 +148,7 @@ impl Lint<'_> {
     }
 }
 
-/// Code, what is wrong, and the way out.
+/// Code, what is wrong, and how to fix it.
 type Warning = (&'static str, String, String);
 
 impl std::fmt::Debug for Lint<'_> {

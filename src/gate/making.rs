@@ -1,4 +1,4 @@
-//! A plan, made of the text of a table and of the class files beside it.
+//! Builds a plan from the text of a table and the class files beside it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::table::Severity;
 use crate::table::Table;
 use crate::table::Target;
 
-/// What a gate makes its plans with.
+/// What a gate builds its plans with.
 pub(super) struct Maker {
     pub(super) settings: Settings,
-    /// The classes that the program brings along.
+    /// The native classes of the program.
     pub(super) native: Registry,
     /// The privileges that rows may require.
     pub(super) roles: Roles,
     pub(super) folder: Folder,
-    /// What passes on the requests of rows that forward.
+    /// Forwards the requests of forward rows.
     pub(super) relays: Arc<dyn Proxies>,
 }
 
-/// A plan, with what it was made of.
+/// A plan, with its inputs.
 pub(super) struct Made {
     pub(super) plan: Routes,
     pub(super) roster: Roster,
-    /// What is odd and does not keep the plan from being used.
+    /// Warnings, which do not keep the plan from being used.
     pub(super) warnings: Vec<Problem>,
 }
 
-/// Who answers the rows of a plan.
+/// The handlers of a plan.
 pub(super) struct Roster {
     /// The program's own classes, and the loaded ones.
     pub(super) registry: Registry,
@@ -49,11 +49,11 @@ pub(super) struct Roster {
 }
 
 impl Maker {
-    /// Makes a plan, or says everything that keeps it from being one: of the table and of every
-    /// class file at once. Under `strict` nothing may be odd either.
+    /// Builds a plan, or reports every error of the table and of every class file at once. Under
+    /// `strict` a warning is an error, too.
     ///
-    /// With `before`, no row may lose the function that answered it: a folder that is just being
-    /// copied, or a file that was cut to nothing, is no class file that was meant.
+    /// With `before`, no row may lose its function: a folder that is being copied, or a file that
+    /// was truncated, is not an intended change.
     pub(super) fn make(
         &self,
         text: &str,
@@ -92,7 +92,7 @@ impl Maker {
         let roles = Some(&self.roles);
         let lint = Lint { settings: &self.settings, handlers: &roster.registry, roles };
         warnings.extend(lint.rows(table));
-        // A proof takes time that only a table which must be without fault is worth.
+        // A proof takes time, which is justified only for a table that must be free of warnings.
         if self.settings.strict {
             warnings.extend(table.prove(&self.settings.handlers.display().to_string()).problems);
             let named = |class: &str, function: &str| {
@@ -103,7 +103,7 @@ impl Maker {
         warnings
     }
 
-    /// The rows whose function was there before, and is not there any more.
+    /// The rows whose function existed in `before` and does not exist in `now`.
     fn lost(&self, table: &Table, before: &Roster, now: &Roster) -> Vec<Problem> {
         let file = self.settings.handlers.display().to_string();
         let lost = |row: &Row| {
@@ -119,7 +119,7 @@ impl Maker {
     }
 }
 
-/// The classes that rows name and the program does not bring along.
+/// The classes that rows name and the program does not provide.
 pub(super) fn wanted(table: &Table, native: &Registry) -> BTreeSet<String> {
     let class = |row: &Row| match row.target() {
         Target::Function { class, .. } if !native.has(class) => Some(class.to_string()),

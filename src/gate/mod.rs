@@ -1,4 +1,4 @@
-//! A gate: everything put together, for the `callgate` program and for programs that embed it.
+//! A gate: the assembled server, for the `callgate` program and for programs that embed it.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -18,6 +18,16 @@
 //! gate.serve(listener, None, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
 //! # Ok(()) }
 //! ```
+//!
+//! | file | part |
+//! |---|---|
+//! | `builder` | loading and checking everything, and opening the store |
+//! | `failure` | why that can fail |
+//! | `stores`, `entrances`, `steady` | the store, the acceptors and the clock of the settings |
+//! | `making`, `lint`, `examined` | a plan of table and classes, warnings about it, a plan that is only checked |
+//! | `classes` | the folder of class files |
+//! | `watched`, `reload`, `certificate` | files that may change, and what is loaded from them |
+//! | `client` | a client for tests |
 
 mod builder;
 mod certificate;
@@ -81,7 +91,7 @@ use crate::store::port::Guarantees;
 use crate::store::sweep;
 use crate::table::Problem;
 
-/// A table, its handlers and a store, ready to answer.
+/// A table, its handlers and a store, ready to serve.
 pub struct Gate {
     dispatch: Arc<Dispatch>,
     health: Arc<Health>,
@@ -91,36 +101,36 @@ pub struct Gate {
     certificates: Option<Arc<Certificates>>,
     drain: Duration,
     warnings: Vec<Problem>,
-    /// What is made of files that may change.
+    /// Everything that is loaded from files that may change.
     watched: Vec<Watched>,
-    /// Whether they are looked at without being asked.
+    /// Whether they are checked without an explicit reload.
     reload: AutoReload,
-    /// What operators must show on the internal listener.
+    /// The credential that operators need on the internal listener.
     entry: Entry,
     internal_hosts: Vec<String>,
-    /// What calls others, and must not call us.
+    /// The client for outbound requests, which must not connect to this gate.
     outbound: Arc<Outbound>,
 }
 
-/// Where a gate is served.
+/// The listeners of a gate.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For everybody.
+    /// For clients.
     pub public: TcpListener,
-    /// For operators; `None` leaves them out.
+    /// For operators and upstreams; `None` for no internal listener.
     pub internal: Option<TcpListener>,
-    /// For plain HTTP, which is sent on to `public_origin`; `None` leaves it out.
+    /// For plain HTTP, which is redirected to `public_origin`; `None` for no redirect.
     pub redirect: Option<TcpListener>,
 }
 
 impl Gate {
-    /// Begins to put a gate together.
+    /// Starts building a gate.
     pub fn builder(settings: Settings) -> Builder {
         Builder::new(settings)
     }
 
-    /// Serves until `stop` is done, then finishes every request that was accepted and closes
-    /// the store. The internal listener, if there is one, answers until the very end.
+    /// Serves until `stop` completes, then finishes every accepted request and closes the store.
+    /// The internal listener, if there is one, serves until the end.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -130,7 +140,7 @@ impl Gate {
         self.serve_all(Listeners { public: listener, internal, redirect: None }, stop).await
     }
 
-    /// As [`Gate::serve`], on every listener that there can be.
+    /// As [`Gate::serve`], with every kind of listener.
     pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
         self.learn_addresses(&listeners);
         let Listeners { public: listener, internal, redirect } = listeners;
@@ -170,7 +180,7 @@ impl Gate {
             Stopwatch::start()
         };
         let (drained, stopped) = tokio::join!(serving, stopping);
-        // Requests whose clients hung up have no connection that could be waited for.
+        // A request whose client has disconnected has no connection that could be waited for.
         let patience = self.drain.saturating_sub(stopped.elapsed());
         let idle = tokio::time::timeout(patience, self.dispatch.idle()).await;
         let _ = stop_rest.send(true);
@@ -181,7 +191,7 @@ impl Gate {
         if let Some(admin) = admin {
             let _ = admin.await;
         }
-        // Whoever still runs has had his time; waiting for him here would keep the process.
+        // Requests that still run have exceeded the drain timeout.
         let closed = match failpoint::reached(Place::Close) {
             Ok(()) => self.dispatch.sessions().store.close().await,
             Err(broken) => Err(broken.into()),
@@ -195,14 +205,14 @@ impl Gate {
         }
     }
 
-    /// Takes note of where this gate can be reached.
+    /// Records the addresses of this gate.
     fn learn_addresses(&self, listeners: &Listeners) {
         let Listeners { public, internal, redirect } = listeners;
         for own in [Some(public), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
             own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
         }
-        // Where no public_origin was set, a developer on this machine can do without. Any other
-        // address is perhaps not the one that the public knows.
+        // Without `public_origin`, a developer on this machine needs no setting. Any other address
+        // may differ from the one that clients use.
         if let Ok(address) = public.local_addr()
             && address.ip().is_loopback()
         {
@@ -211,7 +221,7 @@ impl Gate {
         }
     }
 
-    /// What answers on the internal listener.
+    /// The service of the internal listener.
     fn admin(&self) -> Admin {
         let sessions = Arc::clone(self.dispatch.sessions());
         let entry = (self.entry.clone(), InternalHosts::new(self.internal_hosts.clone()));
@@ -223,13 +233,13 @@ impl Gate {
         Client::new(Arc::clone(&self.dispatch))
     }
 
-    /// Reads table and class files again, and whatever else is watched, and takes what has changed.
+    /// Reads table, class files and all other watched files again, and applies what has changed.
     ///
-    /// It is checked as at the start, under `strict` too, and swapped in whole: requests that have
-    /// found their row end by the table and the classes they found it in. A file that cannot be
-    /// used changes nothing; what is wrong with it is in the answer, in the log (`table.refused`,
-    /// `class.refused`) and in [`Gate::table`]. Nor is a change taken by which a row would lose the
-    /// function that answered it. A class that did not change keeps what is on its `this`.
+    /// A change is checked as at the start, under `strict` too, and swapped in as a whole: requests
+    /// that have found their row finish with the table and the classes of that time. An invalid
+    /// file changes nothing; its problems are in the result, in the log (`table.refused`,
+    /// `class.refused`) and in [`Gate::table`]. A change that removes the function of a row is
+    /// refused as well. A class that did not change keeps the properties of its `this`.
     ///
     /// `roles.json` and settings are not read again: privileges change with a restart.
     pub async fn reload(&self) -> Reload {
@@ -240,11 +250,11 @@ impl Gate {
         came
     }
 
-    /// One look at the same files, as [`Gate::serve`] takes it five times a second unless the
-    /// setting `reload` is off; for gates that are driven without being served.
+    /// Checks the same files once, as [`Gate::serve`] does five times a second unless the setting
+    /// `reload` is off; for gates that are driven without being served.
     ///
-    /// A change is taken by the second look that finds it, so that no file is read while it is
-    /// being written. What was refused is not judged again before it changes.
+    /// A change is applied by the second check that finds it, so that no file is read while it is
+    /// being written. A refused change is not checked again until the files change.
     pub async fn look(&self) -> Reload {
         let mut came = Reload::Unchanged;
         for watched in &self.watched {
@@ -253,38 +263,38 @@ impl Gate {
         came
     }
 
-    /// What is known about the table: its size, its generation, and why a newer one was refused.
+    /// The state of the table: its size, its generation, and why a newer one was refused.
     pub fn table(&self) -> TableState {
         self.health.table()
     }
 
-    /// What was odd about the table at the start and did not keep it from being used.
+    /// Warnings about the table at the start.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// Says on the internal listener that this gate is about to stop, while requests are still
-    /// accepted. Whoever spreads them over several gates has time to leave this one out.
+    /// Reports on the internal listener that this gate is about to stop, while requests are still
+    /// accepted, so that load balancers can stop using it.
     pub fn retire(&self) {
         self.health.stop();
     }
 
-    /// What [`Gate::serve`] speaks: `https` when it has a certificate, else `http`.
+    /// The scheme that [`Gate::serve`] speaks: `https` with a certificate, else `http`.
     pub fn scheme(&self) -> &'static str {
         if self.certificates.is_some() { "https" } else { "http" }
     }
 
-    /// The certificate, which can be changed while the gate serves; `None` over plain HTTP.
+    /// The certificate, which can be replaced while the gate serves; `None` over plain HTTP.
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
         self.certificates.as_ref()
     }
 
-    /// How full the public listener is.
+    /// The number of connections of the public listener, and their limit.
     pub fn crowding(&self) -> Crowding {
         self.public.crowding()
     }
 
-    /// What the store guarantees.
+    /// The guarantees of the store.
     pub async fn guarantees(&self) -> Result<Guarantees, StoreError> {
         self.dispatch.sessions().store.self_check().await
     }
@@ -302,7 +312,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The public listener's service.
+/// The service of the public listener.
 struct Public(Arc<Dispatch>);
 
 impl server::Service for Public {

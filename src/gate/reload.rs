@@ -1,5 +1,5 @@
-//! The files that a plan is made of, read again while it is in use: a good change of table or class
-//! files is swapped in whole, and a bad one never replaces a good one (SEC G44).
+//! Reloads the table and the class files while they are in use: a valid change is swapped in as a
+//! whole, and an invalid one never replaces a valid one (SEC G44).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,18 +28,18 @@ use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Table;
 
-/// Most problems of one reload that are logged and shown. The first ones are worth most: mend them
-/// and run `callgate check`.
+/// Most problems of one reload that are logged and shown. The first ones are the most useful;
+/// `callgate check` prints all of them.
 const PROBLEMS_MAX: usize = 20;
 /// Longest line about one problem, in bytes.
 const PROBLEM_BYTES_MAX: usize = 512;
 
 /// The table and the class files of a gate that serves.
 ///
-/// They are one thing: a row and the function that answers it change together or not at all.
+/// They are reloaded together: a row and its function change together or not at all.
 pub(super) struct PlanFiles {
     maker: Maker,
-    /// The table, where it was given as a text; otherwise it is a file.
+    /// The table, if it was given as a text; otherwise it is a file.
     text: Option<String>,
     dispatch: Arc<Dispatch>,
     health: Arc<Health>,
@@ -47,19 +47,19 @@ pub(super) struct PlanFiles {
 }
 
 struct InUse {
-    /// What the files held that the plan in use was made of.
+    /// The digest of the files that the plan in use was built from.
     digest: Digest,
     roster: Roster,
 }
 
-/// What table and class files held at one moment.
+/// The contents of table and class files at one time.
 pub(super) struct Contents {
     pub(super) table: Content,
     pub(super) classes: classes::Found,
 }
 
 impl PlanFiles {
-    /// The files of a plan that was made of `contents` and is in use.
+    /// The files of a plan that was built from `contents` and is in use.
     pub(super) fn new(
         (maker, text): (Maker, Option<String>),
         (dispatch, health): (Arc<Dispatch>, Arc<Health>),
@@ -70,7 +70,7 @@ impl PlanFiles {
         Self { maker, text, dispatch, health, in_use }
     }
 
-    /// Makes a plan of what the files hold, which is not in use yet.
+    /// Builds a plan from the contents of the files, without putting it into use.
     fn judge(&self, contents: Contents, before: &Roster) -> Result<Made, GateError> {
         let table = contents.table.map_err(GateError::File)?;
         let text = text(&self.maker.settings, &table)?;
@@ -154,7 +154,7 @@ impl Remake for PlanFiles {
         let digest = contents.digest();
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         if in_use.digest == digest {
-            // What is in use is back after something that was refused, or never went away.
+            // The files are again, or still, those of the plan in use.
             self.health.table_refused(None);
             let generation = self.dispatch.routes().generation();
             tracing::info!(event = "table.unchanged", generation);
@@ -189,7 +189,7 @@ impl Contents {
     }
 }
 
-/// What the table file holds, or the text that stands in for it.
+/// The contents of the table file, or the text given in its place.
 pub(super) fn content(settings: &Settings, text: Option<&str>) -> Content {
     match text {
         Some(text) => Ok(text.as_bytes().to_vec()),
@@ -204,7 +204,7 @@ pub(super) fn text(settings: &Settings, content: &[u8]) -> Result<String, GateEr
     Ok(text.to_owned())
 }
 
-/// A problem as it may be logged: a table quotes whatever its author put into it.
+/// A problem, formatted for the log: a table's problems quote arbitrary text of the file.
 fn shown(problem: &impl std::fmt::Display) -> String {
     masked(&problem.to_string(), PROBLEM_BYTES_MAX).into_owned()
 }

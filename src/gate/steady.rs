@@ -1,4 +1,4 @@
-//! The clock of a gate: the machine's, unless it leaps.
+//! The clock of a gate: the system clock, unless it jumps.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -10,29 +10,29 @@ use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
 use crate::base::clock::uptime;
 
-/// How far the wall clock may jump ahead and be believed: more than it is ever set right by, and
-/// less than would cost anybody more than the sessions of one day.
+/// The largest forward jump of the wall clock that is accepted: more than any correction, and less
+/// than would end more than the sessions of one day.
 const LEAP_MAX: Duration = Duration::from_hours(24);
-/// A step that is worth remembering; less is what clocks drift.
+/// A step of at least this size is recorded; smaller ones are clock drift.
 const STEP: Duration = Duration::from_secs(1);
 
-/// The machine's wall clock, held against the clock that never steps.
+/// The system's wall clock, checked against the clock that never steps.
 ///
-/// A store's time never goes back, so a wall clock that is wrong once and far ahead would end
-/// every session and every token for good (SEC E.5). A leap of more than a day is therefore not
-/// believed: time goes on as if it had not happened, and the log says so as `clock.leapt`. An
-/// operator confirms the new time by starting callgate again. A machine that slept has not leapt,
-/// where the system can tell (Linux); smaller steps and steps back are believed, and it is the
-/// store that revives nothing.
+/// A store's time never goes back, so a wall clock that is wrong once and far ahead would end every
+/// session and every token for good (SEC E.5). A jump of more than a day is therefore ignored: time
+/// continues as if it had not happened, and the event `clock.leapt` is logged. An operator confirms
+/// the new time by restarting callgate. Sleep of the machine is not a jump, where the system can
+/// distinguish it (Linux). Smaller steps and steps back are accepted; the store ensures that they
+/// revive nothing.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
-    /// What the wall clock would have shown when the machine was started, in milliseconds.
+    /// The wall time at which the machine was started, in milliseconds.
     start: AtomicU64,
     leapt: AtomicBool,
 }
 
 impl SteadyClock {
-    /// A clock that believes what the machine says now.
+    /// A clock that accepts the current wall time.
     pub(crate) fn new() -> Self {
         Self::begin(SystemClock.now(), uptime())
     }
@@ -42,7 +42,7 @@ impl SteadyClock {
         Self { start, leapt: AtomicBool::new(false) }
     }
 
-    /// The present, given what both clocks say.
+    /// The current time, given both clocks.
     fn judge(&self, wall: Timestamp, running: Duration) -> Timestamp {
         let start = Timestamp::from_millis(self.start.load(Ordering::Relaxed));
         let expected = start.after(running);
@@ -74,7 +74,7 @@ impl Clock for SteadyClock {
     }
 }
 
-/// The moment `span` earlier.
+/// The time `span` earlier.
 fn before(moment: Timestamp, span: Duration) -> Timestamp {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     Timestamp::from_millis(moment.millis().saturating_sub(millis))
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(clock.judge(NOON.after(HOUR), DAY + HOUR), NOON.after(HOUR));
         assert_eq!(clock.judge(NOON.after(DAY), DAY + HOUR), NOON.after(DAY), "23 hours ahead");
         assert_eq!(clock.judge(NOON, DAY + HOUR), NOON, "a day back");
-        // What was believed is where the next step is measured from.
+        // The next step is measured from the accepted time.
         assert_eq!(clock.judge(NOON.after(DAY), DAY + HOUR), NOON.after(DAY));
         assert_eq!(clock.judge(NOON.after(DAY * 2), DAY + HOUR), NOON.after(DAY * 2));
     }

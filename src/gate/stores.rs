@@ -1,4 +1,4 @@
-//! Opening the store that the settings name, and what `strict` demands of it.
+//! Opens the store that the settings name, and checks the requirements of `strict`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn S
     }
 }
 
-/// The keys of the settings. A store that has sessions and no key file has lost it: a new key would
-/// silently sign everybody out.
+/// The keys of the settings. A store with sessions and without its key file is an error: a new key
+/// would silently sign out every user.
 pub(super) async fn keyring(
     settings: &Settings,
     store: &dyn Store,
@@ -58,7 +58,7 @@ pub(super) async fn keyring(
     settings.keyring(entropy).map_err(GateError::Keys)
 }
 
-/// Refuses a store that is not fit for production as it is set up.
+/// Refuses a store that is not fit for production as it is configured.
 pub(super) async fn demand_all(store: &dyn Store) -> Result<(), GateError> {
     let guarantees = store.self_check().await;
     let guarantees = guarantees.map_err(|error| GateError::Unchecked(error.to_string()))?;
@@ -73,7 +73,7 @@ fn shared(
     Ok(SharedStore::with(engine.map_err(GateError::Shared)?, config))
 }
 
-/// Replaying a log takes a while, so it is kept off the threads that serve.
+/// Replaying the log takes time, so it runs on a thread for blocking work.
 #[cfg(feature = "embedded")]
 async fn open_embedded(
     folder: &Path,
@@ -102,7 +102,7 @@ async fn open_embedded(
     Err(missing(&folder.display().to_string(), "embedded"))
 }
 
-/// A store that this callgate was built without.
+/// The error for a store that this build does not include.
 fn missing(store: &str, feature: &str) -> GateError {
     GateError::NoStore(format!(
         "store {store}: this callgate was built without the {feature} store; build it with the \

@@ -1,13 +1,14 @@
-//! Files that are looked at while the gate serves, and what is made of them when they change.
+//! Files that are watched while the gate serves, and whatever is loaded from them again when they
+//! change.
 //!
-//! A file is polled, and what counts is its content. Notices of the kernel are cheaper and miss
-//! too much: they watch an inode, and say nothing when a directory above is swapped, as every
-//! Kubernetes volume does, when the file lies on NFS or in a bind mount, or when their queue is
-//! full. File times are no proof either: a copy can keep them, and two writes can share one. To
-//! read a few kilobytes five times a second costs less than either mistake.
+//! Files are polled, and compared by content. Kernel notifications are cheaper and miss too much:
+//! they watch an inode, and are silent when a parent directory is swapped, as every Kubernetes
+//! volume does, when the file lies on NFS or in a bind mount, or when their queue is full. File
+//! times are not sufficient either: a copy can preserve them, and two writes can share one. Reading
+//! a few kilobytes five times a second costs less than either mistake.
 //!
-//! Each thing that is watched has one thread of its own. A file that never answers, such as one on
-//! a server that is gone, stops that thread and nothing else, and keeps no process from ending.
+//! Each watch has a thread of its own. A read that blocks, such as one from an unreachable file
+//! server, blocks that thread only, and does not keep the process from ending.
 
 use std::fs::File;
 use std::io;
@@ -26,28 +27,28 @@ use tokio::sync::oneshot;
 
 use crate::base::Digest;
 
-/// Pause between two looks. A change is taken at the second look that finds it.
+/// Pause between two checks. A change is applied by the second check that finds it.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long files may take to be read and judged before they count as unreadable.
+/// Time for files to be read and checked before they count as unreadable.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a file holds, or why that is not known.
+/// The contents of a file, or why they cannot be read.
 pub(crate) type Content = Result<Vec<u8>, String>;
 
-/// What a reload came to.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reload {
-    /// What the files hold is in use already, or has been refused before and is the same still.
+    /// The files are those in use, or the same that were refused before.
     Unchanged,
-    /// What the files hold is in use now.
+    /// The new contents are in use now.
     Taken,
-    /// What the files hold cannot be used, and what was in use stays. What is wrong, in one line
-    /// each; both their number and their length are bounded.
+    /// The new contents are invalid, and the old ones stay in use. Contains what is wrong, in one
+    /// line each; their number and length are limited.
     Refused(Vec<String>),
 }
 
 impl Reload {
-    /// What two reloads came to together: the worse of the two.
+    /// The result of two reloads together: the worse of the two.
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Refused(mut lines), Self::Refused(more)) => {
@@ -61,34 +62,34 @@ impl Reload {
     }
 }
 
-/// Something that is made of files, and can be made anew while it is in use.
+/// Something that is loaded from files, and can be replaced while it is in use.
 pub(super) trait Remake: Send + Sync + 'static {
-    /// What the files held at one moment, with what could not be read of them.
+    /// The contents of the files at one time, or why they cannot be read.
     type Found;
 
-    /// The files and folders, to be named when they do not answer.
+    /// The files and folders, for a message if they cannot be read in time.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Reads them, as thoroughly as `how` asks.
+    /// Reads them, as thoroughly as `how` requires.
     fn read(&self, how: How) -> Self::Found;
 
-    /// Tells what was found from whatever else may be found.
+    /// A digest of the contents, to detect changes.
     fn fingerprint(found: &Self::Found) -> Digest;
 
-    /// Takes what the files hold, or says why not. It may take its time.
+    /// Applies the contents, or refuses them. It may block.
     fn remake(&self, found: Self::Found) -> Reload;
 
-    /// Takes nothing, for these reasons. It is called on threads that serve requests, too, and
-    /// must not look at a file or wait for whoever does.
+    /// Refuses a change for these reasons. It is also called on threads that serve requests, so it
+    /// must neither read files nor wait for a thread that does.
     fn refuse(&self, why: Vec<String>) -> Reload;
 }
 
-/// One such thing with the thread that looks after its files.
+/// A watch on some files, with its thread.
 pub(super) struct Watched {
-    /// Refuses what the files hold, because they do not answer.
+    /// Refuses the change, because the files cannot be read in time.
     give_up: Box<dyn Fn() -> Reload + Send + Sync>,
     requests: mpsc::Sender<Request>,
-    /// Somebody has waited in vain since the thread last began something.
+    /// A caller has timed out since the thread last started a request.
     stalled: Arc<AtomicBool>,
 }
 
@@ -97,19 +98,19 @@ struct Request {
     reply: oneshot::Sender<Reload>,
 }
 
-/// When files are judged.
+/// When files are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     /// Now, whatever was found before.
     Now,
-    /// When they have changed and two looks found the same: a file that is just being written
-    /// differs from one look to the next, and may for a moment hold half of the old and half of
-    /// the new and still be well-formed.
+    /// When they have changed and two checks found the same: a file that is being written differs
+    /// from one check to the next, and may temporarily hold half of the old and half of the new
+    /// contents and still be well-formed.
     Settled,
 }
 
 impl Watched {
-    /// Looks after the files of `thing`, which is in use as it was made of `found`.
+    /// Watches the files of `thing`, which is in use as it was loaded from `found`.
     pub(super) fn start<R: Remake>(thing: Arc<R>, found: &R::Found) -> io::Result<Self> {
         let (requests, queue) = mpsc::channel(1);
         let stalled = Arc::new(AtomicBool::new(false));
@@ -130,7 +131,7 @@ impl Watched {
         Ok(Self { give_up, requests, stalled })
     }
 
-    /// Reads the files and judges them at once.
+    /// Reads the files and applies them at once.
     pub(super) async fn reload(&self) -> Reload {
         match self.ask(How::Now).await {
             Some(reload) => reload,
@@ -138,7 +139,7 @@ impl Watched {
         }
     }
 
-    /// Looks whether the files have changed, and takes a change that has settled.
+    /// Checks whether the files have changed, and applies a change that has settled.
     pub(super) async fn look(&self) -> Reload {
         match self.ask(How::Settled).await {
             Some(reload) => reload,
@@ -158,13 +159,13 @@ impl Watched {
 
     fn stall(&self) -> Reload {
         let reload = (self.give_up)();
-        // Set last: the thread may come back meanwhile, and must judge once more after this.
+        // Set last: the thread may finish meanwhile, and must check once more after this.
         self.stalled.store(true, Ordering::Release);
         reload
     }
 }
 
-/// Looks at all of them from time to time, for as long as it is polled.
+/// Checks all of them periodically, for as long as it is polled.
 pub(super) async fn run(all: &[Watched]) {
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -174,29 +175,29 @@ pub(super) async fn run(all: &[Watched]) {
     }
 }
 
-/// What the thread of one thing knows.
+/// The state of the thread of one watch.
 struct Worker<R> {
     thing: Arc<R>,
     stalled: Arc<AtomicBool>,
-    /// What the last look found.
+    /// The digest of the last check.
     seen: Digest,
-    /// What was last judged, unless that judgement is in doubt.
+    /// The digest that was last applied or refused, unless that result is in doubt.
     judged: Option<Digest>,
 }
 
 impl<R: Remake> Worker<R> {
-    /// Works until nobody can ask any more.
+    /// Runs until all senders are dropped.
     fn work(mut self, mut queue: mpsc::Receiver<Request>) {
         while let Some(Request { how, reply }) = queue.blocking_recv() {
             let reload = self.answer(how);
-            // Whoever asked may have given up.
+            // The caller may have timed out.
             let _ = reply.send(reload);
         }
     }
 
     fn answer(&mut self, how: How) -> Reload {
         if self.stalled.swap(false, Ordering::AcqRel) {
-            // The files were declared unreadable meanwhile, whatever they hold.
+            // The files were declared unreadable meanwhile, regardless of their contents.
             self.judged = None;
         }
         let contents = self.thing.read(how);
@@ -208,7 +209,7 @@ impl<R: Remake> Worker<R> {
         }
         self.judged = Some(found);
         let judging = AssertUnwindSafe(|| self.thing.remake(contents));
-        // What was in use is swapped in the very last step, so a panic leaves it as it was.
+        // The swap is the last step, so a panic leaves the old contents in use.
         catch_unwind(judging).unwrap_or_else(|_| {
             let files = self.thing.files();
             let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
@@ -218,18 +219,18 @@ impl<R: Remake> Worker<R> {
     }
 }
 
-/// Reads a file, unless it is something else or holds more than `bytes_max`.
+/// Reads a file, unless it is not a regular file or is longer than `bytes_max`.
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Content {
     let name = path.display();
     let failed = |error: io::Error| {
         format!("{name}: cannot be read: {error}; name a file of UTF-8 text that is there")
     };
-    // Asked before it is opened: to open a pipe waits until somebody writes to it.
+    // Checked before it is opened: opening a pipe blocks until it has a writer.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(format!("{name}: is not a file; name a file of UTF-8 text"));
     }
     let mut content = Vec::new();
-    // One byte more tells a file that is too long from one that just fits.
+    // One byte more distinguishes a file that is too long from one that just fits.
     let at_most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let file = File::open(path).map_err(failed)?;
     file.take(at_most).read_to_end(&mut content).map_err(failed)?;
@@ -239,7 +240,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Content {
     Ok(content)
 }
 
-/// Tells what some files hold from whatever else they may hold.
+/// A digest of the contents of several files.
 pub(super) fn fingerprint(contents: &[Content]) -> Digest {
     let each = contents.iter().flat_map(|content| {
         let digest = match content {
@@ -257,7 +258,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc as std_mpsc;
 
-    /// Takes whatever is good, and waits at a door if it has one.
+    /// Accepts valid contents, and blocks at a barrier if it has one.
     struct Thing {
         file: PathBuf,
         taken: Mutex<Vec<Content>>,
@@ -300,7 +301,7 @@ mod tests {
         }
     }
 
-    /// A folder, and a thing made of a file in it that holds `old`.
+    /// A folder, and a thing loaded from a file in it that contains `old`.
     fn thing() -> (tempfile::TempDir, Arc<Thing>, Watched) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
@@ -361,7 +362,7 @@ mod tests {
             while !thing.at_the_door.load(Ordering::SeqCst) {
                 tokio::task::yield_now().await;
             }
-            // Time that stands still jumps to the end of every wait that nothing else ends.
+            // Paused time advances to the end of every wait that nothing else ends.
             tokio::time::pause();
         };
         let (refused, ()) = tokio::join!(watched.reload(), stuck);
@@ -369,11 +370,11 @@ mod tests {
         assert_eq!(watched.look().await, Reload::Unchanged, "that is said once");
         assert!(matches!(watched.reload().await, Reload::Refused(_)), "unless somebody asks");
         tokio::time::resume();
-        // As many as may wait, so that nobody stands at the door any more.
+        // As many as may wait, so that none is blocked any more.
         for _ in 0..8 {
             open.send(()).unwrap();
         }
-        // Each look waits for the thread, which answers those that gave up first.
+        // Each check waits for the thread, which first replies to those that timed out.
         for _ in 0..3 {
             watched.look().await;
         }

@@ -1,4 +1,4 @@
-//! The stored form of a session: versioned JSON, apart from the type the program works with.
+//! The stored form of a session: versioned JSON, separate from the domain type.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,20 +22,20 @@ use crate::session::patch::Patch;
 use crate::session::record::Access;
 use crate::session::record::Device;
 use crate::session::record::Record;
-use crate::session::storage::Entry;
 use crate::session::storage::JsonText;
 use crate::session::storage::Storage;
+use crate::session::storage::StorageEntry;
 
-/// The version this program writes. It reads every version up to this one and refuses later
-/// ones, so that an old program never misreads what a new one stored.
+/// The version that this program writes. It reads every version up to this one and refuses later
+/// ones, so that an old program never misinterprets what a newer one stored.
 pub const VERSION: u8 = 1;
 
-/// Stored bytes that cannot be a session.
+/// Stored bytes that are not a valid session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadRecord {
     /// Written by a later version of callgate.
     Newer(u8),
-    /// Not what any version writes.
+    /// Not written by any known version.
     Malformed(&'static str),
 }
 
@@ -74,7 +74,7 @@ pub struct StoredRecord {
     storage: BTreeMap<Arc<str>, (u64, StoredJson)>,
     revision: u64,
     devices: Vec<StoredDevice>,
-    /// Records from before there were generations are of generation 0.
+    /// Records that were written before generations existed are of generation 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     generation: u64,
 }
@@ -102,16 +102,16 @@ pub struct StoredPatch {
     rotate: Option<StoredDevice>,
 }
 
-/// One JSON value, or none for a key that is removed. A list, because JSON cannot tell an absent
-/// value from the value null.
+/// One JSON value, or none for a key that is removed. A list, because JSON cannot distinguish an
+/// absent value from null.
 type StoredValue = Vec<StoredJson>;
 
-/// JSON text as part of other JSON, taken over as it is.
+/// JSON text that is embedded into other JSON unchanged.
 #[derive(Debug)]
 struct StoredJson(JsonText);
 
 impl Serialize for StoredJson {
-    /// Fails for a text that is no JSON: written down, it would spoil everything around it.
+    /// Fails for a text that is not JSON: it would corrupt the document around it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(self.0.text()).map_err(S::Error::custom)?;
         raw.serialize(serializer)
@@ -119,7 +119,7 @@ impl Serialize for StoredJson {
 }
 
 impl<'de> Deserialize<'de> for StoredJson {
-    /// Borrows from the bytes that are read, so that a value is copied once.
+    /// Borrows from the input, so that a value is copied once.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&RawValue>::deserialize(deserializer).map(JsonText::from_raw).map(Self)
     }
@@ -171,7 +171,7 @@ impl StoredRecord {
         }
     }
 
-    /// The session.
+    /// Converts to the domain type.
     pub fn record(self) -> Result<Record, BadRecord> {
         if self.v > VERSION {
             return Err(BadRecord::Newer(self.v));
@@ -179,10 +179,10 @@ impl StoredRecord {
         let entries = self
             .storage
             .into_iter()
-            .map(|(key, (revision, StoredJson(json)))| (key, Entry { revision, json }));
+            .map(|(key, (revision, StoredJson(json)))| (key, StorageEntry { revision, json }));
         let devices = self.devices.into_iter().map(StoredDevice::device);
         let mut devices: Vec<Device> = devices.collect::<Result<_, _>>()?;
-        // A parser makes room for four, and there may be a million sessions with one.
+        // The parser reserves capacity for four, and there may be a million sessions with one.
         devices.shrink_to_fit();
         Ok(Record {
             id: parse_session(&self.id)?,
@@ -207,7 +207,7 @@ impl StoredDevice {
         }
     }
 
-    /// The device.
+    /// Converts to the domain type.
     pub fn device(self) -> Result<Device, BadRecord> {
         Ok(Device {
             id: self.id.parse().map_err(|_| BadRecord::Malformed("device id"))?,
@@ -219,7 +219,7 @@ impl StoredDevice {
 }
 
 impl StoredPatch {
-    /// The stored form of a patch that has been accepted; what it expected is history.
+    /// The stored form of a patch that has been accepted. What it expected is not stored.
     pub fn of(patch: &Patch) -> Self {
         let entries = patch.entries.iter();
         Self {
@@ -239,7 +239,7 @@ impl StoredPatch {
         }
     }
 
-    /// The patch.
+    /// Converts to the domain type.
     pub fn patch(self) -> Result<Patch, BadRecord> {
         let entries = self.entries.into_iter();
         Ok(Patch {
@@ -259,44 +259,44 @@ impl StoredPatch {
     }
 }
 
-/// Bytes of a session, for stores outside of this crate that keep each session whole; those in
-/// this crate write [`StoredRecord`]s into rows of their own. An error means that nothing may be
-/// stored: the session could not be read back.
+/// Encodes a session, for stores outside of this crate that keep each session whole; those in this
+/// crate write [`StoredRecord`]s into rows of their own. On an error nothing may be stored: the
+/// session could not be read back.
 pub fn encode(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&StoredRecord::of(record))
 }
 
-/// The session in such bytes.
+/// Decodes a session.
 pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
     let stored: StoredRecord =
         serde_json::from_slice(bytes).map_err(|_| BadRecord::Malformed("not a session"))?;
     stored.record()
 }
 
-/// Bytes of a device, for stores that let browsers in without writing the whole session anew. One
-/// line: JSON has no bare line breaks.
+/// Encodes a device, for stores that add browsers without writing the whole session. The result is
+/// one line: JSON escapes line breaks.
 pub fn encode_device(device: &Device) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&StoredDevice::of(device))
 }
 
-/// The device in such bytes.
+/// Decodes a device.
 pub fn decode_device(bytes: &[u8]) -> Result<Device, BadRecord> {
     let stored: StoredDevice =
         serde_json::from_slice(bytes).map_err(|_| BadRecord::Malformed("not a device"))?;
     stored.device()
 }
 
-/// Reads a stored session id.
+/// Parses a stored session id.
 pub fn parse_session(text: &str) -> Result<SessionId, BadRecord> {
     text.parse().map_err(|_| BadRecord::Malformed("session id"))
 }
 
-/// Reads a stored device id.
+/// Parses a stored device id.
 pub fn parse_device(text: &str) -> Result<DeviceId, BadRecord> {
     text.parse().map_err(|_| BadRecord::Malformed("device id"))
 }
 
-/// Reads a stored digest.
+/// Parses a stored digest.
 pub fn parse_digest(text: &str) -> Result<Digest, BadRecord> {
     hex::read(text).map(Digest::from_bytes).map_err(|_| BadRecord::Malformed("digest"))
 }

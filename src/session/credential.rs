@@ -1,9 +1,9 @@
-//! The value of a session cookie: what opens a session, and the keys that seal it.
+//! The value of a session cookie, and the keys that seal it.
 //!
-//! A credential names its session under a mask, so neither the id can be read off a cookie nor a
-//! cookie be made from an id or from anything a store holds. Because it carries a keyed MAC,
-//! forged and damaged cookies are refused before any store is asked, and a guest needs no record:
-//! his cookie alone keeps his id.
+//! A credential contains the id of its session under a mask, so the id cannot be read from a
+//! cookie, and a cookie cannot be made from an id or from anything that a store contains. Because
+//! it carries a keyed MAC, forged and damaged cookies are refused before the store is accessed, and
+//! a guest needs no record: the cookie alone preserves the session id.
 //!
 //! ```text
 //!   kind 1 │ key 1 │ issued 4 │ nonce 16 │ id xor mask(nonce) 16 │ mac 32     base64url, 94 letters
@@ -28,45 +28,51 @@ use crate::base::secret::SecretText;
 
 const SEALED_BYTES: usize = 70;
 const MAC_BYTES: usize = 32;
-/// How long what an operator shows is good, and how far his clock may be from the gate's.
+/// How long an operator credential is valid, and the largest accepted difference between the clocks
+/// of client and gate.
 pub const OPERATOR_FRESH: Duration = Duration::from_mins(1);
-/// Letters of a sealed credential: 70 bytes in base64url without padding.
+/// Length of a sealed credential: 70 bytes in base64url without padding.
 pub const SEALED_LETTERS: usize = 94;
 
-/// What a browser holds to open a session.
+/// What a browser presents to open a session.
 #[derive(Debug, Clone)]
 pub struct Credential {
     session: SessionId,
-    kind: Kind,
+    kind: CredentialKind,
     issued_at: Timestamp,
     nonce: Secret<16>,
 }
 
-/// Whether a session must exist for the credential to mean anything.
+/// Whether the credential is valid only if the session exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Given to a new visitor; his first write founds the session.
+enum CredentialKind {
+    /// Issued to a new visitor; the first write creates the session.
     Guest,
-    /// Given to a browser that joined a session that exists.
+    /// Issued to a browser that joined an existing session.
     Member,
 }
 
 impl Credential {
-    /// A credential for a visitor of whom nothing is stored yet.
+    /// A credential for a visitor without a stored session.
     pub fn guest(entropy: &dyn Entropy, now: Timestamp) -> Result<Self, NoEntropy> {
         let session = SessionId::random(entropy)?;
-        Ok(Self { session, kind: Kind::Guest, issued_at: now, nonce: Secret::random(entropy)? })
+        Ok(Self {
+            session,
+            kind: CredentialKind::Guest,
+            issued_at: now,
+            nonce: Secret::random(entropy)?,
+        })
     }
 
-    /// The secret part of a credential for a session that is not known yet, as when a token is
-    /// about to be redeemed.
+    /// The secret part of a credential whose session is not known yet, as when a token is about to
+    /// be redeemed.
     pub fn nonce(entropy: &dyn Entropy) -> Result<Secret<16>, NoEntropy> {
         Secret::random(entropy)
     }
 
     /// A credential for a browser that joins `session`.
     pub fn member(session: SessionId, nonce: Secret<16>, now: Timestamp) -> Self {
-        Self { session, kind: Kind::Member, issued_at: now, nonce }
+        Self { session, kind: CredentialKind::Member, issued_at: now, nonce }
     }
 
     /// The session it names.
@@ -74,45 +80,45 @@ impl Credential {
         self.session
     }
 
-    /// What the session's record holds in place of the credential.
+    /// The digest that the session's record stores in place of the credential.
     pub fn digest(&self, app: &str) -> Digest {
         Digest::of("credential", app, &self.nonce)
     }
 
-    /// A secret of the browser that holds this, which opens nothing.
+    /// A secret derived from this credential, which opens nothing.
     pub(crate) fn derived(&self, purpose: &str) -> Secret<16> {
         self.nonce.derived(purpose, &[])
     }
 
-    /// Whether it may found its session at `now`, provided the store has never heard of it.
+    /// Whether it may create its session at `now`, provided the store does not know the session.
     ///
-    /// Only for the guest window: a session that ended is remembered for longer than that, so an
-    /// old cookie can never bring an ended id back.
+    /// It may during the guest window only: an ended session is remembered for longer than that, so
+    /// an old cookie can never bring an ended id back.
     pub fn may_found(&self, now: Timestamp) -> bool {
-        self.kind == Kind::Guest && now.since(self.issued_at) < GUEST_WINDOW
+        self.kind == CredentialKind::Guest && now.since(self.issued_at) < GUEST_WINDOW
     }
 
-    /// Whether it is a guest's, which a browser may be given before anything is stored.
+    /// Whether it belongs to a guest, and may be issued before anything is stored.
     pub fn is_guest(&self) -> bool {
-        self.kind == Kind::Guest
+        self.kind == CredentialKind::Guest
     }
 
-    /// The same credential with a new date, when a guest who stores nothing keeps coming back
-    /// and half of his window has passed.
+    /// The same credential with a new date. A guest that stores nothing gets one with a request in
+    /// the second half of the guest window.
     pub fn renewed(&self, now: Timestamp) -> Option<Self> {
         let due = now.since(self.issued_at) >= GUEST_WINDOW / 2;
         (due && self.may_found(now)).then(|| Self { issued_at: now, ..self.clone() })
     }
 }
 
-/// The keys that seal credentials: the first one seals, all of them open.
+/// The keys that seal credentials: the first one seals, any of them opens.
 pub struct Keyring {
-    keys: Vec<Key>,
+    keys: Vec<KeySet>,
     app: String,
 }
 
-struct Key {
-    /// Tells keys apart in a cookie; not secret.
+struct KeySet {
+    /// Identifies the key in a cookie; not secret.
     tag: u8,
     mac: hmac::Key,
     mask: hmac::Key,
@@ -120,10 +126,10 @@ struct Key {
     operator: hmac::Key,
 }
 
-/// A key cannot be used.
+/// A key is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadKey {
-    /// There is no key at all.
+    /// There is no key.
     Missing,
     /// The key is not 32 bytes in base64url or 64 hex digits.
     Malformed,
@@ -143,20 +149,20 @@ impl fmt::Display for BadKey {
 impl std::error::Error for BadKey {}
 
 impl Keyring {
-    /// Reads keys of 64 hex digits for one application. Put a new key in front to rotate; drop
-    /// the old one when its cookies may end.
+    /// Reads keys of 64 hex digits for one application. To rotate, put a new key in front, and
+    /// remove the old one when its cookies may end.
     pub fn read(app: &str, texts: &[SecretText]) -> Result<Self, BadKey> {
-        let keys: Vec<Key> =
-            texts.iter().map(|text| Key::read(text, app)).collect::<Result<_, _>>()?;
+        let keys: Vec<KeySet> =
+            texts.iter().map(|text| KeySet::read(text, app)).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(BadKey::Missing);
         }
         Ok(Self { keys, app: app.to_owned() })
     }
 
-    /// A ring of one new key that nobody else has: every cookie ends with the process.
+    /// A keyring of one new random key: every cookie ends with the process.
     pub fn ephemeral(app: &str, entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
-        let keys = vec![Key::new(&Secret::random(entropy)?, app)];
+        let keys = vec![KeySet::new(&Secret::random(entropy)?, app)];
         Ok(Self { keys, app: app.to_owned() })
     }
 
@@ -171,7 +177,7 @@ impl Keyring {
         &self.app
     }
 
-    /// Proves that these bytes were put together here; for forms, not for cookies.
+    /// A MAC of these bytes by this keyring; for forms, not for cookies.
     pub fn prove(&self, words: &[u8]) -> [u8; 32] {
         let mut proof = [0; MAC_BYTES];
         if let Some(key) = self.keys.first() {
@@ -180,26 +186,26 @@ impl Keyring {
         proof
     }
 
-    /// Whether one of the keys made this proof of these bytes. Takes as long for any wrong one.
+    /// Whether one of the keys made this MAC of these bytes. Compares in constant time.
     pub fn is_proof(&self, words: &[u8], proof: &[u8; 32]) -> bool {
         self.keys.iter().any(|key| hmac::verify(&key.proof, words, proof).is_ok())
     }
 
-    /// What an operator shows with one request, a method and a target, to be let in: the moment
-    /// in milliseconds, a dot, and 64 hex digits that only who knows the first key can make.
+    /// The operator credential for one request, a method and a target: the time in milliseconds, a
+    /// dot, and 64 hex digits, a MAC with the first key.
     ///
-    /// It is good for this very request and for [`OPERATOR_FRESH`]. Whoever else gets hold of it,
-    /// such as a program that has taken the place of a server which is down, can ask the same
-    /// once more within that time, and nothing else.
+    /// It is valid for this request only, and for [`OPERATOR_FRESH`]. An attacker that obtains it,
+    /// such as a program that listens on the port of a stopped server, can repeat the same request
+    /// within that time, and nothing else.
     pub fn operator(&self, (method, target): (&str, &str), now: Timestamp) -> SecretText {
         let words = operator_words(method, target, now.millis());
-        let sign = |key: &Key| hex::lower(hmac::sign(&key.operator, words.as_bytes()).as_ref());
+        let sign = |key: &KeySet| hex::lower(hmac::sign(&key.operator, words.as_bytes()).as_ref());
         let mac = self.keys.first().map(sign).unwrap_or_default();
         SecretText::new(format!("{}.{mac}", now.millis()))
     }
 
-    /// Whether somebody shows what [`Keyring::operator`] makes for this request of the same first
-    /// key. How long it takes does not tell how much of it is right.
+    /// Whether this is the credential that [`Keyring::operator`] makes for the same request with
+    /// the same first key. Compares in constant time.
     pub fn admits_operator(
         &self,
         (method, target): (&str, &str),
@@ -212,8 +218,8 @@ impl Keyring {
         };
         let at = Timestamp::from_millis(millis);
         let words = operator_words(method, target, millis);
-        let holds = |key: &Key| hmac::verify(&key.operator, words.as_bytes(), &mac).is_ok();
-        // One of the two spans is nothing: a time before another is not since it.
+        let holds = |key: &KeySet| hmac::verify(&key.operator, words.as_bytes(), &mac).is_ok();
+        // One of the two spans is zero: `since` of a later time is zero.
         let is_fresh = now.since(at).max(at.since(now)) <= OPERATOR_FRESH;
         is_fresh && self.keys.first().is_some_and(holds)
     }
@@ -222,8 +228,8 @@ impl Keyring {
     pub fn seal(&self, credential: &Credential) -> SecretText {
         let Some(key) = self.keys.first() else { return SecretText::new(String::new()) };
         let kind = match credential.kind {
-            Kind::Guest => b'G',
-            Kind::Member => b'M',
+            CredentialKind::Guest => b'G',
+            CredentialKind::Member => b'M',
         };
         // Whole seconds since the epoch fit 32 bits until 2106.
         let issued = u32::try_from(credential.issued_at.millis() / 1000).unwrap_or(u32::MAX);
@@ -236,8 +242,8 @@ impl Keyring {
         SecretText::new(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The credential in a cookie value; `None` if it was not sealed here, or with a key that
-    /// has been dropped.
+    /// The credential of a cookie value; `None` if it was not sealed here, or with a key that has
+    /// been removed.
     pub fn open(&self, text: &str) -> Option<Credential> {
         if text.len() != SEALED_LETTERS {
             return None;
@@ -250,11 +256,11 @@ impl Keyring {
         let (nonce, rest) = rest.split_first_chunk::<16>()?;
         let (masked, _) = rest.split_first_chunk::<16>()?;
         let kind = match kind {
-            b'G' => Kind::Guest,
-            b'M' => Kind::Member,
+            b'G' => CredentialKind::Guest,
+            b'M' => CredentialKind::Member,
             _ => return None,
         };
-        let holds = |key: &&Key| key.tag == tag && hmac::verify(&key.mac, signed, mac).is_ok();
+        let holds = |key: &&KeySet| key.tag == tag && hmac::verify(&key.mac, signed, mac).is_ok();
         let key = self.keys.iter().find(holds)?;
         Some(Credential {
             session: SessionId::from_bytes(key.masked(nonce, masked)),
@@ -271,14 +277,14 @@ impl fmt::Debug for Keyring {
     }
 }
 
-impl Key {
+impl KeySet {
     fn read(text: &SecretText, app: &str) -> Result<Self, BadKey> {
         let bytes = hex::read(text.expose().trim()).map_err(|_| BadKey::Malformed)?;
         Ok(Self::new(&Secret::new(bytes), app))
     }
 
-    /// Independent keys from one secret, for one application: one signs cookies, one masks ids in
-    /// them, one signs forms, one is for the operator.
+    /// Derives independent keys from one secret, for one application: for cookies, for the mask of
+    /// ids in them, for forms, and for operators.
     fn new(secret: &Secret<32>, app: &str) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
         let derive =
@@ -289,7 +295,7 @@ impl Key {
         Self { tag, mac, mask, proof: key("proof"), operator: key("operator") }
     }
 
-    /// Masks an id, and unmasks it again: the mask is the same both ways.
+    /// Masks an id, or unmasks it: the operation is its own inverse.
     fn masked(&self, nonce: &[u8; 16], id: &[u8; 16]) -> [u8; 16] {
         let mask = hmac::sign(&self.mask, nonce);
         let mut out = *id;
@@ -300,7 +306,7 @@ impl Key {
     }
 }
 
-/// What the operator's key signs.
+/// The text that is authenticated for an operator.
 fn operator_words(method: &str, target: &str, millis: u64) -> String {
     format!("callgate/1 operator {millis} {method} {target}")
 }

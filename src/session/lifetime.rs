@@ -1,4 +1,4 @@
-//! How long a session lives: the idle timeout and the absolute limit, as plain arithmetic.
+//! The lifetime of a session: idle timeout and absolute limit, as plain arithmetic.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::base::Timestamp;
 use crate::base::limits::IDLE_MINUTES_MAX;
 use crate::base::limits::IDLE_MINUTES_MIN;
 
-/// The limits of one session's life.
+/// The limits of one session's lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
     /// Minutes without a request after which the session ends; default and minimum 60
     /// (4D `Session.idleTimeout`).
     pub idle_minutes: u32,
-    /// Minutes after its founding at which the session ends however busy it is; off by default.
+    /// Minutes after its creation at which the session ends regardless of use; off by default.
     pub absolute_minutes: Option<u32>,
 }
 
@@ -23,7 +23,7 @@ impl Default for Lifetime {
 }
 
 impl Lifetime {
-    /// The idle timeout nearest to `minutes` that is allowed.
+    /// The allowed idle timeout nearest to `minutes`.
     pub fn clamp_idle(minutes: u32) -> u32 {
         minutes.clamp(IDLE_MINUTES_MIN, IDLE_MINUTES_MAX)
     }
@@ -33,9 +33,9 @@ impl Lifetime {
         Duration::from_secs(u64::from(self.idle_minutes) * 60)
     }
 
-    /// When a session founded at `created_at` and last used at `seen_at` ends. It lives at least
-    /// until `needed_until`, when the last of its unspent tokens expires, but never longer than
-    /// the absolute limit.
+    /// When a session that was created at `created_at` and last used at `seen_at` ends. It lives at
+    /// least until `needed_until`, when the last of its unspent tokens expires, but never longer
+    /// than the absolute limit.
     pub fn expires_at(
         self,
         created_at: Timestamp,
@@ -49,11 +49,10 @@ impl Lifetime {
         }
     }
 
-    /// How far the durable copy of "last used" may lag behind: a tenth of the idle timeout.
+    /// How far the durable "last used" time may lag behind: a tenth of the idle timeout.
     ///
-    /// Every request moves the moment a session was last used, but a store need not make each
-    /// of these moves durable (SEC D.5). After a crash a store gives this much back, so that a
-    /// session never ends before its idle timeout has passed.
+    /// Every request updates this time, but a store need not make each update durable (SEC D.5).
+    /// After a crash a store adds the lag, so that a session never ends before its idle timeout.
     pub fn touch_lag(self) -> Duration {
         (self.idle() / 10).max(Duration::from_mins(1))
     }

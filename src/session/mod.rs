@@ -1,4 +1,5 @@
-//! A visitor's server-side state: what it holds, who may open it, and how long it lives.
+//! A session: the state that the server keeps for a visitor, who may open it, and how long it
+//! lives.
 //!
 //! ```text
 //!              first write            idle timeout, absolute limit, logout
@@ -11,7 +12,18 @@
 //! that may be logged. The record holds digests of the credentials it accepts, one for each
 //! browser, so that each can be ended alone.
 //!
-//! Everything here is pure: the time, randomness and keys are arguments.
+//! Everything here is pure: time, randomness and keys are arguments.
+//!
+//! | file | part |
+//! |---|---|
+//! | `record` | what is stored of one session |
+//! | `storage` | the application's values, by key |
+//! | `patch` | a change that merges with concurrent changes |
+//! | `lifetime` | idle timeout and absolute limit |
+//! | `credential` | the value of the cookie, and the keys that seal it |
+//! | `right` | the right under which a request works in a session |
+//! | `privileges`, `roles_file` | privileges, and the `roles.json` that defines them |
+//! | `codec` | the stored form of a session |
 //!
 //! [`SessionId`]: crate::base::SessionId
 

@@ -1,4 +1,4 @@
-//! A change to a session that merges with the changes of others.
+//! A change to a session that merges with concurrent changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::session::record::Device;
 use crate::session::record::Record;
 use crate::session::storage::JsonText;
 
-/// What one request wants changed.
+/// The changes that one request makes.
 ///
-/// A patch says what to do, not what the result is: two requests of one session that write
-/// different keys lose nothing, whichever comes first.
+/// A patch describes operations, not their result, so two requests of one session that write
+/// different keys lose nothing, in either order.
 #[derive(Debug, Clone, Default)]
 pub struct Patch {
     /// Keys to set, or to remove with `None`; applied in order.
@@ -22,32 +22,32 @@ pub struct Patch {
     pub expect: Option<(Arc<str>, u64)>,
     /// A change of privileges or user name.
     pub access: Option<AccessChange>,
-    /// A new idle timeout in minutes, clamped already.
+    /// A new idle timeout in minutes, within its limits.
     pub idle_minutes: Option<u32>,
-    /// Ends every right to the session and every unspent token of it, and lets this browser in:
-    /// who gains privileges shares them with nobody who was there before (SEC T21).
+    /// Ends every right to the session and every unspent token of it, and adds this browser: new
+    /// privileges are not shared with browsers that were in the session before (SEC T21).
     pub rotate: Option<Device>,
 }
 
-/// A change of what the session's user may do.
+/// A change of the privileges or the user name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessChange {
-    /// Takes all privileges away first.
+    /// Removes all privileges first.
     pub clear: bool,
     /// Privileges to add.
     pub grant: Vec<Arc<str>>,
     /// A new user name.
     pub user_name: Option<String>,
-    /// Whether privileges were set, even none: the session is no guest's any more.
+    /// Whether privileges were set, even to none: the session is no longer a guest's.
     pub known: bool,
 }
 
 /// Why a patch changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchRefused {
-    /// The expected revision is gone: somebody else wrote the key.
+    /// The key no longer has the expected revision: another request wrote it.
     Conflict,
-    /// The session would outgrow its limits.
+    /// The session would exceed its limits.
     TooLarge,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for PatchRefused {
 impl std::error::Error for PatchRefused {}
 
 impl Patch {
-    /// Whether there is nothing to do.
+    /// Whether the patch changes nothing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
             && self.access.is_none()
@@ -71,7 +71,7 @@ impl Patch {
             && self.rotate.is_none()
     }
 
-    /// The record after this patch, if the session accepts it; the record itself stays as it is.
+    /// The record after this patch, unless it is refused; `record` is not changed.
     pub fn apply(&self, record: &Record) -> Result<Record, PatchRefused> {
         if let Some((key, revision)) = &self.expect
             && record.storage.revision(key) != *revision
@@ -89,8 +89,8 @@ impl Patch {
 
     /// The record after this patch, which has been accepted before.
     ///
-    /// For a store that repeats what it has written down: a limit that was lowered since must
-    /// not undo what a client was told is kept.
+    /// For a store that replays its log: a limit that was lowered since must not undo a change that
+    /// was reported as stored.
     #[must_use]
     pub fn carry_out(&self, record: &Record) -> Record {
         let mut next = record.clone();
@@ -112,7 +112,7 @@ impl Patch {
 }
 
 impl AccessChange {
-    /// Adds a later change of the same request to this one.
+    /// Appends a later change of the same request.
     pub fn then(&mut self, later: Self) {
         if later.clear {
             self.clear = true;
@@ -125,7 +125,8 @@ impl AccessChange {
         }
     }
 
-    /// Changes `access`, unless it would hold too many privileges or one whose name is too long.
+    /// Applies the change to `access`, unless the result has too many privileges or one whose name
+    /// is too long.
     pub fn apply(&self, access: &mut Access) -> Result<(), PatchRefused> {
         let mut next = access.clone();
         self.carry_out(&mut next);
@@ -151,7 +152,7 @@ impl AccessChange {
         }
     }
 
-    /// Whether the limits allow this change, which leads to `access`.
+    /// Whether the limits allow this change, which results in `access`.
     fn fits(&self, access: &Access) -> bool {
         access.privileges.len() <= PRIVILEGES_PER_SESSION_MAX
             && self.grant.iter().all(|name| name.len() <= PRIVILEGE_BYTES_MAX)
@@ -236,7 +237,7 @@ mod tests {
     fn a_storage_that_is_too_large_may_still_shrink() {
         let big = set("big", &json!("x".repeat(300 * 1024)));
         assert_eq!(big.apply(&record()).unwrap_err(), PatchRefused::TooLarge);
-        // A larger limit let this in once.
+        // A larger limit accepted this earlier.
         let mut bloated = big.carry_out(&record());
         let key = "k".repeat(STORAGE_KEY_BYTES_MAX + 1);
         for n in 0..=STORAGE_KEYS_MAX {

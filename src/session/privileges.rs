@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::base::nearest::nearest;
 use crate::session::record::Access;
 use crate::session::roles_file;
-use crate::session::roles_file::Named;
+use crate::session::roles_file::RoleEntry;
 use crate::session::roles_file::fold;
 
 pub use crate::session::roles_file::BadRoles;
 
-/// The privileges and roles that an application knows.
+/// The privileges and roles of an application.
 ///
-/// Without a `roles.json` every name is known and includes nothing. With one, a name that is
-/// not in it is ignored wherever it is granted. Case does not matter.
+/// Without a `roles.json` every name is a privilege and includes no others. With one, a name that
+/// is not in it is ignored wherever it is granted. Case is ignored.
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
     /// By lower-case name. `None`: there is no file.
@@ -34,19 +34,19 @@ struct Privilege {
 }
 
 impl Roles {
-    /// Reads a `roles.json`. Everything that is wrong with it is reported: a file that cannot be
+    /// Reads a `roles.json` and reports everything that is wrong with it. A file that cannot be
     /// understood must keep the program from starting (4D disables all protection instead), and so
     /// must one that asks for a protection which callgate does not have.
     pub fn read(text: &str) -> Result<Self, Vec<BadRoles>> {
         let defined = roles_file::read(text)?;
         let mut known = Known::default();
-        for Named { name, names, .. } in defined.privileges {
+        for RoleEntry { name, names, .. } in defined.privileges {
             let includes = names.iter().map(|(name, _)| fold(name)).collect();
             known
                 .privileges
                 .insert(fold(&name), Privilege { name: name.as_str().into(), includes });
         }
-        for Named { name, names, .. } in defined.roles {
+        for RoleEntry { name, names, .. } in defined.roles {
             let privilege = |name: &str| known.privileges.get(&fold(name));
             let granted = names.iter().filter_map(|(name, _)| privilege(name));
             let granted = granted.map(|privilege| Arc::clone(&privilege.name)).collect();
@@ -60,13 +60,13 @@ impl Roles {
         roles_file::text(bytes).map_err(|bad| vec![bad]).and_then(Self::read)
     }
 
-    /// The privilege that is nearest to a name which is none, for messages; none without a file.
+    /// The privilege nearest to an unknown name, for messages; none without a file.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         let known = self.known.as_ref()?;
         nearest(name.trim(), known.privileges.values().map(|privilege| &*privilege.name))
     }
 
-    /// Whether a role of this name is known; without a file none is.
+    /// Whether a role of this name exists; without a file none does.
     pub fn has_role(&self, name: &str) -> bool {
         self.known.as_ref().is_some_and(|known| known.roles.contains_key(&fold(name)))
     }
@@ -86,7 +86,7 @@ impl Roles {
         known.and_then(|known| known.roles.get(&fold(name.trim()))).map_or(&[], Vec::as_slice)
     }
 
-    /// Every privilege that `access` amounts to, what is included first (4D `getPrivileges`).
+    /// The effective privileges of `access`, included ones first (4D `getPrivileges`).
     pub fn expand(&self, access: &Access) -> Vec<Arc<str>> {
         let mut all = Vec::new();
         for name in &access.privileges {
@@ -95,16 +95,16 @@ impl Roles {
         all
     }
 
-    /// Whether `access` amounts to the privilege `name`, itself or through an inclusion.
+    /// Whether `access` has the privilege `name`, directly or by inclusion.
     pub fn allows(&self, access: &Access, name: &str) -> bool {
         let wanted = fold(name.trim());
-        // The common case is a privilege that was granted by its own name.
+        // The common case is a privilege that was granted directly.
         access.privileges.iter().any(|held| fold(held) == wanted)
             || (self.known.is_some() && self.expand(access).iter().any(|held| fold(held) == wanted))
     }
 
-    /// Depth first, so that what is included stands before what includes it. Each name is
-    /// visited once, which also ends a circle of inclusions.
+    /// Depth first, so that an included privilege comes before those that include it. Each name is
+    /// added once, which also ends a cycle of inclusions.
     fn expand_one(&self, name: &Arc<str>, all: &mut Vec<Arc<str>>) {
         let mut stack = vec![(Arc::clone(name), false)];
         let mut seen: Vec<String> = all.iter().map(|name| fold(name)).collect();

@@ -1,4 +1,4 @@
-//! By what right somebody works in a session.
+//! The right under which a caller works in a session.
 
 use crate::base::Digest;
 use crate::session::record::Record;
@@ -7,23 +7,23 @@ use crate::session::record::Record;
 ///
 /// Every verb of a store that reads or changes a session takes one and checks it before anything
 /// else, in the same atomic step as the effect. A right that has ended never holds again: digests
-/// of credentials are random, and generations only rise.
+/// of credentials are random, and generations only increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// The credential with this digest. It holds while the session has a browser with it.
     Credential(Digest),
     /// A redemption that let a caller in without a credential (mode `context`). It holds while the
-    /// session is of this generation: whoever puts others out ends it.
+    /// session is of this generation; removing other browsers from the session ends it.
     Grant {
         /// [`Record::generation`] when the token was redeemed.
         generation: u64,
     },
-    /// The operator, and what he has done by the command line. It always holds.
+    /// The operator, through the command line or the internal listener. It always holds.
     Operator,
 }
 
 impl Right {
-    /// Whether it holds in a session that lives.
+    /// Whether it holds in a live session.
     pub fn holds(self, record: &Record) -> bool {
         match self {
             Self::Credential(digest) => record.device(&digest).is_some(),

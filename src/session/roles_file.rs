@@ -1,23 +1,23 @@
-//! `roles.json` as it is written: read as strictly as the handler table, because what is misspelt
-//! or not enforced here would be a protection that nobody has.
+//! Reads `roles.json` as strictly as the handler table: a misspelt name, or a feature that is not
+//! enforced here, would be a protection that does not exist.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
+use crate::base::document;
 use crate::base::document::Flaw;
 use crate::base::document::Lines;
 use crate::base::document::fields::Fields;
 use crate::base::document::one_of;
-use crate::base::document::raw;
-use crate::base::document::raw::Form;
-use crate::base::document::raw::Kind;
-use crate::base::document::raw::Value;
+use crate::base::document::raw::FileFormat;
+use crate::base::document::raw::SpannedValue;
+use crate::base::document::raw::ValueKind;
 use crate::base::document::text::decode;
 use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::nearest::nearest;
 
-const FORM: Form = Form {
+const FORM: FileFormat = FileFormat {
     noun: "roles",
     one_root: "keep one object; put everything into it",
     levels: "roles are an object of lists and need no more than five levels",
@@ -25,23 +25,23 @@ const FORM: Form = Form {
     smaller: "move comments out",
 };
 
-/// What callgate does not do yet, in the words of the 4D model (4D §3.4).
+/// The rest of a message about features of 4D that callgate does not implement (4D §3.4).
 const NOT_ENFORCED: &str = "which callgate does not enforce, so that it would protect nothing";
 
-/// One thing that is wrong with a `roles.json`, and what to do about it.
+/// One problem of a `roles.json`, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRoles {
     /// The line, from 1.
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
-    /// A stable name of this kind of problem, in kebab case.
+    /// A stable code of this kind of problem, in kebab case.
     pub code: &'static str,
     /// What is wrong.
     pub what: String,
-    /// The way out.
+    /// How to fix it.
     pub fix: String,
-    /// The bytes of the file that are meant, to underline them.
+    /// The bytes of the file to underline.
     pub span: Option<Range<usize>>,
 }
 
@@ -65,25 +65,26 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, BadRoles> {
     })
 }
 
-/// A name in the file and the bytes where it stands.
-pub(super) struct Named {
+/// A name in the file and its position.
+pub(super) struct RoleEntry {
     pub(super) name: String,
     span: Range<usize>,
-    /// The privileges that are included, or that a role has.
+    /// The included privileges, or those of a role.
     pub(super) names: Vec<(String, Range<usize>)>,
 }
 
-/// What a file defines.
+/// The definitions of a file.
 #[derive(Default)]
 pub(super) struct Defined {
-    pub(super) privileges: Vec<Named>,
-    pub(super) roles: Vec<Named>,
+    pub(super) privileges: Vec<RoleEntry>,
+    pub(super) roles: Vec<RoleEntry>,
 }
 
-/// Reads a file, or says everything that is wrong with it in its order.
+/// Reads a file, or returns everything that is wrong with it, in its order.
 pub(super) fn read(text: &str) -> Result<Defined, Vec<BadRoles>> {
-    let document = raw::read(text, &FORM);
-    let mut notes = Notes { lines: Lines::of(text), unread: Vec::new(), problems: Vec::new() };
+    let document = document::read(text, &FORM);
+    let mut notes =
+        RolesDiagnostics { lines: Lines::of(text), unread: Vec::new(), problems: Vec::new() };
     let is_well_formed = document.flaws.is_empty();
     for (span, flaw) in document.flaws {
         notes.note(&span, flaw);
@@ -104,19 +105,19 @@ pub(super) fn read(text: &str) -> Result<Defined, Vec<BadRoles>> {
         None => {}
     }
     check_names(&mut notes, &defined);
-    let Notes { mut problems, .. } = notes;
+    let RolesDiagnostics { mut problems, .. } = notes;
     problems.sort_by_key(|problem| (problem.line, problem.column));
     if problems.is_empty() { Ok(defined) } else { Err(problems) }
 }
 
 /// The problems found so far.
-struct Notes<'t> {
+struct RolesDiagnostics<'t> {
     lines: Lines<'t>,
     unread: Vec<Range<usize>>,
     problems: Vec<BadRoles>,
 }
 
-impl Notes<'_> {
+impl RolesDiagnostics<'_> {
     fn note(&mut self, span: &Range<usize>, flaw: Flaw) {
         if self.unread.iter().any(|unread| unread.contains(&span.start)) {
             return;
@@ -130,7 +131,7 @@ impl Notes<'_> {
         read.map_err(|flaw| self.note(span, flaw)).ok()
     }
 
-    /// Nothing here may be unknown: a misspelt `forceLogin` would let everybody in.
+    /// Unknown properties are errors: a misspelt `forceLogin` would let every caller in.
     fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
             let fix = match nearest(&member.key, known.iter().copied()) {
@@ -143,11 +144,11 @@ impl Notes<'_> {
     }
 }
 
-/// JSON readers differ in which of two equal keys they take.
-fn duplicate_keys(notes: &mut Notes<'_>, value: &Value<'_>) {
+/// JSON readers differ in which of two equal keys they use.
+fn duplicate_keys(notes: &mut RolesDiagnostics<'_>, value: &SpannedValue<'_>) {
     match &value.kind {
-        Kind::List(items) => items.iter().for_each(|item| duplicate_keys(notes, item)),
-        Kind::Object(members) => {
+        ValueKind::List(items) => items.iter().for_each(|item| duplicate_keys(notes, item)),
+        ValueKind::Object(members) => {
             let mut seen: HashMap<&str, u32> = HashMap::with_capacity(members.len());
             for member in members {
                 let (line, _) = notes.lines.position(member.key_span.start);
@@ -165,16 +166,16 @@ fn duplicate_keys(notes: &mut Notes<'_>, value: &Value<'_>) {
     }
 }
 
-fn root_of(notes: &mut Notes<'_>, root: Value<'_>) -> Option<Defined> {
+fn root_of(notes: &mut RolesDiagnostics<'_>, root: SpannedValue<'_>) -> Option<Defined> {
     let span = root.span.clone();
-    if !matches!(root.kind, Kind::Object(_)) {
+    if !matches!(root.kind, ValueKind::Object(_)) {
         let what = format!("roles are an object, not {}", root.kind.name());
         let fix = "write { \"privileges\": [ … ], \"roles\": [ … ] }";
         notes.note(&span, Flaw::new("not-an-object", what, fix));
         return None;
     }
     let mut fields = notes.keep(&span, Fields::of(root, "roles"))?;
-    let list = |notes: &mut Notes<'_>, fields: &mut Fields<'_>, (name, item, inner)| {
+    let list = |notes: &mut RolesDiagnostics<'_>, fields: &mut Fields<'_>, (name, item, inner)| {
         let value = fields.take(name);
         value.map(|value| entries(notes, value, (name, item, inner))).unwrap_or_default()
     };
@@ -200,13 +201,13 @@ fn root_of(notes: &mut Notes<'_>, root: Value<'_>) -> Option<Defined> {
 }
 
 /// Permissions are for data classes and functions that callgate does not serve. An empty list, as
-/// the tools of 4D write it, asks for nothing.
-fn permissions(notes: &mut Notes<'_>, value: Value<'_>) {
+/// the tools of 4D write it, has no effect and is accepted.
+fn permissions(notes: &mut RolesDiagnostics<'_>, value: SpannedValue<'_>) {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "permissions")) else { return };
     if let Some(allowed) = fields.take("allowed") {
         match &allowed.kind {
-            Kind::List(items) => {
+            ValueKind::List(items) => {
                 for item in items {
                     let what = format!("permissions.allowed has an entry, {NOT_ENFORCED}");
                     let fix = "remove it, and protect rows of the table with \"requires\"";
@@ -223,13 +224,13 @@ fn permissions(notes: &mut Notes<'_>, value: Value<'_>) {
     notes.unknown(fields, "permissions.", &["allowed"]);
 }
 
-/// A list of objects that have a name and name others: `privileges` or `roles`.
+/// A list of objects that have a name and list other names: `privileges` or `roles`.
 fn entries(
-    notes: &mut Notes<'_>,
-    value: Value<'_>,
+    notes: &mut RolesDiagnostics<'_>,
+    value: SpannedValue<'_>,
     (list, item, inner): (&str, &str, &str),
-) -> Vec<Named> {
-    let Kind::List(items) = value.kind else {
+) -> Vec<RoleEntry> {
+    let ValueKind::List(items) = value.kind else {
         let what = format!("{list} cannot be {}", value.kind.name());
         let fix = format!("write a list of objects, such as [{{ \"{item}\": \"admin\" }}]");
         notes.note(&value.span, Flaw::new("wrong-type", what, fix));
@@ -239,10 +240,10 @@ fn entries(
 }
 
 fn named(
-    notes: &mut Notes<'_>,
-    entry: Value<'_>,
+    notes: &mut RolesDiagnostics<'_>,
+    entry: SpannedValue<'_>,
     (list, item, inner): (&str, &str, &str),
-) -> Option<Named> {
+) -> Option<RoleEntry> {
     let span = entry.span.clone();
     let mut fields = notes.keep(&span, Fields::of(entry, &format!("an entry of {list}")))?;
     let name = fields.take(item);
@@ -259,10 +260,10 @@ fn named(
     };
     let name = notes.keep(&value.span, value.text(&format!("{list}.{item}")))?.trim().to_owned();
     notes.keep(&value.span, usable(item, &name))?;
-    Some(Named { name, span: value.span, names: names.unwrap_or_default() })
+    Some(RoleEntry { name, span: value.span, names: names.unwrap_or_default() })
 }
 
-/// Whether a name can be granted: commas separate names, and a session holds short ones.
+/// Whether a name can be granted: commas separate names, and names have a maximum length.
 fn usable(item: &str, name: &str) -> Result<(), Flaw> {
     let (what, fix) = if name.is_empty() {
         (format!("a {item} has no name"), "name it, or remove the entry".to_owned())
@@ -278,8 +279,12 @@ fn usable(item: &str, name: &str) -> Result<(), Flaw> {
     Err(Flaw::new("bad-name", what, fix))
 }
 
-fn texts(notes: &mut Notes<'_>, value: Value<'_>, owner: &str) -> Vec<(String, Range<usize>)> {
-    let Kind::List(items) = value.kind else {
+fn texts(
+    notes: &mut RolesDiagnostics<'_>,
+    value: SpannedValue<'_>,
+    owner: &str,
+) -> Vec<(String, Range<usize>)> {
+    let ValueKind::List(items) = value.kind else {
         let what = format!("{owner} cannot be {}", value.kind.name());
         notes.note(&value.span, Flaw::new("wrong-type", what, "write a list of names"));
         return Vec::new();
@@ -292,12 +297,12 @@ fn texts(notes: &mut Notes<'_>, value: Value<'_>, owner: &str) -> Vec<(String, R
     names
 }
 
-/// Names that are given twice, and names that nothing defines.
-fn check_names(notes: &mut Notes<'_>, defined: &Defined) {
+/// Reports names that are defined twice, and names that are not defined.
+fn check_names(notes: &mut RolesDiagnostics<'_>, defined: &Defined) {
     let lists = [("privilege", &defined.privileges), ("role", &defined.roles)];
     for (item, list) in lists {
         let mut seen: HashMap<String, u32> = HashMap::new();
-        for Named { name, span, .. } in list {
+        for RoleEntry { name, span, .. } in list {
             let (line, _) = notes.lines.position(span.start);
             if let Some(first) = seen.get(&fold(name)) {
                 let what = format!("{item} {name:?} is defined twice, first at line {first}");
@@ -311,7 +316,7 @@ fn check_names(notes: &mut Notes<'_>, defined: &Defined) {
     let known: Vec<&str> = defined.privileges.iter().map(|it| &*it.name).collect();
     for (item, list) in lists {
         let verb = if item == "role" { "has" } else { "includes" };
-        for Named { name, names, .. } in list {
+        for RoleEntry { name, names, .. } in list {
             for (other, span) in names {
                 if known.iter().any(|known| fold(known) == fold(other)) {
                     continue;

@@ -13,13 +13,13 @@ use crate::base::limits::STORAGE_KEYS_MAX;
 
 /// One JSON value as its text, shared instead of copied.
 ///
-/// Most requests read few of a session's values, so a value stays text until somebody asks.
+/// Most requests read few of a session's values, so a value is parsed when it is read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonText(Arc<str>);
 
 impl JsonText {
     /// The text of this value, unless it is nested deeper than [`JSON_DEPTH_MAX`] arrays and
-    /// objects: a parser would refuse to read such a text back.
+    /// objects: a parser would refuse to read it back.
     pub fn of(value: &Value) -> Result<Self, TooDeep> {
         if is_deeper(value, JSON_DEPTH_MAX) {
             return Err(TooDeep);
@@ -27,21 +27,21 @@ impl JsonText {
         Ok(Self(value.to_string().into()))
     }
 
-    /// Takes JSON text that a parser has accepted already.
+    /// Accepts JSON text that a parser has accepted already.
     pub fn from_raw(raw: &RawValue) -> Self {
         Self(raw.get().into())
     }
 
-    /// Text that is not JSON, which nothing but a test can make.
+    /// Text that is not JSON, which only a test can make.
     #[cfg(test)]
     pub(crate) fn broken() -> Self {
         Self("{\"half\":".into())
     }
 
-    /// The value.
+    /// Parses the value.
     pub fn value(&self) -> Value {
-        // Only text that was JSON, and no deeper than a parser reads, gets in here; null is what
-        // a key without a value reads as.
+        // The text is JSON, and no deeper than a parser accepts; null is also what a key without a
+        // value reads as.
         serde_json::from_str(&self.0).unwrap_or(Value::Null)
     }
 
@@ -51,7 +51,7 @@ impl JsonText {
     }
 }
 
-/// Its length only: what an application keeps in a session may be private.
+/// Prints the length only: an application's values may be private.
 impl fmt::Debug for JsonText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JsonText({} bytes)", self.0.len())
@@ -73,7 +73,8 @@ impl fmt::Display for TooDeep {
 
 impl std::error::Error for TooDeep {}
 
-/// Whether a value is nested deeper than so many arrays and objects. Looks no deeper than that.
+/// Whether a value is nested deeper than this many arrays and objects. Descends no deeper than
+/// that.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     let inside = |value: &Value| is_deeper(value, levels - 1);
     match value {
@@ -83,10 +84,10 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// One value and when, in the session's own counting, it was last set.
+/// One value and its revision.
 #[derive(Debug, Clone)]
-pub struct Entry {
-    /// Larger than the revision of anything set earlier in this session.
+pub struct StorageEntry {
+    /// Larger than the revision of any value that was set earlier in this session.
     pub revision: u64,
     /// The value.
     pub json: JsonText,
@@ -94,18 +95,18 @@ pub struct Entry {
 
 /// All values of one session.
 ///
-/// Revisions come from one counter that only grows, so a key that was removed and set again
-/// never shows a revision it had before.
+/// Revisions come from one counter that only grows, so a key that was removed and set again never
+/// has a revision that it had before.
 #[derive(Debug, Clone, Default)]
 pub struct Storage {
-    /// Sorted by key. Sessions hold a handful of keys, and there may be a million sessions: a
-    /// tree would spend half a kilobyte on its first node.
-    entries: Vec<(Arc<str>, Entry)>,
+    /// Sorted by key. A session has a handful of keys, and there may be a million sessions: a tree
+    /// would use half a kilobyte for its first node.
+    entries: Vec<(Arc<str>, StorageEntry)>,
     last_revision: u64,
     bytes: usize,
 }
 
-/// The storage would grow beyond its limits.
+/// The storage would exceed its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StorageFull;
 
@@ -123,8 +124,8 @@ impl fmt::Display for StorageFull {
 impl std::error::Error for StorageFull {}
 
 impl Storage {
-    /// Puts back what [`Storage::entries`] and [`Storage::last_revision`] gave out.
-    pub fn from_parts(mut entries: Vec<(Arc<str>, Entry)>, last_revision: u64) -> Self {
+    /// Restores a storage from [`Storage::entries`] and [`Storage::last_revision`].
+    pub fn from_parts(mut entries: Vec<(Arc<str>, StorageEntry)>, last_revision: u64) -> Self {
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.dedup_by(|(later, _), (earlier, _)| later == earlier);
         entries.shrink_to_fit();
@@ -134,7 +135,7 @@ impl Storage {
     }
 
     /// The value of a key.
-    pub fn find(&self, key: &str) -> Option<&Entry> {
+    pub fn find(&self, key: &str) -> Option<&StorageEntry> {
         let at = self.position(key).ok()?;
         self.entries.get(at).map(|(_, entry)| entry)
     }
@@ -145,16 +146,16 @@ impl Storage {
     }
 
     /// Every key with its value, in the order of the keys.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Entry)> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &StorageEntry)> {
         self.entries.iter().map(|(key, entry)| (key, entry))
     }
 
-    /// The revision that was given last.
+    /// The revision of the latest write.
     pub fn last_revision(&self) -> u64 {
         self.last_revision
     }
 
-    /// Bytes of all keys and JSON texts.
+    /// Total bytes of all keys and JSON texts.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -164,7 +165,7 @@ impl Storage {
         self.last_revision += 1;
         let entry = json.map(|json| {
             self.bytes += key.len() + json.0.len();
-            Entry { revision: self.last_revision, json: json.clone() }
+            StorageEntry { revision: self.last_revision, json: json.clone() }
         });
         let old = match (self.position(key), entry) {
             (Ok(at), Some(entry)) => {
@@ -182,13 +183,13 @@ impl Storage {
         }
     }
 
-    /// Where a key stands, or where it would.
+    /// The index of a key, or the index at which to insert it.
     fn position(&self, key: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|(held, _)| (**held).cmp(key))
     }
 
-    /// Refuses a storage that came from `before` and passes a limit, unless it is no further
-    /// beyond that limit than it was: an application can free space whatever there is.
+    /// Refuses a storage that is the result of a change to `before` and exceeds a limit, unless it
+    /// exceeds it by no more than `before` did: an application can always free space.
     pub fn check_after(&self, before: &Self) -> Result<(), StorageFull> {
         let within = |is: usize, was: usize, max: usize| is <= max || is <= was;
         let fits = within(self.bytes, before.bytes, STORAGE_BYTES_MAX)
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// So many arrays within each other.
+    /// This many arrays within each other.
     fn nested(levels: usize) -> Value {
         (0..levels).fold(json!(7), |inner, _| json!([inner]))
     }

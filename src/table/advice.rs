@@ -1,14 +1,14 @@
-//! Ways out of slips in a row: a property in the wrong place, under another program's name, or
-//! with a value of another shape.
+//! Suggestions for mistakes in a row: a property in the wrong object, under another program's name,
+//! or with a value of another type.
 
 use super::problem::Flaw;
 use super::problem::one_of;
-use super::raw::Kind;
 use super::raw::Member;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use crate::base::nearest::nearest;
 
-/// Properties by the object that they belong to; a row itself is the empty text.
+/// The properties of each object in a row; the row itself is the empty text.
 const HOMES: [(&str, &[&str]); 4] = [
     (
         "",
@@ -31,7 +31,7 @@ const HOMES: [(&str, &[&str]); 4] = [
     ("limits", &["bodyBytes", "timeoutMs"]),
 ];
 
-/// Names that other programs have for properties of a row.
+/// Names that other programs use for properties of a row.
 const OTHER_NAMES: [(&[&str], &str); 9] = [
     (&["verb", "methods", "httpMethods", "httpMethod"], "verbs"),
     (&["path", "url", "uri", "route", "prefix", "endpoint"], "pattern"),
@@ -47,8 +47,8 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
     (&["ttl", "cache", "dedupe", "idempotent", "repeatSecs"], "repeat"),
 ];
 
-/// The way out of a property that is not known where it stands. `owner` is empty for a row and
-/// otherwise ends with a dot, such as `otp.`.
+/// How to fix a property that is unknown in its object. `owner` is empty for a row and otherwise
+/// ends with a dot, such as `otp.`.
 pub(super) fn of_unknown(owner: &str, member: &Member<'_>, known: &[&str]) -> String {
     let key = &*member.key;
     let place = owner.trim_end_matches('.');
@@ -82,22 +82,24 @@ pub(super) fn of_unknown(owner: &str, member: &Member<'_>, known: &[&str]) -> St
     format!("remove it, or use {}", one_of(known))
 }
 
-/// A value as it can be copied, where it is short.
-fn shown(value: &Value<'_>) -> String {
+/// A short value, formatted to be copied.
+fn shown(value: &SpannedValue<'_>) -> String {
     match &value.kind {
-        Kind::Bool(flag) => flag.to_string(),
-        Kind::Number(number) => (*number).to_owned(),
-        Kind::Text(text) if text.len() <= 40 => format!("{text:?}"),
-        Kind::Null | Kind::Text(_) | Kind::List(_) | Kind::Object(_) => "…".to_owned(),
+        ValueKind::Bool(flag) => flag.to_string(),
+        ValueKind::Number(number) => (*number).to_owned(),
+        ValueKind::Text(text) if text.len() <= 40 => format!("{text:?}"),
+        ValueKind::Null | ValueKind::Text(_) | ValueKind::List(_) | ValueKind::Object(_) => {
+            "…".to_owned()
+        }
     }
 }
 
-/// The way out of verbs that are no text: a list of names can be written as one.
-pub(super) fn verbs(value: &Value<'_>, flaw: Flaw) -> Flaw {
-    let Kind::List(items) = &value.kind else {
+/// How to fix verbs that are not text: a list of names can be written as one text.
+pub(super) fn verbs(value: &SpannedValue<'_>, flaw: Flaw) -> Flaw {
+    let ValueKind::List(items) = &value.kind else {
         return Flaw { fix: "write one text, such as \"GET, POST\"".to_owned(), ..flaw };
     };
-    let name = |item: &Value<'_>| item.text("verbs").ok().map(str::to_ascii_uppercase);
+    let name = |item: &SpannedValue<'_>| item.text("verbs").ok().map(str::to_ascii_uppercase);
     let names: Option<Vec<String>> = items.iter().map(name).collect();
     let names = names.filter(|names| !names.is_empty() && names.len() <= 9);
     let text = names.map_or_else(|| "GET, POST".to_owned(), |names| names.join(", "));
@@ -105,14 +107,14 @@ pub(super) fn verbs(value: &Value<'_>, flaw: Flaw) -> Flaw {
     Flaw { fix: format!("write one text{such} {text:?}"), ..flaw }
 }
 
-/// The way out of a row without a function, whose class may have it.
-pub(super) fn missing_method(class: Option<&Value<'_>>) -> Option<String> {
+/// How to fix a row without a function, which may be part of its class name.
+pub(super) fn missing_method(class: Option<&SpannedValue<'_>>) -> Option<String> {
     let (class, method) = class.and_then(split)?;
     Some(format!("write the two apart: \"class\": {class:?}, \"method\": {method:?}"))
 }
 
-/// A class and its function in one text, such as `Mail.paid`.
-fn split(value: &Value<'_>) -> Option<(String, String)> {
+/// Splits a class and its function that are written as one text, such as `Mail.paid`.
+fn split(value: &SpannedValue<'_>) -> Option<(String, String)> {
     let text = value.text("class").ok()?;
     let (class, method) = text.trim_end_matches("()").rsplit_once(['.', '#', ':', '@'])?;
     let class = class.trim_end_matches(':');
@@ -125,8 +127,8 @@ fn is_ending(text: &str) -> bool {
     matches!(text, "js" | "mjs" | "cjs" | "ts" | "jsx" | "tsx" | "4dm")
 }
 
-/// The class that a file defines, such as `Mail` for `classes/Mail.js`; none if the text names no
-/// file.
+/// The class that a file defines, such as `Mail` for `classes/Mail.js`; none if the text is not a
+/// file name.
 pub(crate) fn class_of_file(text: &str) -> Option<&str> {
     let file = text.rsplit(['/', '\\']).next().unwrap_or(text);
     let bare = file.rsplit_once('.').filter(|(_, end)| is_ending(end)).map(|(bare, _)| bare);
@@ -134,7 +136,7 @@ pub(crate) fn class_of_file(text: &str) -> Option<&str> {
     (name != text && is_name(name)).then_some(name)
 }
 
-/// The name in a text that is none, such as `paid` in `paid()`.
+/// The identifier within a text that is not one, such as `paid` in `paid()`.
 pub(super) fn bare_name(text: &str) -> Option<&str> {
     let text = text.trim();
     let name = text.split('(').next().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! From the file as written to checked rows, or to every problem at once.
+//! Validates the parsed file: the result is checked rows, or every problem at once.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,22 +11,22 @@ use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::Severity;
-use super::raw;
-use super::raw::Form;
-use super::raw::Kind;
-use super::raw::Value;
+use super::raw::FileFormat;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use super::repeat;
-use super::row::Place;
 use super::row::Row;
 use super::row::RowLimits;
+use super::row::RowPosition;
 use super::target;
 use super::verbs::Verbs;
+use crate::base::document;
 use crate::base::document::Lines;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::limits::TABLE_ROWS_MAX;
 
-/// What a row can have.
+/// The properties of a row.
 const PROPERTIES: [&str; 13] = [
     "class",
     "method",
@@ -43,34 +43,34 @@ const PROPERTIES: [&str; 13] = [
     "id",
 ];
 
-/// The problems found so far, and where the check is.
+/// Collects the problems found so far, and knows the row that is being checked.
 #[derive(Debug)]
-pub(super) struct Notes<'f> {
+pub(super) struct Diagnostics<'f> {
     file: &'f str,
     lines: Lines<'f>,
     row: Option<usize>,
-    /// Values that could not be read, which has been noted.
+    /// Values that could not be read and are reported already.
     unread: Vec<Range<usize>>,
     problems: Vec<Problem>,
 }
 
 /// What is known of a row that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    /// The class that it names, if that is a name.
+pub struct SkippedRow {
+    /// The class that it names, if that is a valid name.
     pub class: Option<Box<str>>,
-    /// The row as it is written.
+    /// The text of the row.
     pub text: Box<str>,
 }
 
-/// The rows that can be used, and what is known of the others.
+/// The usable rows, and what is known of the others.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct CheckedRows {
     pub(super) rows: Vec<Row>,
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) left_out: Vec<SkippedRow>,
 }
 
-const FORM: Form = Form {
+const FORM: FileFormat = FileFormat {
     noun: "table",
     one_root: "keep one list; put all rows into it",
     levels: "a table is a list of rows and needs no more than three levels",
@@ -78,18 +78,18 @@ const FORM: Form = Form {
     smaller: "move comments out, or merge rows that share a class",
 };
 
-impl<'f> Notes<'f> {
+impl<'f> Diagnostics<'f> {
     pub(super) fn on(file: &'f str, text: &'f str) -> Self {
         let lines = Lines::of(text);
         Self { file, lines, row: None, unread: Vec::new(), problems: Vec::new() }
     }
 
-    /// Notes something that keeps the file from being used.
+    /// Reports something that makes the file unusable.
     pub(super) fn error(&mut self, span: &Range<usize>, flaw: Flaw) {
         self.note(Severity::Error, span, flaw);
     }
 
-    /// Notes something that is probably not meant.
+    /// Reports something that is probably not meant.
     pub(super) fn warn(&mut self, span: &Range<usize>, flaw: Flaw) {
         self.note(Severity::Warning, span, flaw);
     }
@@ -116,12 +116,12 @@ impl<'f> Notes<'f> {
         });
     }
 
-    /// The value, or nothing and a note.
+    /// The value, or nothing after reporting the error.
     pub(super) fn keep<T>(&mut self, span: &Range<usize>, read: Result<T, Flaw>) -> Option<T> {
         read.map_err(|flaw| self.error(span, flaw)).ok()
     }
 
-    /// As [`Notes::keep`], and notes the warnings that came with the value.
+    /// As [`Diagnostics::keep`], and reports the warnings about the value.
     fn accept<T>(&mut self, span: &Range<usize>, read: Result<(T, Vec<Flaw>), Flaw>) -> Option<T> {
         let (value, warnings) = self.keep(span, read)?;
         for flaw in warnings {
@@ -130,8 +130,8 @@ impl<'f> Notes<'f> {
         Some(value)
     }
 
-    /// Warns about every property that nobody asked for. `owner` is put before its name, such as
-    /// `otp.`, and empty for a row.
+    /// Warns about every property that was not taken. `owner` is put before its name, such as
+    /// `otp.`, and is empty for a row.
     pub(super) fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
             let fix = advice::of_unknown(owner, &member, known);
@@ -140,9 +140,9 @@ impl<'f> Notes<'f> {
         }
     }
 
-    fn place(&self, span: Range<usize>) -> Place {
+    fn place(&self, span: Range<usize>) -> RowPosition {
         let (line, column) = self.lines.position(span.start);
-        Place { line, column, span }
+        RowPosition { line, column, span }
     }
 
     /// Every problem in the order of the file, and whether one of them is an error.
@@ -153,9 +153,9 @@ impl<'f> Notes<'f> {
     }
 }
 
-/// Reads all rows; rows that cannot be used are noted and left out.
-pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
-    let document = raw::read(text, &FORM);
+/// Reads all rows. Rows that cannot be used are reported and left out.
+pub(super) fn rows(notes: &mut Diagnostics<'_>, text: &str) -> CheckedRows {
+    let document = document::read(text, &FORM);
     let is_well_formed = document.flaws.is_empty();
     for (span, flaw) in document.flaws {
         notes.error(&span, flaw);
@@ -170,19 +170,19 @@ pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
             let (what, fix) = ("the file is empty", "write [] for a table without rows");
             notes.error(&(0..0), Flaw::new("not-a-list", what, fix));
         }
-        return Rows::default();
+        return CheckedRows::default();
     };
-    let Kind::List(entries) = value.kind else {
+    let ValueKind::List(entries) = value.kind else {
         let what = format!("a table is a list of rows, not {}", value.kind.name());
         notes.error(&value.span, Flaw::new("not-a-list", what, "write [ … ] around the rows"));
-        return Rows::default();
+        return CheckedRows::default();
     };
     if let Some(first_too_many) = entries.get(TABLE_ROWS_MAX) {
         let what = format!("{} rows; a table has at most {TABLE_ROWS_MAX}", entries.len());
         let flaw = Flaw::new("table-too-many-rows", what, "merge rows with a regexPattern");
         notes.error(&first_too_many.span, flaw);
     }
-    let mut rows = Rows::default();
+    let mut rows = CheckedRows::default();
     for (entry, number) in entries.into_iter().zip(1..=TABLE_ROWS_MAX) {
         notes.row = Some(number);
         let known = known_of(&entry, text);
@@ -195,18 +195,18 @@ pub(super) fn rows(notes: &mut Notes<'_>, text: &str) -> Rows {
     rows
 }
 
-/// What is known of a row whatever is wrong with it.
-fn known_of(entry: &Value<'_>, text: &str) -> LeftOut {
+/// What can be read of a row that is invalid.
+fn known_of(entry: &SpannedValue<'_>, text: &str) -> SkippedRow {
     let class = || {
-        let Kind::Object(members) = &entry.kind else { return None };
+        let ValueKind::Object(members) = &entry.kind else { return None };
         let member = members.iter().find(|member| member.key == "class")?;
         let text = member.value.text("class").ok()?;
         target::identifier("class", text).ok().map(Box::from)
     };
-    LeftOut { class: class(), text: text.get(entry.span.clone()).unwrap_or_default().into() }
+    SkippedRow { class: class(), text: text.get(entry.span.clone()).unwrap_or_default().into() }
 }
 
-fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
+fn row(notes: &mut Diagnostics<'_>, number: usize, entry: SpannedValue<'_>) -> Option<Row> {
     let span = entry.span.clone();
     duplicates(notes, &entry);
     let mut fields = notes.keep(&span, Fields::of(entry, "a row"))?;
@@ -260,11 +260,12 @@ fn row(notes: &mut Notes<'_>, number: usize, entry: Value<'_>) -> Option<Row> {
     })
 }
 
-/// Notes every key that an object has twice, at any depth: JSON readers differ in which they take.
-fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
+/// Reports every key that an object has twice, at any depth: JSON readers differ in which of them
+/// they use.
+fn duplicates(notes: &mut Diagnostics<'_>, value: &SpannedValue<'_>) {
     match &value.kind {
-        Kind::List(items) => items.iter().for_each(|item| duplicates(notes, item)),
-        Kind::Object(members) => {
+        ValueKind::List(items) => items.iter().for_each(|item| duplicates(notes, item)),
+        ValueKind::Object(members) => {
             let mut seen: HashMap<&str, &Range<usize>> = HashMap::with_capacity(members.len());
             for member in members {
                 if let Some(first) = seen.get(&*member.key) {
@@ -283,9 +284,9 @@ fn duplicates(notes: &mut Notes<'_>, value: &Value<'_>) {
     }
 }
 
-/// The pattern that counts and the bytes it takes.
+/// The effective pattern and its position.
 fn pattern(
-    notes: &mut Notes<'_>,
+    notes: &mut Diagnostics<'_>,
     fields: &mut Fields<'_>,
     row: &Range<usize>,
 ) -> Option<(Pattern, Range<usize>)> {
@@ -311,14 +312,14 @@ fn pattern(
     }
 }
 
-/// An empty wish is refused rather than read as "nothing is needed".
-fn requires(notes: &mut Notes<'_>, value: Value<'_>) -> Box<[Box<str>]> {
+/// An empty list is an error rather than "nothing is required".
+fn requires(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> Box<[Box<str>]> {
     const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
     let span = value.span.clone();
     let mut names: Vec<Box<str>> = Vec::new();
     let values = match value.kind {
-        Kind::List(items) => items,
-        kind => vec![Value { span: span.clone(), kind }],
+        ValueKind::List(items) => items,
+        kind => vec![SpannedValue { span: span.clone(), kind }],
     };
     let none = || Flaw::new("requires-empty", "requires names no privilege", SHAPE);
     if values.is_empty() {
@@ -343,7 +344,7 @@ fn requires(notes: &mut Notes<'_>, value: Value<'_>) -> Box<[Box<str>]> {
     names.into()
 }
 
-fn limits(notes: &mut Notes<'_>, value: Value<'_>) -> RowLimits {
+fn limits(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> RowLimits {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "limits")) else {
         return RowLimits::default();

@@ -1,6 +1,6 @@
-//! Dots of an expression that were probably meant as dots.
+//! Unescaped dots of an expression that were probably meant literally.
 //!
-//! `/docs/index.html` also fits `/docs/indexxhtml`. A dot that is repeated (`.*`, `.+`, `.?`,
+//! `/docs/index.html` also matches `/docs/indexxhtml`. A dot that is repeated (`.*`, `.+`, `.?`,
 //! `.{2}`) is meant as any character; one that joins two words is not.
 
 use regex_syntax::ast::Ast;
@@ -10,7 +10,7 @@ use regex_syntax::ast::parse::ParserBuilder;
 use super::problem::Flaw;
 use crate::base::limits::PATTERN_NEST_MAX;
 
-/// Warns about the dots of an expression that stand between words.
+/// Warns about dots of an expression between words.
 pub(super) fn flaw(expression: &str) -> Option<Flaw> {
     // A dot at the start stands for the slash that every path begins with.
     let mut parser = ParserBuilder::new().nest_limit(PATTERN_NEST_MAX + 2).build();
@@ -26,7 +26,7 @@ pub(super) fn flaw(expression: &str) -> Option<Flaw> {
     Some(Flaw { within: Some(first..first + 1), ..Flaw::new("regex-dot", what, fix) })
 }
 
-/// Where each such dot stands. Within a group a dot may be the first of its part, as in
+/// Collects the position of each such dot. Within a group a dot may come first, as in
 /// `index(.html)?`.
 fn collect(ast: &Ast, in_group: bool, dots: &mut Vec<usize>) {
     match ast {
@@ -47,7 +47,8 @@ fn collect(ast: &Ast, in_group: bool, dots: &mut Vec<usize>) {
             branches.asts.iter().for_each(|branch| collect(branch, in_group, dots));
         }
         Ast::Group(group) => collect(&group.ast, true, dots),
-        // What is repeated is no dot between words itself, but a group may have one.
+        // A repeated dot is meant as any character, but a repeated group may contain a dot between
+        // words.
         Ast::Repetition(repetition) => {
             if let Ast::Group(group) = &*repetition.ast {
                 collect(&group.ast, true, dots);

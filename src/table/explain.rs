@@ -1,10 +1,10 @@
-//! Why a request is answered the way it is, row by row.
+//! Explains, row by row, how the table handles a request.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::Found;
+use super::Lookup;
 use super::Table;
 use super::path::BadPath;
 use super::path::BasePath;
@@ -16,47 +16,47 @@ use super::target::Target;
 use super::verbs::is_implemented;
 use super::verbs::is_token;
 
-/// What one row says to a request.
+/// The outcome of one row for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The row, counted from 1.
     pub row: usize,
-    /// Whether pattern and verb both fit. The first hit answers.
+    /// Whether pattern and verb both match. The first hit handles the request.
     pub hit: bool,
-    /// The reason, as a sentence without full stop.
+    /// The reason, as a sentence without a full stop.
     pub why: String,
 }
 
-/// How a request is answered.
+/// How a request is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Answer {
+pub enum Resolution {
     /// By a row.
     Row,
-    /// 404: no pattern fits, or the path lies outside the base path.
+    /// 404: no pattern matches, or the path lies outside the base path.
     NotFound,
-    /// 405: patterns fit, but no row has the verb. `OPTIONS` gets 204 instead.
+    /// 405: patterns match, but no row has the verb. `OPTIONS` gets 204 instead.
     MethodNotAllowed,
-    /// 400: the path has no single meaning.
+    /// 400: the path is ambiguous.
     BadPath,
-    /// By a built-in part of callgate; the table is not asked.
+    /// By a built-in part of callgate; the table is not consulted.
     Reserved,
-    /// 501: the method is none that callgate hands on, such as `TRACE` or `get`.
+    /// 501: callgate does not pass on the method, such as `TRACE` or `get`.
     NotImplemented,
     /// 414: path and query are longer than the settings allow.
     TargetTooLong,
-    /// 400: the method is none of HTTP, or the query brings several tokens or too many parameters.
+    /// 400: the method is not one of HTTP, or the query has several tokens or too many parameters.
     BadRequest,
 }
 
-/// The answer to one request and the steps that led to it.
+/// How one request is handled, and the steps of the decision.
 ///
-/// Serialised it has the shape of contract §2; `Display` is for people.
+/// Serialized it has the shape of contract §2; `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// How the request is answered.
-    pub answer: Answer,
-    /// The row that answers, counted from 1.
+    /// How the request is handled.
+    pub answer: Resolution,
+    /// The row that handles it, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<usize>,
     /// The class of that row.
@@ -68,12 +68,12 @@ pub struct Explanation {
     /// The base URL that the row forwards to, instead of class and method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward: Option<String>,
-    /// The verbs of the header `Allow`, for [`Answer::MethodNotAllowed`] only.
+    /// The verbs of the header `Allow`, for [`Resolution::MethodNotAllowed`] only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
-    /// Every row of the table. Where the table is not asked, each step says why.
+    /// Every row of the table. Where the table is not consulted, each step says why.
     pub rows: Vec<Step>,
-    /// The verb that was asked for.
+    /// The verb of the request.
     #[serde(skip)]
     pub verb: String,
     /// What was matched, or why nothing was.
@@ -81,30 +81,30 @@ pub struct Explanation {
     pub reason: String,
 }
 
-/// Explains a request as the server would answer it.
+/// Explains how the server would handle a request.
 ///
 /// `target` may be absolute, such as `http://host/x?y`, or a path with or without query. Query and
 /// fragment do not take part in matching.
 pub fn explain(table: &Table, verb: &str, target: &str, base_path: &BasePath) -> Explanation {
     if !is_token(verb) {
         let reason = format!("{verb:?} is no method of HTTP");
-        return not_asked(table, verb, (Answer::BadRequest, reason));
+        return not_asked(table, verb, (Resolution::BadRequest, reason));
     }
     if !is_implemented(verb) {
-        return not_asked(table, verb, (Answer::NotImplemented, not_implemented(verb)));
+        return not_asked(table, verb, (Resolution::NotImplemented, not_implemented(verb)));
     }
     if verb == "OPTIONS" && target == "*" {
         let reason = "OPTIONS * asks about the server as a whole and is answered 204".to_owned();
-        return not_asked(table, verb, (Answer::Reserved, reason));
+        return not_asked(table, verb, (Resolution::Reserved, reason));
     }
     match CanonicalPath::of(path_of(target), base_path) {
         Err(BadPath::OutsideMount) => {
             let reason = format!("the path lies outside the base path {:?}", base_path.as_str());
-            not_asked(table, verb, (Answer::NotFound, reason))
+            not_asked(table, verb, (Resolution::NotFound, reason))
         }
-        Err(bad) => not_asked(table, verb, (Answer::BadPath, bad.to_string())),
+        Err(bad) => not_asked(table, verb, (Resolution::BadPath, bad.to_string())),
         Ok(path) => match path.reserved() {
-            Some(part) => not_asked(table, verb, (Answer::Reserved, reserved(part))),
+            Some(part) => not_asked(table, verb, (Resolution::Reserved, reserved(part))),
             None => asked(table, verb, &path),
         },
     }
@@ -119,9 +119,9 @@ fn not_implemented(verb: &str) -> String {
 }
 
 impl Explanation {
-    /// The same request, answered otherwise before a row runs: no row counts as a hit any more.
+    /// The same request, handled before any row is found: no row counts as a hit any more.
     #[must_use]
-    pub fn refused(self, answer: Answer, reason: impl Into<String>) -> Self {
+    pub fn refused(self, answer: Resolution, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         let step = |step: Step| Step { hit: false, why: reason.clone(), ..step };
         let rows = self.rows.into_iter().map(step).collect();
@@ -129,7 +129,7 @@ impl Explanation {
     }
 }
 
-/// The path of a request target or URL, as raw as it came.
+/// The path of a request target or URL, not decoded.
 fn path_of(target: &str) -> &str {
     let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
     let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
@@ -138,7 +138,7 @@ fn path_of(target: &str) -> &str {
         Some(scheme) => {
             let rest = target.get(scheme.len()..).unwrap_or_default();
             let path = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
-            // `http://host` and `http://host?x` ask for `/` (RFC 9112 §3.2.1).
+            // The path of `http://host` and `http://host?x` is `/` (RFC 9112 §3.2.1).
             if path.starts_with('/') { path } else { "/" }
         }
     };
@@ -149,7 +149,7 @@ fn reserved(part: Reserved) -> String {
     format!("callgate answers {part} itself; such paths never reach the table")
 }
 
-fn not_asked(table: &Table, verb: &str, (answer, reason): (Answer, String)) -> Explanation {
+fn not_asked(table: &Table, verb: &str, (answer, reason): (Resolution, String)) -> Explanation {
     let step = |row: &Row| Step { row: row.number(), hit: false, why: reason.clone() };
     let rows = table.rows().iter().map(step).collect();
     Explanation { rows, reason, ..empty(answer, verb) }
@@ -158,13 +158,13 @@ fn not_asked(table: &Table, verb: &str, (answer, reason): (Answer, String)) -> E
 fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
     let found = table.find(verb, path);
     let answer = match &found {
-        Found::Row(_) => Answer::Row,
-        Found::NoSuchPath => Answer::NotFound,
-        Found::VerbNotAllowed(_) => Answer::MethodNotAllowed,
+        Lookup::Row(_) => Resolution::Row,
+        Lookup::NoSuchPath => Resolution::NotFound,
+        Lookup::VerbNotAllowed(_) => Resolution::MethodNotAllowed,
     };
     let mut explanation = empty(answer, verb);
     match &found {
-        Found::Row(row) => {
+        Lookup::Row(row) => {
             explanation.row = Some(row.number());
             match row.target() {
                 Target::Function { class, method } => {
@@ -174,17 +174,17 @@ fn asked(table: &Table, verb: &str, path: &CanonicalPath) -> Explanation {
                 Target::Upstream(_) => explanation.forward = Some(row.name().to_owned()),
             }
         }
-        Found::VerbNotAllowed(allow) => {
+        Lookup::VerbNotAllowed(allow) => {
             explanation.allow = Some(allow.iter().map(str::to_owned).collect());
         }
-        Found::NoSuchPath => {}
+        Lookup::NoSuchPath => {}
     }
     explanation.rows = steps(table, verb, path);
     explanation.reason = format!("matched path {:?}", path.as_str());
     explanation
 }
 
-fn empty(answer: Answer, verb: &str) -> Explanation {
+fn empty(answer: Resolution, verb: &str) -> Explanation {
     Explanation {
         answer,
         row: None,
@@ -198,7 +198,7 @@ fn empty(answer: Answer, verb: &str) -> Explanation {
     }
 }
 
-/// One step per row, each row asked by itself.
+/// One step per row, each row matched by itself.
 pub(super) fn steps(table: &Table, verb: &str, path: &CanonicalPath) -> Vec<Step> {
     let mut first_hit = None;
     let step = |row: &Row| {
@@ -222,7 +222,7 @@ pub(super) fn steps(table: &Table, verb: &str, path: &CanonicalPath) -> Vec<Step
     table.rows().iter().map(step).collect()
 }
 
-/// What a person who expected a fit has probably overlooked.
+/// A hint for an author who expected the pattern to match.
 fn near_miss(pattern: &Pattern, path: &CanonicalPath) -> String {
     let text = path.as_str();
     let fits =
@@ -258,18 +258,20 @@ impl fmt::Display for Explanation {
         };
         let allow = self.allow.as_deref().unwrap_or_default().join(", ");
         match self.answer {
-            Answer::Row => {
+            Resolution::Row => {
                 write!(f, "answer: row {}, {by}", self.row.unwrap_or_default())
             }
-            Answer::NotFound => f.write_str("answer: 404 not found"),
-            Answer::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {
+            Resolution::NotFound => f.write_str("answer: 404 not found"),
+            Resolution::MethodNotAllowed if self.verb.eq_ignore_ascii_case("OPTIONS") => {
                 write!(f, "answer: 204 no content, Allow: {allow}")
             }
-            Answer::MethodNotAllowed => write!(f, "answer: 405 method not allowed, Allow: {allow}"),
-            Answer::BadPath | Answer::BadRequest => f.write_str("answer: 400 bad request"),
-            Answer::Reserved => f.write_str("answer: callgate itself"),
-            Answer::NotImplemented => f.write_str("answer: 501 not implemented"),
-            Answer::TargetTooLong => f.write_str("answer: 414 URI too long"),
+            Resolution::MethodNotAllowed => {
+                write!(f, "answer: 405 method not allowed, Allow: {allow}")
+            }
+            Resolution::BadPath | Resolution::BadRequest => f.write_str("answer: 400 bad request"),
+            Resolution::Reserved => f.write_str("answer: callgate itself"),
+            Resolution::NotImplemented => f.write_str("answer: 501 not implemented"),
+            Resolution::TargetTooLong => f.write_str("answer: 414 URI too long"),
         }
     }
 }
@@ -311,19 +313,19 @@ mod tests {
     #[test]
     fn every_answer_names_every_row() {
         for (verb, target, answer) in [
-            ("GET", "/x", Answer::NotFound),
-            ("PUT", "/info", Answer::Row),
-            ("DELETE", "/info", Answer::MethodNotAllowed),
-            ("GET", "/info/..", Answer::BadPath),
-            ("GET", "info", Answer::BadPath),
-            ("GET", "/REST/x", Answer::Reserved),
-            ("TRACE", "/info", Answer::NotImplemented),
-            ("CONNECT", "host:443", Answer::NotImplemented),
-            ("Get", "/info", Answer::NotImplemented),
-            ("G ET", "/info", Answer::BadRequest),
-            ("OPTIONS", "*", Answer::Reserved),
-            ("GET", "*", Answer::BadPath),
-            ("BREW", "/info", Answer::MethodNotAllowed),
+            ("GET", "/x", Resolution::NotFound),
+            ("PUT", "/info", Resolution::Row),
+            ("DELETE", "/info", Resolution::MethodNotAllowed),
+            ("GET", "/info/..", Resolution::BadPath),
+            ("GET", "info", Resolution::BadPath),
+            ("GET", "/REST/x", Resolution::Reserved),
+            ("TRACE", "/info", Resolution::NotImplemented),
+            ("CONNECT", "host:443", Resolution::NotImplemented),
+            ("Get", "/info", Resolution::NotImplemented),
+            ("G ET", "/info", Resolution::BadRequest),
+            ("OPTIONS", "*", Resolution::Reserved),
+            ("GET", "*", Resolution::BadPath),
+            ("BREW", "/info", Resolution::MethodNotAllowed),
         ] {
             let explanation = of(verb, target);
             assert_eq!(explanation.answer, answer, "{target}");

@@ -1,19 +1,19 @@
-//! Compiling a row's regular expression within bounds, and saying plainly why one will not do.
+//! Compiles a row's regular expression within limits, and explains why an invalid one is refused.
 
 use regex::Regex;
 use regex::RegexBuilder;
 
-use super::mistaken;
+use super::foreign_syntax;
 use super::problem::Flaw;
 use crate::base::limits::PATTERN_NEST_MAX;
 use crate::base::limits::PATTERN_PROGRAM_BYTES_MAX;
 
 /// Compiles the expression as it is used: anchored at the start, open at the end.
 ///
-/// It is compiled alone first, so that `a)(b` cannot close the wrapping and open another.
+/// It is compiled unwrapped first, so that `a)(b` cannot close the wrapping group and open another.
 pub(super) fn compile(text: &str) -> Result<Regex, Flaw> {
     build(text, PATTERN_NEST_MAX).map_err(|error| refusal(text, &error))?;
-    // The wrapping is two more levels of nesting, which must not count against the author.
+    // The wrapping adds two levels of nesting, which must not count against the author.
     build(&format!(r"\A(?:{text})"), PATTERN_NEST_MAX + 2).map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => refusal(text, &error),
         _ => Flaw::new(
@@ -43,7 +43,7 @@ fn refusal(text: &str, error: &regex::Error) -> Flaw {
     Flaw::new(
         "regex-invalid",
         format!("regexPattern {text:?} is no regular expression{place}: {reason}"),
-        mistaken::instead_of_invalid(text).unwrap_or_else(|| way_out(reason)),
+        foreign_syntax::instead_of_invalid(text).unwrap_or_else(|| way_out(reason)),
     )
 }
 
@@ -58,7 +58,7 @@ fn marked(report: &str) -> Option<String> {
     })?;
     let start = carets.chars().take_while(|c| *c == ' ').count();
     let part: String = text.chars().skip(start).take(carets.trim().len()).collect();
-    // A single mark may stand behind the last character, where there is nothing to quote.
+    // A single caret may stand after the last character, where there is nothing to quote.
     (!part.is_empty()).then_some(part)
 }
 

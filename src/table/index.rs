@@ -1,7 +1,7 @@
 //! All patterns of a table as one automaton, so that a lookup reads the path once.
 //!
 //! Measured per lookup on two cores of 2026, half of the rows expressions: 46 ns for 7 rows, 69 ns
-//! for 100 and 229 ns for 1,000, against 35 ns, 552 ns and 7,942 ns for asking row by row.
+//! for 100 and 229 ns for 1,000, against 35 ns, 552 ns and 7,942 ns for matching row by row.
 
 use regex::RegexSet;
 use regex::RegexSetBuilder;
@@ -11,30 +11,30 @@ use super::path::CanonicalPath;
 use super::row::Row;
 use crate::base::limits::PATTERN_NEST_MAX;
 
-/// Largest automaton of a whole table. A thousand ordinary rows take a quarter of it; 150 rows
-/// with `\w`, which knows all of Unicode, fill it.
+/// Largest automaton of a whole table. A thousand ordinary rows take a quarter of it; 150 rows with
+/// `\w`, which includes all of Unicode, fill it.
 const PROGRAM_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a thread may spend on remembering states of the automaton. With less than the size of
-/// the program the engine falls back to one that is slower than asking row by row.
+/// Memory that a thread may use for caching states of the automaton. With less than the size of the
+/// program the engine falls back to one that is slower than matching row by row.
 const STATES_BYTES_MAX: usize = PROGRAM_BYTES_MAX;
 
-/// Finds the rows whose patterns fit a path. None for a table too large for one automaton; its
-/// rows are asked one by one.
+/// Finds the rows whose patterns match a path. None for a table too large for one automaton; its
+/// rows are matched one by one.
 #[derive(Debug)]
-pub(super) struct Index(Option<RegexSet>);
+pub(super) struct PatternIndex(Option<RegexSet>);
 
-impl Index {
+impl PatternIndex {
     pub(super) fn of(rows: &[Row]) -> Self {
         let set = RegexSetBuilder::new(rows.iter().map(|row| row.pattern().expression()))
             .nest_limit(PATTERN_NEST_MAX + 2)
             .size_limit(PROGRAM_BYTES_MAX)
             .dfa_size_limit(STATES_BYTES_MAX)
             .build();
-        // Each pattern has compiled alone, so only their sum can be too much.
+        // Each pattern has compiled alone, so only their sum can be too large.
         Self(set.ok())
     }
 
-    /// The rows that fit the path, to be gone through in table order as often as needed.
+    /// The rows that match the path; they can be iterated repeatedly, in table order.
     pub(super) fn fitting<'t, 'p>(
         &self,
         rows: &'t [Row],
@@ -44,7 +44,7 @@ impl Index {
     }
 }
 
-/// The outcome of one lookup.
+/// The result of one lookup.
 #[derive(Debug)]
 pub(super) struct Fitting<'t, 'p> {
     matches: Option<SetMatches>,
@@ -53,7 +53,7 @@ pub(super) struct Fitting<'t, 'p> {
 }
 
 impl<'t> Fitting<'t, '_> {
-    /// The fitting rows in table order.
+    /// The matching rows in table order.
     pub(super) fn rows(&self) -> impl Iterator<Item = &'t Row> {
         let fits = |at: usize, row: &Row| match &self.matches {
             Some(matches) => matches.matched(at),
@@ -69,7 +69,7 @@ mod tests {
     use crate::table::BasePath;
     use crate::table::Table;
 
-    /// Rows with `\w`, of which each compiles to more than 50 KiB.
+    /// Rows with `\w`, each of which compiles to more than 50 KiB.
     fn table(rows: usize) -> Table {
         let row = |n| format!(r#"{{"class":"A","method":"a","regexPattern":"/thing{n}/\\w+$"}}"#);
         let text: Vec<String> = (1..=rows).map(row).collect();

@@ -1,28 +1,39 @@
-//! The handler table: ordered rows, each a URL pattern, the verbs it allows, and what answers.
+//! The handler table: ordered rows, each with a URL pattern, the verbs it allows, and a target.
 //!
 //! Pure: text in, rows or problems out; no HTTP library, no clock, no file. The first row whose
-//! pattern and verb both fit answers (contract §3, 4D §1.3).
+//! pattern and verb both match handles the request (contract §3, 4D §1.3).
 //!
 //! ```
 //! use callgate::table::BasePath;
 //! use callgate::table::CanonicalPath;
-//! use callgate::table::Found;
+//! use callgate::table::Lookup;
 //! use callgate::table::Table;
 //!
 //! let text = r#"[{ "class": "Mail", "method": "validate", "pattern": "validate", "verbs": "GET" }]"#;
 //! let table = Table::read("handlers.json", text).expect("a table without errors").table;
 //! let path = CanonicalPath::of("/validate/me", &BasePath::none()).expect("a plain path");
-//! assert!(matches!(table.find("GET", &path), Found::Row(row) if row.name() == "Mail.validate"));
+//! assert!(matches!(table.find("GET", &path), Lookup::Row(row) if row.name() == "Mail.validate"));
 //! ```
+//!
+//! | file | part |
+//! |---|---|
+//! | `path` | the canonical path of a request |
+//! | `row`, `pattern`, `verbs`, `target`, `otp`, `repeat` | a row and its properties |
+//! | `index` | all patterns as one automaton |
+//! | `check`, `expression` | validating the file, compiling expressions |
+//! | `problem` | errors and warnings |
+//! | `advice`, `foreign_syntax`, `dots`, `literal_prefix` | suggestions for probable mistakes |
+//! | `explain` | how a request is handled, row by row |
+//! | `proof` | unreachable rows and overlaps, proven for all paths |
 
 mod advice;
-mod beginning;
 mod check;
 mod dots;
 mod explain;
 mod expression;
+mod foreign_syntax;
 mod index;
-mod mistaken;
+mod literal_prefix;
 mod otp;
 mod path;
 mod pattern;
@@ -34,9 +45,9 @@ mod target;
 mod verbs;
 
 pub(crate) use advice::class_of_file;
-pub use check::LeftOut;
-pub use explain::Answer;
+pub use check::SkippedRow;
 pub use explain::Explanation;
+pub use explain::Resolution;
 pub use explain::Step;
 pub use explain::explain;
 pub use otp::OnRefused;
@@ -50,7 +61,7 @@ pub use pattern::Pattern;
 pub use problem::Problem;
 pub use problem::Severity;
 pub use proof::Proof;
-pub use proof::Reach;
+pub use proof::Reachability;
 pub use proof::Witness;
 pub use repeat::OnInterrupted;
 pub use repeat::RepeatRule;
@@ -66,72 +77,72 @@ use crate::base::document::raw;
 use crate::base::document::text::NotText;
 use crate::base::document::text::decode;
 
-use check::Notes;
-use check::Rows;
-use index::Index;
+use check::CheckedRows;
+use check::Diagnostics;
+use index::PatternIndex;
 
-/// The JSON Schema (draft 7) of a table file, for editors: they complete, explain and check while
-/// one types. What it refuses is refused or warned about here as well.
+/// The JSON Schema (draft 7) of a table file, with which editors complete, explain and check while
+/// one types. Whatever it rejects is an error or a warning here as well.
 pub const SCHEMA: &str = include_str!("handlers.schema.json");
 
-/// A checked table. It never changes; a reload makes another.
+/// A checked table. It is immutable; a reload makes another.
 #[derive(Debug)]
 pub struct Table {
     rows: Box<[Row]>,
-    index: Index,
+    index: PatternIndex,
 }
 
-/// A table that can be used, and what its author should look at all the same.
+/// A usable table, and the warnings about it.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedTable {
     /// The table.
     pub table: Table,
     /// What is probably not meant, in the order of the file.
     pub warnings: Vec<Problem>,
 }
 
-/// A table as far as it can be read, and everything that is wrong with it.
+/// As much of a table as can be read, and everything that is wrong with it.
 #[derive(Debug)]
 pub struct Survey {
-    /// The rows that can be used.
+    /// The usable rows.
     pub table: Table,
     /// Errors and warnings, in the order of the file.
     pub problems: Vec<Problem>,
-    /// Whether one of the problems is an error, so that no request may be answered by this.
+    /// Whether one of the problems is an error, so that this table must not be served.
     pub is_broken: bool,
     /// What is known of the rows that could not be used.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<SkippedRow>,
 }
 
 impl Survey {
-    /// Of a file that cannot be read at all: no row, and no problem of the table's own.
+    /// The survey of a file that cannot be read at all: no rows, and no problems of its own.
     pub fn of_nothing() -> Self {
-        let table = Table { rows: Box::default(), index: Index::of(&[]) };
+        let table = Table { rows: Box::default(), index: PatternIndex::of(&[]) };
         Self { table, problems: Vec::new(), is_broken: true, left_out: Vec::new() }
     }
 }
 
 impl Table {
-    /// Reads the text of a table file, naming it `file` in problems.
+    /// Reads the text of a table file, which problems call `file`.
     ///
     /// The error is every problem at once, warnings included, in the order of the file.
-    pub fn read(file: &str, text: &str) -> Result<Checked, Vec<Problem>> {
+    pub fn read(file: &str, text: &str) -> Result<CheckedTable, Vec<Problem>> {
         let Survey { table, problems, is_broken, .. } = Self::survey(file, text);
-        if is_broken { Err(problems) } else { Ok(Checked { table, warnings: problems }) }
+        if is_broken { Err(problems) } else { Ok(CheckedTable { table, warnings: problems }) }
     }
 
-    /// Reads a table file as far as it can be read, for who wants to know everything about it: rows
-    /// that are broken are left out, and the others keep their numbers.
+    /// Reads as much of a table file as possible, for a complete report: broken rows are left out,
+    /// and the others keep their numbers.
     pub fn survey(file: &str, text: &str) -> Survey {
-        let mut notes = Notes::on(file, text);
-        let Rows { rows, left_out } = check::rows(&mut notes, text);
+        let mut notes = Diagnostics::on(file, text);
+        let CheckedRows { rows, left_out } = check::rows(&mut notes, text);
         let (problems, is_broken) = notes.finish();
-        let index = Index::of(&rows);
+        let index = PatternIndex::of(&rows);
         let table = Self { rows: rows.into(), index };
         Survey { table, problems, is_broken, left_out }
     }
 
-    /// The text of a table file. Otherwise what the file is instead, as a problem of it.
+    /// The text of a table file, or a problem that says what the file is instead.
     pub fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
         decode(bytes).map_err(|bad| {
             let NotText { line, column, what, fix } = bad;
@@ -151,11 +162,11 @@ impl Table {
         })
     }
 
-    /// Proves which rows can answer and which take the requests of others, naming the file `file`
-    /// in its warnings.
+    /// Proves which rows are reachable and which handle the requests of others, naming the file
+    /// `file` in its warnings.
     ///
-    /// It searches all paths there are, so that it takes milliseconds for an ordinary table and at
-    /// most about a second for any; a table is served without it.
+    /// It searches all possible paths, so it takes milliseconds for an ordinary table and at most
+    /// about a second for any. A table is served without it.
     pub fn prove(&self, file: &str) -> Proof {
         proof::of(self, file)
     }
@@ -165,37 +176,37 @@ impl Table {
         &self.rows
     }
 
-    /// The first row whose pattern and verb fit, or why none does.
+    /// The first row whose pattern and verb match, or why none does.
     ///
-    /// A wrong verb falls through to later rows. Verbs compare without regard to case. Reserved
-    /// paths are the caller's to take out first, see [`CanonicalPath::reserved`].
-    pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Found<'t> {
+    /// A wrong verb falls through to later rows. Verbs compare case-insensitively. The caller has
+    /// to handle reserved paths first, see [`CanonicalPath::reserved`].
+    pub fn find<'t>(&'t self, verb: &str, path: &CanonicalPath) -> Lookup<'t> {
         let fitting = self.index.fitting(&self.rows, path);
         if let Some(row) = fitting.rows().find(|row| row.verbs().allows(verb)) {
-            return Found::Row(row);
+            return Lookup::Row(row);
         }
         if fitting.rows().next().is_none() {
-            return Found::NoSuchPath;
+            return Lookup::NoSuchPath;
         }
-        Found::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
+        Lookup::VerbNotAllowed(Allow::union(fitting.rows().map(Row::verbs)))
     }
 
-    /// What every row says to a request, one step per row in table order.
+    /// The outcome of every row for a request, one step per row in table order.
     ///
-    /// It asks each row by itself rather than the index, so that it can be compared with
-    /// [`Table::find`]: the first hit is the row found.
+    /// It matches each row by itself instead of using the index, so that the two can be compared:
+    /// the first hit is the row that [`Table::find`] returns.
     pub fn explain(&self, verb: &str, path: &CanonicalPath) -> Vec<Step> {
         explain::steps(self, verb, path)
     }
 }
 
-/// What a table says to a request.
+/// The result of a lookup in a table.
 #[derive(Debug, Clone)]
-pub enum Found<'t> {
-    /// This row answers.
+pub enum Lookup<'t> {
+    /// This row handles the request.
     Row(&'t Row),
-    /// No pattern fits: 404.
+    /// No pattern matches: 404.
     NoSuchPath,
-    /// Patterns fit, but none of their rows has the verb: 405 with this `Allow`.
+    /// Patterns match, but none of their rows has the verb: 405 with this `Allow`.
     VerbNotAllowed(Allow<'t>),
 }

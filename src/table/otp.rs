@@ -1,13 +1,13 @@
 //! How a row treats the token of a request.
 
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::fields::wrong_type;
 use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::one_of;
-use super::raw::Kind;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use super::verbs::Verbs;
 use crate::base::Confirm;
 use crate::base::RestoreMode;
@@ -18,22 +18,22 @@ const PROPERTIES: [&str; 5] = ["param", "mode", "confirm", "strip", "onRefused"]
 /// The property `otp` of a row (contract §6.2, §6.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OtpRule {
-    /// Where the token may stand besides under `$4DSID`.
+    /// Where a token is read from, besides `$4DSID`.
     pub param: Option<TokenPlace>,
     /// How far a redeemed token lets its bearer in, unless the mint said otherwise.
     pub mode: RestoreMode,
-    /// Who is asked before a link counts that is opened with a GET, unless the mint was stricter.
+    /// Whether a link that is opened with a GET needs a confirmation, unless the mint was stricter.
     pub confirm: Confirm,
-    /// Whether a redemption is answered 303 to the same URL without the token.
+    /// Whether the response to a redemption is a 303 to the same URL without the token.
     pub strip: bool,
     /// What happens when the token is refused.
     pub on_refused: OnRefused,
-    /// Whether the handler runs all the same if the browser is signed in: then the person is where
-    /// the link should have led, by another tab.
+    /// Whether the handler runs despite a refused token if the browser is signed in: then another
+    /// tab has already reached the page of the link.
     pub unless_signed_in: bool,
 }
 
-/// A place in which a row looks for a token, besides under `$4DSID` (contract §6.2).
+/// Where a row reads a token from, besides `$4DSID` (contract §6.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenPlace {
     /// A parameter of the query or of a form, such as `state`.
@@ -42,24 +42,24 @@ pub enum TokenPlace {
     Path(String),
     /// `header:X-State`: a header field, in lower case.
     Header(String),
-    /// `json:/metadata/token`: a text in a JSON body (RFC 6901).
+    /// `json:/metadata/token`: a string in a JSON body (RFC 6901).
     Json(String),
 }
 
-/// What a row does with a request whose token is used, expired, unknown or for another row.
+/// The response to a request whose token is used, expired, unknown or for another row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OnRefused {
-    /// The handler runs all the same, in the session the request came with.
+    /// The handler runs all the same, in the session of the request's cookie.
     #[default]
     Continue,
-    /// The request is answered with this status, from 400 to 599.
+    /// This status, from 400 to 599.
     Status(u16),
-    /// The request is answered 303 to this path of the same origin.
+    /// A 303 to this path of the same origin.
     Redirect(String),
 }
 
-/// Reads the property `otp`; what cannot be read is noted and left at its default.
-pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
+/// Reads the property `otp`. Invalid values are reported and left at their defaults.
+pub(super) fn read(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> OtpRule {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "otp")) else {
         return OtpRule::default();
@@ -84,7 +84,7 @@ pub(super) fn read(notes: &mut Notes<'_>, value: Value<'_>) -> OtpRule {
     rule
 }
 
-fn param(value: &Value<'_>) -> Result<TokenPlace, Flaw> {
+fn param(value: &SpannedValue<'_>) -> Result<TokenPlace, Flaw> {
     let text = value.text("otp.param")?;
     let bad = |what: String, fix: &str| Flaw::new("bad-otp-param", what, fix);
     if text.len() > QUERY_NAME_BYTES_MAX {
@@ -117,7 +117,7 @@ fn param(value: &Value<'_>) -> Result<TokenPlace, Flaw> {
 
 /// The name of a query or form parameter.
 fn parameter(name: &str) -> Result<String, Flaw> {
-    // $4DSID is always read. As a row's own parameter it would be looked for twice.
+    // $4DSID is always read. As a row's own parameter it would be read twice.
     if name.eq_ignore_ascii_case("$4DSID") {
         return Err(Flaw::new(
             "bad-otp-param",
@@ -136,8 +136,8 @@ fn parameter(name: &str) -> Result<String, Flaw> {
     Ok(name.to_owned())
 }
 
-/// The name of a header field that can bring a token: one that applications make up, and not one
-/// that HTTP gives a meaning to.
+/// The name of a header field that can carry a token: an application's own, not one that HTTP
+/// defines.
 fn header(name: &str) -> Result<String, Flaw> {
     const TAKEN: [&str; 16] = [
         "accept",
@@ -174,14 +174,14 @@ fn is_group(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// A JSON pointer to something within the body (RFC 6901 §3).
+/// Whether the text is a JSON pointer to something within the body (RFC 6901 §3).
 fn is_pointer(text: &str) -> bool {
     let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     text.starts_with('/') && escapes && !text.chars().any(char::is_control)
 }
 
-/// What is odd about a row that asks before a link counts and takes forms as well: they are sent,
-/// and nobody is asked about them.
+/// Warns about a row that asks for confirmation and takes forms as well: a form is submitted
+/// without one.
 pub(super) fn unasked_posts(rule: &OtpRule, verbs: &Verbs) -> Option<Flaw> {
     (rule.confirm > Confirm::Never && verbs.allows("POST")).then(|| {
         Flaw::new(
@@ -192,7 +192,7 @@ pub(super) fn unasked_posts(rule: &OtpRule, verbs: &Verbs) -> Option<Flaw> {
     })
 }
 
-/// What a row says of a group that its pattern does not have; `None` if all is well.
+/// Reports a group that the pattern does not have; `None` if it does.
 pub(super) fn missing_group(rule: &OtpRule, pattern: &Pattern) -> Option<Flaw> {
     let Some(TokenPlace::Path(group)) = &rule.param else { return None };
     (!pattern.has_group(group)).then(|| {
@@ -204,7 +204,7 @@ pub(super) fn missing_group(rule: &OtpRule, pattern: &Pattern) -> Option<Flaw> {
     })
 }
 
-fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
+fn mode(value: &SpannedValue<'_>) -> Result<RestoreMode, Flaw> {
     let name = value.text("otp.mode")?;
     name.parse().map_err(|_| {
         let names = RestoreMode::NAMES.map(|(name, _)| name);
@@ -216,7 +216,7 @@ fn mode(value: &Value<'_>) -> Result<RestoreMode, Flaw> {
     })
 }
 
-fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
+fn confirm(value: &SpannedValue<'_>) -> Result<Confirm, Flaw> {
     let name = value.text("otp.confirm")?;
     name.parse().map_err(|_| {
         let names = Confirm::NAMES.map(|(name, _)| name);
@@ -228,17 +228,17 @@ fn confirm(value: &Value<'_>) -> Result<Confirm, Flaw> {
     })
 }
 
-fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
+fn on_refused(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> (OnRefused, bool) {
     const SHAPES: &str = "write \"continue\", {\"status\": 403} or {\"redirect\": \"/expired\"}";
     let span = value.span.clone();
-    if let Kind::Text(text) = &value.kind {
+    if let ValueKind::Text(text) = &value.kind {
         if text != "continue" {
             let what = format!("unknown otp.onRefused {text:?}");
             notes.error(&span, Flaw::new("bad-on-refused", what, SHAPES));
         }
         return (OnRefused::Continue, false);
     }
-    if !matches!(value.kind, Kind::Object(_)) {
+    if !matches!(value.kind, ValueKind::Object(_)) {
         let flaw = wrong_type("otp.onRefused", SHAPES, &value.kind);
         notes.error(&span, Flaw { fix: SHAPES.to_owned(), ..flaw });
         return (OnRefused::Continue, false);
@@ -269,13 +269,13 @@ fn on_refused(notes: &mut Notes<'_>, value: Value<'_>) -> (OnRefused, bool) {
     (on_refused, unless_signed_in.unwrap_or_default())
 }
 
-fn status(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+fn status(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
     let status = value.integer("otp.onRefused.status", 400, 599)?;
     Ok(OnRefused::Status(u16::try_from(status).unwrap_or(403)))
 }
 
-/// A path of the same origin: `//host` and, to browsers, `/\host` would lead elsewhere.
-fn redirect(value: &Value<'_>) -> Result<OnRefused, Flaw> {
+/// A path of the same origin. `//host` and, in browsers, `/\host` would lead to another one.
+fn redirect(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
     let path = value.text("otp.onRefused.redirect")?;
     let printable = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if path.starts_with('/') && !path.starts_with("//") && printable {

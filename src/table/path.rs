@@ -1,24 +1,23 @@
-//! The one form of a request's path that is matched and handed to handlers.
+//! The canonical form of a request's path, which is matched and handed to handlers.
 //!
-//! Whatever a client writes is decoded once and either has exactly one meaning or is refused, so
-//! that no second spelling of a path can slip past a row (SEC T34). Nothing after this module
-//! decodes again.
+//! A path is decoded once and either has exactly one meaning or is refused, so that no second
+//! spelling of a path can bypass a row (SEC T34). Nothing after this module decodes again.
 
 use std::fmt;
 
 /// A decoded, unambiguous path: begins with `/`, has no dot segments, no runs of `/`, no control
-/// characters, and is free of the mount prefix. A slash at its end is kept.
+/// characters, and no mount prefix. A trailing slash is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CanonicalPath(String);
 
 impl CanonicalPath {
     /// Reads the path of a request target, still percent-encoded and without its query.
     ///
-    /// Parameters of the last segment, which partners append (`/paid;jsessionid=…`), are left out; a
-    /// `;` that is percent-encoded is data and stays.
+    /// Parameters of the last segment, which partners append (`/paid;jsessionid=…`), are removed; a
+    /// percent-encoded `;` is data and stays.
     ///
-    /// `base_path` is taken off its front. Refusals other than [`BadPath::OutsideMount`] are to
-    /// be answered 400.
+    /// `base_path` is removed from the front. Errors other than [`BadPath::OutsideMount`] become
+    /// 400.
     pub fn of(raw_path: &str, base_path: &BasePath) -> Result<Self, BadPath> {
         let mut path = decode(raw_path)?;
         if let Some(plain) = without_parameters(raw_path) {
@@ -38,12 +37,12 @@ impl CanonicalPath {
         Self("/".to_owned())
     }
 
-    /// Takes over a path that is decoded already, such as a part of a canonical one.
+    /// Accepts a path that is decoded already, such as a part of a canonical one.
     pub(super) fn of_decoded(path: &str) -> Option<Self> {
         path.starts_with('/').then(|| Self(path.to_owned()))
     }
 
-    /// The path without these bytes of it; runs of `/` that this leaves are merged.
+    /// The path without this byte range; runs of `/` that this leaves are merged.
     pub(super) fn without(&self, range: std::ops::Range<usize>) -> Option<Self> {
         let (before, after) = (self.0.get(..range.start)?, self.0.get(range.end..)?);
         let after = if before.ends_with('/') { after.trim_start_matches('/') } else { after };
@@ -55,7 +54,7 @@ impl CanonicalPath {
         &self.0
     }
 
-    /// What stands between the slashes, without empty segments (4D `urlPath`).
+    /// The segments between the slashes, without empty ones (4D `urlPath`).
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|segment| !segment.is_empty())
     }
@@ -113,26 +112,26 @@ impl BasePath {
     }
 }
 
-/// The rule that a path broke.
+/// The rule that a path violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BadPath {
     /// The target does not begin with `/`.
     NoLeadingSlash,
     /// A segment is `.` or `..`, raw or encoded, with or without `;parameters`.
     DotSegment,
-    /// `%2F`: it would mean a slash to some readers and a character to others.
+    /// `%2F`: a slash to some programs and a character to others.
     EncodedSlash,
-    /// `\` or `%5C`: some readers take it for a slash.
+    /// `\` or `%5C`: a slash to some programs.
     Backslash,
     /// A control character, NUL or DEL, raw or encoded.
     ControlCharacter,
-    /// A `%` that two hex digits do not follow.
+    /// A `%` that is not followed by two hex digits.
     InvalidEscape,
     /// The decoded bytes are not UTF-8.
     InvalidUtf8,
     /// A byte beyond ASCII that is not percent-encoded (RFC 3986 §2).
     RawNonAscii,
-    /// The path does not lie under the mount prefix. To be answered 404, not 400.
+    /// The path does not lie under the mount prefix. The response is 404, not 400.
     OutsideMount,
 }
 
@@ -154,7 +153,7 @@ impl fmt::Display for BadPath {
 
 impl std::error::Error for BadPath {}
 
-/// The built-in parts whose paths no row can take (4D §1.5).
+/// The built-in parts whose paths no row can handle (4D §1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reserved {
     /// `/rest`
@@ -170,7 +169,7 @@ pub enum Reserved {
 impl Reserved {
     pub(super) const ALL: [Self; 4] = [Self::Rest, Self::FourDAction, Self::Renderer, Self::Shared];
 
-    /// The path under which the part lives.
+    /// The path of the part.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rest => "/rest",
@@ -182,8 +181,7 @@ impl Reserved {
 
     /// The part that a decoded path belongs to: `/rest` and `/rest/…`, not `/restaurant`.
     ///
-    /// The case of letters does not count, so that no spelling of a reserved path is left to a
-    /// catch-all row.
+    /// Case is ignored, so that no spelling of a reserved path reaches a catch-all row.
     pub(super) fn of(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|part| {
             let name = part.as_str();
@@ -201,7 +199,7 @@ impl fmt::Display for Reserved {
     }
 }
 
-/// Decodes once, merges runs of `/`, and refuses what could be read in two ways.
+/// Decodes once, merges runs of `/`, and refuses what is ambiguous.
 fn decode(raw: &str) -> Result<String, BadPath> {
     if !raw.starts_with('/') {
         return Err(BadPath::NoLeadingSlash);
@@ -234,7 +232,7 @@ fn decode(raw: &str) -> Result<String, BadPath> {
     Ok(path)
 }
 
-/// A raw path whose last segment has parameters (RFC 3986 §3.3), without them.
+/// A raw path without the parameters of its last segment (RFC 3986 §3.3); none if it has none.
 fn without_parameters(raw: &str) -> Option<&str> {
     let last = raw.rfind('/')?;
     let parameters = raw.get(last..)?.find(';')?;
@@ -253,8 +251,8 @@ fn escape(high: Option<u8>, low: Option<u8>) -> Result<u8, BadPath> {
     }
 }
 
-/// Whether a decoded segment climbs or stays: servers that know `;parameters` cut them off first,
-/// and then `..;x` climbs as well.
+/// Whether a decoded segment is `.` or `..`. Servers that know `;parameters` remove them first, so
+/// that `..;x` counts as well.
 fn is_dot_segment(segment: &str) -> bool {
     matches!(segment.split(';').next(), Some("." | ".."))
 }

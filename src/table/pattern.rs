@@ -1,27 +1,27 @@
-//! Which paths a row is for: a prefix of whole segments, or a regular expression.
+//! Which paths a row matches: a prefix of whole segments, or a regular expression.
 
 use std::fmt;
 
 use regex::Regex;
 
-use super::beginning::Beginning;
 use super::dots;
 use super::expression;
-use super::mistaken;
+use super::foreign_syntax;
+use super::literal_prefix::LiteralPrefix;
 use super::path::CanonicalPath;
 use super::path::Reserved;
 use super::problem::Flaw;
 use crate::base::limits::PATTERN_BYTES_MAX;
 
-/// What a path must look like for a row to be considered.
+/// The condition on the path for a row to be considered.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: Box<str>,
-    kind: Kind,
+    kind: PatternKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum PatternKind {
     /// `/P`, compared as text.
     Prefix(Box<str>),
     /// `\A(?:P)`, and whether any group has a name.
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Pattern {
-    /// Reads the property `pattern`. Warnings come beside the pattern.
+    /// Reads the property `pattern`. Warnings are returned with the pattern.
     pub(super) fn prefix(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("pattern", text)?;
         let trimmed = text.trim_matches('/');
@@ -44,9 +44,9 @@ impl Pattern {
         if let Some(part) = Reserved::of(&path) {
             return Err(reserved("pattern", text, part));
         }
-        let kind = Kind::Prefix(path.as_str().into());
-        if let Some(flaw) = mistaken::in_prefix(text) {
-            // What else could be said would be about a text that nobody meant.
+        let kind = PatternKind::Prefix(path.as_str().into());
+        if let Some(flaw) = foreign_syntax::in_prefix(text) {
+            // Further warnings would be about a text that was not meant.
             return Ok((Self { text: trimmed.into(), kind }, vec![flaw]));
         }
         let mut warnings = Vec::new();
@@ -62,7 +62,7 @@ impl Pattern {
         Ok((Self { text: trimmed.into(), kind }, warnings))
     }
 
-    /// Reads the property `regexPattern`. Warnings come beside the pattern.
+    /// Reads the property `regexPattern`. Warnings are returned with the pattern.
     pub(super) fn regex(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("regexPattern", text)?;
         if text.is_empty() {
@@ -73,13 +73,13 @@ impl Pattern {
             ));
         }
         let regex = expression::compile(text)?;
-        let beginning = Beginning::of(text);
+        let beginning = LiteralPrefix::of(text);
         if let Some(part) = beginning.reserved(&regex) {
             return Err(reserved("regexPattern", text, part));
         }
         let named = regex.capture_names().flatten().next().is_some();
-        let kind = Kind::Regex { regex, named };
-        if let Some(flaw) = mistaken::in_expression(text) {
+        let kind = PatternKind::Regex { regex, named };
+        if let Some(flaw) = foreign_syntax::in_expression(text) {
             return Ok((Self { text: text.into(), kind }, vec![flaw]));
         }
         let unfit = beginning.never_fits();
@@ -87,7 +87,7 @@ impl Pattern {
             unfit.map(|(why, fix)| never("regexPattern", text, why, fix)).into_iter().collect();
         warnings.extend(percent_escape("regexPattern", text));
         if text.contains("**") {
-            // The manual of 4D 20 R8 itself had this slip; 21 corrected it.
+            // The manual of 4D 20 R8 itself had this mistake; 21 corrected it.
             warnings.push(Flaw::new(
                 "regex-glob",
                 format!("regexPattern {text:?} has \"**\", which repeats a repetition"),
@@ -105,24 +105,24 @@ impl Pattern {
 
     /// Whether it is a regular expression rather than a prefix.
     pub const fn is_regex(&self) -> bool {
-        matches!(self.kind, Kind::Regex { .. })
+        matches!(self.kind, PatternKind::Regex { .. })
     }
 
-    /// Whether the path is one of those meant.
+    /// Whether the pattern matches the path.
     pub fn fits(&self, path: &CanonicalPath) -> bool {
         match &self.kind {
-            Kind::Prefix(prefix) => path
+            PatternKind::Prefix(prefix) => path
                 .as_str()
                 .strip_prefix(&**prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Kind::Regex { regex, .. } => regex.is_match(path.as_str()),
+            PatternKind::Regex { regex, .. } => regex.is_match(path.as_str()),
         }
     }
 
-    /// The named groups of the expression and what they caught, in the order of the expression.
-    /// A group that took no part in the match is left out.
+    /// The named groups of the expression and their matches, in the order of the expression. A
+    /// group that took no part in the match is left out.
     pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
-        let Kind::Regex { regex, named: true } = &self.kind else { return Vec::new() };
+        let PatternKind::Regex { regex, named: true } = &self.kind else { return Vec::new() };
         let Some(caught) = regex.captures(path.as_str()) else { return Vec::new() };
         let caught_as =
             |name: &str| Some((name.to_owned(), caught.name(name)?.as_str().to_owned()));
@@ -131,33 +131,35 @@ impl Pattern {
 
     /// Whether the expression has a group of this name.
     pub(super) fn has_group(&self, name: &str) -> bool {
-        matches!(&self.kind, Kind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
+        matches!(&self.kind, PatternKind::Regex { regex, .. } if regex.capture_names().flatten().any(|own| own == name))
     }
 
-    /// The path without what a named group caught in it; `None` if it caught nothing.
+    /// The path without the match of a named group; `None` if the group did not match.
     pub(super) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
-        let Kind::Regex { regex, named: true } = &self.kind else { return None };
+        let PatternKind::Regex { regex, named: true } = &self.kind else { return None };
         let caught = regex.captures(path.as_str())?;
         let range = caught.name(name)?.range();
         path.without(range)
     }
 
-    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned already that no request fits, or
-    /// that the pattern is meant otherwise.
+    /// Whether [`Pattern::prefix`] or [`Pattern::regex`] has warned already that no request
+    /// matches, or that something else is meant.
     pub(super) fn is_known_to_fit_nothing(&self) -> bool {
         match &self.kind {
-            Kind::Prefix(_) if mistaken::in_prefix(&self.text).is_some() => true,
-            Kind::Regex { .. } if mistaken::in_expression(&self.text).is_some() => true,
-            Kind::Prefix(prefix) => never_fits(prefix).is_some(),
-            Kind::Regex { .. } => Beginning::of(&self.text).never_fits().is_some(),
+            PatternKind::Prefix(_) if foreign_syntax::in_prefix(&self.text).is_some() => true,
+            PatternKind::Regex { .. } if foreign_syntax::in_expression(&self.text).is_some() => {
+                true
+            }
+            PatternKind::Prefix(prefix) => never_fits(prefix).is_some(),
+            PatternKind::Regex { .. } => LiteralPrefix::of(&self.text).never_fits().is_some(),
         }
     }
 
     /// The pattern as one anchored regular expression, for the index over all rows.
     pub(super) fn expression(&self) -> String {
         match &self.kind {
-            Kind::Prefix(prefix) => format!(r"\A{}(?:/|\z)", regex::escape(prefix)),
-            Kind::Regex { regex, .. } => regex.as_str().to_owned(),
+            PatternKind::Prefix(prefix) => format!(r"\A{}(?:/|\z)", regex::escape(prefix)),
+            PatternKind::Regex { regex, .. } => regex.as_str().to_owned(),
         }
     }
 }
@@ -170,7 +172,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Why no canonical path begins like this, and the way out; none if some path may.
+/// Why no canonical path begins like this, and how to fix it; none if some path may.
 pub(super) fn never_fits(beginning: &str) -> Option<(&'static str, &'static str)> {
     if beginning.contains("//") {
         return Some(("runs of slashes are merged before matching", "write one slash"));
@@ -181,7 +183,7 @@ pub(super) fn never_fits(beginning: &str) -> Option<(&'static str, &'static str)
     if beginning.chars().any(char::is_control) {
         return Some(("paths with control characters are refused", "remove the character"));
     }
-    // The last segment may go on beyond what is known.
+    // The last segment may continue after the known text.
     let mut segments = beginning.split('/');
     segments.next_back();
     if segments.any(|segment| matches!(segment, "." | "..")) {

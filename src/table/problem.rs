@@ -1,4 +1,4 @@
-//! What is wrong with a table: where, how badly, and the way out.
+//! A problem of a table: its position, its severity, and how to fix it.
 
 use std::fmt;
 use std::ops::Range;
@@ -29,14 +29,14 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that is wrong with a file, and what to do about it.
+/// One problem of a file, and how to fix it.
 ///
-/// `Display` writes one line that editors and terminals can jump to:
-/// `handlers.json:7:14: error: row 3: unknown restore mode "shar"; use "share"`. Serialised it
-/// is what `check --format json` prints, with `row` null for a problem of the whole file.
+/// `Display` writes one line that editors and terminals can jump to: `handlers.json:7:14: error:
+/// row 3: unknown restore mode "shar"; use "share"`. Serialized it is an object of `check --format
+/// json`, with `row` null for a problem of the whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The file as it was named to the reader.
+    /// The name of the file as it was given to the reader.
     pub file: String,
     /// Line, counted from 1.
     pub line: u32,
@@ -46,19 +46,19 @@ pub struct Problem {
     pub row: Option<usize>,
     /// Whether the file can be used all the same.
     pub severity: Severity,
-    /// A stable name of this kind of problem, in kebab case.
+    /// A stable code of this kind of problem, in kebab case.
     pub code: &'static str,
-    /// What is wrong, with the author's own text quoted.
+    /// What is wrong, quoting the text of the file.
     pub what: String,
-    /// The way out.
+    /// How to fix it.
     pub fix: String,
-    /// Other rows that have part in it, counted from 1; left out of JSON where there are none.
+    /// Other rows that are involved, counted from 1; omitted from JSON if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<usize>,
-    /// A request that shows it; left out of JSON where there is none.
+    /// A request that demonstrates it; omitted from JSON if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// The bytes of the file that are meant, to underline them.
+    /// The bytes of the file to underline.
     #[serde(skip)]
     pub span: Option<Range<usize>>,
 }

@@ -1,8 +1,8 @@
-//! How a row treats a callback that comes again.
+//! How a row treats repeats of a callback.
 
 use std::time::Duration;
 
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::REPEAT_SECS_MAX;
@@ -10,24 +10,24 @@ use crate::base::limits::REPEAT_SECS_MAX;
 /// The properties `repeat` and `onInterrupted` of a row (contract §6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatRule {
-    /// How long after the redemption the same callback gets the stored answer.
+    /// How long after the redemption a repeat gets the stored response.
     pub window: Duration,
-    /// What it gets when the first run was cut off.
+    /// What a repeat gets when the first run was cut off.
     pub on_interrupted: OnInterrupted,
 }
 
-/// What a repeat gets when the node died during the first run.
+/// What a repeat gets when the node failed during the first run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnInterrupted {
-    /// 409: nobody knows how far the handler came.
+    /// 409: it is unknown how far the handler came.
     #[default]
     Refuse,
-    /// The handler runs again; it says that it bears that.
+    /// The handler runs again; it is declared safe to run twice.
     Run,
 }
 
 /// Reads both properties.
-pub(super) fn read(notes: &mut Notes<'_>, fields: &mut Fields<'_>) -> Option<RepeatRule> {
+pub(super) fn read(notes: &mut Diagnostics<'_>, fields: &mut Fields<'_>) -> Option<RepeatRule> {
     let repeat = fields.take("repeat");
     let interrupted = fields.take("onInterrupted");
     let on_interrupted = interrupted.as_ref().map(|value| {

@@ -12,13 +12,13 @@ use super::repeat::RepeatRule;
 use super::target::Target;
 use super::verbs::Verbs;
 
-/// A row: the paths and verbs it is for, what answers, and under which conditions.
+/// A row: the paths and verbs it matches, its target, and its conditions.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub(super) number: usize,
-    pub(super) place: Place,
-    /// Where the pattern that counts stands.
-    pub(super) pattern_place: Place,
+    pub(super) place: RowPosition,
+    /// The position of the effective pattern.
+    pub(super) pattern_place: RowPosition,
     pub(super) target: Target,
     pub(super) name: Box<str>,
     pub(super) pattern: Pattern,
@@ -29,22 +29,22 @@ pub struct Row {
     pub(super) limits: RowLimits,
 }
 
-/// Where a row stands in its file.
+/// The position of a row in its file.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct RowPosition {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) span: Range<usize>,
 }
 
 impl Row {
-    /// The place of the row in the table, counted from 1.
+    /// The number of the row in the file, counted from 1.
     pub const fn number(&self) -> usize {
         self.number
     }
 
-    /// A warning about this row, for whoever finds something odd that the table alone cannot
-    /// know, such as a class that does not exist. `file` is the file that the table was read from.
+    /// A warning about this row that the table alone cannot give, such as a class that does not
+    /// exist. `file` is the file that the table was read from.
     pub fn warning(&self, file: &str, code: &'static str, what: String, fix: String) -> Problem {
         self.warning_at(&self.place, file, Flaw::new(code, what, fix))
     }
@@ -54,7 +54,7 @@ impl Row {
         self.warning_at(&self.pattern_place, file, flaw)
     }
 
-    fn warning_at(&self, place: &Place, file: &str, flaw: Flaw) -> Problem {
+    fn warning_at(&self, place: &RowPosition, file: &str, flaw: Flaw) -> Problem {
         Problem {
             file: file.to_owned(),
             line: place.line,
@@ -70,28 +70,28 @@ impl Row {
         }
     }
 
-    /// What answers.
+    /// The handler of the row.
     pub const fn target(&self) -> &Target {
         &self.target
     }
 
-    /// The name of what answers, which a token can be bound to: class and function in one text,
-    /// such as `RequestHandler.validateEmail`, or the base URL of an upstream as it is written.
+    /// The name of the target, which a token can be bound to: class and function in one text, such
+    /// as `RequestHandler.validateEmail`, or the base URL of an upstream as it is written.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The paths the row is for.
+    /// The paths that the row matches.
     pub const fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// The verbs the row is for.
+    /// The verbs that the row matches.
     pub const fn verbs(&self) -> &Verbs {
         &self.verbs
     }
 
-    /// Privileges of which the session needs any one; none are needed when there are none.
+    /// Privileges of which the session needs any one; empty if none is required.
     pub const fn requires(&self) -> &[Box<str>] {
         &self.requires
     }
@@ -101,28 +101,28 @@ impl Row {
         &self.otp
     }
 
-    /// How the row treats a callback that comes again; `None` if like any other.
+    /// How the row treats repeats of a callback; `None` if as any other request.
     pub const fn repeat(&self) -> Option<RepeatRule> {
         self.repeat
     }
 
-    /// Bounds of this row that differ from the settings.
+    /// Limits of this row that differ from the settings.
     pub const fn limits(&self) -> RowLimits {
         self.limits
     }
 
-    /// The named groups of the pattern and what they caught in the path.
+    /// The named groups of the pattern and their matches in the path.
     pub fn params(&self, path: &CanonicalPath) -> Vec<(String, String)> {
         self.pattern.params(path)
     }
 
-    /// The path without what a named group of the pattern caught in it.
+    /// The path without the match of a named group of the pattern.
     pub(crate) fn without_group(&self, path: &CanonicalPath, name: &str) -> Option<CanonicalPath> {
         self.pattern.without_group(path, name)
     }
 }
 
-/// Bounds of one row; what is absent is as in the settings.
+/// Limits of one row; an absent one is taken from the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RowLimits {
     /// Longest request body, in bytes.

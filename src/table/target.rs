@@ -1,16 +1,16 @@
-//! What answers a row: a function of a class, or an upstream that requests are forwarded to.
+//! The target of a row: a function of a class, or an upstream that requests are forwarded to.
 
 use std::ops::Range;
 
 use url::Url;
 
 use super::advice;
-use super::check::Notes;
+use super::check::Diagnostics;
 use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::UPSTREAM_URL_BYTES_MAX;
 
-/// What answers a row (contract §3).
+/// What handles the requests of a row (contract §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A function of a singleton class.
@@ -20,7 +20,7 @@ pub enum Target {
         /// The function of the class. It has no dot.
         method: Box<str>,
     },
-    /// A program of its own (contract §7): the base under which requests are forwarded. Its
+    /// An external program (contract §7): the base URL under which requests are forwarded. Its
     /// scheme is `http` or `https`, and it has neither user, query nor fragment.
     Upstream(Box<Url>),
 }
@@ -36,9 +36,9 @@ impl Target {
     }
 }
 
-/// Reads what answers a row and the name of it.
+/// Reads the target of a row and its name.
 pub(super) fn read(
-    notes: &mut Notes<'_>,
+    notes: &mut Diagnostics<'_>,
     fields: &mut Fields<'_>,
     row: &Range<usize>,
 ) -> Option<(Target, Box<str>)> {
@@ -60,7 +60,11 @@ pub(super) fn read(
     Some((target, name))
 }
 
-fn function(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) -> Option<Target> {
+fn function(
+    notes: &mut Diagnostics<'_>,
+    fields: &mut Fields<'_>,
+    row: &Range<usize>,
+) -> Option<Target> {
     let split = advice::missing_method(fields.peek("class"));
     let mut part = |name: &str, example: &str| {
         let Some(value) = fields.take(name) else {
@@ -78,7 +82,7 @@ fn function(notes: &mut Notes<'_>, fields: &mut Fields<'_>, row: &Range<usize>) 
     Some(Target::Function { class: class?, method: method? })
 }
 
-/// A class or method name. A class becomes the name of a file, so that nothing in it may climb.
+/// A class or method name. A class becomes a file name, so it must not contain a path.
 pub(super) fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, Flaw> {
     let name = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
@@ -103,8 +107,8 @@ pub(super) fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, F
     Err(Flaw::new(code, what, fix))
 }
 
-/// The base URL of an upstream. Nothing of a request ever becomes part of its scheme, host or
-/// port (SEC T36).
+/// The base URL of an upstream. Nothing of a request ever becomes part of its scheme, host or port
+/// (SEC T36).
 fn upstream(text: &str) -> Result<Url, Flaw> {
     const SHAPE: &str = "write the base URL of the upstream, such as \"http://127.0.0.1:3000\"";
     let bad =
@@ -116,14 +120,15 @@ fn upstream(text: &str) -> Result<Url, Flaw> {
     }
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let known = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    // The parser would read over blanks, tabs and more slashes, and a reader of the table not.
+    // The parser would ignore blanks, tabs and additional slashes, which a reader of the table
+    // would not.
     let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if !plain || !known || rest.starts_with('/') {
         return Err(bad("is not an http or https URL", SHAPE));
     }
     let url = Url::parse(text).map_err(|error| bad(&format!("is not a URL: {error}"), SHAPE))?;
     if !url.username().is_empty() || url.password().is_some() {
-        // The text is not quoted: it holds a password.
+        // The text is not quoted: it contains a password.
         let what = "forward has a user name or password in it".to_owned();
         return Err(Flaw::new(
             "bad-forward",

@@ -1,4 +1,4 @@
-//! Which verbs a row answers.
+//! The verbs that a row matches.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::base::nearest::nearest;
 
 use super::problem::Flaw;
 
-/// The verbs of RFC 9110 §9 and RFC 5789, to tell a slip from a name we do not know.
+/// The verbs of RFC 9110 §9 and RFC 5789, to distinguish a typing error from a custom verb.
 const KNOWN: [&str; 9] =
     ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
-/// Verbs that are refused before any row is asked: they speak to proxies, or echo secrets.
+/// Verbs that are refused before any row is considered: they are for proxies, or echo secrets.
 const NEVER_HANDED_ON: [&str; 2] = ["TRACE", "CONNECT"];
 
-/// The verbs a row answers: the names it lists, or all.
+/// The verbs that a row matches: the names it lists, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verbs(Option<Box<[Box<str>]>>);
 
@@ -20,7 +20,7 @@ impl Verbs {
     /// Every verb, whatever its name.
     pub const ALL: Self = Self(None);
 
-    /// Reads `"GET, post"`; nothing and `*` mean all. Warnings come beside the verbs.
+    /// Parses `"GET, post"`; an empty text and `*` mean all. Warnings are returned with the verbs.
     pub(super) fn parse(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         if text.trim().is_empty() {
             return Ok((Self::ALL, Vec::new()));
@@ -51,18 +51,18 @@ impl Verbs {
         Ok((Self(Some(listed.into())), warnings))
     }
 
-    /// Whether a request with this verb is answered; the case of letters does not count.
+    /// Whether a request with this verb matches; case is ignored.
     pub fn allows(&self, verb: &str) -> bool {
         let Some(names) = &self.0 else { return true };
         names.iter().any(|name| name.eq_ignore_ascii_case(verb))
     }
 
-    /// Whether all verbs are answered.
+    /// Whether all verbs match.
     pub const fn is_all(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The listed names in upper case and in their order; none when all are answered.
+    /// The listed names in upper case and in their order; none if all verbs match.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().map(|name| &**name)
     }
@@ -78,12 +78,12 @@ impl fmt::Display for Verbs {
     }
 }
 
-/// The verbs that the rows fitting a path would have answered, for the header `Allow`.
+/// The verbs of the rows that match a path, for the header `Allow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow<'t>(Vec<&'t str>);
 
 impl<'t> Allow<'t> {
-    /// The union, in the order of the table and without repeats.
+    /// The union, in the order of the table and without duplicates.
     pub(super) fn union(verbs: impl Iterator<Item = &'t Verbs>) -> Self {
         let mut names: Vec<&'t str> = Vec::new();
         for name in verbs.flat_map(Verbs::names) {
@@ -115,14 +115,14 @@ fn write_list<'n>(f: &mut fmt::Formatter<'_>, names: impl Iterator<Item = &'n st
     Ok(())
 }
 
-/// Whether callgate implements the method of a request at all; otherwise it is answered 501, and no
-/// row is asked. Names of methods are case-sensitive (RFC 9110 §9.1), and those of rows stand for
-/// the upper-case ones.
+/// Whether callgate implements the method of a request at all; otherwise the response is 501, and
+/// no row is considered. Method names are case-sensitive (RFC 9110 §9.1), and those of rows stand
+/// for the upper-case ones.
 pub fn is_implemented(method: &str) -> bool {
     !method.bytes().any(|byte| byte.is_ascii_lowercase()) && !NEVER_HANDED_ON.contains(&method)
 }
 
-/// Whether the name could be the method of an HTTP request (RFC 9110 §5.6.2).
+/// Whether the name is a valid HTTP method (RFC 9110 §5.6.2).
 pub(super) fn is_token(name: &str) -> bool {
     let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty() && name.bytes().all(tchar)

@@ -1,8 +1,9 @@
-//! The answer to a callback, kept for its repeats: sealed with the token that the repeat brings.
+//! The response to a callback, stored for its repeats and sealed with the token that a repeat
+//! carries.
 //!
-//! An answer may hold the cookies of an application and links with further tokens. Its key is
-//! derived from the token (HKDF-SHA256, RFC 5869), of which a store has a digest only: neither
-//! the files of a store nor the key file of callgate open it, alone or together.
+//! A response may contain cookies of the application and links with further tokens. Its key is
+//! derived from the token (HKDF-SHA256, RFC 5869), of which a store has only a digest: neither the
+//! files of a store nor the key file of callgate open it, alone or together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,30 +20,31 @@ use crate::base::entropy::NoEntropy;
 use crate::base::entropy::random;
 use crate::token::TokenSecret;
 
-/// Longest body of an answer that is kept (contract §6.5).
+/// Longest body of a stored response (contract §6.5).
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 * 1024;
-/// All header fields of an answer that is kept, names and values. More than most clients read.
+/// Total size of the header fields of a stored response, names and values. More than most clients
+/// read.
 const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The first byte of what is sealed: how the rest is written.
+/// The first byte of the plaintext: its format version.
 const FORM: u8 = 1;
 
-/// An answer as it was sent, without what callgate adds to every answer.
+/// A response as it was sent, without the headers that callgate adds to every response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The header fields in their order; `Set-Cookie` may be there several times.
+    /// The header fields in their order; `Set-Cookie` may occur several times.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// An answer that only the token opens; cheap to clone.
+/// A response that only the token can open; cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedAnswer(Arc<[u8]>);
 
-/// Bytes that this token does not open, or that are no answer.
+/// Bytes that this token does not open, or that are not a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotSealedHere;
 
@@ -55,7 +57,7 @@ impl fmt::Display for NotSealedHere {
 impl std::error::Error for NotSealedHere {}
 
 impl SealedAnswer {
-    /// Takes back the bytes that [`SealedAnswer::bytes`] gave out.
+    /// Restores the bytes that [`SealedAnswer::bytes`] returned.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(bytes.into())
     }
@@ -66,14 +68,14 @@ impl SealedAnswer {
     }
 }
 
-/// The size only.
+/// Prints the size only.
 impl fmt::Debug for SealedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedAnswer({} bytes)", self.0.len())
     }
 }
 
-/// Status and size only: a page may hold the link with a token.
+/// Prints status and size only: the body may contain a link with a token.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
@@ -81,13 +83,13 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// Whether it is small enough to be kept.
+    /// Whether it is small enough to be stored.
     pub fn fits(&self) -> bool {
         let head: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.body.len() <= ANSWER_BODY_BYTES_MAX && head <= ANSWER_HEAD_BYTES_MAX
     }
 
-    /// Seals it for repeats of the callback that brought `secret` to the application `app`.
+    /// Seals it for repeats of the callback that carried `secret` to the application `app`.
     pub fn seal(
         &self,
         secret: &TokenSecret,
@@ -104,7 +106,7 @@ impl Answer {
         Ok(SealedAnswer([&nonce[..], &text].concat().into()))
     }
 
-    /// The answer that was sealed with this token for this application.
+    /// Opens a response that was sealed with this token for this application.
     pub fn open(
         sealed: &SealedAnswer,
         secret: &TokenSecret,
@@ -151,7 +153,8 @@ impl Answer {
     }
 }
 
-/// A length as it is written. Only what [`Answer::fits`] is written, far below its bound.
+/// Encodes a length. Only a response that [`Answer::fits`] is encoded, far below the limit of 32
+/// bits.
 fn word(number: usize) -> [u8; 4] {
     u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -166,7 +169,7 @@ fn take_part(text: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(bytes)
 }
 
-/// The key of the answers to one token; `None` never happens, because its length is right.
+/// The key of the responses to one token; never `None`, because the length is correct.
 fn key(secret: &TokenSecret, app: &str) -> Option<LessSafeKey> {
     let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"callgate/1 answer");
     let derived = salt.extract(secret.bytes());

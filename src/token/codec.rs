@@ -1,4 +1,4 @@
-//! The stored form of a token: versioned JSON, apart from the type the program works with.
+//! The stored form of a token: versioned JSON, separate from the domain type.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::token::Token;
 /// The version this program writes; later ones are refused.
 pub const VERSION: u8 = 2;
 
-/// Stored bytes that cannot be a token.
+/// Stored bytes that are not a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadToken {
     /// Written by a later version of callgate.
     Newer(u8),
-    /// Not what any version writes.
+    /// Not written by any known version.
     Malformed(&'static str),
 }
 
@@ -63,17 +63,17 @@ pub struct StoredToken {
     confirm: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     binding: Option<String>,
-    /// Tokens from before there were generations are of generation 0.
+    /// Tokens that were written before generations existed are of generation 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     generation: u64,
-    /// The winning attempt and its moment.
+    /// The winning attempt and its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<(String, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<StoredRun>,
 }
 
-/// A run as it is stored, with its token or by itself.
+/// The stored form of a run, with its token or by itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoredRun {
     call: String,
@@ -121,7 +121,7 @@ impl StoredToken {
         }
     }
 
-    /// The token.
+    /// Converts to the domain type.
     pub fn token(self) -> Result<Token, BadToken> {
         if self.v > VERSION {
             return Err(BadToken::Newer(self.v));
@@ -178,7 +178,7 @@ impl StoredRun {
         }
     }
 
-    /// The run.
+    /// Converts to the domain type.
     pub fn run(self) -> Result<Run, BadToken> {
         let digest = |text: &str| {
             hex::read(text).map(Digest::from_bytes).map_err(|_| BadToken::Malformed("run"))
@@ -205,25 +205,25 @@ impl StoredRun {
     }
 }
 
-/// Bytes of a token, for stores outside of this crate that keep each token whole; those in this
-/// crate write [`StoredToken`]s into rows of their own. An error means that nothing may be stored.
+/// Encodes a token, for stores outside of this crate that keep each token whole; those in this
+/// crate write [`StoredToken`]s into rows of their own. On an error nothing may be stored.
 pub fn encode(token: &Token) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&StoredToken::of(token))
 }
 
-/// Bytes of a run, for stores that keep it apart from its token.
+/// Encodes a run, for stores that keep it apart from its token.
 pub fn encode_run(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&StoredRun::of(run))
 }
 
-/// The run in such bytes.
+/// Decodes a run.
 pub fn decode_run(bytes: &[u8]) -> Result<Run, BadToken> {
     let stored: StoredRun =
         serde_json::from_slice(bytes).map_err(|_| BadToken::Malformed("not a run"))?;
     stored.run()
 }
 
-/// The token in such bytes.
+/// Decodes a token.
 pub fn decode(bytes: &[u8]) -> Result<Token, BadToken> {
     let stored: StoredToken =
         serde_json::from_slice(bytes).map_err(|_| BadToken::Malformed("not a token"))?;
@@ -296,7 +296,7 @@ mod tests {
         };
         let bytes = encode(&plain).unwrap();
         assert_eq!(decode(&bytes).unwrap(), plain);
-        // What earlier versions wrote had no word of these, and none is written for none.
+        // Earlier versions did not write these fields, and absent values are not written.
         let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains("confirm") && !text.contains("run"));
         assert!(!text.contains("generation"));

@@ -1,4 +1,4 @@
-//! What must be known before a link counts: who asks for it, and whether a person has agreed.
+//! Whether a person must confirm before a link is redeemed, and whether that has happened.
 
 use crate::base::Caller;
 use crate::base::ClaimId;
@@ -9,56 +9,56 @@ use crate::base::SessionId;
 use crate::token::RepeatWish;
 use crate::token::Token;
 
-/// One attempt to redeem a token, as far as [`Token::judge`] looks at it.
+/// One attempt to redeem a token, as [`Token::judge`] sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'c> {
-    /// The name of the attempt.
+    /// The id of the attempt.
     pub id: ClaimId,
-    /// The handler that is about to answer, as `Class.method`.
+    /// The handler of the row, as `Class.method`.
     pub handler: &'c str,
-    /// What the row wants the bearer to get.
+    /// The restore mode of the row.
     pub row_mode: RestoreMode,
-    /// Who asks.
+    /// The kind of client.
     pub caller: Caller,
     /// Whether a person has agreed.
     pub consent: Consent,
-    /// What it says about repeats; `None` if it can be none and has none.
+    /// How repeats are recognized and treated; `None` if the callback cannot be repeated.
     pub repeat: Option<RepeatWish>,
 }
 
 /// Whether a person has agreed to what the token does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// Somebody has, or nobody needs to: the request is no mere opening of a link.
+    /// Consent exists or is not needed: the request is more than the opening of a link.
     Given,
-    /// Somebody pressed the button of a page that asked [`Question::Click`].
+    /// The button on the page for [`Question::Click`] was pressed.
     Clicked {
-        /// The session in which the browser is signed in at present, if it is.
+        /// The session in which the browser is signed in, if it is.
         signed_in: Option<SessionId>,
     },
-    /// A link was opened, and that is all there is.
+    /// A link was opened, and nothing else is known.
     Open {
-        /// What the row wants.
+        /// The confirmation policy of the row.
         row: Confirm,
-        /// The digest of the nonce that this browser was given when it minted last.
+        /// The digest of the nonce that this browser got when it minted last.
         browser: Option<Digest>,
-        /// The session in which the browser is signed in at present, if it is.
+        /// The session in which the browser is signed in, if it is.
         signed_in: Option<SessionId>,
     },
 }
 
-/// What a person must be asked before the token counts.
+/// What a person must confirm before the token is redeemed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// Whether he meant to open the link at all (SEC T13, T21).
+    /// That opening the link was intended at all (SEC T13, T21).
     Click,
-    /// Whether he means to leave the session in which he is signed in for another one: whoever
-    /// sent the link may want him to work in a session of the sender's (SEC T21, G13).
+    /// That leaving the signed-in session for another one is intended: the sender of the link may
+    /// want the user to work in the sender's session (SEC T21, G13).
     Switch,
 }
 
 impl Token {
-    /// What must be asked before this attempt may win; `None` when nothing must.
+    /// What must be confirmed before this attempt may win; `None` if nothing must.
     pub(super) fn question(&self, attempt: &Attempt<'_>) -> Option<Question> {
         let (wants_click, signed_in) = match attempt.consent {
             Consent::Given => return None,
@@ -78,7 +78,7 @@ impl Token {
     fn wants_click(&self, row: Confirm, browser: Option<Digest>) -> bool {
         match self.confirm.map_or(row, |own| own.max(row)) {
             Confirm::Never => false,
-            // Digests are no secrets, so that they may be compared plainly.
+            // Digests are not secret, so a plain comparison is sufficient.
             Confirm::Foreign => self.binding.is_none() || self.binding != browser,
             Confirm::Always => true,
         }

@@ -1,4 +1,4 @@
-//! Making a token: the secret that leaves, and what is kept of it.
+//! Minting a token: the secret that is sent out, and the record that is stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::base::limits::TOKEN_LIFE_SECS_MIN;
 use crate::token::Token;
 
-/// A token as it travels: 128 random bits, written as 32 upper-case hex digits (the shape of
-/// 4D's tokens).
+/// A token in transit: 128 random bits, written as 32 upper-case hex digits (the shape of 4D's
+/// tokens).
 #[derive(Debug, Clone)]
 pub struct TokenSecret(Secret<16>);
 
@@ -29,13 +29,13 @@ impl TokenSecret {
         Secret::random(entropy).map(Self)
     }
 
-    /// Reads a token from a request; `None` for anything but 32 hex digits. Lower case is let
-    /// through, because some mail programs change the case of links.
+    /// Parses a token of a request; `None` for anything but 32 hex digits. Lower case is accepted,
+    /// because some mail programs change the case of links.
     pub fn parse(text: &str) -> Option<Self> {
         hex::read(text).ok().map(|bytes| Self(Secret::new(bytes)))
     }
 
-    /// The text that is sent away. It must go nowhere else.
+    /// The text to send. It must appear nowhere else.
     pub fn expose(&self) -> String {
         hex::upper(self.0.expose())
     }
@@ -46,12 +46,12 @@ impl TokenSecret {
     }
 
     /// The token under which a store knows this one if only the browser with this nonce may redeem
-    /// it. Without the nonce, nobody can say which token that is.
+    /// it. Without the nonce, it cannot be computed.
     pub(crate) fn bound_to(&self, nonce: &Secret<16>) -> Self {
         Self(nonce.derived("same browser", self.0.expose()))
     }
 
-    /// The secret of the credential that this token gives the browser with this nonce.
+    /// The secret of the credential that a browser with this nonce gets for this token.
     pub(crate) fn newcomer_of(&self, nonce: &Secret<16>) -> Secret<16> {
         nonce.derived("newcomer", self.0.expose())
     }
@@ -61,39 +61,39 @@ impl TokenSecret {
         self.0.expose()
     }
 
-    /// Under which it is kept.
+    /// The digest under which it is stored.
     pub fn digest(&self, app: &str) -> Digest {
         Digest::of("token", app, &self.0)
     }
 }
 
-/// What the application asks of a new token (`createOTP`).
+/// The options of a new token (`createOTP`).
 #[derive(Debug, Clone, Default)]
 pub struct MintWish {
-    /// Seconds it shall live; `None` for the session's idle timeout. Less than 10 becomes 10.
+    /// Lifespan in seconds; `None` for the session's idle timeout. Less than 10 becomes 10.
     pub lifespan_secs: Option<u64>,
     /// The handlers, as `Class.method`, that may redeem it; empty for any.
     pub handlers: Vec<Arc<str>>,
     /// What its bearer gets; `None` leaves it to the row.
     pub mode: Option<RestoreMode>,
-    /// Whom callgate asks before the token counts; `None` leaves it to the row, and of two wishes
-    /// the stricter counts. It concerns links that are opened with a GET: see
+    /// Whether a person must confirm before the token is redeemed; `None` leaves it to the row, and
+    /// of two values the stricter counts. It applies to links that are opened with a GET: see
     /// [`Confirm`], and `restore` for tokens that a handler redeems itself.
     pub confirm: Option<Confirm>,
-    /// Whether only the browser that the request came from can redeem it. To every other caller it
-    /// is a token that nobody minted.
+    /// Whether only the browser of the current request can redeem it. For every other caller the
+    /// token does not exist.
     pub same_browser: bool,
-    /// The row's own `otp.param` under which a callback URL brings the token; `None` for `$4DSID`.
-    /// It says nothing about a token that travels some other way.
+    /// The row's own `otp.param` under which a callback URL carries the token; `None` for `$4DSID`.
+    /// It has no effect on a token that travels some other way.
     pub param: Option<String>,
 }
 
-/// Why no token can be made.
+/// Why no token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MintRefused {
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     NoEntropy,
-    /// More handlers were named than a token may be bound to.
+    /// The options name more handlers than a token may be bound to.
     TooManyHandlers,
 }
 
@@ -117,14 +117,14 @@ impl From<NoEntropy> for MintRefused {
 }
 
 impl MintWish {
-    /// The lifespan that is given: the wish within its bounds, or `idle_minutes`.
+    /// The effective lifespan: the requested one within its limits, or `idle_minutes`.
     pub fn lifespan_secs(&self, idle_minutes: u32) -> u64 {
         let wish = self.lifespan_secs.unwrap_or(u64::from(idle_minutes) * 60);
         wish.clamp(TOKEN_LIFE_SECS_MIN, TOKEN_LIFE_SECS_MAX)
     }
 
-    /// Makes a token for `session`; the secret goes out, the record goes into the store. It is
-    /// bound to no browser yet.
+    /// Makes a token for `session`: a secret to send and a record to store. It is not bound to a
+    /// browser yet.
     pub fn mint(
         &self,
         entropy: &dyn Entropy,
@@ -146,7 +146,7 @@ impl MintWish {
             mode: self.mode,
             confirm: self.confirm,
             binding: None,
-            // The store knows it.
+            // Set by the store.
             generation: 0,
             claim: None,
             run: None,
@@ -155,10 +155,10 @@ impl MintWish {
     }
 }
 
-/// The moments that a mint depends on.
+/// The times that a mint depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct MintTimes {
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
     /// The idle timeout of the session, the default lifespan of its tokens.
     pub idle_minutes: u32,

@@ -1,4 +1,4 @@
-//! A one-time token: a secret that brings one later request back into the session it came from.
+//! A one-time token: a secret that returns one later request to the session that minted it.
 //!
 //! ```text
 //!             redeemed by the handler it is for
@@ -7,12 +7,21 @@
 //!      └──────────────────────────────────────────▶ expired ─┘   (ten minutes after its lifespan)
 //! ```
 //!
-//! Who gains privileges ends the unspent tokens of the session; each of them keeps a mark as if it
-//! were claimed, for as long as it would have lived, so that its bearer can be told why.
+//! A session that gains privileges ends its unspent tokens. Each of them is marked as if it had been
+//! claimed, for the rest of its lifespan, so that a request that carries it learns the reason.
 //!
-//! Only the digest of a token is ever stored. Which of the many requests that may carry it wins
-//! is decided by a store, in one step; [`judge`] is the rule that every store follows. What a
-//! claimed token still does for a callback that comes again is in [`repeat`].
+//! Only the digest of a token is ever stored. A store decides in one atomic step which of several
+//! requests with the same token wins; [`judge`] is the rule that every store follows. What a
+//! claimed token still does for repeats of its callback is in [`repeat`].
+//!
+//! | file | part |
+//! |---|---|
+//! | `mint` | making a token |
+//! | `consent` | attempts to redeem, and whether a person must confirm |
+//! | `outcome` | how a redemption can end, for handlers |
+//! | `repeat` | repeats of a callback, and the run that they share |
+//! | `answer` | the sealed response for repeats |
+//! | `codec` | the stored form of a token |
 //!
 //! [`judge`]: Token::judge
 
@@ -42,69 +51,68 @@ pub use mint::{MintRefused, MintWish, TokenSecret};
 pub use outcome::Outcome;
 pub use repeat::{Callback, Repeat, RepeatKey, RepeatWish, Run, RunStage};
 
-/// What is kept of one token.
+/// What a store keeps of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// The digest of the secret, under which it is found.
+    /// The digest of the secret, which is its key in the store.
     pub digest: Digest,
-    /// Its public name, for logs and the operator.
+    /// Its public id, for logs and operators.
     pub id: TokenId,
     /// The session that it restores.
     pub session: SessionId,
     /// When it was minted.
     pub minted_at: Timestamp,
-    /// The first moment at which it is refused.
+    /// The time from which on it is refused.
     pub expires_at: Timestamp,
     /// The handlers, as `Class.method`, that may redeem it; empty for any.
     pub handlers: Vec<Arc<str>>,
-    /// What the mint wants the bearer to get; `None` leaves it to the row.
+    /// The restore mode of the mint; `None` leaves it to the row.
     pub mode: Option<RestoreMode>,
-    /// Whom the mint wants asked before the token counts; the stricter of this and the row's wish
-    /// counts.
+    /// The confirmation policy of the mint; the stricter of this and the row's counts.
     pub confirm: Option<Confirm>,
-    /// The digest of the nonce that the browser which minted was given; `None` when it could be
-    /// given none, and then every browser is a foreign one.
+    /// The digest of the nonce of the browser that minted; `None` if it got none, and then every
+    /// browser counts as a foreign one.
     pub binding: Option<Digest>,
-    /// The generation of its session when it was minted. A session that puts others out takes its
-    /// unspent tokens back, so this is the generation of the session when it is redeemed, too.
+    /// The generation of its session when it was minted. A session that removes other browsers
+    /// revokes its unspent tokens, so this is also the generation of the session at redemption.
     pub generation: u64,
     /// The redemption that won, if there was one.
     pub claim: Option<ClaimMark>,
-    /// The run that it began, if its callback may come again ([`repeat`]).
+    /// The run that it started, if its callback may be repeated ([`repeat`]).
     pub run: Option<Run>,
 }
 
-/// The mark that a redemption leaves on its token.
+/// Records on the token which redemption won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimMark {
-    /// The attempt that won. The same attempt may ask again, because a store's answer can be
-    /// lost on its way back.
+    /// The attempt that won. The same attempt may be retried, because the response of a store can
+    /// be lost.
     pub id: ClaimId,
     /// When it won.
     pub at: Timestamp,
 }
 
-/// What becomes of one attempt to redeem a token.
+/// The result of one attempt to redeem a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The token is this attempt's now; the store marks it before anybody hears of it.
+    /// The attempt wins; the store records that before it returns.
     Won,
-    /// This very attempt won earlier and asks again.
+    /// This attempt won earlier and is a retry.
     WonBefore,
-    /// Another attempt won, at this moment.
+    /// Another attempt won, at this time.
     Used(Timestamp),
-    /// Nobody came before its lifespan was over.
+    /// It expired before it was redeemed.
     Expired,
     /// A sign-in in its session ended it.
     EndedBySignIn,
-    /// It is for other handlers; nothing changes.
+    /// It is bound to other handlers; nothing changes.
     WrongHandler,
-    /// A person must be asked first; nothing changes.
+    /// A person must confirm first; nothing changes.
     AskFirst(Question),
-    /// It repeats the callback that won at this moment, and is told this instead of a second run.
+    /// It repeats the callback that won at this time, and gets this result instead of a second run.
     Repeats(Timestamp, Repeat),
-    /// It repeats a callback that was cut off, or refused before its handler, and the run is this
-    /// attempt's now; the store keeps that before anybody hears of it.
+    /// It repeats a callback that was cut off, or refused before its handler, and takes over the
+    /// run; the store records that before it returns.
     TakesOver(Run),
 }
 
@@ -129,7 +137,7 @@ impl ClaimMark {
 }
 
 impl Token {
-    /// Decides one attempt. Nobody is asked about a token that would be refused all the same.
+    /// Decides one attempt. Confirmation is not asked for a token that would be refused anyway.
     pub fn judge(&self, attempt: &Attempt<'_>, now: Timestamp) -> Verdict {
         match self.claim {
             Some(mark) if mark.is_by_sign_in() => Verdict::EndedBySignIn,
@@ -145,7 +153,7 @@ impl Token {
         self.claim.is_none() && now < self.expires_at
     }
 
-    /// When nobody needs to remember it any more.
+    /// When it can be deleted.
     pub fn forget_at(&self) -> Timestamp {
         if let Some(ended) = self.claim.and_then(|mark| mark.forget_at(self.expires_at)) {
             return ended;
@@ -251,7 +259,7 @@ mod tests {
         assert_eq!(judge(there(other), RestoreMode::Transfer), switch);
         assert_eq!(judge(there(other), RestoreMode::Context), Verdict::Won);
         assert_eq!(judge(there(own), RestoreMode::Share), Verdict::Won);
-        // Who agreed to open a link has not agreed to leave a session that the page did not know.
+        // Agreeing to open a link is not agreeing to leave a session that the page did not know.
         let clicked = Consent::Clicked { signed_in: Some(other) };
         assert_eq!(judge(clicked, RestoreMode::Share), switch);
         assert_eq!(judge(Consent::Clicked { signed_in: None }, RestoreMode::Share), Verdict::Won);

@@ -2,22 +2,22 @@
 
 use crate::base::Timestamp;
 
-/// What became of the token that a request carried (contract §6.3).
+/// The result for the token of a request (contract §6.3).
 ///
-/// The client cannot tell these apart unless the handler says so.
+/// A client cannot distinguish them unless the handler reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outcome {
-    /// The request carried none.
+    /// The request carried no token.
     #[default]
     Absent,
     /// It was redeemed; the request works in the session that minted it.
     Restored,
     /// It had been redeemed before, at this moment.
     Used {
-        /// When the redemption that won took place.
+        /// The time of the redemption that won.
         at: Timestamp,
     },
-    /// Its lifespan was over.
+    /// Its lifespan had ended.
     Expired,
     /// No such token was minted, or it has been forgotten.
     Unknown,
@@ -28,7 +28,7 @@ pub enum Outcome {
     EndedBySignIn,
     /// It is bound to other handlers; it was not consumed.
     WrongHandler,
-    /// A person must agree first: the token wants it, or the browser is signed in to another
+    /// A person must confirm first: the token requires it, or the browser is signed in to another
     /// session. It was not consumed.
     AskFirst,
 }
@@ -54,7 +54,7 @@ impl Outcome {
         matches!(self, Self::Restored)
     }
 
-    /// Whether a token was carried and turned down.
+    /// Whether a token was carried and refused.
     pub const fn is_refused(self) -> bool {
         !matches!(self, Self::Absent | Self::Restored | Self::AskFirst)
     }

@@ -5,10 +5,10 @@
 
 use std::fmt::Write;
 
-use callgate::table::Answer;
 use callgate::table::BasePath;
 use callgate::table::CanonicalPath;
-use callgate::table::Found;
+use callgate::table::Lookup;
+use callgate::table::Resolution;
 use callgate::table::Table;
 use callgate::table::explain;
 use regex::Regex;
@@ -98,9 +98,9 @@ fn found(table: &Table, verb: &str, path: &CanonicalPath) -> Says {
         return Says::Reserved;
     }
     match table.find(verb, path) {
-        Found::Row(row) => Says::Row(row.number()),
-        Found::NoSuchPath => Says::NotFound,
-        Found::VerbNotAllowed(allow) => Says::Refused(allow.iter().map(str::to_owned).collect()),
+        Lookup::Row(row) => Says::Row(row.number()),
+        Lookup::NoSuchPath => Says::NotFound,
+        Lookup::VerbNotAllowed(allow) => Says::Refused(allow.iter().map(str::to_owned).collect()),
     }
 }
 
@@ -109,10 +109,10 @@ fn explained(table: &Table, verb: &str, target: &str, base: &BasePath) -> Says {
     let first_hit = explanation.rows.iter().find(|step| step.hit).map(|step| step.row);
     assert_eq!(first_hit, explanation.row, "the first hit is the answer: {explanation:?}");
     match explanation.answer {
-        Answer::Row => Says::Row(explanation.row.unwrap()),
-        Answer::NotFound => Says::NotFound,
-        Answer::MethodNotAllowed => Says::Refused(explanation.allow.unwrap()),
-        Answer::Reserved => Says::Reserved,
+        Resolution::Row => Says::Row(explanation.row.unwrap()),
+        Resolution::NotFound => Says::NotFound,
+        Resolution::MethodNotAllowed => Says::Refused(explanation.allow.unwrap()),
+        Resolution::Reserved => Says::Reserved,
         other => panic!("a generated request was refused as {other:?}: {explanation:?}"),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The list is that of SEC T34: what proxies, decoders and file systems have been fooled with.
 
-use callgate::table::Answer;
 use callgate::table::BasePath;
+use callgate::table::Resolution;
 use callgate::table::Table;
 use callgate::table::explain;
 
@@ -53,7 +53,7 @@ fn unescape(line: &str) -> String {
     text + rest
 }
 
-fn answers(list: &str) -> Vec<(String, Answer, Option<usize>)> {
+fn answers(list: &str) -> Vec<(String, Resolution, Option<usize>)> {
     let table = Table::read("handlers.json", TABLE).unwrap().table;
     let explain = |target: String| {
         let explanation = explain(&table, "GET", &target, &BasePath::none());
@@ -66,11 +66,11 @@ fn answers(list: &str) -> Vec<(String, Answer, Option<usize>)> {
 fn no_alias_reaches_the_protected_row() {
     let refused = answers(REFUSED);
     for (target, answer, _) in &refused {
-        assert_eq!(*answer, Answer::BadPath, "{target:?}");
+        assert_eq!(*answer, Resolution::BadPath, "{target:?}");
     }
     let other = answers(OTHER);
     for (target, answer, row) in &other {
-        assert_eq!((*answer, *row), (Answer::Row, Some(2)), "{target:?}");
+        assert_eq!((*answer, *row), (Resolution::Row, Some(2)), "{target:?}");
     }
     let all = refused.len() + other.len();
     assert!(all >= 120, "only {all} bypass strings");
@@ -81,7 +81,7 @@ fn every_spelling_of_the_path_itself_meets_the_protected_row() {
     let same = answers(SAME);
     assert!(same.len() >= 12, "only {} spellings", same.len());
     for (target, answer, row) in same {
-        assert_eq!((answer, row), (Answer::Row, Some(1)), "{target:?}");
+        assert_eq!((answer, row), (Resolution::Row, Some(1)), "{target:?}");
     }
 }
 
@@ -90,7 +90,7 @@ fn no_spelling_of_a_reserved_path_reaches_a_catch_all() {
     let reserved = answers(RESERVED);
     assert!(reserved.len() >= 12, "only {} spellings", reserved.len());
     for (target, answer, _) in reserved {
-        assert_eq!(answer, Answer::Reserved, "{target:?}");
+        assert_eq!(answer, Resolution::Reserved, "{target:?}");
     }
 }
 
@@ -102,14 +102,14 @@ fn a_mount_prefix_opens_no_other_way_in() {
         for target in [format!("/tools{target}"), target] {
             let answer = explain(&table, "GET", &target, &base).answer;
             assert!(
-                matches!(answer, Answer::BadPath | Answer::NotFound),
+                matches!(answer, Resolution::BadPath | Resolution::NotFound),
                 "{target:?} is answered {answer:?}"
             );
         }
     }
     for target in targets(SAME) {
         let explanation = explain(&table, "GET", &target, &base);
-        assert_eq!(explanation.answer, Answer::NotFound, "{target:?} lies outside");
+        assert_eq!(explanation.answer, Resolution::NotFound, "{target:?} lies outside");
         let inside = explain(&table, "GET", &format!("/tools{target}"), &base);
         assert_eq!(inside.row, Some(1), "{target:?} inside");
     }

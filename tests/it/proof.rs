@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use callgate::table::BasePath;
 use callgate::table::CanonicalPath;
-use callgate::table::Found;
+use callgate::table::Lookup;
 use callgate::table::Problem;
 use callgate::table::Proof;
-use callgate::table::Reach;
+use callgate::table::Reachability;
 use callgate::table::Table;
 use callgate::table::Witness;
 use regex::Regex;
@@ -89,8 +89,8 @@ fn paths(length: usize) -> Vec<CanonicalPath> {
 /// The row that answers, counted from 1.
 fn answers(table: &Table, verb: &str, path: &CanonicalPath) -> Option<usize> {
     match table.find(verb, path) {
-        Found::Row(row) => Some(row.number()),
-        Found::NoSuchPath | Found::VerbNotAllowed(_) => None,
+        Lookup::Row(row) => Some(row.number()),
+        Lookup::NoSuchPath | Lookup::VerbNotAllowed(_) => None,
     }
 }
 
@@ -146,14 +146,14 @@ impl Seen {
         let reached = reached(table, paths);
         for (reach, number) in proof.reach.iter().zip(1..) {
             match reach {
-                Reach::Answers(witness) => {
+                Reachability::Answers(witness) => {
                     let path = canonical(witness);
                     assert_eq!(answers(table, &witness.verb, &path), Some(number), "{witness}");
                     self.answers += 1;
                     self.beyond_the_tried += usize::from(!reached.contains(&number));
                     continue;
                 }
-                Reach::TakenBy(rows) => {
+                Reachability::TakenBy(rows) => {
                     assert!(taken_by(table, number, rows, paths), "row {number} by {rows:?}");
                     let least = if rows.len() == 1 {
                         &mut self.taken_by_one
@@ -162,12 +162,12 @@ impl Seen {
                     };
                     *least += 1;
                 }
-                Reach::FitsNothing | Reach::FitsReserved => {
+                Reachability::FitsNothing | Reachability::FitsReserved => {
                     let row = &table.rows()[number - 1];
                     assert!(!paths.iter().any(|path| row.pattern().fits(path)), "row {number}");
                     self.fits_nothing += 1;
                 }
-                Reach::Undecided => {
+                Reachability::Undecided => {
                     self.undecided += 1;
                     continue;
                 }
@@ -280,10 +280,10 @@ fn bounded(table: &Table) -> (BTreeMap<&'static str, usize>, u64) {
     let mut counts = BTreeMap::new();
     for reach in &proof.reach {
         let kind = match reach {
-            Reach::Answers(_) => "answers",
-            Reach::TakenBy(_) => "taken",
-            Reach::FitsNothing | Reach::FitsReserved => "nothing",
-            Reach::Undecided => "undecided",
+            Reachability::Answers(_) => "answers",
+            Reachability::TakenBy(_) => "taken",
+            Reachability::FitsNothing | Reachability::FitsReserved => "nothing",
+            Reachability::Undecided => "undecided",
         };
         *counts.entry(kind).or_default() += 1;
     }

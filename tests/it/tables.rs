@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use callgate::table::Answer;
 use callgate::table::BasePath;
 use callgate::table::CanonicalPath;
-use callgate::table::Checked;
-use callgate::table::Found;
+use callgate::table::CheckedTable;
+use callgate::table::Lookup;
 use callgate::table::Problem;
+use callgate::table::Resolution;
 use callgate::table::Table;
 use callgate::table::explain;
 
@@ -45,14 +45,14 @@ fn name(path: &Path) -> &str {
 fn answer(table: &Table, verb: &str, target: &str, base: &BasePath) -> String {
     let explanation = explain(table, verb, target, base);
     match explanation.answer {
-        Answer::Row => explanation.row.unwrap().to_string(),
-        Answer::NotFound => "404".to_owned(),
-        Answer::MethodNotAllowed => format!("405 {}", explanation.allow.unwrap().join(", ")),
-        Answer::BadPath => "bad".to_owned(),
-        Answer::Reserved => "reserved".to_owned(),
-        Answer::NotImplemented => "501".to_owned(),
-        Answer::TargetTooLong => "414".to_owned(),
-        Answer::BadRequest => "400".to_owned(),
+        Resolution::Row => explanation.row.unwrap().to_string(),
+        Resolution::NotFound => "404".to_owned(),
+        Resolution::MethodNotAllowed => format!("405 {}", explanation.allow.unwrap().join(", ")),
+        Resolution::BadPath => "bad".to_owned(),
+        Resolution::Reserved => "reserved".to_owned(),
+        Resolution::NotImplemented => "501".to_owned(),
+        Resolution::TargetTooLong => "414".to_owned(),
+        Resolution::BadRequest => "400".to_owned(),
     }
 }
 
@@ -61,15 +61,15 @@ fn found(table: &Table, verb: &str, target: &str, base: &BasePath) -> Option<Str
     let raw = target.split('?').next()?;
     let path = CanonicalPath::of(raw, base).ok().filter(|path| !path.is_reserved())?;
     Some(match table.find(verb, &path) {
-        Found::Row(row) => row.number().to_string(),
-        Found::NoSuchPath => "404".to_owned(),
-        Found::VerbNotAllowed(allow) => format!("405 {allow}"),
+        Lookup::Row(row) => row.number().to_string(),
+        Lookup::NoSuchPath => "404".to_owned(),
+        Lookup::VerbNotAllowed(allow) => format!("405 {allow}"),
     })
 }
 
 /// What `check` says of a table that works, in the order of the file: what is odd about each row,
 /// and what was proven of all.
-fn warnings_of(file: &str, checked: &Checked) -> Vec<Problem> {
+fn warnings_of(file: &str, checked: &CheckedTable) -> Vec<Problem> {
     let proof = checked.table.prove(file);
     assert_eq!(proof.undecided(), [0; 0], "{file} is small enough to be decided");
     let mut all = [checked.warnings.clone(), proof.problems].concat();
@@ -78,7 +78,7 @@ fn warnings_of(file: &str, checked: &Checked) -> Vec<Problem> {
 }
 
 /// Runs one `.requests` file; returns what differs and the number of requests.
-fn run(file: &str, checked: &Checked, requests: &str) -> (Vec<String>, usize) {
+fn run(file: &str, checked: &CheckedTable, requests: &str) -> (Vec<String>, usize) {
     let mut base = BasePath::none();
     let mut differences = Vec::new();
     let mut warnings = Vec::new();
@@ -136,7 +136,7 @@ fn good_tables_answer_every_documented_request() {
 }
 
 /// Every problem as its line and, below it, its code: the notation of the `.expected` files.
-fn rendered(result: Result<Checked, Vec<Problem>>) -> String {
+fn rendered(result: Result<CheckedTable, Vec<Problem>>) -> String {
     match result {
         Ok(_) => "no problem\n".to_owned(),
         Err(problems) => lines(&problems),

@@ -1,20 +1,27 @@
 //! The session API: how an upstream works in the session of the request that was forwarded to it,
-//! by the capability that came with it (contract §7).
+//! with the capability that came with the request (contract §7).
 //!
-//! | method, path | does | answer |
+//! | method, path | effect | response |
 //! |---|---|---|
-//! | `GET /session` | says whose session it is | 200, id, user, privileges, life, fate of the token |
+//! | `GET /session` | describes the session | 200, id, user, privileges, lifetime, outcome of the token |
 //! | `GET /session/storage` | reads | 200, all keys and values |
 //! | `PATCH /session/storage` | sets top-level keys, removes those set to null | 204 |
 //! | `POST /session/otp` | mints a token | 201, token and, for a path, its URL |
-//! | `POST /session/restore` | redeems a token | 200, how that ended |
+//! | `POST /session/restore` | redeems a token | 200, the outcome |
 //! | `PUT /session/privileges` | adds privileges, as `setPrivileges` | 200, as `GET /session` |
 //! | `DELETE /session` | logs out | 204 |
 //! | `GET /session/openapi.json` | describes all this; needs no capability | 200 |
 //!
-//! Whatever is written is durable when it is answered. The calls of one request run one after the
-//! other. The browser gets its cookies with the answer to the forwarded request; what would need
-//! another one is refused once that has begun.
+//! A write is durable when its response is sent. The calls of one request run one after the other.
+//! The browser gets its cookies with the response to the forwarded request; a call that would need
+//! a further cookie is refused once that response has begun.
+//!
+//! | file | part |
+//! |---|---|
+//! | `routes` | methods, paths, and how each can fail |
+//! | `wish` | reading the body of a request |
+//! | `work` | the effect in the session, and the response |
+//! | `problem` | errors, with a stable code for each |
 
 mod problem;
 mod routes;
@@ -51,17 +58,17 @@ use wish::Wish;
 /// The description of this API, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// Longest body. A session keeps no more than that in all.
+/// Longest body. A session's total storage is limited to the same size.
 const BODY_BYTES_MAX: u64 = 256 * 1024;
 
-/// Answers upstreams on the internal listener.
+/// Handles requests of upstreams on the internal listener.
 pub(super) struct SessionApi {
     sessions: Arc<Sessions>,
     hosts: Arc<InternalHosts>,
     pace: Pace,
 }
 
-/// One request, and where it came in.
+/// One request, and the connection it arrived on.
 struct Asked {
     head: Head,
     body: RequestBody,
@@ -69,17 +76,18 @@ struct Asked {
 }
 
 impl SessionApi {
-    /// Opens what capabilities of `sessions` open, to bodies that come at this pace.
+    /// Serves the sessions of capabilities issued by `sessions`, with bodies that arrive at this
+    /// pace.
     pub(super) fn new(sessions: Arc<Sessions>, hosts: Arc<InternalHosts>, pace: Pace) -> Self {
         Self { sessions, hosts, pace }
     }
 
-    /// Whether a path is the API's business.
+    /// Whether a path belongs to the API.
     pub(super) fn has(path: &str) -> bool {
         path == "/session" || path.starts_with("/session/")
     }
 
-    /// Answers one request for a path that is.
+    /// Handles one request for such a path.
     pub(super) async fn reply(
         &self,
         head: Head,
@@ -111,12 +119,12 @@ impl SessionApi {
             Bytes::new()
         };
         let wish = Wish::read(route.action, &head.headers, &body)?;
-        // A token that is redeemed must let somebody in, even if the upstream has hung up.
+        // A token that is redeemed must take effect even if the upstream has closed the connection.
         let done = tokio::spawn(async move { work::carry_out(&session, wish).await }).await;
         done.map_err(Fault::internal)?
     }
 
-    /// The session of the one capability that a request shows.
+    /// The session of the request's capability, of which there must be exactly one.
     async fn open(&self, headers: &HeaderMap) -> Result<Session, Fault> {
         let mut all = headers.get_all(CAPABILITY_HEADER).iter();
         let (Some(shown), None) = (all.next(), all.next()) else {
@@ -127,7 +135,7 @@ impl SessionApi {
     }
 }
 
-/// Lets programs of this machine in, and no browser (SEC T52).
+/// Admits programs on this machine, and no browser (SEC T52).
 fn admit(hosts: &InternalHosts, head: &Head, conn: ConnInfo) -> Result<(), Fault> {
     let local = conn.local.ip().to_canonical();
     let refused = match hosts.admit_program(head) {

@@ -1,4 +1,4 @@
-//! What the session API cannot do, with a stable code for each.
+//! The errors of the session API, with a stable code for each.
 
 use hyper::StatusCode;
 
@@ -8,12 +8,12 @@ use crate::http::Fault;
 use crate::http::SessionError;
 use crate::token::MintRefused;
 
-/// A status and the stable code of a failure.
+/// A status and the stable code of an error.
 pub(super) type Code = (u16, &'static str);
 
-/// Who asks may not.
+/// The caller is not admitted.
 pub(super) const DOOR: &[Code] = &[(403, "browser"), (403, "not_local"), (421, "wrong_host")];
-/// What the capability names cannot be had.
+/// The session of the capability is not available.
 pub(super) const SESSION: &[Code] = &[
     (401, "capability"),
     (410, "session_ended"),
@@ -21,7 +21,7 @@ pub(super) const SESSION: &[Code] = &[
     (500, "internal"),
     (503, "store_unavailable"),
 ];
-/// The body is not as it must be.
+/// The body is invalid.
 pub(super) const BODY: &[Code] = &[
     (400, "bad_body"),
     (400, "bad_json"),
@@ -32,58 +32,58 @@ pub(super) const BODY: &[Code] = &[
     (422, "invalid"),
     (422, "too_deep"),
 ];
-/// A write is too much for the session, or would be the first of one guest too many.
+/// A write exceeds the limits of the session, or would create one guest session too many.
 pub(super) const WRITE: &[Code] = &[(409, "session_full"), (503, "too_many_guests")];
 /// A token cannot be minted.
 pub(super) const MINT: &[Code] =
     &[(409, "too_many_tokens"), (409, "no_public_origin"), (429, "rate_limited")];
-/// A token cannot be redeemed.
+/// A token was not redeemed.
 pub(super) const RESTORE: &[Code] = &[(409, "answer_begun"), (429, "rate_limited")];
-/// Privileges cannot be gained.
+/// Privileges cannot be added.
 pub(super) const GRANT: &[Code] = &[(403, "contextMayNotGain"), (409, "answer_begun")];
 
-/// No capability, or one that opens nothing.
+/// No capability, or an invalid one.
 pub(super) fn capability() -> Fault {
     let text = "Show the capability that came with the forwarded request; it opens the session \
                 until that request ends, and for a minute more.";
     Fault::new(StatusCode::UNAUTHORIZED, "capability", text)
 }
 
-/// The session of the capability is gone.
+/// The session of the capability has ended.
 fn session_ended() -> Fault {
     Fault::new(StatusCode::GONE, "session_ended", "The session has ended.")
 }
 
-/// The session lives, and not for the request of the capability any more.
+/// The session exists, but is no longer the one of the forwarded request.
 fn session_replaced() -> Fault {
     let text = "The session has been signed in to or taken over since this request began, or has \
                 ended the access of its browser.";
     Fault::new(StatusCode::GONE, "sessionReplaced", text)
 }
 
-/// The answer to the browser has begun, which could have brought it the cookie that it needs now.
+/// The response to the browser has begun, so it can no longer carry the cookie that is needed now.
 pub(super) fn answer_begun() -> Fault {
     let text = "The answer to the browser has begun, so it cannot be given the cookie that this \
                 needs. Do it before answering, or gain privileges with keepDevices.";
     Fault::new(StatusCode::CONFLICT, "answer_begun", text)
 }
 
-/// The body is no JSON.
+/// The body is not JSON.
 pub(super) fn bad_json() -> Fault {
     Fault::bad_request("bad_json", "The body is not JSON.")
 }
 
-/// The body says that it is something else.
+/// The body has another media type.
 pub(super) fn media_type(text: &'static str) -> Fault {
     Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", text)
 }
 
-/// The body is JSON, and not what is asked for.
+/// The body is JSON of another shape.
 pub(super) fn invalid(text: &'static str) -> Fault {
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
 }
 
-/// No row answers what the token shall be for.
+/// No row matches the URL that the token is for.
 pub(super) fn no_path() -> Fault {
     invalid(
         "\"path\" is a path of this site that a row answers; it begins with a single slash and has \
@@ -92,20 +92,20 @@ pub(super) fn no_path() -> Fault {
     )
 }
 
-/// The body is nested too deep to be kept.
+/// The body is nested too deep to be stored.
 pub(super) fn too_deep() -> Fault {
     let text = "A value is nested more than 64 deep; store it flatter, or as a text.";
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "too_deep", text)
 }
 
-/// The session cannot hold what the body says.
+/// The session has no room for the body's values.
 pub(super) fn session_full() -> Fault {
     let text = "The session would outgrow its limits: 256 keys of 256 bytes, 262,144 bytes in \
                 all, a user name of 256 bytes, 128 privileges of 128 bytes.";
     Fault::new(StatusCode::CONFLICT, "session_full", text)
 }
 
-/// Somebody is not let in.
+/// The caller is not admitted.
 pub(super) fn refused(refused: Refused) -> Fault {
     let (code, text) = match refused {
         Refused::WrongHost => {
@@ -118,7 +118,7 @@ pub(super) fn refused(refused: Refused) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, code, text)
 }
 
-/// A capability opens nothing.
+/// A capability does not open a session.
 pub(super) fn not_opened(why: NotOpened) -> Fault {
     match why {
         NotOpened::Unknown => capability(),
@@ -128,7 +128,8 @@ pub(super) fn not_opened(why: NotOpened) -> Fault {
     }
 }
 
-/// The session does not do it; what it refuses by a text of its own is told by `refused`.
+/// The operation failed in the session; `refused` is the error for a refusal that has a text of its
+/// own.
 pub(super) fn session(error: SessionError, refused: fn() -> Fault) -> Fault {
     match error {
         SessionError::Ended => session_ended(),

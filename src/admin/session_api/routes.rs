@@ -1,4 +1,4 @@
-//! What the session API answers: methods, paths, and every way each of them can end.
+//! The routes of the session API: methods, paths, and every way in which each can fail.
 
 use crate::admin::session_api::problem::BODY;
 use crate::admin::session_api::problem::Code;
@@ -18,7 +18,7 @@ pub(super) struct Route {
     /// The status of success. Only the tests of the description read it.
     #[cfg(test)]
     success: u16,
-    /// Every way it can fail, in groups.
+    /// Every way in which it can fail, in groups.
     failures: &'static [&'static [Code]],
 }
 
@@ -48,7 +48,7 @@ macro_rules! routes {
     };
 }
 
-/// The whole API. What stands here stands in `openapi.json`, and nothing else does.
+/// The whole API. `openapi.json` describes exactly these routes.
 const ROUTES: &[Route] = routes![
     "GET" "/session" Look 200 [DOOR, SESSION],
     "DELETE" "/session" End 204 [DOOR, SESSION],
@@ -61,7 +61,7 @@ const ROUTES: &[Route] = routes![
 ];
 
 impl Route {
-    /// The route of a request, or 404, or 405 with the methods that the path has.
+    /// The route of a request; otherwise 404, or 405 with the methods of the path.
     pub(super) fn find(method: &str, path: &str) -> Result<&'static Self, Fault> {
         let of_path = || ROUTES.iter().filter(|route| route.path == path);
         if let Some(route) = of_path().find(|route| route.method == method) {
@@ -74,7 +74,7 @@ impl Route {
         Err(Fault::method_not_allowed(methods.join(", ")))
     }
 
-    /// Whether this is one of the ways it can fail.
+    /// Whether the route declares this error.
     pub(super) fn may_fail(&self, fault: &Fault) -> bool {
         let code = (fault.status().as_u16(), fault.code());
         self.failures.iter().any(|group| group.contains(&code))
@@ -95,10 +95,10 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeSet;
 
-    /// Method, path and status, with the code of a failure.
+    /// Method, path and status, with the code of an error.
     type Line = (String, String, u16, String);
 
-    /// What the code can answer.
+    /// Every response that the code declares.
     fn in_code() -> BTreeSet<Line> {
         let line = |route: &Route, status: u16, code: &str| -> Line {
             (route.method.to_ascii_lowercase(), route.path.to_owned(), status, code.to_owned())
@@ -111,7 +111,7 @@ mod tests {
         success.chain(ROUTES.iter().flat_map(failures)).collect()
     }
 
-    /// The codes that the description gives for a failure.
+    /// The codes that the description lists for an error.
     fn codes<'d>(document: &'d Value, answer: &'d Value) -> Vec<&'d str> {
         let answer = match answer["$ref"].as_str() {
             Some(place) => document.pointer(place.trim_start_matches('#')).unwrap(),
@@ -122,7 +122,7 @@ mod tests {
         codes.as_array().into_iter().flatten().map(|code| code.as_str().unwrap()).collect()
     }
 
-    /// What the description says.
+    /// Every response that the description lists.
     fn described() -> BTreeSet<Line> {
         let document: Value = serde_json::from_str(OPENAPI).unwrap();
         let mut lines = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What an upstream asks for, read from the body of its request.
+//! The operation that an upstream requests, parsed from the body of its request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::http::Fault;
 use crate::http::message::incoming::nesting;
 use crate::token::MintWish;
 
-/// What is to be done.
+/// An operation in a session.
 pub(super) enum Wish {
     Look,
     Read,
@@ -31,14 +31,14 @@ pub(super) enum Wish {
 }
 
 impl Wish {
-    /// Reads what a request asks for whose body is there as a whole.
+    /// Parses a request whose body has been read completely.
     pub(super) fn read(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Self, Fault> {
         Ok(match action {
             Action::Write => match value(action, headers, body)? {
                 Value::Object(values) => Self::Write(values),
                 _ => return Err(problem::invalid("The body is an object of keys and values.")),
             },
-            // All of its members may be left out, and so may they all.
+            // All members of the body are optional, and so is the body.
             Action::Mint if body.is_empty() => Self::Mint(MintWish::default(), None),
             Action::Mint => mint(value(action, headers, body)?)?,
             Action::Restore => restore(value(action, headers, body)?)?,
@@ -50,7 +50,7 @@ impl Wish {
     }
 }
 
-/// The JSON of a body that says it is JSON.
+/// Parses a body that is declared as JSON.
 fn value(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Value, Fault> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
@@ -64,7 +64,7 @@ fn value(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Value, Faul
     if !is_json {
         return Err(problem::media_type("Send the body as application/json."));
     }
-    // One more than a value may have: the object that holds it.
+    // One level more than a value may have: the object that holds it.
     if nesting(body) > JSON_DEPTH_MAX + 1 {
         return Err(problem::too_deep());
     }
@@ -116,7 +116,8 @@ fn mint(body: Value) -> Result<Wish, Fault> {
     Ok(Wish::Mint(wish, path))
 }
 
-/// Whole seconds, written as JSON writes numbers: 30, 30.0 and 3e1 are the same (RFC 8259 §6).
+/// Whole seconds, in any notation that JSON has for a number: 30, 30.0 and 3e1 are the same (RFC
+/// 8259 §6).
 fn secs(member: &Value) -> Result<u64, Fault> {
     let text = "\"lifespan\" is a number of whole seconds.";
     if let Some(secs) = member.as_u64() {
@@ -124,7 +125,7 @@ fn secs(member: &Value) -> Result<u64, Fault> {
     }
     let number = member.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
     let number = number.ok_or_else(|| problem::invalid(text))?;
-    // What no duration can hold is longer than any token lives.
+    // A number that exceeds any duration also exceeds the lifespan of any token.
     Ok(Duration::try_from_secs_f64(number).map_or(TOKEN_LIFE_SECS_MAX, |span| span.as_secs()))
 }
 
@@ -143,7 +144,7 @@ fn restore(body: Value) -> Result<Wish, Fault> {
     }
 }
 
-/// What privileges are wished for by a text, a list, or an object (4D `setPrivileges`).
+/// Privileges as a text, a list, or an object (4D `setPrivileges`).
 fn privileges(body: Value) -> Result<Privileges, Fault> {
     let members = match body {
         Value::Object(members) => members,

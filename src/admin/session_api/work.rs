@@ -1,4 +1,4 @@
-//! What an upstream asks for, done in the session, and what it is told about it.
+//! Carries out an operation in the session, and builds the response.
 
 use bytes::Bytes;
 use hyper::Response;
@@ -16,7 +16,7 @@ use crate::http::Session;
 use crate::http::SessionError;
 use crate::token::Outcome;
 
-/// Does what is wished for, once nobody else works for the same request.
+/// Carries out the operation after the other calls of the same request are finished.
 pub(super) async fn carry_out(
     session: &Session,
     wish: Wish,
@@ -50,14 +50,15 @@ pub(super) async fn carry_out(
         }
         Wish::Restore(..) if turn.answer_has_begun() => Err(problem::answer_begun()),
         Wish::Restore(token, options) => {
-            // One that has ended may be left for another, and not by a right that has ended.
+            // Logging out of a session that has ended is allowed, but not with a right that has
+            // ended.
             session.reload().await.map_err(plain)?;
             let restored = session.restore_with(&token, options).await.map_err(plain)?;
             let mut told_of = fate(session.restore_outcome());
             told_of.insert("restored".to_owned(), restored.into());
             Ok(told(StatusCode::OK, &told_of.into()))
         }
-        // The browser would be put out of its own session.
+        // The browser would be removed from its own session.
         Wish::Grant(wish) if !wish.keep_devices && turn.answer_has_begun() => {
             Err(problem::answer_begun())
         }
@@ -82,7 +83,7 @@ async fn refresh(session: &Session) -> Result<(), Fault> {
     Err(problem::session(error, problem::session_full))
 }
 
-/// Whose session it is.
+/// The description of the session and its user.
 fn view(session: &Session) -> Value {
     let privileges = session.privileges();
     json!({
@@ -96,7 +97,7 @@ fn view(session: &Session) -> Value {
     })
 }
 
-/// What became of a token.
+/// The outcome of a token.
 fn fate(outcome: Outcome) -> Map<String, Value> {
     let mut told_of = Map::new();
     told_of.insert("outcome".to_owned(), outcome.name().into());

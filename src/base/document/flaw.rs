@@ -1,17 +1,17 @@
-//! What is wrong with a part of a file, and the way out.
+//! What is wrong with a part of a file, and how to fix it.
 
 use std::ops::Range;
 
-/// A problem before it is known where in which file it stands.
+/// A problem whose position in the file is not yet attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flaw {
-    /// A stable name of this kind of problem, in kebab case.
+    /// A stable code of this kind of problem, in kebab case.
     pub(crate) code: &'static str,
-    /// What is wrong, with the author's own text quoted.
+    /// What is wrong, quoting the text of the file.
     pub(crate) what: String,
-    /// The way out.
+    /// How to fix it.
     pub(crate) fix: String,
-    /// The bytes that are meant of a text, where not all of it is.
+    /// The bytes of a string that are at fault, if not all of it is.
     pub(crate) within: Option<Range<usize>>,
 }
 
@@ -21,7 +21,7 @@ impl Flaw {
     }
 }
 
-/// `"a", "b" or "c"`: a choice, as a sentence names it.
+/// Formats a choice for a sentence: `"a", "b" or "c"`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     match names.split_last() {
         None => String::new(),

@@ -1,11 +1,10 @@
-//! What stands between the values of a file: blanks, comments, and what can be read over as if it
-//! were one of them.
+//! Text between the values of a file: blanks, comments, and stray text that can be skipped.
 
 use super::reader::Reader;
 use super::strays;
 
 impl Reader<'_> {
-    /// Reads over blanks and comments, and over what is neither but can be read over.
+    /// Skips blanks, comments, and stray text that can be skipped.
     pub(super) fn skip(&mut self) {
         while let Some(next) = self.peek() {
             let rest = self.rest();
@@ -30,8 +29,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads over the marks of a merge conflict and over the second of its sides, so that what is
-    /// left is one file.
+    /// Skips the conflict markers of a merge and the second of its sides, so that the first side is
+    /// left as the file.
     fn skip_conflict(&mut self) -> bool {
         let rest = self.rest();
         let starts = |mark: &&str| rest.starts_with(*mark);

@@ -1,4 +1,4 @@
-//! From a byte offset to the line and column a person sees in an editor.
+//! Converts byte offsets to the line and column that an editor shows.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -8,8 +8,8 @@ use std::ops::Range;
 pub(crate) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
-    /// The last offset that was asked for, and the characters of its line before it: a file of one
-    /// long line is asked for thousands of its places, mostly in their order.
+    /// The offset of the last lookup, and the characters of its line before it: a file that is one
+    /// long line gets thousands of lookups, mostly in ascending order.
     last: Cell<(usize, usize)>,
 }
 
@@ -26,8 +26,8 @@ impl<'t> Lines<'t> {
 
     /// Line and column of a byte offset, both from 1, the column in characters.
     ///
-    /// A byte order mark is no character of the first line: editors do not show it. An offset
-    /// past the end or within a character means the nearest place before it.
+    /// A byte order mark does not count as a character of the first line: editors do not show it.
+    /// An offset past the end or within a character is rounded down.
     pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
@@ -36,7 +36,7 @@ impl<'t> Lines<'t> {
         let (from, counted) =
             if (start..=end).contains(&last) { (last, counted) } else { (start, 0) };
         let between = self.text.get(from..end).unwrap_or_default();
-        // Only the first line can begin with a mark.
+        // Only the first line can begin with a byte order mark.
         let mark = usize::from(from == 0 && between.starts_with('\u{feff}'));
         let before = counted + between.chars().count() - mark;
         self.last.set((end, before));
@@ -44,8 +44,8 @@ impl<'t> Lines<'t> {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(columns).unwrap_or(u32::MAX))
     }
 
-    /// Where a part of a JSON text stands in the file: `span` is the text with its quotes, `part`
-    /// counts the bytes that it means.
+    /// The span in the file of a part of a JSON string: `span` is the string with its quotes,
+    /// `part` counts bytes of its decoded value.
     pub(crate) fn within_text(
         &self,
         span: &Range<usize>,
@@ -57,7 +57,8 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// The bytes that a JSON text takes for the first `meant` bytes of what it means (RFC 8259 §7).
+/// The number of bytes of a JSON string that encode the first `meant` bytes of its value (RFC 8259
+/// §7).
 fn written_before(quoted: &str, meant: usize) -> Option<usize> {
     let mut rest = quoted;
     let mut read = 0;
@@ -73,10 +74,10 @@ fn written_before(quoted: &str, meant: usize) -> Option<usize> {
     Some(quoted.len() - rest.len())
 }
 
-/// The bytes that `\uXXXX`, or a pair of them, takes, and those that it means.
+/// The length of `\uXXXX`, or of a pair of them, and the length of the decoded character.
 fn escaped(escape: &str) -> Option<(usize, usize)> {
     let code = u32::from_str_radix(escape.get(1..5)?, 16).ok()?;
-    // Half of a pair is no character; together with the other it takes four bytes of UTF-8.
+    // A single surrogate is no character; a pair of them takes four bytes of UTF-8.
     Some(char::from_u32(code).map_or((12, 4), |c| (6, c.len_utf8())))
 }
 

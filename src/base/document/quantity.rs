@@ -1,7 +1,7 @@
-//! Quantities as people write them, such as `10m` and `1 MB`, in the unit that a property has.
+//! Quantities with a unit, such as `10m` and `1 MB`, converted to the unit of a property.
 
 /// The number of `unit` (`seconds`, `milliseconds` or `bytes`) that a text means; none where that
-/// is not certain.
+/// is ambiguous.
 pub(super) fn in_unit(text: &str, unit: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -1,24 +1,24 @@
-//! Text in quotes: what its escapes stand for, and what is wrong with it.
+//! Quoted strings: their escapes, and what is wrong with them.
 
 use std::borrow::Cow;
 
 use super::reader::Reader;
 use super::strays;
 
-/// What stands at a place where a text may begin.
+/// What is found where a string may begin.
 pub(super) enum Quoted<'t> {
-    /// No text.
+    /// No string.
     Nothing,
-    /// A text that is not closed on its line, which is noted.
+    /// A string that is not closed on its line. The flaw is recorded.
     Open,
-    /// A text of which a part could not be read, which is noted; this is the rest of it.
+    /// A string with an unreadable part. The flaw is recorded; this is the rest of the string.
     Damaged(Cow<'t, str>),
-    /// A text.
+    /// A string.
     Text(Cow<'t, str>),
 }
 
 impl<'t> Reader<'t> {
-    /// Reads the text that begins here with a quote.
+    /// Reads the string that begins here with a quote.
     pub(super) fn quoted(&mut self) -> Quoted<'t> {
         let start = self.at;
         let Some(quote) = self.peek() else { return Quoted::Nothing };
@@ -32,7 +32,7 @@ impl<'t> Reader<'t> {
         };
         self.at += quote.len_utf8();
         let begin = self.at;
-        // Without an escape, the text is what is written.
+        // Without an escape, the value is the text as written.
         let mut unescaped: Option<String> = None;
         let mut is_whole = true;
         while let Some(next) = self.rest().chars().next() {
@@ -72,7 +72,8 @@ impl<'t> Reader<'t> {
         None
     }
 
-    /// What an escape stands for (RFC 8259 §7); none, with its flaw noted, for what is no escape.
+    /// The characters that an escape stands for (RFC 8259 §7). For an invalid one, records the flaw
+    /// and returns none.
     fn escape(&mut self) -> Option<char> {
         let at = self.at;
         let escaped = self.rest().chars().nth(1);
@@ -106,7 +107,7 @@ impl<'t> Reader<'t> {
         Some(simple)
     }
 
-    /// The four hex digits at a place, read over if they are there.
+    /// Consumes the four hex digits at this position, if there are four.
     fn unit(&mut self, at: usize) -> Option<u16> {
         let digits = self.text.get(at..at + 4)?;
         let unit = u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
@@ -114,7 +115,7 @@ impl<'t> Reader<'t> {
         Some(unit)
     }
 
-    /// The character of a unit of UTF-16, with the unit behind it where it takes two.
+    /// The character of a UTF-16 unit, together with the following unit if it is a surrogate.
     fn character(&mut self, unit: u16) -> Option<char> {
         if !(0xd800..0xdc00).contains(&unit) {
             return char::from_u32(u32::from(unit));
@@ -129,7 +130,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The way out of a backslash that JSON does not know; most of them are of regular expressions.
+/// How to fix a backslash that JSON does not know; most of them are from regular expressions.
 fn unknown_escape(escaped: Option<char>) -> String {
     match escaped {
         Some('A') => "leave \\A out: an expression begins where the path begins".to_owned(),

@@ -1,8 +1,8 @@
-//! Reads JSON with comments, and goes on behind what is broken.
+//! Reads JSON with comments, and recovers from errors.
 //!
-//! A flaw that has one likely meaning (a missing comma, single quotes, a comment with `#`) is noted
-//! and read as it is meant. Behind any other one the reader looks for the next object of the list
-//! it is in, at the beginning of a line, so that one broken row hides no other.
+//! A flaw with one likely meaning (a missing comma, single quotes, a comment with `#`) is recorded
+//! and read as it is meant. After any other one the reader looks for the next object of the
+//! enclosing list, at the beginning of a line, so that one broken row hides no other.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,19 +10,19 @@ use std::ops::Range;
 use super::flaw::Flaw;
 use super::quoted::Quoted;
 use super::raw::Document;
-use super::raw::Form;
-use super::raw::Kind;
+use super::raw::FileFormat;
 use super::raw::Member;
-use super::raw::Value;
+use super::raw::SpannedValue;
+use super::raw::ValueKind;
 use super::strays;
 use super::words;
 use crate::base::limits::TABLE_DEPTH_MAX;
 
-/// Flaws of one file; behind the last one nothing is read any more.
+/// Flaws of one file; reading stops after the last one.
 const FLAWS_MAX: usize = 100;
 
 /// Reads a whole file.
-pub(super) fn read<'t>(text: &'t str, form: &Form) -> Document<'t> {
+pub(super) fn read<'t>(text: &'t str, form: &FileFormat) -> Document<'t> {
     let mut reader = Reader {
         text,
         at: 0,
@@ -55,10 +55,10 @@ pub(super) fn read<'t>(text: &'t str, form: &Form) -> Document<'t> {
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
-    /// What closes each list and object that is open.
+    /// The closing bracket of each list and object that is open.
     open: Vec<char>,
     pub(super) in_conflict: bool,
-    /// Nothing more can be said about the file.
+    /// Reading has stopped: nothing more can be reported about the file.
     pub(super) over: bool,
     document: Document<'t>,
 }
@@ -84,27 +84,27 @@ impl<'t> Reader<'t> {
         self.flaw(span, Flaw::new("syntax", what, fix));
     }
 
-    /// The bytes of the character that begins at a place.
+    /// The byte range of the character at a position.
     fn character_at(&self, at: usize) -> Range<usize> {
         let next = self.text.get(at..).and_then(|rest| rest.chars().next());
         at..at + next.map_or(0, char::len_utf8)
     }
 
-    /// Notes what is no part of JSON at all, and has no meaning that is likely.
+    /// Records text that is not JSON and has no likely meaning.
     fn lost(&mut self) {
         let (what, fix) =
             ("this does not belong here", "look for a bracket, quote or comma missing before it");
         self.broken(self.character_at(self.at), what, fix);
     }
 
-    /// A value of which nothing is known but that it is broken.
-    fn unread(&mut self, span: Range<usize>) -> Value<'t> {
+    /// A placeholder for a value that could not be read.
+    fn unread(&mut self, span: Range<usize>) -> SpannedValue<'t> {
         self.document.unread.push(span.clone());
-        Value { span, kind: Kind::Null }
+        SpannedValue { span, kind: ValueKind::Null }
     }
 
-    /// The value that begins here; none, with its flaw noted, where nobody can know how to go on.
-    fn value(&mut self, form: &Form) -> Option<Value<'t>> {
+    /// The value that begins here. Records the flaw and returns none where reading cannot continue.
+    fn value(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         let next = self.peek()?;
         match next {
@@ -122,7 +122,7 @@ impl<'t> Reader<'t> {
                 let text = self.take(part);
                 let span = start..self.at;
                 match words::number(text) {
-                    None => Some(Value { span, kind: Kind::Number(text) }),
+                    None => Some(SpannedValue { span, kind: ValueKind::Number(text) }),
                     Some(flaw) => {
                         self.flaw(span.clone(), flaw);
                         Some(self.unread(span))
@@ -136,12 +136,14 @@ impl<'t> Reader<'t> {
                     self.flaw(span.clone(), flaw);
                 }
                 Some(match kind {
-                    Some(kind) => Value { span, kind },
+                    Some(kind) => SpannedValue { span, kind },
                     None => self.unread(span),
                 })
             }
             _ => match self.quoted() {
-                Quoted::Text(text) => Some(Value { span: start..self.at, kind: Kind::Text(text) }),
+                Quoted::Text(text) => {
+                    Some(SpannedValue { span: start..self.at, kind: ValueKind::Text(text) })
+                }
                 Quoted::Damaged(_) => Some(self.unread(start..self.at)),
                 Quoted::Open => None,
                 Quoted::Nothing => {
@@ -159,7 +161,7 @@ impl<'t> Reader<'t> {
         rest.get(..end).unwrap_or_default()
     }
 
-    fn list(&mut self, form: &Form) -> Option<Value<'t>> {
+    fn list(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         self.at += 1;
         self.open.push(']');
@@ -203,10 +205,10 @@ impl<'t> Reader<'t> {
             break;
         }
         self.open.pop();
-        Some(Value { span: start..self.at, kind: Kind::List(items) })
+        Some(SpannedValue { span: start..self.at, kind: ValueKind::List(items) })
     }
 
-    fn object(&mut self, form: &Form) -> Option<Value<'t>> {
+    fn object(&mut self, form: &FileFormat) -> Option<SpannedValue<'t>> {
         let start = self.at;
         self.at += 1;
         self.open.push('}');
@@ -241,10 +243,10 @@ impl<'t> Reader<'t> {
             break;
         }
         self.open.pop();
-        Some(Value { span: start..self.at, kind: Kind::Object(members) })
+        Some(SpannedValue { span: start..self.at, kind: ValueKind::Object(members) })
     }
 
-    fn member(&mut self, form: &Form) -> Option<Member<'t>> {
+    fn member(&mut self, form: &FileFormat) -> Option<Member<'t>> {
         let start = self.at;
         let key = if self.peek().is_some_and(begins_word) {
             let word = self.take(is_word);
@@ -295,7 +297,7 @@ impl<'t> Reader<'t> {
         Some(Member { key, key_span, value })
     }
 
-    /// Reads what stands between two items. False where nobody can know how to go on.
+    /// Reads what separates two items. False where reading cannot continue.
     fn separate(&mut self, close: char) -> bool {
         let end = self.at;
         self.skip();
@@ -310,7 +312,7 @@ impl<'t> Reader<'t> {
                 }
                 true
             }
-            // A text has ended where another one was meant to begin.
+            // A string has ended where another one was meant to begin.
             Some(next) if self.at == end && (begins_word(next) || next == '"') => {
                 self.lost();
                 false
@@ -339,8 +341,8 @@ impl<'t> Reader<'t> {
         self.at += 1;
     }
 
-    /// A bracket that closes something further out closes this as well; one that closes nothing
-    /// is read over.
+    /// A bracket that closes an outer list or object closes this one as well. One that closes
+    /// nothing is skipped.
     fn closes_another(&mut self, bracket: char) -> bool {
         self.lost();
         let outer = self.open.split_last().map_or(&[][..], |(_, outer)| outer);
@@ -351,8 +353,9 @@ impl<'t> Reader<'t> {
         closes
     }
 
-    /// Goes to the next line that begins an object, or that ends a list no deeper than the object
-    /// that began at `broken`. False where there is none: then the rest belongs to the broken one.
+    /// Skips to the next line that begins an object, or that ends a list indented no deeper than
+    /// the object that began at `broken`. False where there is none: then the rest of the file
+    /// belongs to the broken object.
     fn find_next_object(&mut self, broken: usize) -> bool {
         let before = self.text.get(..broken).unwrap_or_default();
         let line = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);

@@ -1,17 +1,16 @@
-//! What stands between the values of a file and does not belong there, and files that are written
-//! in another language altogether.
+//! Text between values that is not JSON, and files that are written in another language altogether.
 
 use super::flaw::Flaw;
-use super::raw::Form;
+use super::raw::FileFormat;
 
-/// Marks that version control leaves in a file, at the beginning of a line.
+/// Conflict markers that version control leaves in a file, at the beginning of a line.
 pub(super) const CONFLICT: &str = "<<<<<<<";
-/// The other side of a conflict begins with one of these.
+/// The second side of a conflict begins with one of these.
 pub(super) const OTHER_SIDE: [&str; 2] = ["|||||||", "======="];
-/// It ends with this one.
+/// A conflict ends with this one.
 pub(super) const CONFLICT_END: &str = ">>>>>>>";
 
-/// Something between values that can be read over: how many bytes, and what is wrong with it.
+/// Text between values that can be skipped: its length in bytes, and what is wrong with it.
 pub(super) fn stray(rest: &str) -> Option<(usize, Flaw)> {
     let first = rest.chars().next()?;
     let flaw = match first {
@@ -38,13 +37,13 @@ pub(super) fn stray(rest: &str) -> Option<(usize, Flaw)> {
     Some((first.len_utf8(), flaw))
 }
 
-/// A mark of a merge conflict.
+/// A conflict marker.
 pub(super) fn conflict() -> Flaw {
     let what = "a mark of a merge conflict";
     Flaw::new("syntax", what, "keep one of the two sides, and remove the marks")
 }
 
-/// Characters that an editor shows as a blank or not at all, apart from those that JSON takes for
+/// Characters that an editor shows as blanks or not at all, except for the blanks of JSON.
 /// blanks.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -55,7 +54,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A quote of a text program or another language, and what closes it.
+/// A quote of a word processor or another language, and the quotes that close it.
 pub(super) fn quote(c: char) -> Option<(&'static [char], Flaw)> {
     let typographic = || {
         let what = format!("a typographic quote ({c}) around text");
@@ -73,8 +72,8 @@ pub(super) fn quote(c: char) -> Option<(&'static [char], Flaw)> {
     })
 }
 
-/// The language of a file that is no JSON at all.
-pub(super) fn foreign(text: &str, form: &Form) -> Option<Flaw> {
+/// The language of a file that is not JSON at all.
+pub(super) fn foreign(text: &str, form: &FileFormat) -> Option<Flaw> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let line = text.lines().next().unwrap_or_default().trim_end();
     let name = |text: &str| {

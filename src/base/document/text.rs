@@ -1,21 +1,21 @@
-//! From the bytes of a file to its text: UTF-8, and otherwise what the file is instead.
+//! Decodes the bytes of a file as UTF-8, or identifies the other format that they have.
 
-/// Why bytes are no text that can be read.
+/// Why bytes cannot be read as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotText {
     /// The line, counted from 1.
     pub(crate) line: u32,
     /// The column in characters, counted from 1.
     pub(crate) column: u32,
-    /// What the file is instead, as the end of a sentence that begins with its name.
+    /// The format of the file, as the end of a sentence that begins with its name.
     pub(crate) what: String,
-    /// The way out.
+    /// How to fix it.
     pub(crate) fix: &'static str,
 }
 
 const SAVE: &str = "save it as UTF-8";
 
-/// The text that the bytes are. A byte order mark of UTF-8 stays where it is.
+/// The bytes as text. A byte order mark of UTF-8 is kept.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, NotText> {
     let whole = |what: &str, fix| NotText { line: 1, column: 1, what: what.to_owned(), fix };
     if let Some(encoding) = wide(bytes) {
@@ -36,8 +36,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, NotText> {
     Err(NotText { line, column, what, fix: SAVE })
 }
 
-/// The encoding of text whose characters take two or four bytes each, with or without its mark.
-/// Files of ours begin with a character of ASCII, so that without a mark its zeros tell.
+/// The encoding of text whose characters take two or four bytes each, with or without a byte order
+/// mark. Valid files begin with an ASCII character, so without a mark the position of the zero
+/// bytes identifies the encoding.
 fn wide(bytes: &[u8]) -> Option<&'static str> {
     let zero = |at: usize| bytes.get(at).map(|byte| *byte == 0);
     let zeros = [zero(0), zero(1), zero(2), zero(3)].map(Option::unwrap_or_default);

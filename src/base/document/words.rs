@@ -1,26 +1,26 @@
-//! Words and numbers of other languages, and how JSON writes them.
+//! Literals and numbers of other languages, and how JSON writes them.
 
 use super::flaw::Flaw;
-use super::raw::Kind;
+use super::raw::ValueKind;
 
-/// What a word without quotes is: a value of JSON, perhaps in the spelling of another language.
-/// None stands for a word whose meaning nobody knows.
-pub(super) fn word(text: &str) -> (Option<Kind<'static>>, Option<Flaw>) {
+/// What an unquoted word means: a JSON value, perhaps in the spelling of another language. None for
+/// an unknown word.
+pub(super) fn word(text: &str) -> (Option<ValueKind<'static>>, Option<Flaw>) {
     let other = |json: &str, of: &str, kind| {
         let what = format!("{text} is {of}");
         (Some(kind), Some(Flaw::new("syntax", what, format!("write {json}"))))
     };
     match text {
-        "true" => (Some(Kind::Bool(true)), None),
-        "false" => (Some(Kind::Bool(false)), None),
-        "null" => (Some(Kind::Null), None),
-        "True" => other("true", "Python's word and not JSON's", Kind::Bool(true)),
-        "False" => other("false", "Python's word and not JSON's", Kind::Bool(false)),
+        "true" => (Some(ValueKind::Bool(true)), None),
+        "false" => (Some(ValueKind::Bool(false)), None),
+        "null" => (Some(ValueKind::Null), None),
+        "True" => other("true", "Python's word and not JSON's", ValueKind::Bool(true)),
+        "False" => other("false", "Python's word and not JSON's", ValueKind::Bool(false)),
         "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
-            other("true", "not JSON's word for true", Kind::Bool(true))
+            other("true", "not JSON's word for true", ValueKind::Bool(true))
         }
         "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
-            other("false", "not JSON's word for false", Kind::Bool(false))
+            other("false", "not JSON's word for false", ValueKind::Bool(false))
         }
         "None" | "nil" | "undefined" | "Null" | "NULL" => {
             let what = format!("{text} is another language's word for nothing");
@@ -36,7 +36,7 @@ pub(super) fn word(text: &str) -> (Option<Kind<'static>>, Option<Flaw>) {
     }
 }
 
-/// Why this is no number of JSON (RFC 8259 §6); none if it is one.
+/// Why this is not a JSON number (RFC 8259 §6); none if it is one.
 pub(super) fn number(text: &str) -> Option<Flaw> {
     if is_number(text) {
         return None;

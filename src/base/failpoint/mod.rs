@@ -1,8 +1,9 @@
-//! Places where a test breaks callgate off, makes it fail or holds it up (SEC C-04).
+//! Fail points: places at which a test can abort callgate, fail an operation or delay it (SEC
+//! C-04).
 //!
-//! A place is one line of shipped code, and nothing at all without the feature `failpoints`. What
-//! happens at it is the test's business: it installs a hook, which may end the process, wait, or
-//! say that the work fails there.
+//! A fail point is one line of shipped code, and compiles to nothing without the feature
+//! `failpoints`. The test decides what happens at it: it installs a hook, which may end the
+//! process, wait, or make the operation fail.
 
 #[cfg(feature = "failpoints")]
 mod armed;
@@ -17,54 +18,54 @@ pub use armed::{Hook, install, reached};
 #[cfg(not(feature = "failpoints"))]
 pub use unarmed::reached;
 
-/// A place in the life of a request, of a commit or of the process.
+/// A point in the life of a request, a commit or the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// A request is read and its row is found; nothing has been asked of the store.
+    /// The request is read and its row is found; the store has not been called.
     Parsed,
-    /// A credential is about to be shown to the store.
+    /// A credential is about to be looked up in the store.
     Resume,
-    /// A session is about to be founded.
+    /// A session is about to be created.
     Create,
-    /// A token is made and not yet kept.
+    /// A token is made and not yet stored.
     Mint,
     /// A token is about to be redeemed.
     BeforeClaim,
-    /// A token is redeemed, and the request does not know it yet.
+    /// The store has redeemed a token, and the request has not received the result.
     AfterClaim,
-    /// A browser is about to be given a fresh credential for its privileges.
+    /// A browser is about to get a new credential because its privileges change.
     BeforeRotate,
-    /// The store has the fresh credential, and the browser does not.
+    /// The store has the new credential, and the browser does not.
     AfterRotate,
-    /// The handler of a callback that may come again has returned and its writes are kept; its
-    /// answer is not.
+    /// The handler of a repeatable callback has returned and its writes are stored; its response is
+    /// not.
     BeforeConclude,
-    /// The answer of such a callback is kept, and nobody has been told.
+    /// The response of a repeatable callback is stored and not yet sent.
     AfterConclude,
-    /// The answer is made, and the session cookie is about to be put on it.
+    /// The response is ready, and the session cookie is about to be added.
     BeforeCookie,
-    /// A batch of verbs is decided, and nothing of it is written.
+    /// A batch of operations is decided, and nothing of it is written.
     Batch,
     /// A batch is written and not yet committed.
     BeforeFsync,
-    /// A batch is on the disk, and nobody has been told.
+    /// A batch is on the disk, and no caller has its result yet.
     AfterFsync,
-    /// A batch counts as durable, and its answers are about to be sent.
+    /// A batch counts as durable, and its results are about to be returned.
     BeforeReply,
-    /// What is over is about to be given up.
+    /// Expired records are about to be deleted.
     Sweep,
-    /// A changed table is read and found good, and the old one still answers.
+    /// A changed table is read and valid, and the old one is still in use.
     Reload,
-    /// Every request is answered, and the store is about to be closed.
+    /// Every request is finished, and the store is about to be closed.
     Close,
 }
 
-/// The work fails at this place because a test wants it to.
+/// The operation fails at this point because a test asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken(pub Place);
 
 impl Place {
-    /// Every place there is.
+    /// Every fail point.
     pub const ALL: [Self; 18] = [
         Self::Parsed,
         Self::Resume,
@@ -87,7 +88,7 @@ impl Place {
     ];
 }
 
-/// The name of the place, as it is written in the code.
+/// The name of the fail point, as it is written in the code.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -1,4 +1,5 @@
-//! `callgate store copy`: moves what lives from one store to another, and says what came of it.
+//! `callgate store copy`: moves live sessions and tokens from one store to another, and reports the
+//! result.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use super::is_made;
 use super::opened;
 use super::within;
 
-/// How often a person is told how far it is.
+/// How often progress is printed.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
-/// Copies from the store of the one settings to that of the other.
+/// Copies from the store of the first settings to that of the second.
 pub(super) fn run(
     from: &Settings,
     to: &Settings,
@@ -77,7 +78,7 @@ fn exit_of(error: &StoreError) -> Exit {
     }
 }
 
-/// Refuses stores between which there is nothing to copy.
+/// Refuses stores between which a copy makes no sense.
 fn refuse_nonsense(from: &StoreUrl, to: &StoreUrl) -> Result<(), Stop> {
     let usage = |why: &str| Err(Stop::new(Exit::Usage, why));
     if matches!(from, StoreUrl::Memory) || matches!(to, StoreUrl::Memory) {
@@ -120,12 +121,12 @@ async fn copied(
             end = &mut copying => end,
             _ = signals.next() => {
                 told.store(true, Ordering::Relaxed);
-                // What is under way is finished: a token between two stores would be lost.
+                // The current step is finished: a token between two stores would be lost.
                 copying.await
             }
         }
     };
-    // Nothing is written there any more; the last words of the old store change nothing.
+    // The old store is not written any more, so an error while it closes changes nothing.
     let _ = copy.from.close().await;
     match (copy.to.close().await, end) {
         (Err(error), End::Complete | End::ToldTo) => Ok((tally, End::Failed(CopyError::To(error)))),
@@ -153,7 +154,7 @@ async fn both(copy: &Copy, tally: &mut Tally, tokens: bool, told: &AtomicBool, a
     }
 }
 
-/// Two lines that say how many of what.
+/// Two lines with the counts.
 fn counts(tally: &Tally, with_tokens: bool) -> String {
     let Tally { sessions, tokens } = tally;
     let sessions = format!(
@@ -201,7 +202,7 @@ fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &En
     page.join("\n") + "\n"
 }
 
-/// Where the keys are that sealed the cookies of the old store.
+/// Where to find the keys that sealed the cookies of the old store.
 fn whose_keys(from: &Settings) -> String {
     match from.key_path() {
         Some(path) => format!(", which are in {} (keys_file)", path.display()),

@@ -20,10 +20,10 @@ use super::super::exit::Stop;
 use super::opened;
 use super::within;
 
-/// How long `callgate settings` waits for a store.
+/// Timeout of the store for `callgate settings`.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the store of these settings.
+/// Queries the store of these settings.
 pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
     let guarantees = within(asked(settings))??;
     let text = match format {
@@ -34,8 +34,8 @@ pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
     Ok(Said { text, exit })
 }
 
-/// What the store of the settings guarantees, as comments of a settings file. That nobody can be
-/// asked is said there, too.
+/// The guarantees of the store of the settings, as comments of a settings file. If the store cannot
+/// be reached, a comment says so.
 pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, Stop> {
     let store = &settings.store;
     let told = within(async { tokio::time::timeout(PATIENCE, asked(settings)).await })?;
@@ -50,8 +50,8 @@ pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, 
     Ok(text.lines().map(|line| format!("# {line}").trim_end().to_owned()).collect())
 }
 
-/// What a store guarantees. An embedded one is not opened for it: what it guarantees is always the
-/// same, and whoever is about to serve it must not find it in use.
+/// The guarantees of a store. An embedded store is not opened for this: its guarantees are always
+/// the same, and opening it would lock it against a server that is about to start.
 async fn asked(settings: &Settings) -> Result<Guarantees, Stop> {
     let failed = |error| Stop::new(Exit::StoreUnreachable, format!("store: {error}"));
     match &settings.store {
@@ -61,14 +61,14 @@ async fn asked(settings: &Settings) -> Result<Guarantees, Stop> {
         _ => {
             let store = opened(settings).await?;
             let guarantees = store.self_check().await.map_err(failed);
-            // It has been asked, and nothing was written.
+            // The query is complete, and nothing was written.
             let _ = store.close().await;
             guarantees
         }
     }
 }
 
-/// Each guarantee on a line of its own, then what else is worth knowing, then what to change.
+/// Each guarantee on a line of its own, then further facts, then what to change.
 fn page(store: &StoreUrl, guarantees: &Guarantees) -> String {
     let Guarantees { survives_crash, survives_power_loss, shared, notes, lacks, .. } = guarantees;
     let kept = |kept: &bool| {

@@ -28,7 +28,7 @@ use super::serve::stop_of;
 
 pub(super) use doctor::in_comments;
 
-/// The word for the store that the settings name.
+/// The argument that stands for the store of the settings.
 const OF_SETTINGS: &str = "settings";
 
 #[derive(Debug, Subcommand)]
@@ -82,8 +82,8 @@ pub(super) enum StoreErrand {
     },
 }
 
-/// The URL of a store as it was typed. It may hold a password, so clap never gets to complain
-/// about it.
+/// The URL of a store as it was typed. It may contain a password, so clap must not parse it: its
+/// errors quote the text.
 #[derive(Debug, Clone)]
 pub(super) struct UrlArgument(SecretText);
 
@@ -113,7 +113,7 @@ pub(super) fn run(settings: &Settings, errand: &StoreErrand) -> Result<Said, Sto
     }
 }
 
-/// The settings with the store that an argument names in the place of their own.
+/// The settings, with the store of an argument in place of their own.
 fn named(
     settings: &Settings,
     (what, url): (&str, &UrlArgument),
@@ -145,19 +145,19 @@ async fn opened(settings: &Settings) -> Result<Arc<dyn Store>, Stop> {
     open_store(settings, SystemClock.now()).await.map_err(stop_of)
 }
 
-/// Whether the embedded store is made in this folder already.
+/// Whether this folder contains an embedded store.
 #[cfg(feature = "embedded")]
 fn is_made(folder: &std::path::Path) -> bool {
     EmbeddedStore::is_in(folder)
 }
 
-/// Opening it says that this callgate has no such store.
+/// Opening it reports that this build has no such store.
 #[cfg(not(feature = "embedded"))]
 fn is_made(_: &std::path::Path) -> bool {
     true
 }
 
-/// Runs what asks a store, on this thread.
+/// Runs an operation on a store, on this thread.
 fn within<T>(asking: impl Future<Output = T>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("runtime: {error}")))?;

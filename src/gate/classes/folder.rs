@@ -1,5 +1,5 @@
-//! The classes folder on the disk: read whole when it may have changed, and looked at cheaply when
-//! it cannot have.
+//! The classes folder on disk: its files are read when they may have changed, and only its metadata
+//! when they cannot have.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,50 +33,51 @@ use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
-use crate::table::Found as TableFound;
+use crate::table::Lookup;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Severity;
 use crate::table::Survey;
 use crate::table::Table;
 
-/// As long as this after a stamp was first seen, the files are read all the same: file times are
-/// as coarse as two seconds (FAT), so a second write may leave the same stamp. It counts from when
-/// we saw it, because a file server's clock is not ours.
+/// For this long after a stamp was first seen, the files are read regardless of it: file times can
+/// be as coarse as two seconds (FAT), so a second write may leave the same stamp. The period starts
+/// when the stamp was observed here, because the clock of a file server may differ.
 const YOUNG: Duration = Duration::from_secs(2);
-/// No longer than this is a stamp believed: some file systems of the user space do not keep times.
+/// A stamp is trusted for no longer than this: some user-space file systems do not maintain file
+/// times.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// A classes folder, with what it takes to load classes.
+/// A classes folder, with everything that is needed to load classes.
 pub(in crate::gate) struct Folder {
     path: PathBuf,
     environment: Environment,
     last: Mutex<Option<Look>>,
 }
 
-/// What was in the folder at one moment.
+/// The contents of the folder at one time.
 #[derive(Clone)]
 pub(in crate::gate) struct Found {
     sources: Result<Sources, Arc<[ClassProblem]>>,
 }
 
-/// The classes of a folder, as far as they can be loaded.
+/// The classes of a folder that can be loaded.
 pub(in crate::gate) struct Sound {
     pub(in crate::gate) loaded: Loaded,
-    /// What is wrong with the others.
+    /// The problems of the others.
     pub(in crate::gate) problems: Vec<Problem>,
     /// How many class files there are.
     pub(in crate::gate) files: usize,
     /// The files that were left out.
     broken: BTreeSet<String>,
-    /// What is in them, as far as it could be read.
+    /// The texts of the files that could be read.
     texts: Vec<Arc<str>>,
     /// Every file that could be read.
     sources: Sources,
 }
 
 impl Sound {
-    /// Whether the file of that class was left out, or whether that is not known.
+    /// Whether the file of that class was left out, or whether that is unknown.
     pub(in crate::gate) fn is_broken(&self, class: &str) -> bool {
         let file = format!("/{class}.js");
         self.broken.iter().any(|name| name.ends_with(&file))
@@ -87,19 +88,19 @@ impl Sound {
 /// The last time that the files were read.
 struct Look {
     stamp: Stamp,
-    /// Runs since the stamp was first seen.
+    /// Started when the stamp was first seen.
     seen: Stopwatch,
-    /// Runs since the files were read.
+    /// Started when the files were read.
     read: Stopwatch,
-    /// Whether the stamp had been the same for long enough by then.
+    /// Whether the stamp had been unchanged for long enough at that time.
     was_settled: bool,
     found: Found,
 }
 
 impl Folder {
-    /// The folder that the settings name, and what classes are given of the world: without an
-    /// `outbound` they can ask nobody. To be called within a runtime, which then carries what they
-    /// wait for.
+    /// The folder that the settings name, and the environment of its classes: without `outbound`
+    /// they cannot make requests. It must be called within a runtime, on which asynchronous
+    /// operations of the classes run.
     pub(in crate::gate) fn of(
         settings: &Settings,
         outbound: Option<&Arc<Outbound>>,
@@ -120,19 +121,19 @@ impl Folder {
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
     }
 
-    /// Where it is.
+    /// Its path.
     pub(in crate::gate) fn places(&self) -> Vec<PathBuf> {
         vec![self.path.clone()]
     }
 
-    /// Whether there is anything of that name.
+    /// Whether a file or folder of that name exists.
     pub(in crate::gate) fn exists(&self) -> bool {
         self.path.exists()
     }
 
-    /// Every class file. When asked to look only, files that cannot have changed are not read again.
+    /// Every class file. A look does not read files again that cannot have changed.
     pub(in crate::gate) fn read(&self, how: How) -> Found {
-        // Taken first: a change that comes in between makes the next stamp another one.
+        // Taken first: a change during the read then results in another stamp next time.
         let stamp = Stamp::of(&self.path);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.as_ref().filter(|last| last.stamp.is_same_as(stamp));
@@ -146,7 +147,7 @@ impl Folder {
         last.insert(look).found.clone()
     }
 
-    /// Compiles every file, and makes the singletons of the classes in `wanted`.
+    /// Compiles every file, and creates the singletons of the classes in `wanted`.
     pub(in crate::gate) fn load(
         &self,
         found: Found,
@@ -162,7 +163,7 @@ impl Folder {
         classes.map(Loaded::new).map_err(|refused| problems(&refused))
     }
 
-    /// Loads what can be loaded: files that are broken are left out, and so is what imports them.
+    /// Loads as much as possible: broken files are left out, and so are files that import them.
     pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> Sound {
         let (all, mut problems) = Sources::read_sound(&self.path);
         let files = all.len();
@@ -180,7 +181,7 @@ impl Folder {
                 break None;
             }
             broken.extend(found.iter().map(|problem| problem.file.clone()));
-            // Later ones say that a file is missing which was left out.
+            // Later errors report the absence of a file that was left out.
             if is_first {
                 problems.extend(found);
             }
@@ -193,8 +194,8 @@ impl Folder {
         Sound { loaded: Loaded::new(classes), problems, files, broken, texts, sources: all }
     }
 
-    /// Warnings about class files and functions that are neither `named` by a row nor needed by a
-    /// class, of which a file that could not be loaded may be one.
+    /// Warnings about class files and functions that are neither `named` by a row nor needed by
+    /// another class, which may be one that could not be loaded.
     pub(in crate::gate) fn unreached(
         &self,
         sound: &Sound,
@@ -211,9 +212,10 @@ impl Folder {
         found.into_iter().filter(|problem| !is_imported(problem)).collect()
     }
 
-    /// Warnings about links and tokens that class files mint literally and no row of the table takes.
+    /// Warnings about links and tokens that class files mint from literals and no row of the table
+    /// accepts.
     pub(in crate::gate) fn unanswered(&self, sound: &Sound, survey: &Survey) -> Vec<Problem> {
-        // A row that is broken may be the one that is meant.
+        // A broken row may be the one that is meant.
         if !survey.left_out.is_empty() {
             return Vec::new();
         }
@@ -233,7 +235,7 @@ impl Folder {
         problems
     }
 
-    /// The same, of classes that are whole.
+    /// The same for classes without errors.
     pub(in crate::gate) fn unreached_of(
         &self,
         loaded: &Loaded,
@@ -247,13 +249,13 @@ impl Folder {
         unreached.iter().map(warning).collect()
     }
 
-    /// A problem of a class file as one of any file, named as the folder was named to us.
+    /// A problem of a class file as a general one, with the folder's name as the settings give it.
     fn problem(&self, problem: &ClassProblem) -> Problem {
         let ClassProblem { file, line, column, code, what, fix } = problem.clone();
         let inside = Path::new(&file).components().skip(1).collect::<PathBuf>();
         Problem {
             file: self.path.join(inside).display().to_string(),
-            // What has no place in its file is shown at its beginning.
+            // A problem without a position is shown at the beginning of the file.
             line: line.max(1),
             column: column.max(1),
             row: None,
@@ -269,7 +271,7 @@ impl Folder {
 }
 
 impl Found {
-    /// Tells what was found from whatever else may be found.
+    /// A digest of the contents, to detect changes.
     pub(in crate::gate) fn digest(&self) -> Digest {
         match &self.sources {
             Ok(sources) => sources.digest(),
@@ -281,7 +283,7 @@ impl Found {
     }
 }
 
-/// Why no request can redeem what a class mints literally.
+/// Why no request can redeem what a class mints from a literal.
 fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String, String)> {
     let text = &literal.text;
     if literal.kind == LiteralKind::Handler {
@@ -296,7 +298,7 @@ fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String,
         return Some(("unknown-handler", what, fix));
     }
     let raw = text.split(['?', '#']).next().unwrap_or_default();
-    // A platform fills its placeholders in.
+    // A placeholder that a platform fills in.
     if raw.contains(['{', '}']) || !raw.is_ascii() || raw.contains(' ') {
         return None;
     }
@@ -305,7 +307,7 @@ fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String,
         Err(bad) => Some(("bad-link", format!("a link to {text:?}: {bad}"), fix)),
         Ok(path) if path.is_reserved() => None,
         Ok(path) => match table.find("GET", &path) {
-            TableFound::NoSuchPath => {
+            Lookup::NoSuchPath => {
                 Some(("unanswered-link", format!("no row answers the link {text:?}"), fix))
             }
             _ => None,

@@ -1,4 +1,4 @@
-//! The classes that answer beside those of the program.
+//! The loaded classes, which serve beside those of the program.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Loaded {
         &self.0
     }
 
-    /// The program's own classes, and these for every other name.
+    /// A registry of the program's own classes, and of these for every other name.
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.with_files(Arc::clone(&self.0) as _)
     }

@@ -1,6 +1,11 @@
-//! The classes folder of a gate: read beside the table, and loaded with it.
+//! The classes folder of a gate: read and loaded together with the table.
 //!
-//! A gate that was built without the feature `script` has the same parts; they find nothing.
+//! | file | part |
+//! |---|---|
+//! | `folder` | reading and loading the files |
+//! | `stamp` | detecting that no file can have changed, without reading them |
+//! | `loaded` | one generation of loaded classes |
+//! | `unread` | the same types in a build without the feature `script`; they find no files |
 
 #[cfg(feature = "script")]
 mod folder;

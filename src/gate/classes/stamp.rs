@@ -1,4 +1,4 @@
-//! What tells, without reading a file, whether the files of a folder may have changed.
+//! A stamp of a folder, which tells without reading any file whether its files may have changed.
 
 use std::fs;
 use std::fs::Metadata;
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use crate::base::Digest;
 
-/// Folders within folders that are looked into; one more than class files may be deep.
+/// Deepest nesting of folders; one more than class files may have.
 const DEPTH_MAX: usize = 9;
-/// Most entries that are looked at. A folder with more is always read, and then refused.
+/// Most entries that are examined. A folder with more is always read, and then refused.
 const ENTRIES_MAX: usize = 20_000;
 
-/// The names of all entries of a folder, each with what the system knows of the file behind it:
-/// which one it is, how long, and when it was last touched.
+/// A digest of the names of all entries of a folder, each with the metadata of its file: identity,
+/// length and times.
 ///
-/// The time of the last change of a file's state (`ctime`) cannot be set by a program, so a copy
-/// that keeps its times has another stamp. Links are followed, so that a volume of Kubernetes that
-/// was swapped has another stamp, too.
+/// A program cannot set the time of the last status change of a file (`ctime`), so a copy that
+/// preserves its times has another stamp. Links are followed, so that a Kubernetes volume that was
+/// swapped has another stamp, too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(Option<Digest>);
 
@@ -31,14 +31,14 @@ impl Stamp {
         Self(is_whole.then(|| Digest::of_content("stamp", &walk.facts)))
     }
 
-    /// Whether nothing can have changed between two stamps, as far as file times tell. A folder that
-    /// was too large to be looked through has no stamp to go by.
+    /// Whether nothing can have changed between two stamps, as far as file times show. A folder
+    /// that was too large has no stamp, which equals no other.
     pub(super) fn is_same_as(self, other: Self) -> bool {
         self.0.is_some() && self == other
     }
 }
 
-/// A folder while it is looked through.
+/// The state of walking a folder.
 struct Walk {
     facts: Vec<u8>,
     entries: usize,
@@ -47,7 +47,7 @@ struct Walk {
 impl Walk {
     fn folder(&mut self, folder: &Path, depth: usize) {
         let Ok(entries) = fs::read_dir(folder) else { return self.facts.push(b'?') };
-        // The order in which a file system lists them is its own, and mostly the same.
+        // File systems list entries in any order, which is mostly stable but not guaranteed.
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort_unstable();
         for name in names {
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Waits until the clock of the file system has gone on, so that a change has another time.
+    /// Waits until the clock of the file system has advanced, so that a change gets another time.
     fn tick(place: &Place) {
         let probe = tempfile::NamedTempFile::new().unwrap();
         let before = fs::metadata(place.path("Mail.js")).unwrap();

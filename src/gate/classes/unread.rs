@@ -1,4 +1,4 @@
-//! The classes folder of a callgate that was built without the feature `script`.
+//! The classes folder in a build without the feature `script`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Survey;
 
-/// A folder that is never looked at.
+/// A folder that is never read.
 pub(in crate::gate) struct Folder;
 
-/// What is in it as far as this callgate is concerned: nothing.
+/// Its contents for this build: nothing.
 #[derive(Clone)]
 pub(in crate::gate) struct Found;
 
 /// No classes.
 pub(in crate::gate) struct Loaded;
 
-/// What can be loaded of it.
+/// The loadable part of it.
 pub(in crate::gate) struct Sound {
     pub(in crate::gate) loaded: Loaded,
     pub(in crate::gate) problems: Vec<Problem>,

@@ -21,7 +21,7 @@ use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 
 impl Dispatch {
     /// Refuses a request by its head alone, or responds to a preflight.
@@ -59,12 +59,12 @@ impl Dispatch {
         self.replace_by_original(exchange).await?;
         let routes = self.routes.load();
         let row = match routes.table().find(exchange.head.method.as_str(), &exchange.path) {
-            Found::Row(row) => row,
-            Found::NoSuchPath => return Err(Fault::not_found().into()),
-            Found::VerbNotAllowed(allow) if exchange.head.method == Method::OPTIONS => {
+            Lookup::Row(row) => row,
+            Lookup::NoSuchPath => return Err(Fault::not_found().into()),
+            Lookup::VerbNotAllowed(allow) if exchange.head.method == Method::OPTIONS => {
                 return Err(Stop::respond(no_content(Some(&allow.to_string()))));
             }
-            Found::VerbNotAllowed(allow) => {
+            Lookup::VerbNotAllowed(allow) => {
                 return Err(Fault::method_not_allowed(allow.to_string()).into());
             }
         };

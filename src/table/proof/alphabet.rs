@@ -1,20 +1,20 @@
-//! The letters of one question: characters that none of its patterns tells apart are one letter.
+//! The alphabet of one query: characters that none of its patterns distinguishes are one letter.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
-use super::program::Classes;
+use super::program::CharClasses;
 use super::search::Budget;
 
-/// Characters in the order in which they are taken to stand for their letter, so that a path
-/// that is found looks like one that somebody could type.
+/// Characters in the order in which they are chosen to represent their letter, so that a path that
+/// is found is readable.
 const SHOWN: &str =
     "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.~/+,;:=@!$&'()* ";
 
-/// A partition of all characters. Letters are numbered from 0, those that read well first.
+/// A partition of all characters. Letters are numbered from 0, readable ones first.
 #[derive(Debug)]
 pub(super) struct Alphabet {
-    /// One character of each letter.
+    /// The representative of each letter.
     letters: Vec<char>,
     /// The letters of each class.
     members: HashMap<u32, Letters>,
@@ -55,7 +55,11 @@ impl Letters {
 
 impl Alphabet {
     /// The coarsest partition of which every class is a union; none if the budget is too small.
-    pub(super) fn of(ids: &BTreeSet<u32>, classes: &Classes, budget: &mut Budget) -> Option<Self> {
+    pub(super) fn of(
+        ids: &BTreeSet<u32>,
+        classes: &CharClasses,
+        budget: &mut Budget,
+    ) -> Option<Self> {
         let bounds = bounds(ids, classes);
         budget.spend(cheap(bounds.len()))?;
         let parts = refine(&bounds, ids, classes, budget)?;
@@ -66,7 +70,7 @@ impl Alphabet {
         Some(Self { letters, members })
     }
 
-    /// One character of each letter.
+    /// The representative of each letter.
     pub(super) fn letters(&self) -> &[char] {
         &self.letters
     }
@@ -77,13 +81,13 @@ impl Alphabet {
     }
 }
 
-/// Steps for work that is done in a row, of which many make one step of a search.
+/// The cost of sequential work, of which many items cost one step of a search.
 fn cheap(count: usize) -> u64 {
     u64::try_from(count / 8).unwrap_or(u64::MAX)
 }
 
 /// Where some class begins or has just ended: between two bounds no class changes.
-fn bounds(ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
+fn bounds(ids: &BTreeSet<u32>, classes: &CharClasses) -> Vec<u32> {
     let ranges = ids.iter().flat_map(|id| classes.ranges(*id));
     let ends = ranges.flat_map(|(first, last)| [u32::from(*first), u32::from(*last) + 1]);
     let mut bounds: Vec<u32> = std::iter::once(0).chain(ends).collect();
@@ -92,12 +96,12 @@ fn bounds(ids: &BTreeSet<u32>, classes: &Classes) -> Vec<u32> {
     bounds
 }
 
-/// The part that each stretch from one bound to the next belongs to: each class splits every
-/// part into what it has of it and what it has not.
+/// The part that each range from one bound to the next belongs to: each class splits every part
+/// into the characters inside and outside of it.
 fn refine(
     bounds: &[u32],
     ids: &BTreeSet<u32>,
-    classes: &Classes,
+    classes: &CharClasses,
     budget: &mut Budget,
 ) -> Option<Vec<u32>> {
     let mut parts = vec![0; bounds.len()];
@@ -127,7 +131,8 @@ fn representatives(bounds: &[u32], parts: &[u32]) -> Vec<char> {
         let at = bounds.partition_point(|bound| *bound <= u32::from(c)).checked_sub(1)?;
         parts.get(at)
     };
-    // Surrogates are no characters: what begins among them has its first one right behind.
+    // Surrogates are not characters: a range that begins among them has its first character right
+    // after them.
     let first_of = |bound: &u32| match bound {
         0xD800..=0xDFFF => Some('\u{E000}'),
         bound => char::from_u32(*bound),
@@ -157,7 +162,7 @@ mod tests {
     use super::*;
 
     fn of(ranges: &[&[(char, char)]]) -> (Alphabet, Vec<u32>) {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let ids: Vec<u32> = ranges.iter().map(|ranges| classes.id(ranges.to_vec())).collect();
         let plenty = &mut Budget::of(1_000);
         (Alphabet::of(&ids.iter().copied().collect(), &classes, plenty).unwrap(), ids)

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use crate::table::Row;
 
-/// What a row repeats.
+/// The overlap of a row with earlier rows of the same pattern.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Duplicate {
-    /// Each verb and the row, counted from 1, that has it already. No verb where the row answers
-    /// all verbs and so does the earlier one.
+    /// Each verb and the row, counted from 1, that has it already. Empty where the row matches all
+    /// verbs and so does the earlier one.
     pub(super) verbs: Vec<(String, usize)>,
-    /// Whether nothing of the row is left.
+    /// Whether the row can never match.
     pub(super) is_whole: bool,
     all_in: Option<usize>,
 }
@@ -30,16 +30,16 @@ impl Duplicate {
 /// The earlier rows with one pattern.
 #[derive(Debug, Default)]
 struct Earlier<'t> {
-    /// The first row that answers all verbs.
+    /// The first row that matches all verbs.
     all: Option<usize>,
     /// The first row that lists each verb.
     verbs: HashMap<&'t str, usize>,
 }
 
-/// What each row repeats, by its place in the table.
+/// The overlaps of the rows, by index in the table.
 ///
-/// A row for all verbs behind one that lists some is no duplicate: it answers the others, which
-/// is how a table refuses verbs in words of its own (4D §1.8, table C).
+/// A row for all verbs after one that lists some is not a duplicate: it matches the other verbs,
+/// which is how a table refuses verbs with a response of its own (4D §1.8, table C).
 pub(super) fn of(rows: &[Row]) -> BTreeMap<usize, Duplicate> {
     let mut patterns: HashMap<(bool, &str), Earlier<'_>> = HashMap::new();
     let mut duplicates = BTreeMap::new();
@@ -78,7 +78,8 @@ mod tests {
     use super::*;
     use crate::table::Table;
 
-    /// Of rows with one pattern and these verbs, what each repeats: its verbs, and whether whole.
+    /// For rows with one pattern and these verbs, the overlap of each: its verbs, and whether it is
+    /// complete.
     fn of_verbs(verbs: &[&str]) -> Vec<(usize, String, bool)> {
         let row = |v| format!(r#"{{"class":"A","method":"a","pattern":"a","verbs":"{v}"}}"#);
         let rows: Vec<String> = verbs.iter().map(row).collect();

@@ -1,22 +1,22 @@
-//! What was proven, as warnings with a way out.
+//! The results of the proof, as warnings with a fix.
 
 use std::collections::BTreeMap;
 
 use regex_syntax::ast::Ast;
 use regex_syntax::ast::parse::Parser;
 
-use super::Reach;
+use super::Reachability;
 use super::Witness;
 use super::duplicates::Duplicate;
 use super::prover::Prover;
-use super::prover::RowAnswer;
-use super::search::End;
+use super::prover::RowResult;
+use super::search::MatchEnd;
 use crate::table::Pattern;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::problem::Flaw;
 
-/// Rows that a sentence names; of more it says how many there are.
+/// Rows that a sentence lists; for more it gives their number.
 const NAMED_MAX: usize = 5;
 
 /// Every warning about the rows of a table as a whole, in table order.
@@ -24,7 +24,7 @@ pub(super) fn of(
     prover: &mut Prover<'_>,
     file: &str,
     duplicates: &BTreeMap<usize, Duplicate>,
-    reach: &[Reach],
+    reach: &[Reachability],
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (at, (row, reach)) in prover.table.rows().iter().zip(reach).enumerate() {
@@ -36,10 +36,11 @@ pub(super) fn of(
         if duplicate.is_none_or(|duplicate| !duplicate.is_whole)
             && let Some(flaw) = unreachable(prover, at, row, reach)
         {
-            let others = if let Reach::TakenBy(rows) = reach { rows.clone() } else { vec![] };
+            let others =
+                if let Reachability::TakenBy(rows) = reach { rows.clone() } else { vec![] };
             problems.push(Problem { others, ..row.pattern_warning(file, flaw) });
         }
-        if let Reach::Answers(_) = reach
+        if let Reachability::Answers(_) = reach
             && let Some(found) = prover.open_end(at)
         {
             let meant = prover.number(found.meant);
@@ -71,23 +72,28 @@ fn repeats(row: &Row, duplicate: &Duplicate) -> Flaw {
     Flaw::new("duplicate-row", what, format!("remove {verbs} here, or correct the pattern"))
 }
 
-fn unreachable(prover: &mut Prover<'_>, at: usize, row: &Row, reach: &Reach) -> Option<Flaw> {
+fn unreachable(
+    prover: &mut Prover<'_>,
+    at: usize,
+    row: &Row,
+    reach: &Reachability,
+) -> Option<Flaw> {
     let pattern = row.pattern();
     match reach {
-        Reach::Answers(_) | Reach::Undecided => None,
-        Reach::FitsNothing if pattern.is_known_to_fit_nothing() => None,
-        Reach::FitsNothing => Some(Flaw::new(
+        Reachability::Answers(_) | Reachability::Undecided => None,
+        Reachability::FitsNothing if pattern.is_known_to_fit_nothing() => None,
+        Reachability::FitsNothing => Some(Flaw::new(
             "pattern-never-fits",
             format!("{pattern} fits no request"),
             "correct it: a path begins with a slash and has no \"//\", no \".\" or \"..\" between \
              slashes, no backslash and no control character; nothing comes before ^ or after $",
         )),
-        Reach::FitsReserved => Some(Flaw::new(
+        Reachability::FitsReserved => Some(Flaw::new(
             "pattern-never-fits",
             format!("{pattern} fits only paths that callgate answers itself, such as /rest"),
             "choose another first segment",
         )),
-        Reach::TakenBy(rows) => {
+        Reachability::TakenBy(rows) => {
             let take = if rows.len() == 1 { "takes" } else { "together take" };
             let takers = named(rows);
             let what = format!("{pattern} can never answer: {takers} {take} all of its requests");
@@ -104,11 +110,11 @@ fn way_out(prover: &mut Prover<'_>, at: usize, takers: &[usize]) -> String {
     let Some(taker) = prover.place(*number) else {
         return format!("move this row above row {number}, or remove it");
     };
-    let closed = prover.ask(&[(at, End::Open)], &[(taker, End::Closed)]);
+    let closed = prover.ask(&[(at, MatchEnd::Open)], &[(taker, MatchEnd::Closed)]);
     let pattern = prover.row(taker).map(Row::pattern);
-    let is_freed = matches!(closed, RowAnswer::Path(_)) && pattern.is_some_and(Pattern::is_regex);
+    let is_freed = matches!(closed, RowResult::Path(_)) && pattern.is_some_and(Pattern::is_regex);
     if prover.is_within(taker, at) {
-        // Whichever comes first leaves nothing to the other.
+        // Whichever of the two comes first leaves no requests to the other.
         return format!("remove one of the two, or give row {number} other verbs");
     }
     match pattern.filter(|_| is_freed) {

@@ -1,20 +1,29 @@
-//! What can be proven of a table as a whole: which rows can answer, and which rows take the
-//! requests that others are for.
+//! What can be proven of a table as a whole: which rows are reachable, and which rows handle the
+//! requests that others are written for.
 //!
-//! Nothing here is guessed. That a row can answer is shown by a request which [`Table::find`]
-//! sends to it; that it cannot, by a search over all paths there are. Where a search would take
-//! too long the row stays undecided, so that no table, however made, can keep this busy.
+//! Nothing here is a guess. A row is reachable if [`Table::find`] maps an example request to it,
+//! and unreachable if a search over all possible paths finds none. Where a search would take too
+//! long the row stays undecided, so that no table, however crafted, can use unbounded time.
+//!
+//! | file | part |
+//! |---|---|
+//! | `prover` | a table prepared for queries, and the budget |
+//! | `reach`, `open_end`, `duplicates` | the queries: unreachable rows, missing `$`, repeated patterns |
+//! | `findings` | the results as warnings |
+//! | `search` | the search for a path, breadth first over product states |
+//! | `program`, `alphabet`, `boundary` | patterns as automata, their common letters, their assertions |
+//! | `unroutable` | the paths that no row sees |
 
 mod alphabet;
+mod boundary;
 mod duplicates;
 mod findings;
-mod never;
 mod open_end;
-mod place;
 mod program;
 mod prover;
 mod reach;
 mod search;
+mod unroutable;
 
 use std::fmt;
 
@@ -25,16 +34,16 @@ use super::Row;
 use super::Table;
 use prover::Prover;
 
-/// What was proven of a table; see [`Table::prove`].
+/// The result of the proof; see [`Table::prove`].
 #[derive(Debug)]
 pub struct Proof {
-    /// Whether each row can answer, in table order.
-    pub reach: Vec<Reach>,
-    /// Warnings, in the order of the rows they are about.
+    /// Whether each row is reachable, in table order.
+    pub reach: Vec<Reachability>,
+    /// Warnings, in the order of their rows.
     pub problems: Vec<Problem>,
     /// The number of each row in its file, in table order.
     numbers: Vec<usize>,
-    /// What it cost, in steps of the search: up to [`Proof::STEPS_MAX`].
+    /// The cost in steps of the search: up to [`Proof::STEPS_MAX`].
     pub steps: u64,
 }
 
@@ -44,29 +53,30 @@ impl Proof {
     /// shipped table 16,000 and less than a millisecond.
     pub const STEPS_MAX: u64 = 8_000_000;
 
-    /// The rows, counted from 1, of which nothing could be proven within bounds.
+    /// The rows, counted from 1, of which nothing could be proven within the budget.
     pub fn undecided(&self) -> Vec<usize> {
         let rows = self.reach.iter().zip(&self.numbers);
-        rows.filter(|(reach, _)| **reach == Reach::Undecided).map(|(_, row)| *row).collect()
+        rows.filter(|(reach, _)| **reach == Reachability::Undecided).map(|(_, row)| *row).collect()
     }
 }
 
-/// Whether a row can answer any request at all.
+/// Whether a row handles any request at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// It answers this request.
+pub enum Reachability {
+    /// It handles this request.
     Answers(Witness),
-    /// No path fits its pattern once paths are canonical.
+    /// No canonical path matches its pattern.
     FitsNothing,
-    /// Every path that fits its pattern is answered by callgate itself, such as `/rest/x`.
+    /// callgate itself handles every path that matches its pattern, such as `/rest/x`.
     FitsReserved,
-    /// These rows, counted from 1 and all before it, together answer every request it is for.
+    /// These rows, counted from 1 and all before it, together handle every request it is written
+    /// for.
     TakenBy(Vec<usize>),
-    /// To find out would take too long.
+    /// The budget was too small to decide.
     Undecided,
 }
 
-/// A request that shows something about a table.
+/// An example request that demonstrates a property of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Witness {
     /// The verb.
@@ -88,10 +98,10 @@ pub(super) fn of(table: &Table, file: &str) -> Proof {
     let mut prover = Prover::of(table);
     let rows = table.rows().iter().enumerate();
     let reach = rows.map(|(at, _)| match duplicates.get(&at) {
-        Some(duplicate) if duplicate.is_whole => Reach::TakenBy(duplicate.rows()),
+        Some(duplicate) if duplicate.is_whole => Reachability::TakenBy(duplicate.rows()),
         _ => prover.reach(at),
     });
-    let reach: Vec<Reach> = reach.collect();
+    let reach: Vec<Reachability> = reach.collect();
     let problems = findings::of(&mut prover, file, &duplicates, &reach);
     let numbers = table.rows().iter().map(Row::number).collect();
     Proof { reach, problems, numbers, steps: prover.steps() }

@@ -1,28 +1,28 @@
-//! Rows whose open end reaches into the paths of a later, more specific row.
+//! Rows whose missing `$` makes them match the paths of a later, more specific row.
 
 use std::collections::BTreeSet;
 
 use super::Witness;
 use super::prover::Prover;
-use super::prover::RowAnswer;
+use super::prover::RowResult;
 use super::reach::unlisted;
-use super::search::End;
+use super::search::MatchEnd;
 use crate::table::Row;
 
-/// What a row answers only because its expression does not say where paths end.
+/// A request that a row handles only because its expression does not end with `$`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OpenEnd {
-    /// The place in the table of the row that the request was written for.
+    /// The index of the row that the request was written for.
     pub(super) meant: usize,
     pub(super) witness: Witness,
 }
 
 impl Prover<'_> {
-    /// Whether the open end of the row at this place is probably an oversight.
+    /// Whether the missing `$` of the row at this index is probably an oversight.
     ///
-    /// It is one if the row answers a path that it would not answer with `$` at its end, that a
-    /// later row describes to its very end, and that later row is not merely a wider net: a
-    /// catch-all stands behind everything, and what stands before it is meant to take paths.
+    /// It is one if a later row matches, up to its very end, a path that this row would not match
+    /// with `$` at its end, and the later row is not merely wider: a catch-all comes last, and rows
+    /// before it are meant to handle some of its paths.
     pub(super) fn open_end(&mut self, at: usize) -> Option<OpenEnd> {
         let row = self.row(at)?;
         if !row.pattern().is_regex() {
@@ -31,9 +31,9 @@ impl Prover<'_> {
         let rivals = self.rivals(at)?;
         let mut is_open_ended = None;
         self.successors(at)?.into_iter().find_map(|later| {
-            // The cheapest question first: behind most rows stand only a few, and wide nets.
-            let beyond = self.ask(&[(at, End::Closed)], &[(later, End::Open)]);
-            if !matches!(beyond, RowAnswer::Path(_)) {
+            // The cheapest query first: most rows are followed only by a few rows and by wide ones.
+            let beyond = self.ask(&[(at, MatchEnd::Closed)], &[(later, MatchEnd::Open)]);
+            if !matches!(beyond, RowResult::Path(_)) {
                 return None;
             }
             if !*is_open_ended.get_or_insert_with(|| self.is_open_ended(at)) {
@@ -45,24 +45,25 @@ impl Prover<'_> {
     }
 
     fn is_open_ended(&mut self, at: usize) -> bool {
-        let beyond = self.ask(&[(at, End::Open)], &[(at, End::Closed)]);
-        matches!(beyond, RowAnswer::Path(_))
+        let beyond = self.ask(&[(at, MatchEnd::Open)], &[(at, MatchEnd::Closed)]);
+        matches!(beyond, RowResult::Path(_))
     }
 
-    /// A path that the later row describes to its end, and that reaches this row all the same.
+    /// A path that the later row matches up to its end, and that this row handles.
     fn taken(&mut self, at: usize, later: usize, verb: &str, rivals: &[usize]) -> Option<OpenEnd> {
         self.spend(rivals.len())?;
         let has_verb = |at: &usize| self.row(*at).is_some_and(|row| row.verbs().allows(verb));
-        let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, End::Open));
-        let without: Vec<(usize, End)> = std::iter::once((at, End::Closed)).chain(first).collect();
-        let within = [(at, End::Open), (later, End::Closed)];
-        let RowAnswer::Path(path) = self.ask(&within, &without) else { return None };
+        let first = rivals.iter().copied().filter(has_verb).map(|rival| (rival, MatchEnd::Open));
+        let without: Vec<(usize, MatchEnd)> =
+            std::iter::once((at, MatchEnd::Closed)).chain(first).collect();
+        let within = [(at, MatchEnd::Open), (later, MatchEnd::Closed)];
+        let RowResult::Path(path) = self.ask(&within, &without) else { return None };
         let witness = self.confirmed(at, verb, path)?;
         Some(OpenEnd { meant: later, witness })
     }
 }
 
-/// Verbs that both rows answer; one stands for all that neither lists.
+/// Verbs that both rows match; one stands for all that neither lists.
 fn shared_verbs(one: &Row, other: &Row) -> Vec<String> {
     let (lists, checks) = if one.verbs().is_all() { (other, one) } else { (one, other) };
     if lists.verbs().is_all() {

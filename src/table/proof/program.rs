@@ -1,9 +1,9 @@
-//! A pattern as a small machine that reads a path character by character.
+//! A pattern as an automaton that reads a path character by character.
 //!
-//! The expressions that the engine matches with are compiled for speed, over bytes. To reason
-//! about every path there is, characters that no pattern tells apart must be one letter, which is
-//! what [`Classes`] is for: `\w` is one class here, and hundreds of states there. Both begin with
-//! the same parse, and whether a match exists does not depend on greed or order.
+//! The expressions that the engine matches with are compiled for speed, over bytes. To reason about
+//! all paths, characters that no pattern distinguishes must be one letter, which is what
+//! [`CharClasses`] is for: `\w` is one class here, and hundreds of states there. Both begin with the
+//! same parse, and whether a match exists does not depend on greed or order.
 
 use std::collections::HashMap;
 
@@ -16,47 +16,47 @@ use regex_syntax::hir::Repetition;
 
 use crate::base::limits::PATTERN_NEST_MAX;
 
-/// Most nodes of one program. An expression that the engine accepts has fewer unless it is made
-/// of nothing but counted repetitions.
+/// Most nodes of one program. An expression that the engine accepts has fewer unless it consists of
+/// nothing but counted repetitions.
 const NODES_MAX: usize = 8_192;
 /// Most characters of a class that are compared to find out whether it is one letter in two cases.
 const CASES_MAX: usize = 4;
 
-/// One step of a program; numbers are places in [`Program::nodes`].
+/// One step of a program; numbers are indexes into [`Program::nodes`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Node {
     /// Reads one character of the class and goes on.
     Take { class: u32, next: u32 },
-    /// Goes on at both.
+    /// Continues at both.
     Fork(u32, u32),
-    /// Goes on if this holds between the character before and the one after.
+    /// Continues if this holds between the character before and the one after.
     Look(Look, u32),
     /// The pattern has matched.
     Matched,
 }
 
-/// A compiled pattern. It is anchored at the start; whether it must reach the end as well is for
-/// whoever runs it to say.
+/// A compiled pattern. It is anchored at the start; whether it must also reach the end is decided
+/// by the search.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) nodes: Vec<Node>,
     pub(super) start: u32,
     /// The classes in use, each once.
     pub(super) classes: Vec<u32>,
-    /// Whether it asks for the boundaries of words.
+    /// Whether it has assertions about word boundaries.
     pub(super) asks_for_words: bool,
-    /// What every match begins with, without regard to case; see [`Program::may_meet`].
+    /// The case-folded text with which every match begins; see [`Program::may_meet`].
     begins: String,
 }
 
 /// The character classes of all programs, each once, as sorted ranges.
 #[derive(Debug, Default)]
-pub(super) struct Classes {
+pub(super) struct CharClasses {
     ids: HashMap<Box<[(char, char)]>, u32>,
     ranges: Vec<Box<[(char, char)]>>,
 }
 
-impl Classes {
+impl CharClasses {
     pub(super) fn ranges(&self, class: u32) -> &[(char, char)] {
         usize::try_from(class).ok().and_then(|at| self.ranges.get(at)).map_or(&[], |ranges| ranges)
     }
@@ -72,13 +72,13 @@ impl Classes {
 }
 
 impl Program {
-    /// Compiles an expression that the engine has accepted; none if it is too large to reason
-    /// about.
-    pub(super) fn of(expression: &str, classes: &mut Classes) -> Option<Self> {
-        // As in `expression`: the wrapping into `\A(?:…)` costs the author no nesting.
+    /// Compiles an expression that the engine has accepted; none if it is too large to analyze.
+    pub(super) fn of(expression: &str, classes: &mut CharClasses) -> Option<Self> {
+        // As in `expression`: the wrapping into `\A(?:…)` must not count against the author's
+        // nesting.
         let mut parser = ParserBuilder::new().nest_limit(PATTERN_NEST_MAX + 2).build();
         let hir = parser.parse(expression).ok()?;
-        let mut draft = Draft { nodes: vec![Node::Matched], classes };
+        let mut draft = ProgramBuilder { nodes: vec![Node::Matched], classes };
         let start = draft.add(&hir, 0)?;
         let nodes = draft.nodes;
         let taken = nodes.iter().filter_map(|node| match node {
@@ -88,7 +88,7 @@ impl Program {
         let mut used: Vec<u32> = taken.collect();
         let asks_for_words = hir.properties().look_set().contains_word();
         if asks_for_words {
-            // Letters must not mix what is in words with what is not.
+            // No letter may mix word characters with others.
             used.extend(word_classes(classes)?);
         }
         used.sort_unstable();
@@ -104,13 +104,14 @@ impl Program {
     }
 }
 
-/// A program under construction, built from its end: each part is told where to go on.
-struct Draft<'c> {
+/// A program under construction. It is built from its end: each part takes the node that follows
+/// it.
+struct ProgramBuilder<'c> {
     nodes: Vec<Node>,
-    classes: &'c mut Classes,
+    classes: &'c mut CharClasses,
 }
 
-impl Draft<'_> {
+impl ProgramBuilder<'_> {
     fn push(&mut self, node: Node) -> Option<u32> {
         if self.nodes.len() >= NODES_MAX {
             return None;
@@ -119,9 +120,9 @@ impl Draft<'_> {
         u32::try_from(self.nodes.len() - 1).ok()
     }
 
-    /// Adds nodes that match `hir` and then go on at `next`; the result is where to enter.
+    /// Adds nodes that match `hir` and then continue at `next`; returns the first of them.
     ///
-    /// It calls itself as deep as groups are nested, which the parser bounds.
+    /// The recursion is as deep as groups are nested, which the parser limits.
     fn add(&mut self, hir: &Hir, next: u32) -> Option<u32> {
         match hir.kind() {
             HirKind::Empty => Some(next),
@@ -180,8 +181,8 @@ impl Draft<'_> {
     }
 }
 
-/// What belongs to a word, by the rules of Unicode and by those of ASCII.
-fn word_classes(classes: &mut Classes) -> Option<[u32; 2]> {
+/// The word characters, by the rules of Unicode and by those of ASCII.
+fn word_classes(classes: &mut CharClasses) -> Option<[u32; 2]> {
     let mut class = |text| match regex_syntax::parse(text).ok()?.kind() {
         HirKind::Class(class) => Some(classes.id(ranges(class)?)),
         _ => None,
@@ -204,8 +205,8 @@ fn ranges(class: &Class) -> Option<Vec<(char, char)>> {
     }
 }
 
-/// Appends what every match of `hir` begins with, case folded, and tells whether that is all of
-/// every match, so that more may follow.
+/// Appends the case-folded text with which every match of `hir` begins. Returns whether that is the
+/// whole of every match, so that more may follow.
 fn beginning(hir: &Hir, begins: &mut String) -> bool {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => true,
@@ -257,8 +258,8 @@ fn one_letter(class: &Class) -> Option<char> {
     (chars.len() <= CASES_MAX && chars.iter().all(|c| *c == first)).then_some(first)
 }
 
-/// One letter for all cases of it. Any function would be sound, since both sides of a comparison
-/// are folded alike; this one makes `(?i)` expressions comparable.
+/// One letter for all its cases. Any function would be sound, since both sides of a comparison are
+/// folded alike; this one makes `(?i)` expressions comparable.
 fn fold(c: char) -> char {
     match c {
         'ſ' => 's',
@@ -274,7 +275,7 @@ mod tests {
     use super::*;
 
     fn begins(expression: &str) -> String {
-        Program::of(expression, &mut Classes::default()).unwrap().begins
+        Program::of(expression, &mut CharClasses::default()).unwrap().begins
     }
 
     #[test]
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn patterns_that_begin_otherwise_never_meet() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let mut program = |text| Program::of(text, &mut classes).unwrap();
         let (docs, doc, other) = (program("/docs"), program("(?i)/DOC"), program("/dot"));
         assert!(docs.may_meet(&doc) && doc.may_meet(&docs));
@@ -305,14 +306,14 @@ mod tests {
 
     #[test]
     fn a_class_is_kept_once() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let program = Program::of(r"/\w+/\w+/[0-9A-Za-z]", &mut classes).unwrap();
         assert_eq!(program.classes.len(), 3, "the slash, \\w, and the letters and digits");
     }
 
     #[test]
     fn what_is_too_large_is_not_compiled() {
-        let huge = Program::of("(?:a{100}){100}", &mut Classes::default());
+        let huge = Program::of("(?:a{100}){100}", &mut CharClasses::default());
         assert!(huge.is_none());
     }
 }

@@ -1,47 +1,47 @@
-//! A table made ready for questions about all paths there are.
+//! A table prepared for queries about all possible paths.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Proof;
 use super::Witness;
-use super::never;
-use super::program::Classes;
+use super::program::CharClasses;
 use super::program::Program;
-use super::search::Answer;
 use super::search::Budget;
-use super::search::End;
-use super::search::Part;
+use super::search::MatchEnd;
+use super::search::PatternTerm;
+use super::search::SearchResult;
 use super::search::search;
+use super::unroutable;
 use crate::table::CanonicalPath;
-use crate::table::Found;
+use crate::table::Lookup;
 use crate::table::Row;
 use crate::table::Table;
 
-/// Steps of one question, so that one hostile row does not leave the others undecided.
+/// Step limit of one query, so that one hostile row does not leave the others undecided.
 const QUESTION_STEPS_MAX: u64 = 200_000;
 
-/// Rows as programs, and what is left of the budget.
+/// Rows as programs, and the remaining budget.
 #[derive(Debug)]
 pub(super) struct Prover<'t> {
     pub(super) table: &'t Table,
-    /// None for a row too large to reason about.
+    /// None for a row too large to analyze.
     programs: Vec<Option<Program>>,
-    /// The paths that no row is asked about: not canonical, and reserved.
-    never: [Option<Program>; 2],
-    classes: Classes,
+    /// The paths that never reach a row: not canonical, or reserved.
+    unroutable: [Option<Program>; 2],
+    classes: CharClasses,
     budget: Budget,
 }
 
-/// A row's part in a question, by its place in the table.
-pub(super) type RowPart = (usize, End);
+/// A row's part in a query, by its index in the table.
+pub(super) type RowTerm = (usize, MatchEnd);
 
-/// The answer to a question about rows.
+/// The result of a query about rows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum RowAnswer {
-    /// A path that can arrive.
+pub(super) enum RowResult {
+    /// A canonical path.
     Path(String),
-    /// No path: these excluded rows take them, or some are reserved.
+    /// No path: these excluded rows match them, or some are reserved.
     None { rows: BTreeSet<usize>, reserved: bool },
     /// The budget was too small.
     Open,
@@ -49,15 +49,15 @@ pub(super) enum RowAnswer {
 
 impl<'t> Prover<'t> {
     pub(super) fn of(table: &'t Table) -> Self {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let mut compile = |text: &str| Program::of(text, &mut classes);
-        let never = [compile(never::NOT_CANONICAL), compile(&never::reserved())];
+        let unroutable = [compile(unroutable::NOT_CANONICAL), compile(&unroutable::reserved())];
         let programs =
             table.rows().iter().map(|row| compile(&row.pattern().expression())).collect();
-        Self { table, programs, never, classes, budget: Budget::of(Proof::STEPS_MAX) }
+        Self { table, programs, unroutable, classes, budget: Budget::of(Proof::STEPS_MAX) }
     }
 
-    /// The steps that were taken so far.
+    /// The steps taken so far.
     pub(super) const fn steps(&self) -> u64 {
         Proof::STEPS_MAX - self.budget.left()
     }
@@ -66,12 +66,13 @@ impl<'t> Prover<'t> {
         self.table.rows().get(at)
     }
 
-    /// The number in the file of the row at a place of the table: rows may have been left out.
+    /// The number in the file of the row at an index of the table; they differ where rows were left
+    /// out.
     pub(super) fn number(&self, at: usize) -> usize {
         self.row(at).map_or(at + 1, Row::number)
     }
 
-    /// The place in the table of the row with this number.
+    /// The index in the table of the row with this number.
     pub(super) fn place(&self, number: usize) -> Option<usize> {
         self.table.rows().binary_search_by_key(&number, Row::number).ok()
     }
@@ -80,71 +81,71 @@ impl<'t> Prover<'t> {
         self.programs.get(at)?.as_ref()
     }
 
-    /// The rows before `at` that may match a path of its, in table order. Those that are too
-    /// large are left out, so that a path found may still be theirs.
+    /// The rows before `at` that may match one of its paths, in table order. Rows too large to
+    /// analyze are left out, so a path that is found may belong to one of them.
     pub(super) fn rivals(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, 0..at)
     }
 
-    /// The rows after `at` that may match a path of its, in table order.
+    /// The rows after `at` that may match one of its paths, in table order.
     pub(super) fn successors(&mut self, at: usize) -> Option<Vec<usize>> {
         self.meeting(at, at + 1..self.programs.len())
     }
 
     fn meeting(&mut self, at: usize, others: Range<usize>) -> Option<Vec<usize>> {
-        // Most comparisons end at the first letters, so that many of them cost one step.
+        // Most comparisons end at the first letters, so many of them cost one step.
         self.spend(others.len() / 8)?;
         let own = self.program(at)?;
         let meets = |other: &usize| self.program(*other).is_some_and(|p| p.may_meet(own));
         Some(others.filter(meets).collect())
     }
 
-    /// Takes steps off the budget for work done elsewhere.
+    /// Charges steps for work done elsewhere.
     pub(super) fn spend(&mut self, steps: usize) -> Option<()> {
         self.budget.spend(u64::try_from(steps).ok()?)
     }
 
-    /// Looks for a path that can arrive, that every row of `within` matches, and none of
-    /// `without`.
-    pub(super) fn ask(&mut self, within: &[RowPart], without: &[RowPart]) -> RowAnswer {
-        let (answer, spent) = self.answer(within, without).unwrap_or((RowAnswer::Open, 0));
+    /// Looks for a canonical path that every row of `within` matches, and none of `without`.
+    pub(super) fn ask(&mut self, within: &[RowTerm], without: &[RowTerm]) -> RowResult {
+        let (answer, spent) = self.answer(within, without).unwrap_or((RowResult::Open, 0));
         if self.budget.spend(spent).is_none() {
             self.budget = Budget::of(0);
         }
         answer
     }
 
-    fn answer(&self, within: &[RowPart], without: &[RowPart]) -> Option<(RowAnswer, u64)> {
-        let part =
-            |(row, end): &RowPart| self.program(*row).map(|program| Part { program, end: *end });
-        let within: Vec<Part<'_>> = within.iter().map(part).collect::<Option<_>>()?;
-        let never = self
-            .never
+    fn answer(&self, within: &[RowTerm], without: &[RowTerm]) -> Option<(RowResult, u64)> {
+        let part = |(row, end): &RowTerm| {
+            self.program(*row).map(|program| PatternTerm { program, end: *end })
+        };
+        let within: Vec<PatternTerm<'_>> = within.iter().map(part).collect::<Option<_>>()?;
+        let unroutable = self
+            .unroutable
             .iter()
-            .map(|never| never.as_ref().map(|program| Part { program, end: End::Open }));
-        let excluded: Vec<Part<'_>> =
-            never.chain(without.iter().map(part)).collect::<Option<_>>()?;
+            .map(|path| path.as_ref().map(|program| PatternTerm { program, end: MatchEnd::Open }));
+        let excluded: Vec<PatternTerm<'_>> =
+            unroutable.chain(without.iter().map(part)).collect::<Option<_>>()?;
         let steps = self.budget.left().min(QUESTION_STEPS_MAX);
         let mut budget = Budget::of(steps);
         let answer = match search(&within, &excluded, &self.classes, &mut budget) {
-            Answer::Open => RowAnswer::Open,
-            Answer::Path(path) => RowAnswer::Path(path),
-            Answer::None(taken_by) => {
-                let place = |at: &usize| at.checked_sub(self.never.len());
+            SearchResult::Open => RowResult::Open,
+            SearchResult::Path(path) => RowResult::Path(path),
+            SearchResult::None(taken_by) => {
+                let place = |at: &usize| at.checked_sub(self.unroutable.len());
                 let row = |at: usize| without.get(at).map(|(row, _)| *row);
                 let rows = taken_by.iter().filter_map(place).filter_map(row).collect();
-                RowAnswer::None { rows, reserved: taken_by.contains(&1) }
+                RowResult::None { rows, reserved: taken_by.contains(&1) }
             }
         };
         Some((answer, steps - budget.left()))
     }
 
-    /// The request as a witness, if the table really sends it to the row. A search that left out
-    /// a row too large to reason about may have found a path of that row's.
+    /// The request as a witness, if the table really maps it to the row. A search that left out a
+    /// row too large to analyze may have found a path of that row.
     pub(super) fn confirmed(&self, at: usize, verb: &str, path: String) -> Option<Witness> {
         let canonical = CanonicalPath::of_decoded(&path)?;
         match self.table.find(verb, &canonical) {
-            Found::Row(row) if row.number() == self.row(at)?.number() => {
+            Lookup::Row(row) if row.number() == self.row(at)?.number() => {
                 Some(Witness { verb: verb.to_owned(), path })
             }
             _ => None,

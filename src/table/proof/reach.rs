@@ -1,63 +1,63 @@
-//! Whether a row can answer, and which rows before it take its requests.
+//! Whether a row is reachable, and which rows before it handle its requests.
 
 use std::collections::BTreeSet;
 
-use super::Reach;
+use super::Reachability;
 use super::Witness;
 use super::prover::Prover;
-use super::prover::RowAnswer;
-use super::search::End;
+use super::prover::RowResult;
+use super::search::MatchEnd;
 use crate::table::Row;
 use crate::table::Verbs;
 
-/// Names that stand for a verb that no row lists, the plainest first.
+/// Names that stand for a verb that no row lists, the most common first.
 const UNLISTED: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW"];
 
-/// With no more rivals than this, they are asked about at once.
+/// Up to this many rivals, the full query comes first.
 const RIVALS_FEW: usize = 8;
 
-/// A verb of a row, and the rows before it that have the verb and may match its paths.
+/// A verb of a row, and the earlier rows that have the verb and may match its paths.
 struct Rivalry {
     verb: String,
     rivals: Vec<usize>,
 }
 
 impl Prover<'_> {
-    /// Whether the row at this place of the table can answer.
-    pub(super) fn reach(&mut self, at: usize) -> Reach {
-        self.try_reach(at).unwrap_or(Reach::Undecided)
+    /// Whether the row at this index is reachable.
+    pub(super) fn reach(&mut self, at: usize) -> Reachability {
+        self.try_reach(at).unwrap_or(Reachability::Undecided)
     }
 
-    fn try_reach(&mut self, at: usize) -> Option<Reach> {
+    fn try_reach(&mut self, at: usize) -> Option<Reachability> {
         let row = self.row(at)?;
         let rivals = self.rivals(at)?;
         let rivalries = self.rivalries(row, &rivals)?;
         if rivals.len() > RIVALS_FEW
             && let Some(witness) = self.guess(at, &rivalries)
         {
-            return Some(Reach::Answers(witness));
+            return Some(Reachability::Answers(witness));
         }
         let mut takers: Vec<BTreeSet<usize>> = Vec::new();
         let mut is_open = false;
         for rivalry in rivalries {
-            match self.ask(&[(at, End::Open)], &open(&rivalry.rivals)) {
-                RowAnswer::Path(path) => match self.confirmed(at, &rivalry.verb, path) {
-                    Some(witness) => return Some(Reach::Answers(witness)),
+            match self.ask(&[(at, MatchEnd::Open)], &open(&rivalry.rivals)) {
+                RowResult::Path(path) => match self.confirmed(at, &rivalry.verb, path) {
+                    Some(witness) => return Some(Reachability::Answers(witness)),
                     None => is_open = true,
                 },
-                RowAnswer::None { rows, .. } => takers.push(rows),
-                RowAnswer::Open => is_open = true,
+                RowResult::None { rows, .. } => takers.push(rows),
+                RowResult::Open => is_open = true,
             }
         }
-        match self.ask(&[(at, End::Open)], &[]) {
-            RowAnswer::None { reserved: true, .. } => return Some(Reach::FitsReserved),
-            RowAnswer::None { reserved: false, .. } => return Some(Reach::FitsNothing),
-            RowAnswer::Path(_) | RowAnswer::Open => {}
+        match self.ask(&[(at, MatchEnd::Open)], &[]) {
+            RowResult::None { reserved: true, .. } => return Some(Reachability::FitsReserved),
+            RowResult::None { reserved: false, .. } => return Some(Reachability::FitsNothing),
+            RowResult::Path(_) | RowResult::Open => {}
         }
-        // One row is easier to look at than several, even where the several come first. It is
-        // also easier to prove, so that it is tried where all together were too much.
+        // One row is easier to understand than several, even if the several come first. It is also
+        // easier to prove, so it is tried where the full query exceeded its limit.
         if let Some(taker) = self.single_taker(at, &rivals) {
-            return Some(Reach::TakenBy(vec![self.number(taker)]));
+            return Some(Reachability::TakenBy(vec![self.number(taker)]));
         }
         if is_open {
             return None;
@@ -65,19 +65,18 @@ impl Prover<'_> {
         let fewest = takers.into_iter().flat_map(|rows| self.fewest(at, rows));
         let takers: BTreeSet<usize> = fewest.collect();
         let rows: BTreeSet<usize> = takers.into_iter().map(|taker| self.number(taker)).collect();
-        Some(Reach::TakenBy(rows.into_iter().collect()))
+        Some(Reachability::TakenBy(rows.into_iter().collect()))
     }
 
-    /// The shortest path of the row alone, if the table sends it there. Behind many rows that is
-    /// far cheaper than a path that is none of theirs, and mostly good enough.
+    /// The shortest path of the row alone, if the table maps it to the row. With many rows before
+    /// it that is far cheaper than a path that none of them matches, and mostly sufficient.
     fn guess(&mut self, at: usize, rivalries: &[Rivalry]) -> Option<Witness> {
-        let RowAnswer::Path(path) = self.ask(&[(at, End::Open)], &[]) else { return None };
+        let RowResult::Path(path) = self.ask(&[(at, MatchEnd::Open)], &[]) else { return None };
         let mut verbs = rivalries.iter().map(|rivalry| &rivalry.verb);
         verbs.find_map(|verb| self.confirmed(at, verb, path.clone()))
     }
 
-    /// What has to be asked to know about every verb of the row: verbs with the same rivals share
-    /// a question.
+    /// The queries that cover every verb of the row: verbs with the same rivals share a query.
     fn rivalries(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<Rivalry>> {
         let mut rivalries: Vec<Rivalry> = Vec::new();
         for verb in self.verbs(row, rivals)? {
@@ -91,8 +90,8 @@ impl Prover<'_> {
         Some(rivalries)
     }
 
-    /// The verbs of the row. Of a row for all verbs, those that its rivals list, and before them
-    /// one that none does: it has the fewest rivals.
+    /// The verbs of the row. For a row that matches all verbs: those that its rivals list, preceded
+    /// by one that none lists, which has the fewest rivals.
     fn verbs(&mut self, row: &Row, rivals: &[usize]) -> Option<Vec<String>> {
         if !row.verbs().is_all() {
             return Some(row.verbs().names().map(str::to_owned).collect());
@@ -104,7 +103,7 @@ impl Prover<'_> {
         Some(verbs.chain(listed.iter().map(|verb| (*verb).to_owned())).collect())
     }
 
-    /// A row that alone takes everything the row at `at` is for.
+    /// A row that alone handles every request of the row at `at`.
     fn single_taker(&mut self, at: usize, candidates: &[usize]) -> Option<usize> {
         let verbs = self.row(at)?.verbs();
         candidates.iter().copied().find(|taker| {
@@ -113,19 +112,20 @@ impl Prover<'_> {
         })
     }
 
-    /// Whether every path of the one row that can arrive is also one of the other's.
+    /// Whether every canonical path of the one row is also one of the other's.
     pub(super) fn is_within(&mut self, one: usize, other: usize) -> bool {
-        let answer = self.ask(&[(one, End::Open)], &[(other, End::Open)]);
-        matches!(answer, RowAnswer::None { .. })
+        let answer = self.ask(&[(one, MatchEnd::Open)], &[(other, MatchEnd::Open)]);
+        matches!(answer, RowResult::None { .. })
     }
 
-    /// Drops every row without which the others still take all paths of the row at `at`.
+    /// Drops every row without which the others still match all paths of the row at `at`.
     fn fewest(&mut self, at: usize, takers: BTreeSet<usize>) -> BTreeSet<usize> {
         let mut kept = takers.clone();
-        // From the last on, so that the rows that are named are those that come first.
+        // From the last on, so that the first rows remain.
         for taker in takers.into_iter().rev() {
             let others: Vec<usize> = kept.iter().copied().filter(|row| *row != taker).collect();
-            if let RowAnswer::None { rows, .. } = self.ask(&[(at, End::Open)], &open(&others)) {
+            if let RowResult::None { rows, .. } = self.ask(&[(at, MatchEnd::Open)], &open(&others))
+            {
                 kept = rows;
             }
         }
@@ -133,7 +133,7 @@ impl Prover<'_> {
     }
 }
 
-/// Whether a row with the verbs `all` answers every verb of `some`.
+/// Whether a row with the verbs `all` matches every verb of `some`.
 pub(super) fn covers(all: &Verbs, some: &Verbs) -> bool {
     all.is_all() || !some.is_all() && some.names().all(|verb| all.allows(verb))
 }
@@ -146,6 +146,6 @@ pub(super) fn unlisted(listed: &BTreeSet<&str>) -> String {
     plain.chain(numbered).find(|verb| !listed.contains(&**verb)).unwrap_or_default()
 }
 
-fn open(rows: &[usize]) -> Vec<(usize, End)> {
-    rows.iter().map(|row| (*row, End::Open)).collect()
+fn open(rows: &[usize]) -> Vec<(usize, MatchEnd)> {
+    rows.iter().map(|row| (*row, MatchEnd::Open)).collect()
 }

@@ -1,27 +1,27 @@
-//! Finding a path that some patterns match and others do not, or proving that there is none.
+//! Finds a path that some patterns match and others do not, or proves that there is none.
 //!
-//! All patterns of a question read the same path side by side. What they have come to after some
-//! characters is a state; two paths with the same state have the same future, so that every state
-//! is looked into once, shortest path first. When no state is left, no path is.
+//! All patterns of a query read the same path in parallel. The nodes they have reached after some
+//! characters form a state; two paths with the same state have the same continuations, so every
+//! state is explored once, shortest path first. When no state is left, there is no such path.
 
 use std::collections::BTreeSet;
 use std::collections::HashSet;
 
 use super::alphabet::Alphabet;
 use super::alphabet::Letters;
-use super::place::InWord;
-use super::place::Place;
-use super::program::Classes;
+use super::boundary::CharBoundary;
+use super::boundary::InWord;
+use super::program::CharClasses;
 use super::program::Node;
 use super::program::Program;
 
-/// Most states of one question. An ordinary one has as many as its pattern has characters.
+/// Most states of one query. An ordinary one has as many as its pattern has characters.
 const STATES_MAX: usize = 20_000;
 
-/// What a state costs besides its nodes, in steps: room for it, and looking it up.
+/// The cost of a state besides its nodes, in steps: its memory, and looking it up.
 const CALL_STEPS: u64 = 8;
 
-/// How many steps may still be taken; when none are left, questions stay open.
+/// The number of steps that remain; when it is used up, queries stay open.
 #[derive(Debug)]
 pub(super) struct Budget(u64);
 
@@ -30,7 +30,7 @@ impl Budget {
         Self(steps)
     }
 
-    /// Takes steps off; none if there are too few.
+    /// Charges steps; none if too few remain.
     pub(super) fn spend(&mut self, steps: u64) -> Option<()> {
         self.0 = self.0.checked_sub(steps)?;
         Some(())
@@ -43,27 +43,27 @@ impl Budget {
 
 /// Where a match has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum MatchEnd {
     /// Anywhere, as rows are matched.
     Open,
     /// At the end of the path, as if the pattern ended with `$`.
     Closed,
 }
 
-/// A pattern's part in a question.
+/// A pattern's part in a query.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part<'p> {
+pub(super) struct PatternTerm<'p> {
     pub(super) program: &'p Program,
-    pub(super) end: End,
+    pub(super) end: MatchEnd,
 }
 
-/// The answer to a question.
+/// The result of a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum SearchResult {
     /// One of the shortest paths.
     Path(String),
-    /// There is no path, because these of the excluded patterns, named by their place in the
-    /// question, match all there would be.
+    /// There is no path: these of the excluded patterns, by their index in the query, match all
+    /// candidates.
     None(BTreeSet<usize>),
     /// The budget was too small.
     Open,
@@ -71,28 +71,28 @@ pub(super) enum Answer {
 
 /// Looks for a path that every pattern of `within` matches and none of `without` does.
 pub(super) fn search(
-    within: &[Part<'_>],
-    without: &[Part<'_>],
-    classes: &Classes,
+    within: &[PatternTerm<'_>],
+    without: &[PatternTerm<'_>],
+    classes: &CharClasses,
     budget: &mut Budget,
-) -> Answer {
+) -> SearchResult {
     Search::of(within, without, classes, budget)
         .and_then(|search| search.run(budget))
-        .unwrap_or(Answer::Open)
+        .unwrap_or(SearchResult::Open)
 }
 
-/// One pattern at work: its nodes are numbered from `offset` on, so that a number means one node
-/// of one pattern.
+/// One pattern during a search: its nodes are numbered from `offset` on, so that a number
+/// identifies one node of one pattern.
 #[derive(Debug)]
 struct Runner<'p> {
-    part: Part<'p>,
+    part: PatternTerm<'p>,
     offset: u32,
 }
 
-/// A state: how the last character takes part in words, then the nodes to go on from, sorted.
-type State = Box<[u32]>;
+/// A state: the word class of the last character, then the nodes to continue from, sorted.
+type SearchState = Box<[u32]>;
 
-/// In the place of the last character where there is none.
+/// The word class before the first character.
 const AT_START: u32 = u32::MAX;
 
 struct Search<'p> {
@@ -100,19 +100,19 @@ struct Search<'p> {
     runners: Vec<Runner<'p>>,
     within: usize,
     alphabet: Alphabet,
-    /// How each letter takes part in words; the same for all where nobody asks.
+    /// The word class of each letter; all the same if no pattern has word assertions.
     words: Vec<InWord>,
     /// When each node was last reached, to reach it once per closure.
     stamps: Vec<u32>,
     stamp: u32,
-    /// The excluded patterns that kept a path from being an answer.
+    /// The excluded patterns that ruled out a candidate.
     taken_by: BTreeSet<usize>,
 }
 
 /// What can be reached from a state without reading a character.
 #[derive(Debug, Default)]
 struct Reached {
-    /// Class, node behind it, and runner.
+    /// Class, following node, and runner.
     takes: Vec<(u32, u32, usize)>,
     /// The runners that have matched.
     matched: BTreeSet<usize>,
@@ -120,9 +120,9 @@ struct Reached {
 
 impl<'p> Search<'p> {
     fn of(
-        within: &[Part<'p>],
-        without: &[Part<'p>],
-        classes: &Classes,
+        within: &[PatternTerm<'p>],
+        without: &[PatternTerm<'p>],
+        classes: &CharClasses,
         budget: &mut Budget,
     ) -> Option<Self> {
         let parts = || within.iter().chain(without);
@@ -143,16 +143,16 @@ impl<'p> Search<'p> {
         Some(Self { runners, within: within.len(), alphabet, words, stamps, stamp: 0, taken_by })
     }
 
-    fn run(mut self, budget: &mut Budget) -> Option<Answer> {
-        let first: State = std::iter::once(AT_START)
+    fn run(mut self, budget: &mut Budget) -> Option<SearchResult> {
+        let first: SearchState = std::iter::once(AT_START)
             .chain(self.runners.iter().map(|runner| runner.offset + runner.part.program.start))
             .collect();
-        if self.is_answer(&first, budget)? {
-            return Some(Answer::Path(String::new()));
+        if self.is_solution(&first, budget)? {
+            return Some(SearchResult::Path(String::new()));
         }
-        // Each state with the one before it and the letter that led here.
-        let mut states: Vec<(State, usize, usize)> = vec![(first.clone(), 0, 0)];
-        let mut seen: HashSet<State> = HashSet::from([first]);
+        // Each state with its predecessor and the letter between them.
+        let mut states: Vec<(SearchState, usize, usize)> = vec![(first.clone(), 0, 0)];
+        let mut seen: HashSet<SearchState> = HashSet::from([first]);
         let mut at = 0;
         while let Some((state, ..)) = states.get(at) {
             let state = state.clone();
@@ -160,10 +160,10 @@ impl<'p> Search<'p> {
                 if !seen.insert(next.clone()) {
                     continue;
                 }
-                let is_answer = self.is_answer(&next, budget)?;
+                let is_solution = self.is_solution(&next, budget)?;
                 states.push((next, at, letter));
-                if is_answer {
-                    return Some(Answer::Path(self.path(&states)));
+                if is_solution {
+                    return Some(SearchResult::Path(self.path(&states)));
                 }
                 if states.len() > STATES_MAX {
                     return None;
@@ -171,11 +171,11 @@ impl<'p> Search<'p> {
             }
             at += 1;
         }
-        Some(Answer::None(self.taken_by))
+        Some(SearchResult::None(self.taken_by))
     }
 
-    /// The letters that led to the last state.
-    fn path(&self, states: &[(State, usize, usize)]) -> String {
+    /// The letters that lead to the last state.
+    fn path(&self, states: &[(SearchState, usize, usize)]) -> String {
         let mut letters: Vec<char> = Vec::new();
         let mut at = states.len().saturating_sub(1);
         while at > 0 {
@@ -186,8 +186,8 @@ impl<'p> Search<'p> {
         letters.iter().rev().collect()
     }
 
-    /// Whether a path that ends in this state is one that is looked for.
-    fn is_answer(&mut self, state: &State, budget: &mut Budget) -> Option<bool> {
+    /// Whether a path that ends in this state is a solution.
+    fn is_solution(&mut self, state: &SearchState, budget: &mut Budget) -> Option<bool> {
         let matched = self.reach(state, None, budget)?.matched;
         if !(0..self.within).all(|runner| matched.contains(&runner)) {
             return Some(false);
@@ -198,7 +198,11 @@ impl<'p> Search<'p> {
     }
 
     /// Every state that one more letter can lead to, with the letter.
-    fn steps(&mut self, state: &State, budget: &mut Budget) -> Option<Vec<(usize, State)>> {
+    fn steps(
+        &mut self,
+        state: &SearchState,
+        budget: &mut Budget,
+    ) -> Option<Vec<(usize, SearchState)>> {
         let mut steps = Vec::new();
         let mut kinds: Vec<InWord> = Vec::new();
         for word in &self.words {
@@ -209,7 +213,7 @@ impl<'p> Search<'p> {
         for kind in kinds {
             let reached = self.reach(state, Some(kind), budget)?;
             if let Some(taker) = self.taker(&reached) {
-                // Whatever follows belongs to that pattern.
+                // Every continuation belongs to that pattern.
                 self.taken_by.insert(taker);
                 continue;
             }
@@ -222,7 +226,7 @@ impl<'p> Search<'p> {
                 steps.push((letter, self.step(&reached, letter, kind)));
             }
         }
-        // The kinds of letters must not change which path is found first.
+        // The order of letters must not change which path is found first.
         steps.sort_by_key(|(letter, _)| *letter);
         Some(steps)
     }
@@ -234,10 +238,10 @@ impl<'p> Search<'p> {
     }
 
     fn is_open(&self, runner: usize) -> bool {
-        self.runners.get(runner).is_some_and(|runner| runner.part.end == End::Open)
+        self.runners.get(runner).is_some_and(|runner| runner.part.end == MatchEnd::Open)
     }
 
-    /// The letters that every wanted pattern can go on with.
+    /// The letters with which every wanted pattern can continue.
     fn wanted(&self, reached: &Reached) -> Letters {
         let mut wanted = Letters::first(self.words.len());
         for runner in 0..self.within {
@@ -253,10 +257,10 @@ impl<'p> Search<'p> {
         wanted
     }
 
-    fn step(&self, reached: &Reached, letter: usize, word: InWord) -> State {
+    fn step(&self, reached: &Reached, letter: usize, word: InWord) -> SearchState {
         let is_done = |runner: &usize| *runner < self.within && self.is_open(*runner);
         let done: BTreeSet<usize> = reached.matched.iter().copied().filter(is_done).collect();
-        // A wanted pattern that has matched stays so; where it might match again is no matter.
+        // A wanted pattern that has matched stays matched; further matches of it do not matter.
         let stays = done.iter().filter_map(|runner| Some(self.runners.get(*runner)?.offset));
         let takes = reached.takes.iter().filter(|(class, _, runner)| {
             !done.contains(runner) && self.alphabet.class(*class).is_some_and(|c| c.has(letter))
@@ -267,17 +271,17 @@ impl<'p> Search<'p> {
         std::iter::once(word.code()).chain(nodes).collect()
     }
 
-    /// Follows everything that reads no character. `after` is the character to come.
+    /// Follows everything that reads no character. `after` is the next character.
     fn reach(
         &mut self,
-        state: &State,
+        state: &SearchState,
         after: Option<InWord>,
         budget: &mut Budget,
     ) -> Option<Reached> {
         let (before, nodes) = state.split_first()?;
         let at_start = *before == AT_START;
         let before = if at_start { InWord::default() } else { InWord::of_code(*before) };
-        let place = Place { at_start, before, after };
+        let place = CharBoundary { at_start, before, after };
         self.stamp += 1;
         let mut reached = Reached::default();
         let mut open: Vec<u32> = nodes.to_vec();
@@ -313,18 +317,18 @@ mod tests {
     const PLENTY: u64 = 1_000_000;
 
     /// Looks for a path that matches the first pattern and none of the others, all open.
-    fn ask(within: &str, without: &[&str], steps: u64) -> Answer {
-        let mut classes = Classes::default();
+    fn ask(within: &str, without: &[&str], steps: u64) -> SearchResult {
+        let mut classes = CharClasses::default();
         let mut compile = |text: &str| Program::of(text, &mut classes).unwrap();
         let within = compile(within);
         let without: Vec<Program> = without.iter().map(|text| compile(text)).collect();
-        let open = |program| Part { program, end: End::Open };
-        let without: Vec<Part<'_>> = without.iter().map(open).collect();
+        let open = |program| PatternTerm { program, end: MatchEnd::Open };
+        let without: Vec<PatternTerm<'_>> = without.iter().map(open).collect();
         search(&[open(&within)], &without, &classes, &mut Budget::of(steps))
     }
 
-    fn path(text: &str) -> Answer {
-        Answer::Path(text.to_owned())
+    fn path(text: &str) -> SearchResult {
+        SearchResult::Path(text.to_owned())
     }
 
     #[test]
@@ -340,30 +344,30 @@ mod tests {
 
     #[test]
     fn a_proof_names_who_takes_the_paths() {
-        assert_eq!(ask("/ab", &["/x", "/a"], PLENTY), Answer::None([1].into()));
-        assert_eq!(ask("/[ab]$", &["/a", "/c", "/b$"], PLENTY), Answer::None([0, 2].into()));
-        assert_eq!(ask("/a$b", &["/x"], PLENTY), Answer::None([].into()));
-        assert_eq!(ask("(?i)/docs", &["/[Dd]"], PLENTY), Answer::None([0].into()));
+        assert_eq!(ask("/ab", &["/x", "/a"], PLENTY), SearchResult::None([1].into()));
+        assert_eq!(ask("/[ab]$", &["/a", "/c", "/b$"], PLENTY), SearchResult::None([0, 2].into()));
+        assert_eq!(ask("/a$b", &["/x"], PLENTY), SearchResult::None([].into()));
+        assert_eq!(ask("(?i)/docs", &["/[Dd]"], PLENTY), SearchResult::None([0].into()));
     }
 
     #[test]
     fn a_closed_pattern_matches_whole_paths_only() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let program = Program::of("/a", &mut classes).unwrap();
-        let part = |end| Part { program: &program, end };
+        let part = |end| PatternTerm { program: &program, end };
         let ask = |within, without| {
             search(&[part(within)], &[part(without)], &classes, &mut Budget::of(PLENTY))
         };
-        assert_eq!(ask(End::Open, End::Closed), path("/aa"));
-        assert_eq!(ask(End::Closed, End::Open), Answer::None([0].into()));
+        assert_eq!(ask(MatchEnd::Open, MatchEnd::Closed), path("/aa"));
+        assert_eq!(ask(MatchEnd::Closed, MatchEnd::Open), SearchResult::None([0].into()));
     }
 
     #[test]
     fn a_path_can_be_asked_to_match_two_patterns() {
-        let mut classes = Classes::default();
+        let mut classes = CharClasses::default();
         let mut compile = |text| Program::of(text, &mut classes).unwrap();
         let (one, other) = (compile("/[ab]+"), compile("/.*x$"));
-        let parts = [&one, &other].map(|program| Part { program, end: End::Open });
+        let parts = [&one, &other].map(|program| PatternTerm { program, end: MatchEnd::Open });
         let answer = search(&parts, &[], &classes, &mut Budget::of(PLENTY));
         assert_eq!(answer, path("/ax"));
     }
@@ -372,17 +376,17 @@ mod tests {
     fn the_boundaries_of_words_are_seen() {
         assert_eq!(
             ask(r"/a\bb".replace(r"\\", r"\").as_str(), &[], PLENTY),
-            Answer::None([].into())
+            SearchResult::None([].into())
         );
         assert_eq!(ask(r"/a\b", &[r"/a$", r"/a/"], PLENTY), path("/a-"));
-        assert_eq!(ask(r"/a\b.$", &[r"/a[^\w]"], PLENTY), Answer::None([0].into()));
+        assert_eq!(ask(r"/a\b.$", &[r"/a[^\w]"], PLENTY), SearchResult::None([0].into()));
         assert_eq!(ask(r"/a(?-u:\b).$", &[r"/a[^\w]"], PLENTY), path("/aª"));
     }
 
     #[test]
     fn a_question_that_costs_too_much_stays_open() {
-        assert_eq!(ask("/a", &[], 3), Answer::Open);
-        // The classic of exponential growth: which of the last twenty letters was an a?
-        assert_eq!(ask("/.*a.{20}$", &["/.*b.{20}$", "/.*a.*"], PLENTY), Answer::Open);
+        assert_eq!(ask("/a", &[], 3), SearchResult::Open);
+        // The classic case of exponential growth: which of the last twenty letters was an a?
+        assert_eq!(ask("/.*a.{20}$", &["/.*b.{20}$", "/.*a.*"], PLENTY), SearchResult::Open);
     }
 }

@@ -1,20 +1,19 @@
-//! Patterns that could only be meant otherwise: as a URL, with a query, in the notation of another
-//! program. Each is told how callgate writes it.
+//! Patterns in the notation of another program: a URL, a pattern with a query, a glob, a
+//! placeholder. Each warning shows how callgate writes it.
 
 use super::problem::Flaw;
 use crate::base::document::strays::is_invisible;
 
-/// The verbs that somebody writes in front of a path.
+/// Verbs that may be written in front of a path by mistake.
 const VERBS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "ANY"];
 
-/// Names of path parameters that people write in brackets, which an expression takes for one of
-/// the letters.
+/// Common names of path parameters in brackets, which an expression reads as a set of letters.
 const PARAMETERS: [&str; 14] = [
     "id", "slug", "name", "token", "key", "uuid", "code", "user", "userId", "orderId", "order",
     "page", "path", "state",
 ];
 
-/// Why a prefix does not mean what it says; the first reason that is found.
+/// Why a prefix does not mean what it says; the first reason found.
 pub(super) fn in_prefix(text: &str) -> Option<Flaw> {
     let named = |code, what: &str, fix: String| {
         Some(Flaw::new(code, format!("pattern {text:?} {what}"), fix))
@@ -99,7 +98,7 @@ pub(super) fn in_expression(text: &str) -> Option<Flaw> {
     None
 }
 
-/// The way out of an expression that does not compile; none where its report says enough.
+/// How to fix an expression that does not compile; none where the compiler's report is enough.
 pub(super) fn instead_of_invalid(text: &str) -> Option<String> {
     if let Some(inner) = delimited(text) {
         return Some(format!("write the expression alone: {inner:?}"));
@@ -156,7 +155,7 @@ fn in_any(property: &str, text: &str) -> Option<Flaw> {
     let trimmed = text.trim();
     let bare_ends = trimmed.trim_matches('/').trim();
     if is_verbose {
-        // Blanks and what follows # mean nothing there.
+        // In verbose mode, blanks and text after # are ignored.
         return None;
     }
     if trimmed.len() < text.len() || bare_ends.len() < trimmed.trim_matches('/').len() {
@@ -185,7 +184,7 @@ fn bare(path: &str) -> &str {
     path.trim_matches('/')
 }
 
-/// What becomes of the query that somebody put into a pattern.
+/// What to write instead of a query in a pattern.
 fn of_query(query: &str) -> String {
     let name = query.split(['=', '&', '\\']).next().unwrap_or_default();
     let name = name.trim_start_matches(['(', '.', '*', '^']);
@@ -228,7 +227,7 @@ fn looks_like_an_expression(text: &str) -> bool {
         || signs.iter().any(|sign| text.contains(sign))
 }
 
-/// The expression between slashes, without its flags; none where there are none.
+/// The expression between slashes, without its flags; none without slashes.
 fn delimited(text: &str) -> Option<String> {
     let inner = text.strip_prefix("/^")?;
     let (inner, flags) = match inner.rsplit_once('/') {
@@ -240,15 +239,15 @@ fn delimited(text: &str) -> Option<String> {
     Some(format!("{case}{inner}"))
 }
 
-/// The path and the query of an expression: behind an escaped `?`, or behind one that a name and
-/// an equals sign follow.
+/// The path and the query of an expression: after an escaped `?`, or after one that is followed by
+/// a name and an equals sign.
 fn query_of(text: &str) -> Option<(&str, &str)> {
     if let Some((path, query)) = text.split_once(r"\?") {
         return Some((path, query));
     }
     text.match_indices('?').find_map(|(at, _)| {
         let (path, query) = (text.get(..at)?, text.get(at + 1..)?);
-        // (?i), (?:…), (?<name>…) and .*? are no queries.
+        // (?i), (?:…), (?<name>…) and .*? are not queries.
         if path.is_empty() || path.ends_with(['(', '*', '+', '?', '}']) {
             return None;
         }
@@ -260,7 +259,7 @@ fn query_of(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The path as an expression with a named group for each placeholder of another program: `:id`,
-/// `{id}`, `<id>`, `<int:id>`, `[id]`, `$id`. None where there is no placeholder.
+/// `{id}`, `<id>`, `<int:id>`, `[id]`, `$id`. None without a placeholder.
 fn with_placeholders(text: &str) -> Option<String> {
     let is_expression = text.starts_with(['/', '^']) && text.contains(['(', '\\', '+']);
     let mut found = false;
@@ -284,7 +283,7 @@ fn with_placeholders(text: &str) -> Option<String> {
     found.then(|| format!("/{}{end}", parts.join("/")))
 }
 
-/// The placeholder of a segment: what stands before it, its name, and what stands after it.
+/// The placeholder of a segment: the text before it, its name, and the text after it.
 fn placeholder(segment: &str, at: usize) -> Option<(&str, String, &str)> {
     let word = |text: &str| {
         let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
@@ -294,7 +293,7 @@ fn placeholder(segment: &str, at: usize) -> Option<(&str, String, &str)> {
         let (before, rest) = segment.split_once(open)?;
         let (inner, after) = rest.split_once(close)?;
         let inner = inner.trim_start_matches(['.', '*']).trim_end_matches(['?', '*']);
-        // <int:id> and {id:int} say a type as well.
+        // <int:id> and {id:int} include a type.
         let mut names = inner.split(':').filter(|part| word(part));
         let name = if open == '<' { names.next_back() } else { names.next() }?;
         Some((before, name.to_owned(), after))
@@ -320,7 +319,7 @@ fn placeholder(segment: &str, at: usize) -> Option<(&str, String, &str)> {
             return Some((before.trim_end_matches('['), name, after.trim_start_matches(']')));
         }
     }
-    // The first segment may be $lib, which is 4D's.
+    // The first segment may be $lib, which belongs to 4D.
     let name = segment.strip_prefix('$').filter(|name| at > 0 && word(name))?;
     Some(("", name.to_owned(), ""))
 }
@@ -344,7 +343,7 @@ fn of_glob(text: &str) -> String {
     expression
 }
 
-/// Text of a pattern for an expression, whether its dots are escaped already or not.
+/// Escapes text of a pattern for an expression, whether or not its dots are escaped already.
 fn escaped(text: &str) -> String {
     regex::escape(&text.replace(r"\.", ".").replace(r"\/", "/")).replace(r"\-", "-")
 }

@@ -1,16 +1,16 @@
-//! The paths that no row is ever asked about, as expressions, so that they take part in a proof
-//! like rows that stand before all others.
+//! The paths that never reach a row, as expressions, so that they take part in a proof like rows
+//! before all others.
 
 use crate::table::path::Reserved;
 
-/// Paths that are refused or rewritten before matching; the rules are those of
-/// [`CanonicalPath`](crate::table::CanonicalPath). What is not a whole path is among them.
+/// Paths that are refused or rewritten before matching, by the rules of
+/// [`CanonicalPath`](crate::table::CanonicalPath). It includes texts that are not whole paths.
 pub(super) const NOT_CANONICAL: &str = r"(?s)\z|[^/]|.*(?://|[\\\p{Cc}]|/\.\.?(?:[;/]|\z))";
 
-/// Paths that callgate answers itself.
+/// Paths that callgate handles itself.
 pub(super) fn reserved() -> String {
     let names = Reserved::ALL.map(|part| regex::escape(part.as_str()));
-    // The case of ASCII letters does not count, that of others does: /re\u{17f}t is free.
+    // The case of ASCII letters is ignored, that of others is not: /re\u{17f}t is free.
     format!(r"(?i-u)(?:{})(?:/|\z)", names.join("|"))
 }
 
@@ -44,13 +44,13 @@ mod tests {
 
     #[test]
     fn what_is_not_canonical_is_known_to_the_expression() {
-        let never = Regex::new(&format!(r"\A(?:{NOT_CANONICAL})")).unwrap();
+        let unroutable = Regex::new(&format!(r"\A(?:{NOT_CANONICAL})")).unwrap();
         let alphabet = ["/", ".", ";", "\\", "a", "\u{85}", "é"];
         let (mut canonical, mut refused) = (0, 0);
         for text in texts(&alphabet, 5) {
             let read = CanonicalPath::of(&encoded(&text), &BasePath::none());
             let is_itself = read.is_ok_and(|path| path.as_str() == text);
-            assert_eq!(!never.is_match(&text), is_itself, "{text:?}");
+            assert_eq!(!unroutable.is_match(&text), is_itself, "{text:?}");
             *if is_itself { &mut canonical } else { &mut refused } += 1;
         }
         assert!(canonical > 300 && refused > 10_000, "{canonical} {refused}");
@@ -58,18 +58,18 @@ mod tests {
 
     #[test]
     fn what_is_reserved_is_known_to_the_expression() {
-        let never = Regex::new(&format!(r"\A(?:{})", reserved())).unwrap();
+        let unroutable = Regex::new(&format!(r"\A(?:{})", reserved())).unwrap();
         for part in Reserved::ALL {
             let name = part.as_str();
             for end in ["", "/", "/x", "x", ".", "ſ"] {
                 for text in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
                     let text = format!("{text}{end}");
-                    assert_eq!(never.is_match(&text), Reserved::of(&text).is_some(), "{text}");
+                    assert_eq!(unroutable.is_match(&text), Reserved::of(&text).is_some(), "{text}");
                 }
             }
         }
         for text in ["/reſt", "/", "/x/rest", "/res", "/$lib", "/$lib/x", "rest"] {
-            assert!(!never.is_match(text) && Reserved::of(text).is_none(), "{text}");
+            assert!(!unroutable.is_match(text) && Reserved::of(text).is_none(), "{text}");
         }
     }
 }

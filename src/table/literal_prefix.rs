@@ -1,24 +1,24 @@
-//! The text that every match of an expression certainly begins with.
+//! The literal text with which every match of an expression begins.
 //!
-//! It decides what can be said about an expression without running it: that it begins with a
-//! reserved path, or that no request ever fits it. Where the text is not certain, nothing is said.
+//! It allows statements about an expression without running it: that it begins with a reserved
+//! path, or that no request can match it. Where the text is not certain, none is made.
 
 use regex::Regex;
 
 use super::path::Reserved;
 use super::pattern::never_fits;
 
-/// The literal beginning of an expression.
+/// The literal prefix of an expression.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Beginning {
+pub(super) struct LiteralPrefix {
     literal: String,
-    /// Whether the expression has an alternation, so that it may begin otherwise as well.
+    /// Whether the expression has an alternation, so that a match may begin differently.
     other_branches: bool,
 }
 
-impl Beginning {
-    /// Reads over `^`, `\A` and flags such as `(?i)`, then takes plain and escaped characters up
-    /// to the first that may stand for something else.
+impl LiteralPrefix {
+    /// Skips `^`, `\A` and flags such as `(?i)`, then takes plain and escaped characters up to the
+    /// first that may stand for something else.
     pub(super) fn of(text: &str) -> Self {
         let other_branches = text.contains('|');
         let Some(mut rest) = after_anchors(text) else {
@@ -27,7 +27,7 @@ impl Beginning {
         let mut literal = String::new();
         while let Some((found, after)) = next_literal(rest) {
             rest = after;
-            // An optional or repeated character is not certain; `+` keeps one of it.
+            // An optional or repeated character is not certain; `+` requires at least one.
             if rest.starts_with(['*', '?', '{']) {
                 break;
             }
@@ -41,8 +41,8 @@ impl Beginning {
 
     /// The built-in part whose paths the expression is written for.
     ///
-    /// `regex` is the anchored expression: where the literal ends just at the name, only a trial
-    /// tells `/rest.*` from `/rest[a-z]+`.
+    /// `regex` is the anchored expression: where the literal ends with the name, only a trial match
+    /// distinguishes `/rest.*` from `/rest[a-z]+`.
     pub(super) fn reserved(&self, regex: &Regex) -> Option<Reserved> {
         let part = Reserved::of(&self.literal)?;
         let goes_below = self.literal.len() > part.as_str().len();
@@ -50,7 +50,7 @@ impl Beginning {
         (goes_below || ["", "/", "/x"].into_iter().any(fits)).then_some(part)
     }
 
-    /// Why no request ever fits, and the way out; none where that is not certain.
+    /// Why no request can match, and how to fix it; none where that is not certain.
     pub(super) fn never_fits(&self) -> Option<(&'static str, &'static str)> {
         if self.literal.is_empty() || self.other_branches {
             return None;
@@ -62,7 +62,7 @@ impl Beginning {
     }
 }
 
-/// The expression behind its anchors and flags; none in verbose mode, where blanks mean nothing.
+/// The expression after its anchors and flags; none in verbose mode, where blanks are ignored.
 fn after_anchors(text: &str) -> Option<&str> {
     let mut rest = text;
     loop {
@@ -83,7 +83,7 @@ fn after_anchors(text: &str) -> Option<&str> {
     }
 }
 
-/// The next character if it stands for itself, and what follows it.
+/// The next character if it stands for itself, and the rest.
 fn next_literal(rest: &str) -> Option<(char, &str)> {
     let mut chars = rest.chars();
     match chars.next()? {
@@ -119,13 +119,13 @@ mod tests {
             ("(/a)", ""),
             ("(?:/a)", ""),
         ] {
-            assert_eq!(Beginning::of(text).literal, literal, "{text}");
+            assert_eq!(LiteralPrefix::of(text).literal, literal, "{text}");
         }
     }
 
     #[test]
     fn expressions_for_reserved_paths_are_known_by_their_beginning() {
-        let reserved = |text: &str| Beginning::of(text).reserved(&compile(text).unwrap());
+        let reserved = |text: &str| LiteralPrefix::of(text).reserved(&compile(text).unwrap());
         for text in [
             "/rest",
             "^/rest/",
@@ -149,10 +149,10 @@ mod tests {
     #[test]
     fn only_certain_misses_are_called_so() {
         for text in ["docs", "^docs/x", "(?i)docs", r"\.well-known", "/a//b", r"/a/\.\./b"] {
-            assert!(Beginning::of(text).never_fits().is_some(), "{text}");
+            assert!(LiteralPrefix::of(text).never_fits().is_some(), "{text}");
         }
         for text in ["/docs", ".*docs", "x*/docs", "docs|/docs", "(docs|/x)", "[/]docs", "$"] {
-            assert!(Beginning::of(text).never_fits().is_none(), "{text}");
+            assert!(LiteralPrefix::of(text).never_fits().is_none(), "{text}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What an assertion such as `^` or `\b` can see: the characters on both sides of a place.
+//! The position between two characters, at which an assertion such as `^` or `\b` is evaluated.
 
 use regex_syntax::hir::Look;
 
-/// Whether a character belongs to a word, by the rules of Unicode and by those of ASCII.
+/// Whether a character is a word character, by the rules of Unicode and by those of ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct InWord {
     unicode: bool,
@@ -10,9 +10,9 @@ pub(super) struct InWord {
 }
 
 impl InWord {
-    /// How the character takes part in words.
+    /// The classification of a character.
     pub(super) fn of(c: char) -> Self {
-        // Without its tables of Unicode the parser refuses \w, so that nobody asks.
+        // Without its Unicode tables the parser refuses \w, so the value is not used.
         let unicode = regex_syntax::try_is_word_character(c).unwrap_or_default();
         Self { unicode, ascii: c.is_ascii_alphanumeric() || c == '_' }
     }
@@ -26,18 +26,18 @@ impl InWord {
     }
 }
 
-/// A place between two characters of a path.
+/// A position between two characters of a path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct CharBoundary {
     pub(super) at_start: bool,
     pub(super) before: InWord,
     /// None at the end of the path.
     pub(super) after: Option<InWord>,
 }
 
-impl Place {
-    /// Whether the assertion holds here. A canonical path has no line breaks, so that lines begin
-    /// and end where the path does.
+impl CharBoundary {
+    /// Whether the assertion holds here. A canonical path has no line breaks, so lines begin and
+    /// end with the path.
     pub(super) fn holds(self, look: Look) -> bool {
         let after = self.after.unwrap_or_default();
         let (old, new) = (self.before, after);
