@@ -1,4 +1,4 @@
-//! Answering the form of the page with what was meant for a link.
+//! Redirections as responses to the form of the page.
 
 use bytes::Bytes;
 use hyper::Response;
@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use crate::base::markup::escaped;
 use crate::http::message::body::outgoing::AnswerBody;
 
-/// Turns a redirection that answers a link into one that may answer a form.
+/// Turns a redirection for a link into one that may be the response to a form.
 ///
 /// Two things would go wrong otherwise. A 307 or 308 has the browser send the form once more, to
 /// wherever it leads, and the form holds the token. And the page's `form-action 'self'` covers

@@ -1,4 +1,4 @@
-//! The page that asks, as an answer: what it says, and the headers that guard it.
+//! The page that asks, as a response: what it says, and the headers that protect it.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -143,7 +143,7 @@ fn filled(
     ])
 }
 
-/// Nobody may frame the page, keep it, index it, or make it load or run anything (SEC D.10, T30).
+/// The page cannot be framed, cached or indexed, nor made to load or run anything (SEC D.10, T30).
 fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
     const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

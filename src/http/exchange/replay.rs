@@ -1,4 +1,5 @@
-//! A callback on a row with `repeat`: its first run is concluded, its repeats get that answer.
+//! A callback on a row with `repeat`: the response of its first run is kept, and its repeats get
+//! the same one.
 //!
 //! ```text
 //!   redeem ──▶ began ──▶ handler ──▶ settled ──▶ concluded ──▶ sent
@@ -7,7 +8,7 @@
 //!                  └──▶ the kept answer, or 409
 //! ```
 //!
-//! Nothing is sent that is not kept, so whoever has seen an answer sees the same one again.
+//! No response is sent that is not kept, so a client that has seen one sees the same one again.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -55,20 +56,19 @@ use crate::token::TokenSecret;
 use crate::token::answer::NotSealedHere;
 
 /// How often a repeat asks whether a run on another node is over: at first after this, then after
-/// twice as long each time, up to [`ASKING_PAUSE_MAX`]. One on this node wakes it.
+/// twice as long each time, up to [`ASKING_PAUSE_MAX`]. A run on this node wakes it.
 const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The run of a callback that this request holds.
 ///
-/// Dropped without being concluded, it leaves the run to be taken for cut off once its time is
-/// over.
+/// If it is dropped without being concluded, the run counts as cut off once its time is over.
 #[derive(Debug)]
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
     waiter: Waiter,
-    /// How long the whole answer may take to arrive.
+    /// How long the whole response may take to arrive.
     patience: Duration,
 }
 
@@ -195,7 +195,7 @@ impl FirstRun {
             Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {
-                // The handler ran, and this is what came of it.
+                // The handler ran, and this is its result.
                 let response = fault.response(format, development);
                 let (collected, _) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Err(fault))
@@ -203,7 +203,7 @@ impl FirstRun {
         };
         let is_answer = matches!(ending, Ending::Answered(_) | Ending::TooLarge);
         match self.keep(sessions, ending).await {
-            // What is not kept as the answer is not sent as the answer either.
+            // A response that is not kept is not sent either.
             Err(fault) if is_answer => Err(fault),
             _ => result,
         }
@@ -212,7 +212,7 @@ impl FirstRun {
     fn ending(&self, sessions: &Sessions, collected: Collected) -> Result<Ending, Fault> {
         match collected {
             Collected::Whole(mut answer) => {
-                // Its cookies are for the browser that had it first.
+                // Its cookies are for the browser that sent the first request.
                 answer.headers.retain(|(name, _)| !is_cookie(name));
                 let sealed = answer.seal(&self.secret, sessions.app(), &*sessions.entropy);
                 Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
@@ -222,8 +222,8 @@ impl FirstRun {
         }
     }
 
-    /// Tells the store how the run ended, and once more when its reply was lost: the store knows
-    /// the run again. Whoever waits is woken in any case, when this run is dropped.
+    /// Reports to the store how the run ended, and once more when the reply was lost: the store
+    /// recognizes the run. Waiting requests are woken in any case, when this run is dropped.
     async fn keep(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
         failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
         let token = self.secret.digest(sessions.app());
@@ -245,7 +245,7 @@ impl FirstRun {
     }
 }
 
-/// The response that a kept answer stands for; `None` for one that no version of callgate keeps.
+/// The response that was kept; `None` for one that no version of callgate keeps.
 fn response(answer: Answer) -> Option<Response<AnswerBody>> {
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers {
