@@ -255,7 +255,7 @@ impl Session {
     /// would be left with neither.
     pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
         let mut state = self.lock();
-        state.enter(Phase::Answering);
+        state.enter(Phase::HandlerFuture);
         let entered = matches!(state.bound, Bound::Open { .. });
         let given = |_: &&Credential| !state.no_cookie && (succeeded || entered);
         let credential = state.cookie.as_ref().filter(given)?;

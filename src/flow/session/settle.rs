@@ -182,7 +182,7 @@ impl Session {
     /// an upstream that is writing is waited for, and can give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::Answering);
+        self.lock().enter(Phase::HandlerFuture);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Another request logged out while the handler ran. The response is still sent;
@@ -214,7 +214,7 @@ impl Session {
     /// error, or the browser would keep one that the write has ended.
     pub(crate) async fn give_up(&self) {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::Answering);
+        self.lock().enter(Phase::HandlerFuture);
     }
 
     /// Writes the draft, with a token that goes into the store in the same step.

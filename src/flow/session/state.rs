@@ -75,7 +75,7 @@ pub(in crate::flow) enum LetIn {
 pub(in crate::flow) enum Phase {
     Working,
     /// The response has begun: the browser can be given nothing more.
-    Answering,
+    HandlerFuture,
     /// An upstream has ended the session; further operations fail.
     Ended,
 }

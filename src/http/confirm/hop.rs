@@ -20,7 +20,7 @@ use crate::http::confirm::Site;
 use crate::http::confirm::comes_from_here;
 use crate::http::confirm::held::HOP_SECS;
 use crate::http::confirm::held::HeldRequest;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
@@ -59,11 +59,11 @@ pub(crate) fn send_on(
     site: &Site,
     head: &Head,
     body: &Bytes,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let ticket = keep(site, head, body, HOP_SECS)?;
     let location = format!("{}?{HOP}={ticket}", head.uri.path());
     let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
-    let mut response = Response::new(AnswerBody::empty());
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)

@@ -17,7 +17,7 @@ use crate::http::confirm::Template;
 use crate::http::confirm::hop::HOP;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place::TokenPart;
 use crate::http::message::token_place::token_part;
@@ -47,7 +47,7 @@ pub(crate) fn page(
     site: &Site,
     template: &Template,
     asking: &Asking<'_>,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let presented = site.cookie.find_confirm(&asking.head.headers);
     let nonce = match presented.values().iter().find_map(|value| Nonce::read(value)) {
         Some(nonce) => nonce,
@@ -76,7 +76,7 @@ pub(crate) fn page(
     );
     let form = Form { action: &action, token, proof: &proof };
     let body = filled(site, template, words, asking, &form);
-    let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
+    let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
     if asking.is_stale {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }

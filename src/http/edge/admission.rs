@@ -33,7 +33,7 @@ use crate::http::edge::hosts::Hosts;
 use crate::http::edge::proxies;
 use crate::http::edge::proxies::TrustedProxies;
 use crate::http::edge::well_formed;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
@@ -123,7 +123,7 @@ pub(crate) struct Admitted {
     /// request was refused before.
     pub(crate) grant: Option<Grant>,
     /// The response, if the request is a preflight.
-    pub(crate) verdict: Result<Option<Response<AnswerBody>>, Fault>,
+    pub(crate) verdict: Result<Option<Response<ResponseBody>>, Fault>,
 }
 
 impl Admission {

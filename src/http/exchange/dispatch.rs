@@ -28,7 +28,7 @@ use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::Routes;
 use crate::http::message::body::incoming;
 use crate::http::message::body::incoming::RequestBody;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
@@ -142,7 +142,7 @@ impl Dispatch {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         conn: Option<ConnInfo>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let now = self.site.sessions.clock.now();
         let mut exchange = Box::new(Exchange::begin(self.ids.next(now), request, now));
         exchange.client = self.admission.client(&exchange.head.headers, conn);
@@ -175,7 +175,7 @@ impl Dispatch {
         self: Arc<Self>,
         mut exchange: Box<Exchange>,
         route: Arc<Route>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let result = catch_panic(self.work(&mut exchange, &route)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked().into()));
         let result = self.conclude(&mut exchange, result.or_else(Stop::into_result)).await;
@@ -186,7 +186,7 @@ impl Dispatch {
         &self,
         exchange: &mut Exchange,
         route: &Route,
-    ) -> PhaseResult<Response<AnswerBody>> {
+    ) -> PhaseResult<Response<ResponseBody>> {
         let session = self.open(exchange, route).await?;
         self.redeem(exchange, route, &session).await?;
         self.authorize(exchange, route, &session)?;

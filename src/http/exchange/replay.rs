@@ -35,7 +35,7 @@ use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
@@ -155,7 +155,7 @@ fn replayed(
     sessions: &Sessions,
     secret: &TokenSecret,
     repeat: Repeat,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     match repeat {
         Repeat::Answered(sealed) => {
             let answer = Answer::open(&sealed, secret, sessions.app()).map_err(Fault::internal)?;
@@ -172,9 +172,9 @@ fn replayed(
 pub(super) async fn conclude(
     sessions: &Sessions,
     exchange: &mut Exchange,
-    result: Result<Response<AnswerBody>, Fault>,
+    result: Result<Response<ResponseBody>, Fault>,
     development: bool,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let Some(run) = exchange.first.take() else { return result };
     let manners = (exchange.policy.format, development);
     Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
@@ -184,9 +184,9 @@ impl FirstRun {
     async fn conclude(
         self,
         sessions: &Sessions,
-        (result, begun): (Result<Response<AnswerBody>, Fault>, bool),
+        (result, begun): (Result<Response<ResponseBody>, Fault>, bool),
         (format, development): (ErrorFormat, bool),
-    ) -> Result<Response<AnswerBody>, Fault> {
+    ) -> Result<Response<ResponseBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
@@ -246,7 +246,7 @@ impl FirstRun {
 }
 
 /// The response that was kept; `None` for one that no version of callgate keeps.
-fn response(answer: Answer) -> Option<Response<AnswerBody>> {
+fn response(answer: Answer) -> Option<Response<ResponseBody>> {
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers {
         if is_cookie(&name) {
@@ -255,7 +255,7 @@ fn response(answer: Answer) -> Option<Response<AnswerBody>> {
         let name: HeaderName = name.parse().ok()?;
         headers.append(name, HeaderValue::from_bytes(&value).ok()?);
     }
-    let mut response = Response::new(AnswerBody::from(Bytes::from(answer.body)));
+    let mut response = Response::new(ResponseBody::from(Bytes::from(answer.body)));
     *response.status_mut() = StatusCode::from_u16(answer.status).ok()?;
     *response.headers_mut() = headers;
     Some(response)

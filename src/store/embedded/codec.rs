@@ -136,7 +136,7 @@ enum StoredChange {
     Joined { id: String, device: StoredDevice },
     Used { id: String, device: String },
     Left { id: String, device: String },
-    Raised { id: String },
+    HandlerError { id: String },
     Ended { id: String, at: u64 },
     Displaced { id: String },
     Minted(Box<StoredToken>),
@@ -198,7 +198,7 @@ impl StoredChange {
             Change::Left { id, device } => {
                 Self::Left { id: id.to_string(), device: device.to_string() }
             }
-            Change::Raised { id } => Self::Raised { id: id.to_string() },
+            Change::HandlerError { id } => Self::HandlerError { id: id.to_string() },
             Change::Ended { id, at } => Self::Ended { id: id.to_string(), at: at.millis() },
             Change::Minted { token } => Self::Minted(Box::new(StoredToken::of(token))),
             Change::Claimed { token, mark } => Self::Claimed {
@@ -238,7 +238,7 @@ impl StoredChange {
             Self::Left { id, device } => {
                 Change::Left { id: parse_id(&id)?, device: session::parse_device(&device)? }
             }
-            Self::Raised { id } => Change::Raised { id: parse_id(&id)? },
+            Self::HandlerError { id } => Change::HandlerError { id: parse_id(&id)? },
             Self::Ended { id, at } => Change::Ended { id: parse_id(&id)?, at: moment(at) },
             Self::Minted(token) => Change::Minted { token: Arc::new(token.token()?) },
             Self::Claimed { token, claim, at } => Change::Claimed {
@@ -327,7 +327,7 @@ mod tests {
             Change::Used { id: ID, device: device().id },
             Change::Left { id: ID, device: device().id },
             Change::Displaced { id: ID },
-            Change::Raised { id: ID },
+            Change::HandlerError { id: ID },
             Change::Ended { id: ID, at: AT },
             Change::Minted { token: Arc::new(token) },
             Change::Claimed { token: DIGEST, mark },

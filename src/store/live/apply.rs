@@ -49,7 +49,7 @@ impl Live {
             Change::Left { id, device } => self.rewrite(row, *id, |record| {
                 Arc::make_mut(record).devices.retain(|held| held.id != *device);
             }),
-            Change::Raised { id } => self.rewrite(row, *id, |record| {
+            Change::HandlerError { id } => self.rewrite(row, *id, |record| {
                 let record = Arc::make_mut(record);
                 record.generation = record.next_generation();
             }),

@@ -38,7 +38,7 @@ pub(crate) enum Change {
     /// A browser lost its right.
     Left { id: SessionId, device: DeviceId },
     /// Others were put out: rights without a credential end with the generation.
-    Raised { id: SessionId },
+    HandlerError { id: SessionId },
     /// A session ended; also the full copy of a tombstone.
     Ended { id: SessionId, at: Timestamp },
     /// A guest made room for others: nothing of it is remembered, not even its end.

@@ -132,7 +132,7 @@ impl Live {
         if mode == RestoreMode::Transfer {
             let others = living.record.devices.iter().filter(|device| Some(device.digest) != own);
             changes.extend(others.map(|device| Change::Left { id, device: device.id }));
-            changes.push(Change::Raised { id });
+            changes.push(Change::HandlerError { id });
             changes.extend(self.dropping(id, Some(token.digest)));
         }
         let joins = mode != RestoreMode::Context && own.is_none();

@@ -15,7 +15,7 @@ use crate::http::message::parse::form::BadForm;
 use crate::http::message::reply::Reply;
 
 /// The reply of a handler that still runs.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>;
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
 
 /// Handles the requests of a row.
 ///
@@ -23,7 +23,7 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>
 /// request's own handle; what was written through it is kept when the handler has returned.
 pub trait Handler: Send + Sync {
     /// Handles one request.
-    fn call(&self, request: IncomingMessage, session: Session) -> Answering;
+    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture;
 
     /// How long a reply may take where the row says nothing; `None` leaves it to the setting
     /// `handler_timeout`. When the time is up the future is dropped.
@@ -69,9 +69,9 @@ impl Missing {
 }
 
 /// A handler failed. Made from any error by `?`.
-pub struct Raised(Box<dyn StdError + Send + Sync>);
+pub struct HandlerError(Box<dyn StdError + Send + Sync>);
 
-impl Raised {
+impl HandlerError {
     /// A failure with a text for the log.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into().into())
@@ -143,22 +143,22 @@ impl fmt::Display for Busy {
 
 impl StdError for Busy {}
 
-impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Raised {
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl fmt::Debug for Raised {
+impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Raised({})", self.0)
+        write!(f, "HandlerError({})", self.0)
     }
 }
 
-impl From<Raised> for Fault {
+impl From<HandlerError> for Fault {
     /// A store that failed under a handler is the store's failure, not the handler's; a body that
     /// is not what the handler asked for is the client's.
-    fn from(raised: Raised) -> Self {
+    fn from(raised: HandlerError) -> Self {
         if raised.is_bad_body() {
             return Self::bad_body(BadBody(raised.0.to_string()));
         }

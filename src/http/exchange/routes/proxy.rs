@@ -23,7 +23,7 @@ use crate::base::RequestId;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::flow::session::Session;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::Fault;
@@ -32,12 +32,12 @@ use crate::table::CanonicalPath;
 use crate::token::Outcome;
 
 /// The response of an upstream that has not begun yet.
-pub type Passing = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Fault>> + Send>>;
+pub type ProxyFuture = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Fault>> + Send>>;
 
 /// Passes the requests of a row on to an upstream.
 pub trait Proxy: Send + Sync {
     /// Passes one request on, and waits for the head of its response.
-    fn pass(&self, passage: ProxyRequest) -> Passing;
+    fn pass(&self, passage: ProxyRequest) -> ProxyFuture;
 }
 
 /// Finds what passes requests on.
