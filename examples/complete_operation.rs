@@ -4,12 +4,12 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::settings::{PublicOrigin, StoreUrl};
 use callgate::token::{MintWish, Outcome};
 use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
 
-type Answer = Result<OutgoingMessage, Raised>;
+type Answer = Result<OutgoingMessage, HandlerError>;
 
 const TABLE: &str = r#"[
     { "class": "OperationsHandler", "method": "validateOperation", "pattern": "my4DApp/validate" },

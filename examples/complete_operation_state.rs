@@ -5,12 +5,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use callgate::base::Confirm;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::settings::StoreUrl;
 use callgate::token::MintWish;
 use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
 
-type Answer = Result<OutgoingMessage, Raised>;
+type Answer = Result<OutgoingMessage, HandlerError>;
 
 const TABLE: &str = r#"[
     { "class": "OperationsHandler", "method": "validate", "pattern": "my4DApp/validate" },

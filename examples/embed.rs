@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::settings::StoreUrl;
 use callgate::{Gate, IncomingMessage, Session, Settings, Singleton};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn hello(
     greeter: Arc<Greeter>,
     request: IncomingMessage,
     session: Session,
-) -> Result<Value, Raised> {
+) -> Result<Value, HandlerError> {
     let name = request.param("name").unwrap_or("stranger");
     let before = session.get("name");
     session.set("name", name)?;

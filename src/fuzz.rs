@@ -24,8 +24,8 @@ use url::Url;
 
 use crate::base::query::Query;
 use crate::base::secret::SecretText;
-use crate::http::AnswerBody;
 use crate::http::ConnInfo;
+use crate::http::ResponseBody;
 use crate::http::confirm;
 use crate::http::edge::hosts::HostRule;
 use crate::http::edge::hosts::Hosts;
@@ -218,7 +218,7 @@ fn redirect(input: &[u8]) {
         stays(path);
     }
     let Ok(location) = HeaderValue::from_bytes(input) else { return };
-    let mut response = Response::new(AnswerBody::empty());
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, location);
     let landed = confirm::land(response);

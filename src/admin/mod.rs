@@ -35,8 +35,8 @@ use hyper::http::request::Parts as Head;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::http::AnswerBody;
 use crate::http::ConnInfo;
+use crate::http::ResponseBody;
 use crate::http::Sessions;
 use crate::http::conn::server;
 use crate::http::message::body::incoming::Pace;
@@ -73,7 +73,7 @@ impl Admin {
 
     /// Handles one request. Health is served to every client, because probes hold no key; its
     /// details are for operators.
-    async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
+    async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<ResponseBody> {
         let (method, path) = (&head.method, head.uri.path());
         if Operator::has(path) {
             return self.operator.reply(head, conn).await;
@@ -107,7 +107,7 @@ impl server::Service for Admin {
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         if SessionApi::has(head.uri.path()) {
             return self.upstreams.reply(head, RequestBody::Wire(body), conn).await;
@@ -122,8 +122,8 @@ impl fmt::Debug for Admin {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(Bytes::from(body.to_string())));
+fn json_response(status: StatusCode, body: &Value) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -36,8 +36,8 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
-use crate::http::AnswerBody;
 use crate::http::ConnInfo;
+use crate::http::ResponseBody;
 use crate::http::Sessions;
 use crate::session::Right;
 use crate::store::StoreError;
@@ -104,7 +104,7 @@ impl Operator {
     }
 
     /// Handles one request for such a path.
-    pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
+    pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<ResponseBody> {
         if let Err(refused) = self.guard.admit(head, conn) {
             return self.refuse(refused, conn);
         }
@@ -129,7 +129,7 @@ impl Operator {
         }
     }
 
-    fn refuse(&self, refused: Refused, conn: ConnInfo) -> Response<AnswerBody> {
+    fn refuse(&self, refused: Refused, conn: ConnInfo) -> Response<ResponseBody> {
         let (status, code, detail) = refused.answer();
         // A refusal by rate limit and a request without a credential are not logged: there may be
         // many.
@@ -249,11 +249,15 @@ impl<I: FromStr> Page<I> {
     }
 }
 
-fn failure(status: StatusCode, code: &str, detail: &str) -> Response<AnswerBody> {
+fn failure(status: StatusCode, code: &str, detail: &str) -> Response<ResponseBody> {
     json_response(status, &json!({ "code": code, "detail": detail }))
 }
 
-fn with(mut response: Response<AnswerBody>, name: HeaderName, value: &str) -> Response<AnswerBody> {
+fn with(
+    mut response: Response<ResponseBody>,
+    name: HeaderName,
+    value: &str,
+) -> Response<ResponseBody> {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::http::Answering;
 use crate::http::Handler;
+use crate::http::HandlerError;
+use crate::http::HandlerFuture;
 use crate::http::IncomingMessage;
-use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
 
@@ -36,19 +36,19 @@ pub struct Singleton<S> {
 }
 
 /// What a native handler may return: anything that is a [`Reply`], or a `Result` of it.
-pub trait IntoAnswer {
+pub trait IntoReply {
     /// The answer, or why there is none.
-    fn into_answer(self) -> Result<Reply, Raised>;
+    fn into_answer(self) -> Result<Reply, HandlerError>;
 }
 
-impl<R: Into<Reply>> IntoAnswer for R {
-    fn into_answer(self) -> Result<Reply, Raised> {
+impl<R: Into<Reply>> IntoReply for R {
+    fn into_answer(self) -> Result<Reply, HandlerError> {
         Ok(self.into())
     }
 }
 
-impl<R: Into<Reply>, E: Into<Raised>> IntoAnswer for Result<R, E> {
-    fn into_answer(self) -> Result<Reply, Raised> {
+impl<R: Into<Reply>, E: Into<HandlerError>> IntoReply for Result<R, E> {
+    fn into_answer(self) -> Result<Reply, HandlerError> {
         self.map(Into::into).map_err(Into::into)
     }
 }
@@ -69,7 +69,7 @@ impl<S: Send + Sync + 'static> Singleton<S> {
     pub fn method<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
     where
         F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: IntoAnswer> + Send + 'static,
+        Fut: Future<Output: IntoReply> + Send + 'static,
     {
         let native = Native { state: Arc::clone(&self.state), function };
         self.methods.insert(name.into(), Arc::new(native));
@@ -96,9 +96,9 @@ impl<S, F, Fut> Handler for Native<S, F>
 where
     S: Send + Sync + 'static,
     F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: IntoAnswer> + Send + 'static,
+    Fut: Future<Output: IntoReply> + Send + 'static,
 {
-    fn call(&self, request: IncomingMessage, session: Session) -> Answering {
+    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture {
         let answering = (self.function)(Arc::clone(&self.state), request, session);
         Box::pin(async move { answering.await.into_answer() })
     }

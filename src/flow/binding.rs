@@ -1,4 +1,4 @@
-//! By what a browser is known again that has minted a token.
+//! The binding: how a browser that minted a token is recognized.
 
 use crate::base::Digest;
 use crate::base::Entropy;
@@ -13,10 +13,10 @@ use crate::token::TokenSecret;
 
 /// The content of the binding cookie: a nonce of this browser, and until when it is kept.
 ///
-/// A token holds the digest of the nonce. A browser that brings the nonce minted the token, and
-/// need not be asked whether it means to open the link; the nonce opens nothing by itself. It is
-/// apart from the session cookie because it must come along on a return from another site even
-/// where that one is `Strict` (SEC 0.1), and because it outlives a change of sessions.
+/// A token holds the digest of the nonce. A browser whose request has the nonce minted the token,
+/// so the person behind it is not asked to confirm the link; the nonce opens nothing by itself. It
+/// is apart from the session cookie because browsers must send it on a return from another site
+/// even where that one is `Strict` (SEC 0.1), and because it outlives a change of sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     nonce: Secret<16>,
@@ -24,22 +24,22 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Makes one for a browser that brought none and holds no credential.
+    /// A new one, for a browser that has neither a binding nor a credential.
     pub(crate) fn fresh(entropy: &dyn Entropy, until: Timestamp) -> Result<Self, NoEntropy> {
         Ok(Self { nonce: Secret::random(entropy)?, until })
     }
 
-    /// The one of a browser that brought none, and holds this credential.
+    /// The one of a browser that has no binding cookie, and has this credential.
     ///
-    /// It follows from the credential, so that the browser is known even where a token is minted
-    /// after its response has begun, and where two first mints of one browser meet.
+    /// It is derived from the credential, so that the browser is recognized even where a token is
+    /// minted after its response has begun, and where two first mints of one browser race.
     pub(crate) fn of(credential: &Credential, until: Timestamp) -> Self {
         Self { nonce: credential.derived("binding"), until }
     }
 
-    /// The secret of the credential that a redemption of this token gives the browser. It follows
-    /// from what the browser holds, so that a browser which has lost the response can be given the
-    /// same credential again, and nobody else can.
+    /// The secret of the credential that a redemption of this token gives the browser. It is
+    /// derived from what the browser has, so that a browser which has lost the response can be
+    /// given the same credential again, and no other client can.
     pub(crate) fn newcomer(&self, secret: &TokenSecret) -> Secret<16> {
         secret.newcomer_of(&self.nonce)
     }
@@ -57,7 +57,7 @@ impl Binding {
             return None;
         }
         let until = Timestamp::from_millis(secs.parse::<u64>().ok()?.checked_mul(1_000)?);
-        // Nothing seals the date: whoever writes himself a later one keeps his own cookie longer.
+        // The date is not sealed: a client that changes it only keeps its own cookie longer.
         let until = until.min(now.after_secs(TOKEN_LIFE_SECS_MAX));
         (now < until).then_some(Self { nonce, until })
     }
@@ -85,7 +85,7 @@ impl Binding {
 
     /// The value of the cookie.
     pub(crate) fn text(&self) -> SecretText {
-        // As hex digits, so that the log knows it for a secret wherever it is quoted.
+        // As hex digits, so that the log masks it wherever it is quoted.
         let nonce = hex::upper(self.nonce.expose());
         SecretText::new(format!("{nonce}.{}", self.until.millis().div_ceil(1_000)))
     }

@@ -2,8 +2,8 @@
 //! (contract §7).
 //!
 //! A capability opens the request's own handle, so that what is written through it is seen by the
-//! rest of the request, and goes out with its cookies. Once the request has ended it opens the
-//! session for another moment, read afresh: an upstream may answer first and write later.
+//! rest of the request, and the response has its cookies. After the request has ended it opens the
+//! session for another minute, read from the store: an upstream may respond first and write later.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -32,15 +32,15 @@ pub const CAPABILITY_HEADER: &str = "x-callgate-capability";
 
 /// A capability, for as long as the request takes for which it was made.
 ///
-/// When this is dropped it opens the session for another 60 s, and then nothing. Keep it until
-/// the last byte of the answer has come from the upstream.
+/// When this is dropped, the capability opens the session for another 60 s, and then nothing. Keep
+/// it until the last byte of the upstream's response has arrived.
 #[must_use = "the request is over for its upstream when this is dropped"]
 pub struct Granted {
     sessions: Arc<Sessions>,
     secret: Secret<32>,
 }
 
-/// The capabilities that open something. Requests that are not forwarded never come here.
+/// The capabilities that open something. Only requests that are forwarded have one.
 #[derive(Default)]
 pub struct Capabilities(Mutex<Ledger>);
 
@@ -61,11 +61,11 @@ enum Held {
 /// Why a capability opens nothing.
 #[derive(Debug)]
 pub enum NotOpened {
-    /// It is none, or none any more; nobody is told which.
+    /// It never was one, or is none any more; the error does not say which.
     Unknown,
     /// The session has ended.
     Ended,
-    /// The session lives, and has put out the browser whose request this was.
+    /// The session is open, but the right of the request's browser to it has ended.
     Replaced,
     /// The store cannot tell.
     Store(StoreError),
@@ -142,7 +142,7 @@ impl Capabilities {
         ledger.held.insert(digest, Held::Under(kept));
     }
 
-    /// The request has ended: what it held is let go but for what names its session.
+    /// The request has ended: only what names its session is kept.
     fn leave(&self, digest: &Digest, app: &str, now: Timestamp) {
         let mut ledger = self.lock();
         ledger.sweep(now);
@@ -168,8 +168,8 @@ impl Capabilities {
 impl Ledger {
     /// Forgets what opens nothing any more, and beyond the bound what would have ended first.
     ///
-    /// Whoever grants or leaves sweeps, so that this needs no timer; and every capability is
-    /// swept once, so that it costs each of them the same.
+    /// Every grant and every end of a request sweeps, so that no timer is needed. A capability is
+    /// swept once, so the cost of each is constant.
     fn sweep(&mut self, now: Timestamp) {
         while let Some((until, digest)) = self.left.front()
             && (*until <= now || self.left.len() > CAPABILITIES_LEFT_MAX)

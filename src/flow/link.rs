@@ -1,5 +1,5 @@
-//! The addresses in which tokens travel: made of settings and of what the application says, and
-//! only where a row answers them.
+//! Callback URLs: made of settings and of what the application says, and only where a row is for
+//! them.
 
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
@@ -74,8 +74,8 @@ impl Session {
     /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. What is
     /// not ASCII is percent-encoded; `{PLACEHOLDERS}` stay.
     ///
-    /// It begins with the setting `public_origin`, never with anything from the request: who
-    /// could choose the `Host` of a request could have the answer sent to himself.
+    /// It begins with the setting `public_origin`, never with anything from the request: an
+    /// attacker who chose the `Host` of a request could have the token sent to itself.
     pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
         let origin = self.sessions().public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
         let is_local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
@@ -117,7 +117,7 @@ impl Session {
 fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
-    // What a platform writes in the place of a placeholder is for it to say.
+    // What a platform puts in the place of a placeholder is not known here.
     if address.contains('{') {
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), Session
         table.rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
     let answers = match table.find("GET", &canonical) {
         Lookup::Row(row) => vec![row],
-        // It may be called back with another verb.
+        // The callback may have another verb.
         Lookup::VerbNotAllowed(_) => rows,
         Lookup::NoSuchPath => {
             return Err(refused(path, "is answered by no row", "add the row, or mend the path"));

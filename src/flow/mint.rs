@@ -1,4 +1,4 @@
-//! The part of a session's handle that sends people away: tokens, and the addresses they travel in.
+//! Minting: the tokens of a session, and the callback URLs that hold them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::token::mint::MintTimes;
 impl Session {
     /// Mints a token that brings one later request back into this session (4D `createOTP`).
     ///
-    /// What the handler has written so far is kept first, in the same step. Returns after the
-    /// token is durable. The browser that asked is known again by a cookie of the answer, so that
-    /// it need not be asked where the row or [`MintWish::confirm`] says `foreign`.
+    /// What the handler has written so far is kept first, in the same step. Returns after the token
+    /// is durable. A cookie of the response lets the browser be recognized, so that it is not asked
+    /// to confirm where the row or [`MintWish::confirm`] says `foreign`.
     pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
         let now = self.sessions.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
@@ -47,8 +47,8 @@ impl Session {
     /// Mints a token and returns the absolute URL of `path` that brings it back: under `%244DSID`,
     /// or under the row's own parameter that [`MintWish::param`] names, in front of a fragment.
     ///
-    /// The URL is made as [`Session::public_url`] makes it. A path that no row answers, that no
-    /// request can have, or that carries a token already is refused.
+    /// The URL is made as [`Session::public_url`] makes it. A path that no row matches, that no
+    /// request can have, or that has a token already is refused.
     pub async fn create_callback_url(
         &self,
         path: &str,
@@ -59,8 +59,8 @@ impl Session {
         Ok(link.with(&token))
     }
 
-    /// Says once in the log that links lead to another host than the browser has asked for, where
-    /// nobody has set which one is right.
+    /// Logs once that links lead to another host than the one that the browser requested, where
+    /// `public_origin` is not set.
     pub(super) fn warn_of_other_host(&self, origin: &str) {
         let host = self.context.host.as_deref();
         let own = origin.split_once("://").map_or(origin, |(_, own)| own);
@@ -73,8 +73,8 @@ impl Session {
         }
     }
 
-    /// What this browser is known by until `until`, at least. A caller that must not be given a
-    /// cookie, or whose own cannot be told from a planted one, cannot be known again.
+    /// The binding by which this browser is recognized at least until `until`. A client that must
+    /// not be given a cookie, or whose own cannot be told from a planted one, gets none.
     fn binding_until(&self, until: Timestamp) -> Result<Option<Binding>, NoEntropy> {
         let state = self.lock();
         match &state.binding {
@@ -88,8 +88,8 @@ impl Session {
         }
     }
 
-    /// By what this browser is known again for so long; `None` for a program. A browser that was
-    /// not known is given a cookie with the response, unless it must get none.
+    /// The digest by which this browser is recognized for so long; `None` for a program. A browser
+    /// without a binding is given one with the response, unless it must get no cookie.
     pub(crate) fn known_browser(&self, within: Duration) -> Result<Option<Digest>, NoEntropy> {
         if self.context.caller != Caller::Browser {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Session {
         Ok(digest)
     }
 
-    /// Gives the browser its binding with the answer, unless it holds that one already.
+    /// Gives the browser its binding with the response, unless it has that one already.
     fn bind(&self, binding: Option<Binding>) {
         let mut state = self.lock();
         let held = state.binding.as_ref();

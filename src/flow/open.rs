@@ -25,7 +25,7 @@ use crate::store::StoreError;
 use crate::store::port::Resumed;
 
 /// How long after a sign-in a request may still arrive with the credential that the sign-in ended:
-/// as long as the slowest request to sign in may take to be answered, and some more.
+/// the longest time that the response to a sign-in may take, and some more.
 const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
 
 /// What the row and the request say about a redemption.
@@ -85,7 +85,7 @@ pub(crate) enum Authentic<T> {
     Missing,
     /// All that pass mean the same.
     One(T),
-    /// Values that mean different things pass, so nobody can say which is this browser's own.
+    /// Values that mean different things pass, so it is unknown which is this browser's own.
     Several,
 }
 
@@ -148,8 +148,8 @@ impl<'r> Presented<'r> {
 impl Sessions {
     /// Opens the session that a request's cookie names, or makes its caller a guest.
     ///
-    /// Of several cookies the authentic one counts; forged and damaged ones are turned away here,
-    /// before any store is asked.
+    /// Of several cookies the authentic one counts; forged and damaged ones are discarded here,
+    /// before the store is asked.
     pub(crate) async fn open(
         self: &Arc<Self>,
         cookies: &Cookies<'_>,
@@ -208,7 +208,8 @@ impl Sessions {
     }
 
     /// Two callgates on one host that have the same `app` overwrite each other's cookies, whatever
-    /// their ports. What has the form of a credential and was sealed with other keys is a sign of it.
+    /// their ports. A value that looks like a credential and was sealed with other keys is a sign
+    /// of that.
     fn suspect_another(&self, cookies: &Cookies<'_>) {
         let is_sealed = |value: &&str| {
             value.len() == SEALED_LETTERS
@@ -235,12 +236,12 @@ impl Sessions {
     }
 }
 
-/// What a browser may still be given whose credential opens a session no more that lives on, and
-/// whose newest browser joined then.
+/// Which credentials a browser may be given whose own was ended in a session that is still open.
+/// `joined_last` is when the newest browser joined that session.
 ///
-/// Where somebody has just signed in to the session, the response with the fresh credential may have
-/// overtaken this request, and a guest's cookie would throw that credential away. A browser that
-/// still brings the old one much later was put out, and begins anew.
+/// Right after a sign-in, the response with the fresh credential may have overtaken this request,
+/// and a guest's cookie would replace that credential. A browser that still sends the old one much
+/// later has lost its right to the session, and becomes a guest.
 fn left_to_give(now: Timestamp, joined_last: Option<Timestamp>) -> Gives {
     match joined_last {
         Some(since) if now.since(since) < OVERTAKEN_WITHIN => Gives::Newer,

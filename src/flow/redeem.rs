@@ -82,20 +82,20 @@ impl Session {
     /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
     ///
     /// True: from now on this is the session that minted it. False: nothing has changed, and
-    /// [`Session::restore_outcome`] tells why. What was written before stays with the session
-    /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
-    /// nothing: false, with the outcome `absent`.
+    /// [`Session::restore_outcome`] says why. What was written before stays with the session that
+    /// it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems nothing:
+    /// false, with the outcome `absent`.
     ///
     /// False with the outcome `askFirst`, and the token unspent, where a person must agree first:
     ///
-    /// - the browser is signed in to another session. Otherwise anybody could have a signed-in
-    ///   person open a link and work on in a session of his (RFC 9700 §4.7). A handler that has
+    /// - the browser is signed in to another session. Otherwise an attacker could make a signed-in
+    ///   person open a link and go on in the attacker's session (RFC 9700 §4.7). A handler that has
     ///   asked says so with [`Session::restore_with`];
-    /// - the token was minted with [`Confirm::Foreign`] and a GET brings it from a browser that did
-    ///   not mint it, or with [`Confirm::Always`]. The page that asks is served for links, before
-    ///   a handler runs; a handler that wants such tokens takes them in a POST.
+    /// - the token was minted with [`Confirm::Foreign`] and comes in a GET of a browser that did
+    ///   not mint it, or it was minted with [`Confirm::Always`]. The page that asks is served for
+    ///   links, before a handler runs; a handler that wants such tokens takes them in a POST.
     ///
-    /// The row's own `confirm` is not looked at.
+    /// The row's own `confirm` has no effect here.
     ///
     /// [`Confirm::Foreign`]: crate::base::Confirm::Foreign
     /// [`Confirm::Always`]: crate::base::Confirm::Always
@@ -242,7 +242,7 @@ impl Session {
         Ok(Redemption::Ended(outcome))
     }
 
-    /// The secret of the credential that the browser gets if it is let in.
+    /// The secret of the credential that the browser gets if the token is granted.
     fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
         match &self.context.binding {
             Some(binding) => Ok(binding.newcomer(secret)),
@@ -291,8 +291,8 @@ impl Session {
         Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
     }
 
-    /// Lets a repeat run what this request will not, after a claim of which nobody knows whether it
-    /// was granted. If the store does not hear of it, it finds out once the time of the run is over.
+    /// Lets a repeat run the handler, after a claim whose outcome is unknown. If this does not
+    /// reach the store, the run counts as cut off once its time is over.
     async fn give_back(&self, token: Digest, run: ClaimId) {
         let conclusion = Conclusion { token, run, ending: Ending::Unbegun };
         let store = &self.sessions.store;
@@ -300,8 +300,8 @@ impl Session {
         let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;
     }
 
-    /// Whether the browser may be let into this session a second time: it is known by what it
-    /// holds, and is signed in nowhere else.
+    /// Whether the browser may be given its credential a second time: it is recognized by its
+    /// binding, and is not signed in to another session.
     fn may_return(&self, session: SessionId, consent: Consent) -> bool {
         let elsewhere = self.signed_in().is_some_and(|own| own != session);
         self.context.binding.is_some() && (!elsewhere || consent == Consent::Given)
@@ -330,7 +330,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the browser was let in a second time.
+    /// Whether the browser was given its credential a second time.
     pub(crate) fn was_let_in_again(&self) -> bool {
         self.lock().let_in == LetIn::Again
     }
@@ -344,7 +344,7 @@ impl Session {
         let own = state.credential().cloned();
         let entry = match (grant.mode, grant.joined, own) {
             (RestoreMode::Context, ..) => {
-                // The caller works in the session and is handed nothing that could open it.
+                // The client works in the session and is given nothing that could open it.
                 state.no_cookie = true;
                 let generation = grant.opened.record.generation;
                 Entry::Context { generation, automatic: grant.automatic }

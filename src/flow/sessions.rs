@@ -28,12 +28,13 @@ use crate::session::Roles;
 use crate::store::Store;
 use crate::table::Table;
 
-/// Most names that are told; handlers may grant what a request says.
+/// Most names that are logged; handlers may grant what a request says.
 const UNKNOWN_NAMES_MAX: usize = 256;
-/// Longest part of such a name that is told.
+/// Longest part of such a name that is logged.
 const UNKNOWN_NAME_BYTES_MAX: usize = 80;
 
-/// Names of privileges that nobody knows. Each is logged once, however often it is granted.
+/// Names of privileges that `roles.json` does not define. Each is logged once, however often it is
+/// granted.
 #[derive(Debug, Default)]
 pub struct UnknownNames(Mutex<BTreeSet<String>>);
 
@@ -69,7 +70,7 @@ pub struct Sessions {
     pub keyring: Keyring,
     /// Which privileges exist.
     pub roles: Roles,
-    /// Names that were granted and that `roles.json` does not know, each told once.
+    /// Names that were granted and that `roles.json` does not define.
     pub unknown_privileges: UnknownNames,
     /// How long new sessions live.
     pub lifetime: Lifetime,
@@ -78,21 +79,20 @@ pub struct Sessions {
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
     /// address is known; never from a request (SEC T32).
     pub public_origin: OnceLock<String>,
-    /// Whether that is the listener's own address, and the log has not said yet that a link leads
-    /// there whose browser knows this site by another name.
+    /// Whether that is the listener's own address, and it was not logged yet that a link leads
+    /// there for a browser that requested another host.
     pub guesses_origin: AtomicBool,
-    /// Whether the log says already that browsers bring session cookies of another callgate.
+    /// Whether it was logged that browsers send session cookies of another callgate.
     pub saw_foreign_cookie: AtomicBool,
     /// How often what may be done.
     pub rates: Arc<Rates>,
     /// What lets upstreams work in the sessions of their requests.
     pub capabilities: Capabilities,
-    /// Who runs a callback and who waits for its answer.
+    /// Requests that run a callback or wait for its response.
     pub waiters: Arc<Waiters>,
-    /// Who watches over a right to a session.
+    /// Requests that watch their right to a session.
     pub watchers: Watchers,
-    /// The table in use, so that no token is minted for what no row answers; none until there is
-    /// one.
+    /// The table in use, so that no token is minted for a path without a row.
     pub table: CurrentTable,
 }
 
@@ -102,7 +102,7 @@ impl Sessions {
         self.keyring.app()
     }
 
-    /// Describes a browser that joins a session with the secret `nonce`.
+    /// Describes a browser that joins a session with the credential of this digest.
     pub(crate) fn device(
         &self,
         digest: Digest,

@@ -1,4 +1,5 @@
-//! Who waits in this process for the answer to a callback, and how they are woken.
+//! Requests of this process that wait for the response to the same callback, and how they are
+//! woken.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,14 +15,14 @@ use tokio::sync::futures::Notified;
 
 use crate::base::Digest;
 
-/// Requests that bring one token at once and may wait for each other; further ones are told to
-/// come back.
+/// Requests with one token that may wait for each other at once; further ones get an error with
+/// `Retry-After`.
 pub(crate) const WAITERS_PER_TOKEN_MAX: usize = 64;
 
-/// The tokens of the requests that run a callback or wait for its answer.
+/// The tokens of the requests that run a callback or wait for its response.
 ///
-/// A token is in it as long as one of its waiters lives, so that nothing is left of requests
-/// that were given up.
+/// A token is in it as long as one of its waiters is alive, so that abandoned requests leave
+/// nothing behind.
 #[derive(Default)]
 pub struct Waiters {
     tokens: Mutex<HashMap<Digest, Waiting>>,
@@ -41,7 +42,7 @@ struct Shared {
     is_run: AtomicBool,
 }
 
-/// The place of one request beside the others that bring the same token.
+/// One request beside the others with the same token.
 pub(crate) struct Waiter {
     all: Arc<Waiters>,
     token: Digest,
@@ -51,7 +52,7 @@ pub(crate) struct Waiter {
 }
 
 impl Waiters {
-    /// A waiter for a request that brings this token; `None` if there are too many already.
+    /// A waiter for a request with this token; `None` if there are too many already.
     pub(crate) fn waiter(self: &Arc<Self>, token: Digest) -> Option<Waiter> {
         let mut tokens = self.lock();
         let empty = || Waiting { waiters: 0, shared: Arc::default() };
@@ -71,8 +72,8 @@ impl Waiters {
 }
 
 impl Waiter {
-    /// Completes when one of the others notifies, counted from this call and not from the first
-    /// poll, so that a notification during a query of the store is not missed.
+    /// Completes when another waiter notifies, counted from this call and not from the first poll,
+    /// so that nothing is missed while the store is asked in between.
     pub(crate) fn news(&self) -> Notified<'_> {
         self.shared.notify.notified()
     }
@@ -89,7 +90,7 @@ impl Waiter {
         self
     }
 
-    /// Wakes the others: there is a response, or there will be none from this one.
+    /// Wakes the others: there is a response, or this request will not make one.
     pub(crate) fn notify(&self) {
         if self.is_runner {
             self.shared.is_run.store(false, Ordering::SeqCst);

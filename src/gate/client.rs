@@ -196,7 +196,7 @@ mod tests {
     use crate::Settings;
     use crate::Singleton;
     use crate::flow::session::Privileges;
-    use crate::http::Raised;
+    use crate::http::HandlerError;
     use crate::settings::StoreUrl;
     use tokio::sync::Notify;
     use tokio::sync::mpsc;
@@ -207,10 +207,14 @@ mod tests {
         fails: Notify,
     }
 
-    async fn work(of: Arc<Fragile>, _: IncomingMessage, session: Session) -> Result<(), Raised> {
+    async fn work(
+        of: Arc<Fragile>,
+        _: IncomingMessage,
+        session: Session,
+    ) -> Result<(), HandlerError> {
         of.shown.send(session).unwrap();
         of.fails.notified().await;
-        Err(Raised::new("told to"))
+        Err(HandlerError::new("told to"))
     }
 
     #[tokio::test]

@@ -74,13 +74,13 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::gate::watched::Watched;
 use crate::http::Acceptor;
-use crate::http::AnswerBody;
 use crate::http::Certificates;
 use crate::http::ConnInfo;
-use crate::http::Crowding;
+use crate::http::ConnectionCounts;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Redirect;
+use crate::http::ResponseBody;
 use crate::http::conn::server;
 use crate::http::conn::server::Drained;
 use crate::http::message::body::incoming::RequestBody;
@@ -290,8 +290,8 @@ impl Gate {
     }
 
     /// The number of connections of the public listener, and their limit.
-    pub fn crowding(&self) -> Crowding {
-        self.public.crowding()
+    pub fn crowding(&self) -> ConnectionCounts {
+        self.public.connections()
     }
 
     /// The guarantees of the store.
@@ -320,7 +320,7 @@ impl server::Service for Public {
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         self.0.answer(request.map(RequestBody::Wire), Some(conn)).await
     }
 }

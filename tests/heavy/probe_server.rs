@@ -34,7 +34,7 @@ use callgate::Singleton;
 use callgate::base::Clock;
 use callgate::base::clock::SystemClock;
 use callgate::gate::open_store;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::http::server::Drained;
 use callgate::http::server::listen as listen_at;
 use callgate::settings::Environment;
@@ -200,7 +200,11 @@ fn query<'r>(request: &'r IncomingMessage, name: &str) -> &'r str {
 }
 
 /// Counts what the store holds, page by page.
-async fn census(control: Arc<Control>, _: IncomingMessage, _: Session) -> Result<Value, Raised> {
+async fn census(
+    control: Arc<Control>,
+    _: IncomingMessage,
+    _: Session,
+) -> Result<Value, HandlerError> {
     const PAGE: usize = 1_000;
     let now = SystemClock.now();
     let (mut sessions, mut last) = (0, None);
@@ -229,7 +233,7 @@ async fn arrivals(
     control: Arc<Control>,
     request: IncomingMessage,
     _: Session,
-) -> Result<(), Raised> {
+) -> Result<(), HandlerError> {
     let count = query(&request, "count").parse()?;
     control.probe.arrived.acquire_many(count).await?.forget();
     Ok(())
@@ -240,34 +244,42 @@ async fn open_door(
     control: Arc<Control>,
     request: IncomingMessage,
     _: Session,
-) -> Result<(), Raised> {
+) -> Result<(), HandlerError> {
     control.probe.door.add_permits(query(&request, "count").parse()?);
     Ok(())
 }
 
 /// Sweeps at once, as the sweep does from time to time.
-async fn sweep(control: Arc<Control>, _: IncomingMessage, _: Session) -> Result<Value, Raised> {
+async fn sweep(
+    control: Arc<Control>,
+    _: IncomingMessage,
+    _: Session,
+) -> Result<Value, HandlerError> {
     Ok(json!(callgate::store::sweep::once(&*control.store, SystemClock.now()).await?))
 }
 
 /// Loses the next request for, or reply to, a verb of the store.
-async fn lose(control: Arc<Control>, request: IncomingMessage, _: Session) -> Result<(), Raised> {
+async fn lose(
+    control: Arc<Control>,
+    request: IncomingMessage,
+    _: Session,
+) -> Result<(), HandlerError> {
     let verb = match query(&request, "verb") {
         "resume" => Verb::Resume,
         "create" => Verb::Create,
         "mint" => Verb::Mint,
         "redeem" => Verb::Redeem,
-        other => return Err(Raised::new(format!("no such verb: {other}"))),
+        other => return Err(HandlerError::new(format!("no such verb: {other}"))),
     };
     let what = if query(&request, "what") == "reply" { Lose::Reply } else { Lose::Request };
     let times = query(&request, "times").parse()?;
-    let Some(faulty) = &control.faulty else { return Err(Raised::new("the store is sound")) };
+    let Some(faulty) = &control.faulty else { return Err(HandlerError::new("the store is sound")) };
     faulty.lose(verb, what, When::Next(times));
     Ok(())
 }
 
 /// Does what callgate must never do, so that a test can see that it would notice.
-async fn leak(_: Arc<Control>, request: IncomingMessage, _: Session) -> Result<(), Raised> {
+async fn leak(_: Arc<Control>, request: IncomingMessage, _: Session) -> Result<(), HandlerError> {
     tracing::info!(leaked = query(&request, "text"));
     Ok(())
 }

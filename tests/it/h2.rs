@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use callgate::http::AnswerBody;
+use callgate::http::ResponseBody;
 use callgate::http::answer::CutShort;
 use http_body_util::channel::Channel;
 use http_body_util::channel::Sender;
@@ -262,7 +262,7 @@ async fn told() -> (Upstream, Sender<Bytes, CutShort>) {
     let body = Arc::new(Mutex::new(Some(body)));
     let upstream = Upstream::with(move |_, _| {
         let body = body.lock().unwrap().take().unwrap();
-        async move { Response::new(AnswerBody::stream(body)) }
+        async move { Response::new(ResponseBody::stream(body)) }
     })
     .await;
     (upstream, sender)

@@ -41,9 +41,9 @@ use hyper::http::request::Parts as Head;
 use crate::admin::guard::InternalHosts;
 use crate::admin::guard::Refused;
 use crate::flow::capability::CAPABILITY_HEADER;
-use crate::http::AnswerBody;
 use crate::http::ConnInfo;
 use crate::http::Fault;
+use crate::http::ResponseBody;
 use crate::http::Session;
 use crate::http::Sessions;
 use crate::http::message::body::incoming;
@@ -93,7 +93,7 @@ impl SessionApi {
         head: Head,
         body: RequestBody,
         conn: ConnInfo,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let answer = match Route::find(head.method.as_str(), head.uri.path()) {
             Ok(route) => {
                 let answer = self.answer(route, Asked { head, body, conn }).await;
@@ -106,7 +106,7 @@ impl SessionApi {
         answer.unwrap_or_else(|fault| refuse(&fault))
     }
 
-    async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<AnswerBody>, Fault> {
+    async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<ResponseBody>, Fault> {
         let Asked { head, body, conn } = asked;
         admit(&self.hosts, &head, conn)?;
         if route.action == Action::Describe {
@@ -149,7 +149,7 @@ fn admit(hosts: &InternalHosts, head: &Head, conn: ConnInfo) -> Result<(), Fault
     Err(fault)
 }
 
-fn refuse(fault: &Fault) -> Response<AnswerBody> {
+fn refuse(fault: &Fault) -> Response<ResponseBody> {
     let status = fault.status();
     if status.is_server_error() {
         let cause = fault.inside();
@@ -163,8 +163,8 @@ fn refuse(fault: &Fault) -> Response<AnswerBody> {
     response
 }
 
-fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(body));
+fn json(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

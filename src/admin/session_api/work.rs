@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::admin::session_api::json as json_response;
 use crate::admin::session_api::problem;
 use crate::admin::session_api::wish::Wish;
-use crate::http::AnswerBody;
 use crate::http::Fault;
+use crate::http::ResponseBody;
 use crate::http::Session;
 use crate::http::SessionError;
 use crate::token::Outcome;
@@ -20,7 +20,7 @@ use crate::token::Outcome;
 pub(super) async fn carry_out(
     session: &Session,
     wish: Wish,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let plain = |error| problem::session(error, problem::session_full);
     let turn = session.turn().await.map_err(plain)?;
     match wish {
@@ -107,12 +107,12 @@ fn fate(outcome: Outcome) -> Map<String, Value> {
     told_of
 }
 
-fn told(status: StatusCode, body: &Value) -> Response<AnswerBody> {
+fn told(status: StatusCode, body: &Value) -> Response<ResponseBody> {
     json_response(status, Bytes::from(body.to_string()))
 }
 
-fn nothing() -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(Bytes::new()));
+fn nothing() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }

@@ -21,8 +21,8 @@ use tokio::time::Sleep;
 use crate::backend::forward::Terms;
 use crate::backend::forward::fields;
 use crate::base::limits::RIGHT_CHECK;
-use crate::http::AnswerBody;
 use crate::http::Fault;
+use crate::http::ResponseBody;
 use crate::http::message::body::outgoing::CutShort;
 use crate::http::outbound::tunnel::Tunnel;
 
@@ -30,7 +30,7 @@ use crate::http::outbound::tunnel::Tunnel;
 pub(super) fn of(
     mut response: Response<Incoming>,
     terms: Terms,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     fields::strip_own(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if terms.asked && speaks_websocket(&response) {
@@ -50,7 +50,7 @@ pub(super) fn of(
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let is_events = is_events(&response);
-    Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms, is_events))))
+    Ok(response.map(|body| ResponseBody::stream(Download::new(body, terms, is_events))))
 }
 
 /// Leaves no word of where the body ends but the one that it was read by. A length beside `chunked`
@@ -81,10 +81,10 @@ fn speaks_websocket(response: &Response<Incoming>) -> bool {
 }
 
 /// The answer after which both connections carry anything.
-fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBody> {
+fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<ResponseBody> {
     let upstream = hyper::upgrade::on(&mut response);
     let tunnel = Tunnel::new(upstream, terms.config.tunnel_idle, (terms.session, terms.granted));
-    let mut response = response.map(|_| AnswerBody::empty());
+    let mut response = response.map(|_| ResponseBody::empty());
     fields::strip_connection(response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));

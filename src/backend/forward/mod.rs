@@ -24,13 +24,13 @@ use url::Url;
 
 use crate::backend::forward::request::Base;
 use crate::flow::capability::Granted;
-use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::Outbound;
 use crate::http::OutboundError;
-use crate::http::Passing;
 use crate::http::Proxy;
+use crate::http::ProxyFuture;
 use crate::http::ProxyRequest;
+use crate::http::ResponseBody;
 use crate::http::Session;
 use crate::http::exchange::routes::proxy::Proxies;
 use crate::http::message::body::upload::UploadWatch;
@@ -81,7 +81,7 @@ impl Proxies for Forward {
 }
 
 impl Proxy for Upstream {
-    fn pass(&self, passage: ProxyRequest) -> Passing {
+    fn pass(&self, passage: ProxyRequest) -> ProxyFuture {
         let (within, asked) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
         let granted = self.config.grants.then(|| passage.session.capability()).transpose();
@@ -117,7 +117,7 @@ struct Terms {
 /// has left: what the client takes to send its body is his own time.
 async fn send(
     outbound: &Outbound,
-    request: Request<AnswerBody>,
+    request: Request<ResponseBody>,
     watch: &UploadWatch,
     within: Duration,
 ) -> Result<Response<Incoming>, Fault> {

@@ -19,9 +19,9 @@ use url::Url;
 use crate::backend::forward::fields;
 use crate::flow::capability::CAPABILITY_HEADER;
 use crate::flow::capability::Granted;
-use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::ProxyRequest;
+use crate::http::ResponseBody;
 use crate::http::exchange::routes::proxy::Origin;
 use crate::http::outbound::OnlyOnce;
 
@@ -98,7 +98,7 @@ impl Base {
         &self,
         passage: ProxyRequest,
         granted: Option<&Granted>,
-    ) -> Result<Request<AnswerBody>, Fault> {
+    ) -> Result<Request<ResponseBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
         let mut headers = fields_of(&passage);
         let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
@@ -107,7 +107,7 @@ impl Base {
             capability.set_sensitive(true);
             headers.insert(CAPABILITY, capability);
         }
-        let mut request = Request::new(AnswerBody::stream(passage.body));
+        let mut request = Request::new(ResponseBody::stream(passage.body));
         *request.method_mut() = passage.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

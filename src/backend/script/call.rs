@@ -15,8 +15,8 @@ use rquickjs::Value;
 use tokio::sync::oneshot;
 
 use crate::backend::script::desk::OperationId;
+use crate::http::HandlerError;
 use crate::http::IncomingMessage;
-use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
 use crate::http::message::parse::form::Form;
@@ -42,7 +42,7 @@ pub(super) struct Call {
     /// The host operations it waits for.
     pub(super) operations: RefCell<BTreeSet<OperationId>>,
     /// The errors that callgate raised in it, each with what it means for the caller.
-    pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, Raised)>>,
+    pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, HandlerError)>>,
     /// The `session` that its handler was given.
     pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
     /// The form of the request, once it was read.
@@ -51,7 +51,7 @@ pub(super) struct Call {
 }
 
 /// Where somebody waits for the answer of a call.
-type Answer = oneshot::Sender<Result<Reply, Raised>>;
+type Answer = oneshot::Sender<Result<Reply, HandlerError>>;
 
 /// What is asked of an isolate: to run one function for one request.
 pub(super) struct Order {
@@ -70,9 +70,9 @@ pub(super) struct Seat(Arc<AtomicUsize>);
 
 impl Seat {
     /// A seat among those `taken`, unless these are `most` already.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, Raised> {
+    pub(super) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, HandlerError> {
         let seat = Self(Arc::clone(taken));
-        if taken.fetch_add(1, Relaxed) < most { Ok(seat) } else { Err(Raised::busy()) }
+        if taken.fetch_add(1, Relaxed) < most { Ok(seat) } else { Err(HandlerError::busy()) }
     }
 }
 
@@ -103,7 +103,7 @@ impl Call {
     }
 
     /// Gives the answer; the first one counts. Who has stopped waiting gets none.
-    pub(super) fn answer(&self, answer: Result<Reply, Raised>) {
+    pub(super) fn answer(&self, answer: Result<Reply, HandlerError>) {
         if let Some((waiting, seat)) = self.answer.take() {
             // First, so that who is answered may come back at once.
             drop(seat);
@@ -112,7 +112,7 @@ impl Call {
     }
 
     /// What an error that leaves the handler means for the caller, if callgate raised it.
-    pub(super) fn cause_of(&self, error: &Value<'_>) -> Option<Raised> {
+    pub(super) fn cause_of(&self, error: &Value<'_>) -> Option<HandlerError> {
         let mut causes = self.causes.borrow_mut();
         let ctx = error.ctx();
         let is_it = |known: &Persistent<Value<'static>>| {

@@ -16,8 +16,8 @@ use crate::backend::script::sources::Source;
 use crate::backend::script::sources::Sources;
 use crate::base::Digest;
 use crate::base::nearest::nearest;
-use crate::http::Answering;
 use crate::http::Handler;
+use crate::http::HandlerFuture;
 use crate::http::Handlers;
 use crate::http::IncomingMessage;
 use crate::http::Missing;
@@ -188,7 +188,7 @@ struct Method {
 }
 
 impl Handler for Method {
-    fn call(&self, request: IncomingMessage, session: Session) -> Answering {
+    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture {
         Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session))
     }
 

@@ -33,8 +33,8 @@ use crate::backend::script::realm::Health;
 use crate::backend::script::realm::Realm;
 use crate::backend::script::sources::Sources;
 use crate::base::RequestId;
+use crate::http::HandlerError;
 use crate::http::IncomingMessage;
-use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
 
@@ -127,7 +127,7 @@ impl Isolate {
         method: Arc<str>,
         request: IncomingMessage,
         session: Session,
-    ) -> Result<Reply, Raised> {
+    ) -> Result<Reply, HandlerError> {
         let seat = Seat::take(&self.calls, self.environment.limits.calls_max)?;
         let mut waiting = Waiting::new(self, (&method, request.id()));
         let (answer, answered) = oneshot::channel();
@@ -139,7 +139,7 @@ impl Isolate {
         };
         waiting.is_over = true;
         answer.unwrap_or_else(|| {
-            Err(Raised::new(format!("class {} does not run any more", waiting.isolate.class)))
+            Err(HandlerError::new(format!("class {} does not run any more", waiting.isolate.class)))
         })
     }
 }
@@ -258,7 +258,7 @@ impl Shop {
                 Err(problem) => problem.to_string(),
             };
             if let Some(order) = asked.take() {
-                let _ = order.answer.send(Err(Raised::new(why)));
+                let _ = order.answer.send(Err(HandlerError::new(why)));
             }
             asked = loop {
                 match commands.recv() {

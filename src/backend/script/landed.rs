@@ -9,7 +9,7 @@ use rquickjs::TypedArray;
 use rquickjs::Value;
 
 use crate::flow::session::SessionError;
-use crate::http::Raised;
+use crate::http::HandlerError;
 
 /// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Failure {
     pub(super) code: Option<&'static str>,
     /// What the caller of the row is answered when the class lets the error pass: a store that is
     /// down is 503 whoever noticed it. Without one it is the handler's own failure.
-    pub(super) cause: Option<Raised>,
+    pub(super) cause: Option<HandlerError>,
 }
 
 impl Landed {
@@ -79,7 +79,7 @@ impl Failure {
     /// A body that is not what the class has asked for. If the class lets the error pass, that is
     /// the caller's fault and not its own.
     pub(super) fn body(name: &'static str, bad: &dyn fmt::Display) -> Self {
-        let cause = Some(Raised::bad_body(bad.to_string()));
+        let cause = Some(HandlerError::bad_body(bad.to_string()));
         Self { cause, ..Self::new(name, bad.to_string()) }
     }
 
@@ -89,7 +89,7 @@ impl Failure {
             name: "SessionError",
             message: error.to_string(),
             code: Some(error.code()),
-            cause: Some(Raised::from(error)),
+            cause: Some(HandlerError::from(error)),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::backend::script::log::Log;
 use crate::backend::script::meter::Stopped;
 use crate::backend::script::thrown::Thrown;
 use crate::base::clock::thread_time;
-use crate::http::Raised;
+use crate::http::HandlerError;
 use crate::http::Reply;
 
 /// How many jobs run between two looks at the clock. The engine looks by itself too, but not
@@ -330,9 +330,9 @@ impl Realm {
         self.fail(call, &Thrown::of(error), cause);
     }
 
-    fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
+    fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<HandlerError>) {
         // What a caller has sent is told by the line of his request.
-        if !cause.as_ref().is_some_and(Raised::is_bad_body) {
+        if !cause.as_ref().is_some_and(HandlerError::is_bad_body) {
             self.log.raised(call, thrown);
         }
         self.engine.desk.bequeath(call);
@@ -341,9 +341,12 @@ impl Realm {
     }
 
     /// A failure of the handler, with the lines of code that it comes from.
-    fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> Raised {
+    fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> HandlerError {
         let place = self.log.place(call, thrown);
-        Raised::in_code(text, place.and_then(|place| place.excerpt(self.engine.library.sources())))
+        HandlerError::in_code(
+            text,
+            place.and_then(|place| place.excerpt(self.engine.library.sources())),
+        )
     }
 
     fn stop(&self, call: &Rc<Call>, stopped: Stopped, thrown: Option<&Thrown>) {
@@ -351,7 +354,7 @@ impl Realm {
         self.end(call, Err(self.raised(call, why, thrown)));
     }
 
-    fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {
+    fn end(&self, call: &Rc<Call>, answer: Result<Reply, HandlerError>) {
         self.log.slow(call);
         self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
@@ -367,7 +370,7 @@ impl Realm {
     /// Ends every call under way; the realm goes.
     pub(super) fn abandon(&self, why: &str) {
         for call in self.engine.desk.clear() {
-            call.answer(Err(Raised::new(why)));
+            call.answer(Err(HandlerError::new(why)));
         }
     }
 }

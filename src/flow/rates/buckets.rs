@@ -1,8 +1,8 @@
-//! A bounded table of who has used up how much, for the rate limits.
+//! Token buckets in a table of fixed size, for the rate limits.
 //!
-//! Each bucket is one number (GCRA, ITU-T I.371): the moment until which its owner has been paid
-//! for. Every request moves that moment one interval on; whoever is paid for further ahead than
-//! his burst has to wait. A bucket whose moment has passed is a full one, and need not be kept.
+//! Each bucket is one number (GCRA, ITU-T I.371): its theoretical arrival time. Every request moves
+//! that time one interval on; an owner whose time is further ahead than the burst has to wait. A
+//! bucket whose time has passed is full, and need not be kept.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -29,7 +29,7 @@ pub struct Rate {
     pub count: u32,
     /// The time in which there may be so many.
     pub per: Duration,
-    /// How many at once, by somebody who has been quiet; at least 1.
+    /// The burst: how many at once after a pause; at least 1.
     pub burst: u32,
 }
 
@@ -52,7 +52,7 @@ impl Wait {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     interval: u64,
-    /// How far ahead somebody may be paid for.
+    /// How far ahead the time of a bucket may be.
     span: u64,
 }
 
@@ -66,8 +66,8 @@ impl Pace {
     /// Takes one more at `now` from somebody who is paid for until `due`: the new moment, or how
     /// long to wait.
     pub(crate) fn take(self, due: u64, now: u64) -> Result<u64, Wait> {
-        // Nobody is ever paid for further ahead than this, unless the clock was set back since;
-        // and that must not lock him out until it has caught up.
+        // The time is never further ahead than this, unless the clock was set back since; and that
+        // must not lock the owner out until it has caught up.
         let is_ahead = due > now.saturating_add(self.span);
         let due = if is_ahead { now } else { due.max(now) };
         let next = due.saturating_add(self.interval);

@@ -128,7 +128,7 @@ impl Rates {
         counters.take(&counters.requests, client.map(Owner::of), now)
     }
 
-    /// Counts a token of this client that nobody minted. It is counted once it is known to be
+    /// Counts a token of this client that was never minted. It is counted once it is known to be
     /// unknown, so that wrong tokens never shut out right ones.
     pub(crate) fn unknown_token(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), Wait> {
         let Some(counters) = &self.0 else { return Ok(()) };
@@ -157,7 +157,7 @@ impl Rates {
         counters.all_guests.take_shared(now).inspect_err(|_| counters.all_guests.tell(None, now))
     }
 
-    /// Says in the log that a peer over its limit speaks for others, though nobody trusts it.
+    /// Logs that a peer over its limit names clients without being a trusted proxy.
     pub(crate) fn hint(&self, peer: IpAddr, now: Timestamp) {
         let Some(counters) = &self.0 else { return };
         if counters.suspicions.may_speak(now).is_some() {
@@ -183,7 +183,7 @@ impl Limit {
         Self { name, pace, due: zero(), hushed_until: zero(), unsaid: zero() }
     }
 
-    /// Takes one from the bucket that everybody shares.
+    /// Takes one from the bucket that all clients share.
     fn take_shared(&self, now: Timestamp) -> Result<(), Wait> {
         let mut waits = Ok(());
         // The update fails only where `take` says to wait.
@@ -195,8 +195,8 @@ impl Limit {
         waits
     }
 
-    /// Says in the log that somebody is over this limit; not each time, or the log would be what
-    /// a flood fills.
+    /// Logs that a client is over this limit; not each time, or the log would be what a flood
+    /// fills.
     fn tell(&self, owner: Option<Owner>, now: Timestamp) {
         if let Some(unsaid) = self.may_speak(now) {
             let (limit, client) = (self.name, owner.map(tracing::field::display));
@@ -204,7 +204,7 @@ impl Limit {
         }
     }
 
-    /// Says in the log that so much fails that somebody may be trying tokens.
+    /// Logs that so many tokens are unknown that a client may be guessing them.
     fn alarm(&self, now: Timestamp) {
         if let Some(unsaid) = self.may_speak(now) {
             tracing::error!(event = "rate.alarm", limit = self.name, unsaid, "many tokens fail");

@@ -1,4 +1,4 @@
-//! What a session cannot do, in words for the handler's author.
+//! Errors of a session, with texts for the author of a handler.
 
 use std::fmt;
 
@@ -14,34 +14,34 @@ use crate::token::MintRefused;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed; nobody knows more.
+    /// The store failed; what it did is unknown.
     Store(StoreError),
     /// The session ended while the handler ran.
     Ended,
-    /// The session lives, and the right under which this request works in it has ended: somebody
-    /// has gained privileges in it since, taken it over by a `transfer`, or ended this browser's
-    /// access. Nothing was read or written. A handler that passes this on answers 409 with
-    /// `Retry-After: 0`: what is asked again comes with the newer cookie, if the browser has one.
+    /// The session is open, and the right of this request to it has ended: another browser has
+    /// gained privileges in it since, taken it over by a `transfer`, or ended this browser's
+    /// access. Nothing was read or written. A handler that passes this on responds with 409 and
+    /// `Retry-After: 0`: a retry comes with the newer cookie, if the browser has one.
     Replaced,
-    /// The request is in a `context` that nobody asked for: `auto` chose it for a caller that is no
-    /// browser, perhaps a mail scanner. Nobody gains privileges there; let row or mint say `context`
-    /// where a program is to gain them. A handler that passes this on answers 403.
+    /// The request is in a `context` that `auto` chose for a client that is no browser, perhaps a
+    /// mail scanner. No privileges can be gained there; set `context` in the row or at the mint
+    /// where a program is to gain them. A handler that passes this on responds with 403.
     ContextMayNotGain,
     /// The session would outgrow its limits.
     TooLarge,
     /// The session has as many unspent tokens as it may.
     TooManyTokens,
     /// This session, or this client, does it more often than it may; nothing was done. A handler
-    /// that passes this on answers 429 with `Retry-After`.
+    /// that passes this on responds with 429 and `Retry-After`.
     TooOften(Wait),
-    /// The write would found a session, and too many were founded just now; nothing was written.
-    /// A handler that passes this on answers 503 with `Retry-After`.
+    /// The write would create a session, and too many were created just now; nothing was written. A
+    /// handler that passes this on responds with 503 and `Retry-After`.
     TooManyGuests(Wait),
     /// The value cannot be kept as JSON.
     NotJson(String),
     /// A storage key, user name or path that is not acceptable; the text says why.
     Refused(String),
-    /// So many requests changed the key at once that this one never got its turn.
+    /// So many requests changed the key at once that this one always lost.
     Contended,
     /// No token can be made.
     Mint(MintRefused),

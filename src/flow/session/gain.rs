@@ -1,4 +1,4 @@
-//! What counts as gaining privileges: who gains puts the others out, or may not gain at all.
+//! What counts as gaining privileges: it ends the rights of other browsers, or is refused.
 
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
@@ -7,17 +7,17 @@ use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
 
-/// Whether somebody gains by a draft in a session that stands like this in the store.
+/// Whether a draft gains privileges in a session with this access in the store.
 pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
     let after = draft.access_over(before);
-    // Somebody else with the same privileges is a gain too: they are his now.
+    // Another user with the same privileges is a gain too: they are that user's now.
     (draft.signs_in() && (after.user_name != before.user_name || draft.starts_over()))
         || adds(roles, before, &after)
 }
 
-/// Refuses a change by which somebody would gain in a `context` that nobody asked for: whoever is
-/// let in may be a mail scanner, and the session that of a stranger who sent the link. A change by
-/// which nobody gains says nothing new, so there is nothing to be written.
+/// Refuses a change that gains privileges in a `context` that `auto` chose: the client may be a
+/// mail scanner, and the session that of whoever sent the link. A change that gains nothing has
+/// nothing to write.
 pub(in crate::flow) fn refused_in_a_context(
     state: &State,
     roles: &Roles,

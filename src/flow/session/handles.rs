@@ -1,4 +1,4 @@
-//! A session's handle without what all sessions share, to be kept by what all of them share.
+//! Handles on a session without what all sessions share, so that the shared part can keep them.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(crate) struct ActiveHandle {
     request: Arc<RequestState>,
 }
 
-/// What is left of a request that has ended: which session it was in, and by what right. Its
-/// copy of the session is let go, which may be large.
+/// What is kept of a request that has ended: its session, and its right to it. Its copy of the
+/// session, which may be large, is dropped.
 pub(crate) struct EndedHandle {
     context: Arc<RedeemContext>,
     id: SessionId,
@@ -35,9 +35,9 @@ pub(crate) struct EndedHandle {
     phase: Phase,
 }
 
-/// What the request was let in by.
+/// What gave the request its right.
 enum By {
-    /// The session was none yet that a store has heard of.
+    /// The session was not stored yet.
     Guest(Credential),
     Entry(Entry),
 }
@@ -48,7 +48,7 @@ impl Session {
         &self.sessions
     }
 
-    /// The handle, for somebody who would otherwise own himself.
+    /// The handle without the shared part, which may keep it without owning itself.
     pub(crate) fn keep(&self) -> ActiveHandle {
         ActiveHandle { context: Arc::clone(&self.context), request: Arc::clone(&self.request) }
     }
@@ -60,7 +60,7 @@ impl ActiveHandle {
         Session { sessions: Arc::clone(sessions), context: self.context, request: self.request }
     }
 
-    /// Lets go of what the request held.
+    /// Keeps only what names the session.
     pub(crate) fn leave(&self, app: &str) -> EndedHandle {
         let state = self.request.lock();
         EndedHandle {
@@ -89,7 +89,7 @@ impl EndedHandle {
         self.right
     }
 
-    /// A handle on the session as the store has shown it to the right of the request. Its answer
+    /// A handle on the session as the store has shown it to the right of the request. Its response
     /// has begun, so no cookie can be given any more. `None` for a session that has ended.
     pub(crate) fn session(
         &self,
@@ -113,7 +113,7 @@ impl EndedHandle {
             let mut state = session.lock();
             state.no_cookie = self.no_cookie;
             state.otp = self.otp;
-            state.enter(Phase::Answering);
+            state.enter(Phase::HandlerFuture);
         }
         Some(session)
     }

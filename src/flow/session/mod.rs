@@ -87,7 +87,7 @@ pub struct DeviceView {
     pub since: Timestamp,
     /// What it said it is (`User-Agent`).
     pub label: String,
-    /// Whether this request came from it.
+    /// Whether it sent this request.
     pub current: bool,
 }
 
@@ -145,7 +145,7 @@ impl Session {
         self.lock().draft.entries.insert(key.into(), None);
     }
 
-    /// The user's name; empty for nobody.
+    /// The user's name; empty if there is none.
     pub fn user_name(&self) -> String {
         self.lock().access().user_name
     }
@@ -185,9 +185,9 @@ impl Session {
 
     /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
     ///
-    /// Unless [`Privileges::keep_devices`] says otherwise, whoever gains by it puts out everybody
-    /// else: see [`SessionError::Replaced`]. In a `context` that nobody asked for nobody gains:
-    /// see [`SessionError::ContextMayNotGain`].
+    /// Unless [`Privileges::keep_devices`] says otherwise, a gain ends the rights of all other
+    /// browsers: see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be
+    /// gained: see [`SessionError::ContextMayNotGain`].
     pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
         let wish = wish.into();
         let keep_devices = wish.keep_devices;
@@ -255,7 +255,7 @@ impl Session {
     /// would be left with neither.
     pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
         let mut state = self.lock();
-        state.enter(Phase::Answering);
+        state.enter(Phase::HandlerFuture);
         let entered = matches!(state.bound, Bound::Open { .. });
         let given = |_: &&Credential| !state.no_cookie && (succeeded || entered);
         let credential = state.cookie.as_ref().filter(given)?;
@@ -281,12 +281,12 @@ impl Session {
         &self.sessions.base_path
     }
 
-    /// Sees to it that the caller is given no cookie.
+    /// Makes the response give no cookie.
     pub(crate) fn give_no_cookie(&self) {
         self.lock().no_cookie = true;
     }
 
-    /// Whether the caller must not be given a cookie.
+    /// Whether the response gives no cookie.
     pub(crate) fn has_no_cookie(&self) -> bool {
         self.lock().no_cookie
     }
@@ -309,7 +309,7 @@ impl Session {
         Ok(())
     }
 
-    /// What a wish for privileges comes to by `roles.json`.
+    /// The change that these privileges amount to by `roles.json`.
     fn access_change(&self, wish: Privileges) -> Result<AccessChange, SessionError> {
         if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
             let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");

@@ -1,4 +1,4 @@
-//! The part of a session's handle that keeps what was written, reads it again, and ends it.
+//! The operations of a session that ask the store: keeping what was written, reading again, ending.
 
 use std::sync::Arc;
 
@@ -40,15 +40,15 @@ struct Write {
     renewed: Option<Credential>,
 }
 
-/// What a store made of a write.
+/// The result of a write.
 enum Written {
     Done(Opened),
     Conflict(Opened),
 }
 
 impl Session {
-    /// Changes one storage key by what it was: no other writer comes between (`null` for a key
-    /// without a value). `change` may run several times. Returns what was written.
+    /// Changes one storage key from its current value, atomically (`null` for a key without a
+    /// value). `change` may run several times. Returns what was written.
     pub async fn update(
         &self,
         key: &str,
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Writes one storage key, or removes it with `None`, if it still has this revision in the
-    /// store. False: somebody else wrote it first, and [`Session::stored`] shows what.
+    /// store. False: another request wrote it first, and [`Session::stored`] shows what.
     pub(crate) async fn exchange(
         &self,
         key: &str,
@@ -90,7 +90,7 @@ impl Session {
     pub async fn logout(&self) -> Result<(), SessionError> {
         let _alone = self.request.hold_alone().await;
         let now = self.sessions.clock.now();
-        // A guest's too: another request of his may have founded it since this one began.
+        // A guest's too: another of its requests may have created it since this one began.
         let (id, right) = self.working();
         match self.sessions.store.end(now, id, right).await? {
             Checked::Done(()) => {
@@ -111,8 +111,7 @@ impl Session {
         Ok(())
     }
 
-    /// Goes on as a guest of whom nothing is known, and gives the browser no cookie in the place of
-    /// the one it has.
+    /// Continues as a new guest, and gives the browser no cookie in the place of the one it has.
     pub(crate) fn become_guest(&self) -> Result<(), NoEntropy> {
         let guest = Credential::guest(&*self.sessions.entropy, self.sessions.clock.now())?;
         let mut state = self.lock();
@@ -124,7 +123,7 @@ impl Session {
     }
 
     /// Ends one browser's right to the session; false if it had none. What the handler has written
-    /// so far is kept first: it may end the browser that this request came from.
+    /// so far is kept first: it may end the right of this request's own browser.
     pub async fn end_device(&self, device: DeviceId) -> Result<bool, SessionError> {
         self.publish(None).await?;
         if self.lock().opened().is_none() {
@@ -172,22 +171,22 @@ impl Session {
         (state.id(), state.right(self.sessions.app()))
     }
 
-    /// The right of the request has ended. Its view stays as it was. Its browser may hold a newer
+    /// The right of the request has ended. Its view stays as it was. Its browser may have a newer
     /// credential by now, and is given none in its place.
     fn replaced(&self) -> SessionError {
         self.lock().cookie = None;
         SessionError::Replaced
     }
 
-    /// Keeps what the handler has written, once it has returned. From now on the answer goes out:
-    /// an upstream that is writing is waited for, and may give the browser nothing afterwards.
+    /// Keeps what the handler has written, once it has returned. From now on the response is sent:
+    /// an upstream that is writing is waited for, and can give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::Answering);
+        self.lock().enter(Phase::HandlerFuture);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
-                // Somebody logged out while the handler ran. The answer still goes out; what it
-                // wrote belongs to a session that is gone.
+                // Another request logged out while the handler ran. The response is still sent;
+                // what the handler wrote belongs to a session that is gone.
                 tracing::info!(event = "session.write_dropped", session = %self.id());
                 Ok(())
             }
@@ -211,11 +210,11 @@ impl Session {
     }
 
     /// Drops what the handler has written, because it failed. An upstream that is still writing is
-    /// waited for here, too: what its write gives the browser goes out with the failure, or the
-    /// browser would be left with what the write has ended.
+    /// waited for here, too: the credential that its write gives the browser is sent with the
+    /// error, or the browser would keep one that the write has ended.
     pub(crate) async fn give_up(&self) {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::Answering);
+        self.lock().enter(Phase::HandlerFuture);
     }
 
     /// Writes the draft, with a token that goes into the store in the same step.
@@ -229,7 +228,7 @@ impl Session {
         };
         // Boxed, so that requests which write nothing need no room for it.
         let result = Box::pin(self.commit(&draft, token)).await;
-        // What failed is offered again later; a session that ended has no later.
+        // What failed is written again later, unless the session has ended.
         if let Err(error) = &result
             && !matches!(error, SessionError::Ended)
         {
@@ -244,7 +243,7 @@ impl Session {
         draft: &Draft,
         token: Option<Token>,
     ) -> Result<(), SessionError> {
-        // Who gains may go on under another credential.
+        // A gain of privileges may change the credential.
         let _hold = match &draft.access {
             Some(_) => self.request.hold_alone().await,
             None => self.request.hold().await,
@@ -261,7 +260,7 @@ impl Session {
         self.lock().is_idle(draft)
     }
 
-    /// Writes, and watches over a change of credentials.
+    /// Writes, and wakes the watchers of the session where credentials change.
     async fn renew(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
         if write.renewed.is_none() {
             return self.write(write, token).await;
@@ -280,7 +279,7 @@ impl Session {
             let state = self.lock();
             let stored = state.opened().map(|opened| opened.record.access.clone());
             let gains = gains(&self.sessions.roles, &stored.unwrap_or_default(), draft);
-            // A caller without a credential cannot be given a fresh one, and takes nobody's.
+            // A client without a credential cannot be given a fresh one, and ends no other.
             (state.id(), gains && draft.puts_others_out && state.credential().is_some())
         };
         if !gains {
@@ -294,7 +293,7 @@ impl Session {
         Ok(Write { patch, renewed: Some(renewed) })
     }
 
-    /// Founds the session with this write, or changes it, under the right of the request.
+    /// Creates the session with this write, or changes it, under the right of the request.
     async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
         let now = self.sessions.clock.now();
         let store = &self.sessions.store;
@@ -315,11 +314,11 @@ impl Session {
             failpoint::reached(Place::Create)?;
             match store.create(now, founding).await? {
                 Created::New(opened) => {
-                    // The browser may not hold it yet.
+                    // The browser may not have it yet.
                     self.lock().give(founder);
                     return Ok(Written::Done(opened));
                 }
-                // Another request of this guest was first: both meet in one session.
+                // Another request of this guest was first: both work in the same session.
                 Created::Met(_) => {}
                 Created::Closed => return Err(SessionError::Ended),
                 Created::Replaced => return Err(self.replaced()),
@@ -360,7 +359,7 @@ impl Session {
         Ok(Record::new(founder.session(), now, sessions.lifetime, device))
     }
 
-    /// Takes over what the store says the session is now.
+    /// Replaces the view by what the store says the session is now.
     fn adopt(&self, written: Written, renewed: Option<Credential>) {
         let (Written::Done(opened) | Written::Conflict(opened)) = written;
         let mut state = self.lock();

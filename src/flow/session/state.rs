@@ -1,4 +1,4 @@
-//! Where a request stands and what it has drafted, shared by all who work for it.
+//! The session that a request works in and what it has drafted, shared by all of its handles.
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -18,14 +18,15 @@ use crate::session::Right;
 use crate::store::port::Opened;
 use crate::token::Outcome;
 
-/// Where everybody works who works for one request.
+/// The state of one request and the locks of its handles.
 pub(crate) struct RequestState {
     state: Mutex<State>,
     /// Held while an upstream writes: its writes come one after the other, and none of them while
-    /// the answer begins.
+    /// the response begins.
     pub(in crate::flow) turn: tokio::sync::Mutex<()>,
-    /// Held shared while a verb of the store is done under the request's right, and alone while that
-    /// right may change: several things that one request does at once all go on under the new one.
+    /// Held shared while a verb of the store is done under the request's right, and alone while
+    /// that right may change: operations that one request does concurrently all continue under the
+    /// new one.
     right: RwLock<()>,
 }
 
@@ -40,90 +41,90 @@ pub(in crate::flow) struct Hold<'d> {
 pub(in crate::flow) struct State {
     pub(in crate::flow) bound: Bound,
     pub(in crate::flow) draft: Draft,
-    /// The credential that the answer gives to the browser.
+    /// The credential that the response gives to the browser.
     pub(in crate::flow) cookie: Option<Credential>,
     /// Which credentials it may give.
     pub(in crate::flow) gives: Gives,
-    /// Whether the caller must not be given any cookie (`context`).
+    /// Whether the client must not be given any cookie (`context`).
     pub(in crate::flow) no_cookie: bool,
     pub(in crate::flow) restore_outcome: Outcome,
     /// Whether the browser was given a credential that it had been given before.
     pub(in crate::flow) let_in: LetIn,
-    /// Whether the handler was brought a token.
+    /// Whether the handler gave a token to `restore`.
     pub(in crate::flow) saw_token: bool,
-    /// What the browser brought to be known by, or was given by this request.
+    /// The binding that the browser sent, or was given by this request.
     pub(in crate::flow) binding: Option<Binding>,
-    /// Whether the answer has to give it to the browser.
+    /// Whether the response has to give it to the browser.
     pub(in crate::flow) binds: bool,
-    /// What became of the token that the request itself brought.
+    /// What became of the token of the request itself.
     pub(in crate::flow) otp: Outcome,
     pub(in crate::flow) phase: Phase,
 }
 
-/// How often a redemption has let the browser of this request in.
+/// How often a redemption has given the browser of this request its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flow) enum LetIn {
     /// Not more than once.
     Once,
-    /// Once more, because it has lost the response to the first time.
+    /// Again, because it has lost the first response.
     Again,
 }
 
-/// How far a request has come, for those who give its browser something.
+/// How far a request is: what its browser can still be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::flow) enum Phase {
     Working,
-    /// The answer has begun: it gives the browser nothing more.
-    Answering,
-    /// An upstream has ended the session; what it does afterwards is for nobody.
+    /// The response has begun: the browser can be given nothing more.
+    HandlerFuture,
+    /// An upstream has ended the session; further operations fail.
     Ended,
 }
 
-/// Which session cookie a response may give the browser, by what its request brought.
+/// Which session cookie a response may give the browser, by what its request had.
 ///
 /// Browsers keep whichever cookie arrives last. A response that is late must not replace a
 /// credential that another response has given meanwhile, so a guest's credential is given only to
 /// a browser that cannot hold a better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gives {
-    /// The request brought no credential: a guest's, at once.
+    /// The request had no credential: a guest's, at once.
     NewGuest,
-    /// It brought a guest's that is becoming old: the same one with a new date, if the session is
-    /// still not stored when the response is sent.
+    /// It had a guest's that is becoming old: the same one with a new date, if the session is still
+    /// not stored when the response is sent.
     Renewed,
-    /// What it brought opens nothing any more: a guest's, once something was written.
+    /// What it had opens nothing any more: a guest's, once something was written.
     GuestOnceWritten,
-    /// It brought one that is good, or that a sign-in has just ended: only what a sign-in or a
+    /// It had one that is valid, or that a sign-in has just ended: only what a sign-in or a
     /// redemption of its own gains.
     Newer,
-    /// It brought several that are authentic: nothing, or one of them would be overwritten.
+    /// It had several that are authentic: nothing, or one of them would be overwritten.
     Nothing,
 }
 
-/// Where the request stands.
+/// The session that the request is bound to.
 #[derive(Debug, Clone)]
 pub(crate) enum Bound {
-    /// Nothing is stored; the first write founds a session with this credential.
+    /// Nothing is stored; the first write creates a session with this credential.
     Guest(Credential),
     /// In a stored session.
     Open {
         /// The session as it was last read.
         opened: Opened,
-        /// What let the request in.
+        /// What gave the request its right.
         entry: Entry,
     },
 }
 
-/// What let a request into its session: the one place that says under which right it works.
+/// What gave a request its right to the session: the one place that says which right it is.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry {
-    /// The browser holds this credential of the session.
+    /// The browser has this credential of the session.
     Credential(Credential),
-    /// A redemption in mode `context`; the caller holds nothing that opens the session.
+    /// A redemption in mode `context`; the client has nothing that opens the session.
     Context {
         /// The generation of the session then.
         generation: u64,
-        /// Whether nobody asked for `context` ([`Grant::automatic`]).
+        /// Whether `auto` chose `context` ([`Grant::automatic`]).
         ///
         /// [`Grant::automatic`]: crate::store::port::Grant::automatic
         automatic: bool,
@@ -173,12 +174,12 @@ impl RequestState {
 }
 
 impl State {
-    /// Goes on to a phase, unless a later one is reached.
+    /// Enters a phase, unless a later one is reached.
     pub(in crate::flow) fn enter(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
     }
 
-    /// Gives the browser this credential, if it may replace the one that the browser may hold.
+    /// Gives the browser this credential, if it may replace the one that the browser may have.
     pub(in crate::flow) fn give(&mut self, credential: Credential) {
         let may = match self.gives {
             Gives::NewGuest | Gives::GuestOnceWritten => true,
@@ -190,7 +191,7 @@ impl State {
         }
     }
 
-    /// The session is stored: the credential that the browser brought needs no new date.
+    /// The session is stored: the credential of the browser needs no new date.
     pub(in crate::flow) fn drop_renewal(&mut self) {
         if self.gives == Gives::Renewed && self.cookie.as_ref().is_some_and(Credential::is_guest) {
             self.cookie = None;
@@ -220,8 +221,8 @@ impl State {
         }
     }
 
-    /// The right under which the request works. A guest works under the credential by which his
-    /// first write founds a session.
+    /// The right under which the request works. A guest works under the credential with which its
+    /// first write creates a session.
     pub(in crate::flow) fn right(&self, app: &str) -> Right {
         match &self.bound {
             Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
@@ -233,12 +234,12 @@ impl State {
         }
     }
 
-    /// Whether the request is in a `context` that nobody asked for.
+    /// Whether the request is in a `context` that `auto` chose.
     pub(in crate::flow) fn is_automatic(&self) -> bool {
         matches!(self.bound, Bound::Open { entry: Entry::Context { automatic: true, .. }, .. })
     }
 
-    /// Takes over what the store says the session is now.
+    /// Replaces the view by what the store says the session is now.
     pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
         let entry = match &self.bound {
             Bound::Guest(credential) => Entry::Credential(credential.clone()),

@@ -1,4 +1,5 @@
-//! Watching over the right of a request that goes on after its answer: a tunnel, a stream of events.
+//! Watching the right of a request that goes on after its response has begun: a tunnel, a stream of
+//! events.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,12 +17,11 @@ use crate::flow::session::Session;
 use crate::flow::session::state::Phase;
 use crate::store::port::Checked;
 
-/// Those on this node who watch over a right, by session. There is an entry for each session that
-/// somebody watches, and none for others.
+/// The watchers of this node, by session. Only sessions with watchers have an entry.
 #[derive(Default)]
 pub struct Watchers(Mutex<HashMap<SessionId, (usize, Arc<Notify>)>>);
 
-/// One who watches.
+/// One watcher.
 struct Watcher<'w> {
     watchers: &'w Watchers,
     id: SessionId,
@@ -29,7 +29,7 @@ struct Watcher<'w> {
 }
 
 impl Watchers {
-    /// Has all who watch over rights to this session look at once: this node has ended some.
+    /// Makes all watchers of this session check at once: this node has ended rights to it.
     pub(crate) fn wake(&self, id: SessionId) {
         if let Some((_, changed)) = self.lock().get(&id) {
             changed.notify_waiters();
@@ -68,9 +68,9 @@ impl fmt::Debug for Watchers {
 }
 
 impl Session {
-    /// Ends once the right of the request has ended, or its session. The store is asked at once, each
-    /// time this node ends rights to the session, and every so often, because other nodes do so too;
-    /// none of it counts as use. A store that does not answer has ended nothing.
+    /// Completes once the right of the request has ended, or its session. The store is asked at
+    /// once, each time this node ends rights to the session, and at intervals, because other nodes
+    /// do so too; none of it counts as use. A store that fails has ended nothing.
     pub(crate) async fn right_ended(&self, every: Duration) {
         loop {
             let (id, _) = self.working();
@@ -93,7 +93,7 @@ impl Session {
         match self.sessions.store.look(self.sessions.clock.now(), id, right).await {
             Ok(Checked::Done(_)) | Err(_) => false,
             Ok(Checked::Replaced) => true,
-            // Nothing is stored of a guest until he writes.
+            // A guest is not stored until its first write.
             Ok(Checked::Gone) => matches!(self.lock().bound, Bound::Open { .. }),
         }
     }

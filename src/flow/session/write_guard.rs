@@ -1,5 +1,5 @@
-//! The part of a session's handle that writes for an upstream: kept before it is answered, and
-//! past what a handler has drafted.
+//! Writes for an upstream: each is kept before the upstream gets its response, and apart from what
+//! a handler has drafted.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::flow::session::draft::Draft;
 use crate::flow::session::gain::refused_in_a_context;
 use crate::flow::session::state::Phase;
 
-/// The right of one of several writers to write next, and before the answer begins.
+/// Exclusive access for one of several writers, before the response begins.
 ///
 /// A draft is kept when the handler has returned, and a failure of it is a failure of the whole
-/// request. An upstream is told of each write by itself: what was kept is durable, and what was
-/// not will not be kept later.
+/// request. An upstream gets the result of each write by itself: what was kept is durable, and what
+/// was not will not be kept later.
 pub(crate) struct WriteGuard<'s> {
     session: &'s Session,
     _held: MutexGuard<'s, ()>,
 }
 
 impl Session {
-    /// Waits until nobody else writes for this request. Whoever has ended the session has no turn.
+    /// Waits until no other writer works for this request. Fails once the session was ended by one.
     pub(crate) async fn turn(&self) -> Result<WriteGuard<'_>, SessionError> {
         let held = self.request.turn.lock().await;
         if self.lock().phase == Phase::Ended {
@@ -37,10 +37,10 @@ impl Session {
 }
 
 impl WriteGuard<'_> {
-    /// Whether the browser can be given no cookie any more. If not, the answer does not begin
-    /// before this is dropped.
+    /// Whether the response has begun, so that the browser can be given no cookie any more. If not,
+    /// it does not begin before this is dropped.
     pub(crate) fn answer_has_begun(&self) -> bool {
-        self.session.lock().phase >= Phase::Answering
+        self.session.lock().phase >= Phase::HandlerFuture
     }
 
     /// Sets these storage keys, all of them or none, and removes those without a value.
@@ -50,7 +50,7 @@ impl WriteGuard<'_> {
     ) -> Result<(), SessionError> {
         let mut draft = Draft::default();
         for (key, value) in values {
-            // Neither would be there to take away.
+            // Keys beyond these limits cannot exist, so removing them needs no write.
             if key.len() > STORAGE_KEY_BYTES_MAX || draft.entries.len() == STORAGE_KEYS_MAX {
                 return Err(SessionError::TooLarge);
             }
@@ -75,7 +75,7 @@ impl WriteGuard<'_> {
         self.keep(draft).await
     }
 
-    /// Ends the session, and every further turn. The browser becomes a guest with the answer.
+    /// Ends the session, and every further write. The response makes the browser a guest.
     pub(crate) async fn end(&self) -> Result<(), SessionError> {
         self.session.logout().await?;
         self.session.lock().enter(Phase::Ended);

@@ -1,4 +1,4 @@
-//! Hearing the button: whether the form is that of our page, and the request it stands for.
+//! The form of the page: whether it is ours, and the request that it stands for.
 
 use hyper::HeaderMap;
 use hyper::Method;
@@ -41,8 +41,7 @@ pub fn stands_for_get(verb: &str, raw_query: &str) -> bool {
 }
 
 /// Makes of the form of the page the request that was asked about, agreed to. Any other form is
-/// refused, and its token is left alone; a person who pressed our own button too late is asked
-/// again.
+/// refused, and its token is left alone; a person who pressed the button too late is asked again.
 pub(crate) async fn hear(
     site: &Site,
     head: &mut Head,
@@ -92,9 +91,9 @@ pub(crate) fn comes_from_here(site: &Site, head: &Head) -> bool {
 enum Origin {
     /// On this site.
     Own,
-    /// It does not say. Browsers do not name the origin of a page that sends no `Referer`, as
-    /// ours is, and say `null` (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. It
-    /// is for the cookie then, which is `Strict`.
+    /// Unknown. Browsers do not name the origin of a page that sends no `Referer`, as ours is, and
+    /// say `null` (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. It is for the
+    /// cookie then, which is `Strict`.
     Unsaid,
     /// On another.
     Foreign,

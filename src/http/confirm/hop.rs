@@ -1,8 +1,8 @@
 //! The same-site hop of a form that another site sends with a token (contract §6.2).
 //!
-//! What comes back is the request as it was sent, without the cookies that it did not bring: those
-//! of the hop only say whether the browser is signed in. Otherwise any site could have a browser
-//! post to this one as if `SameSite=Lax` were not there.
+//! What comes back is the request as it was sent, without cookies: those of the hop only say
+//! whether the browser is signed in. Otherwise any site could have a browser post to this one as if
+//! `SameSite=Lax` were not there.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -20,7 +20,7 @@ use crate::http::confirm::Site;
 use crate::http::confirm::comes_from_here;
 use crate::http::confirm::held::HOP_SECS;
 use crate::http::confirm::held::HeldRequest;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
@@ -37,8 +37,8 @@ pub(crate) struct KeptRequest {
     pub(crate) shown: HeaderMap,
 }
 
-/// Whether the body of a form must be in hand before its token is redeemed, because the browser may
-/// have to be sent on, or a person asked.
+/// Whether the body of a form must be read before its token is redeemed, because the browser may
+/// have to be redirected, or a person asked.
 pub(crate) fn may_be_due(head: &Head) -> bool {
     is_navigation(head) && brings_token(head.uri.query().unwrap_or(""))
 }
@@ -59,11 +59,11 @@ pub(crate) fn send_on(
     site: &Site,
     head: &Head,
     body: &Bytes,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let ticket = keep(site, head, body, HOP_SECS)?;
     let location = format!("{}?{HOP}={ticket}", head.uri.path());
     let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
-    let mut response = Response::new(AnswerBody::empty());
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
@@ -107,8 +107,7 @@ fn is_navigation(head: &Head) -> bool {
         && head::navigates(&head.headers)
 }
 
-/// Browsers say with every POST where it comes from (Fetch §3.2), most of them also how far away
-/// that is.
+/// Browsers send the origin of every POST (Fetch §3.2), most of them also `Sec-Fetch-Site`.
 fn is_from_another_site(site: &Site, head: &Head) -> bool {
     const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let mut sites = head.headers.get_all(FETCH_SITE).iter().peekable();

@@ -1,4 +1,4 @@
-//! Answering the form of the page with what was meant for a link.
+//! Redirections as responses to the form of the page.
 
 use bytes::Bytes;
 use hyper::Response;
@@ -8,15 +8,15 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
 use crate::base::markup::escaped;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 
-/// Turns a redirection that answers a link into one that may answer a form.
+/// Turns a redirection for a link into one that may be the response to a form.
 ///
 /// Two things would go wrong otherwise. A 307 or 308 has the browser send the form once more, to
 /// wherever it leads, and the form holds the token. And the page's `form-action 'self'` covers
 /// redirections in some browsers, which then stay on the page without a word; from a page of its
 /// own they may go anywhere.
-pub(crate) fn land(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+pub(crate) fn land(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(header::LOCATION).cloned();
     let Some(location) = location.filter(|_| follows) else { return response };
@@ -32,7 +32,7 @@ pub(crate) fn land(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
         escaped(address)
     );
     *response.status_mut() = StatusCode::OK;
-    *response.body_mut() = AnswerBody::from(Bytes::from(page));
+    *response.body_mut() = ResponseBody::from(Bytes::from(page));
     let headers = response.headers_mut();
     headers.remove(header::LOCATION);
     // What the answer said of the body that this page stands in for.
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
-    fn landed(status: u16, location: &str) -> Response<AnswerBody> {
+    fn landed(status: u16, location: &str) -> Response<ResponseBody> {
         let response = Response::builder().status(status).header(header::LOCATION, location);
         let response = response.header(header::CONTENT_ENCODING, "gzip");
-        land(response.body(AnswerBody::empty()).unwrap())
+        land(response.body(ResponseBody::empty()).unwrap())
     }
 
     #[tokio::test]
@@ -83,7 +83,7 @@ mod tests {
             }
         }
         assert_eq!(landed(304, "/order").status(), 304);
-        let plain = land(Response::new(AnswerBody::from(Bytes::from_static(b"x"))));
+        let plain = land(Response::new(ResponseBody::from(Bytes::from_static(b"x"))));
         assert_eq!(plain.status(), 200);
     }
 }

@@ -1,4 +1,4 @@
-//! The page that asks, as an answer: what it says, and the headers that guard it.
+//! The page that asks, as a response: what it says, and the headers that protect it.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -17,7 +17,7 @@ use crate::http::confirm::Template;
 use crate::http::confirm::hop::HOP;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place::TokenPart;
 use crate::http::message::token_place::token_part;
@@ -47,7 +47,7 @@ pub(crate) fn page(
     site: &Site,
     template: &Template,
     asking: &Asking<'_>,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let presented = site.cookie.find_confirm(&asking.head.headers);
     let nonce = match presented.values().iter().find_map(|value| Nonce::read(value)) {
         Some(nonce) => nonce,
@@ -76,7 +76,7 @@ pub(crate) fn page(
     );
     let form = Form { action: &action, token, proof: &proof };
     let body = filled(site, template, words, asking, &form);
-    let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
+    let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
     if asking.is_stale {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }
@@ -143,7 +143,7 @@ fn filled(
     ])
 }
 
-/// Nobody may frame the page, keep it, index it, or make it load or run anything (SEC D.10, T30).
+/// The page cannot be framed, cached or indexed, nor made to load or run anything (SEC D.10, T30).
 fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
     const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

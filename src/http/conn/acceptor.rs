@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::conn::certificates::BadCertificate;
 use crate::http::conn::certificates::Certificates;
-use crate::http::conn::connection_limit::Crowd;
+use crate::http::conn::connection_limit::ConnectionLimit;
 use crate::http::conn::connection_limit::Place;
 use crate::http::conn::connection_limit::Spared;
 use crate::http::conn::server::Config;
@@ -22,26 +22,26 @@ use crate::http::conn::server::Config;
 pub struct Acceptor {
     pub(crate) config: Config,
     permits: Arc<Semaphore>,
-    crowd: Arc<Crowd>,
+    limit: Arc<ConnectionLimit>,
     tls: Option<TlsAcceptor>,
 }
 
 /// A client that has been let in.
-pub(crate) struct Admitted {
+pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) seat: Seat,
+    pub(crate) permit: ConnectionPermit,
 }
 
 /// What a connection takes up; free again when this is dropped.
-pub(crate) struct Seat {
+pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     _place: Place,
 }
 
 /// How full it is, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crowding {
+pub struct ConnectionCounts {
     /// Connections that are open.
     pub open: usize,
     /// Connections that were closed at once since the start, because their address had as many as
@@ -53,8 +53,8 @@ impl Acceptor {
     /// An entrance for plain connections; those of `spared` addresses are not counted by address.
     pub fn new(config: Config, spared: Spared) -> Self {
         let permits = Arc::new(Semaphore::new(config.connections_max));
-        let crowd = Crowd::new(config.connections_per_address_max, spared);
-        Self { config, permits, crowd, tls: None }
+        let limit = ConnectionLimit::new(config.connections_per_address_max, spared);
+        Self { config, permits, limit, tls: None }
     }
 
     /// The same for connections that are encrypted.
@@ -64,8 +64,8 @@ impl Acceptor {
     }
 
     /// How full it is now.
-    pub fn crowding(&self) -> Crowding {
-        Crowding { open: self.crowd.open(), turned_away: self.crowd.turned_away() }
+    pub fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts { open: self.limit.open(), turned_away: self.limit.turned_away() }
     }
 
     /// How connections shake hands; `None` when they are plain.
@@ -75,12 +75,12 @@ impl Acceptor {
 
     /// The next client; `None` when he had to be turned away. Waits for room first, so that more
     /// than the limit stay in the kernel's queue.
-    pub(crate) async fn admit(&self, listener: &TcpListener) -> io::Result<Option<Admitted>> {
+    pub(crate) async fn admit(&self, listener: &TcpListener) -> io::Result<Option<Accepted>> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = listener.accept().await?;
-        let place = self.crowd.enter(peer.ip());
-        let seat = |place| Seat { _permit: permit, _place: place };
-        Ok(place.map(seat).map(|seat| Admitted { stream, peer, seat }))
+        let place = self.limit.enter(peer.ip());
+        let permit = |place| ConnectionPermit { _permit: permit, _place: place };
+        Ok(place.map(permit).map(|permit| Accepted { stream, peer, permit }))
     }
 }
 

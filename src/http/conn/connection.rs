@@ -37,8 +37,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
+use crate::http::conn::acceptor::Accepted;
 use crate::http::conn::acceptor::Acceptor;
-use crate::http::conn::acceptor::Admitted;
 use crate::http::conn::frames::Framed;
 use crate::http::conn::server::Config;
 use crate::http::conn::server::Service;
@@ -51,8 +51,8 @@ use crate::http::conn::stall::Abandon;
 use crate::http::conn::stall::Unstalled;
 use crate::http::conn::traffic::Traffic;
 use crate::http::conn::transport::Transport;
-use crate::http::conn::watched_body::Taken;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::conn::watched_body::WatchedBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::outbound::tunnel::Tunnel;
@@ -116,7 +116,7 @@ impl<S: Service> Desk<S> {
     }
 
     /// Answers a request, and says whether it was the last that the connection may have.
-    async fn answer(&self, request: Request<Incoming>) -> (Response<AnswerBody>, bool) {
+    async fn answer(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         // Whoever asks for another protocol may have begun to speak it.
         let more =
@@ -153,13 +153,13 @@ impl<S: Service> Desk<S> {
 
 /// Serves one connection from its first byte to its end.
 pub(crate) async fn connection<S: Service>(
-    client: Admitted,
+    client: Accepted,
     service: Arc<S>,
     entrance: &Acceptor,
     mut stop: watch::Receiver<bool>,
 ) {
-    // The seat is free again when this function ends.
-    let Admitted { stream, peer, seat: _seat } = client;
+    // The permit is free again when this function ends.
+    let Accepted { stream, peer, permit: _seat } = client;
     // Answers are small and complete: there is nothing to wait for before they are sent.
     let _ = stream.set_nodelay(true);
     // A client that is gone already needs no answer.
@@ -276,8 +276,8 @@ async fn http2<S: Service>(
                 cut_body(&mut response, is_head);
             }
             let mut response = response.map(|body| match (body, &desk.traffic) {
-                (body @ AnswerBody::Stream(_), Some(traffic)) => {
-                    AnswerBody::stream(Taken::new(body, Arc::clone(traffic)))
+                (body @ ResponseBody::Stream(_), Some(traffic)) => {
+                    ResponseBody::stream(WatchedBody::new(body, Arc::clone(traffic)))
                 }
                 (body, _) => body,
             });

@@ -26,7 +26,7 @@ pub struct Spared(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
 
 /// Counts connections by address.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct ConnectionLimit {
     /// Connections of one address; 0 is any number.
     max: usize,
     spared: Spared,
@@ -48,7 +48,7 @@ struct Inside {
 /// The place of one connection, which is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    crowd: Arc<Crowd>,
+    limit: Arc<ConnectionLimit>,
     /// `None` for an address that is not counted.
     who: Option<IpAddr>,
 }
@@ -71,7 +71,7 @@ impl fmt::Debug for Spared {
     }
 }
 
-impl Crowd {
+impl ConnectionLimit {
     /// Lets `max` connections of one address in; 0 is any number.
     pub(crate) fn new(max: usize, spared: Spared) -> Arc<Self> {
         let (open, turned_away) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -107,7 +107,7 @@ impl Crowd {
 
     fn place(self: &Arc<Self>, who: Option<IpAddr>) -> Place {
         self.open.fetch_add(1, Ordering::Relaxed);
-        Place { crowd: Arc::clone(self), who }
+        Place { limit: Arc::clone(self), who }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -135,9 +135,9 @@ impl Inside {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.crowd.open.fetch_sub(1, Ordering::Relaxed);
+        self.limit.open.fetch_sub(1, Ordering::Relaxed);
         let Some(who) = self.who else { return };
-        if let Entry::Occupied(mut entry) = self.crowd.lock().counts.entry(who) {
+        if let Entry::Occupied(mut entry) = self.limit.lock().counts.entry(who) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -164,53 +164,53 @@ mod tests {
 
     #[test]
     fn an_address_gets_so_many_places_and_others_get_their_own() {
-        let crowd = Crowd::new(2, Spared::nobody());
-        let first = crowd.enter(at("192.0.2.1")).unwrap();
-        let _second = crowd.enter(at("::ffff:192.0.2.1")).unwrap();
-        assert!(crowd.enter(at("192.0.2.1")).is_none());
-        assert!(crowd.enter(at("192.0.2.2")).is_some());
+        let limit = ConnectionLimit::new(2, Spared::nobody());
+        let first = limit.enter(at("192.0.2.1")).unwrap();
+        let _second = limit.enter(at("::ffff:192.0.2.1")).unwrap();
+        assert!(limit.enter(at("192.0.2.1")).is_none());
+        assert!(limit.enter(at("192.0.2.2")).is_some());
         drop(first);
-        assert!(crowd.enter(at("192.0.2.1")).is_some());
+        assert!(limit.enter(at("192.0.2.1")).is_some());
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let crowd = Crowd::new(1, Spared::nobody());
-        let _one = crowd.enter(at("2001:db8::1")).unwrap();
-        assert!(crowd.enter(at("2001:db8::ffff:1:2:3")).is_none());
-        assert!(crowd.enter(at("2001:db8:0:1::1")).is_some());
+        let limit = ConnectionLimit::new(1, Spared::nobody());
+        let _one = limit.enter(at("2001:db8::1")).unwrap();
+        assert!(limit.enter(at("2001:db8::ffff:1:2:3")).is_none());
+        assert!(limit.enter(at("2001:db8:0:1::1")).is_some());
     }
 
     #[test]
     fn nobody_is_remembered_who_has_left() {
-        let crowd = Crowd::new(2, Spared::nobody());
+        let limit = ConnectionLimit::new(2, Spared::nobody());
         let places: Vec<_> = ["192.0.2.1", "192.0.2.1", "2001:db8::1"]
-            .map(|text| crowd.enter(at(text)).unwrap())
+            .map(|text| limit.enter(at(text)).unwrap())
             .into();
-        assert_eq!((crowd.lock().counts.len(), crowd.open()), (2, 3));
+        assert_eq!((limit.lock().counts.len(), limit.open()), (2, 3));
         drop(places);
-        assert_eq!((crowd.lock().counts.len(), crowd.open()), (0, 0));
+        assert_eq!((limit.lock().counts.len(), limit.open()), (0, 0));
     }
 
     #[test]
     fn a_proxy_and_an_unbounded_crowd_are_not_counted() {
         let proxy = at("192.0.2.9");
-        let crowd = Crowd::new(1, Spared::when(move |address| address == proxy));
-        let any = Crowd::new(0, Spared::nobody());
-        for crowd in [crowd, any] {
-            let places: Vec<_> = (0..3).map(|_| crowd.enter(proxy)).collect();
+        let limit = ConnectionLimit::new(1, Spared::when(move |address| address == proxy));
+        let any = ConnectionLimit::new(0, Spared::nobody());
+        for limit in [limit, any] {
+            let places: Vec<_> = (0..3).map(|_| limit.enter(proxy)).collect();
             assert!(places.iter().all(Option::is_some));
         }
     }
 
     #[test]
     fn a_flood_is_logged_once_in_a_while() {
-        let crowd = Crowd::new(1, Spared::nobody());
-        let _place = crowd.enter(at("192.0.2.1"));
+        let limit = ConnectionLimit::new(1, Spared::nobody());
+        let _place = limit.enter(at("192.0.2.1"));
         for _ in 0..100 {
-            assert!(crowd.enter(at("192.0.2.1")).is_none());
+            assert!(limit.enter(at("192.0.2.1")).is_none());
         }
-        assert_eq!(crowd.lock().unsaid, 99, "one of them was logged");
-        assert_eq!(crowd.turned_away(), 100);
+        assert_eq!(limit.lock().unsaid, 99, "one of them was logged");
+        assert_eq!(limit.turned_away(), 100);
     }
 }

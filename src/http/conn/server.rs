@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::http::conn::acceptor::Acceptor;
 use crate::http::conn::connection::connection;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 
 /// Pause after a failed accept, such as when the process is out of file descriptors.
@@ -80,7 +80,7 @@ pub trait Service: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,
-    ) -> impl Future<Output = Response<AnswerBody>> + Send;
+    ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
 /// How a server ended.

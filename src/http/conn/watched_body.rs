@@ -11,23 +11,23 @@ use hyper::body::Frame;
 use hyper::body::SizeHint;
 
 use crate::http::conn::traffic::Traffic;
-use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::body::outgoing::CutShort;
+use crate::http::message::body::outgoing::ResponseBody;
 
 /// A body that tells the connection's account when its upstream has nothing to say.
 ///
 /// hyper asks for more only while the peer's window is open. Whoever is asked then and has nothing
 /// keeps the peer waiting; at any other time it is the peer who keeps the answer.
-pub(crate) struct Taken {
-    body: AnswerBody,
+pub(crate) struct WatchedBody {
+    body: ResponseBody,
     traffic: Arc<Traffic>,
     /// Bytes handed over so far.
     handed: u64,
     is_quiet: bool,
 }
 
-impl Taken {
-    pub(crate) fn new(body: AnswerBody, traffic: Arc<Traffic>) -> Self {
+impl WatchedBody {
+    pub(crate) fn new(body: ResponseBody, traffic: Arc<Traffic>) -> Self {
         Self { body, traffic, handed: 0, is_quiet: false }
     }
 
@@ -43,7 +43,7 @@ impl Taken {
     }
 }
 
-impl Body for Taken {
+impl Body for WatchedBody {
     type Data = Bytes;
     type Error = CutShort;
 
@@ -69,7 +69,7 @@ impl Body for Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         self.note(false);
     }

@@ -1,4 +1,4 @@
-//! What is decided from the head of a request alone, before anything is looked up.
+//! Admission: what is decided from the head of a request alone, before anything is looked up.
 //!
 //! ```text
 //!   client (its own address, or what a trusted proxy says)
@@ -8,10 +8,10 @@
 //!   501
 //! ```
 //!
-//! Whoever is turned away here has reached no row, no session and no token (contract §6.2). What
-//! is no request at all, such as a header that never ends or a length that is no number, has been
-//! turned away before by hyper: with a bare 400 or 431 that carries no request id and is not in
-//! the log, and by closing the connection.
+//! A request that is refused here has reached no row, no session and no token (contract §6.2). What
+//! hyper cannot parse, such as a header that never ends or a length that is no number, it has
+//! refused before: with a bare 400 or 431 that has no request id and is not in the log, and by
+//! closing the connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,23 +33,23 @@ use crate::http::edge::hosts::Hosts;
 use crate::http::edge::proxies;
 use crate::http::edge::proxies::TrustedProxies;
 use crate::http::edge::well_formed;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 
-/// What a gate asks of every request. The default asks for nothing but good form.
+/// What a gate requires of every request. The default requires only that it is well-formed.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The hosts that requests may name.
     pub hosts: Hosts,
     /// The address the public knows, such as `https://shop.example`, if it was set.
     pub own_origin: Option<String>,
-    /// The peers whose word about their clients is taken.
+    /// The peers that may name their clients.
     pub proxies: TrustedProxies,
-    /// The foreign origins whose pages may read answers.
+    /// The foreign origins whose pages may read responses.
     pub cors: Cors,
-    /// Whether browsers are told to come over https only, where they do already (RFC 6797).
+    /// Whether browsers that use https are told to use nothing else (RFC 6797).
     pub hsts: bool,
     /// Longest request target. Default 8,192 bytes.
     pub target_bytes_max: usize,
@@ -76,9 +76,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The host that upstreams are told their clients have asked for: that of the address the
-    /// public knows, or else one that the settings vouch for, as a trusted proxy names it or the
-    /// request itself. What anybody can write is not passed on as callgate's word.
+    /// The host that upstreams are given as the one that the client asked for: that of
+    /// `public_origin`, or else one that the settings list, as a trusted proxy or the request
+    /// itself names it. What any client can write is not passed on.
     pub(crate) fn told_host(
         &self,
         (uri, headers): (&Uri, &HeaderMap),
@@ -123,7 +123,7 @@ pub(crate) struct Admitted {
     /// request was refused before.
     pub(crate) grant: Option<Grant>,
     /// The response, if the request is a preflight.
-    pub(crate) verdict: Result<Option<Response<AnswerBody>>, Fault>,
+    pub(crate) verdict: Result<Option<Response<ResponseBody>>, Fault>,
 }
 
 impl Admission {

@@ -21,7 +21,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::http::edge::cors_rule::CorsRule;
 use crate::http::edge::cors_rule::Origin;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
 
@@ -54,7 +54,7 @@ pub(crate) struct Judged {
     /// What its answer says, whoever gives it.
     pub(crate) grant: Grant,
     /// The answer to a preflight, which goes no further.
-    pub(crate) preflight: Option<Response<AnswerBody>>,
+    pub(crate) preflight: Option<Response<ResponseBody>>,
 }
 
 impl Cors {
@@ -107,7 +107,7 @@ impl Grant {
 
 /// 204 with everything that was asked for: the origin and the method are allowed, and no header
 /// field means anything to callgate that a form could not say without asking.
-fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<AnswerBody> {
+fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<ResponseBody> {
     let mut response = no_content(None);
     let headers = response.headers_mut();
     let listed = rule.methods();

@@ -13,7 +13,7 @@ use hyper::header::HeaderValue;
 use crate::base::masked::masked;
 use crate::flow::sessions::Sessions;
 use crate::http::conn::server::Service;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
@@ -61,10 +61,10 @@ impl Service for Redirect {
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         match self.reply(&request, conn) {
             Ok(location) => {
-                let mut response = Response::new(AnswerBody::empty());
+                let mut response = Response::new(ResponseBody::empty());
                 *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 response.headers_mut().insert(header::LOCATION, location);
                 response

@@ -13,7 +13,7 @@ pub(crate) struct Panicked;
 /// Waiters a future to its end, or to its panic.
 ///
 /// What the future shares with others may be left as the panic found it: locks are poisoned, and
-/// whoever takes one decides what that means.
+/// the code that takes one decides what that means.
 pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

@@ -28,7 +28,7 @@ use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::Routes;
 use crate::http::message::body::incoming;
 use crate::http::message::body::incoming::RequestBody;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
@@ -42,16 +42,16 @@ pub struct Dispatch {
     pub(super) admission: Admission,
     pub(super) config: Config,
     ids: RequestIds,
-    /// Requests whose handlers had to wait, whether or not their clients still do.
+    /// Requests that had to wait, whether or not their clients are still connected.
     running: TaskTracker,
 }
 
-/// How requests are treated that say nothing else.
+/// Defaults for all requests.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The mount prefix that is stripped from every path.
     pub base_path: BasePath,
-    /// What is asked of every request before it is looked at.
+    /// What every request must fulfil before its row is looked up.
     pub policy: Policy,
     /// Largest body, unless the row says otherwise. Default 1 MiB.
     pub body_bytes_max: u64,
@@ -61,7 +61,7 @@ pub struct Config {
     pub pace: incoming::Pace,
     /// How long a handler may run, unless the row says otherwise. Default 30 s.
     pub handler_timeout: Duration,
-    /// Whether clients see what a handler raised. For developers only.
+    /// Whether clients see the errors of handlers. For development only.
     pub development: bool,
     /// The page that asks before a link counts.
     pub confirm_page: confirm::Template,
@@ -124,12 +124,12 @@ impl Dispatch {
         self.routes.store(Arc::new(routes));
     }
 
-    /// Requests that are being run, but for those that run without waiting.
+    /// Requests that are being handled, but for those that never had to wait.
     pub fn under_way(&self) -> usize {
         self.running.len()
     }
 
-    /// Waits until no request is being run any more. Some may be whose clients hung up.
+    /// Waits until no request is being handled any more, including those whose clients hung up.
     pub async fn idle(&self) {
         self.running.close();
         self.running.wait().await;
@@ -142,7 +142,7 @@ impl Dispatch {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         conn: Option<ConnInfo>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let now = self.site.sessions.clock.now();
         let mut exchange = Box::new(Exchange::begin(self.ids.next(now), request, now));
         exchange.client = self.admission.client(&exchange.head.headers, conn);
@@ -175,7 +175,7 @@ impl Dispatch {
         self: Arc<Self>,
         mut exchange: Box<Exchange>,
         route: Arc<Route>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         let result = catch_panic(self.work(&mut exchange, &route)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked().into()));
         let result = self.conclude(&mut exchange, result.or_else(Stop::into_result)).await;
@@ -186,7 +186,7 @@ impl Dispatch {
         &self,
         exchange: &mut Exchange,
         route: &Route,
-    ) -> PhaseResult<Response<AnswerBody>> {
+    ) -> PhaseResult<Response<ResponseBody>> {
         let session = self.open(exchange, route).await?;
         self.redeem(exchange, route, &session).await?;
         self.authorize(exchange, route, &session)?;

@@ -14,13 +14,13 @@ use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::response_policy::without_own_cookie;
-use crate::http::exchange::routes::Answerer;
+use crate::http::exchange::routes::Backend;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::proxy;
 use crate::http::exchange::routes::proxy::Origin;
 use crate::http::exchange::routes::proxy::ProxyRequest;
 use crate::http::message::body::incoming::RequestBody;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
@@ -41,10 +41,10 @@ impl Dispatch {
         exchange: &mut Exchange,
         route: &Route,
         session: &Session,
-    ) -> PhaseResult<Response<AnswerBody>> {
+    ) -> PhaseResult<Response<ResponseBody>> {
         exchange.handler_called = true;
         match &route.by {
-            Answerer::Handler(handler) => {
+            Backend::Handler(handler) => {
                 let message = exchange.take_message(&route.row);
                 let replying = handler.call(message, session.clone());
                 let reply = tokio::time::timeout(self.config.timeout(route), replying).await;
@@ -53,7 +53,7 @@ impl Dispatch {
                     reply.map_err(|fault| fault.of_handler(&route.target, handler.excerpt()))?;
                 Ok(self.response(reply.into_message()))
             }
-            Answerer::Proxy(proxy) => {
+            Backend::Proxy(proxy) => {
                 let request = self.proxy_request(exchange, route, session)?;
                 Ok(self.passed_on(proxy.pass(request).await?))
             }
@@ -105,7 +105,7 @@ impl Dispatch {
 
     /// The response of an upstream, which must not change what browsers keep for callgate
     /// (SEC T38).
-    fn passed_on(&self, response: Response<AnswerBody>) -> Response<AnswerBody> {
+    fn passed_on(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let (mut head, body) = response.into_parts();
         head.headers.remove(CLEAR_SITE_DATA);
         head.headers = without_own_cookie(head.headers, &self.site.cookie);
@@ -113,9 +113,9 @@ impl Dispatch {
     }
 
     /// The response that a message asks for.
-    pub(super) fn response(&self, message: OutgoingMessage) -> Response<AnswerBody> {
+    pub(super) fn response(&self, message: OutgoingMessage) -> Response<ResponseBody> {
         let (status, headers, body) = message.into_parts();
-        let mut response = Response::new(AnswerBody::from(body));
+        let mut response = Response::new(ResponseBody::from(body));
         *response.status_mut() = status;
         *response.headers_mut() = without_own_cookie(headers, &self.site.cookie);
         response

@@ -50,7 +50,7 @@ use crate::http::exchange::access_log::logged_path;
 use crate::http::exchange::replay::FirstRun;
 use crate::http::exchange::response_policy::ResponsePolicy;
 use crate::http::message::body::incoming::RequestBody;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
@@ -113,7 +113,7 @@ pub(crate) struct Exchange {
 /// Why the phases end before the last one.
 pub(crate) enum Stop {
     /// This is the response.
-    Respond(Box<Response<AnswerBody>>),
+    Respond(Box<Response<ResponseBody>>),
     Fail(Fault),
 }
 
@@ -158,11 +158,11 @@ impl Exchange {
 }
 
 impl Stop {
-    fn respond(response: Response<AnswerBody>) -> Self {
+    fn respond(response: Response<ResponseBody>) -> Self {
         Self::Respond(Box::new(response))
     }
 
-    fn into_result(self) -> Result<Response<AnswerBody>, Fault> {
+    fn into_result(self) -> Result<Response<ResponseBody>, Fault> {
         match self {
             Self::Respond(response) => Ok(*response),
             Self::Fail(fault) => Err(fault),

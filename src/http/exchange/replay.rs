@@ -1,4 +1,5 @@
-//! A callback on a row with `repeat`: its first run is concluded, its repeats get that answer.
+//! A callback on a row with `repeat`: the response of its first run is kept, and its repeats get
+//! the same one.
 //!
 //! ```text
 //!   redeem ──▶ began ──▶ handler ──▶ settled ──▶ concluded ──▶ sent
@@ -7,7 +8,7 @@
 //!                  └──▶ the kept answer, or 409
 //! ```
 //!
-//! Nothing is sent that is not kept, so whoever has seen an answer sees the same one again. From
+//! No response is sent that is not kept, so a client that has seen one sees the same one again. From
 //! `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
 //! seconds when this one has died.
 
@@ -41,7 +42,7 @@ use crate::http::exchange::PhaseResult;
 use crate::http::exchange::Stop;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
@@ -62,14 +63,13 @@ use crate::token::TokenSecret;
 use crate::token::answer::NotSealedHere;
 
 /// How often a repeat asks whether a run on another node is over: at first after this, then after
-/// twice as long each time, up to [`ASKING_PAUSE_MAX`]. One on this node wakes it.
+/// twice as long each time, up to [`ASKING_PAUSE_MAX`]. A run on this node wakes it.
 const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The run of a callback that this request holds.
 ///
-/// Dropped without being concluded, it leaves the run to be taken for cut off once its lease is
-/// over.
+/// If it is dropped without being concluded, the run counts as cut off once its lease is over.
 #[derive(Debug)]
 pub(crate) struct FirstRun {
     secret: TokenSecret,
@@ -77,7 +77,7 @@ pub(crate) struct FirstRun {
     waiter: Waiter,
     /// Renews the lease until this is dropped.
     renewal: JoinHandle<()>,
-    /// How long the whole answer may take to arrive.
+    /// How long the whole response may take to arrive.
     patience: Duration,
 }
 
@@ -198,7 +198,7 @@ fn replayed(
     sessions: &Sessions,
     secret: &TokenSecret,
     repeat: Repeat,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     match repeat {
         Repeat::Answered(sealed) => {
             let answer = Answer::open(&sealed, secret, sessions.app()).map_err(Fault::internal)?;
@@ -215,9 +215,9 @@ fn replayed(
 pub(super) async fn conclude(
     sessions: &Sessions,
     exchange: &mut Exchange,
-    result: Result<Response<AnswerBody>, Fault>,
+    result: Result<Response<ResponseBody>, Fault>,
     development: bool,
-) -> Result<Response<AnswerBody>, Fault> {
+) -> Result<Response<ResponseBody>, Fault> {
     let Some(run) = exchange.first.take() else { return result };
     let manners = (exchange.policy.format, development);
     Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
@@ -227,9 +227,9 @@ impl FirstRun {
     async fn conclude(
         self,
         sessions: &Sessions,
-        (result, begun): (Result<Response<AnswerBody>, Fault>, bool),
+        (result, begun): (Result<Response<ResponseBody>, Fault>, bool),
         (format, development): (ErrorFormat, bool),
-    ) -> Result<Response<AnswerBody>, Fault> {
+    ) -> Result<Response<ResponseBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
@@ -238,7 +238,7 @@ impl FirstRun {
             Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {
-                // The handler ran, and this is what came of it.
+                // The handler ran, and this is its result.
                 let response = fault.response(format, development);
                 let (collected, _) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Err(fault))
@@ -246,7 +246,7 @@ impl FirstRun {
         };
         let is_answer = matches!(ending, Ending::Answered(_) | Ending::TooLarge);
         match self.keep(sessions, ending).await {
-            // What is not kept as the answer is not sent as the answer either.
+            // A response that is not kept is not sent either.
             Err(fault) if is_answer => Err(fault),
             _ => result,
         }
@@ -255,7 +255,7 @@ impl FirstRun {
     fn ending(&self, sessions: &Sessions, collected: Collected) -> Result<Ending, Fault> {
         match collected {
             Collected::Whole(mut answer) => {
-                // Its cookies are for the browser that had it first.
+                // Its cookies are for the browser that sent the first request.
                 answer.headers.retain(|(name, _)| !is_cookie(name));
                 let sealed = answer.seal(&self.secret, sessions.app(), &*sessions.entropy);
                 Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
@@ -265,8 +265,8 @@ impl FirstRun {
         }
     }
 
-    /// Tells the store how the run ended, and once more when its reply was lost: the store knows
-    /// the run again. Whoever waits is woken in any case, when this run is dropped.
+    /// Reports to the store how the run ended, and once more when the reply was lost: the store
+    /// recognizes the run. Waiting requests are woken in any case, when this run is dropped.
     async fn keep(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
         failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
         let token = self.secret.digest(sessions.app());
@@ -292,8 +292,8 @@ impl FirstRun {
     }
 }
 
-/// The response that a kept answer stands for; `None` for one that no version of callgate keeps.
-fn response(answer: Answer) -> Option<Response<AnswerBody>> {
+/// The response that was kept; `None` for one that no version of callgate keeps.
+fn response(answer: Answer) -> Option<Response<ResponseBody>> {
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers {
         if is_cookie(&name) {
@@ -302,7 +302,7 @@ fn response(answer: Answer) -> Option<Response<AnswerBody>> {
         let name: HeaderName = name.parse().ok()?;
         headers.append(name, HeaderValue::from_bytes(&value).ok()?);
     }
-    let mut response = Response::new(AnswerBody::from(Bytes::from(answer.body)));
+    let mut response = Response::new(ResponseBody::from(Bytes::from(answer.body)));
     *response.status_mut() = StatusCode::from_u16(answer.status).ok()?;
     *response.headers_mut() = headers;
     Some(response)

@@ -9,7 +9,7 @@ use crate::http::exchange::Exchange;
 use crate::http::exchange::access_log;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
 
 impl Dispatch {
@@ -18,8 +18,8 @@ impl Dispatch {
     pub(super) async fn conclude(
         &self,
         exchange: &mut Exchange,
-        result: Result<Response<AnswerBody>, Fault>,
-    ) -> Result<Response<AnswerBody>, Fault> {
+        result: Result<Response<ResponseBody>, Fault>,
+    ) -> Result<Response<ResponseBody>, Fault> {
         let development = self.config.development;
         let result = replay::conclude(&self.site.sessions, exchange, result, development).await;
         let is_click = exchange.consent.is_click();
@@ -45,8 +45,8 @@ impl Dispatch {
     pub(super) fn respond(
         &self,
         exchange: Box<Exchange>,
-        result: Result<Response<AnswerBody>, Fault>,
-    ) -> Response<AnswerBody> {
+        result: Result<Response<ResponseBody>, Fault>,
+    ) -> Response<ResponseBody> {
         let mut response = match result {
             Ok(response) => {
                 access_log::write(&exchange, response.status(), None);

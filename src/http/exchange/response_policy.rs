@@ -10,7 +10,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
 use crate::http::edge::cors::Grant;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::ErrorFormat;
@@ -87,7 +87,7 @@ impl ResponsePolicy {
 
     /// A token must not leave in a `Referer` or stay in a cache, on any response (SEC T04). The
     /// rest are the defaults of SEC D.10.
-    pub(crate) fn apply(self, response: &mut Response<AnswerBody>, id: RequestId) {
+    pub(crate) fn apply(self, response: &mut Response<ResponseBody>, id: RequestId) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);

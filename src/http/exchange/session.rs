@@ -20,7 +20,7 @@ use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
 use crate::http::exchange::routes::Route;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
@@ -164,7 +164,7 @@ impl Dispatch {
         exchange: &Exchange,
         route: &Route,
         (question, user): (Question, String),
-    ) -> Result<Response<AnswerBody>, Fault> {
+    ) -> Result<Response<ResponseBody>, Fault> {
         let Brought::Token(token) = &exchange.brought else { return Err(Fault::confirm_refused()) };
         let (head, place) = (&exchange.head, route.row.otp().param.as_ref());
         let is_stale = exchange.consent == ShownConsent::Stale;

@@ -38,12 +38,12 @@ use hyper_util::client::legacy::Error as ClientError;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::outbound::connector::Connector;
 use crate::http::outbound::line::Pulse;
 
 /// The body of a request that is sent: there as a whole, or passed on as it comes.
-pub type SentBody = AnswerBody;
+pub type SentBody = ResponseBody;
 
 /// Connections to one server that are kept for later requests.
 const IDLE_MAX: usize = 64;

@@ -346,6 +346,36 @@ mod tests {
         assert_eq!(format!("{again:?}"), format!("{row:?}"));
     }
 
+    /// A renamed variant would be a journal that the version before wrote and this one cannot read.
+    #[test]
+    fn changes_are_stored_under_names_that_stay() {
+        let row = Row { at: AT, changes: every_lasting_change() };
+        let stored: serde_json::Value = serde_json::from_slice(&row.encode().unwrap()).unwrap();
+        let name = |change: &serde_json::Value| match change {
+            serde_json::Value::String(name) => name.clone(),
+            change => change.as_object().unwrap().keys().next().unwrap().clone(),
+        };
+        let names: Vec<_> = stored["did"].as_array().unwrap().iter().map(name).collect();
+        let expected = [
+            "noted",
+            "founded",
+            "patched",
+            "seen",
+            "joined",
+            "used",
+            "left",
+            "displaced",
+            "raised",
+            "ended",
+            "minted",
+            "claimed",
+            "ran",
+            "dropped",
+            "rested",
+        ];
+        assert_eq!(names, expected);
+    }
+
     #[test]
     fn a_row_of_a_later_version_is_named_as_such_whatever_its_shape() {
         let later = br#"{"v":4,"anything":"else"}"#;

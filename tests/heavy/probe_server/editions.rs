@@ -11,7 +11,7 @@ use callgate::Gate;
 use callgate::IncomingMessage;
 use callgate::Session;
 use callgate::gate::Reload;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use serde_json::Value;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ pub(crate) async fn reload(
     control: Arc<Control>,
     request: IncomingMessage,
     _: Session,
-) -> Result<Value, Raised> {
+) -> Result<Value, HandlerError> {
     let Editions { file, gate } = &*control.editions;
     let number: u32 = query(&request, "edition").parse()?;
     let row = format!(r#"{{ "class": "Probe", "method": "say", "pattern": "edition/{number}" }},"#);
@@ -57,7 +57,7 @@ pub(crate) async fn reload(
     fs::write(&new, table(&row))?;
     fs::rename(&new, file)?;
     let Some(gate) = gate.get().and_then(Weak::upgrade) else {
-        return Err(Raised::new("the gate is gone"));
+        return Err(HandlerError::new("the gate is gone"));
     };
     Ok(json!(!matches!(gate.reload().await, Reload::Refused(_))))
 }

@@ -10,7 +10,7 @@ use callgate::IncomingMessage;
 use callgate::Session;
 use callgate::base::failpoint;
 use callgate::base::failpoint::Place;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use serde_json::Value;
 use serde_json::json;
 
@@ -80,15 +80,15 @@ pub(crate) async fn arm(
     _: Arc<Control>,
     request: IncomingMessage,
     _: Session,
-) -> Result<(), Raised> {
+) -> Result<(), HandlerError> {
     let name = query(&request, "place");
     let place = Place::ALL.into_iter().find(|place| place.to_string() == name);
-    let place = place.ok_or_else(|| Raised::new(format!("no such place: {name}")))?;
+    let place = place.ok_or_else(|| HandlerError::new(format!("no such place: {name}")))?;
     let kind = match query(&request, "kind") {
         "abort" => Kind::Abort,
         "fail" => Kind::Fail,
         "delay" => Kind::Delay,
-        other => return Err(Raised::new(format!("no such kind: {other}"))),
+        other => return Err(HandlerError::new(format!("no such kind: {other}"))),
     };
     let (skip, times) = (query(&request, "skip").parse()?, query(&request, "times").parse()?);
     *armed() = Some(Armed { place, kind, skip, times, hits: 0 });
@@ -100,6 +100,6 @@ pub(crate) async fn disarm(
     _: Arc<Control>,
     _: IncomingMessage,
     _: Session,
-) -> Result<Value, Raised> {
+) -> Result<Value, HandlerError> {
     Ok(json!(armed().take().map_or(0, |armed| armed.hits)))
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use callgate::http::AnswerBody;
+use callgate::http::ResponseBody;
 use hyper::Response;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -293,7 +293,7 @@ async fn a_name_that_leads_home_is_not_followed() {
 async fn a_slow_upstream_keeps_nobody_else() {
     let upstream = Upstream::with(async |_, request| match request.uri().path() {
         "/base/up/slow" => std::future::pending().await,
-        _ => Response::new(AnswerBody::empty()),
+        _ => Response::new(ResponseBody::empty()),
     })
     .await;
     let served = Served::with_rows(settings(), &rows(&upstream)).await;

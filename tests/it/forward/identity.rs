@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use callgate::Settings;
-use callgate::http::AnswerBody;
+use callgate::http::ResponseBody;
 use hyper::Response;
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn an_upstream_is_told_whose_request_it_is() {
 async fn an_upstream_gets_a_capability_where_the_session_api_is_served() {
     let upstream = Upstream::with(async |note: Arc<Note>, request| {
         note.read(request).await;
-        Response::new(AnswerBody::empty())
+        Response::new(ResponseBody::empty())
     })
     .await;
     let house = house(&upstream, settings()).await;
@@ -79,7 +79,7 @@ async fn what_an_upstream_writes_stands_when_its_answer_arrives() {
                 body.len()
             ))
             .await;
-            let mut response = Response::new(AnswerBody::empty());
+            let mut response = Response::new(ResponseBody::empty());
             let status = wire.bare_answer().await.status;
             response.headers_mut().insert("x-written", status.to_string().parse().unwrap());
             response

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use callgate::http::AnswerBody;
+use callgate::http::ResponseBody;
 use callgate::http::answer::CutShort;
 use callgate::http::server::Drained;
 use http_body_util::BodyExt;
@@ -39,7 +39,7 @@ async fn an_upload_reaches_the_upstream_as_it_comes() {
             while let Some(Ok(frame)) = body.frame().await {
                 told.send(frame.into_data().unwrap()).unwrap();
             }
-            Response::new(AnswerBody::from(Bytes::from("done")))
+            Response::new(ResponseBody::from(Bytes::from("done")))
         }
     })
     .await;
@@ -60,7 +60,7 @@ async fn an_answer_reaches_the_client_as_it_comes() {
     let body = Arc::new(Mutex::new(Some(body)));
     let upstream = Upstream::with(move |_, _| {
         let body = Arc::clone(&body);
-        async move { Response::new(AnswerBody::stream(body.lock().await.take().unwrap())) }
+        async move { Response::new(ResponseBody::stream(body.lock().await.take().unwrap())) }
     })
     .await;
     let served = served(&upstream, settings()).await;
@@ -89,7 +89,7 @@ async fn a_large_upload_is_kept_nowhere() {
             while let Some(Ok(frame)) = body.frame().await {
                 got.fetch_add(frame.into_data().unwrap().len() as u64, Ordering::SeqCst);
             }
-            Response::new(AnswerBody::empty())
+            Response::new(ResponseBody::empty())
         }
     })
     .await;
@@ -122,7 +122,7 @@ async fn fountain(given: Arc<AtomicU64>) -> Upstream {
                     given.fetch_add(part.len() as u64, Ordering::SeqCst);
                 }
             });
-            Response::new(AnswerBody::stream(body))
+            Response::new(ResponseBody::stream(body))
         }
     })
     .await
@@ -173,7 +173,7 @@ async fn whoever_hangs_up_releases_the_upstream() {
     let body = Arc::new(Mutex::new(Some(body)));
     let upstream = Upstream::with(move |_, _| {
         let body = Arc::clone(&body);
-        async move { Response::new(AnswerBody::stream(body.lock().await.take().unwrap())) }
+        async move { Response::new(ResponseBody::stream(body.lock().await.take().unwrap())) }
     })
     .await;
     let served = served(&upstream, settings()).await;
@@ -192,7 +192,7 @@ async fn an_answer_under_way_is_finished_while_the_server_drains() {
     let body = Arc::new(Mutex::new(Some(body)));
     let upstream = Upstream::with(move |_, _| {
         let body = Arc::clone(&body);
-        async move { Response::new(AnswerBody::stream(body.lock().await.take().unwrap())) }
+        async move { Response::new(ResponseBody::stream(body.lock().await.take().unwrap())) }
     })
     .await;
     let mut served = served(&upstream, settings()).await;
@@ -244,7 +244,7 @@ async fn an_upload_that_pauses_for_too_long_is_408() {
 #[tokio::test]
 async fn an_upstream_may_answer_before_it_has_the_body() {
     let upstream = Upstream::with(async |_, request: Request<Incoming>| {
-        let mut response = Response::new(AnswerBody::from(Bytes::from("too much")));
+        let mut response = Response::new(ResponseBody::from(Bytes::from("too much")));
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         // It reads none of it.
         drop(request);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
 use callgate::Session;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::http::session::Privileges;
 use callgate::token::MintWish;
 use serde_json::json;
@@ -20,7 +20,7 @@ pub(super) async fn act(
     probe: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     probe.pass().await;
     act_at_once(probe, request, session).await
 }
@@ -30,7 +30,7 @@ pub(super) async fn act_at_once(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     pause(&request).await?;
     for deed in query(&request, "do").split(',') {
         one(&session, deed, &request).await?;
@@ -38,7 +38,7 @@ pub(super) async fn act_at_once(
     Ok(whoami(&request, &session))
 }
 
-async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result<(), Raised> {
+async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result<(), HandlerError> {
     let keep = |keep_devices| Privileges { keep_devices, ..Privileges::from("admin") };
     match deed {
         "write" => session.set("n", "written")?,
@@ -91,7 +91,7 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
             session.update("epoch", |_| json!(epoch)).await?;
         }
         "nothing" => {}
-        other => return Err(Raised::new(format!("nobody knows how to {other}"))),
+        other => return Err(HandlerError::new(format!("nobody knows how to {other}"))),
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
 use callgate::Session;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 
 use super::Probe;
 use super::query;
@@ -17,7 +17,7 @@ pub(super) async fn pay(
     probe: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     let run = probe.runs.fetch_add(1, Ordering::SeqCst) + 1;
     let asked = |name: &str| query(&request, name);
     if !asked("log").is_empty() {
@@ -45,7 +45,7 @@ pub(super) async fn pay(
 }
 
 /// Writes the run down where it outlives the process, before anything is answered.
-fn record(file: &str, n: &str) -> Result<(), Raised> {
+fn record(file: &str, n: &str) -> Result<(), HandlerError> {
     let mut file = std::fs::File::options().create(true).append(true).open(file)?;
     file.write_all(format!("{n}\n").as_bytes())?;
     Ok(file.sync_data()?)

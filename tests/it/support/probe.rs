@@ -17,9 +17,9 @@ use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
 use callgate::Session;
 use callgate::Singleton;
-use callgate::backend::native::IntoAnswer;
+use callgate::backend::native::IntoReply;
 use callgate::base::DeviceId;
-use callgate::http::Raised;
+use callgate::http::HandlerError;
 use callgate::http::Reply;
 use callgate::http::message::Picture;
 use callgate::http::session::Privileges;
@@ -177,14 +177,14 @@ pub(crate) fn singleton(probe: Arc<Probe>) -> Singleton<Probe> {
         })
         .method("fail", async |_, request: IncomingMessage, _| {
             // As careless as handlers are: the address of a callback brings a token.
-            Err::<(), _>(Raised::new(format!("inner text of a failure at {}", request.url())))
+            Err::<(), _>(HandlerError::new(format!("inner text of a failure at {}", request.url())))
         })
         .method("panic", async |_, _, _| -> Value { panic!("inner text of a panic") })
         .method("echo", echo)
         .method("say", say)
         .method("submit", async |_, request: IncomingMessage, _| {
             let name = request.form().await?.text("name");
-            Ok::<_, Raised>(OutgoingMessage::new().with_body(name.unwrap_or_default()))
+            Ok::<_, HandlerError>(OutgoingMessage::new().with_body(name.unwrap_or_default()))
         })
         .method("message", message)
         .method("reply", async |_, request: IncomingMessage, _| reply(&query(&request, "kind")))
@@ -255,7 +255,7 @@ fn whoami(request: &IncomingMessage, session: &Session) -> OutgoingMessage {
 }
 
 /// Waits for as long as the query says, while others may end the right of the request.
-async fn pause(request: &IncomingMessage) -> Result<(), Raised> {
+async fn pause(request: &IncomingMessage) -> Result<(), HandlerError> {
     if let Some(ms) = request.url_query().find("pause") {
         tokio::time::sleep(Duration::from_millis(ms.parse()?)).await;
     }
@@ -266,7 +266,7 @@ fn query(request: &IncomingMessage, name: &str) -> String {
     request.url_query().find(name).unwrap_or_default().to_owned()
 }
 
-async fn read(_: Arc<Probe>, request: IncomingMessage, session: Session) -> impl IntoAnswer {
+async fn read(_: Arc<Probe>, request: IncomingMessage, session: Session) -> impl IntoReply {
     session.get(&query(&request, "key")).unwrap_or(Value::Null)
 }
 
@@ -274,7 +274,7 @@ async fn write(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<String, Raised> {
+) -> Result<String, HandlerError> {
     let value =
         if request.blob().is_empty() { json!(query(&request, "value")) } else { request.json()? };
     session.set(&query(&request, "key"), value)?;
@@ -285,12 +285,16 @@ async fn write(
 }
 
 /// Adds one to a number in the storage, atomically.
-async fn add(_: Arc<Probe>, request: IncomingMessage, session: Session) -> Result<Value, Raised> {
+async fn add(
+    _: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<Value, HandlerError> {
     let key = query(&request, "key");
     Ok(session.update(&key, |old| json!(old.as_u64().unwrap_or(0) + 1)).await?)
 }
 
-fn wish(request: &IncomingMessage) -> Result<MintWish, Raised> {
+fn wish(request: &IncomingMessage) -> Result<MintWish, HandlerError> {
     let handlers = query(request, "for");
     let mode = request.url_query().find("mode").map(str::parse).transpose()?;
     Ok(MintWish {
@@ -307,7 +311,7 @@ async fn mint(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     pause(&request).await?;
     if let Some(value) = request.url_query().find("value") {
         session.set("minted", value)?;
@@ -322,7 +326,7 @@ async fn url(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     let url = session.create_callback_url(&query(&request, "path"), wish(&request)?).await?;
     Ok(OutgoingMessage::new().with_body(url))
 }
@@ -331,7 +335,7 @@ async fn restore(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     let options = RestoreOptions { switch: request.url_query().find("switch").is_some() };
     let restored = session.restore_with(&query(&request, "token"), options).await?;
     let id = session.id().to_string();
@@ -344,7 +348,7 @@ async fn login(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     let list = |name: &str| vec![query(&request, name)];
     session.set_privileges(Privileges {
         privileges: list("privileges"),
@@ -366,7 +370,7 @@ async fn logout(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     session.logout().await?;
     Ok(whoami(&request, &session))
 }
@@ -380,7 +384,7 @@ async fn end_device(
     _: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<bool, Raised> {
+) -> Result<bool, HandlerError> {
     let id: DeviceId = query(&request, "id").parse()?;
     Ok(session.end_device(id).await?)
 }
@@ -390,14 +394,18 @@ async fn linger(
     probe: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     session.set("lingered", query(&request, "value"))?;
     probe.pass().await;
     Ok(whoami(&request, &session))
 }
 
 /// Comes to the door, waits, and looks at what has changed meanwhile.
-async fn peek(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Result<Value, Raised> {
+async fn peek(
+    probe: Arc<Probe>,
+    _: IncomingMessage,
+    session: Session,
+) -> Result<Value, HandlerError> {
     probe.pass().await;
     let reloaded = session.reload().await?;
     let (user, secret) = (session.user_name(), session.get("secret"));
@@ -405,7 +413,11 @@ async fn peek(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Result
 }
 
 /// Sends somebody off and waits until the callback has written `answer`.
-async fn errand(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Result<Value, Raised> {
+async fn errand(
+    probe: Arc<Probe>,
+    _: IncomingMessage,
+    session: Session,
+) -> Result<Value, HandlerError> {
     session.set("step", "waiting")?;
     let token = session.create_otp(MintWish::default()).await?;
     *probe.minted() = token;
@@ -425,7 +437,7 @@ async fn lend(
     probe: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     for n in 0..query(&request, "keys").parse().unwrap_or(0) {
         session.set(&n.to_string(), n)?;
     }
@@ -441,7 +453,7 @@ async fn lend_many(
     probe: Arc<Probe>,
     request: IncomingMessage,
     session: Session,
-) -> Result<(), Raised> {
+) -> Result<(), HandlerError> {
     for _ in 0..query(&request, "times").parse::<u32>()? {
         let granted = session.capability()?;
         probe.lent.lock().unwrap().push(granted.expose());
@@ -454,10 +466,10 @@ async fn elevate_and_fail(
     _: Arc<Probe>,
     _: IncomingMessage,
     session: Session,
-) -> Result<(), Raised> {
+) -> Result<(), HandlerError> {
     session.set_privileges("admin")?;
     session.create_otp(MintWish::default()).await?;
-    Err(Raised::new("inner text after the mint"))
+    Err(HandlerError::new("inner text after the mint"))
 }
 
 /// Every member of a request.
@@ -523,7 +535,7 @@ async fn echo(
     _: Arc<Probe>,
     request: IncomingMessage,
     _: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     Ok(OutgoingMessage::new().with_body(request.blob().clone()))
 }
 
@@ -532,7 +544,7 @@ async fn say(
     _: Arc<Probe>,
     request: IncomingMessage,
     _: Session,
-) -> Result<OutgoingMessage, Raised> {
+) -> Result<OutgoingMessage, HandlerError> {
     let mut message = OutgoingMessage::new().with_body(query(&request, "body"));
     if let Some(status) = request.url_query().find("status") {
         message.set_status(status.parse()?)?;

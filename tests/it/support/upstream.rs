@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use callgate::http::AnswerBody;
+use callgate::http::ResponseBody;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::Request;
@@ -62,7 +62,7 @@ impl Upstream {
     pub(crate) async fn with<F, Fut>(answer: F) -> Self
     where
         F: Fn(Arc<Note>, Request<Incoming>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Response<AnswerBody>> + Send + 'static,
+        Fut: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
         Self::with_on(listener().await, answer)
     }
@@ -70,7 +70,7 @@ impl Upstream {
     fn with_on<F, Fut>(listener: TcpListener, answer: F) -> Self
     where
         F: Fn(Arc<Note>, Request<Incoming>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Response<AnswerBody>> + Send + 'static,
+        Fut: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
         let answer = Arc::new(answer);
         Self::raw(listener, move |stream, seen| {
@@ -169,7 +169,7 @@ impl Asked {
     }
 }
 
-fn answer_of(asked: &Asked) -> Response<AnswerBody> {
+fn answer_of(asked: &Asked) -> Response<ResponseBody> {
     let fields: Vec<(String, String)> = asked
         .headers
         .iter()
@@ -181,7 +181,7 @@ fn answer_of(asked: &Asked) -> Response<AnswerBody> {
         "headers": fields,
         "body": String::from_utf8_lossy(&asked.body),
     });
-    let mut response = Response::new(AnswerBody::from(Bytes::from(body.to_string())));
+    let mut response = Response::new(ResponseBody::from(Bytes::from(body.to_string())));
     response.headers_mut().insert("content-type", "application/json".parse().unwrap());
     let query = asked.target.split_once('?').map_or("", |(_, query)| query);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

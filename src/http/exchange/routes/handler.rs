@@ -1,4 +1,4 @@
-//! The port of what answers a row with the whole request in hand; `relay` is that of the others.
+//! The port of handlers, which are given a whole request.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,30 +14,30 @@ use crate::http::message::incoming::IncomingMessage;
 use crate::http::message::parse::form::BadForm;
 use crate::http::message::reply::Reply;
 
-/// The answer of a handler, still on its way.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>;
+/// The reply of a handler that still runs.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
 
-/// Answers the requests of a row.
+/// Handles the requests of a row.
 ///
-/// A handler is called once for each request, by many requests at once. The session is the
+/// A handler is called once for each request, for many requests at once. The session is the
 /// request's own handle; what was written through it is kept when the handler has returned.
 pub trait Handler: Send + Sync {
-    /// Answers one request.
-    fn call(&self, request: IncomingMessage, session: Session) -> Answering;
+    /// Handles one request.
+    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture;
 
-    /// How long an answer may take where the row says nothing; `None` leaves it to the setting
-    /// `handler_timeout`. When the time is up the answer is dropped.
+    /// How long a reply may take where the row says nothing; `None` leaves it to the setting
+    /// `handler_timeout`. When the time is up the future is dropped.
     fn patience(&self) -> Option<Duration> {
         None
     }
 
-    /// Some lines of its code, with the place on the first, for who develops it.
+    /// Some lines of its code, with the place on the first, for its developer.
     fn excerpt(&self) -> Option<String> {
         None
     }
 }
 
-/// Finds what answers a row.
+/// Finds the handlers of rows.
 pub trait Handlers: fmt::Debug + Send + Sync {
     /// The handler of a class and method, as a row names them.
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing>;
@@ -46,7 +46,7 @@ pub trait Handlers: fmt::Debug + Send + Sync {
     fn nearest(&self, class: &str, method: &str) -> Option<String>;
 }
 
-/// Why nothing answers a row.
+/// Why a row has no handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// No class of that name.
@@ -69,9 +69,9 @@ impl Missing {
 }
 
 /// A handler failed. Made from any error by `?`.
-pub struct Raised(Box<dyn StdError + Send + Sync>);
+pub struct HandlerError(Box<dyn StdError + Send + Sync>);
 
-impl Raised {
+impl HandlerError {
     /// A failure with a text for the log.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into().into())
@@ -85,21 +85,20 @@ impl Raised {
         }
     }
 
-    /// The body of the request is not what the handler asked for; the caller is answered 400 with
-    /// the code `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by
-    /// themselves.
+    /// The body of the request is not what the handler asked for; the client gets 400 with the code
+    /// `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by themselves.
     pub fn bad_body(why: impl Into<String>) -> Self {
         Self(Box::new(BadBody(why.into())))
     }
 
-    /// Whether the body that the caller sent is to blame.
+    /// Whether the body that the client sent is to blame.
     pub(crate) fn is_bad_body(&self) -> bool {
         let error = &self.0;
         error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>()
     }
 
-    /// As many requests as can be are waiting for this handler; the caller is answered 503 and
-    /// told when to come back.
+    /// As many requests as can be are waiting for this handler; the client gets 503 with
+    /// `Retry-After`.
     pub fn busy() -> Self {
         Self(Box::new(Busy))
     }
@@ -144,22 +143,22 @@ impl fmt::Display for Busy {
 
 impl StdError for Busy {}
 
-impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Raised {
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl fmt::Debug for Raised {
+impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Raised({})", self.0)
+        write!(f, "HandlerError({})", self.0)
     }
 }
 
-impl From<Raised> for Fault {
+impl From<HandlerError> for Fault {
     /// A store that failed under a handler is the store's failure, not the handler's; a body that
-    /// is not what the handler asked for is the caller's.
-    fn from(raised: Raised) -> Self {
+    /// is not what the handler asked for is the client's.
+    fn from(raised: HandlerError) -> Self {
         if raised.is_bad_body() {
             return Self::bad_body(BadBody(raised.0.to_string()));
         }

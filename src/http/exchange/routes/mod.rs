@@ -36,17 +36,17 @@ pub(crate) struct Connected {
 pub(crate) struct Route {
     pub(crate) row: Row,
     pub(crate) target: Arc<str>,
-    pub(crate) by: Answerer,
+    pub(crate) by: Backend,
 }
 
 /// The two ways to respond: with the whole request in hand, or by passing it on as it comes.
 #[derive(Clone)]
-pub(crate) enum Answerer {
+pub(crate) enum Backend {
     Handler(Arc<dyn Handler>),
     Proxy(Arc<dyn Proxy>),
 }
 
-impl Answerer {
+impl Backend {
     /// How long it may take, where the row does not say.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
@@ -68,9 +68,9 @@ impl Routes {
             let target: Arc<str> = row.name().into();
             let by = match row.target() {
                 Target::Function { class, method } => {
-                    handlers.find(class, method).map(Answerer::Handler)
+                    handlers.find(class, method).map(Backend::Handler)
                 }
-                Target::Upstream(url) => Ok(Answerer::Proxy(proxies.find(url))),
+                Target::Upstream(url) => Ok(Backend::Proxy(proxies.find(url))),
             };
             let route = |by| Arc::new(Route { row: row.clone(), target: Arc::clone(&target), by });
             let route = by.map(route);

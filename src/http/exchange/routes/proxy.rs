@@ -1,7 +1,7 @@
-//! The port that everything implements which answers a row by passing its requests on.
+//! The port of what passes requests on to an upstream.
 //!
 //! What goes through this port is free of callgate's own secrets: they are taken out here, before
-//! any relay sees the request, so that none can forget to (SEC T37).
+//! any proxy sees the request, so that none can forget to (SEC T37).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use crate::base::RequestId;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::flow::session::Session;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::Fault;
@@ -31,13 +31,13 @@ use crate::http::message::token_place;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
 
-/// The answer of a relay, still on its way.
-pub type Passing = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Fault>> + Send>>;
+/// The response of an upstream that has not begun yet.
+pub type ProxyFuture = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Fault>> + Send>>;
 
-/// Answers the requests of a row by passing them on to somebody else.
+/// Passes the requests of a row on to an upstream.
 pub trait Proxy: Send + Sync {
-    /// Passes one request on, and waits for the head of its answer.
-    fn pass(&self, passage: ProxyRequest) -> Passing;
+    /// Passes one request on, and waits for the head of its response.
+    fn pass(&self, passage: ProxyRequest) -> ProxyFuture;
 }
 
 /// Finds what passes requests on.
@@ -47,8 +47,8 @@ pub trait Proxies: fmt::Debug + Send + Sync {
     fn find(&self, upstream: &Url) -> Arc<dyn Proxy>;
 }
 
-/// One request on its way to somebody else, without the token it brought, without callgate's
-/// cookies, and without a field that may hold a token.
+/// One request on its way to an upstream, without its token, without callgate's cookies, and
+/// without a field that may hold a token.
 pub struct ProxyRequest {
     /// The name of the request in logs.
     pub id: RequestId,
@@ -58,7 +58,7 @@ pub struct ProxyRequest {
     pub path: CanonicalPath,
     /// The query as it was written, without its `?`; may be empty.
     pub query: String,
-    /// Its header, with the client's own word about proxies and connections still in it.
+    /// Its header, with what the client says about proxies and connections still in it.
     pub headers: HeaderMap,
     /// Its body.
     pub body: Upload,
@@ -66,11 +66,11 @@ pub struct ProxyRequest {
     pub session: Session,
     /// What became of the token.
     pub otp: Outcome,
-    /// Who asks.
+    /// The client.
     pub origin: Origin,
-    /// How long the answer may take to begin.
+    /// How long the response may take to begin.
     pub within: Duration,
-    /// The client's connection, if he asks to speak another protocol on it.
+    /// The client's connection, if it asks for another protocol on it.
     pub upgrade: Option<OnUpgrade>,
 }
 
@@ -79,9 +79,9 @@ pub struct ProxyRequest {
 pub struct Origin {
     /// The address of the client; `None` where there is no connection.
     pub address: Option<IpAddr>,
-    /// The host that the public asks for, as the settings know it; `None` where they know none.
+    /// The host that clients ask for, as the settings have it; `None` where they have none.
     pub host: Option<HeaderValue>,
-    /// Whether he came over https, as far as callgate can know.
+    /// Whether the client uses https, as far as callgate can know.
     pub is_https: bool,
 }
 
@@ -93,8 +93,8 @@ impl fmt::Debug for ProxyRequest {
 }
 
 /// Takes out of a header what is callgate's own: its cookies, whatever prefix they have, and a
-/// `Referer` that may hold a token, or any other field that holds an address with one, such as that
-/// by which a proxy in front tells what was asked of it.
+/// `Referer` that may hold a token, or any other field that holds an address with one, such as the
+/// field in which a proxy in front passes on the original address.
 pub(crate) fn without_secrets(mut headers: HeaderMap, rule: &CookieRule) -> HeaderMap {
     let may_tell = |value: &HeaderValue| {
         let text = percent_decode(value.as_bytes()).decode_utf8_lossy();

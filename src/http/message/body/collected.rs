@@ -13,8 +13,8 @@ use hyper::Response;
 use hyper::body::Body;
 use hyper::body::Frame;
 
-use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::message::body::outgoing::CutShort;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::token::Answer;
 use crate::token::answer::ANSWER_BODY_BYTES_MAX;
 
@@ -38,9 +38,9 @@ enum End {
 
 /// Takes in an answer for `patience` at most; the response says the same as before.
 pub(crate) async fn collect(
-    response: Response<AnswerBody>,
+    response: Response<ResponseBody>,
     patience: Duration,
-) -> (Collected, Response<AnswerBody>) {
+) -> (Collected, Response<ResponseBody>) {
     if response.status().is_informational() {
         return (Collected::TooLarge, response);
     }
@@ -56,19 +56,19 @@ pub(crate) async fn collect(
         let (status, headers) = (head.status.as_u16(), headers.collect());
         let answer = Answer { status, headers, body: body.to_vec() };
         let collected = if answer.fits() { Collected::Whole(answer) } else { Collected::TooLarge };
-        return (collected, Response::from_parts(head, AnswerBody::from(body)));
+        return (collected, Response::from_parts(head, ResponseBody::from(body)));
     }
     let collected = match end {
         End::CutShort => Collected::CutShort,
         End::Whole | End::TooLarge => Collected::TooLarge,
     };
-    (collected, Response::from_parts(head, AnswerBody::stream(passed)))
+    (collected, Response::from_parts(head, ResponseBody::stream(passed)))
 }
 
 /// A body whose beginning was taken in.
 struct Passed {
     front: VecDeque<Result<Frame<Bytes>, CutShort>>,
-    rest: AnswerBody,
+    rest: ResponseBody,
 }
 
 impl Passed {
@@ -128,13 +128,13 @@ mod tests {
     const LONG: Duration = Duration::from_mins(10);
 
     /// A body of these frames; `None` is where it breaks off.
-    fn streamed(frames: Vec<Option<&'static [u8]>>) -> Response<AnswerBody> {
+    fn streamed(frames: Vec<Option<&'static [u8]>>) -> Response<ResponseBody> {
         let frames = frames.into_iter().map(|frame| match frame {
             Some(data) => Ok(Frame::data(Bytes::from_static(data))),
             None => Err("the upstream went away"),
         });
         let frames = frames.collect::<VecDeque<_>>();
-        Response::new(AnswerBody::stream(Frames(frames)))
+        Response::new(ResponseBody::stream(Frames(frames)))
     }
 
     struct Frames(VecDeque<Result<Frame<Bytes>, &'static str>>);
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    async fn sent(response: Response<AnswerBody>) -> Result<Bytes, CutShort> {
+    async fn sent(response: Response<ResponseBody>) -> Result<Bytes, CutShort> {
         response.into_body().collect().await.map(http_body_util::Collected::to_bytes)
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_does_not_end_in_time_is_passed_on_as_it_comes() {
-        let response = Response::new(AnswerBody::stream(Stuck(Some("first"))));
+        let response = Response::new(ResponseBody::stream(Stuck(Some("first"))));
         let (collected, response) = collect(response, Duration::from_millis(1)).await;
         assert!(matches!(collected, Collected::TooLarge));
         let mut body = response.into_body();

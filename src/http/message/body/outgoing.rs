@@ -25,14 +25,14 @@ pub type CutShort = Box<dyn StdError + Send + Sync>;
 ///
 /// Handlers answer with a whole body. What an upstream sends is passed on as it comes, and costs
 /// no more memory than one frame of it.
-pub enum AnswerBody {
+pub enum ResponseBody {
     /// There as a whole.
     Whole(Full<Bytes>),
     /// Still arriving.
     Stream(Pin<Box<dyn Body<Data = Bytes, Error = CutShort> + Send>>),
 }
 
-impl AnswerBody {
+impl ResponseBody {
     /// No body.
     pub fn empty() -> Self {
         Self::from(Bytes::new())
@@ -48,29 +48,29 @@ impl AnswerBody {
     }
 }
 
-impl From<Bytes> for AnswerBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self::Whole(Full::new(bytes))
     }
 }
 
-impl Default for AnswerBody {
+impl Default for ResponseBody {
     fn default() -> Self {
         Self::empty()
     }
 }
 
 /// The size only: an answer may hold the link with a token.
-impl fmt::Debug for AnswerBody {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.size_hint().exact() {
-            Some(bytes) => write!(f, "AnswerBody({bytes} bytes)"),
-            None => f.write_str("AnswerBody(..)"),
+            Some(bytes) => write!(f, "ResponseBody({bytes} bytes)"),
+            None => f.write_str("ResponseBody(..)"),
         }
     }
 }
 
-impl Body for AnswerBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = CutShort;
 
@@ -100,8 +100,8 @@ impl Body for AnswerBody {
 }
 
 /// 204, with the methods that are answered if there is something to say about them.
-pub(crate) fn no_content(allow: Option<&str>) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::empty());
+pub(crate) fn no_content(allow: Option<&str>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
         response.headers_mut().insert(header::ALLOW, allow);
@@ -111,7 +111,7 @@ pub(crate) fn no_content(allow: Option<&str>) -> Response<AnswerBody> {
 
 /// Takes away a body that must not be sent (RFC 9110 §6.4.1). hyper does so over HTTP/1.1; over
 /// HTTP/2 it sends the body, and clients reset the stream.
-pub(crate) fn cut_body(response: &mut Response<AnswerBody>, is_head: bool) {
+pub(crate) fn cut_body(response: &mut Response<ResponseBody>, is_head: bool) {
     let is_empty = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !is_head && !is_empty {
         return;
@@ -119,7 +119,7 @@ pub(crate) fn cut_body(response: &mut Response<AnswerBody>, is_head: bool) {
     let body = std::mem::take(response.body_mut());
     let length = body.size_hint().exact().filter(|_| !is_empty);
     // What an upstream says about the body that it was not asked for is better known to it.
-    if let (AnswerBody::Whole(_), Some(length)) = (body, length) {
+    if let (ResponseBody::Whole(_), Some(length)) = (body, length) {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

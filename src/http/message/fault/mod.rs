@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::flow::rates::Wait;
-use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::page::Failed;
 use crate::store::StoreError;
 use crate::table::BadPath;
@@ -314,7 +314,11 @@ impl Fault {
     }
 
     /// The answer that a caller gets who format `format`.
-    pub(crate) fn response(&self, format: ErrorFormat, development: bool) -> Response<AnswerBody> {
+    pub(crate) fn response(
+        &self,
+        format: ErrorFormat,
+        development: bool,
+    ) -> Response<ResponseBody> {
         let detail = self.text_raised().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, format) {
             (_, ErrorFormat::Page) => ("text/html; charset=utf-8", self.page(development)),
@@ -323,7 +327,7 @@ impl Fault {
             }
             (Shape::Problem, ErrorFormat::Problem) => ("application/problem+json", self.problem()),
         };
-        let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
+        let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
