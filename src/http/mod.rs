@@ -43,6 +43,7 @@ pub mod crowd;
 mod damage;
 pub mod dispatch;
 pub mod entrance;
+mod expunge;
 pub mod fault;
 pub mod form;
 mod frames;

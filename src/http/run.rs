@@ -17,6 +17,7 @@ use crate::http::brought;
 use crate::http::brought::Brought;
 use crate::http::confirm::Agreement;
 use crate::http::dispatch::Config;
+use crate::http::expunge::Digits;
 use crate::http::fault::Fault;
 use crate::http::head;
 use crate::http::message::IncomingMessage;
@@ -111,8 +112,11 @@ impl Run {
         let upgrade = head::asks_for_websocket(&self.head).then(|| self.head.extensions.remove());
         let path = brought::path_without_token(row, &self.path).unwrap_or(self.path);
         let Head { method, uri, mut headers, .. } = self.head;
-        if let Some(TokenPlace::Header(name)) = place {
-            headers.remove(&**name);
+        let mut query = brought::without_token(uri.query().unwrap_or(""), place);
+        if let Brought::Token(token) = &self.brought {
+            let digits = Digits::of(token);
+            query = digits.leave_query(&query);
+            digits.leave_header(&mut headers);
         }
         let over_tls = self.arrival.is_some_and(|arrival| arrival.tls);
         let origin = Origin {
@@ -124,7 +128,7 @@ impl Run {
             id: self.id,
             method,
             path,
-            query: brought::without_token(uri.query().unwrap_or(""), place),
+            query,
             headers: relay::without_secrets(headers, &house.cookie),
             body,
             session,
