@@ -19,6 +19,7 @@ use crate::http::session::Standing;
 use crate::http::session::draft::Draft;
 use crate::http::session::gain::gains;
 use crate::http::session::state::Phase;
+use crate::session::Access;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -248,11 +249,20 @@ impl Session {
             Some(_) => self.desk.hold_alone().await,
             None => self.desk.hold().await,
         };
-        let write = self.plan(draft)?;
-        let renewed = write.renewed.clone();
-        let written = self.renew(write, token).await?;
-        self.adopt(written, renewed);
-        Ok(())
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let write = self.plan(draft)?;
+            let renewed = write.renewed.clone();
+            match self.renew(write, token.clone()).await? {
+                // Another request of this right has changed what the user may do: whether this is a
+                // gain is decided anew.
+                Written::Conflict(opened) => self.lock().adopt(opened),
+                written @ Written::Done(_) => {
+                    self.adopt(written, renewed);
+                    return Ok(());
+                }
+            }
+        }
+        Err(SessionError::Contended)
     }
 
     /// Whether there is nothing to write.
@@ -278,7 +288,10 @@ impl Session {
         let (id, gains) = {
             let state = self.lock();
             let stored = state.opened().map(|opened| opened.record.access.clone());
-            let gains = gains(&self.house.roles, &stored.unwrap_or_default(), draft);
+            let stored = stored.unwrap_or_default();
+            let roles = &self.house.roles;
+            let gains = gains(roles, &stored, draft);
+            patch.expect_access = (!gains && draft.may_gain()).then_some(stored);
             // A caller without a credential cannot be given a fresh one, and takes nobody's.
             (state.id(), gains && draft.puts_others_out && state.credential().is_some())
         };
@@ -326,6 +339,7 @@ impl Session {
             }
         }
         let (id, right) = self.working();
+        let expected = patch.expect_access.clone();
         match token {
             None => match store.patch(now, id, right, patch).await? {
                 Patched::Done(opened) => Ok(Written::Done(opened)),
@@ -339,8 +353,22 @@ impl Session {
                 Minted::TooMany => Err(SessionError::TooManyTokens),
                 Minted::Gone => Err(SessionError::Ended),
                 Minted::Replaced => Err(self.replaced()),
-                Minted::Refused => Err(SessionError::TooLarge),
+                Minted::Refused => self.refused_mint(expected).await,
             },
+        }
+    }
+
+    /// A token was not kept: because what the user may do has changed, or for want of room.
+    async fn refused_mint(&self, expected: Option<Access>) -> Result<Written, SessionError> {
+        let Some(expected) = expected else { return Err(SessionError::TooLarge) };
+        let (id, right) = self.working();
+        match self.house.store.look(self.house.clock.now(), id, right).await? {
+            Checked::Done(opened) if opened.record.access != expected => {
+                Ok(Written::Conflict(opened))
+            }
+            Checked::Done(_) => Err(SessionError::TooLarge),
+            Checked::Gone => Err(SessionError::Ended),
+            Checked::Replaced => Err(self.replaced()),
         }
     }
 
