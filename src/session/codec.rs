@@ -247,6 +247,7 @@ impl StoredPatch {
                 .map(|(key, json)| (key, json.into_iter().next().map(|StoredJson(json)| json)))
                 .collect(),
             expect: None,
+            expect_access: None,
             access: self.access.map(|change| AccessChange {
                 clear: change.clear,
                 grant: change.grant,
@@ -380,6 +381,7 @@ mod tests {
                 ("b".into(), None),
             ],
             expect: Some(("a".into(), 7)),
+            expect_access: Some(Access::default()),
             access: Some(AccessChange {
                 clear: true,
                 grant: vec!["p".into()],
@@ -390,7 +392,7 @@ mod tests {
         };
         let text = serde_json::to_string(&StoredPatch::of(&patch)).unwrap();
         let again = serde_json::from_str::<StoredPatch>(&text).unwrap().patch().unwrap();
-        let accepted = Patch { expect: None, ..patch };
+        let accepted = Patch { expect: None, expect_access: None, ..patch };
         assert_eq!(format!("{again:?}"), format!("{accepted:?}"));
     }
 }

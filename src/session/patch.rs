@@ -20,6 +20,9 @@ pub struct Patch {
     pub entries: Vec<(Arc<str>, Option<JsonText>)>,
     /// Applies only if this key still has this revision (0: no value). For read-modify-write.
     pub expect: Option<(Arc<str>, u64)>,
+    /// Applies only while the session has exactly these privileges: whether a change gains any, and
+    /// so ends other rights, was decided on them.
+    pub expect_access: Option<Access>,
     /// A change of privileges or user name.
     pub access: Option<AccessChange>,
     /// A new idle timeout in minutes, within its limits.
@@ -45,7 +48,8 @@ pub struct AccessChange {
 /// Why a patch changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchRefused {
-    /// The key no longer has the expected revision: another request wrote it.
+    /// The key no longer has the expected revision, or the privileges are not the expected ones:
+    /// another request wrote first.
     Conflict,
     /// The session would exceed its limits.
     TooLarge,
@@ -54,7 +58,7 @@ pub enum PatchRefused {
 impl fmt::Display for PatchRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Conflict => "another request changed the key first",
+            Self::Conflict => "another request changed it first",
             Self::TooLarge => "the session would outgrow its limits",
         })
     }
@@ -76,6 +80,9 @@ impl Patch {
         if let Some((key, revision)) = &self.expect
             && record.storage.revision(key) != *revision
         {
+            return Err(PatchRefused::Conflict);
+        }
+        if self.expect_access.as_ref().is_some_and(|expected| *expected != record.access) {
             return Err(PatchRefused::Conflict);
         }
         let next = self.carry_out(record);

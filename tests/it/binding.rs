@@ -1,16 +1,14 @@
 //! By what a browser is known that minted a token, so that it is not asked about its own link.
 
-use std::sync::Arc;
-
 use callgate::Settings;
 use callgate::settings::AppName;
 use callgate::settings::PublicOrigin;
 use callgate::settings::SameSite;
-use callgate::store::memory::MemoryStore;
 
+use super::fresh;
+use super::house;
 use crate::support::House;
 use crate::support::asked::Asked;
-use crate::support::house;
 use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
@@ -84,7 +82,7 @@ async fn the_mint_may_ask_for_more_than_the_row_and_not_for_less() {
 #[tokio::test]
 async fn the_cookie_is_lax_and_lives_as_long_as_the_token_whatever_the_session_cookie_is() {
     for same_site in [SameSite::Lax, SameSite::Strict] {
-        let house = House::open(Settings { same_site, ..settings() }).await;
+        let house = House::on(fresh().await, Settings { same_site, ..settings() }).await;
         let visitor = house.visitor();
         let answer = visitor.get("/mint?lifespan=120").send().await;
         house.ledger.add(&answer.text());
@@ -95,7 +93,7 @@ async fn the_cookie_is_lax_and_lives_as_long_as_the_token_whatever_the_session_c
         assert_eq!(given(&answer, "4DSID_")[0].contains("Strict"), same_site == SameSite::Strict);
     }
     let public_origin = Some(PublicOrigin::parse("https://shop.example").unwrap());
-    let house = House::open(Settings { public_origin, ..settings() }).await;
+    let house = House::on(fresh().await, Settings { public_origin, ..settings() }).await;
     let answer = house.visitor().get("/mint").send().await;
     let [cookie] = given(&answer, BINDING).try_into().unwrap();
     assert!(cookie.starts_with("__Host-4DBIND_callgate="), "{cookie}");
@@ -194,7 +192,7 @@ async fn what_a_bound_browser_embeds_or_fetches_nobody_has_opened() {
 
 #[tokio::test]
 async fn a_restart_and_another_node_know_the_browser_and_another_application_does_not() {
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh().await;
     let first = House::on(store.clone(), settings()).await;
     let desk = first.visitor();
     let (token, spare) = (desk.mint("").await, desk.mint("").await);

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 
+use callgate::gate::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use flate2::write::ZlibEncoder;
 use http_body_util::BodyExt;
 use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::Request;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
@@ -15,6 +17,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::House;
+use crate::support::asked::Asked;
 use crate::support::house;
 use crate::support::log::Log;
 use crate::support::outcome;
@@ -209,6 +212,45 @@ async fn over_http2_the_host_is_the_authority() {
     running.abort();
     let seen: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(seen["result"]["headers"]["host"], json!("shop.example:8443"));
+}
+
+/// Browsers name the origin of a form, and over HTTP/2 no field `Host` beside it.
+#[tokio::test]
+async fn over_http2_the_button_of_the_page_that_asks_is_heard_without_a_public_origin() {
+    let served = Served::start(settings()).await;
+    let desk = served.house.visitor();
+    let id = desk.write("cart", "3").await;
+    let stream = TcpStream::connect(served.public).await.unwrap();
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let running = tokio::spawn(connection);
+    let mut send = async |request: hyper::http::request::Builder, body: String| {
+        let request = request.header("accept", "text/html").header("accept-language", "en");
+        let answer =
+            sender.send_request(request.body(Full::new(bytes::Bytes::from(body))).unwrap());
+        let (head, body) = answer.await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    };
+    for (origin, status) in [("http://shop.example:8443", 200), ("http://evil.test", 403)] {
+        let link = with_token("/foreign", &desk.mint("").await);
+        let get = Request::get(format!("http://shop.example:8443{link}"));
+        let page = send(get, String::new()).await;
+        let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+        let page = Asked::read(&link, &page);
+        let fields = [("token", &page.token), ("question", &page.question), ("proof", &page.proof)];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let post = Request::post(format!("http://shop.example:8443{}", page.target()));
+        let post = post.header("cookie", cookie).header("origin", origin);
+        let post = post.header("content-type", "application/x-www-form-urlencoded");
+        let answer = send(post, form).await;
+        assert_eq!(answer.status, status, "{origin}");
+        if status == 200 {
+            assert_eq!((outcome(&answer), &answer.json()["id"]), ("restored", &json!(id)));
+        }
+    }
+    running.abort();
 }
 
 #[tokio::test]

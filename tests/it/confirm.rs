@@ -268,6 +268,33 @@ async fn the_proof_of_one_token_or_browser_is_none_for_another() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_the_page_that_is_doubled_proves_no_more_than_each_of_them() {
+    let house = house().await;
+    let desk = house.visitor();
+    let (mine, yours) = (desk.mint("").await, desk.mint("").await);
+    let (other, victim) = (house.visitor(), house.visitor());
+    let at_victim = victim.asked("/foreign", &yours).await;
+    other.asked("/foreign", &yours).await;
+    let nonce = other.find_cookie(NONCE).unwrap();
+    // Another token with the proof of this one, and a proof that no page had.
+    let mut mixed = at_victim.clone();
+    mixed.token = with_token("", &mine).trim_start_matches('?').to_owned();
+    let mut forged = at_victim.clone();
+    forged.proof = "0".repeat(at_victim.proof.len());
+    for planted in [&*nonce, "planted", ""] {
+        let cookie = format!("{NONCE}={planted}");
+        for form in [&mixed, &forged] {
+            let answer = form.form(&victim).header("cookie", &cookie).send().await;
+            assert_eq!((answer.status, is_unspent(&house, 2).await), (403, true), "{planted:?}");
+        }
+    }
+    // And it makes no honest form void.
+    let cookie = format!("{NONCE}={nonce}");
+    let honest = at_victim.press(&victim).header("cookie", &cookie).send().await;
+    assert_eq!(outcome(&honest), "restored");
+}
+
+#[tokio::test]
 async fn what_is_no_form_of_the_page_is_refused() {
     let house = house().await;
     let token = house.visitor().mint("").await;

@@ -3,9 +3,10 @@
 use callgate::gate::Answer;
 use serde_json::json;
 
+use super::fresh;
+use super::house;
 use crate::support::House;
 use crate::support::asked::Asked;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::Ask;
@@ -44,7 +45,7 @@ async fn signed_in(house: &House) -> (Visitor, String) {
 
 #[tokio::test]
 async fn a_form_goes_on_as_the_post_that_it_was() {
-    let house = House::with_rows(settings(), ROWS).await;
+    let house = House::rows_on(fresh().await, settings(), ROWS).await;
     let desk = house.visitor();
     let token = desk.mint("").await;
     let phone = house.visitor();

@@ -43,6 +43,23 @@ async fn an_access_line_says_what_answered_and_why_it_failed() {
 }
 
 #[tokio::test]
+async fn a_page_that_asks_is_logged_as_what_it_is() {
+    let house = House::open(settings()).await;
+    let desk = house.visitor();
+    let (token, phone) = (desk.mint("").await, house.visitor());
+    let member = house.visitor();
+    member.get("/login?privileges=admin&user=Ann").send().await;
+    let (log, capture) = Log::capture();
+    let page = phone.asked("/foreign", &token).await;
+    member.asked("/share", &token).await;
+    page.press(&phone).send().await;
+    phone.get("/whoami").send().await;
+    drop(capture);
+    let words: Vec<_> = log.of("request").iter().map(|line| line["otp"].clone()).collect();
+    assert_eq!(words, ["askFirst", "askFirst", "restored", "absent"]);
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_ours_is_named_with_the_setting() {
     let hosts = vec![HostRule::parse("shop.example").unwrap()];
     let house = House::open(Settings { hosts, ..settings() }).await;

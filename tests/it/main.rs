@@ -76,7 +76,7 @@ mod tls;
 mod views;
 mod wire;
 
-// The store of the scenarios in `modes`, `confirm`, `repeats`, `rights`, `sign_ins` and `clock`.
+// The store of the scenarios that `on_embedded`, `on_shared` and `tests/engines` run too.
 use support::fresh;
 use support::ground;
 use support::house;

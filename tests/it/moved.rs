@@ -4,8 +4,9 @@ use callgate::Settings;
 use callgate::table::BasePath;
 use serde_json::json;
 
+use super::fresh;
+use super::house;
 use crate::support::House;
-use crate::support::house;
 use crate::support::lent::Upstream;
 use crate::support::log::Log;
 use crate::support::outcome;
@@ -75,7 +76,8 @@ async fn a_token_of_one_browser_is_unknown_to_every_other() {
 
 #[tokio::test]
 async fn a_caller_that_gets_no_cookie_mints_nothing_for_its_browser() {
-    let house = House::with_rows(
+    let house = House::rows_on(
+        fresh().await,
         settings(),
         r#"{ "class": "Probe", "method": "mint", "pattern": "mint-there", "otp": { "mode": "context" } }"#,
     )
@@ -127,7 +129,7 @@ async fn a_refusal_spares_whoever_is_signed_in_where_the_row_says_so() {
         { "class": "Probe", "method": "whoami", "pattern": "spared", "otp": { "onRefused": { "redirect": "/expired", "unlessSignedIn": true } } },
         { "class": "Probe", "method": "whoami", "pattern": "told", "otp": { "onRefused": { "redirect": "/expired" } } }"#;
     let settings = Settings { base_path: BasePath::parse("/tools").unwrap(), ..settings() };
-    let house = House::with_rows(settings, rows).await;
+    let house = House::rows_on(fresh().await, settings, rows).await;
     let member = house.visitor();
     member.get("/tools/login?privileges=simple&user=Ann").send().await;
     let unknown = "0".repeat(32);

@@ -10,10 +10,16 @@ use crate::stores::disk::Disk;
 use crate::support::House;
 use crate::support::settings;
 
+#[path = "binding.rs"]
+mod binding;
 #[path = "confirm.rs"]
 mod confirm;
+#[path = "hop.rs"]
+mod hop;
 #[path = "modes.rs"]
 mod modes;
+#[path = "moved.rs"]
+mod moved;
 #[path = "repeats.rs"]
 mod repeats;
 #[path = "rights.rs"]

@@ -11,12 +11,18 @@ use crate::stores::kit::Ground;
 use crate::support::House;
 use crate::support::settings;
 
+#[path = "binding.rs"]
+mod binding;
 #[path = "stores/clock.rs"]
 mod clock;
 #[path = "confirm.rs"]
 mod confirm;
+#[path = "hop.rs"]
+mod hop;
 #[path = "modes.rs"]
 mod modes;
+#[path = "moved.rs"]
+mod moved;
 #[path = "repeats.rs"]
 mod repeats;
 #[path = "rights.rs"]

@@ -288,6 +288,42 @@ async fn each_further_gain_puts_the_others_out() {
     }
 }
 
+/// What was no gain when the handler looked is one when it is written: another request of the same
+/// browser has taken the privileges away meanwhile.
+#[tokio::test]
+async fn whether_somebody_gains_is_decided_on_what_the_session_is_when_it_is_written() {
+    let house = house().await;
+    for deeds in ["login", "login,mint", "login,update", "login,nothing,keep"] {
+        let (member, phone) = (house.visitor(), house.visitor());
+        member.get("/login?privileges=admin").send().await;
+        let id = member.id().await;
+        phone.follow("/share", &member.mint("").await).await;
+        assert_eq!(phone.id().await, id);
+        let before = member.cookie();
+        let acting = tokio::spawn(member.get(&format!("/act?do={deeds}")).send());
+        house.probe.arrival().await;
+        member.get("/clear").send().await;
+        house.probe.door.add_permits(1);
+        let answer = acting.await.unwrap();
+        assert_eq!(answer.status, 200, "{deeds}: {}", answer.text());
+        let session = member.session().await;
+        assert_eq!((&session["id"], &session["privileges"]), (&json!(id), &json!(["admin"])));
+        assert_ne!(member.cookie(), before, "{deeds} rotates nothing");
+        assert_ne!(phone.id().await, id, "{deeds} keeps the others");
+    }
+    // In a context that nobody asked for, what was no gain was nothing to be written.
+    let member = house.visitor();
+    member.get("/login?privileges=admin").send().await;
+    let target = with_token("/act?do=login", &member.mint("").await);
+    let acting = tokio::spawn(house.visitor().get(&target).send());
+    house.probe.arrival().await;
+    member.get("/clear").send().await;
+    house.probe.door.add_permits(1);
+    let answer = acting.await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(member.session().await["privileges"], json!([]));
+}
+
 /// Somebody polls a handler that updates the session while somebody else signs in to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_polls_while_somebody_signs_in_sees_nothing_of_it() {

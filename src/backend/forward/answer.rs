@@ -107,7 +107,10 @@ struct Download {
 impl Download {
     fn new(body: Incoming, terms: Terms, is_events: bool) -> Self {
         let (gap_max, session) = (terms.config.gap_max, terms.session.clone());
-        let over = async move { session.right_ended(RIGHT_CHECK).await };
+        let over = async move {
+            session.right_ended(RIGHT_CHECK).await;
+            tracing::info!(event = "forward.right_ended", session = %session.id());
+        };
         let over = is_events.then(|| Box::pin(over) as _);
         Self { body, gap_max, _terms: terms, alarm: None, over }
     }

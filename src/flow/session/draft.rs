@@ -37,6 +37,13 @@ impl Draft {
         self.access.as_ref().is_some_and(|change| change.known)
     }
 
+    /// Whether somebody could gain by this, depending on what the session's user may do before.
+    pub(crate) fn may_gain(&self) -> bool {
+        self.access.as_ref().is_some_and(|change| {
+            change.known || change.user_name.is_some() || !change.grant.is_empty()
+        })
+    }
+
     /// Whether the privileges there were are taken away first.
     pub(crate) fn starts_over(&self) -> bool {
         self.access.as_ref().is_some_and(|change| change.clear)
@@ -66,6 +73,7 @@ impl Draft {
         Patch {
             entries: entries.map(|(key, json)| (Arc::clone(key), json.clone())).collect(),
             expect: None,
+            expect_access: None,
             access: self.access.clone(),
             idle_minutes: self.idle_minutes,
             rotate: None,

@@ -19,6 +19,7 @@ use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
 use crate::flow::session::gain::gains;
 use crate::flow::session::state::Phase;
+use crate::session::Access;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -248,11 +249,20 @@ impl Session {
             Some(_) => self.request.hold_alone().await,
             None => self.request.hold().await,
         };
-        let write = self.plan(draft)?;
-        let renewed = write.renewed.clone();
-        let written = self.renew(write, token).await?;
-        self.adopt(written, renewed);
-        Ok(())
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let write = self.plan(draft)?;
+            let renewed = write.renewed.clone();
+            match self.renew(write, token.clone()).await? {
+                // Another request under this right has changed the privileges: whether this write
+                // is a gain is decided anew.
+                Written::Conflict(opened) => self.lock().adopt(opened),
+                written @ Written::Done(_) => {
+                    self.adopt(written, renewed);
+                    return Ok(());
+                }
+            }
+        }
+        Err(SessionError::Contended)
     }
 
     /// Whether there is nothing to write.
@@ -278,7 +288,9 @@ impl Session {
         let (id, gains) = {
             let state = self.lock();
             let stored = state.opened().map(|opened| opened.record.access.clone());
-            let gains = gains(&self.sessions.roles, &stored.unwrap_or_default(), draft);
+            let stored = stored.unwrap_or_default();
+            let gains = gains(&self.sessions.roles, &stored, draft);
+            patch.expect_access = (!gains && draft.may_gain()).then_some(stored);
             // A client without a credential cannot be given a fresh one, and ends no other.
             (state.id(), gains && draft.puts_others_out && state.credential().is_some())
         };
@@ -326,6 +338,7 @@ impl Session {
             }
         }
         let (id, right) = self.working();
+        let expected = patch.expect_access.clone();
         match token {
             None => match store.patch(now, id, right, patch).await? {
                 Patched::Done(opened) => Ok(Written::Done(opened)),
@@ -339,8 +352,22 @@ impl Session {
                 Minted::TooMany => Err(SessionError::TooManyTokens),
                 Minted::Gone => Err(SessionError::Ended),
                 Minted::Replaced => Err(self.replaced()),
-                Minted::Refused => Err(SessionError::TooLarge),
+                Minted::Refused => self.refused_mint(expected).await,
             },
+        }
+    }
+
+    /// A token was not kept: because what the user may do has changed, or for want of room.
+    async fn refused_mint(&self, expected: Option<Access>) -> Result<Written, SessionError> {
+        let Some(expected) = expected else { return Err(SessionError::TooLarge) };
+        let (id, right) = self.working();
+        match self.sessions.store.look(self.sessions.clock.now(), id, right).await? {
+            Checked::Done(opened) if opened.record.access != expected => {
+                Ok(Written::Conflict(opened))
+            }
+            Checked::Done(_) => Err(SessionError::TooLarge),
+            Checked::Gone => Err(SessionError::Ended),
+            Checked::Replaced => Err(self.replaced()),
         }
     }
 

@@ -6,7 +6,6 @@ use hyper::Uri;
 use hyper::header;
 use hyper::header::HeaderName;
 use hyper::http::request::Parts as Head;
-use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
 use crate::base::Digest;
@@ -110,8 +109,6 @@ impl Origin {
         let public = site.sessions.public_origin.get().map(String::as_str);
         let scheme = if site.cookie.is_secure() { "https" } else { "http" };
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        // Over HTTP/2 it stands in the target.
-        let host = host.or_else(|| head.uri.authority().map(Authority::as_str));
         let host = host.map(|host| format!("{scheme}://{host}"));
         for origin in head.headers.get_all(header::ORIGIN) {
             let Ok(origin) = origin.to_str() else { return Self::Foreign };

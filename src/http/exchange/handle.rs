@@ -27,7 +27,9 @@ use crate::http::message::head;
 use crate::http::message::incoming::IncomingMessage;
 use crate::http::message::incoming::Parts;
 use crate::http::message::reply::OutgoingMessage;
+use crate::http::message::token_digits::Digits;
 use crate::http::message::token_place;
+use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
 use crate::table::Row;
 use crate::table::TokenPlace;
@@ -77,10 +79,13 @@ impl Dispatch {
         let head = &mut exchange.head;
         let upgrade = head::asks_for_websocket(head).then(|| head.extensions.remove());
         let mut headers = mem::take(&mut head.headers);
-        if let Some(TokenPlace::Header(name)) = place {
-            headers.remove(&**name);
-        }
         let Head { method, uri, .. } = &*head;
+        let mut query = token_place::without_token(uri.query().unwrap_or(""), place);
+        if let Brought::Token(token) = &exchange.brought {
+            let digits = Digits::of(token);
+            query = digits.remove_from_query(&query);
+            digits.remove_from_headers(&mut headers);
+        }
         let conn = exchange.client.conn;
         let origin = Origin {
             address: exchange.client.address,
@@ -92,7 +97,7 @@ impl Dispatch {
             id: exchange.id,
             method: method.clone(),
             path: path.unwrap_or_else(|| exchange.path.clone()),
-            query: token_place::without_token(uri.query().unwrap_or(""), place),
+            query,
             headers: proxy::without_secrets(headers, &self.site.cookie),
             body,
             session: session.clone(),

@@ -7,6 +7,7 @@
 //! - [`conn_info`]: what the connection of a request knows and no header can claim
 //! - [`cookie`]: the cookies of callgate
 //! - [`token_place`]: where a token may stand in a request
+//! - [`token_digits`]: taking the token out of a request that is passed on
 //! - [`fault`]: errors as responses
 
 pub mod body;
@@ -17,6 +18,7 @@ pub(crate) mod head;
 pub mod incoming;
 pub(crate) mod parse;
 pub mod reply;
+pub(crate) mod token_digits;
 pub(crate) mod token_place;
 
 pub use incoming::Picture;

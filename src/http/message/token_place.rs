@@ -301,7 +301,8 @@ fn brings(part: &str, place: Option<&TokenPlace>) -> bool {
     is_name(&name, TOKEN_KEY) || (is_own(&name, place) && token_in(&value).is_some())
 }
 
-/// A body without the field that brought the token; any other body as it is.
+/// A body without the field that brought the token, and without others that are the same token; any
+/// other body as it is.
 pub(crate) fn body_without_token(
     place: Option<&TokenPlace>,
     headers: &HeaderMap,
@@ -311,19 +312,28 @@ pub(crate) fn body_without_token(
         Some(TokenPlace::Param(name)) => {
             let kind = content_type(headers)?;
             if is_urlencoded(kind) {
-                let brings = |part: &&[u8]| {
-                    let text = String::from_utf8_lossy(part);
-                    let (own, value) = name_and_value(&text);
-                    is_name(&own, name) && token_in(&value).is_some()
+                let fields = || body.split(|byte| *byte == b'&');
+                let read = |part: &[u8]| {
+                    let part = String::from_utf8_lossy(part);
+                    let (name, value) = name_and_value(&part);
+                    (name.into_owned(), token_in(&value))
                 };
-                let kept = body.split(|byte| *byte == b'&').filter(|part| !brings(part));
+                let token =
+                    fields().map(read).find_map(|it| is_name(&it.0, name).then_some(it.1)?);
+                let Some(token) = token else { return Some(body.to_vec()) };
+                let kept = fields().filter(|part| !read(part).1.is_some_and(|it| it.is(&token)));
                 return Some(kept.collect::<Vec<_>>().join(&b'&'));
             }
-            let brings = |part: &multipart::Part<'_>| {
+            let parts = multipart::parts(kind, body);
+            let read =
+                |part: &multipart::Part<'_>| token_in(&String::from_utf8_lossy(part.content));
+            let is_own = |part: &&multipart::Part<'_>| {
                 part.name.as_deref().is_some_and(|own| is_name(own, name))
-                    && token_in(&String::from_utf8_lossy(part.content)).is_some()
             };
-            let cut = multipart::parts(kind, body).into_iter().filter(brings);
+            let Some(token) = parts.iter().filter(is_own).find_map(read) else {
+                return Some(body.to_vec());
+            };
+            let cut = parts.into_iter().filter(|part| read(part).is_some_and(|it| it.is(&token)));
             Some(without(body, cut.map(|part| part.whole)))
         }
         Some(TokenPlace::Json(pointer)) => json_without_token(body, pointer),
@@ -331,15 +341,16 @@ pub(crate) fn body_without_token(
     }
 }
 
-/// A JSON body with an empty text in the place of the token; `None` if no token stands there.
+/// A JSON body with an empty text in the place of the token, and wherever else it stands; `None` if
+/// no token stands in its place.
 ///
 /// The digits are taken out where they stand, so that everything else stays as it was written. Only
-/// where they are written in escapes is the body written anew.
+/// where they are written in several ways is the body written anew.
 fn json_without_token(body: &[u8], pointer: &str) -> Option<Vec<u8>> {
     let mut whole = json(body)?;
-    let place = whole.pointer_mut(pointer)?;
-    let text = place.as_str().filter(|text| token_in(text).is_some())?.to_owned();
-    *place = Value::String(String::new());
+    let text = whole.pointer(pointer)?.as_str()?.to_owned();
+    let token = token_in(&text)?;
+    blank(&mut whole, &token);
     let written = serde_json::to_string(&text).ok()?;
     let plain = std::str::from_utf8(body).ok().map(|body| body.replace(&written, "\"\""));
     let is_gone = |plain: &String| json(plain.as_bytes()).is_some_and(|plain| plain == whole);
@@ -349,9 +360,21 @@ fn json_without_token(body: &[u8], pointer: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// A path without the token that it brought, as an upstream may see it.
+/// Empties every text that is this token. The depth of what is read here is bounded.
+fn blank(value: &mut Value, token: &TokenSecret) {
+    match value {
+        Value::String(text) if token_in(text).is_some_and(|it| it.is(token)) => text.clear(),
+        Value::Array(items) => items.iter_mut().for_each(|item| blank(item, token)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| blank(field, token)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A path without the token that it brought, as an upstream may see it; `None` if there is none.
 pub(crate) fn path_without_token(row: &Row, path: &CanonicalPath) -> Option<CanonicalPath> {
     let Some(TokenPlace::Path(group)) = &row.otp().param else { return None };
+    let caught = row.params(path).into_iter().find(|(name, _)| name == group);
+    token_in(&caught?.1)?;
     row.without_group(path, group)
 }
 

@@ -119,6 +119,7 @@ promises! {
         a_patch_creates_nothing
         patches_of_different_keys_both_stay
         a_patch_of_a_key_that_changed_is_a_conflict
+        a_patch_that_expects_other_privileges_is_a_conflict
         values_are_kept_up_to_the_limit_and_refused_beyond
         odd_keys_and_values_come_back_as_they_were
         privileges_and_timeouts_come_back_as_they_were

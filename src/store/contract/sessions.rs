@@ -1,6 +1,7 @@
 //! Promises about sessions: founding, changing, ending.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use serde_json::json;
 use crate::base::SessionId;
 use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::TOMBSTONE;
+use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Patch;
 use crate::session::Right;
@@ -140,6 +142,33 @@ pub(super) async fn a_patch_of_a_key_that_changed_is_a_conflict(stage: Stage) ->
     let next = Patch { expect: Some(("n".into(), revision)), ..set("n", &json!(2)) };
     let opened = stage.patched(id, next).await?;
     ensure!(opened.record.storage.revision("n") > revision, "a revision came again");
+    Ok(())
+}
+
+pub(super) async fn a_patch_that_expects_other_privileges_is_a_conflict(stage: Stage) -> Kept {
+    let id = stage.session().await?.id;
+    let grant = |name: &str| AccessChange {
+        grant: vec![name.into()],
+        known: true,
+        ..AccessChange::default()
+    };
+    let nothing = Some(Access::default());
+    let first = Patch { access: Some(grant("a")), expect_access: nothing, ..Patch::default() };
+    let held = stage.patched(id, first.clone()).await?.record.access.clone();
+    let Patched::Conflict(now) = stage.patch(stage.now, id, Right::Operator, first.clone()).await?
+    else {
+        return Err(Broken::new("a patch that expected no privileges was accepted"));
+    };
+    ensure!(now.record.access == held, "the conflict shows other privileges");
+    // A mint is held to it, too, and whoever expects what there is goes on.
+    let token = stage.token(id)?;
+    let minted = stage.mint(stage.now, Right::Operator, first, token).await?;
+    ensure_is!(minted, Minted::Refused);
+    ensure!(stage.seen(id).await?.access == held, "what was refused was written");
+    let expect_access = Some(held.clone());
+    let next = Patch { access: Some(grant("b")), expect_access, ..Patch::default() };
+    let after = stage.patched(id, next).await?.record.access.clone();
+    ensure!(after.privileges == [Arc::from("a"), Arc::from("b")], "got {after:?}");
     Ok(())
 }
 

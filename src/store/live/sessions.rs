@@ -139,7 +139,7 @@ impl Live {
         if patch.is_empty() {
             return Vec::new();
         }
-        let accepted = Patch { expect: None, ..patch.clone() };
+        let accepted = Patch { expect: None, expect_access: None, ..patch.clone() };
         let mut changes = vec![Change::Patched { id, patch: accepted }];
         if patch.rotate.is_some() {
             let mark = ClaimMark::by_sign_in(now);

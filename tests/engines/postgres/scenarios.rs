@@ -13,12 +13,18 @@ use crate::services::postgres::is_installed;
 use crate::support::House;
 use crate::support::settings;
 
+#[path = "../../it/binding.rs"]
+mod binding;
 #[path = "../../it/stores/clock.rs"]
 mod clock;
 #[path = "../../it/confirm.rs"]
 mod confirm;
+#[path = "../../it/hop.rs"]
+mod hop;
 #[path = "../../it/modes.rs"]
 mod modes;
+#[path = "../../it/moved.rs"]
+mod moved;
 #[path = "../../it/repeats.rs"]
 mod repeats;
 #[path = "../../it/rights.rs"]

@@ -4,6 +4,7 @@ mod failures;
 mod identity;
 mod repeats;
 mod streams;
+mod tokens;
 mod tunnels;
 
 use callgate::Settings;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate::base::Clock;
 use callgate::http::ResponseBody;
 use callgate::http::answer::CutShort;
 use callgate::http::server::Drained;
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc;
 
 use crate::forward::served;
+use crate::support::log::Log;
 use crate::support::settings;
 use crate::support::size;
 use crate::support::upstream::Upstream;
@@ -184,6 +186,71 @@ async fn whoever_hangs_up_releases_the_upstream() {
     drop(wire);
     let released = async { while sender.send_data(Bytes::from("part")).await.is_ok() {} };
     soon(released).await;
+}
+
+/// How the right ends under which events are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    SignIn,
+    Transfer,
+    Logout,
+    /// On another node, of which this one hears by asking.
+    Elsewhere,
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_the_right_that_opened_it() {
+    let (log, _capture) = Log::capture();
+    for way in [Way::SignIn, Way::Transfer, Way::Logout, Way::Elsewhere] {
+        let (sender, body) = Channel::<Bytes, CutShort>::new(1);
+        let body = Arc::new(Mutex::new(Some(body)));
+        let upstream = Upstream::with(move |_, _| {
+            let body = Arc::clone(&body);
+            async move {
+                let body = ResponseBody::stream(body.lock().await.take().unwrap());
+                let kind = "text/event-stream; charset=utf-8";
+                Response::builder().header("content-type", kind).body(body).unwrap()
+            }
+        })
+        .await;
+        let served = served(&upstream, settings()).await;
+        let (owner, other) = (served.house.visitor(), served.house.visitor());
+        let id = owner.write("n", "1").await;
+        let link = owner.mint("").await;
+        let (name, cookie) = (served.house.cookie_name(), owner.cookie().unwrap());
+        let mut wire = served.connect().await;
+        wire.send(format!("GET /up HTTP/1.1\r\nHost: x\r\nCookie: {name}={cookie}\r\n\r\n")).await;
+        assert_eq!(wire.answer_without_body().await.status, 200);
+        let mut sender = sender;
+        sender.send_data(Bytes::from("data: 1\n\n")).await.unwrap();
+        wire.expect(b"9\r\ndata: 1\n\n\r\n").await;
+        // What ends no right ends no stream.
+        owner.write("n", "2").await;
+        other.follow("/share", &link).await;
+        sender.send_data(Bytes::from("data: 2\n\n")).await.unwrap();
+        wire.expect(b"9\r\ndata: 2\n\n\r\n").await;
+        match way {
+            Way::SignIn => {
+                other.get("/login?privileges=admin&user=Ann").send().await;
+            }
+            Way::Transfer => {
+                let link = other.mint("").await;
+                served.house.visitor().follow("/transfer", &link).await;
+            }
+            Way::Logout => drop(other.get("/logout").send().await),
+            Way::Elsewhere => {
+                let (now, id) = (served.house.clock.now(), id.parse().unwrap());
+                let store = served.house.store.inner();
+                store.end(now, id, callgate::session::Right::Operator).await.unwrap();
+            }
+        }
+        // It breaks off: an end would say that there is nothing more to come.
+        assert_eq!(wire.rest().await, "", "{way:?}");
+        let released =
+            async { while sender.send_data(Bytes::from("data: 3\n\n")).await.is_ok() {} };
+        soon(released).await;
+    }
+    log.has(&["forward.right_ended"]);
 }
 
 #[tokio::test]

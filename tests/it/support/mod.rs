@@ -67,8 +67,13 @@ impl House {
 
     /// A gate whose table has these rows in front of the probe's.
     pub(crate) async fn with_rows(settings: Settings, rows: &str) -> Self {
+        Self::rows_on(Arc::new(MemoryStore::new()), settings, rows).await
+    }
+
+    /// The same on a store that there is already.
+    pub(crate) async fn rows_on(store: Arc<dyn Store>, settings: Settings, rows: &str) -> Self {
         let rest = probe::TABLE.trim_start_matches('[');
-        Self::of(Arc::new(MemoryStore::new()), settings, &format!("[{rows},{rest}")).await
+        Self::of(store, settings, &format!("[{rows},{rest}")).await
     }
 
     async fn of(store: Arc<dyn Store>, settings: Settings, table: &str) -> Self {
