@@ -16,6 +16,7 @@ pub(crate) mod masked;
 pub mod mode;
 pub(crate) mod nearest;
 pub mod secret;
+pub mod setting;
 
 pub use clock::{Clock, Timestamp};
 pub use confirm::Confirm;

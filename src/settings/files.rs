@@ -1,5 +1,7 @@
 //! Whether the files that the settings name are there, and closed to strangers where they must be.
 
+use crate::base::setting::Origin;
+use crate::base::setting::Raw;
 use std::path::Path;
 
 use crate::http::confirm::BadPage;
@@ -9,8 +11,6 @@ use super::Safety;
 use super::Settings;
 use super::problem::Flaw;
 use super::problem::Problem;
-use super::raw::Origin;
-use super::raw::Raw;
 use super::strangers;
 
 /// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.

@@ -1,90 +1,91 @@
-//! The bounds of a listener and of the requests on it that a settings file may move.
+//! The bounds of a listener and of the requests on it.
 
 use std::time::Duration;
 
-/// What one client may cost (SEC D.1, D.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections open at once; default 10,000. At most four fifths of the files that the
-    /// process may open (`RLIMIT_NOFILE`).
-    pub connections: usize,
-    /// Connections open at once from one IPv4 address or IPv6 /64, beyond which further ones are
-    /// closed at once; 0 is any number. Default 256.
-    pub connections_per_address: usize,
-    /// Bytes of all headers of a request together; default 32 KiB, then 431.
-    pub header_bytes: usize,
-    /// Headers of a request; default 100, then 431.
-    pub headers: usize,
-    /// Bytes of a request target; default 8,192, then 414 (RFC 9110 §4.1 asks for 8,000).
-    pub target_bytes: usize,
-    /// Bytes of a body, unless the row says otherwise; default 1 MiB, then 413.
-    pub body_bytes: u64,
-    /// Bytes of a body that a row forwards as it comes, unless the row says otherwise; default
-    /// 100 MiB, then 413.
-    pub forward_body_bytes: u64,
-    /// How long a TLS handshake may take; default 10 s.
-    pub handshake: Duration,
-    /// How long a new connection may stay silent; default 5 s.
-    pub first_byte: Duration,
-    /// How long the headers of a request may take, and how long an idle connection is kept;
-    /// default 15 s.
-    pub header: Duration,
-    /// How long a body may take at most; default 60 s. A body gets 20 s, and a second more for
-    /// every 500 bytes of it that have come.
-    pub body: Duration,
-    /// How long a body may pause; default 10 s.
-    pub body_gap: Duration,
-    /// How long a handler may take, unless the row says otherwise; default 30 s.
-    pub handler: Duration,
-    /// How long a connection to an upstream may take to be made, name and handshake included;
-    /// default 5 s.
-    pub connect: Duration,
-    /// How long the answer of an upstream may pause; default 60 s.
-    pub upstream_gap: Duration,
-    /// How long a WebSocket may pass nothing in either direction; default 5 min.
-    pub tunnel_idle: Duration,
-    /// Requests on one HTTP/1.1 connection before it is closed; default 1,000. An HTTP/2
-    /// connection, which is worth many, takes ten times as many.
-    pub requests_per_connection: usize,
-    /// Age at which a connection is closed at the next opportunity; default 1 h.
-    pub connection_age: Duration,
-    /// How long a client may take no byte of an answer, or fewer than 500 a second of it; default
-    /// 30 s.
-    pub write_stall: Duration,
-    /// HTTP/2 requests under way on one connection; default 100.
-    pub streams: u32,
-    /// How long `SIGTERM` lets the server go on as before, but for saying that it is not ready any
-    /// more; default 2 s. Only with an internal listener, which alone can say so.
-    pub drain_lead: Duration,
-    /// How long requests under way have to end when the server is told to stop; default 25 s.
-    pub drain: Duration,
-}
+use crate::base::limits::ROW_BODY_BYTES_MAX;
+use crate::base::setting::Seconds;
+use crate::base::setting::settings;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            connections_per_address: 256,
-            header_bytes: 32 * 1024,
-            headers: 100,
-            target_bytes: 8_192,
-            body_bytes: 1024 * 1024,
-            forward_body_bytes: 100 * 1024 * 1024,
-            handshake: Duration::from_secs(10),
-            first_byte: Duration::from_secs(5),
-            header: Duration::from_secs(15),
-            body: Duration::from_mins(1),
-            body_gap: Duration::from_secs(10),
-            handler: Duration::from_secs(30),
-            connect: Duration::from_secs(5),
-            upstream_gap: Duration::from_mins(1),
-            tunnel_idle: Duration::from_mins(5),
-            requests_per_connection: 1_000,
-            connection_age: Duration::from_hours(1),
-            write_stall: Duration::from_secs(30),
-            streams: 100,
-            drain_lead: Duration::from_secs(2),
-            drain: Duration::from_secs(25),
-        }
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const HOUR_SECS: u64 = 3600;
+const DAY_SECS: u64 = 24 * HOUR_SECS;
+
+settings! {
+    /// What one client may cost (SEC D.1, D.2).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Limits {
+        /// Connections open at once; further ones wait. Each needs a file descriptor: four fifths
+        /// of those that the process may open (ulimit -n) are the most.
+        connections: usize = 10_000, in 1..=1_000_000;
+
+        /// Connections open at once from one address (IPv6: from one /64); further ones are closed.
+        /// 0 is any number, and so is `rate_limits = "off"`; `trusted_proxies` are not counted.
+        connections_per_address: usize = 256, in 0..=1_000_000;
+
+        /// Bytes of all headers of a request together; more is answered 431.
+        header_bytes: usize = 32 * KIB, in 8 * KIB..=128 * KIB;
+
+        /// Headers of a request; more is answered 431.
+        headers: usize = 100, in 32..=200;
+
+        /// Bytes of a request's path and query; more is answered 414.
+        target_bytes: usize = 8 * KIB, in 2 * KIB..=32 * KIB;
+
+        /// Bytes of a request's body, unless its row says otherwise; more is answered 413.
+        body_bytes: u64 = MIB, in 1..=ROW_BODY_BYTES_MAX;
+
+        /// The same for rows that forward, whose bodies are passed on as they come and kept
+        /// nowhere. A body that may hold a token is read first, within `body_bytes`.
+        forward_body_bytes: u64 = 100 * MIB, in 1..=64 * 1024 * MIB;
+
+        /// Seconds a TLS handshake may take.
+        handshake as "handshake_secs": Duration as Seconds = 10, in 2..=60;
+
+        /// Seconds a new connection may stay silent.
+        first_byte as "first_byte_secs": Duration as Seconds = 5, in 1..=30;
+
+        /// Seconds the headers of a request may take; also how long an idle connection is kept.
+        header as "header_secs": Duration as Seconds = 15, in 2..=120;
+
+        /// Seconds the body of a request may take at most; it gets 20, and one more per 500 bytes
+        /// that came.
+        body as "body_secs": Duration as Seconds = 60, in 1..=HOUR_SECS;
+
+        /// Seconds the body of a request may pause.
+        body_gap as "body_gap_secs": Duration as Seconds = 10, in 1..=HOUR_SECS;
+
+        /// Seconds a handler may take, unless its row says otherwise.
+        handler as "handler_secs": Duration as Seconds = 30, in 1..=600;
+
+        /// Seconds that a connection to an upstream may take to be made, name and handshake
+        /// included.
+        connect as "connect_secs": Duration as Seconds = 5, in 1..=60;
+
+        /// Seconds that the response of an upstream may pause before it is broken off.
+        upstream_gap as "upstream_gap_secs": Duration as Seconds = 60, in 1..=HOUR_SECS;
+
+        /// Seconds that a WebSocket may pass nothing in either direction before it is closed.
+        tunnel_idle as "tunnel_idle_secs": Duration as Seconds = 300, in 1..=DAY_SECS;
+
+        /// Requests answered on one connection before it is closed; ten times as many over HTTP/2.
+        requests_per_connection: usize = 1_000, in 1..=1_000_000;
+
+        /// Seconds after which a connection is closed at the next opportunity.
+        connection_age as "connection_age_secs": Duration as Seconds
+            = HOUR_SECS, in 1..=7 * DAY_SECS;
+
+        /// Seconds a client may take no byte of a response, or fewer than 500 a second, before it
+        /// is cut off.
+        write_stall as "write_stall_secs": Duration as Seconds = 30, in 1..=600;
+
+        /// HTTP/2 requests under way on one connection.
+        streams: u32 = 100, in 1..=1_000;
+
+        /// Seconds that SIGTERM leaves the server at work while /readyz says no already.
+        drain_lead as "drain_lead_secs": Duration as Seconds = 2, in 0..=60;
+
+        /// Seconds that requests under way have to end after the server is told to stop.
+        drain as "drain_secs": Duration as Seconds = 25, in 0..=600;
     }
 }
