@@ -21,7 +21,7 @@
 //! | `cpu` | the field |
 //! | `as "cpu_ms"` | the name in the settings file, where it is not the field's |
 //! | `: Duration` | the type of the field |
-//! | `as Millis` | the [`Form`] that reads it, where that is not the type itself |
+//! | `as Millis` | the form that reads it (`forms.rs`), where that is not the type itself |
 //! | `= 1_000` | the default |
 //! | `unset "names.txt"` | there is no default; the default file shows this example |
 //! | `in 10..=60_000` | the range of a number |
