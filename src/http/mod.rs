@@ -52,6 +52,7 @@ mod head;
 pub mod held;
 mod hop;
 pub mod hosts;
+pub mod limits;
 mod manner;
 pub mod message;
 mod multipart;

@@ -27,7 +27,6 @@ mod file;
 mod files;
 mod forms;
 mod keys;
-mod limits;
 mod manual;
 mod names;
 mod nesting;
@@ -46,7 +45,6 @@ pub use choice::{
 };
 pub use declared::{Cookie, Log, Settings};
 pub use keys::KeyFault;
-pub use limits::Limits;
 pub use manual::default_file;
 pub use names::{AppName, PublicOrigin};
 pub use problem::Problem;
@@ -56,6 +54,7 @@ pub use store_url::{PasswordFault, StoreUrl, kind_of};
 pub use tls::Tls;
 
 pub use crate::base::setting::{Given, Kind, Origin, Raw, Value, written};
+pub use crate::http::limits::Limits;
 
 use std::path::Path;
 use std::path::PathBuf;
