@@ -31,43 +31,31 @@ settings! {
     pub struct Rules {
         /// Requests of one client, more are answered 429: how many a second.
         requests_per_sec: u32 = 100, in 1..=RATE_MAX;
-
         /// Requests of one client at once, after a quiet time.
         requests_burst: u32 = 400, in 1..=RATE_MAX;
-
         /// Unknown tokens of one client; further unknown ones are answered 429, good ones are
         /// redeemed: how many a minute.
         failures_per_min: u32 = 20, in 1..=RATE_MAX;
-
         /// Unknown tokens of one client at once, after a quiet time.
         failures_burst: u32 = 20, in 1..=RATE_MAX;
-
         /// Unknown tokens of all clients in a minute, beyond which the log raises an alarm.
         failures_alarm_per_min: u32 = 1_000, in 1..=RATE_MAX;
-
         /// Tokens that one session mints; more are an error in the handler, and 429: how many a
         /// minute.
         session_mints_per_min: u32 = 10, in 1..=RATE_MAX;
-
         /// Tokens that one session mints at once, after a quiet time.
         session_mints_burst: u32 = 60, in 1..=RATE_MAX;
-
         /// Tokens minted for one client, as above: how many a minute.
         mints_per_min: u32 = 100, in 1..=RATE_MAX;
-
         /// Tokens minted for one client at once, after a quiet time.
         mints_burst: u32 = 100, in 1..=RATE_MAX;
-
         /// Sessions that one client begins; a request that needs one more is answered 503: a
         /// minute.
         guests_per_min: u32 = 30, in 1..=RATE_MAX;
-
         /// Sessions that one client begins at once, after a quiet time.
         guests_burst: u32 = 60, in 1..=RATE_MAX;
-
         /// Sessions that all clients begin, as above: how many a second.
         all_guests_per_sec: u32 = 200, in 1..=RATE_MAX;
-
         /// Sessions that all clients begin at once, after a quiet time.
         all_guests_burst: u32 = 1_000, in 1..=RATE_MAX;
     }

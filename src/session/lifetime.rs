@@ -15,7 +15,6 @@ settings! {
         /// Minutes without a request after which a session ends; 60 at least.
         idle_minutes: u32
             = u64::from(IDLE_MINUTES_MIN), in u64::from(IDLE_MINUTES_MIN)..=u64::from(IDLE_MINUTES_MAX);
-
         /// Minutes after which a session ends however busy it is; 0 is never.
         absolute_minutes: Option<u32> as OrZero<u32>
             = 0, in 0..=10 * u64::from(IDLE_MINUTES_MAX);

@@ -2,14 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::base::setting::Declared;
-use crate::base::setting::Entry;
-use crate::base::setting::Kind;
-use crate::base::setting::Origin;
-use crate::base::setting::Raw;
-use crate::base::setting::Shape;
-use crate::base::setting::Value;
-use crate::base::setting::Values;
+use crate::base::setting::{Declared, Entry, Kind, Origin, Raw, Shape, Value, Values};
 
 use super::Settings;
 use super::manual::plain;

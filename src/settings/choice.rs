@@ -3,11 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::setting::BadValue;
-use crate::base::setting::Form;
-use crate::base::setting::Kind;
-use crate::base::setting::Value;
-use crate::base::setting::parsed;
+use crate::base::setting::{BadValue, Form, Kind, Value, parsed};
 
 /// The word is none of those the setting knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,17 +1,11 @@
 //! Settings that are each fine and do not go together (SEC G47, D.4).
 
-use super::CookiePrefix;
-use super::CookieSecure;
-use super::CoreDumps;
-use super::PublicOrigin;
-use super::Safety;
-use super::SameSite;
-use super::Settings;
-use super::StoreUrl;
 use super::keys::SHARE;
 use super::keys::UNSHARED;
-use super::problem::Flaw;
-use super::problem::Problem;
+use super::problem::{Flaw, Problem};
+use super::{
+    CookiePrefix, CookieSecure, CoreDumps, PublicOrigin, Safety, SameSite, Settings, StoreUrl,
+};
 use crate::base::setting::Raw;
 
 /// Everything that does not go together; `raw` knows where each value came from.

@@ -10,19 +10,10 @@ use toml::de::DeValue;
 use crate::base::document::strays::is_invisible;
 use crate::base::nearest::nearest;
 use crate::base::secret::SecretText;
-use crate::base::setting::BadValue;
-use crate::base::setting::Entry;
-use crate::base::setting::Kind;
-use crate::base::setting::Origin;
-use crate::base::setting::Raw;
-use crate::base::setting::Shape;
-use crate::base::setting::Value;
-use crate::base::setting::Values;
-use crate::base::setting::quoted;
+use crate::base::setting::{BadValue, Entry, Kind, Origin, Raw, Shape, Value, Values, quoted};
 
 use super::all::DECLARATION;
-use super::problem::Flaw;
-use super::problem::Problem;
+use super::problem::{Flaw, Problem};
 
 /// A settings file: TOML (<https://toml.io>, version 1.1).
 pub(super) struct File<'t> {

@@ -1,16 +1,10 @@
 //! How settings are read whose types belong to other parts of callgate.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::base::secret::SecretText;
-use crate::base::setting::BadValue;
-use crate::base::setting::Form;
-use crate::base::setting::Kind;
-use crate::base::setting::Value;
-use crate::base::setting::mismatch;
-use crate::base::setting::parsed;
+use crate::base::setting::{BadValue, Form, Kind, Value, mismatch, parsed};
 use crate::http::cors_rule::CorsRule;
 use crate::http::hosts::HostRule;
 use crate::http::proxies::Network;
@@ -18,10 +12,8 @@ use crate::http::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 
-use super::names::AppName;
-use super::names::PublicOrigin;
-use super::store_url::StoreUrl;
-use super::store_url::kind_of;
+use super::names::{AppName, PublicOrigin};
+use super::store_url::{StoreUrl, kind_of};
 
 /// A form for a text: what `--help` calls it, and the function that parses it, whose error is the
 /// way out.

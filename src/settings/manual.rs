@@ -2,9 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::base::setting::Entry;
-use crate::base::setting::Shape;
-use crate::base::setting::Values;
+use crate::base::setting::{Entry, Shape, Values};
 
 use super::all::DECLARATION;
 

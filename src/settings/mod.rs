@@ -56,8 +56,7 @@ pub use tls::Tls;
 pub use crate::base::setting::{Given, Kind, Origin, Raw, Value, written};
 pub use crate::http::limits::Limits;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl Settings {
     /// What does not go together in settings that a program has put together itself. Errors

@@ -7,14 +7,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use crate::base::setting::Declared;
-    use crate::base::setting::Entry;
-    use crate::base::setting::Raw;
-    use crate::base::setting::Seconds;
-    use crate::base::setting::Shape;
-    use crate::base::setting::Tables;
-    use crate::base::setting::Values;
-    use crate::base::setting::settings;
+    use crate::base::setting::{Declared, Entry, Raw, Seconds, Shape, Tables, Values, settings};
 
     use crate::settings::AppName;
     use crate::settings::file::File;
@@ -27,10 +20,8 @@ mod tests {
         pub(super) struct Everything {
             /// Whether it runs.
             on: bool = true;
-
             /// The identity providers.
             oidc: BTreeMap<String, Provider>;
-
             /// The mail that it sends.
             mail: Mail;
         }
@@ -42,10 +33,8 @@ mod tests {
         pub(super) struct Provider {
             /// What callgate is called there.
             client: AppName, unset "callgate";
-
             /// A file with its secret; unset: it has none.
             secret_file: Option<PathBuf>, unset "oidc.secret";
-
             /// Seconds that it may take.
             timeout as "timeout_secs": Duration as Seconds = 10, in 1..=60;
         }
@@ -66,7 +55,6 @@ mod tests {
         pub(super) struct Sender {
             /// Its address.
             address: AppName, unset "shop";
-
             /// Mails a minute.
             per_min: u32 = 60, in 1..=600;
         }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::base::setting::BadValue;
-use crate::base::setting::Origin;
+use crate::base::setting::{BadValue, Origin};
 use crate::table::Severity;
 
 /// One thing that is wrong with the settings, and what to do about it.

@@ -1,16 +1,11 @@
 //! Reads the settings: every layer, then typed values of what the layers give, then the checks.
 
-use crate::base::setting::Declared;
-use crate::base::setting::Raw;
-use crate::base::setting::Values;
+use crate::base::setting::{Declared, Raw, Values};
 
-use super::Settings;
-use super::contradictions;
-use super::files;
 use super::problem::Problem;
 use super::sources;
-use super::sources::Environment;
-use super::sources::Flags;
+use super::sources::{Environment, Flags};
+use super::{Settings, contradictions, files};
 
 impl Settings {
     /// Reads every layer and checks what they amount to. The settings file itself, and whether
@@ -57,8 +52,7 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::setting::Kind;
-    use crate::base::setting::Origin;
+    use crate::base::setting::{Kind, Origin};
     use crate::settings::SETTINGS;
     use crate::settings::Setting;
     use crate::settings::default_file;

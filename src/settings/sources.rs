@@ -8,15 +8,12 @@ use std::io::ErrorKind;
 use crate::base::document::text::NotText;
 use crate::base::document::text::decode;
 use crate::base::nearest::nearest;
-use crate::base::setting::Origin;
-use crate::base::setting::Raw;
+use crate::base::setting::{Origin, Raw};
 
 use super::all;
-use super::all::SETTINGS;
-use super::all::Setting;
+use super::all::{SETTINGS, Setting};
 use super::file::File;
-use super::problem::Flaw;
-use super::problem::Problem;
+use super::problem::{Flaw, Problem};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "CALLGATE_";

@@ -1,8 +1,7 @@
 //! Whether callgate speaks HTTPS itself, and with which files.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::setting::settings;
 
@@ -13,11 +12,9 @@ settings! {
         /// The certificate with its chain, a PEM file. With it and its key callgate speaks HTTPS
         /// itself.
         cert: Option<PathBuf>, unset "tls/cert.pem";
-
         /// The private key of the certificate, a PEM file; "strict" refuses one that other users
         /// can read.
         key: Option<PathBuf>, unset "tls/key.pem";
-
         /// An address for plain HTTP that sends people on to `public_origin`, and refuses
         /// callbacks.
         redirect_listen: Option<SocketAddr>, unset "127.0.0.1:8080";

@@ -53,12 +53,10 @@ settings! {
     pub struct Config {
         /// Sessions kept at once; beyond it new ones are refused.
         sessions_max as "max": usize = 1_000_000, in 1..=1_000_000_000;
-
         /// Percent of these sessions that guests (nobody signed in) may be, 1 to 100; all guests
         /// together store 1024 bytes for each of them at most. Beyond it the guest that was idle
         /// longest makes room for a new one. Sessions of people who are signed in never do.
         guest_percent as "guest_share": u8 = 50, in 1..=100;
-
         /// Bytes of answers kept in memory, and in the store, for rows with "repeat"; 131072 at
         /// least. Beyond it the oldest make room: their repeats are told `answer_not_kept`.
         answer_bytes_max as "answer_bytes": usize = 64 * MIB, in 128 * KIB..=1024 * MIB;
