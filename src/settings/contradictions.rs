@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     #[cfg(feature = "postgres")]
     use crate::base::secret::SecretText;
-    use crate::http::proxies::TrustedProxies;
+    use crate::http::edge::proxies::TrustedProxies;
     use crate::settings::Cookie;
     use crate::settings::Tls;
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use crate::base::secret::SecretText;
 use crate::base::setting::{BadValue, Form, Kind, Value, mismatch, parsed};
-use crate::http::cors_rule::CorsRule;
-use crate::http::hosts::HostRule;
-use crate::http::proxies::Network;
-use crate::http::proxies::TrustedProxies;
+use crate::http::edge::cors_rule::CorsRule;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::proxies::Network;
+use crate::http::edge::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 
