@@ -24,6 +24,8 @@ mod planted;
 mod promises;
 #[path = "tidy/secrets.rs"]
 mod secrets;
+#[path = "tidy/settings.rs"]
+mod settings;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -131,6 +133,23 @@ fn every_control_is_listed_with_the_promises_that_it_concerns() {
     assert!(!controls.is_empty(), "the walk missed tests/broken");
     let page = std::fs::read_to_string(tree::root().join(promises::PAGE)).unwrap();
     none(promises::unlisted(&page, &controls));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it says whether to write the pages")]
+fn the_pages_about_settings_say_what_is_declared() {
+    let (page, readme) = (tree::root().join(settings::PAGE), tree::root().join("README.md"));
+    let text = std::fs::read_to_string(&readme).unwrap();
+    let wanted = settings::readme(&text).expect("the README has the marks of its settings table");
+    if std::env::var_os(settings::WRITE).is_some() {
+        std::fs::write(&page, settings::page()).unwrap();
+        std::fs::write(&readme, &wanted).unwrap();
+    }
+    let fix = format!("run {}=1 cargo test --test tidy", settings::WRITE);
+    let found = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(found == settings::page(), "{} is not what is declared; {fix}", settings::PAGE);
+    let text = std::fs::read_to_string(&readme).unwrap();
+    assert!(text == wanted, "the settings of README.md are not what is declared; {fix}");
 }
 
 #[test]

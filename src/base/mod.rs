@@ -27,6 +27,7 @@ pub mod mode;
 pub(crate) mod nearest;
 pub(crate) mod query;
 pub mod secret;
+pub mod setting;
 
 pub use clock::{Clock, Timestamp};
 pub use confirm::Confirm;

@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn stripping_the_token_under_a_strict_cookie_is_a_warning() {
-        let settings = Settings { same_site: SameSite::Strict, ..Settings::default() };
+        let mut settings = Settings::default();
+        settings.cookie.same_site = SameSite::Strict;
         let said = check(STRIP, settings.clone());
         assert!(said.text.contains("warning: row 1: otp.strip loses"), "{}", said.text);
         assert_eq!(said.exit, Exit::Ok);

@@ -13,7 +13,6 @@ use crate::settings::Flags;
 use crate::settings::Kind;
 use crate::settings::SETTINGS;
 use crate::settings::Setting;
-use crate::settings::meaning;
 
 /// The flags of contract §2. `-h` shows these; `--help` shows those of every setting.
 const SHORT_HELP: [&str; 8] =
@@ -79,7 +78,7 @@ impl Flag {
         let argument = Arg::new(setting.name)
             .long(long.as_str())
             .value_name(value_name.as_str())
-            .help(meaning(setting.name).trim_end_matches('.').to_owned())
+            .help(setting.meaning().trim_end_matches('.').to_owned())
             .hide_short_help(!SHORT_HELP.contains(&setting.name))
             // Accepted before and after the command.
             .global(true);
@@ -94,18 +93,8 @@ impl Flag {
 }
 
 fn value_name(setting: &Setting) -> String {
-    let name = match (setting.kind, setting.name) {
-        (Kind::Choice(words), _) => return words.join("|"),
-        (Kind::Number { .. }, _) => "NUMBER",
-        (Kind::Switch, _) => "true|false",
-        (_, "classes") => "DIR",
-        (_, "listen" | "tls.redirect_listen") => "ADDR",
-        (_, "internal") => "ADDR|off",
-        (_, "store") => "URL",
-        (_, "app") => "NAME",
-        (_, "base_path") => "PATH",
-        (_, "public_origin") => "ORIGIN",
-        _ => "FILE",
-    };
-    name.to_owned()
+    match setting.kind {
+        Kind::Choice(words) => words.join("|"),
+        _ => setting.placeholder.to_owned(),
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn every_line_is_json() -> bool {
 
 /// Whether every line on standard error is JSON.
 pub(super) fn is_json(settings: &Settings) -> bool {
-    match settings.log_format {
+    match settings.log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
@@ -35,10 +35,10 @@ pub(super) fn is_json(settings: &Settings) -> bool {
 /// Starts logging to standard error, including panics. A second call has no effect.
 pub(super) fn start(settings: &Settings) {
     let json = is_json(settings);
-    JSON_ASKED_FOR.store(settings.log_format == LogFormat::Json, Ordering::Relaxed);
+    JSON_ASKED_FOR.store(settings.log.format == LogFormat::Json, Ordering::Relaxed);
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(LevelFilter::from_level(settings.log_level));
+        .with_max_level(LevelFilter::from_level(settings.log.level));
     // An embedding program may have installed a subscriber of its own, which is kept.
     let _ = if json {
         builder.json().flatten_event(true).with_current_span(false).try_init()

@@ -217,7 +217,7 @@ fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Resu
         }
         Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
         Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
-        Command::Settings { default: true } => settings::default_file(),
+        Command::Settings { default: true } => settings::print_default_file(),
         Command::Settings { default: false } => settings::run(&settle(read())?)?,
         Command::Store { errand } => store::run(&settle(read())?.settings, errand)?,
     };

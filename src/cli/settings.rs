@@ -1,18 +1,19 @@
 //! `callgate settings`: every setting with its value and its origin.
 
-use crate::settings::DEFAULT_TOML;
 use crate::settings::Reading;
 use crate::settings::SETTINGS;
 use crate::settings::Settings;
 use crate::settings::Value;
+use crate::settings::default_file;
+use crate::settings::written;
 
 use super::exit::Said;
 use super::exit::Stop;
 use super::store;
 
 /// The commented default file.
-pub(super) fn default_file() -> Said {
-    Said::well(DEFAULT_TOML.to_owned())
+pub(super) fn print_default_file() -> Said {
+    Said::well(default_file().to_owned())
 }
 
 /// The column that origins may be pushed to: one long value must not move them all out of sight.
@@ -30,7 +31,7 @@ pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
             let given = reading.raw.find(setting.name);
             let shown = match given.map(|given| &given.value) {
                 // The parsed form: the text itself may contain a password.
-                Some(Value::Url(_)) => Some(quoted(&reading.settings.store.to_string())),
+                Some(Value::Url(_)) => written(&Value::Text(reading.settings.store.to_string())),
                 given => given.and_then(|value| shown(setting.name, value)),
             };
             let line = match (shown, instead(&reading.settings, setting.name)) {
@@ -62,32 +63,19 @@ fn shown(name: &str, value: &Value) -> Option<String> {
     match value {
         // An empty text unsets a setting, except for the base path, whose value it is.
         Value::Text(text) if text.is_empty() && name != "base_path" => None,
-        Value::Text(text) => Some(quoted(text)),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Switch(on) => Some(on.to_string()),
-        Value::Texts(texts) => {
-            let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
-            Some(format!("[{}]", texts.join(", ")))
-        }
-        Value::Secrets(secrets) => secrets.is_empty().then(|| "[]".to_owned()),
-        Value::Url(_) => None,
+        value => written(value),
     }
 }
 
 /// The effective value of a setting that has no value to show.
 fn instead(settings: &Settings, name: &str) -> Option<String> {
-    let path = |path: std::path::PathBuf| quoted(&path.display().to_string());
+    let path = |path: std::path::PathBuf| written(&Value::Text(path.display().to_string()));
     match name {
-        "classes" => Some(path(settings.classes_folder())),
-        "roles" => settings.roles_file().map(path),
+        "classes" => path(settings.classes_folder()),
+        "roles" => settings.roles_file().and_then(path),
         "keys" if settings.keys.len() == 1 => Some("[1 key]".to_owned()),
         "keys" => Some(format!("[{} keys]", settings.keys.len())),
-        "keys_file" => settings.key_path().map(path),
+        "keys_file" => settings.key_path().and_then(path),
         _ => None,
     }
-}
-
-/// A TOML basic string. JSON's escapes are a part of TOML's.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -294,7 +294,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 fn cookie_rule(settings: &Settings) -> CookieRule {
-    let same_site = match settings.same_site {
+    let same_site = match settings.cookie.same_site {
         settings::SameSite::Lax => cookie::SameSite::Lax,
         settings::SameSite::Strict => cookie::SameSite::Strict,
         settings::SameSite::None => cookie::SameSite::None,

@@ -90,17 +90,9 @@ fn config(settings: &Settings) -> Config {
     Config {
         connections_max: limits.connections,
         connections_per_address_max: per_address,
-        handshake_timeout: limits.handshake,
-        first_byte_timeout: limits.first_byte,
-        header_timeout: limits.header,
-        header_bytes_max: limits.header_bytes,
-        headers_max: limits.headers,
         requests_max: limits.requests_per_connection as u64,
         h2_requests_max: limits.requests_per_connection as u64 * H2_REQUESTS_FACTOR,
-        age_max: limits.connection_age,
-        streams_max: limits.streams,
-        write_stall_timeout: limits.write_stall,
-        drain_timeout: limits.drain,
+        limits: limits.clone(),
     }
 }
 

@@ -139,7 +139,7 @@ impl Lint<'_> {
     /// The 303 that strips the token is a cross-site redirect, so a browser that follows it does
     /// not send a Strict cookie: the session that was just restored is lost again.
     fn strict_strip(&self, row: &Row) -> Option<Warning> {
-        if !row.otp().strip || self.settings.same_site != SameSite::Strict {
+        if !row.otp().strip || self.settings.cookie.same_site != SameSite::Strict {
             return None;
         }
         let what = "otp.strip loses the restored session under cookie.same_site \"Strict\"";

@@ -23,11 +23,7 @@ use crate::store::shared::SharedStore;
 /// Opens the store that the settings name, as [`Builder::open`](crate::gate::Builder::open) does;
 /// for programs that work on a store without serving it.
 pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
-    let config = live::Config {
-        sessions_max: settings.sessions_max,
-        answer_bytes_max: settings.answer_bytes_max,
-        guest_percent: settings.guest_percent,
-    };
+    let config = settings.capacity;
     match settings.store_with_password().map_err(GateError::Password)? {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::with(config))),
         StoreUrl::Embedded(folder) => open_embedded(&folder, config, now).await,

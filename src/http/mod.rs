@@ -14,6 +14,7 @@ pub mod confirm;
 pub mod conn;
 pub mod edge;
 pub mod exchange;
+pub mod limits;
 pub mod message;
 pub mod outbound;
 

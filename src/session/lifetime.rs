@@ -5,20 +5,19 @@ use std::time::Duration;
 use crate::base::Timestamp;
 use crate::base::limits::IDLE_MINUTES_MAX;
 use crate::base::limits::IDLE_MINUTES_MIN;
+use crate::base::setting::OrZero;
+use crate::base::setting::settings;
 
-/// The limits of one session's lifetime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetime {
-    /// Minutes without a request after which the session ends; default and minimum 60
-    /// (4D `Session.idleTimeout`).
-    pub idle_minutes: u32,
-    /// Minutes after its creation at which the session ends regardless of use; off by default.
-    pub absolute_minutes: Option<u32>,
-}
-
-impl Default for Lifetime {
-    fn default() -> Self {
-        Self { idle_minutes: IDLE_MINUTES_MIN, absolute_minutes: None }
+settings! {
+    /// The limits of one session's lifetime.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Lifetime {
+        /// Minutes without a request after which a session ends; 60 at least.
+        idle_minutes: u32
+            = u64::from(IDLE_MINUTES_MIN), in u64::from(IDLE_MINUTES_MIN)..=u64::from(IDLE_MINUTES_MAX);
+        /// Minutes after which a session ends regardless of use; 0 is never.
+        absolute_minutes: Option<u32> as OrZero<u32>
+            = 0, in 0..=10 * u64::from(IDLE_MINUTES_MAX);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::base::setting::{BadValue, Form, Kind, Value, parsed};
+
 /// The word is none of those the setting knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAChoice;
@@ -44,6 +46,19 @@ macro_rules! choice {
                     $($text => Ok(Self::$variant),)+
                     _ => Err(NotAChoice),
                 }
+            }
+        }
+
+        impl Form for $name {
+            type Value = Self;
+            const PLACEHOLDER: &'static str = "WORD";
+
+            fn kind() -> Kind {
+                Kind::Choice(Self::NAMES)
+            }
+
+            fn read(value: &Value) -> Result<Self, BadValue> {
+                parsed(value, |text| text.parse().map_err(|none: NotAChoice| none.to_string()))
             }
         }
     };

@@ -1,18 +1,12 @@
 //! Settings that are each fine and do not go together (SEC G47, D.4).
 
-use super::CookiePrefix;
-use super::CookieSecure;
-use super::CoreDumps;
-use super::PublicOrigin;
-use super::Safety;
-use super::SameSite;
-use super::Settings;
-use super::StoreUrl;
 use super::keys::SHARE;
 use super::keys::UNSHARED;
-use super::problem::Flaw;
-use super::problem::Problem;
-use super::raw::Raw;
+use super::problem::{Flaw, Problem};
+use super::{
+    CookiePrefix, CookieSecure, CoreDumps, PublicOrigin, Safety, SameSite, Settings, StoreUrl,
+};
+use crate::base::setting::Raw;
 
 /// Everything that does not go together; `raw` knows where each value came from.
 pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
@@ -41,23 +35,23 @@ fn cookie(settings: &Settings, found: &mut Found) {
     let secure = settings.is_cookie_secure();
     // Browsers drop such cookies without a word (RFC 6265bis §5.7), so every visitor would
     // arrive with a new session each time.
-    if settings.same_site == SameSite::None && !secure {
+    if settings.cookie.same_site == SameSite::None && !secure {
         let what = "is \"None\", which browsers only take from a Secure cookie";
         found.push(("cookie.same_site", Flaw::error("insecure-none", what, FIX)));
     }
-    if settings.cookie_prefix == CookiePrefix::Host && !secure {
+    if settings.cookie.prefix == CookiePrefix::Host && !secure {
         let what = "is \"host\", which browsers only take from a Secure cookie";
         found.push(("cookie.prefix", Flaw::error("insecure-prefix", what, FIX)));
     }
     let origin = settings.public_origin.as_ref();
     let https = origin.is_some_and(PublicOrigin::is_https);
     let plain = origin.filter(|origin| !origin.is_https() && !origin.is_local());
-    if let Some(plain) = plain.filter(|_| settings.cookie_secure == CookieSecure::On) {
+    if let Some(plain) = plain.filter(|_| settings.cookie.secure == CookieSecure::On) {
         let what = format!("is \"on\", and browsers keep no such cookie from {}", plain.as_str());
         let fix = "set public_origin to an https address, or use \"auto\"";
         found.push(("cookie.secure", Flaw::error("secure-over-http", what, fix)));
     }
-    if https && settings.cookie_secure == CookieSecure::Off && settings.safety == Safety::Normal {
+    if https && settings.cookie.secure == CookieSecure::Off && settings.safety == Safety::Normal {
         let what = "is \"off\" although the public comes over https";
         found.push(("cookie.secure", Flaw::warning("insecure-cookie", what, "use \"auto\"")));
     }
@@ -218,6 +212,7 @@ mod tests {
     #[cfg(feature = "postgres")]
     use crate::base::secret::SecretText;
     use crate::http::edge::proxies::TrustedProxies;
+    use crate::settings::Cookie;
     use crate::settings::Tls;
 
     fn codes(settings: &Settings) -> Vec<String> {
@@ -236,6 +231,17 @@ mod tests {
         Settings { public_origin, ..Settings::default() }
     }
 
+    fn with_cookie(change: impl FnOnce(&mut Cookie)) -> Settings {
+        let mut settings = Settings::default();
+        change(&mut settings.cookie);
+        settings
+    }
+
+    fn insecure(settings: Settings) -> Settings {
+        let cookie = Cookie { secure: CookieSecure::Off, ..settings.cookie };
+        Settings { cookie, ..settings }
+    }
+
     #[test]
     fn the_defaults_go_together() {
         assert_eq!(codes(&Settings::default()), Vec::<String>::new());
@@ -244,13 +250,15 @@ mod tests {
 
     #[test]
     fn cookies_that_browsers_drop_are_refused() {
-        let none = Settings { same_site: SameSite::None, ..Settings::default() };
+        let none = with_cookie(|cookie| cookie.same_site = SameSite::None);
         assert_eq!(codes(&none), ["error insecure-none cookie.same_site"]);
-        let host = Settings { cookie_prefix: CookiePrefix::Host, ..Settings::default() };
+        let host = with_cookie(|cookie| cookie.prefix = CookiePrefix::Host);
         assert_eq!(codes(&host), ["error insecure-prefix cookie.prefix"]);
-        let secure = Settings { cookie_secure: CookieSecure::On, ..none };
+        let secure = with_cookie(|cookie| {
+            (cookie.same_site, cookie.secure) = (SameSite::None, CookieSecure::On);
+        });
         assert_eq!(codes(&secure), Vec::<String>::new());
-        let off = Settings { cookie_secure: CookieSecure::Off, ..over("https://shop.example") };
+        let off = insecure(over("https://shop.example"));
         assert_eq!(codes(&off), ["warning insecure-cookie cookie.secure"]);
     }
 
@@ -346,7 +354,7 @@ mod tests {
         let plain = strict(Settings { store: StoreUrl::Memory, ..Settings::default() });
         assert_eq!(codes(&plain), ["error not-safe store", "error not-safe public_origin"]);
         assert_eq!(codes(&strict(over("http://shop.example"))), ["error not-safe public_origin"]);
-        let off = Settings { cookie_secure: CookieSecure::Off, ..over("https://shop.example") };
+        let off = insecure(over("https://shop.example"));
         assert_eq!(codes(&strict(off)), ["error not-safe cookie.secure"]);
     }
 }

@@ -10,32 +10,29 @@ use toml::de::DeValue;
 use crate::base::document::strays::is_invisible;
 use crate::base::nearest::nearest;
 use crate::base::secret::SecretText;
+use crate::base::setting::{BadValue, Entry, Kind, Origin, Raw, Shape, Value, Values, quoted};
 
-use super::problem::Flaw;
-use super::problem::Problem;
-use super::problem::quoted;
-use super::raw::Kind;
-use super::raw::Origin;
-use super::raw::Raw;
-use super::raw::SETTINGS;
-use super::raw::Setting;
-use super::raw::Value;
+use super::all::DECLARATION;
+use super::problem::{Flaw, Problem};
 
 /// A settings file: TOML (<https://toml.io>, version 1.1).
 pub(super) struct File<'t> {
-    /// The file as it was named to the program; `None` for the defaults that are compiled in.
-    name: Option<Arc<str>>,
+    /// The file as it was named to the program.
+    name: Arc<str>,
     text: &'t str,
+    /// What may stand in it.
+    declaration: &'t [Entry],
 }
 
 impl<'t> File<'t> {
     pub(super) fn new(name: &str, text: &'t str) -> Self {
-        Self { name: Some(name.into()), text: text.trim_start_matches('\u{feff}') }
+        Self::of(&DECLARATION, name, text)
     }
 
-    /// The defaults as they are printed by `callgate settings --default`.
-    pub(super) fn of_defaults() -> Self {
-        Self { name: None, text: super::DEFAULT_TOML }
+    /// A file in which other settings may stand.
+    pub(super) fn of(declaration: &'t [Entry], name: &str, text: &'t str) -> Self {
+        let text = text.trim_start_matches('\u{feff}');
+        Self { name: name.into(), text, declaration }
     }
 
     /// Puts everything that the file gives over `raw`, and returns everything wrong with it.
@@ -53,7 +50,9 @@ impl<'t> File<'t> {
             })
             .collect();
         if problems.is_empty() {
-            self.read_table(root.get_ref(), "", raw, &mut problems);
+            let mut reader = Reader { file: self, raw, problems };
+            reader.table(root.get_ref(), self.declaration, "");
+            problems = reader.problems;
         } else {
             self.read_places(root.get_ref(), raw);
         }
@@ -64,10 +63,9 @@ impl<'t> File<'t> {
     /// Where the other files are, so that a slip in this one does not hide what is wrong with them.
     fn read_places(&self, table: &DeTable<'_>, raw: &mut Raw) {
         for (key, value) in table {
-            let place = Setting::find(key.get_ref())
-                .filter(|setting| ["handlers", "classes", "roles"].contains(&setting.name));
-            if let Some((setting, Ok(read))) = place.map(|it| (it, it.kind.read_toml(value))) {
-                raw.put(setting.name, read, self.origin(&value.span()));
+            let is_place = ["handlers", "classes", "roles"].contains(&&**key.get_ref());
+            if let (true, Ok(read)) = (is_place, read_toml(&Kind::Text, value)) {
+                raw.put(key.get_ref().to_string(), read, self.origin(&value.span()));
             }
         }
     }
@@ -101,42 +99,101 @@ impl<'t> File<'t> {
         })
     }
 
-    fn read_table(
-        &self,
-        table: &DeTable<'_>,
-        section: &str,
-        raw: &mut Raw,
-        problems: &mut Vec<Problem>,
-    ) {
+    fn origin(&self, span: &Range<usize>) -> Origin {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Origin::File {
+            file: Arc::clone(&self.name),
+            line: position(line),
+            column: position(column),
+        }
+    }
+}
+
+/// Reads the tables of a well-formed file.
+struct Reader<'f, 't> {
+    file: &'f File<'t>,
+    raw: &'f mut Raw,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_, '_> {
+    /// Reads the table at `path`, in which `entries` may stand.
+    fn table(&mut self, table: &DeTable<'_>, entries: &[Entry], path: &str) {
         for (key, value) in table {
-            let name = match section {
-                "" => key.get_ref().to_string(),
-                _ => format!("{section}.{}", key.get_ref()),
+            let name = Values::below(path, key.get_ref());
+            let Some(entry) = entries.iter().find(|entry| entry.key == *key.get_ref()) else {
+                let mut known: Vec<String> =
+                    entries.iter().map(|entry| Values::below(path, entry.key)).collect();
+                names(self.file.declaration, "", &mut known);
+                let flaw = unknown(&name, &known);
+                self.problems.push(Problem::at(&self.file.origin(&key.span()), flaw));
+                continue;
             };
-            let origin = self.origin(&value.span());
-            if let Some(setting) = Setting::find(&name) {
-                match setting.kind.read_toml(value) {
-                    Ok(value) => raw.put(setting.name, value, origin),
-                    Err(flaw) => problems.push(Problem::of(&name, &origin, flaw)),
-                }
-            } else if !is_section(&name) {
-                problems.push(Problem::at(&self.origin(&key.span()), unknown(&name)));
-            } else if let Some(inner) = value.get_ref().as_table() {
-                self.read_table(inner, &name, raw, problems);
-            } else {
-                let fix = format!("write a section [{name}]");
-                let flaw = Flaw::error("not-a-section", "is not a table", fix);
-                problems.push(Problem::of(&name, &origin, flaw));
+            let origin = self.file.origin(&value.span());
+            match &entry.shape {
+                Shape::Value(kind, _) => match read_toml(kind, value) {
+                    Ok(value) => self.raw.put(name, value, origin),
+                    Err(bad) => self.problems.push(Problem::of(&name, &origin, bad)),
+                },
+                Shape::Section(inner) => match value.get_ref() {
+                    DeValue::Table(table) => self.table(table, inner, &name),
+                    _ => self.no_table(&name, &origin, &format!("[{name}]")),
+                },
+                Shape::Named(inner) => match value.get_ref() {
+                    DeValue::Table(tables) => self.named(tables, inner, &name),
+                    _ => self.no_table(&name, &origin, &format!("[{name}.NAME]")),
+                },
+                Shape::List(inner) => match value.get_ref() {
+                    DeValue::Array(items) => self.list(items.iter(), inner, &name),
+                    _ => self.no_table(&name, &origin, &format!("[[{name}]]")),
+                },
             }
         }
     }
 
-    fn origin(&self, span: &Range<usize>) -> Origin {
-        let Some(file) = &self.name else { return Origin::Default };
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Origin::File { file: Arc::clone(file), line: position(line), column: position(column) }
+    /// Reads the tables `[name.…]`.
+    fn named(&mut self, tables: &DeTable<'_>, entries: &[Entry], name: &str) {
+        for (own, value) in tables {
+            let own_origin = self.file.origin(&own.span());
+            let path = Values::below(name, own.get_ref());
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if own.get_ref().is_empty() || !own.get_ref().chars().all(plain) {
+                let what = format!("holds a table that is called {}", quoted(own.get_ref()));
+                let flaw = Flaw::error("bad-table-name", what, "use letters, digits, - and _");
+                self.problems.push(Problem::of(name, &own_origin, flaw));
+            } else if let DeValue::Table(table) = value.get_ref() {
+                self.raw.put_table(name, path.clone(), own_origin);
+                self.table(table, entries, &path);
+            } else {
+                self.no_table(&path, &self.file.origin(&value.span()), &format!("[{path}]"));
+            }
+        }
+    }
+
+    /// Reads the tables `[[name]]`, which are counted from 1.
+    fn list<'v>(
+        &mut self,
+        items: impl Iterator<Item = &'v Spanned<DeValue<'v>>>,
+        entries: &[Entry],
+        name: &str,
+    ) {
+        for (item, place) in items.zip(1..) {
+            let (path, origin) = (format!("{name}[{place}]"), self.file.origin(&item.span()));
+            if let DeValue::Table(table) = item.get_ref() {
+                self.raw.put_table(name, path.clone(), origin);
+                self.table(table, entries, &path);
+            } else {
+                self.no_table(&path, &origin, &format!("[[{name}]]"));
+            }
+        }
+    }
+
+    fn no_table(&mut self, name: &str, origin: &Origin, head: &str) {
+        let fix = format!("write a section {head}");
+        let flaw = Flaw::error("not-a-section", "is not a table", fix);
+        self.problems.push(Problem::of(name, origin, flaw));
     }
 }
 
@@ -144,56 +201,56 @@ fn position(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn is_section(name: &str) -> bool {
-    let inside = |setting: &Setting| setting.name.split_once('.').map(|(section, _)| section);
-    SETTINGS.iter().any(|setting| inside(setting) == Some(name))
+/// The names of all settings and sections.
+fn names(entries: &[Entry], path: &str, all: &mut Vec<String>) {
+    for entry in entries {
+        let name = Values::below(path, entry.key);
+        all.push(name.clone());
+        if let Shape::Section(inner) = &entry.shape {
+            names(inner, &name, all);
+        }
+    }
 }
 
-fn unknown(name: &str) -> Flaw {
-    let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
+fn unknown(name: &str, known: &[String]) -> Flaw {
     // A setting without its section is the likeliest slip: `idle_minutes` for
     // `session.idle_minutes`.
-    let astray = SETTINGS.iter().map(|setting| setting.name).find(|known| last(known) == name);
-    let names = SETTINGS.iter().flat_map(|setting| {
-        let section = setting.name.split_once('.').map(|(section, _)| section);
-        section.into_iter().chain([setting.name])
-    });
-    let fix = match astray.or_else(|| nearest(name, names)) {
+    let is_below = |known: &&String| known.rsplit_once('.').is_some_and(|(_, key)| key == name);
+    let astray = known.iter().find(is_below).map(String::as_str);
+    let fix = match astray.or_else(|| nearest(name, known.iter().map(String::as_str))) {
         Some(known) => format!("did you mean {known:?}"),
         None => "see callgate settings --default for the known ones".to_owned(),
     };
     Flaw::error("unknown-setting", format!("unknown setting {}", quoted(name)), fix)
 }
 
-impl Kind {
-    /// Reads a value of a settings file.
-    fn read_toml(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, Flaw> {
-        match (self, value.get_ref()) {
-            (Self::Text, DeValue::String(text)) => Ok(Value::Text(text.to_string())),
-            (Self::Choice(_) | Self::Url, DeValue::String(text)) => self.read(text),
-            (Self::Number { .. }, DeValue::Integer(number)) => {
-                let decimal = i128::from_str_radix(number.as_str(), number.radix());
-                self.read(&decimal.map_or_else(|_| number.to_string(), |n| n.to_string()))
-            }
-            (Self::Switch, DeValue::Boolean(on)) => Ok(Value::Switch(*on)),
-            (Self::Texts | Self::Secrets, DeValue::Array(items)) => {
-                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
-                let texts: Option<Vec<String>> = texts.collect();
-                let texts = texts.ok_or_else(|| self.flaw("holds more than texts"))?;
-                Ok(match self {
-                    Self::Texts => Value::Texts(texts),
-                    _ => Value::Secrets(texts.into_iter().map(SecretText::new).collect()),
-                })
-            }
-            (_, other) => Err(self.flaw(match other {
-                DeValue::String(_) => "is a text",
-                DeValue::Integer(_) | DeValue::Float(_) => "is a number",
-                DeValue::Boolean(_) => "is true or false",
-                DeValue::Datetime(_) => "is a date",
-                DeValue::Array(_) => "is a list",
-                DeValue::Table(_) => "is a table",
-            })),
+/// Reads a value of a settings file.
+fn read_toml(kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<Value, BadValue> {
+    match (kind, value.get_ref()) {
+        (Kind::Text, DeValue::String(text)) => Ok(Value::Text(text.to_string())),
+        (Kind::Choice(_) | Kind::Url, DeValue::String(text)) => kind.read(text),
+        (Kind::Number { .. }, DeValue::Integer(number)) => {
+            let decimal = i128::from_str_radix(number.as_str(), number.radix());
+            kind.read(&decimal.map_or_else(|_| number.to_string(), |n| n.to_string()))
         }
+        (Kind::Switch, DeValue::Boolean(on)) => Ok(Value::Switch(*on)),
+        (Kind::Texts | Kind::Secrets, DeValue::Array(items)) => {
+            let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+            let texts: Option<Vec<String>> = texts.collect();
+            let texts = texts.ok_or_else(|| kind.flaw("holds more than texts"))?;
+            Ok(match kind {
+                Kind::Texts => Value::Texts(texts),
+                _ => Value::Secrets(texts.into_iter().map(SecretText::new).collect()),
+            })
+        }
+        (_, other) => Err(kind.flaw(match other {
+            DeValue::String(_) => "is a text",
+            DeValue::Integer(_) | DeValue::Float(_) => "is a number",
+            DeValue::Boolean(_) => "is true or false",
+            DeValue::Datetime(_) => "is a date",
+            DeValue::Array(_) => "is a list",
+            DeValue::Table(_) => "is a table",
+        })),
     }
 }
 

@@ -1,17 +1,14 @@
 //! Whether the files that the settings name are there, and closed to strangers where they must be.
 
+use crate::base::setting::{Origin, Raw};
 use std::path::Path;
 
 use crate::http::confirm::BadPage;
 use crate::http::confirm::Template;
 
-use super::Safety;
-use super::Settings;
-use super::problem::Flaw;
-use super::problem::Problem;
-use super::raw::Origin;
-use super::raw::Raw;
+use super::problem::{Flaw, Problem};
 use super::strangers;
+use super::{Safety, Settings};
 
 /// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {

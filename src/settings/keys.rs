@@ -5,8 +5,7 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::Entropy;
 use crate::base::entropy::NoEntropy;
@@ -15,9 +14,7 @@ use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::session::credential::BadKey;
 
-use super::Settings;
-use super::StoreUrl;
-use super::private_file;
+use super::{Settings, StoreUrl, private_file};
 
 /// What is wrong with a node that shares its store and was given no keys.
 pub(super) const UNSHARED: &str =

@@ -1,48 +1,90 @@
-//! What each setting means, taken from the comments of the default file so that it is said once.
+//! The default file: every setting with its default and what it means, made of the declaration.
 
-use super::DEFAULT_TOML;
+use std::sync::LazyLock;
 
-/// The comment that stands above a setting in the default file, as one line; nothing for a name
-/// that is not there.
-pub fn meaning(name: &str) -> String {
-    let mut section = String::new();
-    let mut comment: Vec<&str> = Vec::new();
-    for line in DEFAULT_TOML.lines() {
-        if let Some(inner) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = format!("{inner}.");
-        } else if let Some(said) = line.strip_prefix("# ") {
-            comment.push(said);
-        } else {
-            let key = line.trim_start_matches('#').split(" = ").next().unwrap_or_default();
-            if !key.is_empty() && format!("{section}{key}") == name {
-                return comment.join(" ");
-            }
-            comment.clear();
-        }
+use crate::base::setting::{Entry, Shape, Values};
+
+use super::all::DECLARATION;
+
+const HEAD: &str = "\
+# The settings of callgate with their defaults; a line that begins with \"#name =\" is unset.
+#
+# Every setting is also a flag (--session-idle-minutes) and an environment variable
+# (CALLGATE_SESSION_IDLE_MINUTES). Flags win over variables, variables over this file.
+# Relative paths count from the working directory, wherever this file is.
+";
+
+/// Longest line of a comment.
+const CHARS_MAX: usize = 100;
+
+static DEFAULT_FILE: LazyLock<String> = LazyLock::new(|| HEAD.to_owned() + &text(&DECLARATION));
+
+/// The commented default file, as `callgate settings --default` prints it.
+pub fn default_file() -> &'static str {
+    &DEFAULT_FILE
+}
+
+/// The default file of a declaration, without its head.
+pub(super) fn text(declaration: &[Entry]) -> String {
+    let mut lines = Vec::new();
+    write(declaration, "", false, &mut lines);
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Writes the settings of a table: values first, as TOML wants them, then the tables in it. Where
+/// the table is an example of one, every line is a comment.
+fn write(entries: &[Entry], path: &str, is_example: bool, lines: &mut Vec<String>) {
+    let (values, tables): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| matches!(entry.shape, Shape::Value(..)));
+    for entry in values {
+        comment(&plain(&entry.manual), lines);
+        let sign = if entry.default.is_none() || is_example { "#" } else { "" };
+        lines.push(format!("{sign}{} = {}", entry.key, entry.written()));
     }
-    String::new()
+    for entry in tables {
+        let name = Values::below(path, entry.key);
+        let (head, inner, is_example) = match &entry.shape {
+            Shape::Value(..) => continue,
+            Shape::Section(inner) => (format!("[{name}]"), inner, is_example),
+            Shape::Named(inner) => (format!("#[{name}.NAME]"), inner, true),
+            Shape::List(inner) => (format!("#[[{name}]]"), inner, true),
+        };
+        comment(&plain(&entry.manual), lines);
+        lines.push(head);
+        write(inner, &name, is_example, lines);
+    }
+}
+
+/// A paragraph of Markdown as plain text. Backticks are all that manuals have of it.
+pub(super) fn plain(markdown: &str) -> String {
+    markdown.replace('`', "")
+}
+
+/// Writes a paragraph as a comment, with an empty line in front of it.
+fn comment(text: &str, lines: &mut Vec<String>) {
+    lines.push(String::new());
+    let mut line = String::from("#");
+    for word in text.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > CHARS_MAX {
+            lines.push(std::mem::replace(&mut line, String::from("#")));
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines.push(line);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::raw::SETTINGS;
-
-    #[test]
-    fn every_setting_is_explained_in_the_default_file() {
-        for setting in SETTINGS {
-            let meaning = meaning(setting.name);
-            assert!(meaning.ends_with('.'), "{} means {meaning:?}", setting.name);
-        }
-        assert_eq!(meaning("session.idle_minutes").split(';').nth(1), Some(" 60 at least."));
-        assert_eq!(meaning("nonsense"), "");
-    }
+    use crate::settings::SETTINGS;
 
     #[test]
     fn the_default_file_holds_the_settings_in_order_and_nothing_else() {
         let mut section = String::new();
         let mut names = Vec::new();
-        for line in DEFAULT_TOML.lines() {
+        for line in default_file().lines() {
+            assert!(line.chars().count() <= CHARS_MAX, "{line}");
             if let Some(inner) = line.strip_prefix('[') {
                 section = format!("{}.", inner.trim_end_matches(']'));
             } else if !line.starts_with("# ") && line.contains(" = ") {

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use crate::base::setting::{BadValue, Origin};
 use crate::table::Severity;
-
-use super::raw::Origin;
 
 /// One thing that is wrong with the settings, and what to do about it.
 ///
@@ -38,7 +37,8 @@ impl Problem {
     }
 
     /// A flaw of the setting `name`, whose value came from `origin`.
-    pub(super) fn of(name: &str, origin: &Origin, flaw: Flaw) -> Self {
+    pub(super) fn of(name: &str, origin: &Origin, flaw: impl Into<Flaw>) -> Self {
+        let flaw = flaw.into();
         let subject = match origin {
             Origin::File { .. } | Origin::Default => name,
             Origin::Environment(variable) => variable,
@@ -100,15 +100,10 @@ impl Flaw {
     }
 }
 
-/// The user's text in quotes, cut short: a key that strayed into a name is not shown whole.
-pub(super) fn quoted(text: &str) -> String {
-    const CHARS_MAX: usize = 40;
-    const CHARS_KEPT: usize = 8;
-    if text.chars().count() <= CHARS_MAX {
-        return format!("{text:?}");
+impl From<BadValue> for Flaw {
+    fn from(bad: BadValue) -> Self {
+        Self::error(bad.code, bad.what, bad.fix)
     }
-    let kept: String = text.chars().take(CHARS_KEPT).collect();
-    format!("{kept:?}…")
 }
 
 #[cfg(test)]
@@ -133,11 +128,5 @@ mod tests {
             Problem::of("listen", &option, flaw).to_string(),
             "error: --listen is \"x\"; use HOST:PORT"
         );
-    }
-
-    #[test]
-    fn a_long_text_is_not_quoted_whole() {
-        assert_eq!(quoted("short"), "\"short\"");
-        assert_eq!(quoted(&"ab".repeat(32)), "\"abababab\"…");
     }
 }

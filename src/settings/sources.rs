@@ -8,14 +8,12 @@ use std::io::ErrorKind;
 use crate::base::document::text::NotText;
 use crate::base::document::text::decode;
 use crate::base::nearest::nearest;
+use crate::base::setting::{Origin, Raw};
 
+use super::all;
+use super::all::{SETTINGS, Setting};
 use super::file::File;
-use super::problem::Flaw;
-use super::problem::Problem;
-use super::raw::Origin;
-use super::raw::Raw;
-use super::raw::SETTINGS;
-use super::raw::Setting;
+use super::problem::{Flaw, Problem};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "CALLGATE_";
@@ -101,9 +99,8 @@ impl fmt::Debug for Flags {
 /// Reads every layer. The result holds, for every setting, the value of the highest layer that
 /// gives one; the problems are those of all layers.
 pub(super) fn read(flags: &Flags, environment: &Environment) -> (Raw, Vec<Problem>) {
-    let mut raw = Raw::default();
-    let mut problems = File::of_defaults().read(&mut raw);
-    problems.extend(read_file(flags, environment, &mut raw));
+    let mut raw = all::defaults();
+    let mut problems = read_file(flags, environment, &mut raw);
     problems.extend(read_environment(environment, &mut raw));
     problems.extend(read_flags(flags, &mut raw));
     (raw, problems)
@@ -139,7 +136,7 @@ fn unreadable(name: &str, why: &str) -> Problem {
 
 fn read_environment(environment: &Environment, raw: &mut Raw) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let variable = setting.variable();
         let origin = Origin::Environment(variable.clone());
         let read = environment.find(&variable).map(|text| {
@@ -176,7 +173,7 @@ fn read_flags(flags: &Flags, raw: &mut Raw) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::raw::Value;
+    use crate::base::setting::Value;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect()

@@ -1,8 +1,7 @@
 //! Where sessions and tokens are kept, as a URL, and the password that goes with it.
 
 use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::secret::SecretText;
 #[cfg(feature = "postgres")]
@@ -10,8 +9,7 @@ use crate::store::postgres::Address as PostgresAddress;
 #[cfg(feature = "redis")]
 use crate::store::redis::Address as RedisAddress;
 
-use super::Settings;
-use super::private_file;
+use super::{Settings, private_file};
 
 /// Where sessions and tokens are kept (contract §11). Default: `embedded:data`.
 ///

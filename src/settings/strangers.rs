@@ -3,16 +3,11 @@
 //! Whoever can write a table, a class or the store decides what callgate does; whoever can replace
 //! a folder above one of them can, too. Keys must not even be read.
 
-use std::path::Path;
-use std::path::PathBuf;
+use crate::base::setting::{Origin, Raw};
+use std::path::{Path, PathBuf};
 
-use super::Settings;
-use super::keys;
-use super::private_file;
-use super::problem::Flaw;
-use super::problem::Problem;
-use super::raw::Origin;
-use super::raw::Raw;
+use super::problem::{Flaw, Problem};
+use super::{Settings, keys, private_file};
 use crate::base::secret::SecretText;
 
 /// Class files and folders that are looked at; what is beyond them is refused by the loader.

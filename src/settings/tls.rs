@@ -1,18 +1,24 @@
 //! Whether callgate speaks HTTPS itself, and with which files.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The files of HTTPS. Both are set or neither is; [`super::Settings::check`] tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate and its chain, PEM; default unset.
-    pub cert: Option<PathBuf>,
-    /// The private key of the certificate, PEM; default unset.
-    pub key: Option<PathBuf>,
-    /// Where plain HTTP is answered with the way to `public_origin`; default nowhere.
-    pub redirect_listen: Option<SocketAddr>,
+use crate::base::setting::settings;
+
+settings! {
+    /// The files of HTTPS. Both are set or neither is, which [`super::Settings::check`] checks.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Tls {
+        /// The certificate with its chain, a PEM file. With it and its key callgate speaks HTTPS
+        /// itself.
+        cert: Option<PathBuf>, unset "tls/cert.pem";
+        /// The private key of the certificate, a PEM file; "strict" refuses one that other users
+        /// can read.
+        key: Option<PathBuf>, unset "tls/key.pem";
+        /// An address for plain HTTP that sends people on to `public_origin`, and refuses
+        /// callbacks.
+        redirect_listen: Option<SocketAddr>, unset "127.0.0.1:8080";
+    }
 }
 
 impl Tls {

@@ -43,4 +43,5 @@ pub mod shared;
 pub mod sweep;
 
 pub use error::StoreError;
+pub use live::Config;
 pub use port::{Pending, Store};

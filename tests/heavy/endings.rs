@@ -11,9 +11,9 @@ use callgate::IncomingMessage;
 use callgate::Session;
 use callgate::Settings;
 use callgate::Singleton;
+use callgate::backend::Budgets;
 use callgate::backend::script::Classes;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::backend::script::Sources;
 use callgate::base::clock::Stopwatch;
 use callgate::gate::Client;
@@ -66,7 +66,7 @@ struct Ended {
 
 impl Suite {
     async fn open(class: &'static str, cpu: Duration) -> Self {
-        let limits = Limits { cpu, wall: Duration::from_mins(1), ..Limits::default() };
+        let limits = Budgets { cpu, wall: Duration::from_mins(1), ..Budgets::default() };
         let text = RUNS.replace("Runs", class);
         let sources = Sources::of_texts([(format!("{class}.js").as_str(), text.as_str())]);
         let wanted = BTreeSet::from([class.to_owned()]);
@@ -181,7 +181,7 @@ fn endless(body: &str) -> String {
 #[test]
 fn no_step_however_long_outlives_the_budget_of_its_call() {
     run(async {
-        let cpu = size(Duration::from_millis(100), Limits::default().cpu);
+        let cpu = size(Duration::from_millis(100), Budgets::default().cpu);
         let suite = Suite::open("Steps", cpu).await;
         let (mut failures, mut worst) = (Vec::new(), Worst::default());
         let cases: Vec<&str> = STEPS.split("\n// ").skip(1).collect();

@@ -17,10 +17,10 @@ use callgate::IncomingMessage;
 use callgate::Session;
 use callgate::Settings;
 use callgate::Singleton;
+use callgate::backend::Budgets;
 use callgate::backend::script::ClassProblem;
 use callgate::backend::script::Classes;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::backend::script::Sources;
 use callgate::base::clock::Stopwatch;
 use callgate::gate::Client;
@@ -95,9 +95,9 @@ fn no_hostile_class_outlives_its_budget_or_hurts_another() {
     });
 }
 
-fn limits() -> Limits {
-    let default = Limits::default();
-    let small = Limits {
+fn limits() -> Budgets {
+    let default = Budgets::default();
+    let small = Budgets {
         cpu: Duration::from_millis(100),
         wall: Duration::from_secs(1),
         heap_bytes: 8 << 20,
@@ -132,7 +132,7 @@ impl Case {
 fn load(
     files: &[(String, &str)],
     wanted: &[&str],
-    limits: &Limits,
+    limits: &Budgets,
 ) -> Result<Classes, Vec<ClassProblem>> {
     let sources = Sources::of_texts(files.iter().map(|(path, text)| (path.as_str(), *text)));
     let wanted: BTreeSet<String> = wanted.iter().map(|class| (*class).to_owned()).collect();
@@ -141,7 +141,7 @@ fn load(
 }
 
 /// Loading it fails in time, with its place.
-fn refuses(case: &Case, limits: &Limits) -> Result<(), String> {
+fn refuses(case: &Case, limits: &Budgets) -> Result<(), String> {
     let name = &case.name;
     let watch = Stopwatch::start();
     let files = [(format!("{name}.js"), case.text.as_str())];
@@ -167,7 +167,7 @@ fn refuses(case: &Case, limits: &Limits) -> Result<(), String> {
 /// All running cases in one gate, with neighbours that are asked meanwhile.
 struct Suite {
     gate: Gate,
-    limits: Limits,
+    limits: Budgets,
     log: Log,
 }
 
@@ -175,7 +175,7 @@ struct Suite {
 type Latencies = Vec<(&'static str, Vec<f64>)>;
 
 impl Suite {
-    async fn open(cases: &[Case], limits: Limits, log: Log) -> Self {
+    async fn open(cases: &[Case], limits: Budgets, log: Log) -> Self {
         let mut files = vec![("Neighbour.js".to_owned(), NEIGHBOUR)];
         files.extend(cases.iter().map(|case| (format!("{}.js", case.name), case.text.as_str())));
         let mut wanted = vec!["Neighbour"];

@@ -97,8 +97,8 @@ fn main() -> ExitCode {
 fn log(settings: &Settings) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(LevelFilter::from_level(settings.log_level));
-    if settings.log_format == LogFormat::Text {
+        .with_max_level(LevelFilter::from_level(settings.log.level));
+    if settings.log.format == LogFormat::Text {
         builder.with_ansi(false).init();
     } else {
         builder.json().flatten_event(true).with_current_span(false).init();

@@ -2,6 +2,7 @@
 
 use callgate::Settings;
 use callgate::settings::AppName;
+use callgate::settings::Cookie;
 use callgate::settings::PublicOrigin;
 use callgate::settings::SameSite;
 
@@ -82,7 +83,8 @@ async fn the_mint_may_ask_for_more_than_the_row_and_not_for_less() {
 #[tokio::test]
 async fn the_cookie_is_lax_and_lives_as_long_as_the_token_whatever_the_session_cookie_is() {
     for same_site in [SameSite::Lax, SameSite::Strict] {
-        let house = House::on(fresh().await, Settings { same_site, ..settings() }).await;
+        let cookie = Cookie { same_site, ..Cookie::default() };
+        let house = House::on(fresh().await, Settings { cookie, ..settings() }).await;
         let visitor = house.visitor();
         let answer = visitor.get("/mint?lifespan=120").send().await;
         house.ledger.add(&answer.text());

@@ -110,7 +110,7 @@ fn the_default_file_is_printed_and_can_be_used_as_it_is() {
     let bare = Place::new();
     let file = bare.run(&["settings", "--default"], &[]);
     assert_eq!(file.code, Some(0));
-    assert_eq!(file.out, callgate::settings::DEFAULT_TOML);
+    assert_eq!(file.out, callgate::settings::default_file());
     let place = Place::new().with("callgate.toml", &file.out);
     let values = |ended: &Ended| {
         let lines = ended.out.lines().map(|line| line.split("  #").next().unwrap().trim_end());

@@ -9,9 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use callgate::Gate;
+use callgate::backend::Budgets;
 use callgate::backend::script::Environment;
 use callgate::backend::script::Fetcher;
-use callgate::backend::script::Limits;
 use callgate::gate::Answer;
 use callgate::http::hosts::HostRule;
 use callgate::http::outbound;
@@ -118,7 +118,7 @@ async fn an_answer_that_is_too_large_for_the_class_is_an_error_that_it_can_catch
         // Reads the request, too: what is closed with something unread takes back what was sent.
         stream.read_to_end(&mut Vec::new()).await.unwrap();
     });
-    let limits = Limits { heap_bytes: 4 << 20, ..Limits::default() };
+    let limits = Budgets { heap_bytes: 4 << 20, ..Budgets::default() };
     let text = "export default class Keeper {
         async get() {
             this.got ??= fetch('http://SILENT/');
@@ -160,7 +160,7 @@ async fn what_an_engine_had_begun_does_not_land_in_the_one_that_replaced_it() {
             return Date.now() - begun > 900;
         }
     }";
-    let limits = Limits { cpu: Duration::from_millis(300), ..Limits::default() };
+    let limits = Budgets { cpu: Duration::from_millis(300), ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.storm", "A.wait"]).await;
     let storm = begin(&scripts, "A.storm").await;
     let wait = begin(&scripts, "A.wait").await;
@@ -177,7 +177,7 @@ async fn a_call_that_ended_before_its_turn_does_not_run_and_keeps_its_place_unti
         serve() { this.served += 1; }
         count() { return this.served; }
     }";
-    let limits = Limits { calls_max: 2, cpu: Duration::from_secs(5), ..Limits::default() };
+    let limits = Budgets { calls: 2, cpu: Duration::from_secs(5), ..Budgets::default() };
     let targets = ["A.spin", "A.serve within 100", "A.count"];
     let scripts = Scripts::within(limits, &[("A.js", text)], &targets).await;
     let spinning = begin(&scripts, "A.spin").await;
@@ -194,7 +194,7 @@ async fn what_a_call_that_was_stopped_cannot_bring_is_not_waited_for_for_ever() 
         async make(spin) { await null; while (spin); return 'made'; }
     }";
     let (cpu, wall) = (Duration::from_millis(50), Duration::from_millis(700));
-    let limits = Limits { cpu, wall, ..Limits::default() };
+    let limits = Budgets { cpu, wall, ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.get"]).await;
     assert_eq!(scripts.ask("A.get?spin=1").await.status, 500);
     assert_eq!(scripts.ask("A.get").await.status, 500, "it waits for the one that was stopped");

@@ -5,11 +5,9 @@ use std::net::IpAddr;
 use callgate::Settings;
 use callgate::http::hosts::HostRule;
 use callgate::http::proxies::TrustedProxies;
-use callgate::http::rates::Rate;
 use callgate::settings::PublicOrigin;
 use serde_json::Value;
 use serde_json::json;
-use std::time::Duration;
 
 use crate::support::House;
 use crate::support::log::Log;
@@ -99,21 +97,21 @@ async fn a_proxy_without_a_public_origin_is_told_once() {
 }
 
 /// Settings under which nobody may do this more than twice.
-fn tight(change: impl FnOnce(&mut callgate::http::rates::Rules, Rate)) -> Settings {
+fn tight(change: impl FnOnce(&mut callgate::http::rates::Rules)) -> Settings {
     let mut settings = Settings { rate_limits: true, ..settings() };
-    change(&mut settings.rates, Rate { count: 1, per: Duration::from_mins(10), burst: 2 });
+    change(&mut settings.rates);
     settings
 }
 
 #[tokio::test]
 async fn every_limit_says_that_a_proxy_may_have_been_forgotten() {
     let limits = [
-        ("/whoami", tight(|rates, few| rates.requests = few)),
-        ("/write?key=a&value=1", tight(|rates, few| rates.guests = few)),
-        ("/mint", tight(|rates, few| rates.mints = few)),
+        ("/whoami", tight(|it| (it.requests_per_sec, it.requests_burst) = (1, 2))),
+        ("/write?key=a&value=1", tight(|it| (it.guests_per_min, it.guests_burst) = (1, 2))),
+        ("/mint", tight(|it| (it.mints_per_min, it.mints_burst) = (1, 2))),
         (
             "/whoami?$4DSID=00000000000000000000000000000000",
-            tight(|rates, few| rates.failures = few),
+            tight(|it| (it.failures_per_min, it.failures_burst) = (1, 2)),
         ),
     ];
     for (target, settings) in limits {

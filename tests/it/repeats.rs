@@ -582,7 +582,8 @@ async fn no_answer_lies_open_in_a_store() {
 
 #[tokio::test]
 async fn the_settings_bound_what_is_kept() {
-    let settings = callgate::Settings { answer_bytes_max: 128 * 1024, ..settings() };
+    let mut settings = settings();
+    settings.capacity.answer_bytes_max = 128 * 1024;
     let now = callgate::base::Timestamp::from_millis(0);
     let store = callgate::gate::open_store(&settings, now).await.unwrap();
     let house = House::on(store, settings).await;

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use callgate::backend::Budgets;
 use callgate::backend::script::ClassProblem;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::http::Handlers as _;
 use callgate::http::Missing;
 use serde_json::Value;
@@ -57,7 +57,7 @@ async fn a_call_that_spins_ends_alone() {
             async jobs() { for (;;) await null; }
             fine() { return 1; }
         }";
-    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+    let limits = Budgets { cpu: Duration::from_millis(50), ..Budgets::default() };
     let targets = ["Spinner.spin", "Spinner.jobs", "Spinner.fine"];
     let scripts = Scripts::within(limits, &[("Spinner.js", text)], &targets).await;
     assert_eq!(scripts.ask("Spinner.spin").await.status, 500);
@@ -113,7 +113,7 @@ async fn a_call_ends_on_its_budget_whatever_it_is_in() {
     targets.push("Busy.fine".to_owned());
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let cpu = Duration::from_millis(30);
-    let limits = Limits { cpu, wall: Duration::from_secs(30), ..Limits::default() };
+    let limits = Budgets { cpu, wall: Duration::from_secs(30), ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("Busy.js", text)], &targets).await;
     for (kept, function) in (1..).zip(functions) {
         let answer = scripts.ask(&format!("Busy.{function}")).await;
@@ -133,7 +133,7 @@ async fn a_built_in_is_broken_off_when_nobody_waits_for_it_any_more() {
             search() { return text.includes(part); }
             fine() { return (this.kept += 1); }
         }"#;
-    let limits = Limits { cpu: Duration::from_hours(1), ..Limits::default() };
+    let limits = Budgets { cpu: Duration::from_hours(1), ..Budgets::default() };
     let targets = ["Slow.search within 100", "Slow.fine within 20000"];
     let scripts = Scripts::within(limits, &[("Slow.js", text)], &targets).await;
     for kept in 1..=2 {
@@ -176,7 +176,7 @@ async fn a_call_that_fills_the_queue_of_jobs_ends_alone() {
         functions.iter().chain(&others).map(|name| format!("Queue.{name}")).collect();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let cpu = Duration::from_millis(30);
-    let limits = Limits { cpu, wall: Duration::from_secs(30), ..Limits::default() };
+    let limits = Budgets { cpu, wall: Duration::from_secs(30), ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("Queue.js", text)], &targets).await;
     let starving = async {
         while scripts.ask("Queue.waits").await.json() != json!({"result": 1}) {}
@@ -376,7 +376,7 @@ async fn a_call_that_waits_ends_on_the_class_it_began_on() {
 #[tokio::test]
 async fn a_call_that_is_one_too_many_is_told_to_come_back() {
     let text = "export default class A { wait() { return new Promise(() => {}); } run() {} }";
-    let limits = Limits { calls_max: 1, ..Limits::default() };
+    let limits = Budgets { calls: 1, ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.wait", "A.run"]).await;
     let mut waiting = Box::pin(scripts.gate.client().get("/A/wait").send());
     assert!(polled_once(&mut waiting).await.is_none());
@@ -399,7 +399,7 @@ async fn a_call_whose_time_is_up_is_ended_with_all_it_waits_for() {
             return [before > 0, this.ticks - before];
         }
     }";
-    let limits = Limits { wall: Duration::from_secs(2), ..Limits::default() };
+    let limits = Budgets { wall: Duration::from_secs(2), ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.wait", "A.ticked"]).await;
     assert_eq!(scripts.ask("A.wait").await.status, 500);
     assert_eq!(scripts.ask("A.ticked").await.json(), json!({"result": [true, 0]}));
@@ -425,7 +425,7 @@ async fn a_hog_that_waits_leaves_its_neighbours_room() {
         }
         run() { return new Uint8Array(2 << 20).fill(1).length; }
     }";
-    let limits = Limits { heap_bytes: 8 << 20, ..Limits::default() };
+    let limits = Budgets { heap_bytes: 8 << 20, ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.hog", "A.run"]).await;
     assert_eq!(scripts.ask("A.hog").await.status, 500, "ended when it began to wait");
     assert_eq!(scripts.ask("A.run").await.json(), json!({"result": 2 << 20}));
@@ -438,7 +438,7 @@ async fn a_class_that_fills_its_memory_begins_anew() {
         kept = [];
         fill() { this.kept.push(new Uint8Array(1 << 20).fill(1)); return this.kept.length; }
     }";
-    let limits = Limits { heap_bytes: 8 << 20, ..Limits::default() };
+    let limits = Budgets { heap_bytes: 8 << 20, ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.fill"]).await;
     let mut full = 0;
     for _ in 0..30 {
@@ -459,7 +459,7 @@ async fn a_storm_of_jobs_ends_without_the_class() {
         }
         count() { return this.n += 1; }
     }";
-    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+    let limits = Budgets { cpu: Duration::from_millis(50), ..Budgets::default() };
     let scripts = Scripts::within(limits, &[("A.js", text)], &["A.storm", "A.count"]).await;
     assert_eq!(scripts.ask("A.count").await.json(), json!({"result": 1}));
     assert_eq!(scripts.ask("A.storm").await.status, 500);

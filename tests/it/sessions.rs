@@ -5,6 +5,7 @@ use std::sync::Arc;
 use callgate::Settings;
 use callgate::base::secret::SecretText;
 use callgate::session::Lifetime;
+use callgate::settings::Cookie;
 use callgate::settings::CookiePrefix;
 use callgate::settings::PublicOrigin;
 use callgate::settings::SameSite;
@@ -73,8 +74,11 @@ async fn the_cookie_says_how_it_is_guarded() {
         (
             Settings {
                 public_origin: https("https://shop.example"),
-                cookie_prefix: CookiePrefix::None,
-                same_site: SameSite::Strict,
+                cookie: Cookie {
+                    prefix: CookiePrefix::None,
+                    same_site: SameSite::Strict,
+                    ..Cookie::default()
+                },
                 ..settings()
             },
             "4DSID_callgate",

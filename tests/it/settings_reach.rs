@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use callgate::Gate;
 use callgate::Settings;
+use callgate::backend::Budgets;
 use callgate::base::Clock;
 use callgate::base::clock::Stopwatch;
 use callgate::settings::SETTINGS;
-use callgate::settings::Scripts;
+use callgate::store::live::Config;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -471,7 +472,8 @@ async fn keys_file() {
 }
 
 async fn session_max() {
-    let gate = gate(Settings { sessions_max: 3, ..settings() }, "").await;
+    let capacity = Config { sessions_max: 3, ..Config::default() };
+    let gate = gate(Settings { capacity, ..settings() }, "").await;
     let login = || gate.client().get("/login?privileges=admin").send();
     for _ in 0..3 {
         assert_eq!(login().await.status, 200);
@@ -514,7 +516,8 @@ async fn new_key() {
 async fn guest_share() {
     for (guest_percent, displaced) in [(50, 0), (10, 1)] {
         let (log, _capture) = crate::support::log::Log::capture();
-        let gate = gate(Settings { sessions_max: 10, guest_percent, ..settings() }, "").await;
+        let capacity = Config { sessions_max: 10, guest_percent, ..Config::default() };
+        let gate = gate(Settings { capacity, ..settings() }, "").await;
         for _ in 0..3 {
             assert_eq!(gate.client().get("/write?key=k&value=v").send().await.status, 200);
         }
@@ -526,7 +529,8 @@ async fn session_answer_bytes() {
     let row = r#"{ "class": "Probe", "method": "echo", "pattern": "kept", "repeat": 600 }"#;
     // Of four answers of 50,000 bytes each, two have room, or all.
     for (answer_bytes_max, kept) in [(128 * 1024, 2), (1024 * 1024, 4)] {
-        let gate = gate(Settings { answer_bytes_max, ..settings() }, row).await;
+        let capacity = Config { answer_bytes_max, ..Config::default() };
+        let gate = gate(Settings { capacity, ..settings() }, row).await;
         let owners: Vec<_> = (0..4).map(|_| gate.client()).collect();
         let mut links = Vec::new();
         for owner in &owners {
@@ -549,8 +553,7 @@ async fn session_answer_bytes() {
 async fn failures_alarm() {
     let (log, capture) = crate::support::log::Log::capture();
     let mut settings = Settings { rate_limits: true, ..settings() };
-    settings.rates.failures_alarm.count = 1;
-    settings.rates.failures_alarm.burst = 1;
+    settings.rates.failures_alarm_per_min = 1;
     let house = House::open(settings).await;
     for n in 0..3 {
         let token = format!("{n:032X}");
@@ -571,7 +574,7 @@ const HOG: &str = "export default class Hog {
 ";
 
 /// A gate whose class files lie in a folder, as `serve` opens it.
-async fn classes(change: impl FnOnce(&mut Scripts)) -> (TempDir, Gate) {
+async fn classes(change: impl FnOnce(&mut Budgets)) -> (TempDir, Gate) {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("Hog.js"), HOG).unwrap();
     let names = ["spin", "fill", "dive", "talk", "wait"];
@@ -585,7 +588,7 @@ async fn classes(change: impl FnOnce(&mut Scripts)) -> (TempDir, Gate) {
 }
 
 /// By default a function has enough of everything, and with this budget it has not.
-async fn budget(function: &'static str, change: fn(&mut Scripts)) {
+async fn budget(function: &'static str, change: fn(&mut Budgets)) {
     let ask = async |gate: &Gate| soon(gate.client().get(&format!("/{function}")).send()).await;
     let (_place, gate) = classes(|_| {}).await;
     assert_eq!(ask(&gate).await.status, 200, "{function} by default");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::Gate;
+use callgate::backend::Budgets;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::base::clock::Clock as _;
 use callgate::base::clock::SystemClock;
 use callgate::gate::Client;
@@ -76,7 +76,7 @@ async fn scripts_on(store: Arc<dyn Store>) -> Scripts {
         public_origin: Some(PublicOrigin::parse("http://127.0.0.1:8044").unwrap()),
         ..settings()
     };
-    let limits = Limits { wall: Duration::from_secs(30), ..Limits::default() };
+    let limits = Budgets { wall: Duration::from_secs(30), ..Budgets::default() };
     let environment = Environment { limits, ..Environment::new(Handle::current()) };
     let targets = [
         "View.write",

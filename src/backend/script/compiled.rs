@@ -5,8 +5,8 @@ use rquickjs::Ctx;
 use rquickjs::Module;
 use rquickjs::Runtime;
 
+use crate::backend::budgets::Budgets;
 use crate::backend::script::library::Library;
-use crate::backend::script::limits::Limits;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
 use crate::backend::script::thrown::Thrown;
@@ -16,7 +16,7 @@ const MEMORY_BYTES: usize = 256 << 20;
 
 /// The problems that show without running a file: syntax, and imports of what does not exist. A
 /// problem of a file that several import is told once.
-pub(super) fn problems(sources: &Sources, limits: &Limits) -> Vec<ClassProblem> {
+pub(super) fn problems(sources: &Sources, limits: &Budgets) -> Vec<ClassProblem> {
     let library = Library::new(sources.clone());
     let made = Runtime::new().and_then(|runtime| {
         runtime.set_memory_limit(MEMORY_BYTES);

@@ -29,6 +29,9 @@ use crate::backend::script::isolate::Mailbox;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
 
+/// Host operations and timers of one call that are under way at once.
+const OPERATIONS_MAX: usize = 64;
+
 /// The calls and the host operations of one isolate.
 pub(super) struct Desk {
     pub(super) environment: Environment,
@@ -152,7 +155,7 @@ impl Desk {
     where
         F: Future<Output = Landed> + Send + 'static,
     {
-        self.room(ctx, call)?;
+        Self::room(ctx, call)?;
         let (promise, resolve, reject) = Promise::new(ctx)?;
         let resolve = Persistent::save(ctx, resolve);
         let reject = Persistent::save(ctx, reject);
@@ -168,7 +171,7 @@ impl Desk {
         call: &Rc<Call>,
         (delay, function): (Duration, Function<'js>),
     ) -> rquickjs::Result<OperationId> {
-        self.room(ctx, call)?;
+        Self::room(ctx, call)?;
         let waiter = Waiter::Callback(Persistent::save(ctx, function));
         Ok(self.begin(call, waiter, async move {
             tokio::time::sleep(delay).await;
@@ -234,13 +237,12 @@ impl Desk {
     }
 
     /// Refuses one operation too many.
-    fn room(&self, ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
-        let most = self.environment.limits.operations_max;
-        if call.operations.borrow().len() < most {
+    fn room(ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
+        if call.operations.borrow().len() < OPERATIONS_MAX {
             return Ok(());
         }
         let text = format!(
-            "a request may wait for {most} things at once, timers included; wait for some first"
+            "a request may wait for {OPERATIONS_MAX} things at once, timers included; wait for some first"
         );
         Err(Exception::throw_range(ctx, &text))
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use crate::backend::budgets::Budgets;
 use crate::backend::script::bounded;
 use crate::backend::script::fetch::Fetcher;
-use crate::backend::script::limits::Limits;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 
@@ -14,7 +14,7 @@ use crate::base::entropy::OsEntropy;
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// The budgets.
-    pub limits: Limits,
+    pub limits: Budgets,
     /// Where host operations run: an isolate's own thread never waits for anything but commands.
     pub runtime: Handle,
     /// What `fetch` reaches; nothing, unless the owner says so.
@@ -30,7 +30,7 @@ pub struct Environment {
 impl Environment {
     /// Classes with the default budgets, whose host operations run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
-        let (limits, fetcher) = (Limits::default(), Fetcher::default());
+        let (limits, fetcher) = (Budgets::default(), Fetcher::default());
         let entropy = Arc::new(OsEntropy::new());
         let is_bounded = bounded::is_bounded();
         Self { limits, runtime, fetcher, entropy, is_bounded, demands_bounds: false }

@@ -128,7 +128,7 @@ impl Isolate {
         request: IncomingMessage,
         session: Session,
     ) -> Result<Reply, HandlerError> {
-        let seat = Seat::take(&self.calls, self.environment.limits.calls_max)?;
+        let seat = Seat::take(&self.calls, self.environment.limits.calls)?;
         let mut waiting = Waiting::new(self, (&method, request.id()));
         let (answer, answered) = oneshot::channel();
         let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));

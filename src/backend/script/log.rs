@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::backend::budgets::Budgets;
 use crate::backend::script::call::Call;
 use crate::backend::script::facts::Facts;
-use crate::backend::script::limits::Limits;
 use crate::backend::script::meter::Stopped;
 use crate::backend::script::thrown::Place;
 use crate::backend::script::thrown::Thrown;
@@ -14,13 +14,13 @@ use crate::base::RequestId;
 /// The log of one class.
 pub(super) struct Log {
     class: Arc<str>,
-    limits: Limits,
+    limits: Budgets,
     /// Where its functions are written.
     functions: BTreeMap<String, Place>,
 }
 
 impl Log {
-    pub(super) fn new(class: Arc<str>, limits: &Limits, facts: &Facts) -> Self {
+    pub(super) fn new(class: Arc<str>, limits: &Budgets, facts: &Facts) -> Self {
         let functions = facts.functions.iter().flatten();
         let functions = functions
             .filter_map(|function| Some((function.name.clone(), function.place.clone()?)))

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::setting::settings;
 use crate::flow::rates::buckets::Buckets;
 use crate::flow::rates::buckets::Pace;
 pub use crate::flow::rates::buckets::Rate;
@@ -23,42 +24,51 @@ use crate::flow::rates::buckets::micros;
 /// Pause between two log lines about the same limit.
 const HUSH: Duration = Duration::from_secs(10);
 
-/// How often what may be done (SEC D.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// Requests of one client. Default 100 a second, 400 at once.
-    pub requests: Rate,
-    /// Unknown tokens of one client, beyond which further unknown ones are refused; a token that
-    /// is good is redeemed all the same. Default 20 a minute, 20 at once.
-    pub failures: Rate,
-    /// Unknown tokens of all clients, beyond which the log raises an alarm; nothing is
-    /// refused. Default 1,000 a minute.
-    pub failures_alarm: Rate,
-    /// Tokens that one session mints. Default 10 a minute, 60 at once: a session may hold 16
-    /// unspent ones, so the burst of SEC D.6, 10, would refuse what contract §6.1 allows.
-    pub session_mints: Rate,
-    /// Tokens that the sessions of one client mint. Default 100 a minute, 100 at once.
-    pub mints: Rate,
-    /// Sessions that one client founds. Default 30 a minute, 60 at once.
-    pub guests: Rate,
-    /// Sessions that all clients found. Default 200 a second, 1,000 at once.
-    pub all_guests: Rate,
+/// Beyond it a rate is none: switch it off with the rest.
+const RATE_MAX: u64 = 1_000_000;
+
+settings! {
+    /// How often what may be done (SEC D.6).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Rules {
+        /// Requests of one client, more are answered 429: how many a second.
+        requests_per_sec: u32 = 100, in 1..=RATE_MAX;
+        /// Requests of one client at once, after a quiet time.
+        requests_burst: u32 = 400, in 1..=RATE_MAX;
+        /// Unknown tokens of one client; further unknown ones are answered 429, good ones are
+        /// redeemed: how many a minute.
+        failures_per_min: u32 = 20, in 1..=RATE_MAX;
+        /// Unknown tokens of one client at once, after a quiet time.
+        failures_burst: u32 = 20, in 1..=RATE_MAX;
+        /// Unknown tokens of all clients in a minute, beyond which the log raises an alarm.
+        failures_alarm_per_min: u32 = 1_000, in 1..=RATE_MAX;
+        /// Tokens that one session mints; more are an error in the handler, and 429: how many a
+        /// minute.
+        session_mints_per_min: u32 = 10, in 1..=RATE_MAX;
+        /// Tokens that one session mints at once, after a quiet time.
+        session_mints_burst: u32 = 60, in 1..=RATE_MAX;
+        /// Tokens minted for one client, as above: how many a minute.
+        mints_per_min: u32 = 100, in 1..=RATE_MAX;
+        /// Tokens minted for one client at once, after a quiet time.
+        mints_burst: u32 = 100, in 1..=RATE_MAX;
+        /// Sessions that one client begins; a request that needs one more is answered 503: a
+        /// minute.
+        guests_per_min: u32 = 30, in 1..=RATE_MAX;
+        /// Sessions that one client begins at once, after a quiet time.
+        guests_burst: u32 = 60, in 1..=RATE_MAX;
+        /// Sessions that all clients begin, as above: how many a second.
+        all_guests_per_sec: u32 = 200, in 1..=RATE_MAX;
+        /// Sessions that all clients begin at once, after a quiet time.
+        all_guests_burst: u32 = 1_000, in 1..=RATE_MAX;
+    }
 }
 
-impl Default for Rules {
-    fn default() -> Self {
-        let every = |per, count, burst| Rate { count, per, burst };
-        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
-        Self {
-            requests: every(second, 100, 400),
-            failures: every(minute, 20, 20),
-            failures_alarm: every(minute, 1_000, 1_000),
-            session_mints: every(minute, 10, 60),
-            mints: every(minute, 100, 100),
-            guests: every(minute, 30, 60),
-            all_guests: every(second, 200, 1_000),
-        }
-    }
+fn per_sec(count: u32, burst: u32) -> Rate {
+    Rate { count, per: Duration::from_secs(1), burst }
+}
+
+fn per_min(count: u32, burst: u32) -> Rate {
+    Rate { count, per: Duration::from_mins(1), burst }
 }
 
 /// Counts what is limited. Switched off, it counts nothing and costs nothing.
@@ -104,16 +114,25 @@ enum Owner {
 impl Rates {
     /// Counts by these rules.
     pub fn new(rules: &Rules) -> Self {
+        let requests = per_sec(rules.requests_per_sec, rules.requests_burst);
+        let failures = per_min(rules.failures_per_min, rules.failures_burst);
+        // It refuses nothing, so a burst of its own would mean nothing.
+        let alarm = per_min(rules.failures_alarm_per_min, rules.failures_alarm_per_min);
+        // A session may hold 16 unspent tokens (contract §6.1), so its burst must not be less.
+        let session_mints = per_min(rules.session_mints_per_min, rules.session_mints_burst);
+        let mints = per_min(rules.mints_per_min, rules.mints_burst);
+        let guests = per_min(rules.guests_per_min, rules.guests_burst);
+        let all_guests = per_sec(rules.all_guests_per_sec, rules.all_guests_burst);
         Self(Some(Box::new(Counters {
             buckets: Buckets::new(),
-            requests: Limit::new("requests", rules.requests),
-            failures: Limit::new("failures", rules.failures),
-            failures_alarm: Limit::new("failures_alarm", rules.failures_alarm),
-            session_mints: Limit::new("session_mints", rules.session_mints),
-            mints: Limit::new("mints", rules.mints),
-            guests: Limit::new("guests", rules.guests),
-            all_guests: Limit::new("all_guests", rules.all_guests),
-            suspicions: Limit::new("suspicions", rules.requests),
+            requests: Limit::new("requests", requests),
+            failures: Limit::new("failures", failures),
+            failures_alarm: Limit::new("failures_alarm", alarm),
+            session_mints: Limit::new("session_mints", session_mints),
+            mints: Limit::new("mints", mints),
+            guests: Limit::new("guests", guests),
+            all_guests: Limit::new("all_guests", all_guests),
+            suspicions: Limit::new("suspicions", requests),
         })))
     }
 
@@ -313,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_limit_speaks_once_in_a_while_and_counts_what_it_did_not_say() {
-        let (limit, clock) = (Limit::new("x", Rules::default().requests), ManualClock::default());
+        let (limit, clock) = (Limit::new("x", per_sec(100, 400)), ManualClock::default());
         assert_eq!(limit.may_speak(clock.now()), Some(0));
         for _ in 0..7 {
             assert_eq!(limit.may_speak(clock.now()), None);

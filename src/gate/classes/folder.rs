@@ -17,7 +17,6 @@ use crate::backend::script::ClassProblem;
 use crate::backend::script::Classes;
 use crate::backend::script::Environment;
 use crate::backend::script::Fetcher;
-use crate::backend::script::Limits;
 use crate::backend::script::Literal;
 use crate::backend::script::LiteralKind;
 use crate::backend::script::Sources;
@@ -29,7 +28,6 @@ use crate::base::nearest::nearest;
 use crate::gate::watched::How;
 use crate::http::Outbound;
 use crate::settings::Safety;
-use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
@@ -107,7 +105,7 @@ impl Folder {
         entropy: &Arc<dyn Entropy>,
     ) -> Self {
         let environment = Environment {
-            limits: limits(&settings.scripts),
+            limits: settings.scripts.clone(),
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
@@ -321,27 +319,15 @@ impl Look {
     }
 }
 
-fn limits(scripts: &Scripts) -> Limits {
-    Limits {
-        cpu: scripts.cpu,
-        wall: scripts.wall,
-        heap_bytes: scripts.heap_bytes,
-        stack_bytes: scripts.stack_bytes,
-        output_bytes: scripts.output_bytes,
-        console_bytes: scripts.console_bytes,
-        calls_max: scripts.calls,
-        ..Limits::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Budgets;
     use crate::base::entropy::OsEntropy;
 
     #[tokio::test]
     async fn every_budget_of_the_settings_reaches_the_classes() {
-        let scripts = Scripts {
+        let scripts = Budgets {
             cpu: Duration::from_millis(11),
             wall: Duration::from_millis(12),
             heap_bytes: 13,
@@ -357,7 +343,7 @@ mod tests {
         let Environment { limits, fetcher, .. } = Folder::of(&settings, None, &entropy).environment;
         assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
-        assert_eq!((limits.console_bytes, limits.calls_max), (16, 19));
+        assert_eq!((limits.console_bytes, limits.calls), (16, 19));
         assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
     }
 

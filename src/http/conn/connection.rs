@@ -183,11 +183,11 @@ pub(crate) async fn connection<S: Service>(
 /// Shakes hands and finds out what the connection speaks.
 async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Sniffed<Transport>)> {
     let config = &entrance.config;
-    let stream = Unstalled::new(stream, config.write_stall_timeout);
+    let stream = Unstalled::new(stream, config.limits.write_stall);
     let (agreed, transport) = match entrance.tls() {
         None => (None, Transport::Plain(stream)),
         Some(tls) => {
-            let shaken = tokio::time::timeout(config.handshake_timeout, tls.accept(stream)).await;
+            let shaken = tokio::time::timeout(config.limits.handshake, tls.accept(stream)).await;
             let stream = shaken.ok()?.ok()?;
             // Over TLS, HTTP/2 is spoken where both ends agreed on it, and only there (RFC 9113
             // §3.2).
@@ -198,7 +198,7 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
             (Some(agreed), Transport::Tls(Box::new(stream)))
         }
     };
-    let first = tokio::time::timeout(config.first_byte_timeout, sniff(transport)).await;
+    let first = tokio::time::timeout(config.limits.first_byte, sniff(transport)).await;
     let (protocol, stream) = first.ok()?.ok()?;
     agreed.is_none_or(|agreed| agreed == protocol).then_some((protocol, stream))
 }
@@ -233,10 +233,10 @@ async fn http1<S: Service>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
-        .max_header_size(config.header_bytes_max)
-        .max_headers(config.headers_max)
-        .max_buf_size(BUFFER_BYTES_MAX.max(config.header_bytes_max))
+        .header_read_timeout(config.limits.header)
+        .max_header_size(config.limits.header_bytes)
+        .max_headers(config.limits.headers)
+        .max_buf_size(BUFFER_BYTES_MAX.max(config.limits.header_bytes))
         .half_close(false);
     let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
     let ended = attend(Pin::new(&mut connection), &desk, config, stop.clone()).await;
@@ -244,7 +244,7 @@ async fn http1<S: Service>(
     if let (Ok(()), Some(tunnel)) = (&ended, tunnel) {
         let parts = connection.into_parts();
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
-        return pass(passing, stop, config.drain_timeout).await;
+        return pass(passing, stop, config.limits.drain).await;
     }
     if ended.as_ref().is_err_and(hyper::Error::is_user) {
         // An answer broke off. To whoever knows no lengths a proper end would look like its end.
@@ -262,7 +262,7 @@ async fn http2<S: Service>(
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let traffic = Arc::new(Traffic::new(config.write_stall_timeout));
+    let traffic = Arc::new(Traffic::new(config.limits.write_stall));
     let stream = Framed::new(client.stream, PREFACE.len(), Arc::clone(&traffic));
     let desk = Desk::new(service, client.conn, config.h2_requests_max, Some(traffic));
     let answering = Arc::clone(&desk);
@@ -289,10 +289,10 @@ async fn http2<S: Service>(
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(config.streams_max)
+        .max_concurrent_streams(config.limits.streams)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
-        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(config.limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES_MAX)
@@ -315,13 +315,13 @@ async fn attend<S: Service>(
 ) -> Result<(), hyper::Error> {
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = end_of(stop, config.age_max) => None,
+        () = end_of(stop, config.limits.connection_age) => None,
         () = desk.worn.notified(), if desk.traffic.is_some() => None,
-        () = desk.useless(config.header_timeout) => None,
+        () = desk.useless(config.limits.header) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
-        None => part(connection, desk, config.drain_timeout).await,
+        None => part(connection, desk, config.limits.drain).await,
     };
     // Clients hang up and send nonsense all the time; that is worth a look only when debugging.
     if let Err(error) = &ended {

@@ -33,6 +33,7 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOMBSTONE;
+use crate::base::setting::settings;
 use crate::session::Record;
 use crate::session::Right;
 use crate::store::error::StoreError;
@@ -46,28 +47,27 @@ use guests::Guests;
 use guests::Place;
 use index::Index;
 
-/// How much a store keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// Sessions it keeps at most; default 1,000,000. It remembers four times as many ended
-    /// sessions and as many tokens, so that neither can fill the memory of the process.
-    pub sessions_max: usize,
-    /// Bytes of the answers that are kept for repeats of callbacks; default 64 MiB. The oldest
-    /// make room for new ones. They are in memory, as everything is.
-    pub answer_bytes_max: usize,
-    /// Percent of the sessions, and of [`BYTES_PER_SESSION`] for each of them, that guests may
-    /// take; default 50. Beyond it the guest that was idle longest makes room for a new one.
-    pub guest_percent: u8,
+settings! {
+    /// How much a store keeps.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Config {
+        /// Sessions kept at once; beyond it new ones are refused.
+        sessions_max as "max": usize = 1_000_000, in 1..=1_000_000_000;
+        /// Percent of these sessions that guests (nobody signed in) may be, 1 to 100; all guests
+        /// together store 1024 bytes for each of them at most. Beyond it the guest that was idle
+        /// longest makes room for a new one. Sessions of people who are signed in never do.
+        guest_percent as "guest_share": u8 = 50, in 1..=100;
+        /// Bytes of answers kept in memory, and in the store, for rows with "repeat"; 131072 at
+        /// least. Beyond it the oldest make room: their repeats are told `answer_not_kept`.
+        answer_bytes_max as "answer_bytes": usize = 64 * MIB, in 128 * KIB..=1024 * MIB;
+    }
 }
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
 
 /// About how many bytes a session takes; what guests may store together follows from it.
 pub const BYTES_PER_SESSION: usize = 1024;
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { sessions_max: 1_000_000, answer_bytes_max: 64 * 1024 * 1024, guest_percent: 50 }
-    }
-}
 
 impl Config {
     /// Ended sessions that are remembered at most, and tokens that are kept at most.

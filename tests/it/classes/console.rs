@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use callgate::backend::Budgets;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use serde_json::Value;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -128,7 +128,7 @@ export default class Gossip {
 async fn a_request_that_floods_the_console_is_cut_off_alone() {
     let log = Log::default();
     let _listening = log.listen();
-    let limits = Limits { console_bytes: 1_000, ..Limits::default() };
+    let limits = Budgets { console_bytes: 1_000, ..Budgets::default() };
     let text = r#"
 export default class Flood {
   flood() { for (let n = 0; n < 5000; n += 1) console.log("x ".repeat(49) + "x"); }
@@ -188,10 +188,10 @@ async fn in_development_a_browser_is_shown_where_a_class_failed() {
   async late() { await new Promise(() => {}); }
   spins() { for (;;); }
 }";
-    let limits = Limits {
+    let limits = Budgets {
         cpu: std::time::Duration::from_millis(50),
         wall: std::time::Duration::from_secs(2),
-        ..Limits::default()
+        ..Budgets::default()
     };
     let stage = Stage::with(Environment { limits, ..environment() }, "Fails", text).await;
     let visitor = stage.visitor();

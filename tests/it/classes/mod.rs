@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use callgate::Gate;
 use callgate::Settings;
+use callgate::backend::Budgets;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::base::clock::ManualClock;
 use callgate::gate::Answer;
 use callgate::gate::Client;
@@ -89,7 +89,7 @@ impl Visitor {
 
 /// Budgets that a busy machine keeps within.
 pub(crate) fn environment() -> Environment {
-    let limits = Limits { wall: std::time::Duration::from_secs(20), ..Limits::default() };
+    let limits = Budgets { wall: std::time::Duration::from_secs(20), ..Budgets::default() };
     Environment { limits, ..Environment::new(Handle::current()) }
 }
 

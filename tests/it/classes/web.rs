@@ -1,6 +1,6 @@
 //! The basics of the web, timers, and what a class can not reach.
 
-use callgate::backend::script::Limits;
+use callgate::backend::Budgets;
 use serde_json::json;
 
 use crate::classes::Stage;
@@ -126,7 +126,7 @@ export default class Early {
 
 #[tokio::test]
 async fn an_answer_beyond_its_limit_is_refused() {
-    let limits = Limits { output_bytes: 1_000, ..Limits::default() };
+    let limits = Budgets { output_bytes: 1_000, ..Budgets::default() };
     let environment = callgate::backend::script::Environment { limits, ..environment() };
     let text = r#"
 import { OutgoingMessage } from "callgate";

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use callgate::Settings;
 use callgate::gate::Answer;
-use callgate::http::rates::Rate;
 use callgate::http::rates::Rules;
 use callgate::store::faulty::Verb;
 
@@ -17,8 +16,15 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Limits of which everybody reaches the end at the second step.
 fn narrow() -> Settings {
-    let once = Rate { count: 1, per: Duration::from_hours(1), burst: 1 };
-    let rates = Rules { failures: once, session_mints: once, all_guests: once, ..Rules::default() };
+    let rates = Rules {
+        failures_per_min: 1,
+        failures_burst: 1,
+        session_mints_per_min: 1,
+        session_mints_burst: 1,
+        all_guests_per_sec: 1,
+        all_guests_burst: 1,
+        ..Rules::default()
+    };
     let mut settings = Settings { rate_limits: true, rates, ..settings() };
     settings.limits.body_gap = Duration::from_millis(100);
     settings

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use callgate::Gate;
 use callgate::Singleton;
+use callgate::backend::Budgets;
 use callgate::backend::script::ClassProblem;
 use callgate::backend::script::Classes;
 use callgate::backend::script::Environment;
-use callgate::backend::script::Limits;
 use callgate::backend::script::Sources;
 use callgate::gate::Answer;
 use callgate::gate::Builder;
@@ -58,11 +58,11 @@ impl Scripts {
     /// The gate for `targets`, each `Class.function`, or `Class.function within 300` where the row
     /// gives it so many milliseconds.
     pub(crate) async fn open(files: &[(&str, &str)], targets: &[&str]) -> Self {
-        Self::within(Limits::default(), files, targets).await
+        Self::within(Budgets::default(), files, targets).await
     }
 
     /// The same on smaller budgets.
-    pub(crate) async fn within(limits: Limits, files: &[(&str, &str)], targets: &[&str]) -> Self {
+    pub(crate) async fn within(limits: Budgets, files: &[(&str, &str)], targets: &[&str]) -> Self {
         let environment = Environment { limits, ..Environment::new(Handle::current()) };
         Self::on(Gate::builder(settings()), &environment, files, targets).await
     }
