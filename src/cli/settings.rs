@@ -6,13 +6,13 @@ use crate::settings::SETTINGS;
 use crate::settings::Settings;
 use crate::settings::Value;
 
-use super::exit::Said;
-use super::exit::Stop;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::store;
 
 /// The commented default file.
-pub(super) fn default_file() -> Said {
-    Said::well(DEFAULT_TOML.to_owned())
+pub(super) fn default_file() -> CommandOutput {
+    CommandOutput::well(DEFAULT_TOML.to_owned())
 }
 
 /// The column that origins may be pushed to: one long value must not move them all out of sight.
@@ -22,7 +22,7 @@ const CHARS_MAX: usize = 60;
 /// counted, not shown; an unset setting is a comment with its effective value.
 ///
 /// Comments at the end show what the store guarantees.
-pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
+pub(super) fn run(reading: &Reading) -> Result<CommandOutput, CommandError> {
     let rows: Vec<(&str, String, String)> = SETTINGS
         .iter()
         .map(|setting| {
@@ -54,7 +54,7 @@ pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
     }
     page.push(String::new());
     page.extend(store::in_comments(&reading.settings)?);
-    Ok(Said::well(page.join("\n") + "\n"))
+    Ok(CommandOutput::well(page.join("\n") + "\n"))
 }
 
 /// A value as TOML; `None` for an unset one and for secrets.
