@@ -38,7 +38,7 @@ const PEERS_MAX: usize = 1_024;
 
 /// The credential that an operator needs.
 #[derive(Debug, Clone)]
-pub enum Entry {
+pub enum OperatorAccess {
     /// The result of [`Keyring::operator`](crate::session::Keyring::operator) with the first key.
     Key {
         /// The file that holds the key, if there is one. Its name is sent to clients on this
@@ -56,7 +56,7 @@ pub enum Entry {
 /// The guard of one listener.
 pub(super) struct Guard {
     sessions: Arc<Sessions>,
-    entry: Entry,
+    entry: OperatorAccess,
     hosts: Arc<InternalHosts>,
     failures: Mutex<Failures>,
 }
@@ -69,7 +69,7 @@ struct Failures {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum AccessDenied {
     /// The request names a host that is not this listener.
     WrongHost,
     /// A browser sent it.
@@ -78,7 +78,7 @@ pub(super) enum Refused {
     Closed,
     /// No credential was sent: the first request of a client that has to learn which one is
     /// required.
-    Unshown,
+    NoCredential,
     /// A wrong credential.
     Credential,
     /// Too many wrong credentials.
@@ -86,22 +86,26 @@ pub(super) enum Refused {
 }
 
 impl Guard {
-    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, hosts: Arc<InternalHosts>) -> Self {
+    pub(super) fn new(
+        sessions: Arc<Sessions>,
+        entry: OperatorAccess,
+        hosts: Arc<InternalHosts>,
+    ) -> Self {
         Self { sessions, entry, hosts, failures: Mutex::default() }
     }
 
     /// Admits a request, or returns why not.
-    pub(super) fn admit(&self, head: &Head, conn: ConnInfo) -> Result<(), Refused> {
+    pub(super) fn admit(&self, head: &Head, conn: ConnInfo) -> Result<(), AccessDenied> {
         self.hosts.admit_program(head)?;
         match &self.entry {
-            Entry::Closed => Err(Refused::Closed),
-            Entry::Key { limited, .. } => match shown(&head.headers) {
+            OperatorAccess::Closed => Err(AccessDenied::Closed),
+            OperatorAccess::Key { limited, .. } => match shown(&head.headers) {
                 // A correct credential always passes: 256 bits cannot be guessed, and otherwise any
                 // program on this machine could lock the operator out.
                 Some(shown) if self.is_right(head, shown) => Ok(()),
                 Some(_) if *limited => Err(self.failed(conn.peer.ip())),
-                Some(_) => Err(Refused::Credential),
-                None => Err(Refused::Unshown),
+                Some(_) => Err(AccessDenied::Credential),
+                None => Err(AccessDenied::NoCredential),
             },
         }
     }
@@ -115,11 +119,13 @@ impl Guard {
     /// The required credential, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
     pub(super) fn challenge(&self, conn: ConnInfo) -> String {
         // A quoted string must be visible ASCII without quotes and backslashes.
-        const UNSEEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
+        const NOT_PRINTABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
         let app = format!("Callgate app=\"{}\"", self.sessions.app());
         match &self.entry {
-            Entry::Key { file: Some(file), .. } if conn.peer.ip().to_canonical().is_loopback() => {
-                let file = percent_encode(file.as_os_str().as_encoded_bytes(), UNSEEN);
+            OperatorAccess::Key { file: Some(file), .. }
+                if conn.peer.ip().to_canonical().is_loopback() =>
+            {
+                let file = percent_encode(file.as_os_str().as_encoded_bytes(), NOT_PRINTABLE);
                 format!("{app}, key-file=\"{file}\"")
             }
             _ => app,
@@ -127,22 +133,22 @@ impl Guard {
     }
 
     /// Counts a wrong credential.
-    fn failed(&self, peer: IpAddr) -> Refused {
+    fn failed(&self, peer: IpAddr) -> AccessDenied {
         let now = self.sessions.clock.now();
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if now < failures.since || now.since(failures.since) >= WINDOW {
             *failures = Failures { since: now, of: HashMap::new() };
         }
         if failures.of.len() >= PEERS_MAX && !failures.of.contains_key(&peer) {
-            return Refused::TooMany;
+            return AccessDenied::TooMany;
         }
         let count = failures.of.entry(peer).or_default();
         *count = count.saturating_add(1);
-        if *count > FAILURES_MAX { Refused::TooMany } else { Refused::Credential }
+        if *count > FAILURES_MAX { AccessDenied::TooMany } else { AccessDenied::Credential }
     }
 }
 
-impl Refused {
+impl AccessDenied {
     /// The status, a stable code, and a hint for the client.
     pub(super) fn answer(self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -161,7 +167,7 @@ impl Refused {
                 "The keys of this gate live in its process only, so that nobody can show one; set \
                  keys or keys_file to see its sessions and tokens.",
             ),
-            Self::Unshown | Self::Credential => (
+            Self::NoCredential | Self::Credential => (
                 StatusCode::UNAUTHORIZED,
                 "credential",
                 "Show the operator's credential, which the first key of the gate makes.",
@@ -191,11 +197,11 @@ impl InternalHosts {
     }
 
     /// Admits requests for this listener that no browser sent.
-    pub(super) fn admit_program(&self, head: &Head) -> Result<(), Refused> {
+    pub(super) fn admit_program(&self, head: &Head) -> Result<(), AccessDenied> {
         self.admit(head)?;
         let sent_by_browser = |name: &str| head.headers.contains_key(name);
         if [header::ORIGIN.as_str(), "sec-fetch-site"].into_iter().any(sent_by_browser) {
-            return Err(Refused::Browser);
+            return Err(AccessDenied::Browser);
         }
         Ok(())
     }
@@ -203,7 +209,7 @@ impl InternalHosts {
     /// Admits requests that name this listener by an IP address, or by a name that an outsider
     /// cannot resolve to it. A page of a rebound DNS name still sends its own name. Only HTTP/1.0
     /// may omit the host, which no browser speaks.
-    pub(super) fn admit(&self, head: &Head) -> Result<(), Refused> {
+    pub(super) fn admit(&self, head: &Head) -> Result<(), AccessDenied> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
             (Some(authority), _, None) => Some(authority.clone()),
@@ -211,12 +217,12 @@ impl InternalHosts {
             (None, None, None) if head.version == Version::HTTP_10 => return Ok(()),
             _ => None,
         };
-        let Some(authority) = authority else { return Err(Refused::WrongHost) };
+        let Some(authority) = authority else { return Err(AccessDenied::WrongHost) };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let is_ours = host.parse::<IpAddr>().is_ok()
             || host.eq_ignore_ascii_case("localhost")
             || self.0.iter().any(|name| host.eq_ignore_ascii_case(name));
-        if is_ours { Ok(()) } else { Err(Refused::WrongHost) }
+        if is_ours { Ok(()) } else { Err(AccessDenied::WrongHost) }
     }
 }
 

@@ -22,10 +22,10 @@ use crate::store::port::Guarantees;
 /// How long a result of the store is reused, so that frequent probes do not load it.
 const FRESH: Duration = Duration::from_secs(1);
 /// Timeout of the store for one probe.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state of the gate.
-pub struct Health {
+pub struct GateHealth {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     table: Lock<TableState>,
@@ -60,7 +60,7 @@ pub struct Refusal {
 
 /// The response to `/readyz`.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct Readiness {
     /// Whether requests can be served.
     pub ready: bool,
     stopping: bool,
@@ -68,7 +68,7 @@ pub struct Report {
     store: Result<Guarantees, String>,
 }
 
-impl Health {
+impl GateHealth {
     /// Monitors `store`; `table` is the state of the table in use.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, table: TableState) -> Self {
         let (table, stopping) = (Lock::new(table), AtomicBool::new(false));
@@ -99,10 +99,10 @@ impl Health {
     }
 
     /// The current state.
-    pub async fn report(&self) -> Report {
+    pub async fn report(&self) -> Readiness {
         let stopping = self.stopping.load(Ordering::Acquire);
         let store = self.last.or_ask(&*self.clock, self.store.self_check()).await;
-        Report { ready: !stopping && store.is_ok(), stopping, table: self.table(), store }
+        Readiness { ready: !stopping && store.is_ok(), stopping, table: self.table(), store }
     }
 }
 
@@ -121,7 +121,7 @@ impl LastAnswer {
         {
             return answer.clone();
         }
-        let answer = match tokio::time::timeout(PATIENCE, asking).await {
+        let answer = match tokio::time::timeout(PROBE_TIMEOUT, asking).await {
             Ok(Ok(guarantees)) => Ok(guarantees),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the store did not answer in time".to_owned()),
@@ -133,13 +133,13 @@ impl LastAnswer {
     }
 }
 
-impl fmt::Debug for Health {
+impl fmt::Debug for GateHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health").field("stopping", &self.stopping).finish_non_exhaustive()
+        f.debug_struct("GateHealth").field("stopping", &self.stopping).finish_non_exhaustive()
     }
 }
 
-impl Report {
+impl Readiness {
     /// The body of the response: states and counts and, in detail, the guarantees of the store and
     /// the problems of the table, which contain paths and addresses.
     pub fn to_json(&self, in_detail: bool) -> Value {
@@ -184,7 +184,7 @@ mod tests {
             (LastAnswer::default(), ManualClock::default(), AtomicU32::new(0));
         let hangs = || async {
             asked.fetch_add(1, Ordering::Relaxed);
-            clock.advance(PATIENCE);
+            clock.advance(PROBE_TIMEOUT);
             std::future::pending().await
         };
         let both = (last.or_ask(&clock, hangs()), last.or_ask(&clock, hangs()));

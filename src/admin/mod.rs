@@ -42,15 +42,15 @@ use crate::http::conn::server;
 use crate::http::message::body::incoming::Pace;
 use crate::http::message::body::incoming::RequestBody;
 
-pub use guard::{Entry, InternalHosts};
-pub use health::Health;
+pub use guard::{InternalHosts, OperatorAccess};
+pub use health::GateHealth;
 
 use operator::Operator;
 use session_api::SessionApi;
 
 /// Handles the requests of the internal listener.
 pub struct Admin {
-    health: Arc<Health>,
+    health: Arc<GateHealth>,
     operator: Operator,
     upstreams: SessionApi,
     hosts: Arc<InternalHosts>,
@@ -60,9 +60,9 @@ impl Admin {
     /// Serves `health` to every client, `sessions` to operators that `entry` admits, and the
     /// session API to upstreams whose bodies arrive at this pace.
     pub fn new(
-        health: Arc<Health>,
+        health: Arc<GateHealth>,
         sessions: Arc<Sessions>,
-        (entry, hosts): (Entry, InternalHosts),
+        (entry, hosts): (OperatorAccess, InternalHosts),
         pace: Pace,
     ) -> Self {
         let hosts = Arc::new(hosts);

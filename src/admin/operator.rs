@@ -26,10 +26,10 @@ use hyper::http::request::Parts as Head;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::admin::guard::Entry;
+use crate::admin::guard::AccessDenied;
 use crate::admin::guard::Guard;
 use crate::admin::guard::InternalHosts;
-use crate::admin::guard::Refused;
+use crate::admin::guard::OperatorAccess;
 use crate::admin::json_response;
 use crate::admin::view;
 use crate::base::SessionId;
@@ -66,7 +66,7 @@ enum Subject {
 }
 
 /// Why a request fails.
-enum Fault {
+enum OperatorError {
     BadRequest(&'static str),
     /// The resource supports these methods only.
     Method(&'static str),
@@ -74,7 +74,7 @@ enum Fault {
     Store(StoreError),
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for OperatorError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -87,7 +87,11 @@ struct Page<I> {
 }
 
 impl Operator {
-    pub(super) fn new(sessions: Arc<Sessions>, entry: Entry, hosts: Arc<InternalHosts>) -> Self {
+    pub(super) fn new(
+        sessions: Arc<Sessions>,
+        entry: OperatorAccess,
+        hosts: Arc<InternalHosts>,
+    ) -> Self {
         let guard = Guard::new(Arc::clone(&sessions), entry, hosts);
         Self { sessions, guard }
     }
@@ -110,18 +114,18 @@ impl Operator {
         }
         match self.answer(head).await {
             Ok(answer) => json_response(StatusCode::OK, &answer),
-            Err(Fault::Method(allow)) => {
+            Err(OperatorError::Method(allow)) => {
                 let detail = "The path takes other methods.";
                 let status = StatusCode::METHOD_NOT_ALLOWED;
                 with(failure(status, "method_not_allowed", detail), header::ALLOW, allow)
             }
-            Err(Fault::BadRequest(detail)) => {
+            Err(OperatorError::BadRequest(detail)) => {
                 failure(StatusCode::BAD_REQUEST, "bad_request", detail)
             }
-            Err(Fault::NotFound) => {
+            Err(OperatorError::NotFound) => {
                 failure(StatusCode::NOT_FOUND, "not_found", "There is nothing of this name.")
             }
-            Err(Fault::Store(error)) => {
+            Err(OperatorError::Store(error)) => {
                 tracing::warn!(event = "operator.failed", %error);
                 let detail = "The store cannot answer; see the log.";
                 failure(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
@@ -129,16 +133,16 @@ impl Operator {
         }
     }
 
-    fn refuse(&self, refused: Refused, conn: ConnInfo) -> Response<ResponseBody> {
+    fn refuse(&self, refused: AccessDenied, conn: ConnInfo) -> Response<ResponseBody> {
         let (status, code, detail) = refused.answer();
         // A refusal by rate limit and a request without a credential are not logged: there may be
         // many.
-        if !matches!(refused, Refused::TooMany | Refused::Unshown) {
+        if !matches!(refused, AccessDenied::TooMany | AccessDenied::NoCredential) {
             let peer = conn.peer.ip();
             tracing::warn!(event = "operator.refused", %peer, code);
         }
         let mut response = failure(status, code, detail);
-        if matches!(refused, Refused::Credential | Refused::Unshown) {
+        if matches!(refused, AccessDenied::Credential | AccessDenied::NoCredential) {
             let challenge = self.guard.challenge(conn);
             response = with(response, header::WWW_AUTHENTICATE, &challenge);
         }
@@ -148,7 +152,7 @@ impl Operator {
         }
     }
 
-    async fn answer(&self, head: &Head) -> Result<Value, Fault> {
+    async fn answer(&self, head: &Head) -> Result<Value, OperatorError> {
         let store = &*self.sessions.store;
         let now = self.sessions.clock.now();
         let query = head.uri.query().unwrap_or("");
@@ -163,14 +167,17 @@ impl Operator {
                 json!({ "sessions": seen, "next": next })
             }
             Subject::Session(id) if looks => {
-                let opened =
-                    store.look(now, id, Right::Operator).await?.done().ok_or(Fault::NotFound)?;
+                let opened = store
+                    .look(now, id, Right::Operator)
+                    .await?
+                    .done()
+                    .ok_or(OperatorError::NotFound)?;
                 let (tokens, all) = self.tokens_of(now, id).await?;
                 view::whole_session(&opened, (&tokens, all), now)
             }
             Subject::Session(id) if head.method == Method::DELETE => {
                 let ended = store.end(now, id, Right::Operator).await?;
-                ended.done().ok_or(Fault::NotFound)?;
+                ended.done().ok_or(OperatorError::NotFound)?;
                 self.sessions.watchers.wake(id);
                 tracing::info!(event = "session.ended", session = %id, source = "operator");
                 json!({ "ended": id.to_string() })
@@ -184,14 +191,14 @@ impl Operator {
             }
             Subject::Token(id) if head.method == Method::DELETE => {
                 if !store.revoke(now, id).await? {
-                    return Err(Fault::NotFound);
+                    return Err(OperatorError::NotFound);
                 }
                 tracing::info!(event = "token.revoked", token = %id, source = "operator");
                 json!({ "revoked": id.to_string() })
             }
-            Subject::Sessions | Subject::Tokens => return Err(Fault::Method("GET, HEAD")),
-            Subject::Session(_) => return Err(Fault::Method("GET, HEAD, DELETE")),
-            Subject::Token(_) => return Err(Fault::Method("DELETE")),
+            Subject::Sessions | Subject::Tokens => return Err(OperatorError::Method("GET, HEAD")),
+            Subject::Session(_) => return Err(OperatorError::Method("GET, HEAD, DELETE")),
+            Subject::Token(_) => return Err(OperatorError::Method("DELETE")),
         })
     }
 
@@ -215,7 +222,7 @@ impl Operator {
     }
 }
 
-fn subject(path: &str) -> Result<Subject, Fault> {
+fn subject(path: &str) -> Result<Subject, OperatorError> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match *segments.as_slice() {
         ["sessions"] => Ok(Subject::Sessions),
@@ -223,19 +230,19 @@ fn subject(path: &str) -> Result<Subject, Fault> {
         ["sessions", id] => id
             .parse()
             .map(Subject::Session)
-            .map_err(|_| Fault::BadRequest("The id of a session has 32 hex digits.")),
+            .map_err(|_| OperatorError::BadRequest("The id of a session has 32 hex digits.")),
         ["tokens", id] => id.parse().map(Subject::Token).map_err(|_| {
-            Fault::BadRequest("The id of a token has 16 hex digits; it is not the token.")
+            OperatorError::BadRequest("The id of a token has 16 hex digits; it is not the token.")
         }),
-        _ => Err(Fault::NotFound),
+        _ => Err(OperatorError::NotFound),
     }
 }
 
 impl<I: FromStr> Page<I> {
-    fn read(query: &str) -> Result<Self, Fault> {
+    fn read(query: &str) -> Result<Self, OperatorError> {
         let mut page = Self { after: None, limit: PAGE };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let bad = Fault::BadRequest("A list takes after=ID and limit=1 to 1000.");
+            let bad = OperatorError::BadRequest("A list takes after=ID and limit=1 to 1000.");
             match pair.split_once('=') {
                 Some(("after", id)) => page.after = Some(id.parse().map_err(|_| bad)?),
                 Some(("limit", number)) => match number.parse() {

@@ -23,18 +23,22 @@ use crate::table::Survey;
 use crate::table::Table;
 
 use super::Format;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 use super::report;
+use super::report::FileReport;
 use super::report::Finding;
-use super::report::Part;
 
 /// Checks everything that `reading` names, against the handlers of this program.
 ///
 /// The exit code is 65 when table, class files or roles have an error, or under `strict` anything has a
 /// warning; 78 when only the settings have an error.
-pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result<Said, Stop> {
+pub(super) fn run(
+    reading: Reading,
+    format: Format,
+    native: &Registry,
+) -> Result<CommandOutput, CommandError> {
     let Reading { settings, problems, .. } = reading;
     let mut findings: Vec<_> = problems.into_iter().map(Finding::from).collect();
     findings.extend(check_certificate(&settings));
@@ -43,7 +47,7 @@ pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result
     let mut parts = check_table(&settings, native, roles.as_ref())?;
     parts.extend(roles_part);
     let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
-    parts.push(Part { name: "settings".to_owned(), findings, ..Part::default() });
+    parts.push(FileReport { name: "settings".to_owned(), findings, ..FileReport::default() });
     let any = |severity| parts.iter().any(|part| part.count(severity) > 0);
     let exit = if data || (settings.strict && any(Severity::Warning)) {
         Exit::BadTable
@@ -53,37 +57,38 @@ pub(super) fn run(reading: Reading, format: Format, native: &Registry) -> Result
         Exit::Ok
     };
     let text = match format {
-        Format::Human => parts.iter().map(Part::for_people).collect(),
+        Format::Human => parts.iter().map(FileReport::for_people).collect(),
         Format::Json => report::for_programs(&parts)
-            .map_err(|error| Stop::new(Exit::Io, format!("report: {error}")))?,
+            .map_err(|error| CommandError::new(Exit::Io, format!("report: {error}")))?,
     };
-    Ok(Said { text, exit })
+    Ok(CommandOutput { text, exit })
 }
 
 /// The JSON Schema of a table, to be saved where an editor finds it.
-pub(super) fn schema() -> Said {
-    Said { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
+pub(super) fn schema() -> CommandOutput {
+    CommandOutput { text: table::SCHEMA.to_owned(), exit: Exit::Ok }
 }
 
 /// The type declarations for class files, to be saved where an editor finds them.
 #[cfg(feature = "script")]
-pub(super) fn types() -> Said {
-    Said { text: script::DECLARATIONS.to_owned(), exit: Exit::Ok }
+pub(super) fn types() -> CommandOutput {
+    CommandOutput { text: script::DECLARATIONS.to_owned(), exit: Exit::Ok }
 }
 
 /// Reads the table of the settings, for commands that need one without errors.
-pub(super) fn table(settings: &Settings) -> Result<Table, Stop> {
+pub(super) fn table(settings: &Settings) -> Result<Table, CommandError> {
     let (part, survey) = survey(settings);
     match survey {
         Some(Survey { table, is_broken: false, .. }) => Ok(table),
-        _ => Err(Stop::new(Exit::BadTable, part.for_people().trim_end())),
+        _ => Err(CommandError::new(Exit::BadTable, part.for_people().trim_end())),
     }
 }
 
 /// As much of the table as can be read, and what is wrong with it.
-fn survey(settings: &Settings) -> (Part, Option<Survey>) {
+fn survey(settings: &Settings) -> (FileReport, Option<Survey>) {
     let name = settings.handlers.display().to_string();
-    let part = |text, findings| Part { name: name.clone(), text, findings, ..Part::default() };
+    let part =
+        |text, findings| FileReport { name: name.clone(), text, findings, ..FileReport::default() };
     let bytes = match read_bytes(&settings.handlers, "unreadable-table") {
         Ok(bytes) => bytes,
         Err(finding) => return (part(None, vec![*finding]), None),
@@ -104,12 +109,13 @@ fn check_table(
     settings: &Settings,
     native: &Registry,
     roles: Option<&Roles>,
-) -> Result<Vec<Part>, Stop> {
+) -> Result<Vec<FileReport>, CommandError> {
     let (mut part, survey) = survey(settings);
     let survey = survey.unwrap_or_else(Survey::of_nothing);
     // Loading classes does not block, but they are tied to a runtime.
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| CommandError::new(Exit::Io, format!("threads: {error}")))?;
     let _inside = runtime.enter();
     let examined = examine(&survey, settings, native, roles);
     let proof = survey.table.prove(&part.name);
@@ -124,7 +130,7 @@ fn check_table(
 }
 
 /// A report for each class file that has problems, and one for all that have none.
-fn class_files(settings: &Settings, examined: Examined) -> Vec<Part> {
+fn class_files(settings: &Settings, examined: Examined) -> Vec<FileReport> {
     let mut by_file: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for problem in examined.classes {
         by_file.entry(problem.file.clone()).or_default().push(Finding::from(problem));
@@ -132,11 +138,11 @@ fn class_files(settings: &Settings, examined: Examined) -> Vec<Part> {
     if by_file.is_empty() && examined.files > 0 {
         let name = settings.classes_folder().display().to_string();
         let size = Some(count(examined.files, "class file"));
-        return vec![Part { name, size, ..Part::default() }];
+        return vec![FileReport { name, size, ..FileReport::default() }];
     }
     let part = |(name, findings): (String, Vec<Finding>)| {
         let text = std::fs::read_to_string(&name).ok();
-        Part { name, text, findings, ..Part::default() }
+        FileReport { name, text, findings, ..FileReport::default() }
     };
     by_file.into_iter().map(part).collect()
 }
@@ -149,11 +155,13 @@ fn count(count: usize, one: &str) -> String {
 }
 
 /// The roles if they are usable, and what is wrong with them.
-fn check_roles(path: &Path) -> (Option<Roles>, Part) {
+fn check_roles(path: &Path) -> (Option<Roles>, FileReport) {
     let name = path.display().to_string();
     let bytes = match read_bytes(path, "unreadable-roles") {
         Ok(bytes) => bytes,
-        Err(finding) => return (None, Part { name, findings: vec![*finding], ..Part::default() }),
+        Err(finding) => {
+            return (None, FileReport { name, findings: vec![*finding], ..FileReport::default() });
+        }
     };
     let (roles, bad) = match Roles::of_bytes(&bytes) {
         Ok(roles) => (Some(roles), Vec::new()),
@@ -161,7 +169,7 @@ fn check_roles(path: &Path) -> (Option<Roles>, Part) {
     };
     let findings = bad.iter().map(|bad| Finding::of_roles(&name, bad)).collect();
     let text = String::from_utf8(bytes).ok();
-    (roles, Part { name, text, findings, ..Part::default() })
+    (roles, FileReport { name, text, findings, ..FileReport::default() })
 }
 
 /// What is wrong with the certificate and its key. A missing file is a problem of the settings
@@ -190,7 +198,7 @@ mod tests {
     use crate::settings::SameSite;
 
     /// Checks a table in a program that has `Pay.done`.
-    fn check(table: &str, settings: Settings) -> Said {
+    fn check(table: &str, settings: Settings) -> CommandOutput {
         let mut registry = Registry::default();
         registry.add(Singleton::new("Pay", ()).method("done", async |_, _, _| ()));
         let folder = tempfile::tempdir().unwrap();
@@ -200,7 +208,7 @@ mod tests {
         let reading = Reading { settings, raw: Raw::default(), problems: Vec::new() };
         let said = run(reading, Format::Human, &registry).unwrap();
         let text = said.text.replace(&format!("{}/", folder.path().display()), "");
-        Said { text, ..said }
+        CommandOutput { text, ..said }
     }
 
     const STRIP: &str = r#"[

@@ -36,14 +36,14 @@ impl From<Exit> for ExitCode {
 
 /// The error of a command that failed.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(super) struct CommandError {
     /// The exit code.
     pub(super) exit: Exit,
     /// The message for standard error, without a line end.
     pub(super) why: String,
 }
 
-impl Stop {
+impl CommandError {
     pub(super) fn new(exit: Exit, why: impl Into<String>) -> Self {
         Self { exit, why: why.into() }
     }
@@ -51,14 +51,14 @@ impl Stop {
 
 /// The output of a command, and its exit code.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct CommandOutput {
     /// For standard output.
     pub(super) text: String,
     /// The exit code.
     pub(super) exit: Exit,
 }
 
-impl Said {
+impl CommandOutput {
     pub(super) fn well(text: String) -> Self {
         Self { text, exit: Exit::Ok }
     }

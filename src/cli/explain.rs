@@ -17,9 +17,9 @@ use crate::table::Table;
 
 use super::Format;
 use super::check;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 
 /// Explains one request with the table of the settings.
 pub(super) fn run(
@@ -27,7 +27,7 @@ pub(super) fn run(
     method: &str,
     url: &str,
     format: Format,
-) -> Result<Said, Stop> {
+) -> Result<CommandOutput, CommandError> {
     let table = check::table(settings)?;
     let target = url.split('#').next().unwrap_or_default();
     let explain = |verb: &str| explain(&table, verb, target, settings);
@@ -36,9 +36,9 @@ pub(super) fn run(
     let text = match format {
         Format::Human => explanation.to_string(),
         Format::Json => serde_json::to_string(&explanation)
-            .map_err(|error| Stop::new(Exit::Io, format!("explanation: {error}")))?,
+            .map_err(|error| CommandError::new(Exit::Io, format!("explanation: {error}")))?,
     };
-    Ok(Said::well(text.trim_end().to_owned() + "\n"))
+    Ok(CommandOutput::well(text.trim_end().to_owned() + "\n"))
 }
 
 /// Explains how the server would handle one request, including what it checks besides the table:

@@ -12,9 +12,9 @@ use crate::backend::script;
 use crate::settings::Flags;
 use crate::table;
 
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 
 /// The files of a project, and their contents.
 const FILES: [(&str, &str); 8] = [
@@ -41,7 +41,11 @@ const APP_BYTES_MAX: usize = 32;
 ///
 /// Nothing is ever overwritten. If some of the files exist, all of these are listed, and nothing is
 /// written.
-pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said, Stop> {
+pub(super) fn run(
+    folder: &Path,
+    flags: &Flags,
+    program: &OsStr,
+) -> Result<CommandOutput, CommandError> {
     let listen = listen(flags)?;
     let in_the_way: Vec<&str> = FILES
         .iter()
@@ -56,7 +60,7 @@ pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said,
             folder.display(),
             in_the_way.join(", ")
         );
-        return Err(Stop::new(Exit::Io, why));
+        return Err(CommandError::new(Exit::Io, why));
     }
     let app = app(folder);
     for (name, text) in FILES {
@@ -64,10 +68,10 @@ pub(super) fn run(folder: &Path, flags: &Flags, program: &OsStr) -> Result<Said,
         let text = text.replace(LISTEN, &listen).replacen(APP, &format!("app = \"{app}\""), 1);
         write_new(&path, &text).map_err(|error| {
             let why = format!("{}: cannot be written: {error}", path.display());
-            Stop::new(Exit::Io, why)
+            CommandError::new(Exit::Io, why)
         })?;
     }
-    Ok(Said::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
+    Ok(CommandOutput::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
 }
 
 /// A name for the application, derived from the name of its folder.
@@ -91,12 +95,12 @@ fn app(folder: &Path) -> String {
 }
 
 /// The address of `--listen`, or the default.
-fn listen(flags: &Flags) -> Result<String, Stop> {
+fn listen(flags: &Flags) -> Result<String, CommandError> {
     let given = flags.given.iter().find(|(name, _)| *name == "listen");
     let Some((_, text)) = given else { return Ok(LISTEN.to_owned()) };
     let address: Result<SocketAddr, _> = text.parse();
     let why = || format!("--listen {text:?} is no address; write one such as {LISTEN}");
-    address.map(|address| address.to_string()).map_err(|_| Stop::new(Exit::Usage, why()))
+    address.map(|address| address.to_string()).map_err(|_| CommandError::new(Exit::Usage, why()))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {

@@ -3,27 +3,27 @@
 //! | file | part |
 //! |---|---|
 //! | `flags` | one flag for each setting |
-//! | `serve`, `ending` | `callgate serve`, and its shutdown |
+//! | `serve`, `shutdown` | `callgate serve`, and its shutdown |
 //! | `check`, `report` | `callgate check`, and the format of its report |
 //! | `explain`, `init`, `settings`, `store` | the commands of these names |
-//! | `operator`, `inside` | `callgate sessions` and `callgate tokens`, and their HTTP client |
+//! | `operator`, `internal_client` | `callgate sessions` and `callgate tokens`, and their HTTP client |
 //! | `columns`, `exit`, `log`, `core_dumps` | tables, exit codes, the log, core dumps |
 
 mod check;
 mod columns;
 mod core_dumps;
-mod ending;
 mod exit;
 mod explain;
 mod flags;
 #[cfg(feature = "script")]
 mod init;
-mod inside;
+mod internal_client;
 mod log;
 mod operator;
 mod report;
 mod serve;
 mod settings;
+mod shutdown;
 mod store;
 
 pub use exit::Exit;
@@ -45,9 +45,9 @@ use crate::settings::Reading;
 use crate::settings::Settings;
 use crate::table::Severity;
 
-use exit::Stop;
+use exit::CommandError;
 use flags::FlagArguments;
-use store::StoreErrand;
+use store::StoreCommand;
 
 /// Brings a callback from a third party back to exactly the session that started it.
 #[derive(Debug, Parser)]
@@ -65,11 +65,11 @@ struct Arguments {
     #[command(flatten)]
     flags: FlagArguments,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve (also without a command).
     Serve,
     /// Report every problem of table, class files, roles and settings.
@@ -105,17 +105,17 @@ enum Command {
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
         #[command(subcommand)]
-        errand: SessionsErrand,
+        command: SessionsCommand,
     },
     /// Look at the unspent tokens of a server that runs, and revoke them.
     Tokens {
         #[command(subcommand)]
-        errand: TokensErrand,
+        command: TokensCommand,
     },
     /// Say what a store guarantees, or move what lives in it to another one.
     Store {
         #[command(subcommand)]
-        errand: StoreErrand,
+        command: StoreCommand,
     },
     /// Show the effective settings and where each came from, and what the store guarantees.
     Settings {
@@ -126,7 +126,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum SessionsErrand {
+enum SessionsCommand {
     /// List every session that lives.
     List {
         /// How to report.
@@ -152,7 +152,7 @@ enum SessionsErrand {
 }
 
 #[derive(Debug, Subcommand)]
-enum TokensErrand {
+enum TokensCommand {
     /// List every token that can still be redeemed.
     List {
         /// How to report.
@@ -183,7 +183,7 @@ enum Format {
 pub fn main() -> ExitCode {
     match run(std::env::args_os(), &Environment::of_process()) {
         Ok(exit) => exit.into(),
-        Err(Stop { exit, why }) => {
+        Err(CommandError { exit, why }) => {
             if log::every_line_is_json() {
                 tracing::error!(event = "server.failed", exit = exit as u8, "{why}");
             } else {
@@ -194,32 +194,35 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(words: impl Iterator<Item = OsString>, environment: &Environment) -> Result<Exit, Stop> {
+fn run(
+    words: impl Iterator<Item = OsString>,
+    environment: &Environment,
+) -> Result<Exit, CommandError> {
     let words: Vec<OsString> = words.collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(other) => return Ok(answer_usage(&other, &words)),
     };
     let read = || Settings::read(&arguments.flags.0, environment);
-    let said = match arguments.command.as_ref().unwrap_or(&Command::Serve) {
-        Command::Serve => serve::run(serve::settle(read())?)?,
-        Command::Check { schema: true, .. } => check::schema(),
+    let said = match arguments.command.as_ref().unwrap_or(&CliCommand::Serve) {
+        CliCommand::Serve => serve::run(serve::settle(read())?)?,
+        CliCommand::Check { schema: true, .. } => check::schema(),
         #[cfg(feature = "script")]
-        Command::Check { types: true, .. } => check::types(),
-        Command::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
-        Command::Explain { method, url, format } => {
+        CliCommand::Check { types: true, .. } => check::types(),
+        CliCommand::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
+        CliCommand::Explain { method, url, format } => {
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
         #[cfg(feature = "script")]
-        Command::Init { folder } => {
+        CliCommand::Init { folder } => {
             let program = words.first().map(OsString::as_os_str).unwrap_or_default();
             init::run(folder, &arguments.flags.0, program)?
         }
-        Command::Sessions { errand } => operator::sessions(&settle(read())?.settings, errand)?,
-        Command::Tokens { errand } => operator::tokens(&settle(read())?.settings, errand)?,
-        Command::Settings { default: true } => settings::print_default_file(),
-        Command::Settings { default: false } => settings::run(&settle(read())?)?,
-        Command::Store { errand } => store::run(&settle(read())?.settings, errand)?,
+        CliCommand::Sessions { command } => operator::sessions(&settle(read())?.settings, command)?,
+        CliCommand::Tokens { command } => operator::tokens(&settle(read())?.settings, command)?,
+        CliCommand::Settings { default: true } => settings::print_default_file(),
+        CliCommand::Settings { default: false } => settings::run(&settle(read())?)?,
+        CliCommand::Store { command } => store::run(&settle(read())?.settings, command)?,
     };
     print(&said.text)?;
     Ok(said.exit)
@@ -247,13 +250,13 @@ fn login(word: &str) -> Option<&str> {
 }
 
 /// Returns usable settings; prints warnings, and fails on errors.
-fn settle(reading: Reading) -> Result<Reading, Stop> {
+fn settle(reading: Reading) -> Result<Reading, CommandError> {
     let lines = |severity| {
         let found = reading.problems.iter().filter(move |problem| problem.severity == severity);
         found.map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     if reading.is_refused() {
-        return Err(Stop::new(
+        return Err(CommandError::new(
             Exit::BadSettings,
             format!("bad settings\n{}", lines(Severity::Error)),
         ));
@@ -266,11 +269,11 @@ fn settle(reading: Reading) -> Result<Reading, Stop> {
 }
 
 /// Writes to standard output. A reader that closes the pipe early, such as `head`, is not an error.
-fn print(text: &str) -> Result<(), Stop> {
+fn print(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Stop::new(Exit::Io, format!("standard output: {error}")))
+            Err(CommandError::new(Exit::Io, format!("standard output: {error}")))
         }
         _ => Ok(()),
     }

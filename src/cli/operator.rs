@@ -7,18 +7,18 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Format;
-use super::SessionsErrand;
-use super::TokensErrand;
+use super::SessionsCommand;
+use super::TokensCommand;
 use super::columns::age;
 use super::columns::cell;
 use super::columns::columns;
 use super::columns::joined;
 use super::columns::list;
 use super::columns::text;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
-use super::inside::Inside;
+use super::internal_client::InternalClient;
 use crate::base::Clock;
 use crate::base::Timestamp;
 use crate::base::clock::SystemClock;
@@ -30,19 +30,22 @@ const PAGE: usize = 1_000;
 const PAGES_MAX: usize = 100_000;
 
 /// `callgate sessions …`.
-pub(super) fn sessions(settings: &Settings, errand: &SessionsErrand) -> Result<Said, Stop> {
-    let inside = Inside::of(settings)?;
+pub(super) fn sessions(
+    settings: &Settings,
+    command: &SessionsCommand,
+) -> Result<CommandOutput, CommandError> {
+    let inside = InternalClient::of(settings)?;
     let now = SystemClock.now();
-    Ok(match errand {
-        SessionsErrand::List { format } => {
+    Ok(match command {
+        SessionsCommand::List { format } => {
             let all = ask(all(inside, "sessions"))?;
             say(*format, &json!({ "sessions": all }), || session_lines(&all, now))
         }
-        SessionsErrand::Show { id, format } => {
+        SessionsCommand::Show { id, format } => {
             let whole = one(inside, Method::GET, ("session", id.to_string()))?;
             say(*format, &whole, || session_page(&whole, now))
         }
-        SessionsErrand::End { id, format } => {
+        SessionsCommand::End { id, format } => {
             let done = one(inside, Method::DELETE, ("session", id.to_string()))?;
             say(*format, &done, || format!("session {id} has ended, with its tokens\n"))
         }
@@ -50,15 +53,18 @@ pub(super) fn sessions(settings: &Settings, errand: &SessionsErrand) -> Result<S
 }
 
 /// `callgate tokens …`.
-pub(super) fn tokens(settings: &Settings, errand: &TokensErrand) -> Result<Said, Stop> {
-    let inside = Inside::of(settings)?;
+pub(super) fn tokens(
+    settings: &Settings,
+    command: &TokensCommand,
+) -> Result<CommandOutput, CommandError> {
+    let inside = InternalClient::of(settings)?;
     let now = SystemClock.now();
-    Ok(match errand {
-        TokensErrand::List { format } => {
+    Ok(match command {
+        TokensCommand::List { format } => {
             let all = ask(all(inside, "tokens"))?;
             say(*format, &json!({ "tokens": all }), || token_lines(&all, now))
         }
-        TokensErrand::Revoke { id, format } => {
+        TokensCommand::Revoke { id, format } => {
             let done = one(inside, Method::DELETE, ("token", id.to_string()))?;
             say(*format, &done, || format!("token {id} is revoked\n"))
         }
@@ -66,23 +72,28 @@ pub(super) fn tokens(settings: &Settings, errand: &TokensErrand) -> Result<Said,
 }
 
 /// Runs a request on this thread.
-fn ask<T>(asking: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+fn ask<T>(asking: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("runtime: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| CommandError::new(Exit::Io, format!("runtime: {error}")))?;
     runtime.block_on(asking)
 }
 
 /// Requests one session or token, which must exist.
-fn one(mut inside: Inside, method: Method, (noun, id): (&str, String)) -> Result<Value, Stop> {
+fn one(
+    mut inside: InternalClient,
+    method: Method,
+    (noun, id): (&str, String),
+) -> Result<Value, CommandError> {
     let found = ask(inside.ask(method, &format!("/{noun}s/{id}")))?;
     found.ok_or_else(|| {
         let way_out = format!("callgate {noun}s list shows those that there are");
-        Stop::new(Exit::Unknown, format!("there is no {noun} {id}; {way_out}"))
+        CommandError::new(Exit::Unknown, format!("there is no {noun} {id}; {way_out}"))
     })
 }
 
 /// Every entry of a list, page by page.
-async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
+async fn all(mut inside: InternalClient, what: &str) -> Result<Vec<Value>, CommandError> {
     let (mut found, mut after, mut last) = (Vec::new(), String::new(), String::new());
     for _ in 0..PAGES_MAX {
         let target = format!("/{what}?limit={PAGE}{after}");
@@ -98,7 +109,7 @@ async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
             }
             Some(_) => {
                 let why = "the server's list does not come to an end; is that a callgate?";
-                return Err(Stop::new(Exit::StoreUnreachable, why));
+                return Err(CommandError::new(Exit::StoreUnreachable, why));
             }
             None => break,
         }
@@ -106,8 +117,8 @@ async fn all(mut inside: Inside, what: &str) -> Result<Vec<Value>, Stop> {
     Ok(found)
 }
 
-fn say(format: Format, value: &Value, for_people: impl Fn() -> String) -> Said {
-    Said::well(match format {
+fn say(format: Format, value: &Value, for_people: impl Fn() -> String) -> CommandOutput {
+    CommandOutput::well(match format {
         Format::Human => for_people(),
         Format::Json => format!("{value}\n"),
     })

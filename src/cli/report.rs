@@ -102,7 +102,7 @@ impl Finding {
 
 /// The problems of one file, with what is needed to display them.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct FileReport {
     /// The file, or `settings`.
     pub(super) name: String,
     /// The remark if nothing is wrong, such as `12 rows`.
@@ -114,7 +114,7 @@ pub(super) struct Part {
     pub(super) undecided: Vec<usize>,
 }
 
-impl Part {
+impl FileReport {
     pub(super) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
@@ -195,9 +195,9 @@ fn excerpt(text: &str, finding: &Finding) -> Option<String> {
 }
 
 /// `{"problems":[…],"errors":2,"warnings":1}` on one line.
-pub(super) fn for_programs(parts: &[Part]) -> Result<String, serde_json::Error> {
+pub(super) fn for_programs(parts: &[FileReport]) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
-    struct Report<'p> {
+    struct JsonReport<'p> {
         problems: Vec<&'p Finding>,
         errors: usize,
         warnings: usize,
@@ -205,7 +205,7 @@ pub(super) fn for_programs(parts: &[Part]) -> Result<String, serde_json::Error> 
         undecided: Vec<usize>,
     }
     let count = |severity| parts.iter().map(|part| part.count(severity)).sum();
-    let report = Report {
+    let report = JsonReport {
         problems: parts.iter().flat_map(|part| &part.findings).collect(),
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
@@ -235,11 +235,11 @@ mod tests {
     #[test]
     fn a_problem_is_shown_under_its_source() {
         let text = "[\n\t{ \"ä\": \"x\", \"mode\": \"shar\" }\n]";
-        let part = Part {
+        let part = FileReport {
             name: "handlers.json".into(),
             text: Some(text.into()),
             findings: vec![finding(text, "\"shar\"")],
-            ..Part::default()
+            ..FileReport::default()
         };
         assert_eq!(
             part.for_people(),
@@ -286,15 +286,16 @@ mod tests {
         let error = finding("x", "x");
         let warning = Finding { severity: Severity::Warning, ..error.clone() };
         let findings = vec![error.clone(), warning, error];
-        let part = Part { name: "handlers.json".into(), findings, ..Part::default() };
+        let part = FileReport { name: "handlers.json".into(), findings, ..FileReport::default() };
         assert!(part.for_people().ends_with("handlers.json: 2 errors, 1 warning\n"));
-        let clean = Part { name: "h".into(), size: Some("2 rows".into()), ..Part::default() };
+        let clean =
+            FileReport { name: "h".into(), size: Some("2 rows".into()), ..FileReport::default() };
         assert_eq!(clean.for_people(), "h: 2 rows, no problems\n");
     }
 
     #[test]
     fn rows_that_stay_undecided_are_named() {
-        let part = |undecided| Part { name: "h".into(), undecided, ..Part::default() };
+        let part = |undecided| FileReport { name: "h".into(), undecided, ..FileReport::default() };
         let few = part(vec![2, 7]);
         assert!(few.for_people().ends_with("(undecided whether these can answer: 2, 7)\n"));
         assert!(for_programs(&[few]).unwrap().ends_with("\"warnings\":0,\"undecided\":[2,7]}\n"));
@@ -303,9 +304,9 @@ mod tests {
 
     #[test]
     fn a_program_reads_every_problem_and_their_number() {
-        let part = Part { findings: vec![finding("x", "x")], ..Part::default() };
+        let part = FileReport { findings: vec![finding("x", "x")], ..FileReport::default() };
         assert_eq!(
-            for_programs(&[part, Part::default()]).unwrap(),
+            for_programs(&[part, FileReport::default()]).unwrap(),
             "{\"problems\":[{\"file\":\"handlers.json\",\"line\":1,\"column\":1,\"row\":3,\
              \"severity\":\"error\",\"code\":\"unknown-mode\",\"what\":\"unknown mode\",\
              \"fix\":\"use \\\"share\\\"\"}],\"errors\":1,\"warnings\":0}\n"

@@ -12,13 +12,13 @@ use tokio::signal::unix::signal;
 
 use super::complain;
 use super::core_dumps;
-use super::ending::Ending;
-use super::ending::Signals;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 use super::log;
 use super::print;
+use super::shutdown::Shutdown;
+use super::shutdown::Signals;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
@@ -37,7 +37,7 @@ use crate::table::Problem;
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts logging as the settings say, and logs warnings about them; fails on errors.
-pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
+pub(super) fn settle(reading: Reading) -> Result<Settings, CommandError> {
     if !log::is_json(&reading.settings) {
         return super::settle(reading).map(|reading| reading.settings);
     }
@@ -52,11 +52,12 @@ pub(super) fn settle(reading: Reading) -> Result<Settings, Stop> {
 }
 
 /// Serves until shutdown.
-pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
+pub(super) fn run(settings: Settings) -> Result<CommandOutput, CommandError> {
     log::start(&settings);
     forbid_core_dumps(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("threads: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| CommandError::new(Exit::Io, format!("threads: {error}")))?;
     let ended = runtime.block_on(serve(settings));
     // Requests that still run have exceeded the drain timeout, and must not keep the process.
     runtime.shutdown_background();
@@ -64,7 +65,7 @@ pub(super) fn run(settings: Settings) -> Result<Said, Stop> {
 }
 
 /// Disables core dumps, which would contain keys and tokens from memory.
-fn forbid_core_dumps(settings: &Settings) -> Result<(), Stop> {
+fn forbid_core_dumps(settings: &Settings) -> Result<(), CommandError> {
     let is_wanted = match settings.core_dumps {
         CoreDumps::Auto => !cfg!(debug_assertions),
         CoreDumps::Off => true,
@@ -81,19 +82,19 @@ fn forbid_core_dumps(settings: &Settings) -> Result<(), Stop> {
         }
         Err(error) => {
             let why = format!("core_dumps is \"off\", which cannot be kept: {error}; use \"auto\"");
-            Err(Stop::new(Exit::BadSettings, why))
+            Err(CommandError::new(Exit::BadSettings, why))
         }
     }
 }
 
-async fn serve(settings: Settings) -> Result<Said, Stop> {
+async fn serve(settings: Settings) -> Result<CommandOutput, CommandError> {
     let (address, internal, redirect) =
         (settings.listen, settings.internal, settings.tls.redirect_listen);
     let (in_json, table) = (log::is_json(&settings), settings.handlers.display().to_string());
     let lead = internal.map_or(Duration::ZERO, |_| settings.limits.drain_lead);
     // Signals are handled from here on, so that one during the opening of the store ends the
     // program properly, too.
-    let failed = |error: std::io::Error| Stop::new(Exit::Io, error.to_string());
+    let failed = |error: std::io::Error| CommandError::new(Exit::Io, error.to_string());
     let signals = Signals::new().map_err(failed)?;
     let mut hang_ups = signal(SignalKind::hangup()).map_err(failed)?;
     let gate = Gate::builder(settings).open().await.map_err(stop_of)?;
@@ -137,13 +138,13 @@ async fn serve(settings: Settings) -> Result<Said, Stop> {
             () = reload_when_told(&gate, &mut hang_ups) => {}
         }
     };
-    Ending::new(signals, lead).of(&gate, listeners, failing).await
+    Shutdown::new(signals, lead).serve(&gate, listeners, failing).await
 }
 
 async fn bind_if(
     address: Option<SocketAddr>,
     setting: &str,
-) -> Result<Option<(TcpListener, SocketAddr)>, Stop> {
+) -> Result<Option<(TcpListener, SocketAddr)>, CommandError> {
     match address {
         Some(address) => bind(address, setting).await.map(Some),
         None => Ok(None),
@@ -151,10 +152,10 @@ async fn bind_if(
 }
 
 /// Logs the effective guarantees of the store.
-async fn announce(gate: &Gate) -> Result<(), Stop> {
+async fn announce(gate: &Gate) -> Result<(), CommandError> {
     let guarantees = gate.guarantees().await;
-    let guarantees =
-        guarantees.map_err(|error| Stop::new(Exit::StoreUnreachable, format!("store: {error}")))?;
+    let guarantees = guarantees
+        .map_err(|error| CommandError::new(Exit::StoreUnreachable, format!("store: {error}")))?;
     tracing::info!(
         event = "store.guarantees",
         store = guarantees.store,
@@ -172,10 +173,16 @@ async fn announce(gate: &Gate) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Stop> {
+async fn bind(
+    address: SocketAddr,
+    setting: &str,
+) -> Result<(TcpListener, SocketAddr), CommandError> {
     let failed = |error: std::io::Error| {
         let advice = way_out(error.kind(), &setting.replace(['.', '_'], "-"));
-        Stop::new(Exit::Io, format!("{setting}: cannot listen on {address}: {error}; {advice}"))
+        CommandError::new(
+            Exit::Io,
+            format!("{setting}: cannot listen on {address}: {error}; {advice}"),
+        )
     };
     let listener = listen(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -208,7 +215,7 @@ async fn store_failed(gate: &Gate) {
     }
 }
 
-pub(super) fn stop_of(error: GateError) -> Stop {
+pub(super) fn stop_of(error: GateError) -> CommandError {
     let mut why = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -239,7 +246,7 @@ pub(super) fn stop_of(error: GateError) -> Stop {
         GateError::Unchecked(_) => Exit::StoreUnreachable,
         GateError::NoStore(_) | GateError::Thread(_) => Exit::Io,
     };
-    Stop::new(exit, why)
+    CommandError::new(exit, why)
 }
 
 /// Reloads the watched files at each SIGHUP, for as long as it is polled. The result is logged.

@@ -7,13 +7,13 @@ use crate::settings::Value;
 use crate::settings::default_file;
 use crate::settings::written;
 
-use super::exit::Said;
-use super::exit::Stop;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::store;
 
 /// The commented default file.
-pub(super) fn print_default_file() -> Said {
-    Said::well(default_file().to_owned())
+pub(super) fn print_default_file() -> CommandOutput {
+    CommandOutput::well(default_file().to_owned())
 }
 
 /// The column that origins may be pushed to: one long value must not move them all out of sight.
@@ -23,7 +23,7 @@ const CHARS_MAX: usize = 60;
 /// counted, not shown; an unset setting is a comment with its effective value.
 ///
 /// Comments at the end show what the store guarantees.
-pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
+pub(super) fn run(reading: &Reading) -> Result<CommandOutput, CommandError> {
     let rows: Vec<(&str, String, String)> = SETTINGS
         .iter()
         .map(|setting| {
@@ -55,7 +55,7 @@ pub(super) fn run(reading: &Reading) -> Result<Said, Stop> {
     }
     page.push(String::new());
     page.extend(store::in_comments(&reading.settings)?);
-    Ok(Said::well(page.join("\n") + "\n"))
+    Ok(CommandOutput::well(page.join("\n") + "\n"))
 }
 
 /// A value as TOML; `None` for an unset one and for secrets.

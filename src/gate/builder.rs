@@ -9,8 +9,8 @@ use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 
-use crate::admin::Entry;
-use crate::admin::Health;
+use crate::admin::GateHealth;
+use crate::admin::OperatorAccess;
 use crate::admin::health::TableState;
 use crate::backend::Forward;
 use crate::backend::Registry;
@@ -150,7 +150,7 @@ impl Builder {
         let given = (self.clock.now(), &*self.entropy);
         let keyring = stores::keyring(&self.settings, &*store, given).await?;
         let table = table_state(&plan);
-        let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
+        let health = Arc::new(GateHealth::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
             waiters: Arc::default(),
@@ -258,14 +258,14 @@ fn watched_certificates(
 }
 
 /// The credential that an operator needs, depending on where the keys are.
-fn entry(settings: &Settings) -> Entry {
+fn entry(settings: &Settings) -> OperatorAccess {
     let limited = settings.rate_limits;
     match settings.key_path() {
         // A relative path would be resolved differently by a program with another working
         // directory.
-        Some(path) => Entry::Key { file: std::path::absolute(path).ok(), limited },
-        None if settings.keys.is_empty() => Entry::Closed,
-        None => Entry::Key { file: None, limited },
+        Some(path) => OperatorAccess::Key { file: std::path::absolute(path).ok(), limited },
+        None if settings.keys.is_empty() => OperatorAccess::Closed,
+        None => OperatorAccess::Key { file: None, limited },
     }
 }
 

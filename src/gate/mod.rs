@@ -65,9 +65,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::admin::Entry;
-use crate::admin::Health;
+use crate::admin::GateHealth;
 use crate::admin::InternalHosts;
+use crate::admin::OperatorAccess;
 use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
@@ -94,7 +94,7 @@ use crate::table::Problem;
 /// A table, its handlers and a store, ready to serve.
 pub struct Gate {
     dispatch: Arc<Dispatch>,
-    health: Arc<Health>,
+    health: Arc<GateHealth>,
     public: Arc<Acceptor>,
     internal: Arc<Acceptor>,
     redirect: Arc<Acceptor>,
@@ -106,7 +106,7 @@ pub struct Gate {
     /// Whether they are checked without an explicit reload.
     reload: AutoReload,
     /// The credential that operators need on the internal listener.
-    entry: Entry,
+    entry: OperatorAccess,
     internal_hosts: Vec<String>,
     /// The client for outbound requests, which must not connect to this gate.
     outbound: Arc<Outbound>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use crate::admin::Health;
+use crate::admin::GateHealth;
 use crate::base::Digest;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
@@ -42,7 +42,7 @@ pub(super) struct PlanFiles {
     /// The table, if it was given as a text; otherwise it is a file.
     text: Option<String>,
     dispatch: Arc<Dispatch>,
-    health: Arc<Health>,
+    health: Arc<GateHealth>,
     in_use: Mutex<InUse>,
 }
 
@@ -62,7 +62,7 @@ impl PlanFiles {
     /// The files of a plan that was built from `contents` and is in use.
     pub(super) fn new(
         (maker, text): (Maker, Option<String>),
-        (dispatch, health): (Arc<Dispatch>, Arc<Health>),
+        (dispatch, health): (Arc<Dispatch>, Arc<GateHealth>),
         roster: Roster,
         contents: &Contents,
     ) -> Self {

@@ -30,7 +30,7 @@ use crate::base::Digest;
 /// Pause between two checks. A change is applied by the second check that finds it.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time for files to be read and checked before they count as unreadable.
-const PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The contents of a file, or why they cannot be read.
 pub(crate) type Content = Result<Vec<u8>, String>;
@@ -154,7 +154,7 @@ impl Watched {
             self.requests.send(Request { how, reply }).await.ok()?;
             answer.await.ok()
         };
-        tokio::time::timeout(PATIENCE, asking).await.ok()?
+        tokio::time::timeout(READ_TIMEOUT, asking).await.ok()?
     }
 
     fn stall(&self) -> Reload {
@@ -392,7 +392,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, gone).await.expect("the thread goes on for nobody");
+        tokio::time::timeout(READ_TIMEOUT, gone).await.expect("the thread goes on for nobody");
     }
 
     #[test]

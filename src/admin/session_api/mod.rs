@@ -19,13 +19,13 @@
 //! | file | part |
 //! |---|---|
 //! | `routes` | methods, paths, and how each can fail |
-//! | `wish` | reading the body of a request |
+//! | `command` | reading the body of a request |
 //! | `work` | the effect in the session, and the response |
 //! | `problem` | errors, with a stable code for each |
 
+mod command;
 mod problem;
 mod routes;
-mod wish;
 mod work;
 
 use std::sync::Arc;
@@ -38,8 +38,8 @@ use hyper::header;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
+use crate::admin::guard::AccessDenied;
 use crate::admin::guard::InternalHosts;
-use crate::admin::guard::Refused;
 use crate::flow::capability::CAPABILITY_HEADER;
 use crate::http::ConnInfo;
 use crate::http::Fault;
@@ -51,9 +51,9 @@ use crate::http::message::body::incoming::Pace;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::fault::ErrorFormat;
 
+use command::SessionCommand;
 use routes::Action;
 use routes::Route;
-use wish::Wish;
 
 /// The description of this API, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -69,7 +69,7 @@ pub(super) struct SessionApi {
 }
 
 /// One request, and the connection it arrived on.
-struct Asked {
+struct ReceivedRequest {
     head: Head,
     body: RequestBody,
     conn: ConnInfo,
@@ -96,7 +96,7 @@ impl SessionApi {
     ) -> Response<ResponseBody> {
         let answer = match Route::find(head.method.as_str(), head.uri.path()) {
             Ok(route) => {
-                let answer = self.answer(route, Asked { head, body, conn }).await;
+                let answer = self.answer(route, ReceivedRequest { head, body, conn }).await;
                 let foreseen = answer.as_ref().err().is_none_or(|fault| route.may_fail(fault));
                 debug_assert!(foreseen, "the route does not say that it may fail like this");
                 answer
@@ -106,8 +106,12 @@ impl SessionApi {
         answer.unwrap_or_else(|fault| refuse(&fault))
     }
 
-    async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<ResponseBody>, Fault> {
-        let Asked { head, body, conn } = asked;
+    async fn answer(
+        &self,
+        route: &Route,
+        asked: ReceivedRequest,
+    ) -> Result<Response<ResponseBody>, Fault> {
+        let ReceivedRequest { head, body, conn } = asked;
         admit(&self.hosts, &head, conn)?;
         if route.action == Action::Describe {
             return Ok(json(StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())));
@@ -118,9 +122,9 @@ impl SessionApi {
         } else {
             Bytes::new()
         };
-        let wish = Wish::read(route.action, &head.headers, &body)?;
+        let command = SessionCommand::read(route.action, &head.headers, &body)?;
         // A token that is redeemed must take effect even if the upstream has closed the connection.
-        let done = tokio::spawn(async move { work::carry_out(&session, wish).await }).await;
+        let done = tokio::spawn(async move { work::carry_out(&session, command).await }).await;
         done.map_err(Fault::internal)?
     }
 
@@ -140,7 +144,7 @@ fn admit(hosts: &InternalHosts, head: &Head, conn: ConnInfo) -> Result<(), Fault
     let local = conn.local.ip().to_canonical();
     let refused = match hosts.admit_program(head) {
         Ok(()) if local.is_loopback() => return Ok(()),
-        Ok(()) => Refused::Closed,
+        Ok(()) => AccessDenied::Closed,
         Err(refused) => refused,
     };
     let fault = problem::refused(refused);

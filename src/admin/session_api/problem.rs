@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::admin::guard::Refused;
+use crate::admin::guard::AccessDenied;
 use crate::flow::capability::NotOpened;
 use crate::http::Fault;
 use crate::http::SessionError;
@@ -12,7 +12,7 @@ use crate::token::MintRefused;
 pub(super) type Code = (u16, &'static str);
 
 /// The caller is not admitted.
-pub(super) const DOOR: &[Code] = &[(403, "browser"), (403, "not_local"), (421, "wrong_host")];
+pub(super) const ADMISSION: &[Code] = &[(403, "browser"), (403, "not_local"), (421, "wrong_host")];
 /// The session of the capability is not available.
 pub(super) const SESSION: &[Code] = &[
     (401, "capability"),
@@ -106,13 +106,13 @@ pub(super) fn session_full() -> Fault {
 }
 
 /// The caller is not admitted.
-pub(super) fn refused(refused: Refused) -> Fault {
+pub(super) fn refused(refused: AccessDenied) -> Fault {
     let (code, text) = match refused {
-        Refused::WrongHost => {
+        AccessDenied::WrongHost => {
             let (status, code, text) = refused.answer();
             return Fault::new(status, code, text);
         }
-        Refused::Browser => ("browser", "The session API answers no browser."),
+        AccessDenied::Browser => ("browser", "The session API answers no browser."),
         _ => ("not_local", "The session API answers programs of this machine, by 127.0.0.1."),
     };
     Fault::new(StatusCode::FORBIDDEN, code, text)

@@ -1,8 +1,8 @@
 //! The routes of the session API: methods, paths, and every way in which each can fail.
 
+use crate::admin::session_api::problem::ADMISSION;
 use crate::admin::session_api::problem::BODY;
 use crate::admin::session_api::problem::Code;
-use crate::admin::session_api::problem::DOOR;
 use crate::admin::session_api::problem::GRANT;
 use crate::admin::session_api::problem::MINT;
 use crate::admin::session_api::problem::RESTORE;
@@ -25,7 +25,7 @@ pub(super) struct Route {
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    Look,
+    View,
     Read,
     Write,
     Mint,
@@ -50,14 +50,14 @@ macro_rules! routes {
 
 /// The whole API. `openapi.json` describes exactly these routes.
 const ROUTES: &[Route] = routes![
-    "GET" "/session" Look 200 [DOOR, SESSION],
-    "DELETE" "/session" End 204 [DOOR, SESSION],
-    "GET" "/session/storage" Read 200 [DOOR, SESSION],
-    "PATCH" "/session/storage" Write 204 [DOOR, SESSION, BODY, WRITE],
-    "POST" "/session/otp" Mint 201 [DOOR, SESSION, BODY, WRITE, MINT],
-    "POST" "/session/restore" Restore 200 [DOOR, SESSION, BODY, RESTORE],
-    "PUT" "/session/privileges" Grant 200 [DOOR, SESSION, BODY, WRITE, GRANT],
-    "GET" "/session/openapi.json" Describe 200 [DOOR],
+    "GET" "/session" View 200 [ADMISSION, SESSION],
+    "DELETE" "/session" End 204 [ADMISSION, SESSION],
+    "GET" "/session/storage" Read 200 [ADMISSION, SESSION],
+    "PATCH" "/session/storage" Write 204 [ADMISSION, SESSION, BODY, WRITE],
+    "POST" "/session/otp" Mint 201 [ADMISSION, SESSION, BODY, WRITE, MINT],
+    "POST" "/session/restore" Restore 200 [ADMISSION, SESSION, BODY, RESTORE],
+    "PUT" "/session/privileges" Grant 200 [ADMISSION, SESSION, BODY, WRITE, GRANT],
+    "GET" "/session/openapi.json" Describe 200 [ADMISSION],
 ];
 
 impl Route {
@@ -96,11 +96,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Method, path and status, with the code of an error.
-    type Line = (String, String, u16, String);
+    type DeclaredResponse = (String, String, u16, String);
 
     /// Every response that the code declares.
-    fn in_code() -> BTreeSet<Line> {
-        let line = |route: &Route, status: u16, code: &str| -> Line {
+    fn in_code() -> BTreeSet<DeclaredResponse> {
+        let line = |route: &Route, status: u16, code: &str| -> DeclaredResponse {
             (route.method.to_ascii_lowercase(), route.path.to_owned(), status, code.to_owned())
         };
         let failures = |route: &'static Route| {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     /// Every response that the description lists.
-    fn described() -> BTreeSet<Line> {
+    fn described() -> BTreeSet<DeclaredResponse> {
         let document: Value = serde_json::from_str(OPENAPI).unwrap();
         let mut lines = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -144,15 +144,15 @@ mod tests {
     #[test]
     fn the_description_says_what_the_code_answers_and_nothing_else() {
         let (code, document) = (in_code(), described());
-        let undescribed: Vec<&Line> = code.difference(&document).collect();
-        let invented: Vec<&Line> = document.difference(&code).collect();
+        let undescribed: Vec<&DeclaredResponse> = code.difference(&document).collect();
+        let invented: Vec<&DeclaredResponse> = document.difference(&code).collect();
         assert!(undescribed.is_empty(), "not in openapi.json: {undescribed:#?}");
         assert!(invented.is_empty(), "in openapi.json only: {invented:#?}");
     }
 
     #[test]
     fn a_path_tells_its_methods() {
-        assert_eq!(Route::find("GET", "/session").unwrap().action, Action::Look);
+        assert_eq!(Route::find("GET", "/session").unwrap().action, Action::View);
         let fault = |method, path| Route::find(method, path).err().unwrap();
         assert_eq!(fault("GET", "/session/").code(), "not_found");
         assert_eq!(fault("PUT", "/session/storage").code(), "method_not_allowed");

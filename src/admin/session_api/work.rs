@@ -7,9 +7,9 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::admin::session_api::command::SessionCommand;
 use crate::admin::session_api::json as json_response;
 use crate::admin::session_api::problem;
-use crate::admin::session_api::wish::Wish;
 use crate::http::Fault;
 use crate::http::ResponseBody;
 use crate::http::Session;
@@ -19,37 +19,37 @@ use crate::token::Outcome;
 /// Carries out the operation after the other calls of the same request are finished.
 pub(super) async fn carry_out(
     session: &Session,
-    wish: Wish,
+    command: SessionCommand,
 ) -> Result<Response<ResponseBody>, Fault> {
     let plain = |error| problem::session(error, problem::session_full);
     let turn = session.turn().await.map_err(plain)?;
-    match wish {
-        Wish::Look => {
+    match command {
+        SessionCommand::View => {
             refresh(session).await?;
             Ok(told(StatusCode::OK, &view(session)))
         }
-        Wish::Read => {
+        SessionCommand::Read => {
             refresh(session).await?;
             Ok(told(StatusCode::OK, &session.storage().into()))
         }
-        Wish::Write(values) => {
+        SessionCommand::Write(values) => {
             let removed = |value: Value| Some(value).filter(|value| !value.is_null());
             let values = values.into_iter().map(|(key, value)| (key, removed(value)));
             turn.write(values).await.map_err(plain)?;
             Ok(nothing())
         }
-        Wish::Mint(wish, path) => {
+        SessionCommand::Mint(options, path) => {
             let refused = |error| problem::session(error, problem::no_path);
-            let link = path.map(|path| session.callback_link(&path, &wish)).transpose();
+            let link = path.map(|path| session.callback_link(&path, &options)).transpose();
             let link = link.map_err(refused)?;
-            let token = session.create_otp(wish).await.map_err(refused)?;
+            let token = session.create_otp(options).await.map_err(refused)?;
             let mut told_of = Map::new();
             told_of.extend(link.map(|link| ("url".to_owned(), link.with(&token).into())));
             told_of.insert("token".to_owned(), token.into());
             Ok(told(StatusCode::CREATED, &told_of.into()))
         }
-        Wish::Restore(..) if turn.answer_has_begun() => Err(problem::answer_begun()),
-        Wish::Restore(token, options) => {
+        SessionCommand::Restore(..) if turn.answer_has_begun() => Err(problem::answer_begun()),
+        SessionCommand::Restore(token, options) => {
             // Logging out of a session that has ended is allowed, but not with a right that has
             // ended.
             session.reload().await.map_err(plain)?;
@@ -59,14 +59,14 @@ pub(super) async fn carry_out(
             Ok(told(StatusCode::OK, &told_of.into()))
         }
         // The browser would be removed from its own session.
-        Wish::Grant(wish) if !wish.keep_devices && turn.answer_has_begun() => {
+        SessionCommand::Grant(options) if !options.keep_devices && turn.answer_has_begun() => {
             Err(problem::answer_begun())
         }
-        Wish::Grant(wish) => {
-            turn.grant(wish).await.map_err(plain)?;
+        SessionCommand::Grant(options) => {
+            turn.grant(options).await.map_err(plain)?;
             Ok(told(StatusCode::OK, &view(session)))
         }
-        Wish::End => {
+        SessionCommand::End => {
             turn.end().await.map_err(plain)?;
             Ok(nothing())
         }

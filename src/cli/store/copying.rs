@@ -21,16 +21,16 @@ use crate::store::copy::Tally;
 
 use super::super::Format;
 use super::super::complain;
-use super::super::ending::Signals;
+use super::super::exit::CommandError;
+use super::super::exit::CommandOutput;
 use super::super::exit::Exit;
-use super::super::exit::Said;
-use super::super::exit::Stop;
+use super::super::shutdown::Signals;
 use super::is_made;
 use super::opened;
 use super::within;
 
 /// How often progress is printed.
-const TOLD_EVERY: Duration = Duration::from_secs(2);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Copies from the store of the first settings to that of the second.
 pub(super) fn run(
@@ -38,17 +38,17 @@ pub(super) fn run(
     to: &Settings,
     tokens: bool,
     format: Format,
-) -> Result<Said, Stop> {
+) -> Result<CommandOutput, CommandError> {
     refuse_nonsense(&from.store, &to.store)?;
     let (tally, end) = within(copied(from, to, tokens, format == Format::Human))??;
-    if let End::Failed(error) = end {
+    if let CopyEnd::Failed(error) = end {
         let exit = match &error {
             CopyError::From(error) | CopyError::To(error) => exit_of(error),
             CopyError::Within(_) => Exit::Io,
         };
         let so_far = counts(&tally, tokens).trim_end().replace('\n', "\n  ");
         let why = format!("{error}; run it again, and it goes on from here:\n  {so_far}");
-        return Err(Stop::new(exit, why));
+        return Err(CommandError::new(exit, why));
     }
     let text = match format {
         Format::Human => summary(from, to, &tally, tokens, &end),
@@ -56,18 +56,18 @@ pub(super) fn run(
     };
     let whole = tally.sessions.too_large + tally.tokens.left + tally.tokens.lost == 0;
     let exit = match end {
-        End::ToldTo => Exit::CutOff,
+        CopyEnd::Interrupted => Exit::CutOff,
         _ if whole => Exit::Ok,
         _ => Exit::Io,
     };
-    Ok(Said { text, exit })
+    Ok(CommandOutput { text, exit })
 }
 
 /// How a copy ended.
-enum End {
+enum CopyEnd {
     Complete,
     /// By a signal.
-    ToldTo,
+    Interrupted,
     Failed(CopyError),
 }
 
@@ -79,8 +79,8 @@ fn exit_of(error: &StoreError) -> Exit {
 }
 
 /// Refuses stores between which a copy makes no sense.
-fn refuse_nonsense(from: &StoreUrl, to: &StoreUrl) -> Result<(), Stop> {
-    let usage = |why: &str| Err(Stop::new(Exit::Usage, why));
+fn refuse_nonsense(from: &StoreUrl, to: &StoreUrl) -> Result<(), CommandError> {
+    let usage = |why: &str| Err(CommandError::new(Exit::Usage, why));
     if matches!(from, StoreUrl::Memory) || matches!(to, StoreUrl::Memory) {
         return usage("memory: begins and ends with a process; name a store that is kept");
     }
@@ -88,7 +88,7 @@ fn refuse_nonsense(from: &StoreUrl, to: &StoreUrl) -> Result<(), Stop> {
         return usage("FROM and TO are the same store; name two");
     }
     match from {
-        StoreUrl::Embedded(folder) if !is_made(folder) => Err(Stop::new(
+        StoreUrl::Embedded(folder) if !is_made(folder) => Err(CommandError::new(
             Exit::StoreUnreachable,
             format!("store {}: there is none; name the folder of one", folder.display()),
         )),
@@ -109,8 +109,9 @@ async fn copied(
     to: &Settings,
     tokens: bool,
     aloud: bool,
-) -> Result<(Tally, End), Stop> {
-    let mut signals = Signals::new().map_err(|error| Stop::new(Exit::Io, error.to_string()))?;
+) -> Result<(Tally, CopyEnd), CommandError> {
+    let mut signals =
+        Signals::new().map_err(|error| CommandError::new(Exit::Io, error.to_string()))?;
     let copy =
         Copy { from: opened(from).await?, to: opened(to).await?, clock: Arc::new(SystemClock) };
     let told = AtomicBool::new(false);
@@ -129,15 +130,23 @@ async fn copied(
     // The old store is not written any more, so an error while it closes changes nothing.
     let _ = copy.from.close().await;
     match (copy.to.close().await, end) {
-        (Err(error), End::Complete | End::ToldTo) => Ok((tally, End::Failed(CopyError::To(error)))),
+        (Err(error), CopyEnd::Complete | CopyEnd::Interrupted) => {
+            Ok((tally, CopyEnd::Failed(CopyError::To(error))))
+        }
         (_, end) => Ok((tally, end)),
     }
 }
 
-async fn both(copy: &Copy, tally: &mut Tally, tokens: bool, told: &AtomicBool, aloud: bool) -> End {
+async fn both(
+    copy: &Copy,
+    tally: &mut Tally,
+    tokens: bool,
+    told: &AtomicBool,
+    aloud: bool,
+) -> CopyEnd {
     let mut since = Stopwatch::start();
     let mut go_on = |tally: &Tally| {
-        if aloud && since.elapsed() >= TOLD_EVERY {
+        if aloud && since.elapsed() >= PROGRESS_INTERVAL {
             since = Stopwatch::start();
             complain(counts(tally, tokens).trim_end());
         }
@@ -148,9 +157,9 @@ async fn both(copy: &Copy, tally: &mut Tally, tokens: bool, told: &AtomicBool, a
         came => came,
     };
     match came {
-        Ok(true) => End::Complete,
-        Ok(false) => End::ToldTo,
-        Err(error) => End::Failed(error),
+        Ok(true) => CopyEnd::Complete,
+        Ok(false) => CopyEnd::Interrupted,
+        Err(error) => CopyEnd::Failed(error),
     }
 }
 
@@ -169,13 +178,13 @@ fn counts(tally: &Tally, with_tokens: bool) -> String {
     if with_tokens { sessions + &tokens } else { sessions }
 }
 
-fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End) -> String {
+fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &CopyEnd) -> String {
     let (old, new, app) = (&from.store, &to.store, &from.app);
     let mut page = vec![
         format!("{old} to {new}, application {app}"),
         counts(tally, tokens).trim_end().to_owned(),
     ];
-    if let End::ToldTo = end {
+    if let CopyEnd::Interrupted = end {
         let told = "it was told to end before all was done; run it again, and it goes on";
         page.push(told.to_owned());
         return page.join("\n") + "\n";
@@ -210,7 +219,7 @@ fn whose_keys(from: &Settings) -> String {
     }
 }
 
-fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End) -> Value {
+fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &CopyEnd) -> Value {
     let Tally { sessions, tokens: moved } = tally;
     let moved = json!({
         "moved": moved.moved,
@@ -223,7 +232,7 @@ fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &End
         "from": from.store.to_string(),
         "to": to.store.to_string(),
         "app": from.app.as_str(),
-        "complete": matches!(end, End::Complete),
+        "complete": matches!(end, CopyEnd::Complete),
         "sessions": {
             "copied": sessions.copied,
             "present": sessions.present,

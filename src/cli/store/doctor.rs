@@ -14,36 +14,36 @@ use crate::store::memory::MemoryStore;
 use crate::store::port::Guarantees;
 
 use super::super::Format;
+use super::super::exit::CommandError;
+use super::super::exit::CommandOutput;
 use super::super::exit::Exit;
-use super::super::exit::Said;
-use super::super::exit::Stop;
 use super::opened;
 use super::within;
 
 /// Timeout of the store for `callgate settings`.
-const PATIENCE: Duration = Duration::from_secs(2);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Queries the store of these settings.
-pub(super) fn run(settings: &Settings, format: Format) -> Result<Said, Stop> {
+pub(super) fn run(settings: &Settings, format: Format) -> Result<CommandOutput, CommandError> {
     let guarantees = within(asked(settings))??;
     let text = match format {
         Format::Human => page(&settings.store, &guarantees),
         Format::Json => format!("{}\n", object(&settings.store, &guarantees)),
     };
     let exit = if guarantees.lacks.is_empty() { Exit::Ok } else { Exit::BadSettings };
-    Ok(Said { text, exit })
+    Ok(CommandOutput { text, exit })
 }
 
 /// The guarantees of the store of the settings, as comments of a settings file. If the store cannot
 /// be reached, a comment says so.
-pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, Stop> {
+pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, CommandError> {
     let store = &settings.store;
-    let told = within(async { tokio::time::timeout(PATIENCE, asked(settings)).await })?;
-    let text = match told {
+    let guarantees = within(async { tokio::time::timeout(QUERY_TIMEOUT, asked(settings)).await })?;
+    let text = match guarantees {
         Ok(Ok(guarantees)) => page(store, &guarantees),
         Ok(Err(stop)) => format!("{store} cannot say what it guarantees:\n{}", stop.why),
         Err(_) => {
-            let secs = PATIENCE.as_secs();
+            let secs = QUERY_TIMEOUT.as_secs();
             format!("{store} did not say within {secs} seconds what it guarantees")
         }
     };
@@ -52,8 +52,8 @@ pub(in super::super) fn in_comments(settings: &Settings) -> Result<Vec<String>, 
 
 /// The guarantees of a store. An embedded store is not opened for this: its guarantees are always
 /// the same, and opening it would lock it against a server that is about to start.
-async fn asked(settings: &Settings) -> Result<Guarantees, Stop> {
-    let failed = |error| Stop::new(Exit::StoreUnreachable, format!("store: {error}"));
+async fn asked(settings: &Settings) -> Result<Guarantees, CommandError> {
+    let failed = |error| CommandError::new(Exit::StoreUnreachable, format!("store: {error}"));
     match &settings.store {
         StoreUrl::Memory => MemoryStore::new().self_check().await.map_err(failed),
         #[cfg(feature = "embedded")]

@@ -21,9 +21,9 @@ use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 
 use super::Format;
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 use super::serve::stop_of;
 
 pub(super) use doctor::in_comments;
@@ -32,7 +32,7 @@ pub(super) use doctor::in_comments;
 const OF_SETTINGS: &str = "settings";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum StoreErrand {
+pub(super) enum StoreCommand {
     /// Say what a store guarantees, and what to change about it.
     ///
     /// A password on the command line can be seen by every user of this machine. Leave the URL out
@@ -96,16 +96,19 @@ impl FromStr for UrlArgument {
 }
 
 /// `callgate store …`.
-pub(super) fn run(settings: &Settings, errand: &StoreErrand) -> Result<Said, Stop> {
-    match errand {
-        StoreErrand::Doctor { url, password_file, format } => {
+pub(super) fn run(
+    settings: &Settings,
+    command: &StoreCommand,
+) -> Result<CommandOutput, CommandError> {
+    match command {
+        StoreCommand::Doctor { url, password_file, format } => {
             let named = match url {
                 Some(url) => named(settings, ("the URL", url), password_file.as_ref())?,
                 None => settings.clone(),
             };
             doctor::run(&named, *format)
         }
-        StoreErrand::Copy { from, to, tokens, from_password_file, to_password_file, format } => {
+        StoreCommand::Copy { from, to, tokens, from_password_file, to_password_file, format } => {
             let from = named(settings, ("FROM", from), from_password_file.as_ref())?;
             let to = named(settings, ("TO", to), to_password_file.as_ref())?;
             copying::run(&from, &to, *tokens, *format)
@@ -118,8 +121,8 @@ fn named(
     settings: &Settings,
     (what, url): (&str, &UrlArgument),
     password_file: Option<&PathBuf>,
-) -> Result<Settings, Stop> {
-    let usage = |why: String| Stop::new(Exit::Usage, why);
+) -> Result<Settings, CommandError> {
+    let usage = |why: String| CommandError::new(Exit::Usage, why);
     let text = url.0.expose();
     if text == OF_SETTINGS {
         let own = Settings {
@@ -141,7 +144,7 @@ fn named(
 }
 
 /// Opens the store of these settings.
-async fn opened(settings: &Settings) -> Result<Arc<dyn Store>, Stop> {
+async fn opened(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
     open_store(settings, SystemClock.now()).await.map_err(stop_of)
 }
 
@@ -158,8 +161,9 @@ fn is_made(_: &std::path::Path) -> bool {
 }
 
 /// Runs an operation on a store, on this thread.
-fn within<T>(asking: impl Future<Output = T>) -> Result<T, Stop> {
+fn within<T>(asking: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Stop::new(Exit::Io, format!("runtime: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| CommandError::new(Exit::Io, format!("runtime: {error}")))?;
     Ok(runtime.block_on(asking))
 }

@@ -20,8 +20,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::exit::CommandError;
 use super::exit::Exit;
-use super::exit::Stop;
 use crate::base::Clock;
 use crate::base::clock::SystemClock;
 use crate::base::masked::misleads;
@@ -30,7 +30,7 @@ use crate::settings::KeyFault;
 use crate::settings::Settings;
 
 /// Timeout of one response.
-const PATIENCE: Duration = Duration::from_secs(15);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest response. A page of a thousand sessions with every privilege stays far below.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Total size of the responses to one command.
@@ -39,15 +39,15 @@ const ALL_BYTES_MAX: usize = 1024 * 1024 * 1024;
 const NAME_CHARS_MAX: usize = 300;
 
 /// The internal listener of a server.
-pub(super) struct Inside {
+pub(super) struct InternalClient {
     address: SocketAddr,
-    key: Key,
+    key: OperatorKeys,
     /// Bytes received from the server in total.
     received: usize,
 }
 
 /// The source of the operator credential.
-enum Key {
+enum OperatorKeys {
     /// The keys of these settings.
     Ring(Keyring),
     /// These settings have no keys.
@@ -58,7 +58,7 @@ enum Key {
 }
 
 /// A response: its status, and the challenge it contains.
-struct Reply {
+struct InternalResponse {
     status: StatusCode,
     challenge: Option<String>,
     body: Value,
@@ -66,26 +66,26 @@ struct Reply {
     bytes: usize,
 }
 
-impl Inside {
+impl InternalClient {
     /// The listener that the settings name, with the credential of their keys if they have any.
-    pub(super) fn of(settings: &Settings) -> Result<Self, Stop> {
+    pub(super) fn of(settings: &Settings) -> Result<Self, CommandError> {
         let address = match settings.internal {
             Some(address) if address.port() != 0 => address,
             Some(_) => {
                 let why = "internal has port 0, which names no server; give the address that the \
                            server printed with --internal ADDR";
-                return Err(Stop::new(Exit::BadSettings, why));
+                return Err(CommandError::new(Exit::BadSettings, why));
             }
             None => {
                 let why = "internal is \"off\", and a server without it cannot be asked; start it \
                            with an internal address, or name that of another with --internal ADDR";
-                return Err(Stop::new(Exit::BadSettings, why));
+                return Err(CommandError::new(Exit::BadSettings, why));
             }
         };
         let key = match settings.found_keyring() {
-            Ok(Some(ring)) => Key::Ring(ring),
-            Ok(None) => Key::None,
-            Err(fault) => Key::Fault(fault),
+            Ok(Some(ring)) => OperatorKeys::Ring(ring),
+            Ok(None) => OperatorKeys::None,
+            Err(fault) => OperatorKeys::Fault(fault),
         };
         Ok(Self { address: reachable(address), key, received: 0 })
     }
@@ -96,12 +96,12 @@ impl Inside {
         &mut self,
         method: Method,
         target: &str,
-    ) -> Result<Option<Value>, Stop> {
+    ) -> Result<Option<Value>, CommandError> {
         let reply = self.send(&method, target).await?;
         self.received = self.received.saturating_add(reply.bytes);
         if self.received > ALL_BYTES_MAX {
             let why = format!("{} sends more than {} MiB", self.address, ALL_BYTES_MAX >> 20);
-            return Err(Stop::new(Exit::Io, why));
+            return Err(CommandError::new(Exit::Io, why));
         }
         let detail = reply.body.get("detail").and_then(Value::as_str);
         // The server at that address may not be callgate.
@@ -112,7 +112,7 @@ impl Inside {
         let said = |exit, way_out: &str| {
             let (address, status) = (self.address, reply.status.as_u16());
             let detail = detail.as_deref().unwrap_or("no reason was given");
-            Err(Stop::new(exit, format!("{address} answers {status}: {detail}{way_out}")))
+            Err(CommandError::new(exit, format!("{address} answers {status}: {detail}{way_out}")))
         };
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
@@ -129,7 +129,7 @@ impl Inside {
 
     /// Why no key of these settings is accepted. The server's hint about its key file is printed,
     /// and never acted on: a program that listens on that address could name any file of this user.
-    fn no_key(&self, challenge: &str) -> Stop {
+    fn no_key(&self, challenge: &str) -> CommandError {
         let address = self.address;
         let named = parameter(challenge, "key-file").map(|file| {
             let file = percent_decode_str(file).decode_utf8_lossy();
@@ -138,9 +138,9 @@ impl Inside {
         });
         let named = named.unwrap_or_default();
         let own = match &self.key {
-            Key::Ring(_) => "wants another key than that of these settings".to_owned(),
-            Key::None => "wants the key of its settings".to_owned(),
-            Key::Fault(fault) => {
+            OperatorKeys::Ring(_) => "wants another key than that of these settings".to_owned(),
+            OperatorKeys::None => "wants the key of its settings".to_owned(),
+            OperatorKeys::Fault(fault) => {
                 format!("wants a key, and that of these settings cannot be used: {fault}")
             }
         };
@@ -148,18 +148,18 @@ impl Inside {
             "{address} {own}{named}; give its settings with --settings FILE, the folder of its store \
              with --store embedded:FOLDER, or the key with --keys-file FILE or CALLGATE_KEYS"
         );
-        Stop::new(Exit::NotPermitted, why)
+        CommandError::new(Exit::NotPermitted, why)
     }
 
-    async fn send(&self, method: &Method, target: &str) -> Result<Reply, Stop> {
-        let exchanged = tokio::time::timeout(PATIENCE, self.exchange(method, target)).await;
+    async fn send(&self, method: &Method, target: &str) -> Result<InternalResponse, CommandError> {
+        let exchanged = tokio::time::timeout(RESPONSE_TIMEOUT, self.exchange(method, target)).await;
         let why = match exchanged {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_) => format!("no answer within {} s", RESPONSE_TIMEOUT.as_secs()),
         };
         let address = self.address;
-        Err(Stop::new(
+        Err(CommandError::new(
             Exit::StoreUnreachable,
             format!(
                 "no server answers on {address}: {why}; start one with callgate serve, or name \
@@ -172,7 +172,7 @@ impl Inside {
         &self,
         method: &Method,
         target: &str,
-    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<InternalResponse, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -182,7 +182,7 @@ impl Inside {
             .uri(target)
             .header(header::HOST, self.address.to_string())
             .body(Empty::<Bytes>::new())?;
-        if let Key::Ring(keyring) = &self.key {
+        if let OperatorKeys::Ring(keyring) = &self.key {
             let credential = keyring.operator((method.as_str(), target), SystemClock.now());
             let mut value = HeaderValue::from_str(&format!("Callgate {}", credential.expose()))?;
             value.set_sensitive(true);
@@ -195,7 +195,7 @@ impl Inside {
         let challenge = challenge.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let bytes = body.len();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply { status: head.status, challenge, body, bytes })
+        Ok(InternalResponse { status: head.status, challenge, body, bytes })
     }
 }
 

@@ -7,9 +7,9 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::oneshot;
 
+use super::exit::CommandError;
+use super::exit::CommandOutput;
 use super::exit::Exit;
-use super::exit::Said;
-use super::exit::Stop;
 use crate::gate::Gate;
 use crate::gate::Listeners;
 use crate::http::conn::server::Drained;
@@ -22,7 +22,7 @@ use crate::http::conn::server::Drained;
 /// the store has failed ──────────────────────────────┘          │
 /// a second signal, from the first on ───────────────────────────┴─▶ exit at once
 /// ```
-pub(super) struct Ending {
+pub(super) struct Shutdown {
     signals: Signals,
     /// How long `SIGTERM` leaves the server running, so that load balancers can react.
     lead: Duration,
@@ -30,35 +30,35 @@ pub(super) struct Ending {
 
 /// Why the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+enum ShutdownCause {
     Signal,
     /// A second signal cut the shutdown short.
     SecondSignal,
     StoreFailed,
 }
 
-impl Ending {
+impl Shutdown {
     pub(super) fn new(signals: Signals, lead: Duration) -> Self {
         Self { signals, lead }
     }
 
     /// Serves, and reports how that ended.
-    pub(super) async fn of(
+    pub(super) async fn serve(
         mut self,
         gate: &Gate,
         listeners: Listeners,
         store_failed: impl Future<Output = ()>,
-    ) -> Result<Said, Stop> {
+    ) -> Result<CommandOutput, CommandError> {
         let (stop, stopped) = oneshot::channel();
         // A dropped sender counts as a stop.
         let stopped = async { stopped.await.unwrap_or(()) };
-        let mut cause = Cause::Signal;
+        let mut cause = ShutdownCause::Signal;
         let ending = async {
             tokio::select! {
-                hurried = self.told(gate) => if hurried {
+                cut_short = self.stop_signal(gate) => if cut_short {
                     return gate.crowding().open;
                 },
-                () = store_failed => cause = Cause::StoreFailed,
+                () = store_failed => cause = ShutdownCause::StoreFailed,
             }
             let _ = stop.send(());
             self.signals.next().await;
@@ -69,18 +69,18 @@ impl Ending {
             left = ending => Err(left),
         };
         match drained {
-            Ok(drained) => said(cause, drained),
-            Err(left) => said(Cause::SecondSignal, Drained::CutOff(left)),
+            Ok(drained) => output(cause, drained),
+            Err(left) => output(ShutdownCause::SecondSignal, Drained::CutOff(left)),
         }
     }
 
     /// Waits for a signal and then for the lead time. Returns whether a second signal cut that
     /// short.
-    async fn told(&mut self, gate: &Gate) -> bool {
-        let told = self.signals.next().await;
-        tracing::info!(event = "server.stopping", signal = told.name(), "told to stop");
+    async fn stop_signal(&mut self, gate: &Gate) -> bool {
+        let signal = self.signals.next().await;
+        tracing::info!(event = "server.stopping", signal = signal.name(), "told to stop");
         // SIGINT comes from a terminal, where no load balancer needs the lead time.
-        if told == Told::Interrupt || self.lead.is_zero() {
+        if signal == StopSignal::Interrupt || self.lead.is_zero() {
             return false;
         }
         gate.retire();
@@ -91,22 +91,22 @@ impl Ending {
     }
 }
 
-fn said(cause: Cause, drained: Drained) -> Result<Said, Stop> {
+fn output(cause: ShutdownCause, drained: Drained) -> Result<CommandOutput, CommandError> {
     match (cause, drained) {
-        (Cause::StoreFailed, _) => {
-            Err(Stop::new(Exit::Io, "the store failed and has stopped; see the log"))
+        (ShutdownCause::StoreFailed, _) => {
+            Err(CommandError::new(Exit::Io, "the store failed and has stopped; see the log"))
         }
         (_, Drained::Clean) => {
             tracing::info!(event = "server.stopped");
-            Ok(Said { text: String::new(), exit: Exit::Ok })
+            Ok(CommandOutput { text: String::new(), exit: Exit::Ok })
         }
-        (Cause::SecondSignal, Drained::CutOff(left)) => {
+        (ShutdownCause::SecondSignal, Drained::CutOff(left)) => {
             let why = format!("told to stop twice; {left} connections were cut off");
-            Err(Stop::new(Exit::CutOff, why))
+            Err(CommandError::new(Exit::CutOff, why))
         }
-        (Cause::Signal, Drained::CutOff(left)) => {
+        (ShutdownCause::Signal, Drained::CutOff(left)) => {
             let why = format!("{left} connections were cut off; limits.drain_secs gives them more");
-            Err(Stop::new(Exit::CutOff, why))
+            Err(CommandError::new(Exit::CutOff, why))
         }
     }
 }
@@ -119,7 +119,7 @@ pub(super) struct Signals {
 
 /// A signal that stops the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum StopSignal {
     Terminate,
     Interrupt,
 }
@@ -133,15 +133,15 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    pub(super) async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Told::Terminate,
-            _ = self.interrupt.recv() => Told::Interrupt,
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
         }
     }
 }
 
-impl Told {
+impl StopSignal {
     fn name(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",

@@ -20,8 +20,8 @@ use crate::http::message::incoming::nesting;
 use crate::token::MintWish;
 
 /// An operation in a session.
-pub(super) enum Wish {
-    Look,
+pub(super) enum SessionCommand {
+    View,
     Read,
     Write(Map<String, Value>),
     Mint(MintWish, Option<String>),
@@ -30,7 +30,7 @@ pub(super) enum Wish {
     End,
 }
 
-impl Wish {
+impl SessionCommand {
     /// Parses a request whose body has been read completely.
     pub(super) fn read(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Self, Fault> {
         Ok(match action {
@@ -45,7 +45,7 @@ impl Wish {
             Action::Grant => Self::Grant(privileges(value(action, headers, body)?)?),
             Action::End => Self::End,
             Action::Read => Self::Read,
-            Action::Look | Action::Describe => Self::Look,
+            Action::View | Action::Describe => Self::View,
         })
     }
 }
@@ -71,31 +71,31 @@ fn value(action: Action, headers: &HeaderMap, body: &[u8]) -> Result<Value, Faul
     serde_json::from_slice(body).map_err(|_| problem::bad_json())
 }
 
-fn mint(body: Value) -> Result<Wish, Fault> {
+fn mint(body: Value) -> Result<SessionCommand, Fault> {
     const SHAPE: &str = "The body is an object; its members may be \"lifespan\", \"for\", \
                          \"mode\", \"confirm\", \"sameBrowser\", \"path\" and \"param\".";
     let Value::Object(members) = body else { return Err(problem::invalid(SHAPE)) };
-    let (mut wish, mut path) = (MintWish::default(), None);
+    let (mut options, mut path) = (MintWish::default(), None);
     for (name, member) in members {
         match name.as_str() {
-            "lifespan" => wish.lifespan_secs = Some(secs(&member)?),
+            "lifespan" => options.lifespan_secs = Some(secs(&member)?),
             "for" => {
                 let text = "\"for\" is a text such as \"Class.method\", or a list of up to 16.";
                 let names = texts(member).ok_or_else(|| problem::invalid(text))?;
                 if names.len() > TOKEN_HANDLERS_MAX {
                     return Err(problem::invalid(text));
                 }
-                wish.handlers = names.into_iter().map(Arc::from).collect();
+                options.handlers = names.into_iter().map(Arc::from).collect();
             }
             "mode" => {
                 let text = "\"mode\" is \"auto\", \"share\", \"context\" or \"transfer\".";
                 let mode = member.as_str().and_then(|name| name.parse().ok());
-                wish.mode = Some(mode.ok_or_else(|| problem::invalid(text))?);
+                options.mode = Some(mode.ok_or_else(|| problem::invalid(text))?);
             }
             "confirm" => {
                 let text = "\"confirm\" is \"never\", \"foreign\" or \"always\".";
                 let confirm = member.as_str().and_then(|name| name.parse().ok());
-                wish.confirm = Some(confirm.ok_or_else(|| problem::invalid(text))?);
+                options.confirm = Some(confirm.ok_or_else(|| problem::invalid(text))?);
             }
             "path" => {
                 let text = member.as_str().ok_or_else(problem::no_path)?;
@@ -103,17 +103,17 @@ fn mint(body: Value) -> Result<Wish, Fault> {
             }
             "sameBrowser" => {
                 let text = "\"sameBrowser\" is true or false.";
-                wish.same_browser = member.as_bool().ok_or_else(|| problem::invalid(text))?;
+                options.same_browser = member.as_bool().ok_or_else(|| problem::invalid(text))?;
             }
             "param" => {
                 let text = "\"param\" is the otp.param of the row that answers \"path\".";
                 let name = member.as_str().ok_or_else(|| problem::invalid(text))?;
-                wish.param = Some(name.to_owned());
+                options.param = Some(name.to_owned());
             }
             _ => return Err(problem::invalid(SHAPE)),
         }
     }
-    Ok(Wish::Mint(wish, path))
+    Ok(SessionCommand::Mint(options, path))
 }
 
 /// Whole seconds, in any notation that JSON has for a number: 30, 30.0 and 3e1 are the same (RFC
@@ -129,7 +129,7 @@ fn secs(member: &Value) -> Result<u64, Fault> {
     Ok(Duration::try_from_secs_f64(number).map_or(TOKEN_LIFE_SECS_MAX, |span| span.as_secs()))
 }
 
-fn restore(body: Value) -> Result<Wish, Fault> {
+fn restore(body: Value) -> Result<SessionCommand, Fault> {
     const SHAPE: &str = "The body is {\"token\": …}, with the token as a text; \"switch\" beside \
                          it is true or false.";
     let Value::Object(mut members) = body else { return Err(problem::invalid(SHAPE)) };
@@ -139,7 +139,9 @@ fn restore(body: Value) -> Result<Wish, Fault> {
         Some(_) => return Err(problem::invalid(SHAPE)),
     };
     match (members.remove("token"), members.is_empty()) {
-        (Some(Value::String(token)), true) => Ok(Wish::Restore(token, RestoreOptions { switch })),
+        (Some(Value::String(token)), true) => {
+            Ok(SessionCommand::Restore(token, RestoreOptions { switch }))
+        }
         _ => Err(problem::invalid(SHAPE)),
     }
 }
@@ -154,20 +156,20 @@ fn privileges(body: Value) -> Result<Privileges, Fault> {
             return Ok(Privileges { privileges, ..Privileges::default() });
         }
     };
-    let mut wish = Privileges::default();
+    let mut options = Privileges::default();
     for (name, member) in members {
         let text = "\"privileges\" and \"roles\" are texts or lists of texts, \"userName\" is a \
                     text, \"keepDevices\" is true or false; there are no other members.";
         let invalid = || problem::invalid(text);
         match (name.as_str(), member) {
-            ("privileges", names) => wish.privileges = texts(names).ok_or_else(invalid)?,
-            ("roles", names) => wish.roles = texts(names).ok_or_else(invalid)?,
-            ("userName", Value::String(name)) => wish.user_name = Some(name),
-            ("keepDevices", Value::Bool(keeps)) => wish.keep_devices = keeps,
+            ("privileges", names) => options.privileges = texts(names).ok_or_else(invalid)?,
+            ("roles", names) => options.roles = texts(names).ok_or_else(invalid)?,
+            ("userName", Value::String(name)) => options.user_name = Some(name),
+            ("keepDevices", Value::Bool(keeps)) => options.keep_devices = keeps,
             _ => return Err(invalid()),
         }
     }
-    Ok(wish)
+    Ok(options)
 }
 
 /// One text, or a list of nothing but texts.
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn privileges_are_a_text_a_list_or_an_object() {
-        let names = |body| privileges(body).map(|wish| wish.privileges).ok();
+        let names = |body| privileges(body).map(|options| options.privileges).ok();
         assert_eq!(names(json!("a,b")), Some(vec!["a,b".to_owned()]));
         assert_eq!(names(json!(["a", "b"])), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(names(json!({ "privileges": "a" })), Some(vec!["a".to_owned()]));
