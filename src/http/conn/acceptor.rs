@@ -13,12 +13,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::conn::certificates::BadCertificate;
 use crate::http::conn::certificates::Certificates;
+use crate::http::conn::connection_limit::AddressSlot;
 use crate::http::conn::connection_limit::ConnectionLimit;
-use crate::http::conn::connection_limit::Place;
 use crate::http::conn::connection_limit::Spared;
 use crate::http::conn::server::Config;
 
-/// A listener's entrance. It counts across everything that is served through it.
+/// Accepts the connections of a listener. It counts across all listeners that share it.
 pub struct Acceptor {
     pub(crate) config: Config,
     permits: Arc<Semaphore>,
@@ -26,20 +26,20 @@ pub struct Acceptor {
     tls: Option<TlsAcceptor>,
 }
 
-/// A client that has been let in.
+/// A client that was accepted.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) permit: ConnectionPermit,
 }
 
-/// What a connection takes up; free again when this is dropped.
+/// The permit of a connection; free again when this is dropped.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: AddressSlot,
 }
 
-/// How full it is, for metrics.
+/// The number of connections, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionCounts {
     /// Connections that are open.
@@ -50,7 +50,7 @@ pub struct ConnectionCounts {
 }
 
 impl Acceptor {
-    /// An entrance for plain connections; those of `spared` addresses are not counted by address.
+    /// Accepts plain connections; those of `spared` addresses are not counted by address.
     pub fn new(config: Config, spared: Spared) -> Self {
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let limit = ConnectionLimit::new(config.connections_per_address_max, spared);
@@ -63,18 +63,18 @@ impl Acceptor {
         Ok(Self { tls: Some(Arc::new(server).into()), ..self })
     }
 
-    /// How full it is now.
+    /// The number of connections now.
     pub fn connections(&self) -> ConnectionCounts {
         ConnectionCounts { open: self.limit.open(), turned_away: self.limit.turned_away() }
     }
 
-    /// How connections shake hands; `None` when they are plain.
+    /// The TLS handshake; `None` when connections are plain.
     pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
         self.tls.as_ref()
     }
 
-    /// The next client; `None` when he had to be turned away. Waits for room first, so that more
-    /// than the limit stay in the kernel's queue.
+    /// The next client; `None` if its connection was closed at once. Waits for a permit first, so
+    /// that further clients stay in the kernel's queue.
     pub(crate) async fn admit(&self, listener: &TcpListener) -> io::Result<Option<Accepted>> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = listener.accept().await?;

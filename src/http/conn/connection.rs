@@ -71,7 +71,7 @@ const SEND_BYTES_MAX: usize = 128 * 1024;
 /// Pause after which a silent HTTP/2 peer is pinged, and how long it may take to answer.
 const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection that serves nobody any more may still take to end.
+/// How long a connection without requests may still take to end.
 const PARTING: Duration = Duration::from_millis(500);
 /// How long what a client still sends is read once the server has closed its side, and how long he
 /// may pause before it is taken that he has nothing more to send.
@@ -79,13 +79,13 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_GAP: Duration = Duration::from_millis(300);
 
 /// The other end of a connection.
-struct Client {
+struct ClientStream {
     stream: Sniffed<Transport>,
     conn: ConnInfo,
 }
 
 /// Answers the requests of one connection and counts them.
-struct Desk<S> {
+struct RequestService<S> {
     service: Arc<S>,
     conn: ConnInfo,
     /// Requests that have begun, and how many there may be.
@@ -101,7 +101,7 @@ struct Desk<S> {
     traffic: Option<Arc<Traffic>>,
 }
 
-impl<S: Service> Desk<S> {
+impl<S: Service> RequestService<S> {
     fn new(service: Arc<S>, conn: ConnInfo, max: u64, traffic: Option<Arc<Traffic>>) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -118,7 +118,7 @@ impl<S: Service> Desk<S> {
     /// Answers a request, and says whether it was the last that the connection may have.
     async fn answer(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        // Whoever asks for another protocol may have begun to speak it.
+        // A client that asks for another protocol may have begun to use it.
         let more =
             !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
         self.had_body.store(more, Ordering::Relaxed);
@@ -138,8 +138,8 @@ impl<S: Service> Desk<S> {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Done once nobody is served here any more: the peer has asked for nothing for as long as
-    /// `idle`, or does not take what he asked for.
+    /// Completes once the connection is of no more use: the peer has sent no request for as long as
+    /// `idle`, or does not read its responses.
     async fn useless(&self, idle: Duration) {
         if let Some(traffic) = &self.traffic {
             return traffic.dead(idle).await;
@@ -172,7 +172,7 @@ pub(crate) async fn connection<S: Service>(
     };
     // Anything else is silent, gone, or neither protocol: nothing that could be answered.
     if let Some((protocol, stream)) = begun {
-        let client = Client { stream, conn };
+        let client = ClientStream { stream, conn };
         match protocol {
             Protocol::Http1 => http1(client, service, &entrance.config, stop).await,
             Protocol::Http2 => http2(client, service, &entrance.config, stop).await,
@@ -204,25 +204,25 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
 }
 
 async fn http1<S: Service>(
-    client: Client,
+    client: ClientStream,
     service: Arc<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.conn, config.requests_max, None);
-    let answering = Arc::clone(&desk);
+    let requests = RequestService::new(service, client.conn, config.requests_max, None);
+    let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
-        let desk = Arc::clone(&answering);
+        let requests = Arc::clone(&answering);
         async move {
             // As documented, HTTP/1.0 has one request on a connection, whatever it asks for.
             let is_old = request.version() == Version::HTTP_10;
-            let (mut response, is_last) = desk.answer(request).await;
+            let (mut response, is_last) = requests.answer(request).await;
             let is_last = is_last || is_old;
             if is_old {
                 // Otherwise hyper says itself that the connection is kept.
                 *response.version_mut() = Version::HTTP_10;
             }
-            *desk.tunnel() = response.extensions_mut().remove();
+            *requests.tunnel() = response.extensions_mut().remove();
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
@@ -239,8 +239,8 @@ async fn http1<S: Service>(
         .max_buf_size(BUFFER_BYTES_MAX.max(config.header_bytes_max))
         .half_close(false);
     let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
-    let ended = attend(Pin::new(&mut connection), &desk, config, stop.clone()).await;
-    let tunnel = desk.tunnel().take();
+    let ended = attend(Pin::new(&mut connection), &requests, config, stop.clone()).await;
+    let tunnel = requests.tunnel().take();
     if let (Ok(()), Some(tunnel)) = (&ended, tunnel) {
         let parts = connection.into_parts();
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
@@ -251,31 +251,31 @@ async fn http1<S: Service>(
         return connection.into_parts().io.into_inner().abandon();
     }
     let refused = ended.is_err_and(|error| error.is_parse());
-    if refused || desk.had_body.load(Ordering::Relaxed) {
+    if refused || requests.had_body.load(Ordering::Relaxed) {
         linger(connection.into_parts().io.into_inner()).await;
     }
 }
 
 async fn http2<S: Service>(
-    client: Client,
+    client: ClientStream,
     service: Arc<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
     let traffic = Arc::new(Traffic::new(config.write_stall_timeout));
     let stream = Framed::new(client.stream, PREFACE.len(), Arc::clone(&traffic));
-    let desk = Desk::new(service, client.conn, config.h2_requests_max, Some(traffic));
-    let answering = Arc::clone(&desk);
+    let requests = RequestService::new(service, client.conn, config.h2_requests_max, Some(traffic));
+    let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
-        let desk = Arc::clone(&answering);
+        let requests = Arc::clone(&answering);
         async move {
             let is_head = request.method() == Method::HEAD;
-            let (mut response, _) = desk.answer(request).await;
+            let (mut response, _) = requests.answer(request).await;
             // hyper sends what it is given, and clients reset the stream of a HEAD with a body.
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
-            let mut response = response.map(|body| match (body, &desk.traffic) {
+            let mut response = response.map(|body| match (body, &requests.traffic) {
                 (body @ ResponseBody::Stream(_), Some(traffic)) => {
                     ResponseBody::stream(WatchedBody::new(body, Arc::clone(traffic)))
                 }
@@ -299,7 +299,7 @@ async fn http2<S: Service>(
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_PATIENCE);
     let connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let _ = attend(connection, &desk, config, stop).await;
+    let _ = attend(connection, &requests, config, stop).await;
 }
 
 /// Lets a connection live until it ends, has served its time, serves nobody any more, or the
@@ -309,19 +309,19 @@ async fn http2<S: Service>(
 /// HTTP/2 peer, or for one that takes no answer.
 async fn attend<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
-    desk: &Desk<S>,
+    requests: &RequestService<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = end_of(stop, config.age_max) => None,
-        () = desk.worn.notified(), if desk.traffic.is_some() => None,
-        () = desk.useless(config.header_timeout) => None,
+        () = requests.worn.notified(), if requests.traffic.is_some() => None,
+        () = requests.useless(config.header_timeout) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
-        None => part(connection, desk, config.drain_timeout).await,
+        None => part(connection, requests, config.drain_timeout).await,
     };
     // Clients hang up and send nonsense all the time; that is worth a look only when debugging.
     if let Err(error) = &ended {
@@ -333,7 +333,7 @@ async fn attend<S: Service>(
 /// Says goodbye; who is being served is served to the end, but for no longer than `drain`.
 async fn part<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
-    desk: &Desk<S>,
+    requests: &RequestService<S>,
     drain: Duration,
 ) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();
@@ -343,12 +343,12 @@ async fn part<S: Service>(
     tokio::select! {
         ended = connection => ended,
         () = tokio::time::sleep(drain.saturating_sub(PARTING)) => Ok(()),
-        () = desk.useless(PARTING) => Ok(()),
+        () = requests.useless(PARTING) => Ok(()),
     }
 }
 
-/// Lets bytes pass through a tunnel until they have ended, or the server does. Nobody can be asked
-/// to finish here: whoever still talks when the time to finish is nearly over is cut off.
+/// Passes the bytes of a tunnel until they end, or the server does. Its ends cannot be asked to
+/// finish: a tunnel that is open when the time to finish is nearly over is cut off.
 async fn pass(
     passing: impl Future<Output = io::Result<()>>,
     mut stop: watch::Receiver<bool>,

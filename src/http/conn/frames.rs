@@ -1,4 +1,5 @@
-//! The frames of an HTTP/2 connection, as they pass: what the peer costs and whether he moves.
+//! The frames of an HTTP/2 connection as they pass: what the peer costs, and whether it makes
+//! progress.
 //!
 //! h2 answers frames that carry nothing for as long as they come, and keeps an answer for as long
 //! as its peer grants no window for it; a peer who answers pings looks alive meanwhile. Here the
@@ -21,7 +22,7 @@ use crate::http::conn::traffic::Traffic;
 /// A frame's length, type, flags and stream (RFC 9113 §4.1).
 const HEAD_BYTES: usize = 9;
 
-/// A stream of HTTP/2 that tells `traffic` about every frame.
+/// A stream of HTTP/2 that reports every frame to `traffic`.
 #[derive(Debug)]
 pub(crate) struct Framed<S> {
     stream: S,

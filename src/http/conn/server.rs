@@ -1,4 +1,4 @@
-//! The accept loop: how many connections there may be, and how they all end.
+//! The accept loop, and how all connections end.
 
 use std::future::Future;
 use std::io;
@@ -150,6 +150,6 @@ async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Drained {
 }
 
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone can never say stop; whoever dropped it wants the server to end.
+    // A sender that was dropped cannot send a stop any more, which means the server is to end.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -153,7 +153,7 @@ impl Traffic {
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        // Whoever panicked with it in hand left whole numbers behind.
+        // A panic under this lock leaves no number half written.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

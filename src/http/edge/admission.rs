@@ -28,7 +28,7 @@ use hyper::http::request::Parts as Head;
 use crate::base::Timestamp;
 use crate::flow::rates::Rates;
 use crate::http::edge::cors::Cors;
-use crate::http::edge::cors::Grant;
+use crate::http::edge::cors::CorsGrant;
 use crate::http::edge::hosts::Hosts;
 use crate::http::edge::proxies;
 use crate::http::edge::proxies::TrustedProxies;
@@ -121,7 +121,7 @@ pub(crate) struct ClientAddress {
 pub(crate) struct Admitted {
     /// What the response says about origins; `None` where there are no rules for them, or the
     /// request was refused before.
-    pub(crate) grant: Option<Grant>,
+    pub(crate) grant: Option<CorsGrant>,
     /// The response, if the request is a preflight.
     pub(crate) verdict: Result<Option<Response<ResponseBody>>, Fault>,
 }
@@ -165,7 +165,7 @@ impl Admission {
         }
         match self.policy.cors.judge(head, self.policy.own_origin.as_deref()) {
             Ok(judged) => Admitted { grant: Some(judged.grant), verdict: Ok(judged.preflight) },
-            Err(fault) => Admitted { grant: Some(Grant::default()), verdict: Err(fault) },
+            Err(fault) => Admitted { grant: Some(CorsGrant::default()), verdict: Err(fault) },
         }
     }
 

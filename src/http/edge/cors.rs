@@ -5,7 +5,7 @@
 //! a request from an origin that no rule covers is refused with 403, as 4D does.
 //!
 //! Only requests that a browser made for a script are judged. A navigation, such as the form by
-//! which an identity provider posts its answer, brings an `Origin` too; no page reads its answer,
+//! which an identity provider posts its answer, brings an `CorsOrigin` too; no page reads its answer,
 //! and to refuse it would refuse callbacks. Cookies are a decision of their own: 4D is silent on
 //! credentials, and here only a rule that names one origin in full, scheme included, allows them.
 //! With `*.shop.example` a forgotten sibling host, or somebody who answers for one over plain
@@ -19,8 +19,8 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
+use crate::http::edge::cors_rule::CorsOrigin;
 use crate::http::edge::cors_rule::CorsRule;
-use crate::http::edge::cors_rule::Origin;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
@@ -33,7 +33,7 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static(
-    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+    "CorsOrigin, Access-Control-Request-Method, Access-Control-Request-Headers",
 );
 
 /// The rules in order; without any, CORS is switched off.
@@ -42,7 +42,7 @@ pub struct Cors(Vec<CorsRule>);
 
 /// What an answer says about origins.
 #[derive(Debug, Default)]
-pub(crate) struct Grant {
+pub(crate) struct CorsGrant {
     /// The origin whose page may read it.
     origin: Option<HeaderValue>,
     credentials: bool,
@@ -51,8 +51,8 @@ pub(crate) struct Grant {
 /// What the rules make of a request that is not refused.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    /// What its answer says, whoever gives it.
-    pub(crate) grant: Grant,
+    /// What its response says about origins.
+    pub(crate) grant: CorsGrant,
     /// The answer to a preflight, which goes no further.
     pub(crate) preflight: Option<Response<ResponseBody>>,
 }
@@ -81,18 +81,18 @@ impl Cors {
             Some(wanted) => wanted.to_str().map_err(|_| Fault::origin_not_allowed())?,
             None => head.method.as_str(),
         };
-        let origin = Origin::read(text.as_bytes());
+        let origin = CorsOrigin::read(text.as_bytes());
         let rule = self.0.iter().find(|rule| rule.covers(origin) && rule.allows(method));
         let (Some(rule), None) = (rule, origins.next()) else {
             return Err(Fault::origin_not_allowed());
         };
         let preflight = preflight.map(|wanted| answer(rule, wanted, &head.headers));
-        let grant = Grant { origin: Some(text.clone()), credentials: rule.is_one_origin() };
+        let grant = CorsGrant { origin: Some(text.clone()), credentials: rule.is_one_origin() };
         Ok(Judged { grant, preflight })
     }
 }
 
-impl Grant {
+impl CorsGrant {
     /// Says it. A cache must know that the answer depends on the origin, even where none came.
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));

@@ -19,9 +19,9 @@ use crate::http::confirm;
 use crate::http::confirm::Site;
 use crate::http::edge::admission::Admission;
 use crate::http::edge::admission::Policy;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::catch_panic::Panicked;
 use crate::http::exchange::catch_panic::catch_panic;
 use crate::http::exchange::routes::Route;
@@ -178,7 +178,7 @@ impl Dispatch {
     ) -> Response<ResponseBody> {
         let result = catch_panic(self.work(&mut exchange, &route)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked().into()));
-        let result = self.conclude(&mut exchange, result.or_else(Stop::into_result)).await;
+        let result = self.conclude(&mut exchange, result.or_else(EarlyEnd::into_result)).await;
         self.respond(exchange, result)
     }
 
@@ -214,7 +214,7 @@ mod tests {
             dispatch.answer(request, None).await
         });
         println!("finish: {finishing} bytes, answer: {whole}, exchange: {}", size_of::<Exchange>());
-        assert!(finishing < 6 * 1024, "{finishing}");
-        assert!(whole < 4 * 1024, "{whole}");
+        assert!(finishing < 3 * 1024, "{finishing}");
+        assert!(whole < 3 * 1024, "{whole}");
     }
 }

@@ -42,7 +42,7 @@ use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
 use crate::base::query::Query;
 use crate::flow::consent::ShownConsent;
-use crate::flow::open::OpenError;
+use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::http::edge::admission::ClientAddress;
@@ -111,14 +111,14 @@ pub(crate) struct Exchange {
 }
 
 /// Why the phases end before the last one.
-pub(crate) enum Stop {
+pub(crate) enum EarlyEnd {
     /// This is the response.
     Respond(Box<Response<ResponseBody>>),
     Fail(Fault),
 }
 
 /// What a phase returns that can end the story.
-pub(crate) type PhaseResult<T> = Result<T, Stop>;
+pub(crate) type PhaseResult<T> = Result<T, EarlyEnd>;
 
 impl Exchange {
     fn begin(id: RequestId, request: Request<RequestBody>, now: Timestamp) -> Self {
@@ -157,7 +157,7 @@ impl Exchange {
     }
 }
 
-impl Stop {
+impl EarlyEnd {
     fn respond(response: Response<ResponseBody>) -> Self {
         Self::Respond(Box::new(response))
     }
@@ -170,19 +170,19 @@ impl Stop {
     }
 }
 
-impl From<Fault> for Stop {
+impl From<Fault> for EarlyEnd {
     fn from(fault: Fault) -> Self {
         Self::Fail(fault)
     }
 }
 
-impl From<OpenError> for Stop {
-    fn from(error: OpenError) -> Self {
+impl From<SessionOpenError> for EarlyEnd {
+    fn from(error: SessionOpenError) -> Self {
         Self::Fail(error.into())
     }
 }
 
-impl From<SessionError> for Stop {
+impl From<SessionError> for EarlyEnd {
     fn from(error: SessionError) -> Self {
         Self::Fail(error.into())
     }

@@ -29,10 +29,10 @@ use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
-use crate::flow::waiters::Waiter;
+use crate::flow::waiters::CallbackWaiter;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -67,7 +67,7 @@ const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
-    waiter: Waiter,
+    waiter: CallbackWaiter,
     /// How long the whole response may take to arrive.
     patience: Duration,
 }
@@ -110,7 +110,7 @@ pub(super) async fn redeem(
             exchange.outcome = Outcome::Used { at: first };
             exchange.repeat = Some(name(&repeat));
             session.give_no_cookie();
-            return Err(Stop::respond(replayed(sessions, &secret, repeat)?));
+            return Err(EarlyEnd::respond(replayed(sessions, &secret, repeat)?));
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
-use crate::http::edge::cors::Grant;
+use crate::http::edge::cors::CorsGrant;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::cookie::CookieRule;
@@ -59,7 +59,7 @@ pub(crate) struct ResponsePolicy {
     /// Whether the request carried a token, spent or not.
     pub(crate) saw_token: bool,
     /// What the response says about origins, where there are rules for them.
-    pub(crate) grant: Option<Grant>,
+    pub(crate) grant: Option<CorsGrant>,
     /// Whether browsers are told to use https only.
     pub(crate) hsts: bool,
 }

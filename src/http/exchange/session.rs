@@ -14,9 +14,9 @@ use crate::flow::session::Session;
 use crate::http::confirm;
 use crate::http::confirm::Asking;
 use crate::http::confirm::hop;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
 use crate::http::exchange::routes::Route;
@@ -142,7 +142,7 @@ impl Dispatch {
             _ => return Ok(()),
         };
         let message = OutgoingMessage::redirect(&location).map_err(Fault::internal)?;
-        Err(Stop::respond(self.response(message)))
+        Err(EarlyEnd::respond(self.response(message)))
     }
 
     /// The page that asks a person about the token of a request, instead of handling it.
@@ -151,11 +151,11 @@ impl Dispatch {
         exchange: &mut Exchange,
         route: &Route,
         (question, user): (Question, String),
-    ) -> Stop {
+    ) -> EarlyEnd {
         exchange.outcome = Outcome::AskFirst;
         match self.page(exchange, route, (question, user)) {
-            Ok(page) => Stop::respond(page),
-            Err(fault) => Stop::Fail(fault),
+            Ok(page) => EarlyEnd::respond(page),
+            Err(fault) => EarlyEnd::Fail(fault),
         }
     }
 

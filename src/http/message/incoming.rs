@@ -22,10 +22,10 @@ use crate::token::Outcome;
 
 /// One request (4D `IncomingMessage`); cheap to clone.
 #[derive(Clone)]
-pub struct IncomingMessage(Arc<Parts>);
+pub struct IncomingMessage(Arc<MessageParts>);
 
 /// What a request is made of.
-pub(crate) struct Parts {
+pub(crate) struct MessageParts {
     pub(crate) id: RequestId,
     pub(crate) verb: String,
     pub(crate) url: String,
@@ -63,7 +63,7 @@ impl fmt::Display for BadJson {
 impl std::error::Error for BadJson {}
 
 impl IncomingMessage {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: MessageParts) -> Self {
         Self(Arc::new(parts))
     }
 

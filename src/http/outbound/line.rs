@@ -1,4 +1,4 @@
-//! A connection to somebody else, and what is known about how he takes it.
+//! A connection to an upstream, and what is known about its progress.
 
 use std::io;
 use std::io::IoSlice;
@@ -19,7 +19,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 /// A connection, encrypted or not.
-pub(super) struct Line {
+pub(super) struct UpstreamStream {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     pulse: Pulse,
 }
@@ -37,7 +37,7 @@ struct Beats {
     heard: AtomicBool,
 }
 
-impl Line {
+impl UpstreamStream {
     pub(super) fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
         Self { stream: TokioIo::new(stream), pulse: Pulse::default() }
     }
@@ -55,13 +55,13 @@ impl Pulse {
     }
 }
 
-impl Connection for Line {
+impl Connection for UpstreamStream {
     fn connected(&self) -> Connected {
         self.stream.inner().connected().extra(self.pulse.clone())
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for UpstreamStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -77,7 +77,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

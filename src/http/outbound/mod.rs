@@ -142,7 +142,7 @@ impl Outbound {
         sent.unwrap_or(Err(OutboundError::TooSlow))
     }
 
-    /// As [`Outbound::send`], for a caller who watches the time himself.
+    /// As [`Outbound::send`], for a caller that has its own timeout.
     pub async fn begin(
         &self,
         mut request: Request<SentBody>,
@@ -286,7 +286,7 @@ mod tests {
         let public = SocketAddr::new([9, 9, 9, 9].into(), 9);
         let stub = Arc::new(Stub(Mutex::new(vec![vec![public], vec![home]])));
         let rule = Arc::new(AddressRule::default());
-        let reach = connector::Reach { rule, resolver: stub, patience: SOON };
+        let reach = connector::CheckedConnector { rule, resolver: stub, patience: SOON };
         assert_eq!(reach.addresses("rebind.example", 9).await.unwrap(), [public]);
         assert!(reach.addresses("rebind.example", 9).await.is_err());
         assert!(!serving.is_finished());

@@ -1,4 +1,4 @@
-//! A connection that has stopped speaking HTTP: bytes pass both ways, and nobody looks at them.
+//! A connection that was upgraded: bytes pass both ways and are not inspected.
 
 use std::fmt;
 use std::io;
@@ -57,7 +57,7 @@ impl Tunnel {
         let upstream = self.upstream.await.map_err(io::Error::other)?;
         let mut upstream = TokioIo::new(upstream);
         let progress = Progress::start();
-        let mut client = Watched { stream: client, progress: progress.clone() };
+        let mut client = ProgressStream { stream: client, progress: progress.clone() };
         let passing = async {
             upstream.write_all(&ahead).await?;
             tokio::io::copy_bidirectional(&mut client, &mut upstream).await
@@ -80,12 +80,12 @@ impl fmt::Debug for Tunnel {
 }
 
 /// A stream that notes when bytes pass.
-struct Watched<S> {
+struct ProgressStream<S> {
     stream: S,
     progress: Progress,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ProgressStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ProgressStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! What an upstream did not do, as answers.
+//! Failures of an upstream, as responses.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -16,7 +16,7 @@ impl Fault {
     }
 
     /// There was no connection to the upstream of the row, so that nothing was sent to it. A client
-    /// is told the same as by [`Fault::upstream_down`].
+    /// gets the same response as for [`Fault::upstream_down`].
     pub(crate) fn upstream_unreached(cause: impl StdError + Send + Sync + 'static) -> Self {
         Self { unheard: true, ..Self::upstream_down(cause) }
     }
