@@ -39,10 +39,10 @@ use tokio::sync::watch;
 
 use crate::http::conn::acceptor::Accepted;
 use crate::http::conn::acceptor::Acceptor;
+use crate::http::conn::acceptor::Config;
+use crate::http::conn::acceptor::Service;
+use crate::http::conn::acceptor::stopped;
 use crate::http::conn::frames::Framed;
-use crate::http::conn::server::Config;
-use crate::http::conn::server::Service;
-use crate::http::conn::server::stopped;
 use crate::http::conn::sniff::PREFACE;
 use crate::http::conn::sniff::Protocol;
 use crate::http::conn::sniff::Sniffed;

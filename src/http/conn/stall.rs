@@ -23,7 +23,7 @@ use crate::base::limits::BYTES_PER_SEC_MIN;
 pub(crate) struct Unstalled<S> {
     stream: S,
     patience: Duration,
-    /// Waiters from the moment that a write has to wait until the reader has taken enough, or all.
+    /// Runs from the moment that a write has to wait until the reader has taken enough, or all.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Bytes taken since then.
     taken: u64,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::base::clock::Stopwatch;
 use crate::base::limits::BYTES_PER_SEC_MIN;
-use crate::http::conn::frames::Head;
 
 /// Frames that carry neither a request nor a body, in so many seconds (SEC D.2), beyond those that
 /// requests and answers explain.
@@ -28,6 +27,15 @@ const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
+/// What the head of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameHead {
+    pub(crate) length: usize,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+}
+
 /// Keeps the account of one connection.
 #[derive(Debug)]
 pub(crate) struct Traffic {
@@ -44,7 +52,7 @@ struct Account {
     quiet: Vec<u64>,
     /// The newest stream that the peer has opened.
     newest: u32,
-    /// Waiters since the last request was answered in full.
+    /// Runs since the last request was answered in full.
     idle: Stopwatch,
     frames: IdleFrames,
 }
@@ -55,7 +63,7 @@ struct Stream {
     id: u32,
     /// Bytes of the answer's body that have been sent.
     sent: u64,
-    /// Waiters since the answer began or enough of it was taken; `None` before that.
+    /// Runs since the answer began or enough of it was taken; `None` before that.
     waiting: Option<Stopwatch>,
     /// Bytes taken since then.
     taken: u64,
@@ -80,7 +88,7 @@ impl Traffic {
     }
 
     /// The peer has sent a frame.
-    pub(crate) fn received(&self, head: Head) {
+    pub(crate) fn received(&self, head: FrameHead) {
         let mut account = self.account();
         match head.kind {
             // Trailers are the headers of a stream that there was before.
@@ -101,7 +109,7 @@ impl Traffic {
     }
 
     /// The peer has been sent a frame.
-    pub(crate) fn sent(&self, head: Head) {
+    pub(crate) fn sent(&self, head: FrameHead) {
         let mut account = self.account();
         let ends = match head.kind {
             HEADERS | DATA => head.flags & END_STREAM != 0,
@@ -165,7 +173,7 @@ impl Account {
     }
 
     /// An answer has begun, or some of it was taken; `enough` bytes begin a new wait.
-    fn progress(&mut self, head: Head, enough: u64) {
+    fn progress(&mut self, head: FrameHead, enough: u64) {
         let Some(stream) = self.streams.iter_mut().find(|each| each.id == head.stream) else {
             return;
         };
@@ -242,8 +250,8 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
     const SHORT: Duration = Duration::from_nanos(1);
 
-    fn head(kind: u8, flags: u8, stream: u32) -> Head {
-        Head { length: 10, kind, flags, stream }
+    fn head(kind: u8, flags: u8, stream: u32) -> FrameHead {
+        FrameHead { length: 10, kind, flags, stream }
     }
 
     fn is_dead(traffic: &Traffic, idle: Duration, stall: Duration) -> bool {
@@ -349,7 +357,7 @@ mod tests {
             let spun = begun.elapsed();
             traffic.sent(head(DATA, 0, 1));
             assert_eq!(waiting(&traffic) < spun, fresh, "{secs}");
-            traffic.sent(Head { length: 500, ..head(DATA, 0, 1) });
+            traffic.sent(FrameHead { length: 500, ..head(DATA, 0, 1) });
             assert!(waiting(&traffic) < spun);
         }
     }

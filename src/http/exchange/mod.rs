@@ -29,6 +29,7 @@ pub mod routes;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -37,17 +38,18 @@ use hyper::Request;
 use hyper::Response;
 use hyper::http::request::Parts as Head;
 
+use crate::base::ClaimId;
 use crate::base::RequestId;
 use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
+use crate::base::masked::masked;
 use crate::base::query::Query;
 use crate::flow::consent::ShownConsent;
 use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
+use crate::flow::waiters::CallbackWaiter;
 use crate::http::edge::admission::ClientAddress;
-use crate::http::exchange::access_log::logged_path;
-use crate::http::exchange::replay::FirstRun;
 use crate::http::exchange::response_policy::ResponsePolicy;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -56,6 +58,10 @@ use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
+use crate::token::TokenSecret;
+
+/// Longest path that is logged; a longer one is cut.
+const LOGGED_PATH_BYTES_MAX: usize = 256;
 
 /// One request, from its head to its response.
 ///
@@ -110,6 +116,18 @@ pub(crate) struct Exchange {
     policy: ResponsePolicy,
 }
 
+/// The run of a callback that this request holds.
+///
+/// If it is dropped without being concluded, the run counts as cut off once its time is over.
+#[derive(Debug)]
+pub(crate) struct FirstRun {
+    secret: TokenSecret,
+    claim: ClaimId,
+    waiter: CallbackWaiter,
+    /// How long the whole response may take to arrive.
+    patience: Duration,
+}
+
 /// Why the phases end before the last one.
 pub(crate) enum EarlyEnd {
     /// This is the response.
@@ -129,7 +147,7 @@ impl Exchange {
             now,
             client: ClientAddress::default(),
             method: head.method.clone(),
-            logged_path: logged_path(head.uri.path()),
+            logged_path: masked(head.uri.path(), LOGGED_PATH_BYTES_MAX).into_owned(),
             policy: ResponsePolicy::of(&head),
             consent: ShownConsent::of(head.method.as_str()),
             head,
@@ -185,5 +203,11 @@ impl From<SessionOpenError> for EarlyEnd {
 impl From<SessionError> for EarlyEnd {
     fn from(error: SessionError) -> Self {
         Self::Fail(error.into())
+    }
+}
+
+impl Drop for FirstRun {
+    fn drop(&mut self) {
+        self.waiter.notify();
     }
 }

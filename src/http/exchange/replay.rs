@@ -21,7 +21,6 @@ use hyper::StatusCode;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
-use crate::base::ClaimId;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
@@ -29,9 +28,9 @@ use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
-use crate::flow::waiters::CallbackWaiter;
 use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
+use crate::http::exchange::FirstRun;
 use crate::http::exchange::PhaseResult;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
@@ -59,18 +58,6 @@ use crate::token::answer::NotSealedHere;
 /// twice as long each time, up to [`ASKING_PAUSE_MAX`]. A run on this node wakes it.
 const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// The run of a callback that this request holds.
-///
-/// If it is dropped without being concluded, the run counts as cut off once its time is over.
-#[derive(Debug)]
-pub(crate) struct FirstRun {
-    secret: TokenSecret,
-    claim: ClaimId,
-    waiter: CallbackWaiter,
-    /// How long the whole response may take to arrive.
-    patience: Duration,
-}
 
 /// Redeems the token of a request to a row with `repeat`: the first run goes on to the handler, and
 /// a repeat waits for its response and ends here.
@@ -263,10 +250,4 @@ fn response(answer: Answer) -> Option<Response<ResponseBody>> {
 
 fn is_cookie(name: &str) -> bool {
     name.eq_ignore_ascii_case("set-cookie")
-}
-
-impl Drop for FirstRun {
-    fn drop(&mut self) {
-        self.waiter.notify();
-    }
 }
