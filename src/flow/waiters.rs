@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -29,27 +31,38 @@ pub struct Waiters {
 /// The waiters of one token.
 struct TokenWaiters {
     waiters: usize,
-    notify: Arc<Notify>,
+    shared: Arc<Shared>,
+}
+
+/// What the waiters of one token share.
+#[derive(Default)]
+struct Shared {
+    notify: Notify,
+    /// Whether one of them runs the callback.
+    is_run: AtomicBool,
 }
 
 /// One request beside the others with the same token.
 pub(crate) struct CallbackWaiter {
     all: Arc<Waiters>,
     token: Digest,
-    notify: Arc<Notify>,
+    shared: Arc<Shared>,
+    /// Whether this request runs the callback.
+    is_runner: bool,
 }
 
 impl Waiters {
     /// A waiter for a request with this token; `None` if there are too many already.
     pub(crate) fn waiter(self: &Arc<Self>, token: Digest) -> Option<CallbackWaiter> {
         let mut tokens = self.lock();
-        let empty = || TokenWaiters { waiters: 0, notify: Arc::new(Notify::new()) };
+        let empty = || TokenWaiters { waiters: 0, shared: Arc::default() };
         let waiting = tokens.entry(token).or_insert_with(empty);
         if waiting.waiters >= WAITERS_PER_TOKEN_MAX {
             return None;
         }
         waiting.waiters += 1;
-        Some(CallbackWaiter { all: Arc::clone(self), token, notify: Arc::clone(&waiting.notify) })
+        let shared = Arc::clone(&waiting.shared);
+        Some(CallbackWaiter { all: Arc::clone(self), token, shared, is_runner: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, TokenWaiters>> {
@@ -62,12 +75,27 @@ impl CallbackWaiter {
     /// Completes when another waiter notifies, counted from this call and not from the first poll,
     /// so that nothing is missed while the store is asked in between.
     pub(crate) fn news(&self) -> Notified<'_> {
-        self.notify.notified()
+        self.shared.notify.notified()
+    }
+
+    /// Whether a request in this process runs the callback.
+    pub(crate) fn is_run_here(&self) -> bool {
+        self.shared.is_run.load(Ordering::SeqCst)
+    }
+
+    /// The waiter of the request that runs the callback, until it notifies.
+    pub(crate) fn into_runner(mut self) -> Self {
+        self.is_runner = true;
+        self.shared.is_run.store(true, Ordering::SeqCst);
+        self
     }
 
     /// Wakes the others: there is a response, or this request will not make one.
     pub(crate) fn notify(&self) {
-        self.notify.notify_waiters();
+        if self.is_runner {
+            self.shared.is_run.store(false, Ordering::SeqCst);
+        }
+        self.shared.notify.notify_waiters();
     }
 }
 
@@ -109,6 +137,17 @@ mod tests {
         let news = waiter.news();
         runner.notify();
         news.await;
+    }
+
+    #[test]
+    fn all_know_whether_one_of_them_runs() {
+        let waiters = Arc::new(Waiters::default());
+        let (runner, waiter) = (waiters.waiter(TOKEN).unwrap(), waiters.waiter(TOKEN).unwrap());
+        assert!(!waiter.is_run_here());
+        let runner = runner.into_runner();
+        assert!(waiter.is_run_here() && waiters.waiter(TOKEN).unwrap().is_run_here());
+        runner.notify();
+        assert!(!waiter.is_run_here());
     }
 
     #[test]

@@ -37,6 +37,7 @@ use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::http::request::Parts as Head;
+use tokio::task::JoinHandle;
 
 use crate::base::ClaimId;
 use crate::base::RequestId;
@@ -118,12 +119,14 @@ pub(crate) struct Exchange {
 
 /// The run of a callback that this request holds.
 ///
-/// If it is dropped without being concluded, the run counts as cut off once its time is over.
+/// If it is dropped without being concluded, the run counts as cut off once its lease is over.
 #[derive(Debug)]
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
     waiter: CallbackWaiter,
+    /// Renews the lease until this is dropped.
+    renewal: JoinHandle<()>,
     /// How long the whole response may take to arrive.
     patience: Duration,
 }
@@ -208,6 +211,7 @@ impl From<SessionError> for EarlyEnd {
 
 impl Drop for FirstRun {
     fn drop(&mut self) {
+        self.renewal.abort();
         self.waiter.notify();
     }
 }

@@ -9,8 +9,11 @@
 //! ```
 //!
 //! No response is sent that is not kept, so a client that has seen one sees the same one again.
+//! From `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
+//! seconds when this one has died.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +23,15 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
+use tokio::task::JoinHandle;
 
+use crate::base::ClaimId;
+use crate::base::Digest;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::base::limits::RUN_LEASE;
+use crate::base::limits::RUN_RENEWAL;
 use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
@@ -67,24 +75,35 @@ pub(super) async fn redeem(
     session: &Session,
     patience: Duration,
 ) -> PhaseResult<Redemption> {
-    let wish = wish(exchange, (row, token, rule), session, patience)?;
+    let wish = wish(exchange, (row, token, rule), session)?;
     let sessions = session.sessions();
-    let waiter = sessions.waiters.waiter(token.digest(sessions.app()));
-    let waiter = waiter.ok_or_else(Fault::repeat_running)?;
+    let digest = token.digest(sessions.app());
+    let waiter = sessions.waiters.waiter(digest).ok_or_else(Fault::repeat_running)?;
     let mut over = pin!(tokio::time::sleep(patience));
     let mut pause = ASKING_PAUSE_MIN;
     loop {
         let news = waiter.news();
+        // Whatever the clock says of its lease, a run of this process is not cut off.
+        let runs_here = waiter.is_run_here();
+        let may_take_over = wish.may_take_over && !runs_here;
+        let wish = RepeatWish { may_take_over, ..wish };
         let (first, repeat, secret) =
             match session.redeem(session.attempt(Some(token), Some(wish))).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
-                    exchange.first = Some(FirstRun { secret, claim, waiter, patience });
+                    let waiter = waiter.into_runner();
+                    let token = secret.digest(sessions.app());
+                    let renewal = renew(sessions, (token, claim), patience);
+                    exchange.first = Some(FirstRun { secret, claim, waiter, renewal, patience });
                     return Ok(Redemption::Ended(Outcome::Restored));
                 }
                 Redemption::Repeats(first, repeat, secret) => (first, repeat, secret),
                 ended => return Ok(ended),
             };
+        let repeat = match repeat {
+            Repeat::Interrupted if runs_here => Repeat::Running,
+            repeat => repeat,
+        };
         let mut is_over = repeat != Repeat::Running;
         if !is_over {
             tokio::select! {
@@ -106,7 +125,6 @@ fn wish(
     exchange: &Exchange,
     (row, secret, rule): (&Row, &TokenSecret, RepeatRule),
     session: &Session,
-    patience: Duration,
 ) -> Result<RepeatWish, Fault> {
     let head = &exchange.head;
     let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
@@ -121,9 +139,33 @@ fn wish(
     Ok(RepeatWish {
         key: RepeatKey::of(secret, &callback),
         window: rule.window,
-        // The handler, and a response that arrives as slowly as it may.
-        run_within: patience * 2 + RUN_SLACK,
+        lease: RUN_LEASE,
         may_take_over: rule.on_interrupted == OnInterrupted::Run,
+    })
+}
+
+/// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
+/// slowly as it may.
+fn renew(
+    sessions: &Arc<Sessions>,
+    (token, run): (Digest, ClaimId),
+    patience: Duration,
+) -> JoinHandle<()> {
+    let sessions = Arc::clone(sessions);
+    let at_most = patience * 2 + RUN_SLACK;
+    tokio::spawn(async move {
+        let renewing = async {
+            let mut is_held = true;
+            while is_held {
+                tokio::time::sleep(RUN_RENEWAL).await;
+                let conclusion = Conclusion { token, run, ending: Ending::Running };
+                let renewed = sessions.store.conclude(sessions.clock.now(), conclusion);
+                let renewed = tokio::time::timeout(RUN_RENEWAL, renewed).await;
+                // One that is lost ends nothing: the lease bears that.
+                is_held = matches!(renewed, Err(_) | Ok(Err(_) | Ok(Concluded::Renewed)));
+            }
+        };
+        let _ = tokio::time::timeout(at_most, renewing).await;
     })
 }
 
@@ -224,10 +266,14 @@ impl FirstRun {
                 }
                 concluded => concluded?,
             };
-        if concluded == Concluded::Late {
+        if matches!(concluded, Concluded::Late | Concluded::Forgotten) {
             tracing::warn!(event = "token.run_late", fingerprint = %token.fingerprint());
         }
         failpoint::reached(Place::AfterConclude).map_err(StoreError::from)?;
+        if concluded == Concluded::Late {
+            // Its repeats get the answer of whoever runs the handler now.
+            return Err(Fault::repeat_running());
+        }
         Ok(())
     }
 }
