@@ -144,7 +144,8 @@ impl Dispatch {
         conn: Option<ConnInfo>,
     ) -> Response<ResponseBody> {
         let now = self.site.sessions.clock.now();
-        let mut exchange = Box::new(Exchange::begin(self.ids.next(now), request, now));
+        let (id, development) = (self.ids.next(now), self.config.development);
+        let mut exchange = Box::new(Exchange::begin(id, request, now, development));
         exchange.client = self.admission.client(&exchange.head.headers, conn);
         let route = match self.prepare(&mut exchange).await {
             Ok(route) => route,

@@ -142,7 +142,12 @@ pub(crate) enum EarlyEnd {
 pub(crate) type PhaseResult<T> = Result<T, EarlyEnd>;
 
 impl Exchange {
-    fn begin(id: RequestId, request: Request<RequestBody>, now: Timestamp) -> Self {
+    fn begin(
+        id: RequestId,
+        request: Request<RequestBody>,
+        now: Timestamp,
+        development: bool,
+    ) -> Self {
         let (head, arriving) = request.into_parts();
         Self {
             id,
@@ -151,7 +156,7 @@ impl Exchange {
             client: ClientAddress::default(),
             method: head.method.clone(),
             logged_path: masked(head.uri.path(), LOGGED_PATH_BYTES_MAX).into_owned(),
-            policy: ResponsePolicy::of(&head),
+            policy: ResponsePolicy::of(&head, development),
             consent: ShownConsent::of(head.method.as_str()),
             head,
             arriving,

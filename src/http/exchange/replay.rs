@@ -43,15 +43,14 @@ use crate::http::exchange::PhaseResult;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
 use crate::http::message::body::outgoing::ResponseBody;
-use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
+use crate::http::message::token_place::Brought;
 use crate::store::StoreError;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::table::OnInterrupted;
-use crate::table::RepeatRule;
 use crate::table::Row;
 use crate::token::Answer;
 use crate::token::Callback;
@@ -67,15 +66,50 @@ use crate::token::answer::NotSealedHere;
 const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// A token on a row with `repeat`, and what makes two requests with it the same callback.
+pub(super) struct Repeatable {
+    token: TokenSecret,
+    wish: RepeatWish,
+}
+
+impl Repeatable {
+    /// `None` for a request without a token, and on a row without `repeat`.
+    pub(super) fn of(
+        exchange: &Exchange,
+        row: &Row,
+        session: &Session,
+    ) -> Result<Option<Self>, Fault> {
+        let (Some(rule), Brought::Token(token)) = (row.repeat(), &exchange.brought) else {
+            return Ok(None);
+        };
+        let head = &exchange.head;
+        let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
+        let raw = head.uri.query().unwrap_or("");
+        let callback = Callback {
+            method: head.method.as_str(),
+            path: exchange.path.as_str(),
+            query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
+            browser: session.known_browser(rule.window).map_err(Fault::internal)?,
+            body,
+        };
+        let wish = RepeatWish {
+            key: RepeatKey::of(token, &callback),
+            window: rule.window,
+            lease: RUN_LEASE,
+            may_take_over: rule.on_interrupted == OnInterrupted::Run,
+        };
+        Ok(Some(Self { token: token.clone(), wish }))
+    }
+}
+
 /// Redeems the token of a request to a row with `repeat`: the first run goes on to the handler, and
 /// a repeat waits for its response and ends here.
 pub(super) async fn redeem(
     exchange: &mut Exchange,
-    (row, token, rule): (&Row, &TokenSecret, RepeatRule),
+    Repeatable { token, wish }: Repeatable,
     session: &Session,
     patience: Duration,
 ) -> PhaseResult<Redemption> {
-    let wish = wish(exchange, (row, token, rule), session)?;
     let sessions = session.sessions();
     let digest = token.digest(sessions.app());
     let waiter = sessions.waiters.waiter(digest).ok_or_else(Fault::repeat_running)?;
@@ -88,12 +122,12 @@ pub(super) async fn redeem(
         let may_take_over = wish.may_take_over && !runs_here;
         let wish = RepeatWish { may_take_over, ..wish };
         let (first, repeat, secret) =
-            match session.redeem(session.attempt(Some(token), Some(wish))).await? {
+            match session.redeem(session.attempt(Some(&token), Some(wish))).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
                     let waiter = waiter.into_runner();
                     let token = secret.digest(sessions.app());
-                    let renewal = renew(sessions, (token, claim), patience);
+                    let renewal = renew(sessions, token, claim, patience);
                     exchange.first = Some(FirstRun { secret, claim, waiter, renewal, patience });
                     return Ok(Redemption::Ended(Outcome::Restored));
                 }
@@ -121,34 +155,12 @@ pub(super) async fn redeem(
     }
 }
 
-fn wish(
-    exchange: &Exchange,
-    (row, secret, rule): (&Row, &TokenSecret, RepeatRule),
-    session: &Session,
-) -> Result<RepeatWish, Fault> {
-    let head = &exchange.head;
-    let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
-    let raw = head.uri.query().unwrap_or("");
-    let callback = Callback {
-        method: head.method.as_str(),
-        path: exchange.path.as_str(),
-        query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
-        browser: session.known_browser(rule.window).map_err(Fault::internal)?,
-        body,
-    };
-    Ok(RepeatWish {
-        key: RepeatKey::of(secret, &callback),
-        window: rule.window,
-        lease: RUN_LEASE,
-        may_take_over: rule.on_interrupted == OnInterrupted::Run,
-    })
-}
-
 /// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
 /// slowly as it may.
 fn renew(
     sessions: &Arc<Sessions>,
-    (token, run): (Digest, ClaimId),
+    token: Digest,
+    run: ClaimId,
     patience: Duration,
 ) -> JoinHandle<()> {
     let sessions = Arc::clone(sessions);
@@ -202,30 +214,32 @@ pub(super) async fn conclude(
     sessions: &Sessions,
     exchange: &mut Exchange,
     result: Result<Response<ResponseBody>, Fault>,
-    development: bool,
 ) -> Result<Response<ResponseBody>, Fault> {
-    let Some(run) = exchange.first.take() else { return result };
-    let manners = (exchange.policy.format, development);
-    Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
+    match exchange.first.take() {
+        Some(run) => Box::pin(run.conclude(sessions, exchange, result)).await,
+        None => result,
+    }
 }
 
 impl FirstRun {
     async fn conclude(
         self,
         sessions: &Sessions,
-        (result, begun): (Result<Response<ResponseBody>, Fault>, bool),
-        (format, development): (ErrorFormat, bool),
+        exchange: &mut Exchange,
+        result: Result<Response<ResponseBody>, Fault>,
     ) -> Result<Response<ResponseBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Ok(response))
             }
-            Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
+            Err(fault) if !exchange.handler_called || fault.leaves_all_undone() => {
+                (Ending::Unbegun, Err(fault))
+            }
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {
                 // The handler ran, and this is its result.
-                let response = fault.response(format, development);
+                let response = exchange.policy.error(&fault);
                 let (collected, _) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Err(fault))
             }
