@@ -35,7 +35,7 @@ pub(crate) fn land(mut response: Response<ResponseBody>) -> Response<ResponseBod
     *response.body_mut() = ResponseBody::from(Bytes::from(page));
     let headers = response.headers_mut();
     headers.remove(header::LOCATION);
-    // What the answer said of the body that this page stands in for.
+    // Header fields about the body that this page replaces.
     for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG] {
         headers.remove(name);
     }

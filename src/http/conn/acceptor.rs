@@ -50,7 +50,7 @@ pub struct Config {
     pub age_max: Duration,
     /// HTTP/2 streams of one connection at once. Default 100.
     pub streams_max: u32,
-    /// How long a client may take no byte of an answer, or fewer than 500 a second. Default 30 s.
+    /// How long a client may take no byte of a response, or fewer than 500 a second. Default 30 s.
     pub write_stall_timeout: Duration,
     /// How long requests under way may take to finish once the server stops. Default 25 s.
     pub drain_timeout: Duration,

@@ -66,15 +66,15 @@ const ERROR_RESETS_MAX: usize = 128;
 /// Bytes of one HTTP/2 stream, and of all streams together, that a peer may send unasked.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Bytes of one HTTP/2 answer that are held for a peer who does not take them.
+/// Bytes of one HTTP/2 response that are held for a peer that does not read them.
 const SEND_BYTES_MAX: usize = 128 * 1024;
 /// Pause after which a silent HTTP/2 peer is pinged, and how long it may take to answer.
 const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection without requests may still take to end.
 const PARTING: Duration = Duration::from_millis(500);
-/// How long what a client still sends is read once the server has closed its side, and how long he
-/// may pause before it is taken that he has nothing more to send.
+/// How long the server still reads after it has closed its side, and after which pause the client
+/// is taken to have nothing more to send.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_GAP: Duration = Duration::from_millis(300);
 
@@ -84,7 +84,7 @@ struct ClientStream {
     conn: ConnInfo,
 }
 
-/// Answers the requests of one connection and counts them.
+/// Passes the requests of one connection on to the service, and counts them.
 struct RequestService<S> {
     service: Arc<S>,
     conn: ConnInfo,
@@ -95,7 +95,7 @@ struct RequestService<S> {
     worn: Notify,
     /// Whether something may have followed the header of the last request.
     had_body: AtomicBool,
-    /// Where the bytes of the connection go once the last answer has left it.
+    /// Where the bytes of the connection go once the last response has left it.
     tunnel: Mutex<Option<Tunnel>>,
     /// What passes over HTTP/2; hyper itself watches HTTP/1.1.
     traffic: Option<Arc<Traffic>>,
@@ -115,7 +115,7 @@ impl<S: Service> RequestService<S> {
         })
     }
 
-    /// Answers a request, and says whether it was the last that the connection may have.
+    /// Responds to a request, and returns whether it was the last that the connection may have.
     async fn answer(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         // A client that asks for another protocol may have begun to use it.
@@ -162,7 +162,7 @@ pub(crate) async fn connection<S: Service>(
     let Accepted { stream, peer, permit: _seat } = client;
     // Answers are small and complete: there is nothing to wait for before they are sent.
     let _ = stream.set_nodelay(true);
-    // A client that is gone already needs no answer.
+    // A client that is gone already needs no response.
     let Ok(local) = stream.local_addr() else { return };
     let conn = ConnInfo { peer, local, tls: entrance.tls().is_some() };
     let begun = tokio::select! {
@@ -170,7 +170,7 @@ pub(crate) async fn connection<S: Service>(
         () = stopped(&mut stop) => return,
         begun = begin(stream, entrance) => begun,
     };
-    // Anything else is silent, gone, or neither protocol: nothing that could be answered.
+    // Anything else is silent, gone, or neither protocol: there is no request to respond to.
     if let Some((protocol, stream)) = begun {
         let client = ClientStream { stream, conn };
         match protocol {
@@ -247,7 +247,8 @@ async fn http1<S: Service>(
         return pass(passing, stop, config.drain_timeout).await;
     }
     if ended.as_ref().is_err_and(hyper::Error::is_user) {
-        // An answer broke off. To whoever knows no lengths a proper end would look like its end.
+        // A response broke off. A client that knows no length would take a regular close for its
+        // end.
         return connection.into_parts().io.into_inner().abandon();
     }
     let refused = ended.is_err_and(|error| error.is_parse());
@@ -306,7 +307,7 @@ async fn http2<S: Service>(
 /// server stops; then lets it finish what it has begun.
 ///
 /// Every wait has an end: hyper's own do not all have one, such as that for the first frame of an
-/// HTTP/2 peer, or for one that takes no answer.
+/// HTTP/2 peer, or for one that takes no response.
 async fn attend<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
     requests: &RequestService<S>,
@@ -370,7 +371,7 @@ async fn pass(
 /// Closes the server's side and reads on for a moment.
 ///
 /// A client that is still sending the body of a request that has been refused would otherwise be
-/// cut off by a reset, which can take the answer with it (RFC 9112 §9.6).
+/// cut off by a reset, which can take the response with it (RFC 9112 §9.6).
 async fn linger(mut stream: Sniffed<Transport>) {
     let mut dropped = vec![0; 4 * 1024];
     let reading = async {

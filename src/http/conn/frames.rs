@@ -1,7 +1,7 @@
 //! The frames of an HTTP/2 connection as they pass: what the peer costs, and whether it makes
 //! progress.
 //!
-//! h2 answers frames that carry nothing for as long as they come, and keeps an answer for as long
+//! h2 answers frames that carry nothing for as long as they come, and keeps a response for as long
 //! as its peer grants no window for it; a peer who answers pings looks alive meanwhile. Here the
 //! heads of the frames are read on their way, and nothing is changed in them (RFC 9113 §4.1).
 

@@ -21,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// Every accepted request was answered.
+    /// Every accepted request got its response.
     Clean,
     /// Some connections were still busy when the time was over.
     CutOff(usize),

@@ -172,7 +172,7 @@ mod tests {
                 }
             };
             let writing = async {
-                // What has been taken whole says nothing about the next answer.
+                // What has been taken whole says nothing about the next response.
                 for _ in 0..2 {
                     server.write_all(&answer).await?;
                     server.flush().await?;

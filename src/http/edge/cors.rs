@@ -1,11 +1,11 @@
-//! Which pages of other origins may read answers (CORS, Fetch standard §3.2; 4D §5.2).
+//! Which pages of other origins may read responses (CORS, Fetch standard §3.2; 4D §5.2).
 //!
 //! Without rules callgate says nothing about origins, and browsers let no foreign page read
 //! anything. With rules, a foreign page's preflight is answered before any row is looked for, and
 //! a request from an origin that no rule covers is refused with 403, as 4D does.
 //!
 //! Only requests that a browser made for a script are judged. A navigation, such as the form by
-//! which an identity provider posts its answer, brings an `CorsOrigin` too; no page reads its answer,
+//! which an identity provider posts its response, brings an `Origin` too; no page reads its response,
 //! and to refuse it would refuse callbacks. Cookies are a decision of their own: 4D is silent on
 //! credentials, and here only a rule that names one origin in full, scheme included, allows them.
 //! With `*.shop.example` a forgotten sibling host, or somebody who answers for one over plain
@@ -40,7 +40,7 @@ const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static(
 #[derive(Debug, Clone, Default)]
 pub struct Cors(Vec<CorsRule>);
 
-/// What an answer says about origins.
+/// What a response says about origins.
 #[derive(Debug, Default)]
 pub(crate) struct CorsGrant {
     /// The origin whose page may read it.
@@ -53,7 +53,7 @@ pub(crate) struct CorsGrant {
 pub(crate) struct Judged {
     /// What its response says about origins.
     pub(crate) grant: CorsGrant,
-    /// The answer to a preflight, which goes no further.
+    /// The response to a preflight, which goes no further.
     pub(crate) preflight: Option<Response<ResponseBody>>,
 }
 
@@ -93,7 +93,7 @@ impl Cors {
 }
 
 impl CorsGrant {
-    /// Says it. A cache must know that the answer depends on the origin, even where none came.
+    /// Says it. A cache must know that the response depends on the origin, even where none came.
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));
         let Some(origin) = self.origin else { return };
@@ -139,7 +139,7 @@ fn is_own(origin: &HeaderValue, head: &Head, own: Option<&str>) -> bool {
         || named.zip(host).is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
 }
 
-/// Whether a script wants to read the answer. Where the browser does not say how it asks, a
+/// Whether a script wants to read the response. Where the browser does not say how it asks, a
 /// request for a page is taken for a navigation.
 fn is_for_a_script(headers: &HeaderMap) -> bool {
     if let Some(mode) = headers.get(SEC_FETCH_MODE) {

@@ -9,7 +9,7 @@ use crate::http::edge::hosts::NamedHost;
 /// Methods that 4D knows. One of them in the place of a host is a slip of the separator.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 
-/// Origins that may read answers, and by which methods: `https://app.example get;post`.
+/// Origins that may read responses, and by which methods: `https://app.example get;post`.
 ///
 /// The host is written as in 4D: `app.example`, `*.app.example`, `192.168.5.17`, `192.168.*`,
 /// each with a port or without, with `http://` or `https://` in front or for both, or `*` for

@@ -1,4 +1,4 @@
-//! Which hosts a gate answers for: a request that means another one reaches no row.
+//! The hosts of a gate: a request that names another one reaches no row.
 //!
 //! A name that leads to this machine is not yet a name of this site: an attacker's own name can
 //! be made to lead here, in a cache, in a certificate, or in a browser that is told a new address

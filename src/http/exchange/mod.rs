@@ -87,7 +87,7 @@ pub(crate) struct Exchange {
     query: Query,
     /// The number of the row in the table.
     row: Option<usize>,
-    /// What answers the row: `Class.method`, or the base URL of its upstream.
+    /// What handles the row: `Class.method`, or the base URL of its upstream.
     target: Option<Arc<str>>,
     /// The body as far as it was read, decoded where it was compressed for the transfer.
     body: Bytes,

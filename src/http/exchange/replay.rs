@@ -155,7 +155,7 @@ pub(super) async fn redeem(
     }
 }
 
-/// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
+/// Renews the lease of a run as long as it may take: its handler, and a response that arrives as
 /// slowly as it may.
 fn renew(
     sessions: &Arc<Sessions>,
@@ -285,7 +285,7 @@ impl FirstRun {
         }
         failpoint::reached(Place::AfterConclude).map_err(StoreError::from)?;
         if concluded == Concluded::Late {
-            // Its repeats get the answer of whoever runs the handler now.
+            // Its repeats get the response of the request that runs the handler now.
             return Err(Fault::repeat_running());
         }
         Ok(())

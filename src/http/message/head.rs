@@ -96,8 +96,8 @@ fn is_fetch_of_a_program(headers: &HeaderMap) -> bool {
         && !others.iter().any(|name| headers.contains_key(*name))
 }
 
-/// Whether a person may be about to see the answer as a page of its own. A browser says so when
-/// it embeds the answer, or when a script asks for it.
+/// Whether a person may be about to see the response as a page of its own. A browser says so when
+/// it embeds the response, or when a script asks for it.
 pub(crate) fn navigates(headers: &HeaderMap) -> bool {
     let says = |name: &str, wanted: &str| {
         headers.get_all(name).iter().all(|value| value.as_bytes() == wanted.as_bytes())
@@ -105,7 +105,7 @@ pub(crate) fn navigates(headers: &HeaderMap) -> bool {
     says("sec-fetch-dest", "document") && says("sec-fetch-mode", "navigate")
 }
 
-/// Whether the request may redeem a token: not when its answer is only to be looked at, stored
+/// Whether the request may redeem a token: not when its response is only to be looked at, stored
 /// or shown later.
 pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
     *method != Method::HEAD && *method != Method::OPTIONS && !prefetches(headers)

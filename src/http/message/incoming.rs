@@ -41,7 +41,7 @@ pub(crate) struct MessageParts {
     pub(crate) otp: Outcome,
 }
 
-/// A picture in a request or an answer.
+/// A picture in a request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Its media type, such as `image/png`.
@@ -67,7 +67,7 @@ impl IncomingMessage {
         Self(Arc::new(parts))
     }
 
-    /// The name of this request in logs and in the `X-Request-Id` of its answer.
+    /// The name of this request in logs and in the `X-Request-Id` of its response.
     pub fn id(&self) -> RequestId {
         self.0.id
     }

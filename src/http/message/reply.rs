@@ -14,7 +14,7 @@ use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::limits::REPLY_HEADERS_MAX;
 use crate::http::message::incoming::Picture;
 
-/// An answer under the handler's full control (4D `OutgoingMessage`).
+/// A response under the handler's full control (4D `OutgoingMessage`).
 #[derive(Clone)]
 pub struct OutgoingMessage {
     status: StatusCode,
@@ -81,7 +81,7 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// Fields that only the connection may set: a handler that could write them could end its answer
+/// Fields that only the connection may set: a handler that could write them could end its response
 /// early and write another one (SEC T41).
 const RESERVED: [HeaderName; 7] = [
     header::CONTENT_LENGTH,
@@ -94,7 +94,7 @@ const RESERVED: [HeaderName; 7] = [
 ];
 
 impl OutgoingMessage {
-    /// An empty answer with status 200.
+    /// An empty response with status 200.
     pub fn new() -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() }
     }
@@ -166,7 +166,7 @@ impl OutgoingMessage {
         Ok(())
     }
 
-    /// Sets the status, 200 to 599: interim answers belong to the connection.
+    /// Sets the status, 200 to 599: interim responses belong to the connection.
     pub fn set_status(&mut self, status: u16) -> Result<(), BadReply> {
         let allowed = (200..600).contains(&status);
         let code = StatusCode::from_u16(status).ok().filter(|_| allowed);

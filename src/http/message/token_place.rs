@@ -53,7 +53,7 @@ pub(crate) struct Places<'r> {
 }
 
 impl Brought {
-    /// Looks for the token of a request that a row answers.
+    /// Looks for the token of a request to a row.
     pub(crate) fn find(request: Places<'_>, row: &Row) -> Self {
         let Head { method, uri, headers, .. } = request.head;
         let mut values = Values::default();

@@ -5,7 +5,7 @@ use std::fmt;
 
 use hyper_util::client::legacy::Error as ClientError;
 
-/// Why there is no answer to a request that callgate sent.
+/// Why there is no response to a request that callgate sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OutboundError {
@@ -16,9 +16,9 @@ pub enum OutboundError {
     /// sent, unless the request may be sent again and a kept connection had closed on it before;
     /// one that is marked [`OnlyOnce`](super::OnlyOnce) never is.
     Unreachable(OutboundCause),
-    /// The head of the answer did not come in time. What became of the request is unknown.
+    /// The head of the response did not come in time. What became of the request is unknown.
     TooSlow,
-    /// The connection or the answer broke. What became of the request is unknown.
+    /// The connection or the response broke. What became of the request is unknown.
     Broken(OutboundCause),
 }
 

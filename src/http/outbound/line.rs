@@ -31,7 +31,7 @@ pub(super) struct Pulse(Arc<Beats>);
 
 #[derive(Debug, Default)]
 struct Beats {
-    /// An answer has come over it.
+    /// A response has come over it.
     answered: AtomicBool,
     /// Something has been read since something was written.
     heard: AtomicBool,
@@ -44,12 +44,12 @@ impl UpstreamStream {
 }
 
 impl Pulse {
-    /// The head of an answer came.
+    /// The head of a response came.
     pub(super) fn answered(&self) {
         self.0.answered.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an earlier request was answered here, and nothing came back for this one.
+    /// Whether an earlier request got its response on this connection, and this one got no byte.
     pub(super) fn is_kept_and_silent(&self) -> bool {
         self.0.answered.load(Ordering::Relaxed) && !self.0.heard.load(Ordering::Relaxed)
     }

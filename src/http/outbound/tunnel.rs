@@ -21,7 +21,7 @@ use crate::flow::capability::Granted;
 use crate::flow::session::Session;
 use crate::http::message::body::progress::Progress;
 
-/// The other end of a tunnel, as the answer that opens it carries it among its extensions.
+/// The other end of a tunnel, as the response that opens it carries it among its extensions.
 ///
 /// It is made after an upstream has agreed to switch protocols, and from nothing else: what a
 /// client sends before that is a request or it is dropped (SEC T40).

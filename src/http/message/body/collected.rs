@@ -1,4 +1,4 @@
-//! An answer taken in before it is sent, as far as it may be kept.
+//! Reads a response in whole before it is sent, as far as it may be kept.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ enum StreamEnd {
     CutShort,
 }
 
-/// Takes in an answer for `patience` at most; the response says the same as before.
+/// Takes in a response for `patience` at most; the response says the same as before.
 pub(crate) async fn collect(
     response: Response<ResponseBody>,
     patience: Duration,

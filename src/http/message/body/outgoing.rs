@@ -60,7 +60,7 @@ impl Default for ResponseBody {
     }
 }
 
-/// The size only: an answer may hold the link with a token.
+/// The size only: a response may hold the link with a token.
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.size_hint().exact() {
@@ -99,7 +99,7 @@ impl Body for ResponseBody {
     }
 }
 
-/// 204, with the methods that are answered if there is something to say about them.
+/// 204, with `Allow` if there are methods to list.
 pub(crate) fn no_content(allow: Option<&str>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -281,7 +281,7 @@ impl Fault {
         Some(text)
     }
 
-    /// The answer that a caller gets who format `format`.
+    /// The response that a caller gets who format `format`.
     pub(crate) fn response(
         &self,
         format: ErrorFormat,

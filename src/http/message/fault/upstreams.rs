@@ -21,7 +21,7 @@ impl Fault {
         Self { unheard: true, ..Self::upstream_down(cause) }
     }
 
-    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    /// The upstream of the row did not begin its response in time (RFC 9110 §15.6.5).
     pub fn upstream_too_slow(within: Duration) -> Self {
         let text = "What answers this address did not answer in time.";
         let why = format!(
