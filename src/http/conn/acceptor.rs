@@ -79,7 +79,7 @@ impl Default for Config {
 /// Responds to the requests of all connections. Failures are responses too.
 pub trait Service: Send + Sync + 'static {
     /// Responds to one request of this connection.
-    fn answer(
+    fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,

@@ -116,7 +116,7 @@ impl<S: Service> RequestService<S> {
     }
 
     /// Responds to a request, and returns whether it was the last that the connection may have.
-    async fn answer(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
+    async fn call(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         // A client that asks for another protocol may have begun to use it.
         let more =
@@ -126,7 +126,7 @@ impl<S: Service> RequestService<S> {
         if is_last {
             self.worn.notify_one();
         }
-        (Arc::clone(&self.service).answer(request, self.conn).await, is_last)
+        (Arc::clone(&self.service).call(request, self.conn).await, is_last)
     }
 
     fn tunnel(&self) -> MutexGuard<'_, Option<Tunnel>> {
@@ -216,7 +216,7 @@ async fn http1<S: Service>(
         async move {
             // As documented, HTTP/1.0 has one request on a connection, whatever it asks for.
             let is_old = request.version() == Version::HTTP_10;
-            let (mut response, is_last) = requests.answer(request).await;
+            let (mut response, is_last) = requests.call(request).await;
             let is_last = is_last || is_old;
             if is_old {
                 // Otherwise hyper says itself that the connection is kept.
@@ -271,7 +271,7 @@ async fn http2<S: Service>(
         let requests = Arc::clone(&answering);
         async move {
             let is_head = request.method() == Method::HEAD;
-            let (mut response, _) = requests.answer(request).await;
+            let (mut response, _) = requests.call(request).await;
             // hyper sends what it is given, and clients reset the stream of a HEAD with a body.
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);

@@ -86,7 +86,7 @@ impl Cors {
         let (Some(rule), None) = (rule, origins.next()) else {
             return Err(Fault::origin_not_allowed());
         };
-        let preflight = preflight.map(|wanted| answer(rule, wanted, &head.headers));
+        let preflight = preflight.map(|wanted| self::preflight(rule, wanted, &head.headers));
         let grant = CorsGrant { origin: Some(text.clone()), credentials: rule.is_one_origin() };
         Ok(Judged { grant, preflight })
     }
@@ -107,7 +107,7 @@ impl CorsGrant {
 
 /// 204 with everything that was asked for: the origin and the method are allowed, and no header
 /// field means anything to callgate that a form could not say without asking.
-fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<ResponseBody> {
+fn preflight(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<ResponseBody> {
     let mut response = no_content(None);
     let headers = response.headers_mut();
     let listed = rule.methods();

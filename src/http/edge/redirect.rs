@@ -57,7 +57,7 @@ impl Redirect {
 }
 
 impl Service for Redirect {
-    async fn answer(
+    async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,

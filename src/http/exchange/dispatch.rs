@@ -138,7 +138,7 @@ impl Dispatch {
 
     /// Responds to one request; every failure is a response too. A request that came over no
     /// connection, as in a test, has no `conn`.
-    pub async fn answer(
+    pub async fn call(
         self: &Arc<Self>,
         request: Request<RequestBody>,
         conn: Option<ConnInfo>,
@@ -212,7 +212,7 @@ mod tests {
     fn the_futures_of_a_request_are_small() {
         let finishing = size(|(dispatch, exchange, route): Parts| dispatch.finish(exchange, route));
         let whole = size(|(dispatch, request): (Arc<Dispatch>, Request<RequestBody>)| async move {
-            dispatch.answer(request, None).await
+            dispatch.call(request, None).await
         });
         println!("finish: {finishing} bytes, answer: {whole}, exchange: {}", size_of::<Exchange>());
         assert!(finishing < 3 * 1024, "{finishing}");

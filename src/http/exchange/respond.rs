@@ -23,7 +23,7 @@ impl Dispatch {
     ) -> Result<Response<ResponseBody>, Fault> {
         let result = replay::conclude(&self.site.sessions, exchange, result).await;
         let is_click = exchange.consent.is_click();
-        let result = if is_click { result.map(confirm::land) } else { result };
+        let result = if is_click { result.map(confirm::fit_for_form) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         if let Some(session) = &exchange.session {
             if result.is_err() {
