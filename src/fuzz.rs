@@ -221,7 +221,7 @@ fn redirect(input: &[u8]) {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, location);
-    let landed = confirm::land(response);
+    let landed = confirm::fit_for_form(response);
     if let Some(Ok(location)) = landed.headers().get(LOCATION).map(HeaderValue::to_str) {
         assert!(landed.status() != StatusCode::PERMANENT_REDIRECT, "a form would be sent on");
         stays(location);

@@ -1,10 +1,10 @@
 //! callgate brings a callback from a third party back to exactly the session that started it,
 //! exactly once.
 //!
-//! An application sends a person off to somebody else: a payment page, an identity provider, an
-//! e-mail with a link. Later that somebody calls back, perhaps from another browser, without our
-//! cookie, twice, or from a program that only looks. callgate is the server that stands there,
-//! and this crate is that server to embed in a program of your own.
+//! An application sends a person to a third party: a payment page, an identity provider, an e-mail
+//! with a link. Later a callback arrives, perhaps from another browser, without the session cookie,
+//! twice, or from a program that only previews links. callgate is the server that handles these
+//! callbacks, and this crate is that server to embed in a program of your own.
 //!
 //! # The picture
 //!
@@ -13,7 +13,7 @@
 //!   browser ────▶ │ handlers.json ─▶ row ─▶ handler ─▶ session.createOTP()     │
 //!      │          │                                        │ token              │
 //!      ▼          │                                        ▼                    │
-//!   somebody else ◀───────── callback URL with the token ──┘                    │
+//!   third party ◀─────────── callback URL with the token ──┘                    │
 //!      │          │                                                             │
 //!      └────────▶ │ ?$4DSID=TOKEN ─▶ redeemed, once ─▶ handler, in the session  │
 //!                 └─────────────────────────────────────────────────────────────┘
@@ -32,7 +32,7 @@
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |
 //! | 3 | [`flow`] | what happens to sessions and tokens on behalf of one request, without HTTP |
 //! | 4 | [`http`] | the life of a request, from a connection to a response |
-//! | 5 | [`backend`] | what answers a row: native handlers, class files in JavaScript, forward rows |
+//! | 5 | [`backend`] | what handles a row: native handlers, class files in JavaScript, forward rows |
 //! | 5 | [`admin`] | the internal listener: health, the operator's view, the session API |
 //! | 6 | [`settings`] | flags, environment and file, made into one checked value |
 //! | 7 | [`gate`] | everything put together, to serve or to drive in a test |
@@ -54,22 +54,22 @@
 //! 3. Secrets are types without `Display`, `Serialize` and `PartialEq`, with a redacted `Debug`,
 //!    wiped on drop. What is stored of them is a digest.
 //! 4. Of any number of requests that carry a token, one redeems it. A redemption whose outcome is
-//!    unknown counts as spent and is answered 503.
-//! 5. A session that ended never comes back: no verb of the port creates on update, and its name
-//!    is remembered for longer than any cookie could found it again.
-//! 6. No public text of an answer is made from an inner error ([`http::message::fault`]).
-//! 7. A store that cannot answer makes nobody a guest.
+//!    unknown counts as spent; its response is 503.
+//! 5. A session that ended never comes back: no verb of the port creates on update, and its id
+//!    is remembered for longer than any cookie could create it again.
+//! 6. No public text of a response is made from an inner error ([`http::message::fault`]).
+//! 7. A store that fails makes no client a guest.
 //! 8. The table in use never changes, nor do its class files: good ones replace them whole, and
 //!    bad ones never do.
-//! 9. A link that asks first is redeemed by the click of a person, and by nothing that opens it.
-//!    Who shows by his cookie that he is signed in is moved to another session by no link unless
-//!    he was asked.
+//! 9. A link that asks first is redeemed by the click of a person, and never by opening it. A
+//!    browser whose cookie shows that it is signed in is moved to another session only after the
+//!    person was asked.
 //! 10. A panic, a slow handler, a class that runs away, an upstream that is down or a client that
 //!     hangs up ends one request and nothing else.
-//! 11. What answers a callback that may come again is kept before it is sent, sealed by its token.
-//! 12. What a node remembers of a shared session is no answer: it is checked by the write that
-//!     relies on it. A token is granted by the incarnation of a database that minted it, and by no
-//!     other, which may not know that it was used ([`store::shared`]).
+//! 11. The response to a callback that may be repeated is kept before it is sent, sealed by its token.
+//! 12. What a node caches of a shared session is checked by the write that relies on it. A token is
+//!     granted only by the incarnation of a database that minted it: another one may not know that
+//!     it was used ([`store::shared`]).
 //! 13. Nothing is passed on to others that could open a session: not the token, not a cookie of
 //!     ours ([`http::exchange::routes::proxy`]).
 //!

@@ -103,7 +103,7 @@ impl Admin {
 }
 
 impl server::Service for Admin {
-    async fn answer(
+    async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,

@@ -42,16 +42,16 @@ pub struct Granted {
 
 /// The capabilities that open something. Only requests that are forwarded have one.
 #[derive(Default)]
-pub struct Capabilities(Mutex<Ledger>);
+pub struct Capabilities(Mutex<CapabilityTable>);
 
 #[derive(Default)]
-struct Ledger {
-    held: HashMap<Digest, Held>,
+struct CapabilityTable {
+    held: HashMap<Digest, CapabilityState>,
     /// Those whose request has ended, in the order in which they end themselves.
     left: VecDeque<(Timestamp, Digest)>,
 }
 
-enum Held {
+enum CapabilityState {
     /// The request is under way. Their number is bounded by that of the connections.
     Under(ActiveHandle),
     /// The request has ended.
@@ -116,8 +116,8 @@ impl Sessions {
         let now = self.clock.now();
         let left = match self.capabilities.find(&digest(self, &secret), now) {
             None => return Err(NotOpened::Unknown),
-            Some(Found::Request(kept)) => return Ok(kept.session(self)),
-            Some(Found::Ended(left)) => left,
+            Some(Opens::Request(kept)) => return Ok(kept.session(self)),
+            Some(Opens::Ended(left)) => left,
         };
         let looked = self.store.look(now, left.id(), left.right()).await;
         let opened = match looked.map_err(NotOpened::Store)? {
@@ -130,7 +130,7 @@ impl Sessions {
 }
 
 /// What a capability was found to be.
-enum Found {
+enum Opens {
     Request(ActiveHandle),
     Ended(Arc<EndedHandle>),
 }
@@ -139,7 +139,7 @@ impl Capabilities {
     fn grant(&self, digest: Digest, kept: ActiveHandle, now: Timestamp) {
         let mut ledger = self.lock();
         ledger.sweep(now);
-        ledger.held.insert(digest, Held::Under(kept));
+        ledger.held.insert(digest, CapabilityState::Under(kept));
     }
 
     /// The request has ended: only what names its session is kept.
@@ -147,25 +147,27 @@ impl Capabilities {
         let mut ledger = self.lock();
         ledger.sweep(now);
         let Some(held) = ledger.held.get_mut(digest) else { return };
-        let Held::Under(kept) = held else { return };
+        let CapabilityState::Under(kept) = held else { return };
         let until = now.after(CAPABILITY_GRACE);
-        *held = Held::Over { until, left: Arc::new(kept.leave(app)) };
+        *held = CapabilityState::Over { until, left: Arc::new(kept.leave(app)) };
         ledger.left.push_back((until, *digest));
     }
 
-    fn find(&self, digest: &Digest, now: Timestamp) -> Option<Found> {
+    fn find(&self, digest: &Digest, now: Timestamp) -> Option<Opens> {
         match self.lock().held.get(digest)? {
-            Held::Under(kept) => Some(Found::Request(kept.clone())),
-            Held::Over { until, left } => (now < *until).then(|| Found::Ended(Arc::clone(left))),
+            CapabilityState::Under(kept) => Some(Opens::Request(kept.clone())),
+            CapabilityState::Over { until, left } => {
+                (now < *until).then(|| Opens::Ended(Arc::clone(left)))
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
+    fn lock(&self) -> MutexGuard<'_, CapabilityTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ledger {
+impl CapabilityTable {
     /// Forgets what opens nothing any more, and beyond the bound what would have ended first.
     ///
     /// Every grant and every end of a request sweeps, so that no timer is needed. A capability is

@@ -10,6 +10,9 @@
 //! - [`waiters`]: requests that wait for the response to the same callback
 //! - [`capability`]: how an upstream works in the session of the request it was given
 //! - [`rates`]: how often a client or a session may do what
+//!
+//! A [`session::Session`] holds the shared [`sessions::Sessions`], which hold the capabilities and
+//! watchers of open requests and so handles on their sessions. The files of both know each other.
 
 pub(crate) mod binding;
 pub mod capability;

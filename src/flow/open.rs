@@ -15,8 +15,8 @@ use crate::base::failpoint::Place;
 use crate::flow::binding::Binding;
 use crate::flow::consent::ShownConsent;
 use crate::flow::session::Bound;
-use crate::flow::session::Entry;
 use crate::flow::session::Gives;
+use crate::flow::session::HeldBy;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
 use crate::session::Credential;
@@ -91,18 +91,18 @@ pub(crate) enum Authentic<T> {
 
 /// Why a request got no session.
 #[derive(Debug)]
-pub(crate) enum OpenError {
+pub(crate) enum SessionOpenError {
     Store(StoreError),
     NoEntropy(NoEntropy),
 }
 
-impl From<StoreError> for OpenError {
+impl From<StoreError> for SessionOpenError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<NoEntropy> for OpenError {
+impl From<NoEntropy> for SessionOpenError {
     fn from(none: NoEntropy) -> Self {
         Self::NoEntropy(none)
     }
@@ -154,7 +154,7 @@ impl Sessions {
         self: &Arc<Self>,
         cookies: &Cookies<'_>,
         mut context: RedeemContext,
-    ) -> Result<Session, OpenError> {
+    ) -> Result<Session, SessionOpenError> {
         let now = self.clock.now();
         let same =
             |one: &Binding, other: &Binding| one.digest(self.app()) == other.digest(self.app());
@@ -188,7 +188,7 @@ impl Sessions {
         failpoint::reached(Place::Resume).map_err(StoreError::from)?;
         match self.store.resume(now, credential.session(), digest).await? {
             Resumed::Open(opened) => {
-                let bound = Bound::Open { opened, entry: Entry::Credential(credential) };
+                let bound = Bound::Open { opened, entry: HeldBy::Credential(credential) };
                 Ok(Session::new(Arc::clone(self), context, bound, Gives::Newer))
             }
             Resumed::Unheard if credential.may_found(now) => {

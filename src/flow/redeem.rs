@@ -24,7 +24,7 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::flow::session::Bound;
-use crate::flow::session::Entry;
+use crate::flow::session::HeldBy;
 use crate::flow::session::LetIn;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
@@ -258,7 +258,7 @@ impl Session {
     ) -> Result<Claim, SessionError> {
         let (sessions, context) = (&self.sessions, &self.context);
         let current = match &self.lock().bound {
-            Bound::Open { opened, entry: Entry::Credential(credential) } => {
+            Bound::Open { opened, entry: HeldBy::Credential(credential) } => {
                 Some((opened.record.id, credential.digest(sessions.app())))
             }
             _ => None,
@@ -325,7 +325,7 @@ impl Session {
             state.no_cookie = false;
             state.let_in = LetIn::Again;
             state.give(credential.clone());
-            state.bound = Bound::Open { opened, entry: Entry::Credential(credential) };
+            state.bound = Bound::Open { opened, entry: HeldBy::Credential(credential) };
         }
         Ok(())
     }
@@ -347,14 +347,14 @@ impl Session {
                 // The client works in the session and is given nothing that could open it.
                 state.no_cookie = true;
                 let generation = grant.opened.record.generation;
-                Entry::Context { generation, automatic: grant.automatic }
+                HeldBy::Context { generation, automatic: grant.automatic }
             }
             // The browser is in this session already and keeps its credential.
-            (_, false, Some(own)) => Entry::Credential(own),
+            (_, false, Some(own)) => HeldBy::Credential(own),
             (_, true, _) | (_, false, None) => {
                 state.no_cookie = false;
                 state.give(newcomer.clone());
-                Entry::Credential(newcomer)
+                HeldBy::Credential(newcomer)
             }
         };
         state.bound = Bound::Open { opened: grant.opened, entry };

@@ -25,11 +25,11 @@ pub(crate) const WAITERS_PER_TOKEN_MAX: usize = 64;
 /// nothing behind.
 #[derive(Default)]
 pub struct Waiters {
-    tokens: Mutex<HashMap<Digest, Waiting>>,
+    tokens: Mutex<HashMap<Digest, TokenWaiters>>,
 }
 
 /// The waiters of one token.
-struct Waiting {
+struct TokenWaiters {
     waiters: usize,
     shared: Arc<Shared>,
 }
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 /// One request beside the others with the same token.
-pub(crate) struct Waiter {
+pub(crate) struct CallbackWaiter {
     all: Arc<Waiters>,
     token: Digest,
     shared: Arc<Shared>,
@@ -53,25 +53,25 @@ pub(crate) struct Waiter {
 
 impl Waiters {
     /// A waiter for a request with this token; `None` if there are too many already.
-    pub(crate) fn waiter(self: &Arc<Self>, token: Digest) -> Option<Waiter> {
+    pub(crate) fn waiter(self: &Arc<Self>, token: Digest) -> Option<CallbackWaiter> {
         let mut tokens = self.lock();
-        let empty = || Waiting { waiters: 0, shared: Arc::default() };
+        let empty = || TokenWaiters { waiters: 0, shared: Arc::default() };
         let waiting = tokens.entry(token).or_insert_with(empty);
         if waiting.waiters >= WAITERS_PER_TOKEN_MAX {
             return None;
         }
         waiting.waiters += 1;
         let shared = Arc::clone(&waiting.shared);
-        Some(Waiter { all: Arc::clone(self), token, shared, is_runner: false })
+        Some(CallbackWaiter { all: Arc::clone(self), token, shared, is_runner: false })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, TokenWaiters>> {
         // Every change is a single step, so a panic elsewhere leaves nothing half done.
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiter {
+impl CallbackWaiter {
     /// Completes when another waiter notifies, counted from this call and not from the first poll,
     /// so that nothing is missed while the store is asked in between.
     pub(crate) fn news(&self) -> Notified<'_> {
@@ -99,7 +99,7 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for CallbackWaiter {
     fn drop(&mut self) {
         let mut tokens = self.all.lock();
         if let Some(waiting) = tokens.get_mut(&self.token) {
@@ -118,9 +118,9 @@ impl fmt::Debug for Waiters {
 }
 
 /// The fingerprint only.
-impl fmt::Debug for Waiter {
+impl fmt::Debug for CallbackWaiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Waiter({})", self.token.fingerprint())
+        write!(f, "CallbackWaiter({})", self.token.fingerprint())
     }
 }
 

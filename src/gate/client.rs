@@ -157,7 +157,7 @@ impl Call {
         }
         let request = request.body(RequestBody::Whole(Full::new(self.body)));
         let request = request.expect("method, target and headers of a request");
-        let (head, body) = self.client.dispatch.answer(request, None).await.into_parts();
+        let (head, body) = self.client.dispatch.call(request, None).await.into_parts();
         self.client.keep(&head.headers);
         let body = body.collect().await.expect("an upstream that finishes its answer").to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body }

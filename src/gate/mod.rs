@@ -316,11 +316,11 @@ impl fmt::Debug for Gate {
 struct Public(Arc<Dispatch>);
 
 impl server::Service for Public {
-    async fn answer(
+    async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,
     ) -> Response<ResponseBody> {
-        self.0.answer(request.map(RequestBody::Wire), Some(conn)).await
+        self.0.call(request.map(RequestBody::Wire), Some(conn)).await
     }
 }

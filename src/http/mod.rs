@@ -36,7 +36,6 @@ pub use message::body::outgoing as answer;
 pub use message::body::outgoing::ResponseBody;
 pub use message::conn_info::ConnInfo;
 pub use message::fault::Fault;
-
 pub use message::incoming::IncomingMessage;
 pub use message::parse::form;
 pub use message::reply::{OutgoingMessage, Reply};

@@ -22,7 +22,7 @@ use crate::flow::capability::Granted;
 use crate::http::Fault;
 use crate::http::ProxyRequest;
 use crate::http::ResponseBody;
-use crate::http::exchange::routes::proxy::Origin;
+use crate::http::exchange::routes::proxy::ClientOrigin;
 use crate::http::outbound::OnlyOnce;
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");
@@ -171,7 +171,7 @@ fn identify(headers: &mut HeaderMap, passage: &ProxyRequest) {
 }
 
 /// Says where the request came from, as callgate knows it (RFC 7239).
-fn introduce(headers: &mut HeaderMap, origin: &Origin) {
+fn introduce(headers: &mut HeaderMap, origin: &ClientOrigin) {
     let proto = if origin.is_https { "https" } else { "http" };
     let mut forwarded = Vec::new();
     if let Some(address) = origin.address.map(|address| address.to_canonical()) {
@@ -252,7 +252,10 @@ mod tests {
         let said = |address: &str, is_https| {
             let host = Some(HeaderValue::from_static("shop.example:8443"));
             let mut headers = HeaderMap::new();
-            introduce(&mut headers, &Origin { address: address.parse().ok(), host, is_https });
+            introduce(
+                &mut headers,
+                &ClientOrigin { address: address.parse().ok(), host, is_https },
+            );
             headers["forwarded"].to_str().unwrap().to_owned()
         };
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::backend::script::host::Packed;
 use crate::http::OutgoingMessage;
 use crate::http::Reply;
 use crate::http::message::reply::BadReply;
-use crate::http::message::reply::Body;
+use crate::http::message::reply::ReplyBody;
 
 /// Why what a handler returned is no answer.
 pub(super) enum NoAnswer {
@@ -51,7 +51,7 @@ fn message(parts: &Array<'_>, bytes_max: usize) -> Result<OutgoingMessage, NoAns
     let (text, packed): (Option<String>, Option<Packed>) = (parts.get(2)?, parts.get(3)?);
     if let Some(body) = text.map(Bytes::from).or(packed.map(|packed| packed.0.into())) {
         within(body.len(), bytes_max)?;
-        message.set_body(Body::Blob(body));
+        message.set_body(ReplyBody::Blob(body));
     }
     let headers: Vec<String> = parts.get(1)?;
     let (headers, _) = headers.as_chunks::<2>();

@@ -50,13 +50,13 @@ impl Wait {
 
 /// A rate as the table reckons with it, in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct BucketPace {
     interval: u64,
     /// How far ahead the time of a bucket may be.
     span: u64,
 }
 
-impl Pace {
+impl BucketPace {
     pub(crate) fn of(rate: Rate) -> Self {
         let per = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX);
         let interval = (per / u64::from(rate.count.max(1))).max(1);
@@ -109,7 +109,7 @@ impl Buckets {
     }
 
     /// Takes one from the bucket of `owner`, or says how long to wait; then nothing is taken.
-    pub(crate) fn take(&self, owner: impl Hash, pace: Pace, now: u64) -> Result<(), Wait> {
+    pub(crate) fn take(&self, owner: impl Hash, pace: BucketPace, now: u64) -> Result<(), Wait> {
         self.at(owner, |place, owner| {
             if let Some(bucket) = place.iter_mut().find(|bucket| bucket.owner == owner) {
                 bucket.due = pace.take(bucket.due, now)?;
@@ -155,7 +155,7 @@ mod tests {
 
     impl Buckets {
         /// Whether `owner` could take one now; nothing is taken.
-        fn look(&self, owner: impl Hash, pace: Pace, now: u64) -> Result<(), Wait> {
+        fn look(&self, owner: impl Hash, pace: BucketPace, now: u64) -> Result<(), Wait> {
             self.at(owner, |place, owner| {
                 let bucket = place.iter().find(|bucket| bucket.owner == owner);
                 bucket.map_or(Ok(()), |bucket| pace.take(bucket.due, now).map(|_| ()))
@@ -165,8 +165,8 @@ mod tests {
 
     const SEC: u64 = MICROS_PER_SEC;
 
-    fn pace(count: u32, burst: u32) -> Pace {
-        Pace::of(Rate { count, per: Duration::from_secs(1), burst })
+    fn pace(count: u32, burst: u32) -> BucketPace {
+        BucketPace::of(Rate { count, per: Duration::from_secs(1), burst })
     }
 
     #[test]

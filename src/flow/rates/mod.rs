@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::setting::settings;
+use crate::flow::rates::buckets::BucketPace;
 use crate::flow::rates::buckets::Buckets;
-use crate::flow::rates::buckets::Pace;
 pub use crate::flow::rates::buckets::Rate;
 pub use crate::flow::rates::buckets::Wait;
 use crate::flow::rates::buckets::micros;
@@ -94,7 +94,7 @@ struct Counters {
 struct Limit {
     /// Its name in the log, and what tells its buckets from those of other limits.
     name: &'static str,
-    pace: Pace,
+    pace: BucketPace,
     /// The one bucket of a limit for everybody.
     due: AtomicU64,
     /// Until when nothing is logged, and what has not been logged since.
@@ -198,7 +198,7 @@ impl Counters {
 impl Limit {
     fn new(name: &'static str, rate: Rate) -> Self {
         let zero = AtomicU64::default;
-        let pace = Pace::of(rate);
+        let pace = BucketPace::of(rate);
         Self { name, pace, due: zero(), hushed_until: zero(), unsaid: zero() }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
-use crate::flow::session::state::State;
+use crate::flow::session::state::SessionView;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
@@ -19,7 +19,7 @@ pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> b
 /// mail scanner, and the session that of whoever sent the link. A change that gains nothing has
 /// nothing to write.
 pub(in crate::flow) fn refused_in_a_context(
-    state: &State,
+    state: &SessionView,
     roles: &Roles,
     change: &AccessChange,
 ) -> Result<(), SessionError> {

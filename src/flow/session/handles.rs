@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::base::SessionId;
 use crate::flow::open::RedeemContext;
 use crate::flow::session::Bound;
-use crate::flow::session::Entry;
 use crate::flow::session::Gives;
+use crate::flow::session::HeldBy;
 use crate::flow::session::Session;
 use crate::flow::session::state::Phase;
 use crate::flow::session::state::RequestState;
@@ -39,7 +39,7 @@ pub(crate) struct EndedHandle {
 enum By {
     /// The session was not stored yet.
     Guest(Credential),
-    Entry(Entry),
+    HeldBy(HeldBy),
 }
 
 impl Session {
@@ -68,7 +68,7 @@ impl ActiveHandle {
             id: state.id(),
             by: match &state.bound {
                 Bound::Guest(credential) => By::Guest(credential.clone()),
-                Bound::Open { entry, .. } => By::Entry(entry.clone()),
+                Bound::Open { entry, .. } => By::HeldBy(entry.clone()),
             },
             right: state.right(app),
             no_cookie: state.no_cookie,
@@ -100,12 +100,12 @@ impl EndedHandle {
             return None;
         }
         let bound = match (opened, &self.by) {
-            (Some(opened), By::Entry(entry)) => Bound::Open { opened, entry: entry.clone() },
+            (Some(opened), By::HeldBy(entry)) => Bound::Open { opened, entry: entry.clone() },
             (Some(opened), By::Guest(credential)) => {
-                Bound::Open { opened, entry: Entry::Credential(credential.clone()) }
+                Bound::Open { opened, entry: HeldBy::Credential(credential.clone()) }
             }
             (None, By::Guest(credential)) => Bound::Guest(credential.clone()),
-            (None, By::Entry(_)) => return None,
+            (None, By::HeldBy(_)) => return None,
         };
         let session =
             Session::new(Arc::clone(sessions), (*self.context).clone(), bound, Gives::Newer);

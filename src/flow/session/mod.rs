@@ -27,8 +27,8 @@ pub(crate) use handles::ActiveHandle;
 pub(crate) use handles::EndedHandle;
 pub use privileges::Privileges;
 pub(crate) use state::Bound;
-pub(crate) use state::Entry;
 pub(crate) use state::Gives;
+pub(crate) use state::HeldBy;
 pub(in crate::flow) use state::LetIn;
 pub use watch::Watchers;
 
@@ -51,7 +51,7 @@ use crate::base::secret::SecretText;
 use crate::flow::open::RedeemContext;
 use crate::flow::session::state::Phase;
 use crate::flow::session::state::RequestState;
-use crate::flow::session::state::State;
+use crate::flow::session::state::SessionView;
 use crate::flow::sessions::Sessions;
 use crate::session::AccessChange;
 use crate::session::Credential;
@@ -291,7 +291,7 @@ impl Session {
         self.lock().no_cookie
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SessionView> {
         self.request.lock()
     }
 
@@ -342,7 +342,7 @@ impl Session {
         Ok(AccessChange { clear: false, grant, user_name: wish.user_name, known: true })
     }
 
-    fn idle_minutes(&self, state: &State) -> u32 {
+    fn idle_minutes(&self, state: &SessionView) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
         state.draft.idle_minutes.or(stored).unwrap_or(self.sessions.lifetime.idle_minutes)
     }

@@ -12,8 +12,8 @@ use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::flow::session::Bound;
-use crate::flow::session::Entry;
 use crate::flow::session::Gives;
+use crate::flow::session::HeldBy;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
@@ -392,7 +392,7 @@ impl Session {
         let mut state = self.lock();
         if let Some(renewed) = renewed {
             state.give(renewed.clone());
-            state.bound = Bound::Open { opened, entry: Entry::Credential(renewed) };
+            state.bound = Bound::Open { opened, entry: HeldBy::Credential(renewed) };
         } else {
             state.adopt(opened);
         }

@@ -20,7 +20,7 @@ use crate::token::Outcome;
 
 /// The state of one request and the locks of its handles.
 pub(crate) struct RequestState {
-    state: Mutex<State>,
+    state: Mutex<SessionView>,
     /// Held while an upstream writes: its writes come one after the other, and none of them while
     /// the response begins.
     pub(in crate::flow) turn: tokio::sync::Mutex<()>,
@@ -38,7 +38,7 @@ pub(in crate::flow) struct Hold<'d> {
 
 /// What changes in the course of a request.
 #[derive(Debug)]
-pub(in crate::flow) struct State {
+pub(in crate::flow) struct SessionView {
     pub(in crate::flow) bound: Bound,
     pub(in crate::flow) draft: Draft,
     /// The credential that the response gives to the browser.
@@ -111,13 +111,13 @@ pub(crate) enum Bound {
         /// The session as it was last read.
         opened: Opened,
         /// What gave the request its right.
-        entry: Entry,
+        entry: HeldBy,
     },
 }
 
 /// What gave a request its right to the session: the one place that says which right it is.
 #[derive(Debug, Clone)]
-pub(crate) enum Entry {
+pub(crate) enum HeldBy {
     /// The browser has this credential of the session.
     Credential(Credential),
     /// A redemption in mode `context`; the client has nothing that opens the session.
@@ -137,7 +137,7 @@ impl RequestState {
             (Bound::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
             _ => None,
         };
-        let state = State {
+        let state = SessionView {
             bound,
             draft: Draft::default(),
             cookie,
@@ -166,14 +166,14 @@ impl RequestState {
     }
 
     /// The state, for the length of one statement: nothing is awaited while it is locked.
-    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, SessionView> {
         // Every change of the state is a single assignment, so a panic elsewhere in a handler
         // leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SessionView {
     /// Enters a phase, unless a later one is reached.
     pub(in crate::flow) fn enter(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
@@ -214,10 +214,9 @@ impl State {
 
     pub(in crate::flow) fn credential(&self) -> Option<&Credential> {
         match &self.bound {
-            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
-                Some(credential)
-            }
-            Bound::Open { entry: Entry::Context { .. }, .. } => None,
+            Bound::Guest(credential)
+            | Bound::Open { entry: HeldBy::Credential(credential), .. } => Some(credential),
+            Bound::Open { entry: HeldBy::Context { .. }, .. } => None,
         }
     }
 
@@ -225,10 +224,11 @@ impl State {
     /// first write creates a session.
     pub(in crate::flow) fn right(&self, app: &str) -> Right {
         match &self.bound {
-            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
+            Bound::Guest(credential)
+            | Bound::Open { entry: HeldBy::Credential(credential), .. } => {
                 Right::Credential(credential.digest(app))
             }
-            Bound::Open { entry: Entry::Context { generation, .. }, .. } => {
+            Bound::Open { entry: HeldBy::Context { generation, .. }, .. } => {
                 Right::Grant { generation: *generation }
             }
         }
@@ -236,13 +236,13 @@ impl State {
 
     /// Whether the request is in a `context` that `auto` chose.
     pub(in crate::flow) fn is_automatic(&self) -> bool {
-        matches!(self.bound, Bound::Open { entry: Entry::Context { automatic: true, .. }, .. })
+        matches!(self.bound, Bound::Open { entry: HeldBy::Context { automatic: true, .. }, .. })
     }
 
     /// Replaces the view by what the store says the session is now.
     pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
         let entry = match &self.bound {
-            Bound::Guest(credential) => Entry::Credential(credential.clone()),
+            Bound::Guest(credential) => HeldBy::Credential(credential.clone()),
             Bound::Open { entry, .. } => entry.clone(),
         };
         self.bound = Bound::Open { opened, entry };

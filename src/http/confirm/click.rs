@@ -47,13 +47,14 @@ pub(crate) async fn hear(
     body: RequestBody,
     pace: Pace,
 ) -> Result<ShownConsent, Fault> {
-    let origin = Origin::of(site, head);
-    if origin == Origin::Foreign {
+    let origin = FormOrigin::of(site, head);
+    if origin == FormOrigin::Foreign {
         return Err(refused("it comes from another site"));
     }
     let bytes = incoming::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
-    let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
+    let form =
+        SubmittedForm::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
     let raw = with_token(head.uri.query().unwrap_or(""), &form.token);
     let uri = raw.and_then(|raw| with_query(&head.uri, &raw));
     let uri = uri.ok_or_else(|| refused("its address is malformed"))?;
@@ -61,7 +62,7 @@ pub(crate) async fn hear(
         Ok(token) => ShownConsent::Clicked(form.question, token),
         Err(why) => {
             let fault = refused(why);
-            if origin != Origin::Own || ErrorFormat::of(&head.headers) != ErrorFormat::Page {
+            if origin != FormOrigin::Own || ErrorFormat::of(&head.headers) != ErrorFormat::Page {
                 return Err(fault);
             }
             ShownConsent::Stale
@@ -82,12 +83,12 @@ fn refused(why: &'static str) -> Fault {
 
 /// Whether the browser says that a page of this site sent the request.
 pub(crate) fn comes_from_here(site: &Site, head: &Head) -> bool {
-    Origin::of(site, head) == Origin::Own
+    FormOrigin::of(site, head) == FormOrigin::Own
 }
 
 /// Where the form stood, as far as the browser says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum FormOrigin {
     /// On this site.
     Own,
     /// Unknown. Browsers do not name the origin of a page that sends no `Referer`, as ours is, and
@@ -98,7 +99,7 @@ enum Origin {
     Foreign,
 }
 
-impl Origin {
+impl FormOrigin {
     fn of(site: &Site, head: &Head) -> Self {
         const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
         let mut said = Self::Unsaid;
@@ -125,14 +126,14 @@ impl Origin {
 }
 
 /// The fields of the form.
-struct Form {
-    /// The part of the query that brought the token.
+struct SubmittedForm {
+    /// The part of the query with the token.
     token: String,
     question: Question,
     proof: String,
 }
 
-impl Form {
+impl SubmittedForm {
     /// Reads the fields; `None` unless each is there exactly once.
     fn read(text: &str) -> Option<Self> {
         let (mut token, mut question, mut proof) = (None, None, None);
@@ -234,12 +235,12 @@ mod tests {
     #[test]
     fn a_form_has_each_of_its_fields_once() {
         let whole = "token=%244DSID%3DT&question=switch&proof=ab";
-        let form = Form::read(whole).unwrap();
+        let form = SubmittedForm::read(whole).unwrap();
         assert_eq!((&*form.token, form.question), ("$4DSID=T", Question::Switch));
         for more in ["&proof=ab", "&token=x", "&other=1"] {
-            assert!(Form::read(&format!("{whole}{more}")).is_none(), "{more}");
+            assert!(SubmittedForm::read(&format!("{whole}{more}")).is_none(), "{more}");
         }
-        assert!(Form::read("token=T&proof=ab").is_none());
-        assert!(Form::read("token=T&proof=ab&question=what").is_none());
+        assert!(SubmittedForm::read("token=T&proof=ab").is_none());
+        assert!(SubmittedForm::read("token=T&proof=ab&question=what").is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that wait for a browser to show its cookie, or for a person to agree.
 //!
-//! A form that another site sends comes without the `Lax` session cookie, so that nobody can see
+//! A form that another site sends comes without the `Lax` session cookie, so that it is unknown
 //! whether the browser is signed in. The request is kept and the browser sent to a GET of this
 //! site, with which the cookie comes:
 //!
@@ -49,10 +49,10 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The requests that are kept.
 #[derive(Default)]
-pub struct Held(Mutex<Ledger>);
+pub struct HeldRequests(Mutex<HeldTable>);
 
 #[derive(Default)]
-struct Ledger {
+struct HeldTable {
     sealed: HashMap<Digest, Sealed>,
     order: VecDeque<Digest>,
     bytes: usize,
@@ -72,7 +72,7 @@ pub(crate) struct HeldRequest {
     pub(crate) body: Bytes,
 }
 
-impl Held {
+impl HeldRequests {
     /// Keeps a request until then; the ticket that gives it out. `None` if it is too large.
     pub(crate) fn keep(
         &self,
@@ -111,13 +111,13 @@ impl Held {
         HeldRequest::read(text)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
+    fn lock(&self) -> MutexGuard<'_, HeldTable> {
         // Whatever panicked has changed one entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ledger {
+impl HeldTable {
     /// Forgets what is over, and beyond the bounds what was kept first.
     fn make_room(&mut self, bytes: usize, now: Timestamp) {
         while let Some(oldest) = self.order.front().copied() {
@@ -202,9 +202,9 @@ fn key(ticket: &Secret<16>) -> Result<LessSafeKey, NoEntropy> {
 }
 
 /// How many there are.
-impl fmt::Debug for Held {
+impl fmt::Debug for HeldRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Held({} requests)", self.lock().sealed.len())
+        write!(f, "HeldRequests({} requests)", self.lock().sealed.len())
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_request_is_given_out_once_and_in_time() {
-        let (held, entropy) = (Held::default(), SeededEntropy::new(1));
+        let (held, entropy) = (HeldRequests::default(), SeededEntropy::new(1));
         let keep = || held.keep(&request(9), &entropy, (NOW, NOW.after_secs(60))).unwrap().unwrap();
         let (ticket, late) = (keep(), keep());
         assert!(held.take(&ticket, NOW.after_secs(59)).unwrap() == request(9));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_holds_nothing_in_the_clear() {
-        let (held, entropy) = (Held::default(), SeededEntropy::new(1));
+        let (held, entropy) = (HeldRequests::default(), SeededEntropy::new(1));
         let keep = |bytes| held.keep(&request(bytes), &entropy, (NOW, NOW.after_secs(60))).unwrap();
         let first = keep(100).unwrap();
         let sealed = held.lock().sealed.values().next().unwrap().bytes.clone();

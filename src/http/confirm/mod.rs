@@ -9,7 +9,7 @@
 //!                                    │
 //!                           ─▶  GET /paid?$4DSID=T, agreed to       dispatch, as ever
 //!                                    │
-//!                                what a form may be answered with   landing
+//!                                a redirection that fits a form      form_redirect
 //! ```
 //!
 //! Whatever only opens links stops at the page: nothing has changed in any store until the form
@@ -18,9 +18,9 @@
 //! must say that it comes from here.
 
 mod click;
+mod form_redirect;
 pub mod held;
 pub(crate) mod hop;
-mod landing;
 mod nonce;
 mod page;
 mod site;
@@ -31,7 +31,7 @@ pub(crate) use click::comes_from_here;
 pub(crate) use click::hear;
 pub(crate) use click::is_click;
 pub use click::stands_for_get;
-pub(crate) use landing::land;
+pub(crate) use form_redirect::fit_for_form;
 pub(crate) use page::Asking;
 pub(crate) use page::page;
 pub use site::Site;

@@ -27,9 +27,9 @@ use crate::token::TokenSecret;
 
 /// What is asked, and about which request.
 pub(crate) struct Asking<'r> {
-    /// The request that brought the token.
+    /// The request with the token.
     pub(crate) head: &'r Head,
-    /// The token that it brought.
+    /// The token.
     pub(crate) token: &'r TokenSecret,
     /// The ticket of the request, if it is no GET and was kept.
     pub(crate) ticket: Option<&'r str>,
@@ -74,7 +74,7 @@ pub(crate) fn page(
         &asking.token.digest(site.sessions.app()),
         asking.question,
     );
-    let form = Form { action: &action, token, proof: &proof };
+    let form = PageForm { action: &action, token, proof: &proof };
     let body = filled(site, template, words, asking, &form);
     let mut response = Response::new(ResponseBody::from(Bytes::from(body)));
     if asking.is_stale {
@@ -88,7 +88,7 @@ pub(crate) fn page(
 }
 
 /// What the form sends, and where to.
-struct Form<'f> {
+struct PageForm<'f> {
     /// The query without the token.
     action: &'f str,
     /// The token, as it stood in the query.
@@ -101,7 +101,7 @@ fn filled(
     template: &Template,
     words: &Words,
     asking: &Asking<'_>,
-    form: &Form<'_>,
+    form: &PageForm<'_>,
 ) -> String {
     let question = asking.question;
     let asked = words.asked(question);

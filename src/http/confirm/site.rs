@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::flow::sessions::Sessions;
-use crate::http::confirm::held::Held;
+use crate::http::confirm::held::HeldRequests;
 use crate::http::message::cookie::CookieRule;
 
 /// The sessions of a site, the cookies that open them, and the requests that wait for a browser.
@@ -14,13 +14,13 @@ pub struct Site {
     /// How the cookies are named and guarded.
     pub cookie: CookieRule,
     /// Requests that wait for a browser to show its cookie, or for a person to agree.
-    pub held: Held,
+    pub held: HeldRequests,
 }
 
 impl Site {
     /// A site without waiting requests.
     pub fn new(sessions: Arc<Sessions>, cookie: CookieRule) -> Self {
-        Self { sessions, cookie, held: Held::default() }
+        Self { sessions, cookie, held: HeldRequests::default() }
     }
 
     /// Whether the public comes over https, so that its browsers may be given Secure cookies.

@@ -44,9 +44,9 @@ enum Needed {
 /// the form is there, once, whoever asks for what in which language. That can be seen at the
 /// start in a text with holes, and cannot in a text with conditions.
 #[derive(Clone)]
-pub struct Template(Arc<Parts>);
+pub struct Template(Arc<TemplateParts>);
 
-struct Parts {
+struct TemplateParts {
     /// What stands before the first hole.
     start: String,
     /// Each hole, and what stands behind it.
@@ -99,11 +99,11 @@ impl Template {
             flaws.sort_by_key(|flaw| flaw.line.unwrap_or(usize::MAX));
             return Err(flaws);
         }
-        Ok(Self(Arc::new(Parts { start, rest, policy: policy(&styles) })))
+        Ok(Self(Arc::new(TemplateParts { start, rest, policy: policy(&styles) })))
     }
 
-    /// The page with its holes filled. What is filled in is not read again, so that nobody can
-    /// bring a hole of his own; it must be markup already.
+    /// The page with its holes filled. What is filled in is not read again, so that it cannot add a
+    /// hole; it must be markup already.
     pub(super) fn fill(&self, values: &[(&str, &str)]) -> String {
         let mut page = self.0.start.clone();
         for (hole, after) in &self.0.rest {

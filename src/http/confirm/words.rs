@@ -7,8 +7,8 @@ use crate::token::Question;
 pub(super) struct Words {
     /// The language, for `lang` and `Content-Language` (RFC 5646).
     pub(super) tag: &'static str,
-    click: Asked,
-    switch: Asked,
+    click: QuestionWords,
+    switch: QuestionWords,
     /// As `switch.text`, where the user has no name.
     switch_unnamed: &'static str,
     /// The link that leaves everything as it is.
@@ -19,7 +19,7 @@ pub(super) struct Words {
 
 /// The texts of one question.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct QuestionWords {
     pub(super) title: &'static str,
     pub(super) text: &'static str,
     pub(super) note: &'static str,
@@ -30,14 +30,14 @@ pub(super) struct Asked {
 const LANGUAGES: [Words; 5] = [
     Words {
         tag: "en",
-        click: Asked {
+        click: QuestionWords {
             title: "One more click",
             text: "This link leads to {app}. Press the button to open it.",
             note: "The link works once. The button keeps programs that only look at links, such as \
                    mail filters, from using it up.",
             button: "Continue",
         },
-        switch: Asked {
+        switch: QuestionWords {
             title: "Switch to another session?",
             text: "You are signed in to {app} as {user}. This link opens another session.",
             note: "Continue only if you asked for this link yourself. If somebody sent it to you, \
@@ -51,7 +51,7 @@ const LANGUAGES: [Words; 5] = [
     },
     Words {
         tag: "fr",
-        click: Asked {
+        click: QuestionWords {
             title: "Encore un clic",
             text: "Ce lien mène à {app}. Appuyez sur le bouton pour l’ouvrir.",
             note: "Le lien ne fonctionne qu’une fois. Le bouton évite qu’un programme qui ne fait \
@@ -59,7 +59,7 @@ const LANGUAGES: [Words; 5] = [
                    place.",
             button: "Continuer",
         },
-        switch: Asked {
+        switch: QuestionWords {
             title: "Changer de session ?",
             text: "Vous êtes connecté à {app} en tant que {user}. Ce lien ouvre une autre session.",
             note: "Ne continuez que si vous avez demandé ce lien vous-même. Si quelqu’un vous l’a \
@@ -73,14 +73,14 @@ const LANGUAGES: [Words; 5] = [
     },
     Words {
         tag: "de",
-        click: Asked {
+        click: QuestionWords {
             title: "Noch ein Klick",
             text: "Dieser Link führt zu {app}. Zum Öffnen bitte die Schaltfläche drücken.",
             note: "Der Link gilt nur einmal. Die Schaltfläche verhindert, dass Programme, die Links \
                    nur prüfen, etwa Mailfilter, ihn verbrauchen.",
             button: "Weiter",
         },
-        switch: Asked {
+        switch: QuestionWords {
             title: "In eine andere Sitzung wechseln?",
             text: "Sie sind bei {app} als {user} angemeldet. Dieser Link öffnet eine andere \
                    Sitzung.",
@@ -95,14 +95,14 @@ const LANGUAGES: [Words; 5] = [
     },
     Words {
         tag: "es",
-        click: Asked {
+        click: QuestionWords {
             title: "Un clic más",
             text: "Este enlace lleva a {app}. Pulse el botón para abrirlo.",
             note: "El enlace funciona una sola vez. El botón evita que lo gasten programas que solo \
                    revisan enlaces, como los filtros de correo.",
             button: "Continuar",
         },
-        switch: Asked {
+        switch: QuestionWords {
             title: "¿Cambiar a otra sesión?",
             text: "Ha iniciado sesión en {app} como {user}. Este enlace abre otra sesión.",
             note: "Continúe solo si usted mismo ha pedido este enlace. Si alguien se lo ha enviado, \
@@ -116,14 +116,14 @@ const LANGUAGES: [Words; 5] = [
     },
     Words {
         tag: "ja",
-        click: Asked {
+        click: QuestionWords {
             title: "もう一度クリックしてください",
             text: "このリンクは {app} につながっています。ボタンを押すと開きます。",
             note: "このリンクは一度しか使えません。メールフィルターなど、リンクを確認するだけの\
                    プログラムに使われてしまわないよう、ボタンを設けています。",
             button: "続ける",
         },
-        switch: Asked {
+        switch: QuestionWords {
             title: "別のセッションに切り替えますか？",
             text: "{app} に {user} としてサインインしています。このリンクは別のセッションを開きます。",
             note: "ご自分で依頼したリンクの場合にだけ続けてください。他の人から送られたリンクの場合、\
@@ -158,7 +158,7 @@ impl Words {
     }
 
     /// The texts of a question.
-    pub(super) fn asked(&self, question: Question) -> &Asked {
+    pub(super) fn asked(&self, question: Question) -> &QuestionWords {
         match question {
             Question::Click => &self.click,
             Question::Switch => &self.switch,

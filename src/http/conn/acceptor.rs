@@ -5,20 +5,53 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::conn::certificates::BadCertificate;
 use crate::http::conn::certificates::Certificates;
+use crate::http::conn::connection_limit::AddressSlot;
 use crate::http::conn::connection_limit::ConnectionLimit;
-use crate::http::conn::connection_limit::Place;
 use crate::http::conn::connection_limit::Spared;
-use crate::http::conn::server::Config;
+use crate::http::limits::Limits;
+use crate::http::message::body::outgoing::ResponseBody;
+use crate::http::message::conn_info::ConnInfo;
 
-/// A listener's entrance. It counts across everything that is served through it.
+/// How connections are treated (SEC D.1, D.2).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 is any
+    /// number.
+    pub connections_per_address_max: usize,
+    /// Requests on one HTTP/1.1 connection.
+    pub requests_max: u64,
+    /// Requests on one HTTP/2 connection.
+    pub h2_requests_max: u64,
+    /// Everything else, as the settings say it. Of those above, what the settings say is changed
+    /// for this listener, and `limits` is not looked at.
+    pub limits: Limits,
+}
+
+/// Responds to the requests of all connections. Failures are responses too.
+pub trait Service: Send + Sync + 'static {
+    /// Responds to one request of this connection.
+    fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        conn: ConnInfo,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send;
+}
+
+/// Accepts the connections of a listener. It counts across all listeners that share it.
 pub struct Acceptor {
     pub(crate) config: Config,
     permits: Arc<Semaphore>,
@@ -26,20 +59,20 @@ pub struct Acceptor {
     tls: Option<TlsAcceptor>,
 }
 
-/// A client that has been let in.
+/// A client that was accepted.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) permit: ConnectionPermit,
 }
 
-/// What a connection takes up; free again when this is dropped.
+/// The permit of a connection; free again when this is dropped.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: AddressSlot,
 }
 
-/// How full it is, for metrics.
+/// The number of connections, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionCounts {
     /// Connections that are open.
@@ -50,7 +83,7 @@ pub struct ConnectionCounts {
 }
 
 impl Acceptor {
-    /// An entrance for plain connections; those of `spared` addresses are not counted by address.
+    /// Accepts plain connections; those of `spared` addresses are not counted by address.
     pub fn new(config: Config, spared: Spared) -> Self {
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let limit = ConnectionLimit::new(config.connections_per_address_max, spared);
@@ -63,18 +96,18 @@ impl Acceptor {
         Ok(Self { tls: Some(Arc::new(server).into()), ..self })
     }
 
-    /// How full it is now.
+    /// The number of connections now.
     pub fn connections(&self) -> ConnectionCounts {
         ConnectionCounts { open: self.limit.open(), turned_away: self.limit.turned_away() }
     }
 
-    /// How connections shake hands; `None` when they are plain.
+    /// The TLS handshake; `None` when connections are plain.
     pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
         self.tls.as_ref()
     }
 
-    /// The next client; `None` when he had to be turned away. Waits for room first, so that more
-    /// than the limit stay in the kernel's queue.
+    /// The next client; `None` if its connection was closed at once. Waits for a permit first, so
+    /// that further clients stay in the kernel's queue.
     pub(crate) async fn admit(&self, listener: &TcpListener) -> io::Result<Option<Accepted>> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = listener.accept().await?;
@@ -88,4 +121,10 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// Completes once the server is to end.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that was dropped cannot send a stop any more, which means the server is to end.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -197,7 +197,7 @@ fn read(cert: &Path, key: &Path, now: Timestamp) -> Result<Arc<CertifiedKey>, Ba
 
 /// Whether `now` is inside the certificate's time.
 ///
-/// A verifier that trusts nobody looks at the time first, and says so.
+/// A verifier without roots checks the time first, and reports it.
 fn is_valid(cert: &CertificateDer<'_>, now: Timestamp) -> Result<bool, rustls::Error> {
     let parsed = ParsedCertificate::try_from(cert)?;
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.millis()));

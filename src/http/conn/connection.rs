@@ -39,10 +39,10 @@ use tokio::sync::watch;
 
 use crate::http::conn::acceptor::Accepted;
 use crate::http::conn::acceptor::Acceptor;
+use crate::http::conn::acceptor::Config;
+use crate::http::conn::acceptor::Service;
+use crate::http::conn::acceptor::stopped;
 use crate::http::conn::frames::Framed;
-use crate::http::conn::server::Config;
-use crate::http::conn::server::Service;
-use crate::http::conn::server::stopped;
 use crate::http::conn::sniff::PREFACE;
 use crate::http::conn::sniff::Protocol;
 use crate::http::conn::sniff::Sniffed;
@@ -66,26 +66,26 @@ const ERROR_RESETS_MAX: usize = 128;
 /// Bytes of one HTTP/2 stream, and of all streams together, that a peer may send unasked.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Bytes of one HTTP/2 answer that are held for a peer who does not take them.
+/// Bytes of one HTTP/2 response that are held for a peer that does not read them.
 const SEND_BYTES_MAX: usize = 128 * 1024;
 /// Pause after which a silent HTTP/2 peer is pinged, and how long it may take to answer.
 const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection that serves nobody any more may still take to end.
+/// How long a connection without requests may still take to end.
 const PARTING: Duration = Duration::from_millis(500);
-/// How long what a client still sends is read once the server has closed its side, and how long he
-/// may pause before it is taken that he has nothing more to send.
+/// How long the server still reads after it has closed its side, and after which pause the client
+/// is taken to have nothing more to send.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_GAP: Duration = Duration::from_millis(300);
 
 /// The other end of a connection.
-struct Client {
+struct ClientStream {
     stream: Sniffed<Transport>,
     conn: ConnInfo,
 }
 
-/// Answers the requests of one connection and counts them.
-struct Desk<S> {
+/// Passes the requests of one connection on to the service, and counts them.
+struct RequestService<S> {
     service: Arc<S>,
     conn: ConnInfo,
     /// Requests that have begun, and how many there may be.
@@ -95,13 +95,13 @@ struct Desk<S> {
     worn: Notify,
     /// Whether something may have followed the header of the last request.
     had_body: AtomicBool,
-    /// Where the bytes of the connection go once the last answer has left it.
+    /// Where the bytes of the connection go once the last response has left it.
     tunnel: Mutex<Option<Tunnel>>,
     /// What passes over HTTP/2; hyper itself watches HTTP/1.1.
     traffic: Option<Arc<Traffic>>,
 }
 
-impl<S: Service> Desk<S> {
+impl<S: Service> RequestService<S> {
     fn new(service: Arc<S>, conn: ConnInfo, max: u64, traffic: Option<Arc<Traffic>>) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -115,10 +115,10 @@ impl<S: Service> Desk<S> {
         })
     }
 
-    /// Answers a request, and says whether it was the last that the connection may have.
-    async fn answer(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
+    /// Responds to a request, and returns whether it was the last that the connection may have.
+    async fn call(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        // Whoever asks for another protocol may have begun to speak it.
+        // A client that asks for another protocol may have begun to use it.
         let more =
             !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
         self.had_body.store(more, Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl<S: Service> Desk<S> {
         if is_last {
             self.worn.notify_one();
         }
-        (Arc::clone(&self.service).answer(request, self.conn).await, is_last)
+        (Arc::clone(&self.service).call(request, self.conn).await, is_last)
     }
 
     fn tunnel(&self) -> MutexGuard<'_, Option<Tunnel>> {
@@ -138,8 +138,8 @@ impl<S: Service> Desk<S> {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Done once nobody is served here any more: the peer has asked for nothing for as long as
-    /// `idle`, or does not take what he asked for.
+    /// Completes once the connection is of no more use: the peer has sent no request for as long as
+    /// `idle`, or does not read its responses.
     async fn useless(&self, idle: Duration) {
         if let Some(traffic) = &self.traffic {
             return traffic.dead(idle).await;
@@ -162,7 +162,7 @@ pub(crate) async fn connection<S: Service>(
     let Accepted { stream, peer, permit: _seat } = client;
     // Answers are small and complete: there is nothing to wait for before they are sent.
     let _ = stream.set_nodelay(true);
-    // A client that is gone already needs no answer.
+    // A client that is gone already needs no response.
     let Ok(local) = stream.local_addr() else { return };
     let conn = ConnInfo { peer, local, tls: entrance.tls().is_some() };
     let begun = tokio::select! {
@@ -170,9 +170,9 @@ pub(crate) async fn connection<S: Service>(
         () = stopped(&mut stop) => return,
         begun = begin(stream, entrance) => begun,
     };
-    // Anything else is silent, gone, or neither protocol: nothing that could be answered.
+    // Anything else is silent, gone, or neither protocol: there is no request to respond to.
     if let Some((protocol, stream)) = begun {
-        let client = Client { stream, conn };
+        let client = ClientStream { stream, conn };
         match protocol {
             Protocol::Http1 => http1(client, service, &entrance.config, stop).await,
             Protocol::Http2 => http2(client, service, &entrance.config, stop).await,
@@ -204,25 +204,25 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
 }
 
 async fn http1<S: Service>(
-    client: Client,
+    client: ClientStream,
     service: Arc<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
-    let desk = Desk::new(service, client.conn, config.requests_max, None);
-    let answering = Arc::clone(&desk);
+    let requests = RequestService::new(service, client.conn, config.requests_max, None);
+    let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
-        let desk = Arc::clone(&answering);
+        let requests = Arc::clone(&answering);
         async move {
             // As documented, HTTP/1.0 has one request on a connection, whatever it asks for.
             let is_old = request.version() == Version::HTTP_10;
-            let (mut response, is_last) = desk.answer(request).await;
+            let (mut response, is_last) = requests.call(request).await;
             let is_last = is_last || is_old;
             if is_old {
                 // Otherwise hyper says itself that the connection is kept.
                 *response.version_mut() = Version::HTTP_10;
             }
-            *desk.tunnel() = response.extensions_mut().remove();
+            *requests.tunnel() = response.extensions_mut().remove();
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
@@ -239,43 +239,44 @@ async fn http1<S: Service>(
         .max_buf_size(BUFFER_BYTES_MAX.max(config.limits.header_bytes))
         .half_close(false);
     let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
-    let ended = attend(Pin::new(&mut connection), &desk, config, stop.clone()).await;
-    let tunnel = desk.tunnel().take();
+    let ended = attend(Pin::new(&mut connection), &requests, config, stop.clone()).await;
+    let tunnel = requests.tunnel().take();
     if let (Ok(()), Some(tunnel)) = (&ended, tunnel) {
         let parts = connection.into_parts();
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
         return pass(passing, stop, config.limits.drain).await;
     }
     if ended.as_ref().is_err_and(hyper::Error::is_user) {
-        // An answer broke off. To whoever knows no lengths a proper end would look like its end.
+        // A response broke off. A client that knows no length would take a regular close for its
+        // end.
         return connection.into_parts().io.into_inner().abandon();
     }
     let refused = ended.is_err_and(|error| error.is_parse());
-    if refused || desk.had_body.load(Ordering::Relaxed) {
+    if refused || requests.had_body.load(Ordering::Relaxed) {
         linger(connection.into_parts().io.into_inner()).await;
     }
 }
 
 async fn http2<S: Service>(
-    client: Client,
+    client: ClientStream,
     service: Arc<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) {
     let traffic = Arc::new(Traffic::new(config.limits.write_stall));
     let stream = Framed::new(client.stream, PREFACE.len(), Arc::clone(&traffic));
-    let desk = Desk::new(service, client.conn, config.h2_requests_max, Some(traffic));
-    let answering = Arc::clone(&desk);
+    let requests = RequestService::new(service, client.conn, config.h2_requests_max, Some(traffic));
+    let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
-        let desk = Arc::clone(&answering);
+        let requests = Arc::clone(&answering);
         async move {
             let is_head = request.method() == Method::HEAD;
-            let (mut response, _) = desk.answer(request).await;
+            let (mut response, _) = requests.call(request).await;
             // hyper sends what it is given, and clients reset the stream of a HEAD with a body.
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
-            let mut response = response.map(|body| match (body, &desk.traffic) {
+            let mut response = response.map(|body| match (body, &requests.traffic) {
                 (body @ ResponseBody::Stream(_), Some(traffic)) => {
                     ResponseBody::stream(WatchedBody::new(body, Arc::clone(traffic)))
                 }
@@ -299,29 +300,29 @@ async fn http2<S: Service>(
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_PATIENCE);
     let connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let _ = attend(connection, &desk, config, stop).await;
+    let _ = attend(connection, &requests, config, stop).await;
 }
 
 /// Lets a connection live until it ends, has served its time, serves nobody any more, or the
 /// server stops; then lets it finish what it has begun.
 ///
 /// Every wait has an end: hyper's own do not all have one, such as that for the first frame of an
-/// HTTP/2 peer, or for one that takes no answer.
+/// HTTP/2 peer, or for one that takes no response.
 async fn attend<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
-    desk: &Desk<S>,
+    requests: &RequestService<S>,
     config: &Config,
     stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = end_of(stop, config.limits.connection_age) => None,
-        () = desk.worn.notified(), if desk.traffic.is_some() => None,
-        () = desk.useless(config.limits.header) => None,
+        () = requests.worn.notified(), if requests.traffic.is_some() => None,
+        () = requests.useless(config.limits.header) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
-        None => part(connection, desk, config.limits.drain).await,
+        None => part(connection, requests, config.limits.drain).await,
     };
     // Clients hang up and send nonsense all the time; that is worth a look only when debugging.
     if let Err(error) = &ended {
@@ -333,7 +334,7 @@ async fn attend<S: Service>(
 /// Says goodbye; who is being served is served to the end, but for no longer than `drain`.
 async fn part<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
-    desk: &Desk<S>,
+    requests: &RequestService<S>,
     drain: Duration,
 ) -> Result<(), hyper::Error> {
     connection.as_mut().graceful_shutdown();
@@ -343,12 +344,12 @@ async fn part<S: Service>(
     tokio::select! {
         ended = connection => ended,
         () = tokio::time::sleep(drain.saturating_sub(PARTING)) => Ok(()),
-        () = desk.useless(PARTING) => Ok(()),
+        () = requests.useless(PARTING) => Ok(()),
     }
 }
 
-/// Lets bytes pass through a tunnel until they have ended, or the server does. Nobody can be asked
-/// to finish here: whoever still talks when the time to finish is nearly over is cut off.
+/// Passes the bytes of a tunnel until they end, or the server does. Its ends cannot be asked to
+/// finish: a tunnel that is open when the time to finish is nearly over is cut off.
 async fn pass(
     passing: impl Future<Output = io::Result<()>>,
     mut stop: watch::Receiver<bool>,
@@ -370,7 +371,7 @@ async fn pass(
 /// Closes the server's side and reads on for a moment.
 ///
 /// A client that is still sending the body of a request that has been refused would otherwise be
-/// cut off by a reset, which can take the answer with it (RFC 9112 §9.6).
+/// cut off by a reset, which can take the response with it (RFC 9112 §9.6).
 async fn linger(mut stream: Sniffed<Transport>) {
     let mut dropped = vec![0; 4 * 1024];
     let reading = async {

@@ -30,14 +30,14 @@ pub(crate) struct ConnectionLimit {
     /// Connections of one address; 0 is any number.
     max: usize,
     spared: Spared,
-    inside: Mutex<Inside>,
+    inside: Mutex<OpenByAddress>,
     /// All that are inside, counted by address or not.
     open: AtomicUsize,
     turned_away: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct OpenByAddress {
     /// Never longer than there are connections.
     counts: HashMap<IpAddr, usize>,
     /// When the last line was logged, and how many were turned away since.
@@ -47,7 +47,7 @@ struct Inside {
 
 /// The place of one connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct AddressSlot {
     limit: Arc<ConnectionLimit>,
     /// `None` for an address that is not counted.
     who: Option<IpAddr>,
@@ -79,7 +79,7 @@ impl ConnectionLimit {
     }
 
     /// A place for a connection from `address`; `None` when that has as many as it may.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
         if self.max == 0 || (self.spared.0)(address.to_canonical()) {
             return Some(self.place(None));
         }
@@ -105,18 +105,18 @@ impl ConnectionLimit {
         self.turned_away.load(Ordering::Relaxed)
     }
 
-    fn place(self: &Arc<Self>, who: Option<IpAddr>) -> Place {
+    fn place(self: &Arc<Self>, who: Option<IpAddr>) -> AddressSlot {
         self.open.fetch_add(1, Ordering::Relaxed);
-        Place { limit: Arc::clone(self), who }
+        AddressSlot { limit: Arc::clone(self), who }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        // Whoever panicked with it in hand left whole numbers behind.
+    fn lock(&self) -> MutexGuard<'_, OpenByAddress> {
+        // A panic under this lock leaves no number half written.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl OpenByAddress {
     fn complain(&mut self, who: IpAddr) {
         self.unsaid += 1;
         if self.said.is_some_and(|said| said.elapsed() < LOG_PAUSE) {
@@ -133,7 +133,7 @@ impl Inside {
     }
 }
 
-impl Drop for Place {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         self.limit.open.fetch_sub(1, Ordering::Relaxed);
         let Some(who) = self.who else { return };

@@ -1,6 +1,7 @@
-//! The frames of an HTTP/2 connection, as they pass: what the peer costs and whether he moves.
+//! The frames of an HTTP/2 connection as they pass: what the peer costs, and whether it makes
+//! progress.
 //!
-//! h2 answers frames that carry nothing for as long as they come, and keeps an answer for as long
+//! h2 answers frames that carry nothing for as long as they come, and keeps a response for as long
 //! as its peer grants no window for it; a peer who answers pings looks alive meanwhile. Here the
 //! heads of the frames are read on their way, and nothing is changed in them (RFC 9113 §4.1).
 
@@ -16,27 +17,19 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
+use crate::http::conn::traffic::FrameHead;
 use crate::http::conn::traffic::Traffic;
 
 /// A frame's length, type, flags and stream (RFC 9113 §4.1).
 const HEAD_BYTES: usize = 9;
 
-/// A stream of HTTP/2 that tells `traffic` about every frame.
+/// A stream of HTTP/2 that reports every frame to `traffic`.
 #[derive(Debug)]
 pub(crate) struct Framed<S> {
     stream: S,
     received: Frames,
     sent: Frames,
     traffic: Arc<Traffic>,
-}
-
-/// What the head of a frame says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) length: usize,
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
 }
 
 /// Finds the heads in one direction of a connection.
@@ -67,7 +60,7 @@ impl Frames {
     }
 
     /// Reads the next bytes and hands on every head that is complete.
-    fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Head)) {
+    fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(FrameHead)) {
         while !bytes.is_empty() {
             let skipped = self.left.min(bytes.len());
             self.left -= skipped;
@@ -80,7 +73,7 @@ impl Frames {
             self.filled += head.len();
             bytes = rest;
             if self.filled == HEAD_BYTES {
-                let head = Head::of(self.head);
+                let head = FrameHead::of(self.head);
                 (self.filled, self.left) = (0, head.length);
                 each(head);
             }
@@ -88,7 +81,7 @@ impl Frames {
     }
 }
 
-impl Head {
+impl FrameHead {
     fn of([long, longer, length, kind, flags, stream @ ..]: [u8; HEAD_BYTES]) -> Self {
         const RESERVED: u32 = 1 << 31;
         Self {
@@ -165,7 +158,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn bytes_of(head: Head) -> Vec<u8> {
+    fn bytes_of(head: FrameHead) -> Vec<u8> {
         let length = u32::try_from(head.length).unwrap().to_be_bytes();
         let mut bytes = length[1..].to_vec();
         bytes.extend([head.kind, head.flags]);
@@ -181,9 +174,9 @@ mod tests {
             preface in 0..30_usize,
             piece in 1..400_usize,
         ) {
-            let heads: Vec<Head> = heads
+            let heads: Vec<FrameHead> = heads
                 .into_iter()
-                .map(|(length, kind, flags, stream)| Head { length, kind, flags, stream })
+                .map(|(length, kind, flags, stream)| FrameHead { length, kind, flags, stream })
                 .collect();
             let mut bytes = vec![0x50; preface];
             bytes.extend(heads.iter().flat_map(|head| bytes_of(*head)));
@@ -198,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_reserved_bit_is_no_part_of_a_stream() {
-        let head = Head::of([1, 2, 3, 6, 1, 0x80, 0, 0, 5]);
-        assert_eq!(head, Head { length: 0x0001_0203, kind: 6, flags: 1, stream: 5 });
+        let head = FrameHead::of([1, 2, 3, 6, 1, 0x80, 0, 0, 5]);
+        assert_eq!(head, FrameHead { length: 0x0001_0203, kind: 6, flags: 1, stream: 5 });
     }
 }

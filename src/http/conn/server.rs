@@ -1,58 +1,27 @@
-//! The accept loop: how many connections there may be, and how they all end.
+//! The accept loop, and how all connections end.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::Response;
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::http::conn::acceptor::Acceptor;
+pub use crate::http::conn::acceptor::Config;
+pub use crate::http::conn::acceptor::Service;
+use crate::http::conn::acceptor::stopped;
 use crate::http::conn::connection::connection;
-use crate::http::limits::Limits;
-use crate::http::message::body::outgoing::ResponseBody;
-use crate::http::message::conn_info::ConnInfo;
 
 /// Pause after a failed accept, such as when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How connections are treated (SEC D.1, D.2).
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Connections at once; more wait to be accepted.
-    pub connections_max: usize,
-    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 is any
-    /// number.
-    pub connections_per_address_max: usize,
-    /// Requests on one HTTP/1.1 connection.
-    pub requests_max: u64,
-    /// Requests on one HTTP/2 connection.
-    pub h2_requests_max: u64,
-    /// Everything else, as the settings say it. Of those above, what the settings say is changed
-    /// for this listener, and `limits` is not looked at.
-    pub limits: Limits,
-}
-
-/// Answers the requests of all connections. Failures are answers too.
-pub trait Service: Send + Sync + 'static {
-    /// Answers one request that came in as `conn` says.
-    fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        conn: ConnInfo,
-    ) -> impl Future<Output = Response<ResponseBody>> + Send;
-}
-
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// Every accepted request was answered.
+    /// Every accepted request got its response.
     Clean,
     /// Some connections were still busy when the time was over.
     CutOff(usize),
@@ -113,9 +82,4 @@ async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Drained {
         Ok(()) => Drained::Clean,
         Err(_) => Drained::CutOff(connections.len()),
     }
-}
-
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone can never say stop; whoever dropped it wants the server to end.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

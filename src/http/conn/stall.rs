@@ -1,7 +1,7 @@
-//! A stream that gives up on a reader who takes nothing, or next to nothing.
+//! A stream whose writes fail when the peer reads nothing, or next to nothing.
 //!
 //! hyper waits for ever for a client that has stopped reading; each such client would keep its
-//! connection and its answer in memory. One that takes a byte now and then would do the same.
+//! connection and its response in memory. So would one that reads a byte now and then.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use crate::base::limits::BYTES_PER_SEC_MIN;
 pub(crate) struct Unstalled<S> {
     stream: S,
     patience: Duration,
-    /// Waiters from the moment that a write has to wait until the reader has taken enough, or all.
+    /// Runs from the moment that a write has to wait until the reader has taken enough, or all.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Bytes taken since then.
     taken: u64,
@@ -131,7 +131,7 @@ impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let progress = Pin::new(&mut this.stream).poll_flush(context);
-        // Whoever flushes has nothing left to write: what comes next has its own time.
+        // A flush comes after the last write: the next write has its own time.
         if progress.is_ready() {
             this.rest();
         }
@@ -172,7 +172,7 @@ mod tests {
                 }
             };
             let writing = async {
-                // What has been taken whole says nothing about the next answer.
+                // What has been taken whole says nothing about the next response.
                 for _ in 0..2 {
                     server.write_all(&answer).await?;
                     server.flush().await?;

@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use crate::base::clock::Stopwatch;
 use crate::base::limits::BYTES_PER_SEC_MIN;
-use crate::http::conn::frames::Head;
 
 /// Frames that carry neither a request nor a body, in so many seconds (SEC D.2), beyond those that
-/// requests and answers explain.
+/// requests and responses explain.
 const IDLE_FRAMES_MAX: u32 = 1_000;
 const IDLE_FRAMES_SPAN: Duration = Duration::from_secs(10);
 /// Such frames that a request explains: priorities, a reset, the windows of its stream.
 const PER_REQUEST: u32 = 4;
-/// And a frame of an answer: a window for the stream and one for the connection.
+/// And a frame of a response: a window for the stream and one for the connection.
 const PER_DATA: u32 = 2;
 /// Streams that are followed. h2 refuses most of what is beyond its own limit; a peer who gets
 /// past this one sends faster than he can be refused.
@@ -28,34 +27,43 @@ const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
+/// What the head of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameHead {
+    pub(crate) length: usize,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+}
+
 /// Keeps the account of one connection.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    /// How long the peer may take nothing, or too little, of an answer.
+    /// How long the peer may take nothing, or too little, of a response.
     stall: Duration,
     account: Mutex<Account>,
 }
 
 #[derive(Debug)]
 struct Account {
-    /// Requests that are not answered in full.
+    /// Requests whose responses are not sent in full.
     streams: Vec<Stream>,
-    /// How much was handed over of each answer that waits for its upstream to say more.
+    /// How much was sent of each response that waits for its upstream.
     quiet: Vec<u64>,
     /// The newest stream that the peer has opened.
     newest: u32,
-    /// Waiters since the last request was answered in full.
+    /// Runs since the last response was sent in full.
     idle: Stopwatch,
     frames: IdleFrames,
 }
 
-/// A request, and how its answer is taken.
+/// A request, and how its peer reads the response.
 #[derive(Debug)]
 struct Stream {
     id: u32,
-    /// Bytes of the answer's body that have been sent.
+    /// Bytes of the response's body that have been sent.
     sent: u64,
-    /// Waiters since the answer began or enough of it was taken; `None` before that.
+    /// Runs since the response began or enough of it was taken; `None` before that.
     waiting: Option<Stopwatch>,
     /// Bytes taken since then.
     taken: u64,
@@ -70,7 +78,7 @@ struct IdleFrames {
 }
 
 impl Traffic {
-    /// Begins with nothing. A peer may take no byte of an answer for `stall`, or too few.
+    /// Begins with nothing. A peer may take no byte of a response for `stall`, or too few.
     pub(crate) fn new(stall: Duration) -> Self {
         let start = Stopwatch::start();
         let frames = IdleFrames { since: start, count: 0, explained: 0 };
@@ -80,7 +88,7 @@ impl Traffic {
     }
 
     /// The peer has sent a frame.
-    pub(crate) fn received(&self, head: Head) {
+    pub(crate) fn received(&self, head: FrameHead) {
         let mut account = self.account();
         match head.kind {
             // Trailers are the headers of a stream that there was before.
@@ -101,7 +109,7 @@ impl Traffic {
     }
 
     /// The peer has been sent a frame.
-    pub(crate) fn sent(&self, head: Head) {
+    pub(crate) fn sent(&self, head: FrameHead) {
         let mut account = self.account();
         let ends = match head.kind {
             HEADERS | DATA => head.flags & END_STREAM != 0,
@@ -124,7 +132,7 @@ impl Traffic {
             || account.streams.len() > STREAMS_MAX
     }
 
-    /// Done once the peer has asked for nothing for as long as `idle`, or does not take an answer.
+    /// Done once the peer has asked for nothing for as long as `idle`, or does not take a response.
     pub(crate) async fn dead(&self, idle: Duration) {
         loop {
             let left = self.account().left(idle, self.stall);
@@ -135,7 +143,7 @@ impl Traffic {
         }
     }
 
-    /// The upstream behind an answer says nothing for now, after so many bytes of it.
+    /// The upstream behind a response says nothing for now, after so many bytes of it.
     pub(crate) fn falls_quiet(&self, handed: u64) {
         self.account().quiet.push(handed);
     }
@@ -153,7 +161,7 @@ impl Traffic {
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        // Whoever panicked with it in hand left whole numbers behind.
+        // A panic under this lock leaves no number half written.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,8 +172,8 @@ impl Account {
         self.idle = Stopwatch::start();
     }
 
-    /// An answer has begun, or some of it was taken; `enough` bytes begin a new wait.
-    fn progress(&mut self, head: Head, enough: u64) {
+    /// A response has begun, or some of it was taken; `enough` bytes begin a new wait.
+    fn progress(&mut self, head: FrameHead, enough: u64) {
         let Some(stream) = self.streams.iter_mut().find(|each| each.id == head.stream) else {
             return;
         };
@@ -179,7 +187,7 @@ impl Account {
 
     /// The streams that wait for their upstreams, each by its place.
     ///
-    /// hyper does not say which stream an answer is sent on, so they are told apart by how much has
+    /// hyper does not say which stream a response is sent on, so they are told apart by how much has
     /// been sent: all that was handed over, or the peer would owe something. Of streams that look
     /// the same it is the one that has waited longest, until one of them moves.
     fn excused(&self) -> Vec<usize> {
@@ -209,7 +217,7 @@ impl Account {
 }
 
 impl Stream {
-    /// Whether its answer has begun, and so many bytes of it are all that were sent.
+    /// Whether its response has begun, and so many bytes of it are all that were sent.
     fn is_up_to_date(&self, handed: u64) -> bool {
         self.waiting.is_some() && self.sent == handed
     }
@@ -242,8 +250,8 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
     const SHORT: Duration = Duration::from_nanos(1);
 
-    fn head(kind: u8, flags: u8, stream: u32) -> Head {
-        Head { length: 10, kind, flags, stream }
+    fn head(kind: u8, flags: u8, stream: u32) -> FrameHead {
+        FrameHead { length: 10, kind, flags, stream }
     }
 
     fn is_dead(traffic: &Traffic, idle: Duration, stall: Duration) -> bool {
@@ -303,7 +311,7 @@ mod tests {
         assert!(!is_dead(&traffic, LONG, SHORT), "the handler has its own deadline");
         traffic.sent(head(HEADERS, 0, 1));
         assert!(!is_dead(&traffic, LONG, LONG) && is_dead(&traffic, LONG, SHORT));
-        // Another answer that moves does not hide the one that stands.
+        // Another response that moves does not hide the one that stands.
         traffic.received(head(HEADERS, END_STREAM, 3));
         traffic.sent(head(HEADERS, 0, 3));
         traffic.sent(head(DATA, END_STREAM, 3));
@@ -349,7 +357,7 @@ mod tests {
             let spun = begun.elapsed();
             traffic.sent(head(DATA, 0, 1));
             assert_eq!(waiting(&traffic) < spun, fresh, "{secs}");
-            traffic.sent(Head { length: 500, ..head(DATA, 0, 1) });
+            traffic.sent(FrameHead { length: 500, ..head(DATA, 0, 1) });
             assert!(waiting(&traffic) < spun);
         }
     }

@@ -1,4 +1,4 @@
-//! An answer that is still arriving from an upstream, as an HTTP/2 peer takes it.
+//! The streamed body of a response, watched while an HTTP/2 peer reads it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::http::conn::traffic::Traffic;
 use crate::http::message::body::outgoing::CutShort;
 use crate::http::message::body::outgoing::ResponseBody;
 
-/// A body that tells the connection's account when its upstream has nothing to say.
+/// A body that reports to the connection's traffic when its upstream sends nothing.
 ///
-/// hyper asks for more only while the peer's window is open. Whoever is asked then and has nothing
-/// keeps the peer waiting; at any other time it is the peer who keeps the answer.
+/// hyper polls for more only while the peer's window is open. If the body has nothing then, the
+/// upstream is slow; at any other time the peer is.
 pub(crate) struct WatchedBody {
     body: ResponseBody,
     traffic: Arc<Traffic>,

@@ -1,11 +1,11 @@
-//! Which pages of other origins may read answers (CORS, Fetch standard §3.2; 4D §5.2).
+//! Which pages of other origins may read responses (CORS, Fetch standard §3.2; 4D §5.2).
 //!
 //! Without rules callgate says nothing about origins, and browsers let no foreign page read
 //! anything. With rules, a foreign page's preflight is answered before any row is looked for, and
 //! a request from an origin that no rule covers is refused with 403, as 4D does.
 //!
 //! Only requests that a browser made for a script are judged. A navigation, such as the form by
-//! which an identity provider posts its answer, brings an `Origin` too; no page reads its answer,
+//! which an identity provider posts its response, brings an `Origin` too; no page reads its response,
 //! and to refuse it would refuse callbacks. Cookies are a decision of their own: 4D is silent on
 //! credentials, and here only a rule that names one origin in full, scheme included, allows them.
 //! With `*.shop.example` a forgotten sibling host, or somebody who answers for one over plain
@@ -19,8 +19,8 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
+use crate::http::edge::cors_rule::CorsOrigin;
 use crate::http::edge::cors_rule::CorsRule;
-use crate::http::edge::cors_rule::Origin;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
@@ -33,16 +33,16 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static(
-    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+    "CorsOrigin, Access-Control-Request-Method, Access-Control-Request-Headers",
 );
 
 /// The rules in order; without any, CORS is switched off.
 #[derive(Debug, Clone, Default)]
 pub struct Cors(Vec<CorsRule>);
 
-/// What an answer says about origins.
+/// What a response says about origins.
 #[derive(Debug, Default)]
-pub(crate) struct Grant {
+pub(crate) struct CorsGrant {
     /// The origin whose page may read it.
     origin: Option<HeaderValue>,
     credentials: bool,
@@ -51,9 +51,9 @@ pub(crate) struct Grant {
 /// What the rules make of a request that is not refused.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    /// What its answer says, whoever gives it.
-    pub(crate) grant: Grant,
-    /// The answer to a preflight, which goes no further.
+    /// What its response says about origins.
+    pub(crate) grant: CorsGrant,
+    /// The response to a preflight, which goes no further.
     pub(crate) preflight: Option<Response<ResponseBody>>,
 }
 
@@ -81,19 +81,19 @@ impl Cors {
             Some(wanted) => wanted.to_str().map_err(|_| Fault::origin_not_allowed())?,
             None => head.method.as_str(),
         };
-        let origin = Origin::read(text.as_bytes());
+        let origin = CorsOrigin::read(text.as_bytes());
         let rule = self.0.iter().find(|rule| rule.covers(origin) && rule.allows(method));
         let (Some(rule), None) = (rule, origins.next()) else {
             return Err(Fault::origin_not_allowed());
         };
-        let preflight = preflight.map(|wanted| answer(rule, wanted, &head.headers));
-        let grant = Grant { origin: Some(text.clone()), credentials: rule.is_one_origin() };
+        let preflight = preflight.map(|wanted| self::preflight(rule, wanted, &head.headers));
+        let grant = CorsGrant { origin: Some(text.clone()), credentials: rule.is_one_origin() };
         Ok(Judged { grant, preflight })
     }
 }
 
-impl Grant {
-    /// Says it. A cache must know that the answer depends on the origin, even where none came.
+impl CorsGrant {
+    /// Says it. A cache must know that the response depends on the origin, even where none came.
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));
         let Some(origin) = self.origin else { return };
@@ -107,7 +107,7 @@ impl Grant {
 
 /// 204 with everything that was asked for: the origin and the method are allowed, and no header
 /// field means anything to callgate that a form could not say without asking.
-fn answer(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<ResponseBody> {
+fn preflight(rule: &CorsRule, wanted: &HeaderValue, asked: &HeaderMap) -> Response<ResponseBody> {
     let mut response = no_content(None);
     let headers = response.headers_mut();
     let listed = rule.methods();
@@ -139,7 +139,7 @@ fn is_own(origin: &HeaderValue, head: &Head, own: Option<&str>) -> bool {
         || named.zip(host).is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
 }
 
-/// Whether a script wants to read the answer. Where the browser does not say how it asks, a
+/// Whether a script wants to read the response. Where the browser does not say how it asks, a
 /// request for a page is taken for a navigation.
 fn is_for_a_script(headers: &HeaderMap) -> bool {
     if let Some(mode) = headers.get(SEC_FETCH_MODE) {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::http::edge::hosts::Named;
+use crate::http::edge::hosts::NamedHost;
 
 /// Methods that 4D knows. One of them in the place of a host is a slip of the separator.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 
-/// Origins that may read answers, and by which methods: `https://app.example get;post`.
+/// Origins that may read responses, and by which methods: `https://app.example get;post`.
 ///
 /// The host is written as in 4D: `app.example`, `*.app.example`, `192.168.5.17`, `192.168.*`,
 /// each with a port or without, with `http://` or `https://` in front or for both, or `*` for
@@ -19,14 +19,14 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "
 pub struct CorsRule {
     /// `None` for both.
     https: Option<bool>,
-    host: Host,
+    host: OriginHost,
     port: Option<u16>,
     /// In upper case; empty for all.
     methods: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Host {
+enum OriginHost {
     /// Every host, and origins that are none.
     Any,
     /// This one, in lower case.
@@ -39,28 +39,30 @@ enum Host {
 
 /// An origin as a browser writes it (RFC 6454 §6.2).
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Origin<'r> {
+pub(crate) enum CorsOrigin<'r> {
     Web {
         https: bool,
-        host: Named<'r>,
+        host: NamedHost<'r>,
     },
     /// `null`, an extension of the browser, or nonsense: nothing that a rule could name.
     Other,
 }
 
 impl CorsRule {
-    pub(crate) fn covers(&self, origin: Origin<'_>) -> bool {
-        let Origin::Web { https, host } = origin else {
-            return self.host == Host::Any && self.https.is_none();
+    pub(crate) fn covers(&self, origin: CorsOrigin<'_>) -> bool {
+        let CorsOrigin::Web { https, host } = origin else {
+            return self.host == OriginHost::Any && self.https.is_none();
         };
         let usual = if https { 443 } else { 80 };
         let port = host.port.unwrap_or(usual);
         let fits = match &self.host {
-            // Whoever names no host names no port by leaving it out.
-            Host::Any => return self.fits(https) && self.port.is_none_or(|wanted| wanted == port),
-            Host::One(name) => host.is_called(name, false),
-            Host::Below(name) => host.is_called(name, true),
-            Host::Octets(octets) => match host.address() {
+            // Without a host, a missing port does not stand for the default one.
+            OriginHost::Any => {
+                return self.fits(https) && self.port.is_none_or(|wanted| wanted == port);
+            }
+            OriginHost::One(name) => host.is_called(name, false),
+            OriginHost::Below(name) => host.is_called(name, true),
+            OriginHost::Octets(octets) => match host.address() {
                 Some(IpAddr::V4(address)) => {
                     let mut pairs = octets.iter().zip(address.octets());
                     pairs.all(|(wanted, octet)| wanted.is_none_or(|wanted| wanted == octet))
@@ -82,7 +84,7 @@ impl CorsRule {
 
     /// Whether one origin is named in full.
     pub(crate) fn is_one_origin(&self) -> bool {
-        self.https.is_some() && matches!(self.host, Host::One(_))
+        self.https.is_some() && matches!(self.host, OriginHost::One(_))
     }
 
     fn fits(&self, https: bool) -> bool {
@@ -129,10 +131,10 @@ impl fmt::Display for CorsRule {
             Some(false) => "http://",
         })?;
         match &self.host {
-            Host::Any => f.write_str("*")?,
-            Host::One(name) => f.write_str(name)?,
-            Host::Below(name) => write!(f, "*.{name}")?,
-            Host::Octets(octets) => {
+            OriginHost::Any => f.write_str("*")?,
+            OriginHost::One(name) => f.write_str(name)?,
+            OriginHost::Below(name) => write!(f, "*.{name}")?,
+            OriginHost::Octets(octets) => {
                 let text = |octet: &Option<u8>| octet.map_or("*".to_owned(), |o| o.to_string());
                 f.write_str(&octets.each_ref().map(text).join("."))?;
             }
@@ -142,33 +144,33 @@ impl fmt::Display for CorsRule {
     }
 }
 
-impl<'r> Origin<'r> {
+impl<'r> CorsOrigin<'r> {
     pub(crate) fn read(bytes: &'r [u8]) -> Self {
         let https = bytes.strip_prefix(b"https://").map(|rest| (true, rest));
         let found = https.or_else(|| bytes.strip_prefix(b"http://").map(|rest| (false, rest)));
-        let named = found.and_then(|(https, rest)| Some((https, Named::read(rest)?)));
+        let named = found.and_then(|(https, rest)| Some((https, NamedHost::read(rest)?)));
         named.map_or(Self::Other, |(https, host)| Self::Web { https, host })
     }
 }
 
 /// The host of a rule and its port.
-fn host(text: &str) -> Option<(Host, Option<u16>)> {
+fn host(text: &str) -> Option<(OriginHost, Option<u16>)> {
     // A star is no letter of a name, so it is taken off before the rest is read.
     if let Some(below) = text.strip_prefix("*.")
         && !below.contains('*')
     {
-        let named = Named::read(below.as_bytes())?;
-        return Some((Host::Below(named.name.to_ascii_lowercase().into()), named.port));
+        let named = NamedHost::read(below.as_bytes())?;
+        return Some((OriginHost::Below(named.name.to_ascii_lowercase().into()), named.port));
     }
     if !text.contains('*') {
-        let named = Named::read(text.as_bytes())?;
-        return Some((Host::One(named.name.to_ascii_lowercase().into()), named.port));
+        let named = NamedHost::read(text.as_bytes())?;
+        return Some((OriginHost::One(named.name.to_ascii_lowercase().into()), named.port));
     }
     let (stars, port) = match text.split_once(':') {
         Some((stars, port)) => (stars, Some(port.parse().ok()?)),
         None => (text, None),
     };
-    let host = if stars == "*" { Host::Any } else { Host::Octets(octets(stars)?) };
+    let host = if stars == "*" { OriginHost::Any } else { OriginHost::Octets(octets(stars)?) };
     Some((host, port))
 }
 
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     fn covers(rule: &str, origin: &str) -> bool {
-        rule.parse::<CorsRule>().unwrap().covers(Origin::read(origin.as_bytes()))
+        rule.parse::<CorsRule>().unwrap().covers(CorsOrigin::read(origin.as_bytes()))
     }
 
     #[test]
@@ -230,7 +232,7 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(matches!(Origin::read(text.as_bytes()), Origin::Other), "{text}");
+            assert!(matches!(CorsOrigin::read(text.as_bytes()), CorsOrigin::Other), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which hosts a gate answers for: a request that means another one reaches no row.
+//! The hosts of a gate: a request that names another one reaches no row.
 //!
 //! A name that leads to this machine is not yet a name of this site: an attacker's own name can
 //! be made to lead here, in a cache, in a certificate, or in a browser that is told a new address
@@ -45,7 +45,7 @@ pub struct HostRule {
 
 /// A host as a request names it, proven to be well-formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Named<'r> {
+pub(crate) struct NamedHost<'r> {
     pub(crate) name: &'r str,
     pub(crate) port: Option<u16>,
 }
@@ -77,22 +77,22 @@ impl Hosts {
         };
         let ours = self.rules.is_empty()
             || match &named {
-                Claim::Host(host) => self.covers(host, conn),
-                Claim::None => is_loopback(conn),
+                HostClaim::Host(host) => self.covers(host, conn),
+                HostClaim::None => is_loopback(conn),
             };
         if ours {
             return Ok(());
         }
         Err(Fault::misdirected_host(match named {
-            Claim::Host(host) => host.name,
-            Claim::None => "none",
+            HostClaim::Host(host) => host.name,
+            HostClaim::None => "none",
         }))
     }
 
     /// Whether a host is one that the settings list, or a name of this machine on a connection that
     /// ends there. Without rules every host is let in, and none is vouched for.
     pub(crate) fn vouches(&self, host: &[u8], conn: Option<&ConnInfo>) -> bool {
-        Named::read(host).is_some_and(|host| self.covers(&host, conn))
+        NamedHost::read(host).is_some_and(|host| self.covers(&host, conn))
     }
 
     fn serves(&self, scheme: &Scheme, conn: Option<&ConnInfo>) -> bool {
@@ -100,7 +100,7 @@ impl Hosts {
         (*scheme == Scheme::HTTPS && (tls || self.https)) || (*scheme == Scheme::HTTP && !tls)
     }
 
-    fn covers(&self, host: &Named<'_>, conn: Option<&ConnInfo>) -> bool {
+    fn covers(&self, host: &NamedHost<'_>, conn: Option<&ConnInfo>) -> bool {
         let own = conn.map(|conn| conn.local.port());
         self.rules.iter().any(|rule| rule.covers(host, own))
             || (is_loopback(conn) && host.is_loopback())
@@ -113,13 +113,13 @@ fn is_loopback(conn: Option<&ConnInfo>) -> bool {
 }
 
 /// What a request says it is for.
-enum Claim<'r> {
-    Host(Named<'r>),
+enum HostClaim<'r> {
+    Host(NamedHost<'r>),
     /// HTTP/1.0 that leaves it open.
     None,
 }
 
-fn named(head: &Head) -> Option<Claim<'_>> {
+fn named(head: &Head) -> Option<HostClaim<'_>> {
     let mut fields = head.headers.get_all(header::HOST).iter();
     let target = head.uri.authority().map(|target| target.as_str().as_bytes());
     let host = match (fields.next(), fields.next()) {
@@ -129,12 +129,12 @@ fn named(head: &Head) -> Option<Claim<'_>> {
             target.is_none_or(|target| target.eq_ignore_ascii_case(field)).then_some(field)?
         }
         (None, None) => match (head.version, target) {
-            (Version::HTTP_09 | Version::HTTP_10, None) => return Some(Claim::None),
+            (Version::HTTP_09 | Version::HTTP_10, None) => return Some(HostClaim::None),
             (Version::HTTP_11, _) | (_, None) => return None,
             (_, Some(target)) => target,
         },
     };
-    Named::read(host).map(Claim::Host)
+    NamedHost::read(host).map(HostClaim::Host)
 }
 
 impl HostRule {
@@ -149,26 +149,26 @@ impl HostRule {
             return Err("write the name in ASCII, as browsers send it (xn--…)".to_owned());
         }
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
-        let host = Named::read(rest.as_bytes()).ok_or_else(|| FIX.to_owned())?;
+        let host = NamedHost::read(rest.as_bytes()).ok_or_else(|| FIX.to_owned())?;
         Ok(Self { name: host.name.to_ascii_lowercase().into(), below, port: host.port })
     }
 
     /// The host of an origin, which is known to be one: `https://shop.example:8443`.
     pub fn of_origin(origin: &str) -> Self {
         let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
-        let named = Named::read(authority.as_bytes());
+        let named = NamedHost::read(authority.as_bytes());
         // A name that requests cannot bring stands here for nobody, rather than for everybody.
-        let named = named.unwrap_or(Named { name: authority, port: None });
+        let named = named.unwrap_or(NamedHost { name: authority, port: None });
         Self { name: named.name.to_ascii_lowercase().into(), below: false, port: named.port }
     }
 
     /// Whether a request that callgate sends to this host and port is one that the rule means.
     #[cfg(feature = "script")]
     pub(crate) fn reaches(&self, name: &str, port: u16) -> bool {
-        self.covers(&Named { name, port: Some(port) }, None)
+        self.covers(&NamedHost { name, port: Some(port) }, None)
     }
 
-    fn covers(&self, host: &Named<'_>, own_port: Option<u16>) -> bool {
+    fn covers(&self, host: &NamedHost<'_>, own_port: Option<u16>) -> bool {
         let port = match (self.port, host.port) {
             (None, port) => port.is_none_or(|port| {
                 matches!(port, 80 | 443) || own_port.is_some_and(|own| own == port)
@@ -187,7 +187,7 @@ impl fmt::Display for HostRule {
     }
 }
 
-impl<'r> Named<'r> {
+impl<'r> NamedHost<'r> {
     /// Reads a host with an optional port. Narrower than RFC 3986 §3.2.2, which also allows
     /// percent-encoding and marks that no name of a machine has.
     pub(crate) fn read(bytes: &'r [u8]) -> Option<Self> {

@@ -24,9 +24,9 @@ const TARGET_BYTES_MAX: usize = 8_192;
 
 /// Sends every `GET` on to the same place below the public origin, and nothing else.
 ///
-/// A token that came over plain HTTP may be known to anybody on its way: sent on, it would work
-/// and nobody would notice. It is refused instead, so that whoever made the link finds out, and
-/// logged without the token as `redirect.token_refused`.
+/// A token that came over plain HTTP may have been read on its way. If it were sent on, it would
+/// work, and the mistake would go unnoticed. It is refused instead, so that the author of the link
+/// finds out, and logged without the token as `redirect.token_refused`.
 #[derive(Debug)]
 pub struct Redirect {
     sessions: Arc<Sessions>,
@@ -57,7 +57,7 @@ impl Redirect {
 }
 
 impl Service for Redirect {
-    async fn answer(
+    async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         conn: ConnInfo,

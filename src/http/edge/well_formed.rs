@@ -7,7 +7,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::limits::HEADER_NAME_BYTES_MAX;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
-use crate::http::edge::admission::Policy;
+use crate::http::edge::policy::Policy;
 use crate::http::message::fault::Fault;
 use crate::table;
 

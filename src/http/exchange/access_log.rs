@@ -6,15 +6,10 @@ use crate::base::masked::masked;
 use crate::http::exchange::Exchange;
 use crate::http::message::fault::Fault;
 
-/// Longest path that is logged; a longer one is cut.
-const PATH_BYTES_MAX: usize = 256;
+/// Longest method that is logged; it may be any word.
+const METHOD_BYTES_MAX: usize = 256;
 /// Longest text of a failure that is logged; a longer one is cut.
 const CAUSE_BYTES_MAX: usize = 1024;
-
-/// A path as the log has it.
-pub(super) fn logged_path(path: &str) -> String {
-    masked(path, PATH_BYTES_MAX).into_owned()
-}
 
 /// Writes the line. A fault on our side is an error; one of the client's, such as going over a
 /// limit, is not, whatever its status.
@@ -27,8 +22,7 @@ pub(super) fn write(exchange: &Exchange, status: StatusCode, fault: Option<&Faul
     let cause = fault.and_then(Fault::inside);
     let cause = cause.as_deref().map(|cause| masked(cause, CAUSE_BYTES_MAX));
     let cause = cause.as_deref();
-    // A method may be any word.
-    let method = &*masked(exchange.method.as_str(), PATH_BYTES_MAX);
+    let method = &*masked(exchange.method.as_str(), METHOD_BYTES_MAX);
     let (id, path) = (exchange.id, &exchange.logged_path);
     let (row, target) = (exchange.row, exchange.target.as_deref());
     let client = exchange.client.address.map(tracing::field::display);

@@ -10,7 +10,7 @@ use std::task::Poll;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Waiters a future to its end, or to its panic.
+/// Runs a future to its end, or to its panic.
 ///
 /// What the future shares with others may be left as the panic found it: locks are poisoned, and
 /// the code that takes one decides what that means.

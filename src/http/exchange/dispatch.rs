@@ -19,9 +19,9 @@ use crate::http::confirm;
 use crate::http::confirm::Site;
 use crate::http::edge::admission::Admission;
 use crate::http::edge::admission::Policy;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::catch_panic::Panicked;
 use crate::http::exchange::catch_panic::catch_panic;
 use crate::http::exchange::routes::Route;
@@ -138,13 +138,14 @@ impl Dispatch {
 
     /// Responds to one request; every failure is a response too. A request that came over no
     /// connection, as in a test, has no `conn`.
-    pub async fn answer(
+    pub async fn call(
         self: &Arc<Self>,
         request: Request<RequestBody>,
         conn: Option<ConnInfo>,
     ) -> Response<ResponseBody> {
         let now = self.site.sessions.clock.now();
-        let mut exchange = Box::new(Exchange::begin(self.ids.next(now), request, now));
+        let (id, development) = (self.ids.next(now), self.config.development);
+        let mut exchange = Box::new(Exchange::begin(id, request, now, development));
         exchange.client = self.admission.client(&exchange.head.headers, conn);
         let route = match self.prepare(&mut exchange).await {
             Ok(route) => route,
@@ -178,7 +179,7 @@ impl Dispatch {
     ) -> Response<ResponseBody> {
         let result = catch_panic(self.work(&mut exchange, &route)).await;
         let result = result.unwrap_or_else(|Panicked| Err(Fault::panicked().into()));
-        let result = self.conclude(&mut exchange, result.or_else(Stop::into_result)).await;
+        let result = self.conclude(&mut exchange, result.or_else(EarlyEnd::into_result)).await;
         self.respond(exchange, result)
     }
 
@@ -211,10 +212,10 @@ mod tests {
     fn the_futures_of_a_request_are_small() {
         let finishing = size(|(dispatch, exchange, route): Parts| dispatch.finish(exchange, route));
         let whole = size(|(dispatch, request): (Arc<Dispatch>, Request<RequestBody>)| async move {
-            dispatch.answer(request, None).await
+            dispatch.call(request, None).await
         });
         println!("finish: {finishing} bytes, answer: {whole}, exchange: {}", size_of::<Exchange>());
-        assert!(finishing < 6 * 1024, "{finishing}");
-        assert!(whole < 4 * 1024, "{whole}");
+        assert!(finishing < 3 * 1024, "{finishing}");
+        assert!(whole < 3 * 1024, "{whole}");
     }
 }

@@ -17,7 +17,7 @@ use crate::http::exchange::response_policy::without_own_cookie;
 use crate::http::exchange::routes::Backend;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::proxy;
-use crate::http::exchange::routes::proxy::Origin;
+use crate::http::exchange::routes::proxy::ClientOrigin;
 use crate::http::exchange::routes::proxy::ProxyRequest;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -25,7 +25,7 @@ use crate::http::message::body::upload::Upload;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::message::incoming::IncomingMessage;
-use crate::http::message::incoming::Parts;
+use crate::http::message::incoming::MessageParts;
 use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_digits::Digits;
 use crate::http::message::token_place;
@@ -87,7 +87,7 @@ impl Dispatch {
             digits.remove_from_headers(&mut headers);
         }
         let conn = exchange.client.conn;
-        let origin = Origin {
+        let origin = ClientOrigin {
             address: exchange.client.address,
             host: self.config.policy.told_host((uri, &headers), conn.as_ref()),
             is_https: conn.is_some_and(|conn| conn.tls) || self.site.is_https(),
@@ -132,7 +132,7 @@ impl Exchange {
     fn take_message(&mut self, row: &Row) -> IncomingMessage {
         let head = &mut self.head;
         let url = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        IncomingMessage::new(Parts {
+        IncomingMessage::new(MessageParts {
             id: self.id,
             verb: head.method.as_str().to_owned(),
             url,

@@ -29,6 +29,7 @@ pub mod routes;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -36,18 +37,20 @@ use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::http::request::Parts as Head;
+use tokio::task::JoinHandle;
 
+use crate::base::ClaimId;
 use crate::base::RequestId;
 use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
+use crate::base::masked::masked;
 use crate::base::query::Query;
 use crate::flow::consent::ShownConsent;
-use crate::flow::open::OpenError;
+use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
+use crate::flow::waiters::CallbackWaiter;
 use crate::http::edge::admission::ClientAddress;
-use crate::http::exchange::access_log::logged_path;
-use crate::http::exchange::replay::FirstRun;
 use crate::http::exchange::response_policy::ResponsePolicy;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -56,6 +59,10 @@ use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
 use crate::token::Outcome;
+use crate::token::TokenSecret;
+
+/// Longest path that is logged; a longer one is cut.
+const LOGGED_PATH_BYTES_MAX: usize = 256;
 
 /// One request, from its head to its response.
 ///
@@ -80,7 +87,7 @@ pub(crate) struct Exchange {
     query: Query,
     /// The number of the row in the table.
     row: Option<usize>,
-    /// What answers the row: `Class.method`, or the base URL of its upstream.
+    /// What handles the row: `Class.method`, or the base URL of its upstream.
     target: Option<Arc<str>>,
     /// The body as far as it was read, decoded where it was compressed for the transfer.
     body: Bytes,
@@ -110,18 +117,37 @@ pub(crate) struct Exchange {
     policy: ResponsePolicy,
 }
 
+/// The run of a callback that this request holds.
+///
+/// If it is dropped without being concluded, the run counts as cut off once its lease is over.
+#[derive(Debug)]
+pub(crate) struct FirstRun {
+    secret: TokenSecret,
+    claim: ClaimId,
+    waiter: CallbackWaiter,
+    /// Renews the lease until this is dropped.
+    renewal: JoinHandle<()>,
+    /// How long the whole response may take to arrive.
+    patience: Duration,
+}
+
 /// Why the phases end before the last one.
-pub(crate) enum Stop {
+pub(crate) enum EarlyEnd {
     /// This is the response.
     Respond(Box<Response<ResponseBody>>),
     Fail(Fault),
 }
 
 /// What a phase returns that can end the story.
-pub(crate) type PhaseResult<T> = Result<T, Stop>;
+pub(crate) type PhaseResult<T> = Result<T, EarlyEnd>;
 
 impl Exchange {
-    fn begin(id: RequestId, request: Request<RequestBody>, now: Timestamp) -> Self {
+    fn begin(
+        id: RequestId,
+        request: Request<RequestBody>,
+        now: Timestamp,
+        development: bool,
+    ) -> Self {
         let (head, arriving) = request.into_parts();
         Self {
             id,
@@ -129,8 +155,8 @@ impl Exchange {
             now,
             client: ClientAddress::default(),
             method: head.method.clone(),
-            logged_path: logged_path(head.uri.path()),
-            policy: ResponsePolicy::of(&head),
+            logged_path: masked(head.uri.path(), LOGGED_PATH_BYTES_MAX).into_owned(),
+            policy: ResponsePolicy::of(&head, development),
             consent: ShownConsent::of(head.method.as_str()),
             head,
             arriving,
@@ -157,7 +183,7 @@ impl Exchange {
     }
 }
 
-impl Stop {
+impl EarlyEnd {
     fn respond(response: Response<ResponseBody>) -> Self {
         Self::Respond(Box::new(response))
     }
@@ -170,20 +196,27 @@ impl Stop {
     }
 }
 
-impl From<Fault> for Stop {
+impl From<Fault> for EarlyEnd {
     fn from(fault: Fault) -> Self {
         Self::Fail(fault)
     }
 }
 
-impl From<OpenError> for Stop {
-    fn from(error: OpenError) -> Self {
+impl From<SessionOpenError> for EarlyEnd {
+    fn from(error: SessionOpenError) -> Self {
         Self::Fail(error.into())
     }
 }
 
-impl From<SessionError> for Stop {
+impl From<SessionError> for EarlyEnd {
     fn from(error: SessionError) -> Self {
         Self::Fail(error.into())
+    }
+}
+
+impl Drop for FirstRun {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        self.waiter.notify();
     }
 }

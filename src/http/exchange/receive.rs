@@ -7,14 +7,14 @@ use hyper::http::request::Parts as Head;
 
 use crate::flow::consent::ShownConsent;
 use crate::http::confirm::hop;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Config;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::incoming;
-use crate::http::message::body::incoming::Content;
+use crate::http::message::body::incoming::ReadBody;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::upload::Upload;
 use crate::http::message::fault::Fault;
@@ -41,7 +41,7 @@ impl Dispatch {
             && exchange.shown.is_none();
         if may_hop && hop::is_due(&self.site, &exchange.head, &route.row) {
             let body = exchange.body_as_sent();
-            return Err(Stop::respond(hop::send_on(&self.site, &exchange.head, body)?));
+            return Err(EarlyEnd::respond(hop::send_on(&self.site, &exchange.head, body)?));
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Dispatch {
             // It is read for its repeats only, and passed on in whatever coding it has.
             exchange.body = incoming::read_as_sent(arriving, bytes_max, pace).await?;
         } else {
-            let Content { bytes, sent } =
+            let ReadBody { bytes, sent } =
                 incoming::read(arriving, &head.headers, bytes_max, pace).await?;
             (exchange.body, exchange.sent) = (bytes, sent);
         }

@@ -8,8 +8,8 @@
 //!                  └──▶ the kept answer, or 409
 //! ```
 //!
-//! No response is sent that is not kept, so a client that has seen one sees the same one again. From
-//! `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
+//! No response is sent that is not kept, so a client that has seen one sees the same one again.
+//! From `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
 //! seconds when this one has died.
 
 use std::pin::pin;
@@ -36,22 +36,21 @@ use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
-use crate::flow::waiters::Waiter;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
+use crate::http::exchange::FirstRun;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::message::body::collected::Collected;
 use crate::http::message::body::collected::collect;
 use crate::http::message::body::outgoing::ResponseBody;
-use crate::http::message::fault::ErrorFormat;
 use crate::http::message::fault::Fault;
 use crate::http::message::token_place;
+use crate::http::message::token_place::Brought;
 use crate::store::StoreError;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::table::OnInterrupted;
-use crate::table::RepeatRule;
 use crate::table::Row;
 use crate::token::Answer;
 use crate::token::Callback;
@@ -67,29 +66,50 @@ use crate::token::answer::NotSealedHere;
 const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
 const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The run of a callback that this request holds.
-///
-/// If it is dropped without being concluded, the run counts as cut off once its lease is over.
-#[derive(Debug)]
-pub(crate) struct FirstRun {
-    secret: TokenSecret,
-    claim: ClaimId,
-    waiter: Waiter,
-    /// Renews the lease until this is dropped.
-    renewal: JoinHandle<()>,
-    /// How long the whole response may take to arrive.
-    patience: Duration,
+/// A token on a row with `repeat`, and what makes two requests with it the same callback.
+pub(super) struct Repeatable {
+    token: TokenSecret,
+    wish: RepeatWish,
+}
+
+impl Repeatable {
+    /// `None` for a request without a token, and on a row without `repeat`.
+    pub(super) fn of(
+        exchange: &Exchange,
+        row: &Row,
+        session: &Session,
+    ) -> Result<Option<Self>, Fault> {
+        let (Some(rule), Brought::Token(token)) = (row.repeat(), &exchange.brought) else {
+            return Ok(None);
+        };
+        let head = &exchange.head;
+        let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
+        let raw = head.uri.query().unwrap_or("");
+        let callback = Callback {
+            method: head.method.as_str(),
+            path: exchange.path.as_str(),
+            query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
+            browser: session.known_browser(rule.window).map_err(Fault::internal)?,
+            body,
+        };
+        let wish = RepeatWish {
+            key: RepeatKey::of(token, &callback),
+            window: rule.window,
+            lease: RUN_LEASE,
+            may_take_over: rule.on_interrupted == OnInterrupted::Run,
+        };
+        Ok(Some(Self { token: token.clone(), wish }))
+    }
 }
 
 /// Redeems the token of a request to a row with `repeat`: the first run goes on to the handler, and
 /// a repeat waits for its response and ends here.
 pub(super) async fn redeem(
     exchange: &mut Exchange,
-    (row, token, rule): (&Row, &TokenSecret, RepeatRule),
+    Repeatable { token, wish }: Repeatable,
     session: &Session,
     patience: Duration,
 ) -> PhaseResult<Redemption> {
-    let wish = wish(exchange, (row, token, rule), session)?;
     let sessions = session.sessions();
     let digest = token.digest(sessions.app());
     let waiter = sessions.waiters.waiter(digest).ok_or_else(Fault::repeat_running)?;
@@ -102,12 +122,12 @@ pub(super) async fn redeem(
         let may_take_over = wish.may_take_over && !runs_here;
         let wish = RepeatWish { may_take_over, ..wish };
         let (first, repeat, secret) =
-            match session.redeem(session.attempt(Some(token), Some(wish))).await? {
+            match session.redeem(session.attempt(Some(&token), Some(wish))).await? {
                 Redemption::Began(claim, secret) => {
                     drop(news);
                     let waiter = waiter.into_runner();
                     let token = secret.digest(sessions.app());
-                    let renewal = renew(sessions, (token, claim), patience);
+                    let renewal = renew(sessions, token, claim, patience);
                     exchange.first = Some(FirstRun { secret, claim, waiter, renewal, patience });
                     return Ok(Redemption::Ended(Outcome::Restored));
                 }
@@ -130,39 +150,17 @@ pub(super) async fn redeem(
             exchange.outcome = Outcome::Used { at: first };
             exchange.repeat = Some(name(&repeat));
             session.give_no_cookie();
-            return Err(Stop::respond(replayed(sessions, &secret, repeat)?));
+            return Err(EarlyEnd::respond(replayed(sessions, &secret, repeat)?));
         }
     }
 }
 
-fn wish(
-    exchange: &Exchange,
-    (row, secret, rule): (&Row, &TokenSecret, RepeatRule),
-    session: &Session,
-) -> Result<RepeatWish, Fault> {
-    let head = &exchange.head;
-    let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
-    let raw = head.uri.query().unwrap_or("");
-    let callback = Callback {
-        method: head.method.as_str(),
-        path: exchange.path.as_str(),
-        query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
-        browser: session.known_browser(rule.window).map_err(Fault::internal)?,
-        body,
-    };
-    Ok(RepeatWish {
-        key: RepeatKey::of(secret, &callback),
-        window: rule.window,
-        lease: RUN_LEASE,
-        may_take_over: rule.on_interrupted == OnInterrupted::Run,
-    })
-}
-
-/// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
+/// Renews the lease of a run as long as it may take: its handler, and a response that arrives as
 /// slowly as it may.
 fn renew(
     sessions: &Arc<Sessions>,
-    (token, run): (Digest, ClaimId),
+    token: Digest,
+    run: ClaimId,
     patience: Duration,
 ) -> JoinHandle<()> {
     let sessions = Arc::clone(sessions);
@@ -216,30 +214,32 @@ pub(super) async fn conclude(
     sessions: &Sessions,
     exchange: &mut Exchange,
     result: Result<Response<ResponseBody>, Fault>,
-    development: bool,
 ) -> Result<Response<ResponseBody>, Fault> {
-    let Some(run) = exchange.first.take() else { return result };
-    let manners = (exchange.policy.format, development);
-    Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
+    match exchange.first.take() {
+        Some(run) => Box::pin(run.conclude(sessions, exchange, result)).await,
+        None => result,
+    }
 }
 
 impl FirstRun {
     async fn conclude(
         self,
         sessions: &Sessions,
-        (result, begun): (Result<Response<ResponseBody>, Fault>, bool),
-        (format, development): (ErrorFormat, bool),
+        exchange: &mut Exchange,
+        result: Result<Response<ResponseBody>, Fault>,
     ) -> Result<Response<ResponseBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Ok(response))
             }
-            Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
+            Err(fault) if !exchange.handler_called || fault.leaves_all_undone() => {
+                (Ending::Unbegun, Err(fault))
+            }
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {
                 // The handler ran, and this is its result.
-                let response = fault.response(format, development);
+                let response = exchange.policy.error(&fault);
                 let (collected, _) = collect(response, self.patience).await;
                 (self.ending(sessions, collected)?, Err(fault))
             }
@@ -285,7 +285,7 @@ impl FirstRun {
         }
         failpoint::reached(Place::AfterConclude).map_err(StoreError::from)?;
         if concluded == Concluded::Late {
-            // Its repeats get the answer of whoever runs the handler now.
+            // Its repeats get the response of the request that runs the handler now.
             return Err(Fault::repeat_running());
         }
         Ok(())
@@ -310,11 +310,4 @@ fn response(answer: Answer) -> Option<Response<ResponseBody>> {
 
 fn is_cookie(name: &str) -> bool {
     name.eq_ignore_ascii_case("set-cookie")
-}
-
-impl Drop for FirstRun {
-    fn drop(&mut self) {
-        self.renewal.abort();
-        self.waiter.notify();
-    }
 }

@@ -1,5 +1,6 @@
 //! The phase `respond`: what every response has, whichever phase it comes from.
 
+use hyper::Method;
 use hyper::Response;
 
 use crate::base::failpoint;
@@ -20,10 +21,9 @@ impl Dispatch {
         exchange: &mut Exchange,
         result: Result<Response<ResponseBody>, Fault>,
     ) -> Result<Response<ResponseBody>, Fault> {
-        let development = self.config.development;
-        let result = replay::conclude(&self.site.sessions, exchange, result, development).await;
+        let result = replay::conclude(&self.site.sessions, exchange, result).await;
         let is_click = exchange.consent.is_click();
-        let result = if is_click { result.map(confirm::land) } else { result };
+        let result = if is_click { result.map(confirm::fit_for_form) } else { result };
         let result = failpoint::reached(Place::BeforeCookie).map_err(Fault::internal).and(result);
         if let Some(session) = &exchange.session {
             if result.is_err() {
@@ -58,10 +58,11 @@ impl Dispatch {
                     self.site.sessions.rates.hint(peer, self.site.sessions.clock.now());
                 }
                 access_log::write(&exchange, fault.status(), Some(&fault));
-                fault.response(exchange.policy.format, self.config.development)
+                exchange.policy.error(&fault)
             }
         };
-        exchange.policy.apply(&mut response, exchange.id);
+        let is_head = exchange.method == Method::HEAD;
+        exchange.policy.apply(&mut response, exchange.id, is_head);
         response
     }
 }

@@ -1,7 +1,6 @@
 //! Response headers: the cookies of callgate, and what every response to a request carries.
 
 use hyper::HeaderMap;
-use hyper::Method;
 use hyper::Response;
 use hyper::header;
 use hyper::header::HeaderName;
@@ -9,11 +8,12 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::RequestId;
-use crate::http::edge::cors::Grant;
+use crate::http::edge::cors::CorsGrant;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::ErrorFormat;
+use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
 use crate::table::Reserved;
 use crate::token::text::brings_token;
@@ -50,27 +50,27 @@ pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> H
 
 /// What every response to one request carries, whichever phase it comes from.
 pub(crate) struct ResponsePolicy {
-    pub(crate) format: ErrorFormat,
+    format: ErrorFormat,
+    /// Whether errors show what a handler raised.
+    development: bool,
     /// The session cookie that the browser is given.
     pub(crate) cookie: Option<HeaderValue>,
     /// The binding cookie that it is given.
     pub(crate) binding: Option<HeaderValue>,
-    is_head: bool,
     /// Whether the request carried a token, spent or not.
     pub(crate) saw_token: bool,
     /// What the response says about origins, where there are rules for them.
-    pub(crate) grant: Option<Grant>,
+    pub(crate) grant: Option<CorsGrant>,
     /// Whether browsers are told to use https only.
     pub(crate) hsts: bool,
 }
 
 impl ResponsePolicy {
-    pub(crate) fn of(head: &Head) -> Self {
+    pub(crate) fn of(head: &Head, development: bool) -> Self {
         let saw_token = head.uri.query().is_some_and(brings_token);
-        let is_head = head.method == Method::HEAD;
         let format = ErrorFormat::of(&head.headers);
         let (cookie, binding) = (None, None);
-        Self { format, cookie, binding, is_head, saw_token, grant: None, hsts: false }
+        Self { format, development, cookie, binding, saw_token, grant: None, hsts: false }
     }
 
     /// Under `/rest`, errors have the shape that 4D documents.
@@ -80,6 +80,11 @@ impl ResponsePolicy {
         }
     }
 
+    /// An error as a response that the client can read.
+    pub(crate) fn error(&self, fault: &Fault) -> Response<ResponseBody> {
+        fault.response(self.format, self.development)
+    }
+
     /// Remembers whether the request carried something in the place of a token.
     pub(crate) fn watch(&mut self, brought: &Brought) {
         self.saw_token |= !matches!(brought, Brought::Nothing);
@@ -87,7 +92,7 @@ impl ResponsePolicy {
 
     /// A token must not leave in a `Referer` or stay in a cache, on any response (SEC T04). The
     /// rest are the defaults of SEC D.10.
-    pub(crate) fn apply(self, response: &mut Response<ResponseBody>, id: RequestId) {
+    pub(crate) fn apply(self, response: &mut Response<ResponseBody>, id: RequestId, is_head: bool) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);
@@ -108,6 +113,6 @@ impl ResponsePolicy {
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(REQUEST_ID, id);
         }
-        cut_body(response, self.is_head);
+        cut_body(response, is_head);
     }
 }

@@ -11,9 +11,9 @@ use crate::base::query::QueryTooLarge;
 use crate::flow::consent::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::hop;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::incoming::RequestBody;
@@ -32,7 +32,7 @@ impl Dispatch {
         exchange.policy.grant = admitted.grant;
         match admitted.verdict {
             Ok(None) => Ok(()),
-            Ok(Some(preflight)) => Err(Stop::respond(preflight)),
+            Ok(Some(preflight)) => Err(EarlyEnd::respond(preflight)),
             Err(fault) => {
                 // Only its row knows which of its parameters may be a token, and no row is looked up.
                 exchange.policy.saw_token = true;
@@ -49,7 +49,7 @@ impl Dispatch {
     /// Finds the row of a request, and what handles it.
     pub(super) async fn route(&self, exchange: &mut Exchange) -> PhaseResult<Arc<Route>> {
         if exchange.head.method == Method::OPTIONS && exchange.head.uri.path() == "*" {
-            return Err(Stop::respond(no_content(None)));
+            return Err(EarlyEnd::respond(no_content(None)));
         }
         exchange.path = self.path_of(exchange)?;
         if let Some(reserved) = exchange.path.reserved() {
@@ -62,7 +62,7 @@ impl Dispatch {
             Lookup::Row(row) => row,
             Lookup::NoSuchPath => return Err(Fault::not_found().into()),
             Lookup::VerbNotAllowed(allow) if exchange.head.method == Method::OPTIONS => {
-                return Err(Stop::respond(no_content(Some(&allow.to_string()))));
+                return Err(EarlyEnd::respond(no_content(Some(&allow.to_string()))));
             }
             Lookup::VerbNotAllowed(allow) => {
                 return Err(Fault::method_not_allowed(allow.to_string()).into());

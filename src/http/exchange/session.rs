@@ -14,11 +14,12 @@ use crate::flow::session::Session;
 use crate::http::confirm;
 use crate::http::confirm::Asking;
 use crate::http::confirm::hop;
+use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::Stop;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
+use crate::http::exchange::replay::Repeatable;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
@@ -47,7 +48,7 @@ impl Dispatch {
                 return Err(Fault::prefetched().into());
             }
             Brought::Token(_) if may_redeem && exchange.consent == ShownConsent::Stale => {
-                return Err(self.ask(exchange, route, (Question::Click, String::new())));
+                return Err(self.ask(exchange, route, Question::Click, String::new()));
             }
             _ => {}
         }
@@ -84,24 +85,26 @@ impl Dispatch {
         session: &Session,
     ) -> PhaseResult<()> {
         // Each is boxed, so that requests without a token need no room for it.
-        let redemption = match (&exchange.brought, route.row.repeat()) {
+        let repeatable = Repeatable::of(exchange, &route.row, session)?;
+        let redemption = match (&exchange.brought, repeatable) {
+            (_, Some(repeatable)) => {
+                let timeout = self.config.timeout(route);
+                Box::pin(replay::redeem(exchange, repeatable, session, timeout)).await?
+            }
             (Brought::Token(token), None) => {
                 Box::pin(session.redeem(session.attempt(Some(token), None))).await?
             }
-            (Brought::Token(token), Some(rule)) => {
-                let (token, timeout) = (token.clone(), self.config.timeout(route));
-                Box::pin(replay::redeem(exchange, (&route.row, &token, rule), session, timeout))
-                    .await?
+            (Brought::Garbage, None) => {
+                Box::pin(session.redeem(session.attempt(None, None))).await?
             }
-            (Brought::Garbage, _) => Box::pin(session.redeem(session.attempt(None, None))).await?,
             // No token was tried: it does not count against a platform that calls back often.
-            (Brought::Other, _) => Redemption::Ended(Outcome::Unknown),
-            (Brought::Nothing | Brought::Several, _) => Redemption::Ended(Outcome::Absent),
+            (Brought::Other, None) => Redemption::Ended(Outcome::Unknown),
+            (Brought::Nothing | Brought::Several, None) => Redemption::Ended(Outcome::Absent),
         };
         exchange.outcome = match redemption {
             Redemption::Ended(outcome) => outcome,
             Redemption::Asks(question) => {
-                return Err(self.ask(exchange, route, (question, session.user_name())));
+                return Err(self.ask(exchange, route, question, session.user_name()));
             }
             Redemption::Began(..) => Outcome::Restored,
             Redemption::Repeats(at, ..) => Outcome::Used { at },
@@ -142,7 +145,7 @@ impl Dispatch {
             _ => return Ok(()),
         };
         let message = OutgoingMessage::redirect(&location).map_err(Fault::internal)?;
-        Err(Stop::respond(self.response(message)))
+        Err(EarlyEnd::respond(self.response(message)))
     }
 
     /// The page that asks a person about the token of a request, instead of handling it.
@@ -150,12 +153,13 @@ impl Dispatch {
         &self,
         exchange: &mut Exchange,
         route: &Route,
-        (question, user): (Question, String),
-    ) -> Stop {
+        question: Question,
+        user: String,
+    ) -> EarlyEnd {
         exchange.outcome = Outcome::AskFirst;
-        match self.page(exchange, route, (question, user)) {
-            Ok(page) => Stop::respond(page),
-            Err(fault) => Stop::Fail(fault),
+        match self.page(exchange, route, question, user) {
+            Ok(page) => EarlyEnd::respond(page),
+            Err(fault) => EarlyEnd::Fail(fault),
         }
     }
 
@@ -163,7 +167,8 @@ impl Dispatch {
         &self,
         exchange: &Exchange,
         route: &Route,
-        (question, user): (Question, String),
+        question: Question,
+        user: String,
     ) -> Result<Response<ResponseBody>, Fault> {
         let Brought::Token(token) = &exchange.brought else { return Err(Fault::confirm_refused()) };
         let (head, place) = (&exchange.head, route.row.otp().param.as_ref());

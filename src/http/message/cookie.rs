@@ -1,4 +1,4 @@
-//! callgate's cookies: reading them from a request and writing them into an answer.
+//! callgate's cookies: reading them from a request and writing them into a response.
 //!
 //! The session cookie opens a session. The binding cookie says which tokens this browser minted,
 //! and the confirmation cookie that it was shown the page which asks before a link counts.
@@ -84,7 +84,7 @@ impl CookieRule {
         self.same_site
     }
 
-    /// Whether answers to the browser travel over HTTPS.
+    /// Whether responses to the browser travel over HTTPS.
     pub fn is_secure(&self) -> bool {
         self.secure
     }

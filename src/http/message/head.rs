@@ -1,4 +1,4 @@
-//! What the head of a request says about its caller, before anything is looked up.
+//! What the head of a request says about its client.
 
 use hyper::HeaderMap;
 use hyper::Method;
@@ -16,11 +16,10 @@ use crate::http::message::parse::accept;
 const LABEL_BYTES_MAX: usize = 120;
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
-/// Whether the request was taken from early data (RFC 8470 §5.1), which anybody on the way can
-/// send again, and could do something: any but a reading method, or one whose query may carry a
-/// token.
+/// Whether the request was taken from early data (RFC 8470 §5.1), which can be replayed on its way,
+/// and could do something: any but a reading method, or one whose query may carry a token.
 ///
-/// Whoever says so, a proxy or the client, asks for nothing but to be sent back.
+/// A proxy or client that sends the header only asks for a 425.
 pub(crate) fn is_early(head: &Head) -> bool {
     let harmless = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     head.headers.get(&EARLY_DATA).is_some_and(|early| early == "1")
@@ -28,7 +27,7 @@ pub(crate) fn is_early(head: &Head) -> bool {
 }
 
 /// Whether the client asks to go on in WebSocket frames (RFC 6455 §4.1), and in nothing else: what
-/// other protocols would make of the bytes that follow, nobody here can know.
+/// other protocols would make of the bytes that follow is not known here.
 pub(crate) fn asks_for_websocket(head: &Head) -> bool {
     let Head { method, version, headers, .. } = head;
     let mut wanted = headers.get_all(header::UPGRADE).iter();
@@ -44,8 +43,8 @@ pub(crate) fn asks_for_websocket(head: &Head) -> bool {
         && !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Joins cookies that HTTP/2 sent in several fields, as it must be done before anybody else reads
-/// them (RFC 9113 §8.2.3).
+/// Joins cookies that HTTP/2 sent in several fields, as must be done before they are read (RFC 9113
+/// §8.2.3).
 pub(crate) fn join_cookies(head: &mut Head) {
     if head.version != Version::HTTP_2
         || head.headers.get_all(header::COOKIE).iter().nth(1).is_none()
@@ -70,7 +69,7 @@ pub(crate) fn name_host(head: &mut Head) {
     }
 }
 
-/// Whether a browser asks, which may be given a session cookie, or a program.
+/// Whether the client is a browser, which may be given a session cookie, or a program.
 ///
 /// Browsers say so with `Sec-Fetch-*`. Over plain HTTP they leave these fields out, and old ones do
 /// not know them; they read HTML and say who they are. Programs whose library asks for HTML by
@@ -97,8 +96,8 @@ fn is_fetch_of_a_program(headers: &HeaderMap) -> bool {
         && !others.iter().any(|name| headers.contains_key(*name))
 }
 
-/// Whether a person may be about to see the answer as a page of its own. A browser says so when
-/// it embeds the answer, or when a script asks for it.
+/// Whether a person may be about to see the response as a page of its own. A browser says so when
+/// it embeds the response, or when a script asks for it.
 pub(crate) fn navigates(headers: &HeaderMap) -> bool {
     let says = |name: &str, wanted: &str| {
         headers.get_all(name).iter().all(|value| value.as_bytes() == wanted.as_bytes())
@@ -106,7 +105,7 @@ pub(crate) fn navigates(headers: &HeaderMap) -> bool {
     says("sec-fetch-dest", "document") && says("sec-fetch-mode", "navigate")
 }
 
-/// Whether the request may redeem a token: not when its answer is only to be looked at, stored
+/// Whether the request may redeem a token: not when its response is only to be looked at, stored
 /// or shown later.
 pub(crate) fn may_redeem(method: &Method, headers: &HeaderMap) -> bool {
     *method != Method::HEAD && *method != Method::OPTIONS && !prefetches(headers)

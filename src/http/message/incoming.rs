@@ -22,10 +22,10 @@ use crate::token::Outcome;
 
 /// One request (4D `IncomingMessage`); cheap to clone.
 #[derive(Clone)]
-pub struct IncomingMessage(Arc<Parts>);
+pub struct IncomingMessage(Arc<MessageParts>);
 
 /// What a request is made of.
-pub(crate) struct Parts {
+pub(crate) struct MessageParts {
     pub(crate) id: RequestId,
     pub(crate) verb: String,
     pub(crate) url: String,
@@ -41,7 +41,7 @@ pub(crate) struct Parts {
     pub(crate) otp: Outcome,
 }
 
-/// A picture in a request or an answer.
+/// A picture in a request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Its media type, such as `image/png`.
@@ -63,11 +63,11 @@ impl fmt::Display for BadJson {
 impl std::error::Error for BadJson {}
 
 impl IncomingMessage {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: MessageParts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// The name of this request in logs and in the `X-Request-Id` of its answer.
+    /// The name of this request in logs and in the `X-Request-Id` of its response.
     pub fn id(&self) -> RequestId {
         self.0.id
     }

@@ -14,7 +14,7 @@ use crate::base::limits::HEADER_VALUE_BYTES_MAX;
 use crate::base::limits::REPLY_HEADERS_MAX;
 use crate::http::message::incoming::Picture;
 
-/// An answer under the handler's full control (4D `OutgoingMessage`).
+/// A response under the handler's full control (4D `OutgoingMessage`).
 #[derive(Clone)]
 pub struct OutgoingMessage {
     status: StatusCode,
@@ -35,7 +35,7 @@ pub enum Reply {
 
 /// A body that sets its own content type.
 #[derive(Clone)]
-pub enum Body {
+pub enum ReplyBody {
     /// `text/plain; charset=utf-8`.
     Text(String),
     /// `application/octet-stream`.
@@ -81,7 +81,7 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// Fields that only the connection may set: a handler that could write them could end its answer
+/// Fields that only the connection may set: a handler that could write them could end its response
 /// early and write another one (SEC T41).
 const RESERVED: [HeaderName; 7] = [
     header::CONTENT_LENGTH,
@@ -94,14 +94,14 @@ const RESERVED: [HeaderName; 7] = [
 ];
 
 impl OutgoingMessage {
-    /// An empty answer with status 200.
+    /// An empty response with status 200.
     pub fn new() -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// Sets the body, and the content type that goes with it.
     #[must_use]
-    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
+    pub fn with_body(mut self, body: impl Into<ReplyBody>) -> Self {
         self.set_body(body);
         self
     }
@@ -133,12 +133,12 @@ impl OutgoingMessage {
     }
 
     /// Sets the body; the content type is always rewritten.
-    pub fn set_body(&mut self, body: impl Into<Body>) {
+    pub fn set_body(&mut self, body: impl Into<ReplyBody>) {
         let (kind, bytes) = match body.into() {
-            Body::Text(text) => ("text/plain; charset=utf-8", Bytes::from(text)),
-            Body::Blob(bytes) => ("application/octet-stream", bytes),
-            Body::Object(value) => ("application/json", Bytes::from(value.to_string())),
-            Body::Picture(picture) => (picture.media_type, picture.bytes),
+            ReplyBody::Text(text) => ("text/plain; charset=utf-8", Bytes::from(text)),
+            ReplyBody::Blob(bytes) => ("application/octet-stream", bytes),
+            ReplyBody::Object(value) => ("application/json", Bytes::from(value.to_string())),
+            ReplyBody::Picture(picture) => (picture.media_type, picture.bytes),
         };
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         self.body = bytes;
@@ -166,7 +166,7 @@ impl OutgoingMessage {
         Ok(())
     }
 
-    /// Sets the status, 200 to 599: interim answers belong to the connection.
+    /// Sets the status, 200 to 599: interim responses belong to the connection.
     pub fn set_status(&mut self, status: u16) -> Result<(), BadReply> {
         let allowed = (200..600).contains(&status);
         let code = StatusCode::from_u16(status).ok().filter(|_| allowed);
@@ -213,7 +213,7 @@ impl fmt::Debug for Reply {
 }
 
 /// The kind only, as above.
-impl fmt::Debug for Body {
+impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text(_) => "Text(..)",
@@ -273,37 +273,37 @@ macro_rules! value_reply {
 
 value_reply!(String, &str, bool, i64, u64, f64, Vec<String>);
 
-impl From<String> for Body {
+impl From<String> for ReplyBody {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<&str> for Body {
+impl From<&str> for ReplyBody {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<Bytes> for Body {
+impl From<Bytes> for ReplyBody {
     fn from(bytes: Bytes) -> Self {
         Self::Blob(bytes)
     }
 }
 
-impl From<Vec<u8>> for Body {
+impl From<Vec<u8>> for ReplyBody {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Blob(bytes.into())
     }
 }
 
-impl From<Value> for Body {
+impl From<Value> for ReplyBody {
     fn from(value: Value) -> Self {
         Self::Object(value)
     }
 }
 
-impl From<Picture> for Body {
+impl From<Picture> for ReplyBody {
     fn from(picture: Picture) -> Self {
         Self::Picture(picture)
     }

@@ -1,4 +1,4 @@
-//! The token that a request brings, wherever its row lets it stand (contract §6.2).
+//! The token of a request, wherever its row lets it stand (contract §6.2).
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -28,7 +28,7 @@ use crate::token::text::name_and_value;
 use crate::token::text::segments;
 use crate::token::text::token_in;
 
-/// What a request brings to be redeemed.
+/// What stands in the places of a request where a token may stand.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Brought {
     /// Nothing.
@@ -40,7 +40,7 @@ pub(crate) enum Brought {
     Other,
     /// One token, however often it stands there.
     Token(TokenSecret),
-    /// Several values: nobody can say which one is meant, so none is touched.
+    /// Several values: it is unknown which one is meant, so none is touched.
     Several,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Places<'r> {
 }
 
 impl Brought {
-    /// Looks for the token of a request that a row answers.
+    /// Looks for the token of a request to a row.
     pub(crate) fn find(request: Places<'_>, row: &Row) -> Self {
         let Head { method, uri, headers, .. } = request.head;
         let mut values = Values::default();
@@ -89,11 +89,11 @@ impl Brought {
 /// The values that stand where a token may stand.
 #[derive(Default)]
 struct Values {
-    reserved: Vec<Found>,
-    own: Vec<Found>,
+    reserved: Vec<FoundValue>,
+    own: Vec<FoundValue>,
 }
 
-enum Found {
+enum FoundValue {
     Token(TokenSecret),
     Text(String),
 }
@@ -103,7 +103,7 @@ impl Values {
         for Segment { text, .. } in segments(raw) {
             let (name, value) = name_and_value(text);
             if is_name(&name, TOKEN_KEY) {
-                self.reserved.push(Found::of(&value));
+                self.reserved.push(FoundValue::of(&value));
             } else if is_own(&name, place) {
                 self.own(&value);
             }
@@ -140,15 +140,16 @@ impl Values {
     /// A row's own place may be left empty, which says nothing.
     fn own(&mut self, value: &str) {
         if !value.is_empty() {
-            self.own.push(Found::of(value));
+            self.own.push(FoundValue::of(value));
         }
     }
 
     fn decide(self) -> Brought {
-        let is_ambiguous = |values: &[Found]| {
+        let is_ambiguous = |values: &[FoundValue]| {
             values.split_first().is_some_and(|(first, rest)| rest.iter().any(|it| !it.is(first)))
         };
-        let has_token = |values: &[Found]| values.iter().any(|it| matches!(it, Found::Token(_)));
+        let has_token =
+            |values: &[FoundValue]| values.iter().any(|it| matches!(it, FoundValue::Token(_)));
         let tokens = has_token(&self.reserved) || has_token(&self.own);
         // A row's own place may carry several other things; the reserved key may not.
         if is_ambiguous(&self.reserved) || (has_token(&self.own) && is_ambiguous(&self.own)) {
@@ -157,21 +158,23 @@ impl Values {
         let own = self.own.into_iter().next();
         match (self.reserved.into_iter().next(), own) {
             (None, None) => Brought::Nothing,
-            (None, Some(Found::Text(_))) => Brought::Other,
-            (Some(Found::Text(_)), _) if !tokens => Brought::Garbage,
-            (Some(one @ Found::Token(_)), Some(other @ Found::Token(_))) if !one.is(&other) => {
+            (None, Some(FoundValue::Text(_))) => Brought::Other,
+            (Some(FoundValue::Text(_)), _) if !tokens => Brought::Garbage,
+            (Some(one @ FoundValue::Token(_)), Some(other @ FoundValue::Token(_)))
+                if !one.is(&other) =>
+            {
                 Brought::Several
             }
-            (Some(Found::Token(secret)), _) | (None, Some(Found::Token(secret))) => {
+            (Some(FoundValue::Token(secret)), _) | (None, Some(FoundValue::Token(secret))) => {
                 Brought::Token(secret)
             }
             // Something else under the reserved key, beside a token in the row's own place.
-            (Some(Found::Text(_)), _) => Brought::Several,
+            (Some(FoundValue::Text(_)), _) => Brought::Several,
         }
     }
 }
 
-impl Found {
+impl FoundValue {
     fn of(value: &str) -> Self {
         token_in(value).map_or_else(|| Self::Text(value.to_owned()), Self::Token)
     }
@@ -301,8 +304,8 @@ fn brings(part: &str, place: Option<&TokenPlace>) -> bool {
     is_name(&name, TOKEN_KEY) || (is_own(&name, place) && token_in(&value).is_some())
 }
 
-/// A body without the field that brought the token, and without others that are the same token; any
-/// other body as it is.
+/// A body without the field of the token, and without other fields with the same token; any other
+/// body as it is.
 pub(crate) fn body_without_token(
     place: Option<&TokenPlace>,
     headers: &HeaderMap,
@@ -326,8 +329,8 @@ pub(crate) fn body_without_token(
             }
             let parts = multipart::parts(kind, body);
             let read =
-                |part: &multipart::Part<'_>| token_in(&String::from_utf8_lossy(part.content));
-            let is_own = |part: &&multipart::Part<'_>| {
+                |part: &multipart::FormPart<'_>| token_in(&String::from_utf8_lossy(part.content));
+            let is_own = |part: &&multipart::FormPart<'_>| {
                 part.name.as_deref().is_some_and(|own| is_name(own, name))
             };
             let Some(token) = parts.iter().filter(is_own).find_map(read) else {
@@ -360,7 +363,7 @@ fn json_without_token(body: &[u8], pointer: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Empties every text that is this token. The depth of what is read here is bounded.
+/// Empties every string that is this token. The depth of the document is bounded.
 fn blank(value: &mut Value, token: &TokenSecret) {
     match value {
         Value::String(text) if token_in(text).is_some_and(|it| it.is(token)) => text.clear(),
@@ -370,7 +373,7 @@ fn blank(value: &mut Value, token: &TokenSecret) {
     }
 }
 
-/// A path without the token that it brought, as an upstream may see it; `None` if there is none.
+/// A path without its token, as an upstream may see it; `None` if it has none.
 pub(crate) fn path_without_token(row: &Row, path: &CanonicalPath) -> Option<CanonicalPath> {
     let Some(TokenPlace::Path(group)) = &row.otp().param else { return None };
     let caught = row.params(path).into_iter().find(|(name, _)| name == group);

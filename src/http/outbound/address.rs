@@ -35,7 +35,7 @@ impl AddressRule {
 
     /// Adds a listener of our own.
     pub(super) fn refuse(&self, own: SocketAddr) {
-        // Whoever panicked with it in hand left whole addresses behind.
+        // A panic under this lock leaves no address half written.
         self.own.write().unwrap_or_else(PoisonError::into_inner).push(own);
     }
 

@@ -19,22 +19,22 @@ use tower_service::Service;
 
 use crate::http::outbound::address::AddressRule;
 use crate::http::outbound::error::NoConnection;
-use crate::http::outbound::line::Line;
+use crate::http::outbound::line::UpstreamStream;
 use crate::http::outbound::resolve::Resolve;
 
-type Failed = Box<dyn StdError + Send + Sync>;
-type Connecting<C> = Pin<Box<dyn Future<Output = Result<C, Failed>> + Send>>;
+type ConnectFailed = Box<dyn StdError + Send + Sync>;
+type Connecting<C> = Pin<Box<dyn Future<Output = Result<C, ConnectFailed>> + Send>>;
 
 /// Makes connections, encrypted where the URI says so, each within the time for it.
 #[derive(Clone)]
 pub(super) struct Connector {
-    https: HttpsConnector<Reach>,
+    https: HttpsConnector<CheckedConnector>,
     patience: Duration,
 }
 
 /// Makes plain connections, to addresses that the rule lets through.
 #[derive(Clone)]
-pub(super) struct Reach {
+pub(super) struct CheckedConnector {
     pub(super) rule: Arc<AddressRule>,
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) patience: Duration,
@@ -50,36 +50,36 @@ impl Connector {
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Reach { rule, resolver, patience });
+            .wrap_connector(CheckedConnector { rule, resolver, patience });
         Ok(Self { https, patience })
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
-    type Error = Failed;
-    type Future = Connecting<TokioIo<Line>>;
+    type Response = TokioIo<UpstreamStream>;
+    type Error = ConnectFailed;
+    type Future = Connecting<TokioIo<UpstreamStream>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectFailed>> {
         self.https.poll_ready(context)
     }
 
-    fn call(&mut self, uri: Uri) -> Connecting<TokioIo<Line>> {
+    fn call(&mut self, uri: Uri) -> Connecting<TokioIo<UpstreamStream>> {
         let (connecting, patience) = (self.https.call(uri), self.patience);
         Box::pin(async move {
             let connected = tokio::time::timeout(patience, connecting).await;
             let stream = connected.map_err(|_| NoConnection::TooSlow)??;
-            Ok(TokioIo::new(Line::new(stream)))
+            Ok(TokioIo::new(UpstreamStream::new(stream)))
         })
     }
 }
 
-impl Service<Uri> for Reach {
+impl Service<Uri> for CheckedConnector {
     type Response = TokioIo<TcpStream>;
-    type Error = Failed;
+    type Error = ConnectFailed;
     type Future = Connecting<TokioIo<TcpStream>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailed>> {
         Poll::Ready(Ok(()))
     }
 
@@ -89,13 +89,13 @@ impl Service<Uri> for Reach {
     }
 }
 
-impl Reach {
-    async fn connect(&self, uri: &Uri) -> Result<TcpStream, Failed> {
+impl CheckedConnector {
+    async fn connect(&self, uri: &Uri) -> Result<TcpStream, ConnectFailed> {
         let host = bare_host(uri);
         let addresses = self.addresses(host, port(uri)).await?;
         // A dead address must not use up the time of those behind it.
         let share = self.patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        let mut failed = Failed::from(NoConnection::NoAddress(host.to_owned()));
+        let mut failed = ConnectFailed::from(NoConnection::NoAddress(host.to_owned()));
         for address in addresses {
             match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
@@ -112,8 +112,12 @@ impl Reach {
     }
 
     /// The addresses that a host may be called at.
-    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
-        // Who wrote an address has seen where it leads; a name leads wherever somebody else says.
+    pub(super) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, ConnectFailed> {
+        // An address was written by the operator; a name leads wherever its owner says.
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(self.rule.admit_written(SocketAddr::new(address, port))?);
         }

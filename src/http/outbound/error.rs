@@ -5,25 +5,25 @@ use std::fmt;
 
 use hyper_util::client::legacy::Error as ClientError;
 
-/// Why there is no answer to a request that callgate sent.
+/// Why there is no response to a request that callgate sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OutboundError {
     /// A rule forbids to call this host. Nothing was sent. The text says which one, and names
     /// the host and no address: that would tell a caller about the network he is kept out of.
     Refused(String),
-    /// There is no connection: no such name, nobody listens, no handshake, or not in time.
-    /// Nothing was sent, unless the request may be sent again and a kept connection had closed on it
-    /// before; one that is marked [`OnlyOnce`](super::OnlyOnce) never is.
-    Unreachable(Cause),
-    /// The head of the answer did not come in time. What became of the request is unknown.
+    /// There is no connection: no such name, no listener, no handshake, or a timeout. Nothing was
+    /// sent, unless the request may be sent again and a kept connection had closed on it before;
+    /// one that is marked [`OnlyOnce`](super::OnlyOnce) never is.
+    Unreachable(OutboundCause),
+    /// The head of the response did not come in time. What became of the request is unknown.
     TooSlow,
-    /// The connection or the answer broke. What became of the request is unknown.
-    Broken(Cause),
+    /// The connection or the response broke. What became of the request is unknown.
+    Broken(OutboundCause),
 }
 
 /// What a library says about it, for the log.
-type Cause = Box<dyn StdError + Send + Sync>;
+type OutboundCause = Box<dyn StdError + Send + Sync>;
 
 /// Why no connection was made.
 #[derive(Debug)]

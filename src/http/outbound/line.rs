@@ -1,4 +1,4 @@
-//! A connection to somebody else, and what is known about how he takes it.
+//! A connection to an upstream, and what is known about its progress.
 
 use std::io;
 use std::io::IoSlice;
@@ -19,7 +19,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 /// A connection, encrypted or not.
-pub(super) struct Line {
+pub(super) struct UpstreamStream {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     pulse: Pulse,
 }
@@ -31,37 +31,37 @@ pub(super) struct Pulse(Arc<Beats>);
 
 #[derive(Debug, Default)]
 struct Beats {
-    /// An answer has come over it.
+    /// A response has come over it.
     answered: AtomicBool,
     /// Something has been read since something was written.
     heard: AtomicBool,
 }
 
-impl Line {
+impl UpstreamStream {
     pub(super) fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
         Self { stream: TokioIo::new(stream), pulse: Pulse::default() }
     }
 }
 
 impl Pulse {
-    /// The head of an answer came.
+    /// The head of a response came.
     pub(super) fn answered(&self) {
         self.0.answered.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an earlier request was answered here, and nothing came back for this one.
+    /// Whether an earlier request got its response on this connection, and this one got no byte.
     pub(super) fn is_kept_and_silent(&self) -> bool {
         self.0.answered.load(Ordering::Relaxed) && !self.0.heard.load(Ordering::Relaxed)
     }
 }
 
-impl Connection for Line {
+impl Connection for UpstreamStream {
     fn connected(&self) -> Connected {
         self.stream.inner().connected().extra(self.pulse.clone())
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for UpstreamStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -77,7 +77,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

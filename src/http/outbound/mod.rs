@@ -50,9 +50,9 @@ const IDLE_MAX: usize = 64;
 /// How long they are kept. Servers close theirs after a minute or more; whoever closes first is
 /// spared the question whether a request was still read.
 const IDLE: Duration = Duration::from_secs(30);
-/// Bytes of an answer's head, and of what is read ahead.
+/// Bytes of a response's head, and of what is read ahead.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// Fields of an answer's head.
+/// Fields of a response's head.
 const FIELDS_MAX: usize = 200;
 /// How often a request may find that the kept connection it was given is closed.
 const ATTEMPTS_MAX: usize = 4;
@@ -124,7 +124,7 @@ impl Outbound {
     }
 
     /// Sends a request to the absolute `http` or `https` URI that it has, and waits for the head
-    /// of the answer for as long as `within`. The time that the answer's body takes is the
+    /// of the response for as long as `within`. The time that the response's body takes is the
     /// caller's to watch.
     ///
     /// `Host` is made from the URI unless it is there. A future that is dropped takes the request
@@ -132,7 +132,7 @@ impl Outbound {
     ///
     /// A request goes out a second time if nothing of it was written the first time; or if it is a
     /// `GET` or `HEAD` without a body and not marked [`OnlyOnce`], and a kept connection was closed
-    /// before any byte of an answer (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    /// before any byte of a response (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub async fn send(
         &self,
         request: Request<SentBody>,
@@ -142,7 +142,7 @@ impl Outbound {
         sent.unwrap_or(Err(OutboundError::TooSlow))
     }
 
-    /// As [`Outbound::send`], for a caller who watches the time himself.
+    /// As [`Outbound::send`], for a caller that has its own timeout.
     pub async fn begin(
         &self,
         mut request: Request<SentBody>,
@@ -286,7 +286,7 @@ mod tests {
         let public = SocketAddr::new([9, 9, 9, 9].into(), 9);
         let stub = Arc::new(Stub(Mutex::new(vec![vec![public], vec![home]])));
         let rule = Arc::new(AddressRule::default());
-        let reach = connector::Reach { rule, resolver: stub, patience: SOON };
+        let reach = connector::CheckedConnector { rule, resolver: stub, patience: SOON };
         assert_eq!(reach.addresses("rebind.example", 9).await.unwrap(), [public]);
         assert!(reach.addresses("rebind.example", 9).await.is_err());
         assert!(!serving.is_finished());

@@ -8,7 +8,7 @@ use std::pin::Pin;
 /// The addresses of a name, still being looked up.
 pub type Resolving<'r> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'r>>;
 
-/// Looks names up. What it says is checked and then connected to: nobody asks a second time.
+/// Looks names up. Its answer is checked and then connected to, without a second look-up.
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// The addresses of `host`, each with `port`, best first.
     fn resolve<'r>(&'r self, host: &'r str, port: u16) -> Resolving<'r>;

@@ -1,4 +1,4 @@
-//! A connection that has stopped speaking HTTP: bytes pass both ways, and nobody looks at them.
+//! A connection that was upgraded: bytes pass both ways and are not inspected.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ use crate::flow::capability::Granted;
 use crate::flow::session::Session;
 use crate::http::message::body::progress::Progress;
 
-/// The other end of a tunnel, as the answer that opens it carries it among its extensions.
+/// The other end of a tunnel, as the response that opens it carries it among its extensions.
 ///
 /// It is made after an upstream has agreed to switch protocols, and from nothing else: what a
 /// client sends before that is a request or it is dropped (SEC T40).
@@ -57,7 +57,7 @@ impl Tunnel {
         let upstream = self.upstream.await.map_err(io::Error::other)?;
         let mut upstream = TokioIo::new(upstream);
         let progress = Progress::start();
-        let mut client = Watched { stream: client, progress: progress.clone() };
+        let mut client = ProgressStream { stream: client, progress: progress.clone() };
         let passing = async {
             upstream.write_all(&ahead).await?;
             tokio::io::copy_bidirectional(&mut client, &mut upstream).await
@@ -80,12 +80,12 @@ impl fmt::Debug for Tunnel {
 }
 
 /// A stream that notes when bytes pass.
-struct Watched<S> {
+struct ProgressStream<S> {
     stream: S,
     progress: Progress,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ProgressStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ProgressStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -67,7 +67,7 @@ pub struct ProxyRequest {
     /// What became of the token.
     pub otp: Outcome,
     /// The client.
-    pub origin: Origin,
+    pub origin: ClientOrigin,
     /// How long the response may take to begin.
     pub within: Duration,
     /// The client's connection, if it asks for another protocol on it.
@@ -76,7 +76,7 @@ pub struct ProxyRequest {
 
 /// What callgate itself knows about the other end of a request.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct ClientOrigin {
     /// The address of the client; `None` where there is no connection.
     pub address: Option<IpAddr>,
     /// The host that clients ask for, as the settings have it; `None` where they have none.

@@ -1,4 +1,4 @@
-//! An answer taken in before it is sent, as far as it may be kept.
+//! Reads a response in whole before it is sent, as far as it may be kept.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -30,13 +30,13 @@ pub(crate) enum Collected {
 }
 
 /// How taking in a body ended.
-enum End {
+enum StreamEnd {
     Whole,
     TooLarge,
     CutShort,
 }
 
-/// Takes in an answer for `patience` at most; the response says the same as before.
+/// Takes in a response for `patience` at most; the response says the same as before.
 pub(crate) async fn collect(
     response: Response<ResponseBody>,
     patience: Duration,
@@ -47,8 +47,8 @@ pub(crate) async fn collect(
     let (head, body) = response.into_parts();
     let mut passed = Passed { front: VecDeque::new(), rest: body };
     // A frame is never lost when the time is over: it is in front as soon as it is there.
-    let end = tokio::time::timeout(patience, passed.take_in()).await.unwrap_or(End::TooLarge);
-    if let End::Whole = end {
+    let end = tokio::time::timeout(patience, passed.take_in()).await.unwrap_or(StreamEnd::TooLarge);
+    if let StreamEnd::Whole = end {
         let body = passed.whole();
         let headers = head.headers.iter();
         let headers =
@@ -59,8 +59,8 @@ pub(crate) async fn collect(
         return (collected, Response::from_parts(head, ResponseBody::from(body)));
     }
     let collected = match end {
-        End::CutShort => Collected::CutShort,
-        End::Whole | End::TooLarge => Collected::TooLarge,
+        StreamEnd::CutShort => Collected::CutShort,
+        StreamEnd::Whole | StreamEnd::TooLarge => Collected::TooLarge,
     };
     (collected, Response::from_parts(head, ResponseBody::stream(passed)))
 }
@@ -72,17 +72,17 @@ struct Passed {
 }
 
 impl Passed {
-    async fn take_in(&mut self) -> End {
+    async fn take_in(&mut self) -> StreamEnd {
         let mut bytes = 0;
         while let Some(frame) = self.rest.frame().await {
             let end = match &frame {
-                Err(_) => Some(End::CutShort),
+                Err(_) => Some(StreamEnd::CutShort),
                 Ok(frame) => match frame.data_ref() {
                     Some(data) => {
                         bytes += data.len();
-                        (bytes > ANSWER_BODY_BYTES_MAX).then_some(End::TooLarge)
+                        (bytes > ANSWER_BODY_BYTES_MAX).then_some(StreamEnd::TooLarge)
                     }
-                    None => Some(End::TooLarge),
+                    None => Some(StreamEnd::TooLarge),
                 },
             };
             self.front.push_back(frame);
@@ -90,7 +90,7 @@ impl Passed {
                 return end;
             }
         }
-        End::Whole
+        StreamEnd::Whole
     }
 
     fn whole(self) -> Bytes {

@@ -43,7 +43,7 @@ impl Coding {
                     "deflate" => Self::Deflate,
                     _ => return Err(Fault::body_encoded()),
                 };
-                // Nobody compresses twice but those who want to have more unpacked than they send.
+                // Only a decompression bomb is compressed twice.
                 if found.replace(coding).is_some() {
                     return Err(Fault::body_encoded());
                 }

@@ -70,7 +70,8 @@ impl Body for RequestBody {
 
 /// How fast a body must arrive (SEC D.1).
 ///
-/// It gets 20 s, and a second more for every 500 bytes that have come, so that a slow line is not taken for somebody who only wants to hold a connection.
+/// It gets 20 s, and a second more for every 500 bytes that have come, so that a slow connection is
+/// not taken for a client that only holds one open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// How long it may take at most, however much has come. Default 60 s.
@@ -102,7 +103,7 @@ impl Pace {
 
 /// A body that was read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Content {
+pub(crate) struct ReadBody {
     /// What it says, decoded where it was compressed for the way.
     pub(crate) bytes: Bytes,
     /// What was sent, where that is something else.
@@ -115,17 +116,17 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     bytes_max: u64,
     pace: Pace,
-) -> Result<Content, Fault> {
+) -> Result<ReadBody, Fault> {
     if body.is_end_stream() {
-        return Ok(Content::default());
+        return Ok(ReadBody::default());
     }
     let coding = Coding::of(headers)?;
     let sent = read_as_sent(body, bytes_max, pace).await?;
     Ok(match coding {
         Some(coding) if !sent.is_empty() => {
-            Content { bytes: coding.undo(&sent, bytes_max).await?, sent: Some(sent) }
+            ReadBody { bytes: coding.undo(&sent, bytes_max).await?, sent: Some(sent) }
         }
-        _ => Content { bytes: sent, sent: None },
+        _ => ReadBody { bytes: sent, sent: None },
     })
 }
 

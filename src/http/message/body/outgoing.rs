@@ -1,4 +1,4 @@
-//! The body of an answer: there as a whole, or still arriving from somebody else.
+//! The body of a response: whole, or streamed from an upstream.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,17 +18,17 @@ use hyper::header;
 use hyper::header::HeaderValue;
 
 /// Why a body that was being passed on stops short. The connection to the client is cut, because
-/// that is all a client can be told by then (RFC 9112 §8).
+/// the status was sent before (RFC 9112 §8).
 pub type CutShort = Box<dyn StdError + Send + Sync>;
 
-/// The body of an answer.
+/// The body of a response.
 ///
-/// Handlers answer with a whole body. What an upstream sends is passed on as it comes, and costs
-/// no more memory than one frame of it.
+/// Handlers return a whole body. What an upstream sends is passed on as it comes, and costs no more
+/// memory than one frame.
 pub enum ResponseBody {
-    /// There as a whole.
+    /// Whole.
     Whole(Full<Bytes>),
-    /// Still arriving.
+    /// Streamed.
     Stream(Pin<Box<dyn Body<Data = Bytes, Error = CutShort> + Send>>),
 }
 
@@ -60,7 +60,7 @@ impl Default for ResponseBody {
     }
 }
 
-/// The size only: an answer may hold the link with a token.
+/// The size only: a response may hold the link with a token.
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.size_hint().exact() {
@@ -99,7 +99,7 @@ impl Body for ResponseBody {
     }
 }
 
-/// 204, with the methods that are answered if there is something to say about them.
+/// 204, with `Allow` if there are methods to list.
 pub(crate) fn no_content(allow: Option<&str>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -75,9 +75,9 @@ impl Upload {
         self.watch.clone()
     }
 
-    /// Waits for the client, for no longer than he may pause.
+    /// Waits for the client, for no longer than it may pause.
     fn pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // Whoever waits for the client does not wait for the upstream.
+        // Time spent waiting for the client does not count against the upstream.
         self.watch.progress.moved();
         self.watch.waits.store(true, Ordering::Relaxed);
         let left = self.pace.streamed(self.bytes).saturating_sub(self.waited).min(self.pace.gap);
@@ -109,14 +109,14 @@ impl UploadWatch {
             if !self.waits.load(Ordering::Relaxed) {
                 return;
             }
-            // How long he may take is for his pace to say; the upstream's time begins after that.
+            // The client's time is limited by its pace; the upstream's time begins after that.
             self.progress.moved();
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Nobody waits for the rest of a body that is taken no more.
+/// The rest of a body that is not read any more is not waited for.
 impl Drop for Upload {
     fn drop(&mut self) {
         self.watch.waits.store(false, Ordering::Relaxed);

@@ -1,9 +1,10 @@
-//! Failures as answers: the only place that turns one into a status and a text.
+//! Errors as responses: the only place that turns one into a status and a text.
 //!
 //! A fault has two sides. What the client reads is fixed text from this file; what went wrong
 //! inside is kept as the cause, for the log. No word of a cause can reach a client.
 
 mod format;
+mod handlers;
 mod page;
 mod repeats;
 mod sessions;
@@ -22,7 +23,7 @@ use serde_json::json;
 use crate::base::limits::RETRY_AFTER_SECS;
 use crate::flow::rates::Wait;
 use crate::http::message::body::outgoing::ResponseBody;
-use crate::http::message::fault::page::Failed;
+use crate::http::message::fault::page::HandlerFailure;
 use crate::store::StoreError;
 use crate::table::BadPath;
 pub(crate) use format::ErrorFormat;
@@ -36,13 +37,13 @@ pub struct Fault {
     shape: Shape,
     allow: Option<String>,
     closes: bool,
-    /// Whether it is certain that whoever was to answer has not heard of the request.
+    /// Whether it is certain that the request has not reached the handler or upstream.
     unheard: bool,
-    /// How many seconds the caller should stay away.
+    /// `Retry-After`, in seconds.
     retry_after: Option<u64>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     /// What is known of a handler that failed, shown in development only.
-    failed: Option<Box<Failed>>,
+    failed: Option<Box<HandlerFailure>>,
 }
 
 /// Which of the two documented bodies a fault has.
@@ -76,7 +77,7 @@ impl Fault {
         Self { cause: Some(Box::new(cause)), ..self }
     }
 
-    /// No row answers this path.
+    /// No row matches this path.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing answers this address.")
     }
@@ -172,7 +173,7 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", text)
     }
 
-    /// The caller does something more often than he may (RFC 6585 §4).
+    /// The client does something more often than it may (RFC 6585 §4).
     pub fn rate_limited(wait: Wait) -> Self {
         let text = "That was too often. Try again a little later.";
         let fault = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
@@ -198,7 +199,7 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", text)
     }
 
-    /// The request brings several tokens, and nobody can say which one is meant (SEC T16).
+    /// The request has several tokens, and it is unknown which one is meant (SEC T16).
     pub(crate) fn several_tokens() -> Self {
         let text = "The request brings more than one token; none was used.";
         Self::bad_request("several_tokens", text)
@@ -233,39 +234,6 @@ impl Fault {
     pub fn confirm_refused() -> Self {
         let text = "This page is not valid any more. Open the link again.";
         Self::new(StatusCode::FORBIDDEN, "confirm_refused", text)
-    }
-
-    /// The row's class or method does not exist; the text says which (4D §1.6).
-    pub fn missing_target(text: &'static str) -> Self {
-        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", text);
-        Self { shape: Shape::ErrorStack, ..fault }
-    }
-
-    /// The handler raised; its text is for the log, and for the client in development.
-    pub fn raised(text: String) -> Self {
-        let public = "The handler failed.";
-        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_failed", public);
-        let failed = Failed { raised: text, ..Failed::default() };
-        Self { shape: Shape::ErrorStack, failed: Some(Box::new(failed)), ..fault }
-    }
-
-    /// The handler panicked; the process goes on.
-    pub fn panicked() -> Self {
-        Self::raised("the handler panicked".to_owned())
-    }
-
-    /// As many requests as can be are waiting for the handler.
-    pub fn handler_busy() -> Self {
-        let text = "Too many requests are waiting. Try again in a moment.";
-        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "handler_busy", text);
-        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault }
-    }
-
-    /// The handler did not answer in time.
-    pub fn handler_too_slow() -> Self {
-        let public = "The handler did not answer in time.";
-        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "handler_too_slow", public);
-        Self { shape: Shape::ErrorStack, ..fault }
     }
 
     /// callgate itself failed in a way that only its log can tell.
@@ -313,7 +281,7 @@ impl Fault {
         Some(text)
     }
 
-    /// The answer that a caller gets who format `format`.
+    /// The response that a caller gets who format `format`.
     pub(crate) fn response(
         &self,
         format: ErrorFormat,
@@ -384,7 +352,7 @@ impl fmt::Display for Fault {
 }
 
 impl From<StoreError> for Fault {
-    /// Whatever the store's trouble is, nobody is treated as a guest because of it.
+    /// Whatever fails in the store, no client is treated as a guest because of it.
     fn from(error: StoreError) -> Self {
         let text = "The service cannot answer just now. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text);

@@ -1,4 +1,4 @@
-//! The page that a person sees of a failure, and what it tells of a handler.
+//! Failures as pages for people, with details of the handler in development.
 
 use crate::base::markup::escaped;
 
@@ -7,7 +7,7 @@ use super::Shape;
 
 /// How a handler failed; empty where that is not known.
 #[derive(Debug, Default)]
-pub(super) struct Failed {
+pub(super) struct HandlerFailure {
     /// `Class.method`.
     pub(super) handler: String,
     /// What it raised.
@@ -38,7 +38,7 @@ impl Fault {
     }
 
     /// Every word comes from this module, except in development, where the failure of a handler is
-    /// told with the code that it comes from.
+    /// shown with its code.
     pub(super) fn page(&self, development: bool) -> String {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let more = if development && self.shape == Shape::ErrorStack {

@@ -1,4 +1,4 @@
-//! What a repeat of a callback is told that cannot be given the first answer (contract §6.5).
+//! Responses to a repeat of a callback that cannot be given the first response (contract §6.5).
 
 use hyper::StatusCode;
 
@@ -23,19 +23,19 @@ impl Fault {
         Self::conflict("interrupted", text)
     }
 
-    /// The first run of the callback was answered, and the answer is not there any more.
+    /// The first run of the callback had a response, which is not kept any more.
     pub fn answer_not_kept() -> Self {
         let text = "This was done before. What was answered has not been kept.";
         Self::conflict("answer_not_kept", text)
     }
 
-    /// Whether whoever was to answer has certainly done nothing: he never heard of the request.
+    /// Whether the handler or upstream has certainly done nothing: the request never reached it.
     pub(crate) fn leaves_all_undone(&self) -> bool {
         self.unheard
     }
 
-    /// Whether nobody can say how far a handler came that ended in it: its store or its upstream
-    /// failed, and not the handler, or the session was not its any more when it wrote.
+    /// Whether it is unknown how far the handler came: its store or its upstream failed, and not
+    /// the handler, or its right to the session had ended when it wrote.
     pub(crate) fn leaves_open_what_happened(&self) -> bool {
         matches!(self.status.as_u16(), 502..=504) || self.code == "sessionReplaced"
     }

@@ -1,8 +1,8 @@
-//! What a session cannot do, as answers.
+//! Errors of a session, as responses.
 
 use hyper::StatusCode;
 
-use crate::flow::open::OpenError;
+use crate::flow::open::SessionOpenError;
 use crate::flow::session::SessionError;
 use crate::http::message::fault::Fault;
 
@@ -19,25 +19,25 @@ impl From<SessionError> for Fault {
     }
 }
 
-impl From<OpenError> for Fault {
-    fn from(error: OpenError) -> Self {
+impl From<SessionOpenError> for Fault {
+    fn from(error: SessionOpenError) -> Self {
         match error {
-            OpenError::Store(error) => error.into(),
-            OpenError::NoEntropy(none) => Self::internal(none),
+            SessionOpenError::Store(error) => error.into(),
+            SessionOpenError::NoEntropy(none) => Self::internal(none),
         }
     }
 }
 
 impl Fault {
-    /// The right of the request to its session has ended. Asked again at once, it comes with the
-    /// newer cookie, if its browser has been given one.
+    /// The right of the request to its session has ended. A retry comes with the newer cookie, if
+    /// the browser has been given one.
     pub(crate) fn session_replaced() -> Self {
         let text = "The session has been signed in to or taken over since this began. Try again.";
         let fault = Self::new(StatusCode::CONFLICT, "sessionReplaced", text);
         Self { retry_after: Some(0), ..fault }
     }
 
-    /// The request is in a session as a program that nobody asked for, and gains nothing there.
+    /// The request is in a `context` that `auto` chose, where nothing can be gained.
     pub(crate) fn context_may_not_gain() -> Self {
         let text = "Open this link in a browser.";
         Self::new(StatusCode::FORBIDDEN, "contextMayNotGain", text)

@@ -1,4 +1,4 @@
-//! What an upstream did not do, as answers.
+//! Failures of an upstream, as responses.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -16,12 +16,12 @@ impl Fault {
     }
 
     /// There was no connection to the upstream of the row, so that nothing was sent to it. A client
-    /// is told the same as by [`Fault::upstream_down`].
+    /// gets the same response as for [`Fault::upstream_down`].
     pub(crate) fn upstream_unreached(cause: impl StdError + Send + Sync + 'static) -> Self {
         Self { unheard: true, ..Self::upstream_down(cause) }
     }
 
-    /// The upstream of the row did not begin its answer in time (RFC 9110 §15.6.5).
+    /// The upstream of the row did not begin its response in time (RFC 9110 §15.6.5).
     pub fn upstream_too_slow(within: Duration) -> Self {
         let text = "What answers this address did not answer in time.";
         let why = format!(

@@ -47,7 +47,7 @@ impl fmt::Debug for Field {
 pub enum BadForm {
     /// The content type is neither of the two that forms have.
     NotAForm,
-    /// A form of more fields than anybody fills in.
+    /// A form with too many fields.
     TooManyFields,
     /// The multipart body is broken.
     Malformed,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::limits::FORM_FIELDS_MAX;
 
 /// One part of a form.
-pub(crate) struct Part<'b> {
+pub(crate) struct FormPart<'b> {
     /// The name of its field, if it has one.
     pub(crate) name: Option<String>,
     pub(crate) content: &'b [u8],
@@ -20,7 +20,7 @@ pub(crate) fn boundary(content_type: &str) -> Option<String> {
 
 /// The parts of a form; none of a body that is no multipart form. One more than a form may have
 /// ends the search.
-pub(crate) fn parts<'b>(content_type: &str, body: &'b [u8]) -> Vec<Part<'b>> {
+pub(crate) fn parts<'b>(content_type: &str, body: &'b [u8]) -> Vec<FormPart<'b>> {
     let Some(boundary) = boundary(content_type) else { return Vec::new() };
     let delimiter = format!("--{boundary}");
     let starts: Vec<usize> = delimiters(body, delimiter.as_bytes());
@@ -32,7 +32,7 @@ pub(crate) fn parts<'b>(content_type: &str, body: &'b [u8]) -> Vec<Part<'b>> {
         let inside = inside.strip_suffix(b"\n").unwrap_or(inside);
         let inside = inside.strip_suffix(b"\r").unwrap_or(inside);
         let (head, content) = split_head(inside);
-        parts.push(Part { name: name(head), content, whole: *start..*end });
+        parts.push(FormPart { name: name(head), content, whole: *start..*end });
     }
     parts
 }

@@ -16,7 +16,7 @@ use crate::http::message::body::outgoing::ResponseBody;
 /// wherever it leads, and the form holds the token. And the page's `form-action 'self'` covers
 /// redirections in some browsers, which then stay on the page without a word; from a page of its
 /// own they may go anywhere.
-pub(crate) fn land(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+pub(crate) fn fit_for_form(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(header::LOCATION).cloned();
     let Some(location) = location.filter(|_| follows) else { return response };
@@ -35,7 +35,7 @@ pub(crate) fn land(mut response: Response<ResponseBody>) -> Response<ResponseBod
     *response.body_mut() = ResponseBody::from(Bytes::from(page));
     let headers = response.headers_mut();
     headers.remove(header::LOCATION);
-    // What the answer said of the body that this page stands in for.
+    // Header fields about the body that this page replaces.
     for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG] {
         headers.remove(name);
     }
@@ -63,7 +63,7 @@ mod tests {
     fn landed(status: u16, location: &str) -> Response<ResponseBody> {
         let response = Response::builder().status(status).header(header::LOCATION, location);
         let response = response.header(header::CONTENT_ENCODING, "gzip");
-        land(response.body(ResponseBody::empty()).unwrap())
+        fit_for_form(response.body(ResponseBody::empty()).unwrap())
     }
 
     #[tokio::test]
@@ -83,7 +83,7 @@ mod tests {
             }
         }
         assert_eq!(landed(304, "/order").status(), 304);
-        let plain = land(Response::new(ResponseBody::from(Bytes::from_static(b"x"))));
+        let plain = fit_for_form(Response::new(ResponseBody::from(Bytes::from_static(b"x"))));
         assert_eq!(plain.status(), 200);
     }
 }
