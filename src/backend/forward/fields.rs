@@ -5,7 +5,7 @@ use hyper::header;
 use hyper::header::HeaderName;
 
 /// Fields of one connection, which mean nothing on the next (RFC 9110 §7.6.1).
-const OF_A_CONNECTION: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -58,7 +58,7 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&OF_A_CONNECTION) {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
@@ -74,8 +74,8 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
 
 /// Takes out of the response of an upstream what it may have been told by callgate, such as a
 /// capability that it sends back.
-pub(super) fn strip_own(headers: &mut HeaderMap) {
-    let is_own = |name: &&HeaderName| hyphenated(name.as_str()).starts_with("x-callgate-");
+pub(super) fn strip_callgate(headers: &mut HeaderMap) {
+    let is_own = |name: &&HeaderName| with_hyphens(name.as_str()).starts_with("x-callgate-");
     let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
     for name in own {
         headers.remove(name);
@@ -83,14 +83,14 @@ pub(super) fn strip_own(headers: &mut HeaderMap) {
 }
 
 fn is_claim(name: &str) -> bool {
-    let read = hyphenated(name);
+    let read = with_hyphens(name);
     CLAIM_FAMILIES.iter().any(|family| read.starts_with(family))
         || CLAIMS.contains(&&*read)
         || (read != name && FRAMING.contains(&&*read))
 }
 
 /// A name, which is in lower case, as servers read it that know no other mark than the hyphen.
-fn hyphenated(name: &str) -> String {
+fn with_hyphens(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
@@ -197,6 +197,6 @@ mod tests {
             ("x-callgate", "kept"),
             ("x-forwarded-for", "kept: it is the upstream's word"),
         ];
-        assert_eq!(left(strip_own, &told), ["x-callgate", "x-forwarded-for"]);
+        assert_eq!(left(strip_callgate, &told), ["x-callgate", "x-forwarded-for"]);
     }
 }

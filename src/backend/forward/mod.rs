@@ -9,9 +9,9 @@
 //! The upstream is a program like any other: what it needs to know of the session stands in the
 //! header, and what it says is passed on byte by byte without being kept.
 
-mod answer;
 mod fields;
 mod request;
+mod response;
 
 use std::fmt;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Relays for Forward {
 
 impl Relay for Upstream {
     fn pass(&self, passage: Passage) -> Passing {
-        let (within, asked) = (passage.within, passage.upgrade.is_some());
+        let (within, upgrade_requested) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
         let granted = self.config.grants.then(|| passage.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
@@ -94,18 +94,21 @@ impl Relay for Upstream {
             let passed = async {
                 let (request, granted) = request?;
                 let response = send(&outbound, request, &watch, within).await?;
-                answer::of(response, Terms { asked, config, granted, session })
+                response::for_client(
+                    response,
+                    ResponseContext { upgrade_requested, config, granted, session },
+                )
             };
             // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
-            passed.await.map_err(|fault| if asked { fault.closing() } else { fault })
+            passed.await.map_err(|fault| if upgrade_requested { fault.closing() } else { fault })
         })
     }
 }
 
 /// What an answer is passed on under.
-struct Terms {
+struct ResponseContext {
     /// Whether the client asked for a tunnel.
-    asked: bool,
+    upgrade_requested: bool,
     config: Config,
     /// Open for as long as the upstream still has something to say.
     granted: Option<Granted>,

@@ -100,7 +100,7 @@ impl Base {
         granted: Option<&Granted>,
     ) -> Result<Request<AnswerBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
-        let mut headers = fields_of(&passage);
+        let mut headers = upstream_headers(&passage);
         let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
         if let Some(mut capability) = capability {
             // Keeps it out of `Debug`.
@@ -131,7 +131,7 @@ impl Base {
 }
 
 /// The header: what the client said and callgate lets pass, then what callgate says itself.
-fn fields_of(passage: &Passage) -> HeaderMap {
+fn upstream_headers(passage: &Passage) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
@@ -145,8 +145,8 @@ fn fields_of(passage: &Passage) -> HeaderMap {
     // by callgate, as soon as the body is wanted.
     headers.remove(header::HOST);
     headers.remove(header::EXPECT);
-    identify(&mut headers, passage);
-    introduce(&mut headers, &passage.origin);
+    set_identity(&mut headers, passage);
+    set_forwarded(&mut headers, &passage.origin);
     if passage.upgrade.is_some() {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
@@ -155,7 +155,7 @@ fn fields_of(passage: &Passage) -> HeaderMap {
 }
 
 /// Says whose session it is. What is empty is left out.
-fn identify(headers: &mut HeaderMap, passage: &Passage) {
+fn set_identity(headers: &mut HeaderMap, passage: &Passage) {
     let session = &passage.session;
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
     let privileges: Vec<String> = session.privileges().iter().map(|each| name(each)).collect();
@@ -171,7 +171,7 @@ fn identify(headers: &mut HeaderMap, passage: &Passage) {
 }
 
 /// Says where the request came from, as callgate knows it (RFC 7239).
-fn introduce(headers: &mut HeaderMap, origin: &Origin) {
+fn set_forwarded(headers: &mut HeaderMap, origin: &Origin) {
     let proto = if origin.is_https { "https" } else { "http" };
     let mut forwarded = Vec::new();
     if let Some(address) = origin.address.map(|address| address.to_canonical()) {
@@ -252,7 +252,7 @@ mod tests {
         let said = |address: &str, is_https| {
             let host = Some(HeaderValue::from_static("shop.example:8443"));
             let mut headers = HeaderMap::new();
-            introduce(&mut headers, &Origin { address: address.parse().ok(), host, is_https });
+            set_forwarded(&mut headers, &Origin { address: address.parse().ok(), host, is_https });
             headers["forwarded"].to_str().unwrap().to_owned()
         };
         assert_eq!(

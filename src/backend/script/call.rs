@@ -14,7 +14,7 @@ use rquickjs::Persistent;
 use rquickjs::Value;
 use tokio::sync::oneshot;
 
-use crate::backend::script::desk::OperationId;
+use crate::backend::script::operations::OperationId;
 use crate::http::IncomingMessage;
 use crate::http::Raised;
 use crate::http::Reply;
@@ -36,55 +36,55 @@ pub(super) struct Call {
     /// The memory that it holds, in bytes, as far as anybody has had to measure it.
     pub(super) held_bytes: Cell<usize>,
     /// What it has said on the console, in bytes.
-    pub(super) said_bytes: Cell<usize>,
+    pub(super) console_bytes: Cell<usize>,
     /// Raised by who waits for the answer when he does not any more.
-    pub(super) gone: Arc<AtomicBool>,
+    pub(super) cancelled: Arc<AtomicBool>,
     /// The host operations it waits for.
     pub(super) operations: RefCell<BTreeSet<OperationId>>,
     /// The errors that callgate raised in it, each with what it means for the caller.
     pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, Raised)>>,
     /// The `session` that its handler was given.
-    pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
+    pub(super) session_object: RefCell<Option<Persistent<Value<'static>>>>,
     /// The form of the request, once it was read.
     pub(super) form: Arc<OnceLock<Form>>,
-    answer: Cell<Option<(Answer, Seat)>>,
+    answer: Cell<Option<(Answer, CallPermit)>>,
 }
 
 /// Where somebody waits for the answer of a call.
 type Answer = oneshot::Sender<Result<Reply, Raised>>;
 
 /// What is asked of an isolate: to run one function for one request.
-pub(super) struct Order {
+pub(super) struct CallRequest {
     pub(super) id: CallId,
     pub(super) method: Arc<str>,
     pub(super) request: IncomingMessage,
     pub(super) session: Session,
-    pub(super) gone: Arc<AtomicBool>,
+    pub(super) cancelled: Arc<AtomicBool>,
     pub(super) answer: Answer,
-    pub(super) seat: Seat,
+    pub(super) permit: CallPermit,
 }
 
 /// One of the calls that may be in a class at once, until it is answered or taken off the desk.
 /// One whose caller has gone still has its place in the queue, and its request in the memory.
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct CallPermit(Arc<AtomicUsize>);
 
-impl Seat {
+impl CallPermit {
     /// A seat among those `taken`, unless these are `most` already.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, Raised> {
-        let seat = Self(Arc::clone(taken));
-        if taken.fetch_add(1, Relaxed) < most { Ok(seat) } else { Err(Raised::busy()) }
+    pub(super) fn acquire(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, Raised> {
+        let permit = Self(Arc::clone(taken));
+        if taken.fetch_add(1, Relaxed) < most { Ok(permit) } else { Err(Raised::busy()) }
     }
 }
 
-impl Drop for Seat {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Call {
-    pub(super) fn new(order: Order) -> Self {
-        let Order { id, method, request, session, gone, answer, seat } = order;
+    pub(super) fn new(order: CallRequest) -> Self {
+        let CallRequest { id, method, request, session, cancelled, answer, permit } = order;
         Self {
             id,
             method,
@@ -92,21 +92,21 @@ impl Call {
             session,
             used: Cell::default(),
             held_bytes: Cell::default(),
-            said_bytes: Cell::default(),
-            gone,
+            console_bytes: Cell::default(),
+            cancelled,
             operations: RefCell::default(),
             causes: RefCell::default(),
-            seen: RefCell::default(),
+            session_object: RefCell::default(),
             form: Arc::default(),
-            answer: Cell::new(Some((answer, seat))),
+            answer: Cell::new(Some((answer, permit))),
         }
     }
 
     /// Gives the answer; the first one counts. Who has stopped waiting gets none.
     pub(super) fn answer(&self, answer: Result<Reply, Raised>) {
-        if let Some((waiting, seat)) = self.answer.take() {
+        if let Some((waiting, permit)) = self.answer.take() {
             // First, so that who is answered may come back at once.
-            drop(seat);
+            drop(permit);
             let _ = waiting.send(answer);
         }
     }

@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::script::bounded;
 use crate::backend::script::compiled;
 use crate::backend::script::environment::Environment;
+use crate::backend::script::interrupts;
 use crate::backend::script::isolate::Isolate;
 use crate::backend::script::isolate::Starting;
 use crate::backend::script::problem::ClassProblem;
@@ -47,7 +47,7 @@ impl Classes {
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
-        bounded::warn_if_not();
+        interrupts::warn_if_unsupported();
         let mut problems = compiled::problems(sources, &environment.limits);
         let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {
@@ -82,9 +82,9 @@ impl Classes {
     /// that are neither `named` by a row nor called from any class file. Only a warning: a file
     /// may be for later.
     pub fn unreached(&self, named: &dyn Fn(&str, &str) -> bool) -> Vec<ClassProblem> {
-        let mut problems: Vec<ClassProblem> = self.files_for_nobody().collect();
+        let mut problems: Vec<ClassProblem> = self.unused_files().collect();
         for (class, loaded) in &self.classes {
-            for function in loaded.isolate.facts().functions.iter().flatten() {
+            for function in loaded.isolate.info().functions.iter().flatten() {
                 let name = &function.name;
                 if !named(class, name) && !self.is_called(name) {
                     let what = format!("no row names {class}.{name}");
@@ -102,9 +102,9 @@ impl Classes {
         problems
     }
 
-    fn files_for_nobody(&self) -> impl Iterator<Item = ClassProblem> {
+    fn unused_files(&self) -> impl Iterator<Item = ClassProblem> {
         let used: BTreeSet<&String> =
-            self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
+            self.classes.values().flat_map(|loaded| &loaded.isolate.info().files).collect();
         // Which files an `import()` wants shows only when it runs.
         let import_later = self.sources.files().any(|(_, source)| source.imports_later());
         let files = self
@@ -138,7 +138,7 @@ impl Classes {
 /// Tells apart what a class was loaded from. Which files an `import()` may want shows only when it
 /// runs, so a class that says the word depends on all.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
-    let files = &isolate.facts().files;
+    let files = &isolate.info().files;
     let imports_later = |file: &String| sources.find(file).is_some_and(Source::imports_later);
     if files.iter().any(imports_later) {
         return sources.digest();
@@ -149,7 +149,7 @@ fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
 impl Handlers for Classes {
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing> {
         let isolate = &self.classes.get(class).ok_or(Missing::Class)?.isolate;
-        let functions = isolate.facts().functions.as_ref().ok_or(Missing::Singleton)?;
+        let functions = isolate.info().functions.as_ref().ok_or(Missing::Singleton)?;
         let function = functions.iter().find(|function| function.name == method);
         let function = function.ok_or(Missing::Method)?;
         let name = function.name.as_str().into();
@@ -159,7 +159,7 @@ impl Handlers for Classes {
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
         let functions = self.classes.iter().flat_map(|(class, loaded)| {
-            let functions = loaded.isolate.facts().functions.iter().flatten();
+            let functions = loaded.isolate.info().functions.iter().flatten();
             functions.map(move |function| format!("{class}.{}", function.name))
         });
         let known: Vec<String> = functions.collect();
@@ -192,7 +192,7 @@ impl Handler for Method {
     }
 
     fn excerpt(&self) -> Option<String> {
-        let functions = self.isolate.facts().functions.iter().flatten();
+        let functions = self.isolate.info().functions.iter().flatten();
         let function = functions.into_iter().find(|function| function.name == *self.name)?;
         function.place.as_ref()?.excerpt(&self.sources)
     }

@@ -5,8 +5,8 @@ use rquickjs::Ctx;
 use rquickjs::Module;
 use rquickjs::Runtime;
 
-use crate::backend::script::library::Library;
 use crate::backend::script::limits::Limits;
+use crate::backend::script::module_loader::ModuleLoader;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
 use crate::backend::script::thrown::Thrown;
@@ -17,11 +17,11 @@ const MEMORY_BYTES: usize = 256 << 20;
 /// The problems that show without running a file: syntax, and imports of what does not exist. A
 /// problem of a file that several import is told once.
 pub(super) fn problems(sources: &Sources, limits: &Limits) -> Vec<ClassProblem> {
-    let library = Library::new(sources.clone());
+    let loader = ModuleLoader::new(sources.clone());
     let made = Runtime::new().and_then(|runtime| {
         runtime.set_memory_limit(MEMORY_BYTES);
         runtime.set_max_stack_size(limits.stack_bytes);
-        runtime.set_loader(library.clone(), library.clone());
+        runtime.set_loader(loader.clone(), loader.clone());
         Context::full(&runtime)
     });
     let context = match made {
@@ -30,7 +30,7 @@ pub(super) fn problems(sources: &Sources, limits: &Limits) -> Vec<ClassProblem> 
     };
     let compile = |ctx: &Ctx<'_>, file: &str, text: &str| {
         let thrown = Module::declare(ctx.clone(), file, text).err().map(|_| Thrown::take(ctx))?;
-        Some(match library.take_refused() {
+        Some(match loader.take_refused() {
             Some(refused) => refused.problem(sources),
             None => ClassProblem::of_thrown(file, &thrown),
         })

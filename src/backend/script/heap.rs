@@ -8,7 +8,7 @@ use rquickjs::Runtime;
 
 /// How many calls may end before the memory of an engine at rest is looked at again. Looking
 /// takes as long as there are objects.
-const CALLS_PER_LOOK: u32 = 256;
+const CALLS_PER_CHECK: u32 = 256;
 
 /// An account of an engine's memory.
 ///
@@ -50,7 +50,7 @@ impl Heap {
     pub(super) fn is_full(&self, runtime: &Runtime, context: &Context, has_failed: bool) -> bool {
         let calls = self.calls.get() + 1;
         self.calls.set(calls);
-        if !has_failed && calls < CALLS_PER_LOOK {
+        if !has_failed && calls < CALLS_PER_CHECK {
             return false;
         }
         self.calls.set(0);

@@ -18,16 +18,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::backend::script::call::CallId;
-use crate::backend::script::call::Order;
-use crate::backend::script::call::Seat;
-use crate::backend::script::desk::OperationId;
+use crate::backend::script::call::CallPermit;
+use crate::backend::script::call::CallRequest;
+use crate::backend::script::class_info;
+use crate::backend::script::class_info::ClassInfo;
+use crate::backend::script::completion::Completion;
 use crate::backend::script::engine::Engine;
 use crate::backend::script::environment::Environment;
-use crate::backend::script::facts;
-use crate::backend::script::facts::Facts;
-use crate::backend::script::landed::Landed;
-use crate::backend::script::library::Library;
 use crate::backend::script::log::Log;
+use crate::backend::script::module_loader::ModuleLoader;
+use crate::backend::script::operations::OperationId;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::realm::Health;
 use crate::backend::script::realm::Realm;
@@ -43,7 +43,7 @@ pub(super) struct Isolate {
     class: Arc<str>,
     environment: Environment,
     mailbox: Sender<Command>,
-    facts: Facts,
+    info: ClassInfo,
     log: Log,
     /// Calls that wait or run.
     calls: Arc<AtomicUsize>,
@@ -53,9 +53,9 @@ pub(super) struct Isolate {
 /// What the thread of an isolate is told.
 pub(super) enum Command {
     /// Run a function.
-    Call(Box<Order>),
+    Call(Box<CallRequest>),
     /// A host operation has an outcome.
-    Landed(OperationId, Landed),
+    Completed(OperationId, Completion),
     /// Nobody waits for this call any more.
     Cancel(CallId),
     /// The last handle is gone.
@@ -77,7 +77,7 @@ impl Mailbox {
 }
 
 /// What becomes of the thread's first act.
-type Started = Result<Facts, ClassProblem>;
+type Started = Result<ClassInfo, ClassProblem>;
 
 impl Isolate {
     /// Starts a thread that loads the class; [`Starting::finish`] waits for the outcome.
@@ -89,7 +89,7 @@ impl Isolate {
         let class: Arc<str> = class.into();
         let (mailbox, commands) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let shop = Shop {
+        let worker = Worker {
             class: Arc::clone(&class),
             sources: sources.clone(),
             environment: environment.clone(),
@@ -100,7 +100,7 @@ impl Isolate {
         // Whoever made the class reads its log, too.
         let log = tracing::dispatcher::get_default(Clone::clone);
         let run = move || {
-            tracing::dispatcher::with_default(&log, || shop.run(&commands, &tell));
+            tracing::dispatcher::with_default(&log, || worker.run(&commands, &tell));
         };
         thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
@@ -112,8 +112,8 @@ impl Isolate {
     }
 
     /// What the class is.
-    pub(super) fn facts(&self) -> &Facts {
-        &self.facts
+    pub(super) fn info(&self) -> &ClassInfo {
+        &self.info
     }
 
     /// How long a call may take, if its row says nothing else.
@@ -128,11 +128,11 @@ impl Isolate {
         request: IncomingMessage,
         session: Session,
     ) -> Result<Reply, Raised> {
-        let seat = Seat::take(&self.calls, self.environment.limits.calls_max)?;
+        let permit = CallPermit::acquire(&self.calls, self.environment.limits.calls_max)?;
         let mut waiting = Waiting::new(self, (&method, request.id()));
         let (answer, answered) = oneshot::channel();
-        let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
-        let order = Order { id, method, request, session, gone, answer, seat };
+        let (id, cancelled) = (waiting.id, Arc::clone(&waiting.cancelled));
+        let order = CallRequest { id, method, request, session, cancelled, answer, permit };
         let answer = match waiting.isolate.mailbox.send(Command::Call(Box::new(order))) {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
@@ -168,13 +168,13 @@ impl Starting {
     /// Waits until the class is loaded. Its budget bounds how long that takes.
     pub(super) fn finish(self) -> Result<Isolate, ClassProblem> {
         let Self { class, environment, mailbox, told } = self;
-        let facts = told.recv().unwrap_or_else(|_| {
+        let info = told.recv().unwrap_or_else(|_| {
             let fix = "this is a fault of callgate; please report it with the file";
             Err(ClassProblem::of_file(&*class, "class-thread", "its thread ended", fix))
         })?;
         let (calls, last_call) = (Arc::default(), AtomicU64::new(0));
-        let log = Log::new(Arc::clone(&class), &environment.limits, &facts);
-        Ok(Isolate { class, environment, mailbox, facts, log, calls, last_call })
+        let log = Log::new(Arc::clone(&class), &environment.limits, &info);
+        Ok(Isolate { class, environment, mailbox, info, log, calls, last_call })
     }
 }
 
@@ -184,22 +184,22 @@ struct Waiting {
     id: CallId,
     method: Arc<str>,
     request: RequestId,
-    gone: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
     is_over: bool,
 }
 
 impl Waiting {
     fn new(isolate: Arc<Isolate>, (method, request): (&Arc<str>, RequestId)) -> Self {
         let id = isolate.last_call.fetch_add(1, Relaxed) + 1;
-        let (method, gone) = (Arc::clone(method), Arc::default());
-        Self { isolate, id, method, request, gone, is_over: false }
+        let (method, cancelled) = (Arc::clone(method), Arc::default());
+        Self { isolate, id, method, request, cancelled, is_over: false }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_over {
-            self.gone.store(true, Relaxed);
+            self.cancelled.store(true, Relaxed);
             self.isolate.log.abandoned(&self.method, self.request);
             let _ = self.isolate.mailbox.send(Command::Cancel(self.id));
         }
@@ -207,20 +207,20 @@ impl Drop for Waiting {
 }
 
 /// What the thread of an isolate works with.
-struct Shop {
+struct Worker {
     class: Arc<str>,
     sources: Sources,
     environment: Environment,
     mailbox: Mailbox,
 }
 
-impl Shop {
+impl Worker {
     /// Loads the class, tells how that went, and serves until it is told to stop.
     fn run(&self, commands: &Receiver<Command>, tell: &Sender<Started>) {
         let (mut realm, told) = match self.load() {
-            Ok((Some(realm), facts)) => (realm, Ok(facts)),
-            Ok((None, facts)) => {
-                let _ = tell.send(Ok(facts));
+            Ok((Some(realm), info)) => (realm, Ok(info)),
+            Ok((None, info)) => {
+                let _ = tell.send(Ok(info));
                 return;
             }
             Err(problem) => {
@@ -231,8 +231,8 @@ impl Shop {
         if tell.send(told).is_err() {
             return;
         }
-        while let Ending::Worn(why) = caught(|| serve(&realm, commands)) {
-            realm.wear_out(why);
+        while let Exit::Restart(why) = catch_panic(|| serve(&realm, commands)) {
+            realm.end_for_restart(why);
             // The old engine gives its memory back before a new one asks for some.
             drop(realm);
             realm = match self.load_again(commands) {
@@ -246,7 +246,7 @@ impl Shop {
     /// Loads the class anew, at once and then for each call that comes, until it works. Nothing
     /// has changed since it worked last, but a class may fail as it likes.
     fn load_again(&self, commands: &Receiver<Command>) -> Option<Realm> {
-        let mut asked: Option<Box<Order>> = None;
+        let mut asked: Option<Box<CallRequest>> = None;
         loop {
             let why = match self.load() {
                 Ok((Some(realm), _)) => {
@@ -264,13 +264,13 @@ impl Shop {
                 match commands.recv() {
                     Ok(Command::Call(order)) => break Some(order),
                     Ok(Command::Stop) | Err(_) => return None,
-                    Ok(Command::Landed(..) | Command::Cancel(_)) => {}
+                    Ok(Command::Completed(..) | Command::Cancel(_)) => {}
                 }
             };
         }
     }
 
-    fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
+    fn load(&self) -> Result<(Option<Realm>, ClassInfo), ClassProblem> {
         catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|_| {
             let file = self.sources.file_of(&self.class);
             let fix = "this is a fault of callgate; please report it with the file";
@@ -278,48 +278,48 @@ impl Shop {
         })
     }
 
-    fn open(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
-        let library = Library::new(self.sources.clone());
-        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
+    fn open(&self) -> Result<(Option<Realm>, ClassInfo), ClassProblem> {
+        let loader = ModuleLoader::new(self.sources.clone());
+        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), loader);
         let engine = engine
             .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
-        let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
-        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &facts);
+        let (singleton, info) = class_info::load(&engine, (&self.class, &self.sources))?;
+        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &info);
         let realm = singleton.map(|singleton| Realm::new(engine, singleton, log));
-        Ok((realm, facts))
+        Ok((realm, info))
     }
 }
 
 /// Why a realm serves no longer.
-enum Ending {
+enum Exit {
     Stop,
     /// It cannot go on; another one can.
-    Worn(&'static str),
+    Restart(&'static str),
 }
 
 /// A panic of callgate's own wears a realm out, and ends no thread.
-fn caught(serve: impl FnOnce() -> Ending) -> Ending {
-    catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Ending::Worn("callgate itself panicked"))
+fn catch_panic(serve: impl FnOnce() -> Exit) -> Exit {
+    catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Exit::Restart("callgate itself panicked"))
 }
 
-fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
+fn serve(realm: &Realm, commands: &Receiver<Command>) -> Exit {
     while let Ok(command) = commands.recv() {
         let health = match command {
             Command::Call(order) => realm.call(*order),
-            Command::Landed(id, landed) => realm.land(id, landed),
+            Command::Completed(id, completion) => realm.complete(id, completion),
             Command::Cancel(id) => realm.cancel(id),
-            Command::Stop => return Ending::Stop,
+            Command::Stop => return Exit::Stop,
         };
         match health {
-            Health::Sound => {}
-            Health::Broken => {
-                return Ending::Worn("a call left something behind that does not end");
+            Health::Healthy => {}
+            Health::Stuck => {
+                return Exit::Restart("a call left something behind that does not end");
             }
-            Health::Torn => {
-                return Ending::Worn("a call waited for what one that was stopped cannot bring");
+            Health::Deadlocked => {
+                return Exit::Restart("a call waited for what one that was stopped cannot bring");
             }
-            Health::Full => return Ending::Worn("what the class keeps leaves too little memory"),
+            Health::Full => return Exit::Restart("what the class keeps leaves too little memory"),
         }
     }
-    Ending::Stop
+    Exit::Stop
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::script::call::Call;
-use crate::backend::script::facts::Facts;
+use crate::backend::script::class_info::ClassInfo;
+use crate::backend::script::cpu_budget::Stopped;
 use crate::backend::script::limits::Limits;
-use crate::backend::script::meter::Stopped;
 use crate::backend::script::thrown::Place;
 use crate::backend::script::thrown::Thrown;
 use crate::base::RequestId;
@@ -20,8 +20,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(class: Arc<str>, limits: &Limits, facts: &Facts) -> Self {
-        let functions = facts.functions.iter().flatten();
+    pub(super) fn new(class: Arc<str>, limits: &Limits, info: &ClassInfo) -> Self {
+        let functions = info.functions.iter().flatten();
         let functions = functions
             .filter_map(|function| Some((function.name.clone(), function.place.clone()?)))
             .collect();
@@ -54,7 +54,9 @@ impl Log {
                 let most = self.limits.cpu;
                 format!("{class}.{method} used more than {most:?} of processor time")
             }
-            Stopped::Gone => format!("{class}.{method} ran on when nobody waited for its answer"),
+            Stopped::Cancelled => {
+                format!("{class}.{method} ran on when nobody waited for its answer")
+            }
             Stopped::Memory => {
                 let most = self.limits.heap_bytes / 4;
                 format!("{class}.{method} waits and holds more than {most} bytes meanwhile")

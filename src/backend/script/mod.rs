@@ -37,28 +37,28 @@
 //! - **The engine that asks** costs nothing per call. A built-in that was overlooked would still be
 //!   a hole: `tests/heavy/endings.rs` calls every function of the realm on what makes it work long.
 
-mod answer;
-mod bounded;
 mod call;
+mod class_info;
 mod classes;
 mod compiled;
-mod desk;
+mod completion;
+mod cpu_budget;
 mod engine;
 mod environment;
-mod facts;
 pub mod fetch;
 mod heap;
 mod host;
+mod interrupts;
 mod isolate;
-mod landed;
-mod library;
 mod limits;
 mod literals;
 mod log;
-mod meter;
+mod module_loader;
+mod operations;
 mod prelude;
 mod problem;
 mod realm;
+mod reply;
 mod sources;
 mod thrown;
 

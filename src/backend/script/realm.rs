@@ -14,19 +14,19 @@ use rquickjs::Value;
 use rquickjs::function::This;
 use rquickjs::promise::PromiseState;
 
-use crate::backend::script::answer;
-use crate::backend::script::answer::NoAnswer;
 use crate::backend::script::call::Call;
 use crate::backend::script::call::CallId;
-use crate::backend::script::call::Order;
-use crate::backend::script::desk::OperationId;
-use crate::backend::script::desk::Orphan;
-use crate::backend::script::desk::Settled;
+use crate::backend::script::call::CallRequest;
+use crate::backend::script::class_info::Singleton;
+use crate::backend::script::completion::Completion;
+use crate::backend::script::cpu_budget::Stopped;
 use crate::backend::script::engine::Engine;
-use crate::backend::script::facts::Singleton;
-use crate::backend::script::landed::Landed;
 use crate::backend::script::log::Log;
-use crate::backend::script::meter::Stopped;
+use crate::backend::script::operations::AbandonedPromise;
+use crate::backend::script::operations::OperationId;
+use crate::backend::script::operations::Settled;
+use crate::backend::script::reply;
+use crate::backend::script::reply::ReplyError;
 use crate::backend::script::thrown::Thrown;
 use crate::base::clock::thread_time;
 use crate::http::Raised;
@@ -34,7 +34,7 @@ use crate::http::Reply;
 
 /// How many jobs run between two looks at the clock. The engine looks by itself too, but not
 /// while it runs nothing but its own functions.
-const JOBS_PER_LOOK: u32 = 64;
+const JOBS_PER_CHECK: u32 = 64;
 /// What is left in the queue of jobs after a call was broken off gets this long to end. Then it is
 /// broken off, job by job, which takes as long at most.
 const LEFTOVER: Duration = Duration::from_millis(50);
@@ -48,54 +48,60 @@ pub(super) struct Realm {
     has_failed: Cell<bool>,
     /// Whether a call was broken off while it ran: what it was to bring never comes, and whoever
     /// awaits it waits in vain.
-    is_torn: Cell<bool>,
+    was_interrupted: Cell<bool>,
 }
 
 /// Whether a realm can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
     /// It can.
-    Sound,
+    Healthy,
     /// Something runs on in it that ends only with the whole engine.
-    Broken,
+    Stuck,
     /// Calls wait for what one that was broken off was to bring, and so may all to come.
-    Torn,
+    Deadlocked,
     /// Nobody is being served, and most of the memory is in use all the same.
     Full,
 }
 
 impl Realm {
     pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
-        Self { singleton, engine, log, has_failed: Cell::new(false), is_torn: Cell::new(false) }
+        Self {
+            singleton,
+            engine,
+            log,
+            has_failed: Cell::new(false),
+            was_interrupted: Cell::new(false),
+        }
     }
 
     /// Begins a call, unless nobody waits for it any more.
-    pub(super) fn call(&self, order: Order) -> Health {
-        if order.gone.load(Relaxed) {
-            return Health::Sound;
+    pub(super) fn call(&self, order: CallRequest) -> Health {
+        if order.cancelled.load(Relaxed) {
+            return Health::Healthy;
         }
         let call = Rc::new(Call::new(order));
-        self.engine.desk.enter(&call);
+        self.engine.operations.insert_call(&call);
         self.turn(&call, |ctx| self.begin(ctx, &call))
     }
 
     /// Goes on with a call, one of whose host operations has an outcome.
-    pub(super) fn land(&self, id: OperationId, landed: Landed) -> Health {
-        let Some(call) = self.engine.desk.owner(id) else { return Health::Sound };
-        self.turn(&call, |ctx| self.engine.desk.land(ctx, id, landed))
+    pub(super) fn complete(&self, id: OperationId, completion: Completion) -> Health {
+        let Some(call) = self.engine.operations.call_of(id) else { return Health::Healthy };
+        self.turn(&call, |ctx| self.engine.operations.complete(ctx, id, completion))
     }
 
     /// Ends a call for whose answer nobody waits any more.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        let Some(call) = self.engine.desk.find(id) else { return self.at_rest() };
+        let Some(call) = self.engine.operations.find(id) else { return self.at_rest() };
         // It waited for nothing of its own. Another call may have kept it waiting, or none will
         // ever end that: a promise on `this` of a function that was broken off stays pending.
-        if self.is_torn.get() && call.operations.borrow().is_empty() {
-            return Health::Torn;
+        if self.was_interrupted.get() && call.operations.borrow().is_empty() {
+            return Health::Deadlocked;
         }
-        self.engine.desk.bequeath(&call);
-        self.engine.desk.leave(id);
-        self.settle(Health::Sound)
+        self.engine.operations.reassign(&call);
+        self.engine.operations.remove_call(id);
+        self.settle(Health::Healthy)
     }
 
     /// One slice of a call, and then the answers of all calls that have settled in it.
@@ -107,19 +113,19 @@ impl Realm {
     /// Answers the calls that have settled, and tells those that wait for what nobody does any
     /// more, until there are no more of either.
     fn settle(&self, mut health: Health) -> Health {
-        while health == Health::Sound {
-            let settled = self.engine.desk.take_settled();
+        while health == Health::Healthy {
+            let settled = self.engine.operations.take_settled();
             if settled.is_empty() {
-                let orphans = self.engine.desk.take_orphans();
-                if orphans.is_empty() {
+                let abandoned = self.engine.operations.take_abandoned();
+                if abandoned.is_empty() {
                     return self.at_rest();
                 }
-                health = self.give_up(orphans);
+                health = self.reject_abandoned(abandoned);
             }
             for settled in settled {
-                let Some(call) = self.engine.desk.find(settled.call) else { continue };
+                let Some(call) = self.engine.operations.find(settled.call) else { continue };
                 let next = self.slice(&call, |ctx| self.settled(ctx, &call, settled));
-                health = if next == Health::Sound { health } else { next };
+                health = if next == Health::Healthy { health } else { next };
             }
         }
         health
@@ -132,10 +138,10 @@ impl Realm {
         call: &Rc<Call>,
         work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>,
     ) -> Health {
-        let Engine { desk, meter, context, .. } = &self.engine;
-        let left = desk.environment.limits.cpu.saturating_sub(call.used.get());
-        desk.turn_to(Some(call.id));
-        meter.begin(left, Some(call.gone.clone()));
+        let Engine { operations, budget, context, .. } = &self.engine;
+        let left = operations.environment.limits.cpu.saturating_sub(call.used.get());
+        operations.set_current(Some(call.id));
+        budget.begin(left, Some(call.cancelled.clone()));
         let thrown = context.with(|ctx| {
             work(&ctx).err().map(|_| {
                 let error = ctx.catch();
@@ -143,11 +149,11 @@ impl Realm {
             })
         });
         let in_jobs = self.run_jobs().map(|thrown| (thrown, None));
-        let (used, stopped) = meter.end();
-        desk.turn_to(None);
+        let (used, stopped) = budget.end();
+        operations.set_current(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
-        self.is_torn.set(self.is_torn.get() || stopped.is_some());
+        self.was_interrupted.set(self.was_interrupted.get() || stopped.is_some());
         match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
                 self.stop(call, stopped, thrown.map(|(thrown, _)| thrown).as_ref());
@@ -155,28 +161,28 @@ impl Realm {
             }
             (None, Some((thrown, cause))) => {
                 self.fail(call, &thrown, cause);
-                Health::Sound
+                Health::Healthy
             }
-            (None, None) => Health::Sound,
+            (None, None) => Health::Healthy,
         }
     }
 
     /// Whether a call that waits now holds more memory than it may.
     fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
-        let Engine { desk, heap, runtime, context, .. } = &self.engine;
+        let Engine { operations, heap, runtime, context, .. } = &self.engine;
         let held = call.held_bytes.get() + heap.grown(runtime, context);
         call.held_bytes.set(held);
-        let waits = desk.find(call.id).is_some();
+        let waits = operations.find(call.id).is_some();
         (waits && heap.is_too_much(held)).then_some(Stopped::Memory)
     }
 
     /// Looks after an engine that serves nobody just now.
     fn at_rest(&self) -> Health {
-        let Engine { desk, heap, runtime, context, .. } = &self.engine;
-        if desk.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
+        let Engine { operations, heap, runtime, context, .. } = &self.engine;
+        if operations.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
             return Health::Full;
         }
-        Health::Sound
+        Health::Healthy
     }
 
     /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
@@ -188,27 +194,27 @@ impl Realm {
                 Ok(false) => return None,
                 Err(failed) => {
                     let thrown = failed.0.with(|ctx| Thrown::take(&ctx));
-                    if self.engine.meter.is_over() {
+                    if self.engine.budget.must_stop() {
                         return Some(thrown);
                     }
                 }
             }
             jobs = jobs.wrapping_add(1);
-            if jobs.is_multiple_of(JOBS_PER_LOOK) && self.engine.meter.is_over() {
+            if jobs.is_multiple_of(JOBS_PER_CHECK) && self.engine.budget.must_stop() {
                 return None;
             }
         }
     }
 
     /// Rejects promises whose call has left, on the budget of a call that may be waiting for them.
-    fn give_up(&self, orphans: Vec<Orphan>) -> Health {
-        let desk = &self.engine.desk;
-        match desk.last_waiting() {
+    fn reject_abandoned(&self, abandoned: Vec<AbandonedPromise>) -> Health {
+        let operations = &self.engine.operations;
+        match operations.newest_awaited() {
             Some(call) => self.slice(&call, |ctx| {
-                desk.reject(ctx, orphans);
+                operations.reject_abandoned(ctx, abandoned);
                 Ok(())
             }),
-            None => self.clean_up(|ctx| desk.reject(ctx, orphans)),
+            None => self.clean_up(|ctx| operations.reject_abandoned(ctx, abandoned)),
         }
     }
 
@@ -217,18 +223,18 @@ impl Realm {
     /// Other calls may have jobs in the queue, whose turn comes first. A function that has still not
     /// ended after that waits for nothing and never ends by itself (`for (;;) await 0`).
     fn clean_up(&self, work: impl FnOnce(&Ctx<'_>)) -> Health {
-        let Engine { meter, context, .. } = &self.engine;
-        meter.begin(LEFTOVER, None);
+        let Engine { budget, context, .. } = &self.engine;
+        budget.begin(LEFTOVER, None);
         context.with(|ctx| work(&ctx));
         self.run_jobs();
-        let is_empty = !meter.is_over() || self.break_jobs_off();
-        meter.end();
-        if is_empty { Health::Sound } else { Health::Broken }
+        let is_empty = !budget.must_stop() || self.drain_jobs();
+        budget.end();
+        if is_empty { Health::Healthy } else { Health::Stuck }
     }
 
     /// Empties the queue of jobs while the meter says that it is over: then each of them is
     /// interrupted before it does anything, and so leaves no other behind. Whether it is empty.
-    fn break_jobs_off(&self) -> bool {
+    fn drain_jobs(&self) -> bool {
         let until = thread_time().saturating_add(LEFTOVER);
         loop {
             match self.engine.runtime.execute_pending_job() {
@@ -246,12 +252,13 @@ impl Realm {
 
     /// Calls the function. What it returns is its answer; a promise answers when it settles.
     fn begin<'js>(&self, ctx: &Ctx<'js>, call: &Rc<Call>) -> rquickjs::Result<()> {
-        let kit = &self.engine.kit;
+        let functions = &self.engine.functions;
         let pair: (Object<'js>, Object<'js>) = {
-            let pair: rquickjs::Array<'js> = kit.begin.clone().restore(ctx)?.call((call.id,))?;
+            let pair: rquickjs::Array<'js> =
+                functions.begin.clone().restore(ctx)?.call((call.id,))?;
             (pair.get(0)?, pair.get(1)?)
         };
-        call.seen.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
+        call.session_object.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
         let singleton = self.singleton.clone().restore(ctx)?;
         let function: Function<'js> = singleton.get(&*call.method)?;
         let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
@@ -279,14 +286,14 @@ impl Realm {
                 Ok(())
             }
             PromiseState::Pending => {
-                let on = |is_kept: bool| {
-                    let (desk, call) = (Rc::clone(&self.engine.desk), call.id);
+                let on = |is_fulfilled: bool| {
+                    let (operations, call) = (Rc::clone(&self.engine.operations), call.id);
                     Function::new(ctx.clone(), move |ctx: Ctx<'js>, value: Value<'js>| {
                         let value = Persistent::save(&ctx, value);
-                        desk.settle(Settled { call, is_kept, value });
+                        operations.push_settled(Settled { call, is_fulfilled, value });
                     })
                 };
-                let then = self.engine.kit.then.clone().restore(ctx)?;
+                let then = self.engine.functions.then.clone().restore(ctx)?;
                 then.call((This(promise.clone()), on(true)?, on(false)?))
             }
         }
@@ -294,7 +301,7 @@ impl Realm {
 
     fn settled(&self, ctx: &Ctx<'_>, call: &Rc<Call>, settled: Settled) -> rquickjs::Result<()> {
         let value = settled.value.restore(ctx)?;
-        if settled.is_kept {
+        if settled.is_fulfilled {
             return self.finish(ctx, call, value);
         }
         self.reject(call, &value);
@@ -308,16 +315,17 @@ impl Realm {
         call: &Rc<Call>,
         value: Value<'js>,
     ) -> rquickjs::Result<()> {
-        let finish = self.engine.kit.finish.clone().restore(ctx)?;
-        let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
+        let finish = self.engine.functions.finish.clone().restore(ctx)?;
+        let session =
+            call.session_object.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
         let value: Value<'js> = finish.call((session, value))?;
-        match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
+        match reply::from_value(&value, self.engine.operations.environment.limits.output_bytes) {
             Ok(reply) => {
-                self.engine.desk.bequeath(call);
+                self.engine.operations.reassign(call);
                 self.end(call, Ok(reply));
             }
-            Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
-            Err(NoAnswer::Refused(text)) => {
+            Err(ReplyError::Thrown) => return Err(rquickjs::Error::Exception),
+            Err(ReplyError::Refused(text)) => {
                 self.fail(call, &Thrown { text, place: None }, None);
             }
         }
@@ -335,7 +343,7 @@ impl Realm {
         if !cause.as_ref().is_some_and(Raised::is_bad_body) {
             self.log.raised(call, thrown);
         }
-        self.engine.desk.bequeath(call);
+        self.engine.operations.reassign(call);
         let raised = cause.unwrap_or_else(|| self.raised(call, thrown.to_string(), Some(thrown)));
         self.end(call, Err(raised));
     }
@@ -343,7 +351,7 @@ impl Realm {
     /// A failure of the handler, with the lines of code that it comes from.
     fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> Raised {
         let place = self.log.place(call, thrown);
-        Raised::in_code(text, place.and_then(|place| place.excerpt(self.engine.library.sources())))
+        Raised::in_code(text, place.and_then(|place| place.excerpt(self.engine.loader.sources())))
     }
 
     fn stop(&self, call: &Rc<Call>, stopped: Stopped, thrown: Option<&Thrown>) {
@@ -355,18 +363,18 @@ impl Realm {
         self.log.slow(call);
         self.has_failed.set(self.has_failed.get() || answer.is_err());
         call.answer(answer);
-        self.engine.desk.leave(call.id);
+        self.engine.operations.remove_call(call.id);
     }
 
     /// Ends every call under way, because another engine takes over.
-    pub(super) fn wear_out(&self, why: &str) {
+    pub(super) fn end_for_restart(&self, why: &str) {
         self.log.restarted(why);
         self.abandon(why);
     }
 
     /// Ends every call under way; the realm goes.
     pub(super) fn abandon(&self, why: &str) {
-        for call in self.engine.desk.clear() {
+        for call in self.engine.operations.clear() {
             call.answer(Err(Raised::new(why)));
         }
     }

@@ -110,7 +110,7 @@ impl Folder {
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
-                patience: settings.scripts.fetch,
+                timeout: settings.scripts.fetch,
                 bytes_max: settings.scripts.fetch_bytes,
             },
             entropy: Arc::clone(entropy),
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
         assert_eq!((limits.console_bytes, limits.calls_max), (16, 19));
-        assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
+        assert_eq!((fetcher.timeout.as_millis(), fetcher.bytes_max), (17, 18));
     }
 
     /// A folder with one file, of which an earlier look has found none under the same stamp.

@@ -27,7 +27,7 @@ pub enum FetchError {
     /// The field belongs to the connection.
     Reserved(String),
     /// `redirect` is none of its three words.
-    RedirectWish(String),
+    RedirectMode(String),
     /// The client could not send it, or has no head of an answer.
     Failed {
         /// Scheme, host and port.
@@ -47,7 +47,7 @@ pub enum FetchError {
         /// Scheme, host and port.
         origin: String,
         /// How long it was waited for.
-        patience: Duration,
+        timeout: Duration,
     },
     /// The body of the answer is larger than the settings allow.
     TooLarge {
@@ -73,7 +73,7 @@ impl FetchError {
             | Self::Body(_)
             | Self::Header(_)
             | Self::Reserved(_)
-            | Self::RedirectWish(_) => "badRequest",
+            | Self::RedirectMode(_) => "badRequest",
             Self::NotAllowed(_) | Self::Failed { error: OutboundError::Refused(_), .. } => {
                 "notAllowed"
             }
@@ -104,15 +104,15 @@ impl fmt::Display for FetchError {
             Self::Reserved(name) => {
                 write!(f, "fetch sets the header {name:?} itself; leave it out")
             }
-            Self::RedirectWish(word) => {
+            Self::RedirectMode(word) => {
                 write!(f, "fetch redirect is {word:?}; use \"follow\", \"manual\" or \"error\"")
             }
             Self::Failed { origin, error } => write!(f, "fetch from {origin}: {error}"),
             Self::Torn { origin, error } => {
                 write!(f, "fetch from {origin}: the answer broke off: {error}")
             }
-            Self::TooSlow { origin, patience } => {
-                write!(f, "fetch from {origin}: no answer within {} ms", patience.as_millis())
+            Self::TooSlow { origin, timeout } => {
+                write!(f, "fetch from {origin}: no answer within {} ms", timeout.as_millis())
             }
             Self::TooLarge { origin, bytes_max } => write!(
                 f,

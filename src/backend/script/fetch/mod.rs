@@ -1,11 +1,11 @@
 //! What `fetch` does outside of an isolate: one request to a third party, and its redirections.
 
 mod error;
-mod wish;
+mod request;
 
 pub use error::FetchError;
-pub(crate) use wish::Redirect;
-pub(crate) use wish::Wish;
+pub(crate) use request::FetchRequest;
+pub(crate) use request::RedirectMode;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,15 +41,15 @@ pub struct Fetcher {
     /// Whom classes may ask; default nobody.
     pub hosts: Arc<[HostRule]>,
     /// How long one `fetch` may take with its answer, unless it says less or more; default 10 s.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// The body of an answer; default 1 MiB.
     pub bytes_max: usize,
 }
 
 impl Default for Fetcher {
     fn default() -> Self {
-        let (patience, bytes_max) = (Duration::from_secs(10), 1024 * 1024);
-        Self { outbound: None, hosts: Arc::default(), patience, bytes_max }
+        let (timeout, bytes_max) = (Duration::from_secs(10), 1024 * 1024);
+        Self { outbound: None, hosts: Arc::default(), timeout, bytes_max }
     }
 }
 
@@ -65,14 +65,14 @@ pub(crate) struct Fetched {
 impl Fetcher {
     /// Sends a request, follows redirections as it wishes, and reads the answer. A future that is
     /// dropped takes the request back.
-    pub(crate) async fn fetch(&self, wish: Wish) -> Result<Fetched, FetchError> {
-        let (patience, origin) = (wish.patience.unwrap_or(self.patience), origin_of(&wish.url));
-        let fetched = tokio::time::timeout(patience, self.follow(wish)).await;
-        fetched.unwrap_or(Err(FetchError::TooSlow { origin, patience }))
+    pub(crate) async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
+        let (timeout, origin) = (request.timeout.unwrap_or(self.timeout), origin_of(&request.url));
+        let fetched = tokio::time::timeout(timeout, self.follow(request)).await;
+        fetched.unwrap_or(Err(FetchError::TooSlow { origin, timeout }))
     }
 
     /// Refuses an address that no rule allows, before anything is done.
-    pub(crate) fn admit(&self, url: &Url) -> Result<&Outbound, FetchError> {
+    pub(crate) fn check_allowed(&self, url: &Url) -> Result<&Outbound, FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FetchError::Scheme(url.scheme().to_owned()));
         }
@@ -87,22 +87,22 @@ impl Fetcher {
         })
     }
 
-    async fn follow(&self, mut wish: Wish) -> Result<Fetched, FetchError> {
+    async fn follow(&self, mut request: FetchRequest) -> Result<Fetched, FetchError> {
         for redirects in 0..=REDIRECTS_MAX {
-            let outbound = self.admit(&wish.url)?;
+            let outbound = self.check_allowed(&request.url)?;
             let response = outbound
-                .begin(wish.request()?)
+                .begin(request.to_request()?)
                 .await
-                .map_err(|error| FetchError::Failed { origin: origin_of(&wish.url), error })?;
-            match wish.next(&response) {
-                Some(next) if wish.redirect == Redirect::Follow => wish = next?,
-                Some(_) if wish.redirect == Redirect::Error => {
-                    return Err(FetchError::Redirected(origin_of(&wish.url)));
+                .map_err(|error| FetchError::Failed { origin: origin_of(&request.url), error })?;
+            match request.redirected(&response) {
+                Some(next) if request.redirect == RedirectMode::Follow => request = next?,
+                Some(_) if request.redirect == RedirectMode::Error => {
+                    return Err(FetchError::Redirected(origin_of(&request.url)));
                 }
-                _ => return self.read(wish.url, redirects > 0, response).await,
+                _ => return self.read(request.url, redirects > 0, response).await,
             }
         }
-        Err(FetchError::TooManyRedirects(origin_of(&wish.url)))
+        Err(FetchError::TooManyRedirects(origin_of(&request.url)))
     }
 
     async fn read(
@@ -141,7 +141,7 @@ fn origin_of(url: &Url) -> String {
 }
 
 /// A request with the given parts, as [`Outbound`] takes it.
-fn request(
+fn build_request(
     method: hyper::Method,
     url: &Url,
     headers: HeaderMap,

@@ -7,10 +7,10 @@ use rquickjs::Object;
 use url::Url;
 use url::quirks;
 
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::Bindings;
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let ctx = shelf.ctx;
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = bindings.ctx;
     let parse = |ctx: Ctx<'js>, text: String, base: Option<String>| {
         let base = base.map(|base| Url::parse(&base)).transpose();
         let url = base.and_then(|base| Url::options().base_url(base.as_ref()).parse(&text));
@@ -18,25 +18,25 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         let url = url.map_err(|error| Exception::throw_type(&ctx, &format!("no URL: {error}")))?;
         parts(&ctx, &url)
     };
-    shelf.put("urlParse", Function::new(ctx.clone(), parse)?)?;
+    bindings.set("urlParse", Function::new(ctx.clone(), parse)?)?;
     let change = |ctx: Ctx<'js>, href: String, part: String, text: String| {
         let mut url = Url::parse(&href)
             .map_err(|error| Exception::throw_type(&ctx, &format!("no URL: {error}")))?;
         change(&mut url, &part, &text);
         parts(&ctx, &url)
     };
-    shelf.put("urlChange", Function::new(ctx.clone(), change)?)?;
+    bindings.set("urlChange", Function::new(ctx.clone(), change)?)?;
     let pairs = |query: String| -> Vec<String> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         pairs.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()
     };
-    shelf.put("formPairs", Function::new(ctx.clone(), pairs)?)?;
+    bindings.set("formPairs", Function::new(ctx.clone(), pairs)?)?;
     let text = |flat: Vec<String>| {
         let (pairs, _) = flat.as_chunks::<2>();
         let pairs = pairs.iter().map(|[name, value]| (name, value));
         form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     };
-    shelf.put("formText", Function::new(ctx.clone(), text)?)
+    bindings.set("formText", Function::new(ctx.clone(), text)?)
 }
 
 /// Sets one part. What does not fit is passed over, as browsers do.

@@ -5,28 +5,28 @@ use std::rc::Rc;
 use rquickjs::Function;
 
 use crate::backend::script::call::Call;
-use crate::backend::script::desk::Desk;
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::operations::Operations;
 use crate::base::masked::masked;
 
 /// Longest line; the rest of it is cut off.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
-pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    let desk = Rc::clone(shelf.desk);
-    let say = move |level: String, text: String| say(&desk, &level, &text);
-    shelf.put("console", Function::new(shelf.ctx.clone(), say)?)
+pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    let operations = Rc::clone(bindings.operations);
+    let say = move |level: String, text: String| say(&operations, &level, &text);
+    bindings.set("console", Function::new(bindings.ctx.clone(), say)?)
 }
 
-fn say(desk: &Desk, level: &str, text: &str) {
+fn say(operations: &Operations, level: &str, text: &str) {
     // A class may say anything, the token of its visitor too.
     let text = masked(text, LINE_BYTES_MAX);
-    let call = desk.running();
-    let most = desk.environment.limits.console_bytes;
+    let call = operations.current_call();
+    let most = operations.environment.limits.console_bytes;
     match call.as_ref().map_or(Room::Enough, |call| room(call, text.len(), most)) {
-        Room::Enough => write(desk, call.as_deref(), level, &text),
+        Room::Enough => write(operations, call.as_deref(), level, &text),
         Room::Spent => {
-            let (class, call) = (&*desk.class, call.as_deref());
+            let (class, call) = (&*operations.class, call.as_deref());
             let id = call.map(|call| tracing::field::display(call.request.id()));
             let method = call.map(|call| &*call.method);
             tracing::warn!(event = "script.console_full", id, class, method, most);
@@ -36,8 +36,8 @@ fn say(desk: &Desk, level: &str, text: &str) {
 }
 
 /// Writes one line. The macros of the log want to know its level beforehand.
-fn write(desk: &Desk, call: Option<&Call>, level: &str, text: &str) {
-    let class = &*desk.class;
+fn write(operations: &Operations, call: Option<&Call>, level: &str, text: &str) {
+    let class = &*operations.class;
     let id = call.map(|call| tracing::field::display(call.request.id()));
     let method = call.map(|call| &*call.method);
     match level {
@@ -57,10 +57,10 @@ enum Room {
 }
 
 fn room(call: &Call, bytes: usize, most: usize) -> Room {
-    let said = call.said_bytes.get();
+    let said = call.console_bytes.get();
     // A line costs something even when it says nothing.
     let after = said.saturating_add(bytes).saturating_add(1);
-    call.said_bytes.set(after.max(said));
+    call.console_bytes.set(after.max(said));
     match (said > most, after > most) {
         (true, _) => Room::None,
         (false, true) => Room::Spent,

@@ -4,22 +4,22 @@ use rquickjs::Ctx;
 use rquickjs::Exception;
 use rquickjs::Function;
 
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::Bindings;
 use crate::base::limits::REPLY_HEADERS_MAX;
 use crate::http::OutgoingMessage;
 use crate::http::reply::BadReply;
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let ctx = shelf.ctx;
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = bindings.ctx;
     let check = |ctx: Ctx<'js>, name: String, value: String, beside: usize| {
         check_header(&name, &value, beside)
             .map_err(|bad| Exception::throw_range(&ctx, &bad.to_string()))
     };
-    shelf.put("checkHeader", Function::new(ctx.clone(), check)?)?;
+    bindings.set("checkHeader", Function::new(ctx.clone(), check)?)?;
     let check = |ctx: Ctx<'js>, status: f64| {
         check_status(status).map_err(|bad| Exception::throw_range(&ctx, &bad))
     };
-    shelf.put("checkStatus", Function::new(ctx.clone(), check)?)
+    bindings.set("checkStatus", Function::new(ctx.clone(), check)?)
 }
 
 /// The name by which a field is known, in lower case, if it can be sent with `beside` others.

@@ -18,40 +18,43 @@
 //! [`Landed`]: crate::backend::script::landed::Landed
 
 mod address;
+mod bindings;
 mod console;
 mod crypto;
 mod fetch;
 mod message;
 mod request;
 mod session;
-mod shelf;
 mod storage;
 mod text;
 mod timers;
 
-pub(super) use shelf::Packed;
+pub(super) use bindings::Base64Bytes;
 
 use std::rc::Rc;
 
 use rquickjs::Ctx;
 use rquickjs::Object;
 
-use crate::backend::script::desk::Desk;
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::operations::Operations;
 
 /// All host functions, for [`crate::backend::script::prelude::MAIN`].
-pub(super) fn functions<'js>(ctx: &Ctx<'js>, desk: &Rc<Desk>) -> rquickjs::Result<Object<'js>> {
+pub(super) fn functions<'js>(
+    ctx: &Ctx<'js>,
+    operations: &Rc<Operations>,
+) -> rquickjs::Result<Object<'js>> {
     let functions = Object::new(ctx.clone())?;
-    let shelf = Shelf { ctx, desk, functions: &functions };
-    request::put(&shelf)?;
-    session::put(&shelf)?;
-    storage::put(&shelf)?;
-    message::put(&shelf)?;
-    console::put(&shelf)?;
-    timers::put(&shelf)?;
-    fetch::put(&shelf)?;
-    address::put(&shelf)?;
-    text::put(&shelf)?;
-    crypto::put(&shelf)?;
+    let bindings = Bindings { ctx, operations, functions: &functions };
+    request::bind(&bindings)?;
+    session::bind(&bindings)?;
+    storage::bind(&bindings)?;
+    message::bind(&bindings)?;
+    console::bind(&bindings)?;
+    timers::bind(&bindings)?;
+    fetch::bind(&bindings)?;
+    address::bind(&bindings)?;
+    text::bind(&bindings)?;
+    crypto::bind(&bindings)?;
     Ok(functions)
 }

@@ -5,42 +5,42 @@ use std::sync::Arc;
 
 use rquickjs::Object;
 
+use crate::backend::script::completion::Completion;
+use crate::backend::script::completion::Failure;
+use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::host::request::outcome;
-use crate::backend::script::host::shelf::Shelf;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
 use crate::http::session::Privileges;
 use crate::http::session::RestoreOptions;
 use crate::http::session::Session;
 use crate::http::session::SessionError;
 use crate::token::MintWish;
 
-pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    shelf.tells("sessionId", |call| call.session.id().to_string())?;
-    shelf.tells("userName", |call| call.session.user_name())?;
-    shelf.tells("expirationDate", |call| call.session.expiration_date().to_string())?;
-    shelf.tells("idleTimeout", |call| call.session.idle_timeout())?;
-    shelf.does("setIdleTimeout", |call, minutes: f64| {
+pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    bindings.getter("sessionId", |call| call.session.id().to_string())?;
+    bindings.getter("userName", |call| call.session.user_name())?;
+    bindings.getter("expirationDate", |call| call.session.expiration_date().to_string())?;
+    bindings.getter("idleTimeout", |call| call.session.idle_timeout())?;
+    bindings.method("setIdleTimeout", |call, minutes: f64| {
         call.session.set_idle_timeout(whole(minutes));
         Ok(())
     })?;
-    shelf.tells("restoreOutcome", |call| outcome(call.session.restore_outcome()))?;
-    shelf.tells("devices", |call| devices(&call.session))?;
-    shelf.does("publicUrl", |call, path: String| {
+    bindings.getter("restoreOutcome", |call| outcome(call.session.restore_outcome()))?;
+    bindings.getter("devices", |call| devices(&call.session))?;
+    bindings.method("publicUrl", |call, path: String| {
         call.session.public_url(&path).map_err(Failure::session)
     })?;
-    privileges(shelf)?;
-    tokens(shelf)
+    privileges(bindings)?;
+    tokens(bindings)
 }
 
-fn privileges<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    shelf.tells("isGuest", |call| call.session.is_guest())?;
-    shelf.tells("clearPrivileges", |call| call.session.clear_privileges())?;
-    shelf.tells("getPrivileges", |call| -> Vec<String> {
+fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    bindings.getter("isGuest", |call| call.session.is_guest())?;
+    bindings.getter("clearPrivileges", |call| call.session.clear_privileges())?;
+    bindings.getter("getPrivileges", |call| -> Vec<String> {
         call.session.privileges().iter().map(ToString::to_string).collect()
     })?;
-    shelf.does("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
-    shelf.does("setPrivileges", |call, wish: Object<'js>| {
+    bindings.method("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
+    bindings.method("setPrivileges", |call, wish: Object<'js>| {
         let wish = Privileges {
             privileges: wish.get("privileges").map_err(misread)?,
             roles: wish.get("roles").map_err(misread)?,
@@ -51,39 +51,41 @@ fn privileges<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     })
 }
 
-fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    shelf.awaits("createOtp", |call, wish: Object<'js>| {
+fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    bindings.async_method("createOtp", |call, wish: Object<'js>| {
         let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
-        Ok(async move {
-            session.create_otp(wish).await.map(Landed::Text).map_err(Failure::session)
-        })
+        Ok(
+            async move {
+                session.create_otp(wish).await.map(Completion::Text).map_err(Failure::session)
+            },
+        )
     })?;
-    shelf.awaits("createCallbackUrl", |call, wish: Object<'js>| {
+    bindings.async_method("createCallbackUrl", |call, wish: Object<'js>| {
         let path: String = wish.get("path").map_err(misread)?;
         let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
         Ok(async move {
             let url = session.create_callback_url(&path, wish).await;
-            url.map(Landed::Text).map_err(Failure::session)
+            url.map(Completion::Text).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("restore", |call, wish: Object<'js>| {
+    bindings.async_method("restore", |call, wish: Object<'js>| {
         let token: String = wish.get("token").map_err(misread)?;
         let options = RestoreOptions { switch: wish.get("switch").map_err(misread)? };
         let session = call.session.clone();
         Ok(async move {
             let restored = session.restore_with(&token, options).await;
-            restored.map(Landed::Bool).map_err(Failure::session)
+            restored.map(Completion::Bool).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("logout", |call, ()| {
+    bindings.async_method("logout", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.logout().await) })
     })?;
-    shelf.awaits("reload", |call, ()| {
+    bindings.async_method("reload", |call, ()| {
         let session = call.session.clone();
-        Ok(async move { session.reload().await.map(Landed::Bool).map_err(Failure::session) })
+        Ok(async move { session.reload().await.map(Completion::Bool).map_err(Failure::session) })
     })?;
-    shelf.awaits("keep", |call, ()| {
+    bindings.async_method("keep", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.keep_written().await) })
     })
@@ -138,8 +140,8 @@ fn devices(session: &Session) -> Vec<Vec<String>> {
     session.devices().iter().map(device).collect()
 }
 
-pub(super) fn done(result: Result<(), SessionError>) -> Result<Landed, Failure> {
-    result.map(|()| Landed::Nothing).map_err(Failure::session)
+pub(super) fn done(result: Result<(), SessionError>) -> Result<Completion, Failure> {
+    result.map(|()| Completion::Nothing).map_err(Failure::session)
 }
 
 /// The prelude hands over what the host expects; a text may still hold half a character.

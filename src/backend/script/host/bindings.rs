@@ -16,15 +16,15 @@ use rquickjs::function::Opt;
 
 use crate::backend::script::call::Call;
 use crate::backend::script::call::CallId;
-use crate::backend::script::desk::Desk;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
+use crate::backend::script::completion::Completion;
+use crate::backend::script::completion::Failure;
+use crate::backend::script::operations::Operations;
 
 /// The host functions of one isolate while they are being put together.
-pub(super) struct Shelf<'s, 'js> {
-    pub(super) ctx: &'s Ctx<'js>,
-    pub(super) desk: &'s Rc<Desk>,
-    pub(super) functions: &'s Object<'js>,
+pub(super) struct Bindings<'b, 'js> {
+    pub(super) ctx: &'b Ctx<'js>,
+    pub(super) operations: &'b Rc<Operations>,
+    pub(super) functions: &'b Object<'js>,
 }
 
 /// Bytes that a script gets as a `Uint8Array`, on its own heap.
@@ -32,71 +32,72 @@ pub(super) struct Bytes<B>(pub(super) B);
 
 /// Bytes that a script hands over. They come as base64: to look into a buffer of the engine takes
 /// `unsafe`, because a script could change it meanwhile.
-pub(crate) struct Packed(pub(crate) Vec<u8>);
+pub(crate) struct Base64Bytes(pub(crate) Vec<u8>);
 
-impl<'js> Shelf<'_, 'js> {
+impl<'js> Bindings<'_, 'js> {
     /// A function of a call that is answered at once: `host.name(call)`.
-    pub(super) fn tells<R>(
+    pub(super) fn getter<R>(
         &self,
         name: &str,
-        answer: impl Fn(&Call) -> R + 'js,
+        read: impl Fn(&Call) -> R + 'js,
     ) -> rquickjs::Result<()>
     where
         R: IntoJs<'js> + 'js,
     {
-        let desk = Rc::clone(self.desk);
+        let operations = Rc::clone(self.operations);
         let function = move |ctx: Ctx<'js>, call: CallId| -> rquickjs::Result<R> {
-            Ok(answer(&*desk.call(&ctx, call)?))
+            Ok(read(&*operations.call(&ctx, call)?))
         };
-        self.put(name, Function::new(self.ctx.clone(), function)?)
+        self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
     /// A function of a call with one argument, answered at once: `host.name(call, what)`. What it
     /// refuses is raised in the class.
-    pub(super) fn does<A, R>(
+    pub(super) fn method<A, R>(
         &self,
         name: &str,
-        answer: impl Fn(&Call, A) -> Result<R, Failure> + 'js,
+        run: impl Fn(&Call, A) -> Result<R, Failure> + 'js,
     ) -> rquickjs::Result<()>
     where
         A: FromJs<'js> + 'js,
         R: IntoJs<'js> + 'js,
     {
-        let desk = Rc::clone(self.desk);
-        let function = move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<R> {
-            let call = desk.call(&ctx, call)?;
-            let what = given(&ctx, what)?;
-            answer(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))
-        };
-        self.put(name, Function::new(self.ctx.clone(), function)?)
+        let operations = Rc::clone(self.operations);
+        let function =
+            move |ctx: Ctx<'js>, call: CallId, argument: Opt<A>| -> rquickjs::Result<R> {
+                let call = operations.call(&ctx, call)?;
+                let argument = parse(&ctx, argument)?;
+                run(&call, argument).map_err(|failure| Operations::throw(&ctx, &call, failure))
+            };
+        self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
     /// A function of a call that takes its time: `host.name(call, what)` is a promise of what
     /// `work` lands with.
-    pub(super) fn awaits<A, F>(
+    pub(super) fn async_method<A, F>(
         &self,
         name: &str,
         work: impl Fn(&Call, A) -> Result<F, Failure> + 'js,
     ) -> rquickjs::Result<()>
     where
         A: FromJs<'js> + 'js,
-        F: Future<Output = Result<Landed, Failure>> + Send + 'static,
+        F: Future<Output = Result<Completion, Failure>> + Send + 'static,
     {
-        let desk = Rc::clone(self.desk);
+        let operations = Rc::clone(self.operations);
         let function =
-            move |ctx: Ctx<'js>, call: CallId, what: Opt<A>| -> rquickjs::Result<Value<'js>> {
-                let call = desk.call(&ctx, call)?;
-                let what = given(&ctx, what)?;
-                let work =
-                    work(&call, what).map_err(|failure| Desk::raise(&ctx, &call, failure))?;
-                let work = async move { work.await.unwrap_or_else(Landed::Failed) };
-                Ok(desk.promise(&ctx, &call, work)?.into_value())
+            move |ctx: Ctx<'js>, call: CallId, argument: Opt<A>| -> rquickjs::Result<Value<'js>> {
+                let call = operations.call(&ctx, call)?;
+                let argument = parse(&ctx, argument)?;
+                let work = work(&call, argument)
+                    .map_err(|failure| Operations::throw(&ctx, &call, failure))?;
+                let work = async move { work.await.unwrap_or_else(Completion::Failed) };
+                Ok(operations.promise(&ctx, &call, work)?.into_value())
             };
-        self.put(name, Function::new(self.ctx.clone(), function)?)
+        self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
     /// Puts a function that stands for itself.
-    pub(super) fn put(&self, name: &str, function: Function<'js>) -> rquickjs::Result<()> {
+    pub(super) fn set(&self, name: &str, function: Function<'js>) -> rquickjs::Result<()> {
         self.functions.set(name, function)
     }
 }
@@ -108,11 +109,11 @@ impl<'js, B: AsRef<[u8]>> IntoJs<'js> for Bytes<B> {
 }
 
 /// An argument; one that was left out is `undefined`.
-fn given<'js, A: FromJs<'js>>(ctx: &Ctx<'js>, what: Opt<A>) -> rquickjs::Result<A> {
-    what.0.map_or_else(|| A::from_js(ctx, Value::new_undefined(ctx.clone())), Ok)
+fn parse<'js, A: FromJs<'js>>(ctx: &Ctx<'js>, argument: Opt<A>) -> rquickjs::Result<A> {
+    argument.0.map_or_else(|| A::from_js(ctx, Value::new_undefined(ctx.clone())), Ok)
 }
 
-impl<'js> FromJs<'js> for Packed {
+impl<'js> FromJs<'js> for Base64Bytes {
     fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
         let text = String::from_js(ctx, value)?;
         let bytes = STANDARD.decode(text);

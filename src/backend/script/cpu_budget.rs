@@ -13,15 +13,15 @@ use crate::base::clock::thread_time;
 /// A slice that has taken this long rests a little after each stretch of work. A class that wakes
 /// up on the same processor would otherwise wait until the scheduler takes it away, which is some
 /// milliseconds: to step back (`yield_now`) does not help, as whoever steps back may go on at once.
-const POLITE: Duration = Duration::from_millis(2);
+const YIELD_AFTER: Duration = Duration::from_millis(2);
 /// A stretch, by the clock of this thread, and how long the rest after it is at least.
-const STRETCH: Duration = Duration::from_micros(150);
-const REST: Duration = Duration::from_micros(50);
+const YIELD_EVERY: Duration = Duration::from_micros(150);
+const YIELD_FOR: Duration = Duration::from_micros(50);
 
 /// Measures one slice at a time: the engine asks it some ten thousand times a second whether to go
 /// on.
 #[derive(Default)]
-pub(super) struct Meter {
+pub(super) struct CpuBudget {
     /// How long the slice has taken by the clock on the wall, which is cheaper to read: the
     /// processor time is never more.
     watch: Cell<Option<Stopwatch>>,
@@ -33,7 +33,7 @@ pub(super) struct Meter {
     /// When it rested last.
     rested: Cell<Duration>,
     /// Raised from outside when nobody waits for the call any more.
-    gone: RefCell<Option<Arc<AtomicBool>>>,
+    cancelled: RefCell<Option<Arc<AtomicBool>>>,
     stopped: Cell<Option<Stopped>>,
 }
 
@@ -43,21 +43,21 @@ pub(super) enum Stopped {
     /// The processor time of the call is used up.
     Cpu,
     /// The caller has gone, or its time is up.
-    Gone,
+    Cancelled,
     /// It waits, and holds too much memory meanwhile.
     Memory,
 }
 
-impl Meter {
+impl CpuBudget {
     /// Begins a slice of at most `left`, which also ends when `gone` is raised.
-    pub(super) fn begin(&self, left: Duration, gone: Option<Arc<AtomicBool>>) {
+    pub(super) fn begin(&self, left: Duration, cancelled: Option<Arc<AtomicBool>>) {
         let now = thread_time();
         self.watch.set(Some(Stopwatch::start()));
-        self.quiet.set(left.min(POLITE));
+        self.quiet.set(left.min(YIELD_AFTER));
         self.begun.set(now);
         self.rested.set(now);
         self.until.set(now.saturating_add(left));
-        self.gone.replace(gone);
+        self.cancelled.replace(cancelled);
         self.stopped.set(None);
     }
 
@@ -65,32 +65,33 @@ impl Meter {
     pub(super) fn end(&self) -> (Duration, Option<Stopped>) {
         let used = thread_time().saturating_sub(self.begun.get());
         self.until.set(Duration::MAX);
-        self.gone.replace(None);
+        self.cancelled.replace(None);
         (used, self.stopped.take())
     }
 
     /// Whether the slice has to end now. Once it had to, it stays so until the next one begins.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn must_stop(&self) -> bool {
         if self.stopped.get().is_some() {
             return true;
         }
-        let gone = self.gone.borrow().as_ref().is_some_and(|gone| gone.load(Relaxed));
+        let cancelled =
+            self.cancelled.borrow().as_ref().is_some_and(|cancelled| cancelled.load(Relaxed));
         let is_new = self.watch.get().is_some_and(|watch| watch.elapsed() < self.quiet.get());
-        if is_new && !gone {
+        if is_new && !cancelled {
             return false;
         }
         let now = thread_time();
-        let why = if gone {
-            Some(Stopped::Gone)
+        let why = if cancelled {
+            Some(Stopped::Cancelled)
         } else {
             (now > self.until.get()).then_some(Stopped::Cpu)
         };
-        if now.saturating_sub(self.begun.get()) > POLITE
-            && now.saturating_sub(self.rested.get()) > STRETCH
+        if now.saturating_sub(self.begun.get()) > YIELD_AFTER
+            && now.saturating_sub(self.rested.get()) > YIELD_EVERY
         {
             self.rested.set(now);
             // Nobody wakes this thread for anything but its next command, which waits its turn.
-            std::thread::park_timeout(REST);
+            std::thread::park_timeout(YIELD_FOR);
         }
         self.stopped.set(why);
         why.is_some()

@@ -18,7 +18,7 @@ use hyper::header;
 use hyper::header::HeaderValue;
 use tokio::time::Sleep;
 
-use crate::backend::forward::Terms;
+use crate::backend::forward::ResponseContext;
 use crate::backend::forward::fields;
 use crate::base::limits::RIGHT_CHECK;
 use crate::http::AnswerBody;
@@ -27,22 +27,22 @@ use crate::http::answer::CutShort;
 use crate::http::tunnel::Tunnel;
 
 /// The answer that the client gets.
-pub(super) fn of(
+pub(super) fn for_client(
     mut response: Response<Incoming>,
-    terms: Terms,
+    context: ResponseContext,
 ) -> Result<Response<AnswerBody>, Fault> {
-    fields::strip_own(response.headers_mut());
+    fields::strip_callgate(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if terms.asked && speaks_websocket(&response) {
-            return Ok(switched(response, terms));
+        if context.upgrade_requested && is_websocket(&response) {
+            return Ok(switch_protocols(response, context));
         }
         let why = "the upstream switches to a protocol that nobody asked for";
         return Err(Fault::upstream_down(io::Error::other(why)));
     }
-    frame_anew(&mut response)?;
+    remove_framing(&mut response)?;
     let headers = response.headers_mut();
     fields::strip_connection(headers);
-    if terms.asked {
+    if context.upgrade_requested {
         // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -50,13 +50,13 @@ pub(super) fn of(
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let is_events = is_events(&response);
-    Ok(response.map(|body| AnswerBody::stream(Download::new(body, terms, is_events))))
+    Ok(response.map(|body| AnswerBody::stream(ResponseBody::new(body, context, is_events))))
 }
 
 /// Leaves no word of where the body ends but the one that it was read by. A length beside `chunked`
 /// counts for nothing (RFC 9112 §6.3), and what else a body may be encoded in on the way nobody has
 /// undone.
-fn frame_anew(response: &mut Response<Incoming>) -> Result<(), Fault> {
+fn remove_framing(response: &mut Response<Incoming>) -> Result<(), Fault> {
     let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
     if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -75,15 +75,19 @@ fn is_events(response: &Response<Incoming>) -> bool {
     kind.and_then(|kind| kind.get(..name.len())).is_some_and(|it| it.eq_ignore_ascii_case(name))
 }
 
-fn speaks_websocket(response: &Response<Incoming>) -> bool {
-    let spoken = response.headers().get(header::UPGRADE);
-    spoken.is_some_and(|spoken| spoken.as_bytes().eq_ignore_ascii_case(b"websocket"))
+fn is_websocket(response: &Response<Incoming>) -> bool {
+    let protocol = response.headers().get(header::UPGRADE);
+    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The answer after which both connections carry anything.
-fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBody> {
+fn switch_protocols(
+    mut response: Response<Incoming>,
+    context: ResponseContext,
+) -> Response<AnswerBody> {
     let upstream = hyper::upgrade::on(&mut response);
-    let tunnel = Tunnel::new(upstream, terms.config.tunnel_idle, (terms.session, terms.granted));
+    let tunnel =
+        Tunnel::new(upstream, context.config.tunnel_idle, (context.session, context.granted));
     let mut response = response.map(|_| AnswerBody::empty());
     fields::strip_connection(response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -94,26 +98,26 @@ fn switched(mut response: Response<Incoming>, terms: Terms) -> Response<AnswerBo
 
 /// A body that is passed on as it comes, and must not pause for long. The time for which the client
 /// does not take what came is none of it.
-struct Download {
+struct ResponseBody {
     body: Incoming,
     gap_max: Duration,
     /// What the upstream was granted is open until its last byte has come.
-    _terms: Terms,
-    alarm: Option<Pin<Box<Sleep>>>,
+    _context: ResponseContext,
+    gap_timer: Option<Pin<Box<Sleep>>>,
     /// Ends with the right under which events are passed on: they may go on for days.
-    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    right_ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl Download {
-    fn new(body: Incoming, terms: Terms, is_events: bool) -> Self {
-        let (gap_max, session) = (terms.config.gap_max, terms.session.clone());
-        let over = async move { session.right_ended(RIGHT_CHECK).await };
-        let over = is_events.then(|| Box::pin(over) as _);
-        Self { body, gap_max, _terms: terms, alarm: None, over }
+impl ResponseBody {
+    fn new(body: Incoming, context: ResponseContext, is_events: bool) -> Self {
+        let (gap_max, session) = (context.config.gap_max, context.session.clone());
+        let right_ended = async move { session.right_ended(RIGHT_CHECK).await };
+        let right_ended = is_events.then(|| Box::pin(right_ended) as _);
+        Self { body, gap_max, _context: context, gap_timer: None, right_ended }
     }
 }
 
-impl Body for Download {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = CutShort;
 
@@ -122,18 +126,19 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         let this = self.get_mut();
-        if this.over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
-            this.over = None;
+        if this.right_ended.as_mut().is_some_and(|ended| ended.as_mut().poll(context).is_ready()) {
+            this.right_ended = None;
             return Poll::Ready(Some(Err("the right to the session has ended".into())));
         }
         loop {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 let gap_max = this.gap_max;
-                let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(gap_max)));
-                ready!(alarm.as_mut().poll(context));
+                let gap_timer =
+                    this.gap_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(gap_max)));
+                ready!(gap_timer.as_mut().poll(context));
                 return Poll::Ready(Some(Err("the upstream paused for too long".into())));
             };
-            this.alarm = None;
+            this.gap_timer = None;
             match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),

@@ -18,14 +18,14 @@ use crate::backend::script::sources::Sources;
 
 /// Finds and loads the modules of one isolate. Imports that run later obey it as well.
 #[derive(Clone)]
-pub(super) struct Library {
+pub(super) struct ModuleLoader {
     sources: Sources,
     loaded: Rc<RefCell<BTreeSet<String>>>,
-    refused: Rc<RefCell<Option<Refused>>>,
+    refused: Rc<RefCell<Option<RefusedImport>>>,
 }
 
 /// An import that was refused.
-pub(super) struct Refused {
+pub(super) struct RefusedImport {
     /// The file that imports.
     pub(super) by: String,
     /// What it asked for.
@@ -33,7 +33,7 @@ pub(super) struct Refused {
     pub(super) why: String,
 }
 
-impl Refused {
+impl RefusedImport {
     /// The problem that it is, at the place of the import.
     pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
         let what = format!("cannot import {:?}: {}", self.specifier, self.why);
@@ -57,7 +57,7 @@ fn place_of(text: &str, specifier: &str) -> Option<(u32, u32)> {
     })
 }
 
-impl Library {
+impl ModuleLoader {
     pub(super) fn new(sources: Sources) -> Self {
         Self { sources, loaded: Rc::default(), refused: Rc::default() }
     }
@@ -78,7 +78,7 @@ impl Library {
     }
 
     /// The import that was refused last.
-    pub(super) fn take_refused(&self) -> Option<Refused> {
+    pub(super) fn take_refused(&self) -> Option<RefusedImport> {
         self.refused.take()
     }
 
@@ -129,7 +129,7 @@ fn joined(by: &str, specifier: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-impl Resolver for Library {
+impl Resolver for ModuleLoader {
     fn resolve<'js>(
         &mut self,
         ctx: &Ctx<'js>,
@@ -144,13 +144,13 @@ impl Resolver for Library {
         found.map_err(|why| {
             let text = format!("{base} cannot import {name:?}: {why}");
             let (by, specifier) = (base.to_owned(), name.to_owned());
-            self.refused.replace(Some(Refused { by, specifier, why }));
+            self.refused.replace(Some(RefusedImport { by, specifier, why }));
             Exception::throw_reference(ctx, &text)
         })
     }
 }
 
-impl Loader for Library {
+impl Loader for ModuleLoader {
     fn load<'js>(
         &mut self,
         ctx: &Ctx<'js>,
@@ -179,12 +179,12 @@ mod tests {
             let folder = parent.path().join(name);
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("Mail.js"), "1").expect("a file");
-            let library = Library::new(Sources::read(&folder).expect("sources"));
+            let loader = ModuleLoader::new(Sources::read(&folder).expect("sources"));
             let mail = format!("{name}/Mail.js");
-            assert_eq!(library.find(&mail, "./Mail.js"), Ok(mail.clone()));
-            let refused = library.find(&mail, "callgate/host").expect_err("refused");
+            assert_eq!(loader.find(&mail, "./Mail.js"), Ok(mail.clone()));
+            let refused = loader.find(&mail, "callgate/host").expect_err("refused");
             assert!(refused.starts_with("only \"callgate\""), "{refused}");
-            let refused = library.find(&mail, "../other/Mail.js").expect_err("refused");
+            let refused = loader.find(&mail, "../other/Mail.js").expect_err("refused");
             assert_eq!(refused, "it leads out of the classes folder");
         }
     }

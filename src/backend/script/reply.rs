@@ -4,27 +4,27 @@ use bytes::Bytes;
 use rquickjs::Array;
 use rquickjs::Value;
 
-use crate::backend::script::host::Packed;
+use crate::backend::script::host::Base64Bytes;
 use crate::http::OutgoingMessage;
 use crate::http::Reply;
 use crate::http::reply::BadReply;
 use crate::http::reply::Body;
 
 /// Why what a handler returned is no answer.
-pub(super) enum NoAnswer {
+pub(super) enum ReplyError {
     /// In words for the author of the class.
     Refused(String),
     /// It threw while it was read; the engine holds what.
     Thrown,
 }
 
-impl From<rquickjs::Error> for NoAnswer {
+impl From<rquickjs::Error> for ReplyError {
     fn from(_: rquickjs::Error) -> Self {
         Self::Thrown
     }
 }
 
-impl From<BadReply> for NoAnswer {
+impl From<BadReply> for ReplyError {
     fn from(bad: BadReply) -> Self {
         Self::Refused(bad.to_string())
     }
@@ -33,7 +33,7 @@ impl From<BadReply> for NoAnswer {
 /// The answer that stands for a returned value (contract §4), from what the prelude has made of
 /// it: nothing, the JSON text of a result, or `[status, [name, value, …], text, bytes]` of
 /// an `OutgoingMessage`.
-pub(super) fn reply(value: &Value<'_>, bytes_max: usize) -> Result<Reply, NoAnswer> {
+pub(super) fn from_value(value: &Value<'_>, bytes_max: usize) -> Result<Reply, ReplyError> {
     if let Some(parts) = value.as_array() {
         return message(parts, bytes_max).map(Reply::Message);
     }
@@ -46,9 +46,9 @@ pub(super) fn reply(value: &Value<'_>, bytes_max: usize) -> Result<Reply, NoAnsw
     Ok(Reply::Message(message))
 }
 
-fn message(parts: &Array<'_>, bytes_max: usize) -> Result<OutgoingMessage, NoAnswer> {
+fn message(parts: &Array<'_>, bytes_max: usize) -> Result<OutgoingMessage, ReplyError> {
     let mut message = OutgoingMessage::new();
-    let (text, packed): (Option<String>, Option<Packed>) = (parts.get(2)?, parts.get(3)?);
+    let (text, packed): (Option<String>, Option<Base64Bytes>) = (parts.get(2)?, parts.get(3)?);
     if let Some(body) = text.map(Bytes::from).or(packed.map(|packed| packed.0.into())) {
         within(body.len(), bytes_max)?;
         message.set_body(Body::Blob(body));
@@ -62,9 +62,9 @@ fn message(parts: &Array<'_>, bytes_max: usize) -> Result<OutgoingMessage, NoAns
     Ok(message)
 }
 
-fn within(bytes: usize, bytes_max: usize) -> Result<(), NoAnswer> {
+fn within(bytes: usize, bytes_max: usize) -> Result<(), ReplyError> {
     if bytes <= bytes_max {
         return Ok(());
     }
-    Err(NoAnswer::Refused(format!("the answer has {bytes} bytes; {bytes_max} are the limit")))
+    Err(ReplyError::Refused(format!("the answer has {bytes} bytes; {bytes_max} are the limit")))
 }

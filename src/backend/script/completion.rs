@@ -13,7 +13,7 @@ use crate::http::session::SessionError;
 
 /// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
 #[derive(Debug)]
-pub(super) enum Landed {
+pub(super) enum Completion {
     /// `undefined`.
     Nothing,
     /// A boolean.
@@ -25,7 +25,7 @@ pub(super) enum Landed {
     /// A `Uint8Array`.
     Bytes(Vec<u8>),
     /// A list of such.
-    List(Vec<Landed>),
+    List(Vec<Completion>),
     /// The promise is rejected.
     Failed(Failure),
 }
@@ -42,7 +42,7 @@ pub(super) struct Failure {
     pub(super) cause: Option<Raised>,
 }
 
-impl Landed {
+impl Completion {
     /// The value that a script sees of an outcome.
     pub(super) fn value<'js>(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         match self {

@@ -10,10 +10,10 @@ use rquickjs::Persistent;
 use rquickjs::Value;
 use rquickjs::promise::PromiseState;
 
+use crate::backend::script::cpu_budget::Stopped;
 use crate::backend::script::engine::Engine;
-use crate::backend::script::engine::Kit;
-use crate::backend::script::library::Library;
-use crate::backend::script::meter::Stopped;
+use crate::backend::script::engine::PreludeFunctions;
+use crate::backend::script::module_loader::ModuleLoader;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
 use crate::backend::script::thrown::Place;
@@ -21,7 +21,7 @@ use crate::backend::script::thrown::Thrown;
 
 /// What a class turned out to be.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
+pub(super) struct ClassInfo {
     /// The functions that rows can name; none when the default export is no class.
     pub(super) functions: Option<Vec<NamedFunction>>,
     /// The class files that it was loaded from.
@@ -39,14 +39,14 @@ pub(super) struct NamedFunction {
 pub(super) type Singleton = Persistent<Object<'static>>;
 
 /// Why a class could not be loaded.
-enum Unloaded {
+enum LoadError {
     /// The engine holds an exception.
     Thrown,
     /// The top level waits for something that nothing can bring while a class is loaded.
-    Waits,
+    Pending,
 }
 
-impl From<rquickjs::Error> for Unloaded {
+impl From<rquickjs::Error> for LoadError {
     fn from(_: rquickjs::Error) -> Self {
         Self::Thrown
     }
@@ -57,23 +57,23 @@ impl From<rquickjs::Error> for Unloaded {
 pub(super) fn load(
     engine: &Engine,
     (class, sources): (&str, &Sources),
-) -> Result<(Option<Singleton>, Facts), ClassProblem> {
+) -> Result<(Option<Singleton>, ClassInfo), ClassProblem> {
     let file = sources.file_of(class);
-    engine.meter.begin(engine.desk.environment.limits.cpu, None);
+    engine.budget.begin(engine.operations.environment.limits.cpu, None);
     let made = engine.context.with(|ctx| {
         instance(&ctx, engine, (&file, sources)).map_err(|why| match why {
-            Unloaded::Thrown => Some(Thrown::take(&ctx)),
-            Unloaded::Waits => None,
+            LoadError::Thrown => Some(Thrown::take(&ctx)),
+            LoadError::Pending => None,
         })
     });
-    let (_, stopped) = engine.meter.end();
+    let (_, stopped) = engine.budget.end();
     match made {
         Ok(found) => {
-            let files = engine.library.loaded();
+            let files = engine.loader.loaded();
             let (singleton, functions) = found.unzip();
-            Ok((singleton, Facts { functions, files }))
+            Ok((singleton, ClassInfo { functions, files }))
         }
-        Err(thrown) => Err(problem(&file, thrown.as_ref(), stopped, (&engine.library, sources))),
+        Err(thrown) => Err(problem(&file, thrown.as_ref(), stopped, (&engine.loader, sources))),
     }
 }
 
@@ -81,30 +81,32 @@ fn instance<'js>(
     ctx: &Ctx<'js>,
     engine: &Engine,
     (file, sources): (&str, &Sources),
-) -> Result<Option<(Singleton, Vec<NamedFunction>)>, Unloaded> {
+) -> Result<Option<(Singleton, Vec<NamedFunction>)>, LoadError> {
     let text = sources.find(file).map(|source| source.text.clone()).unwrap_or_default();
-    engine.library.begin(file);
+    engine.loader.begin(file);
     let (module, evaluated) = Module::declare(ctx.clone(), file, text.as_bytes())?.eval()?;
     while evaluated.state() == PromiseState::Pending {
-        if engine.meter.is_over() || !ctx.execute_pending_job() {
-            return Err(Unloaded::Waits);
+        if engine.budget.must_stop() || !ctx.execute_pending_job() {
+            return Err(LoadError::Pending);
         }
     }
     evaluated.finish::<()>()?;
     let class: Value<'js> = module.namespace()?.get("default")?;
-    let is_class = Kit::ask(ctx, &engine.kit.is_class, class.clone())?.as_bool();
+    let is_class =
+        PreludeFunctions::call(ctx, &engine.functions.is_class, class.clone())?.as_bool();
     let Some(constructor) = class.into_constructor().filter(|_| is_class == Some(true)) else {
         return Ok(None);
     };
     let singleton: Object<'js> = constructor.construct(())?;
-    let found = Kit::ask(ctx, &engine.kit.functions, singleton.clone().into_value())?;
-    let found = found.into_array().ok_or(Unloaded::Thrown)?;
+    let found =
+        PreludeFunctions::call(ctx, &engine.functions.functions, singleton.clone().into_value())?;
+    let found = found.into_array().ok_or(LoadError::Thrown)?;
     let functions =
         found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
     // What was left for later would run on the budget of whoever calls first.
     while ctx.execute_pending_job() {
-        if engine.meter.is_over() {
-            return Err(Unloaded::Waits);
+        if engine.budget.must_stop() {
+            return Err(LoadError::Pending);
         }
     }
     Ok(Some((Persistent::save(ctx, singleton), functions)))
@@ -122,9 +124,9 @@ fn problem(
     file: &str,
     thrown: Option<&Thrown>,
     stopped: Option<Stopped>,
-    (library, sources): (&Library, &Sources),
+    (loader, sources): (&ModuleLoader, &Sources),
 ) -> ClassProblem {
-    if let Some(refused) = library.take_refused() {
+    if let Some(refused) = loader.take_refused() {
         return refused.problem(sources);
     }
     match (thrown, stopped) {

@@ -14,23 +14,23 @@ use hyper::header::HeaderValue;
 use url::Url;
 
 use crate::backend::script::fetch::FetchError;
+use crate::backend::script::fetch::build_request;
 use crate::backend::script::fetch::origin_of;
-use crate::backend::script::fetch::request;
 use crate::http::outbound::SentBody;
 
 /// A request that a class wants to be sent.
-pub(crate) struct Wish {
+pub(crate) struct FetchRequest {
     pub(crate) url: Url,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) redirect: Redirect,
-    pub(crate) patience: Option<Duration>,
+    pub(crate) redirect: RedirectMode,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// What is done about a redirection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Redirect {
+pub(crate) enum RedirectMode {
     /// The class gets the answer of where it leads.
     Follow,
     /// The class gets the redirection itself.
@@ -54,19 +54,19 @@ const RESERVED: [HeaderName; 10] = [
 ];
 
 /// Fields that are for one host, and go to no other (Fetch Standard, §4.4).
-const PERSONAL: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
-impl Wish {
+impl FetchRequest {
     /// A `GET` of this address.
-    pub(crate) fn read(url: &str) -> Result<Self, FetchError> {
+    pub(crate) fn get(url: &str) -> Result<Self, FetchError> {
         let url = Url::parse(url).map_err(|_| FetchError::Address)?;
         Ok(Self {
             url,
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            redirect: Redirect::Follow,
-            patience: None,
+            redirect: RedirectMode::Follow,
+            timeout: None,
         })
     }
 
@@ -107,7 +107,7 @@ impl Wish {
     }
 
     /// What is sent.
-    pub(super) fn request(&self) -> Result<Request<SentBody>, FetchError> {
+    pub(super) fn to_request(&self) -> Result<Request<SentBody>, FetchError> {
         let mut headers = self.headers.clone();
         let mut default = |name: HeaderName, value: &'static str| {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -116,11 +116,11 @@ impl Wish {
         default(header::USER_AGENT, concat!("callgate/", env!("CARGO_PKG_VERSION")));
         // What is compressed is not undone here.
         default(header::ACCEPT_ENCODING, "identity");
-        request(self.method.clone(), &self.url, headers, self.body.clone())
+        build_request(self.method.clone(), &self.url, headers, self.body.clone())
     }
 
     /// Where an answer leads, if it is a redirection (Fetch Standard, §4.4).
-    pub(super) fn next<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
+    pub(super) fn redirected<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
         let status = response.status();
         let redirects = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let location = response.headers().get(header::LOCATION).filter(|_| redirects)?;
@@ -131,15 +131,15 @@ impl Wish {
                 headers: self.headers.clone(),
                 body: self.body.clone(),
                 redirect: self.redirect,
-                patience: None,
+                timeout: None,
                 url,
             };
-            next.arrive_from(&self.url, status);
+            next.redirected_from(&self.url, status);
             next
         }))
     }
 
-    fn arrive_from(&mut self, before: &Url, status: StatusCode) {
+    fn redirected_from(&mut self, before: &Url, status: StatusCode) {
         let becomes_get = match status {
             StatusCode::SEE_OTHER => self.method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
@@ -153,14 +153,14 @@ impl Wish {
             }
         }
         if before.origin() != self.url.origin() {
-            for name in PERSONAL {
+            for name in CREDENTIALS {
                 self.headers.remove(name);
             }
         }
     }
 }
 
-impl std::str::FromStr for Redirect {
+impl std::str::FromStr for RedirectMode {
     type Err = FetchError;
 
     fn from_str(word: &str) -> Result<Self, FetchError> {
@@ -168,7 +168,7 @@ impl std::str::FromStr for Redirect {
             "follow" => Ok(Self::Follow),
             "manual" => Ok(Self::Manual),
             "error" => Ok(Self::Error),
-            _ => Err(FetchError::RedirectWish(word.to_owned())),
+            _ => Err(FetchError::RedirectMode(word.to_owned())),
         }
     }
 }
@@ -177,14 +177,14 @@ impl std::str::FromStr for Redirect {
 mod tests {
     use super::*;
 
-    fn led(method: &str, status: u16, to: &'static str) -> Wish {
-        let mut wish = Wish::read("https://a.example/pay?key=1").unwrap();
-        wish.set_method(method).unwrap();
-        wish.add_header("Authorization", "Bearer x").unwrap();
-        wish.add_header("Content-Type", "text/plain").unwrap();
-        wish.body = Bytes::from_static(b"body");
+    fn redirected(method: &str, status: u16, to: &'static str) -> FetchRequest {
+        let mut request = FetchRequest::get("https://a.example/pay?key=1").unwrap();
+        request.set_method(method).unwrap();
+        request.add_header("Authorization", "Bearer x").unwrap();
+        request.add_header("Content-Type", "text/plain").unwrap();
+        request.body = Bytes::from_static(b"body");
         let response = Response::builder().status(status).header("location", to);
-        wish.next(&response.body(()).unwrap()).unwrap().unwrap()
+        request.redirected(&response.body(()).unwrap()).unwrap().unwrap()
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
             ("POST", 307, "POST"),
             ("post", 308, "POST"),
         ] {
-            let next = led(method, status, "/done");
+            let next = redirected(method, status, "/done");
             assert_eq!((next.method.as_str(), next.url.as_str()), (then, "https://a.example/done"));
             assert_eq!(next.body.is_empty(), then == "GET", "{method} {status}");
             assert_eq!(next.headers.contains_key("content-type"), then != "GET");
@@ -210,21 +210,24 @@ mod tests {
         for to in
             ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"]
         {
-            assert!(!led("GET", 302, to).headers.contains_key("authorization"), "{to}");
+            assert!(!redirected("GET", 302, to).headers.contains_key("authorization"), "{to}");
         }
     }
 
     #[test]
     fn the_frame_of_a_request_is_not_the_classes_to_set() {
-        let mut wish = Wish::read("https://a.example/").unwrap();
+        let mut request = FetchRequest::get("https://a.example/").unwrap();
         for name in ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade"] {
-            assert!(matches!(wish.add_header(name, "1"), Err(FetchError::Reserved(_))), "{name}");
+            assert!(
+                matches!(request.add_header(name, "1"), Err(FetchError::Reserved(_))),
+                "{name}"
+            );
         }
         for value in ["a\r\nb: c", "a\0", "ü"] {
-            assert!(matches!(wish.add_header("x-a", value), Err(FetchError::Header(_))));
+            assert!(matches!(request.add_header("x-a", value), Err(FetchError::Header(_))));
         }
         for method in ["CONNECT", "TRACE", "A B", ""] {
-            assert!(matches!(wish.set_method(method), Err(FetchError::Method(_))), "{method}");
+            assert!(matches!(request.set_method(method), Err(FetchError::Method(_))), "{method}");
         }
     }
 }

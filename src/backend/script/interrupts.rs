@@ -13,10 +13,10 @@ const SEARCH: &str = "'a'.repeat(4096).includes('b')";
 
 /// Says once if a program embeds callgate with an engine that looks at no budget inside of its
 /// built-ins (`vendor/rquickjs-sys/README.md`).
-pub(super) fn warn_if_not() {
+pub(super) fn warn_if_unsupported() {
     static IS_BOUNDED: OnceLock<bool> = OnceLock::new();
     IS_BOUNDED.get_or_init(|| {
-        let is_bounded = is_asked_in(SEARCH).unwrap_or(true);
+        let is_bounded = is_called_during(SEARCH).unwrap_or(true);
         if !is_bounded {
             tracing::warn!(event = "script.unbounded");
         }
@@ -25,17 +25,17 @@ pub(super) fn warn_if_not() {
 }
 
 /// Whether the interrupt handler is asked while this runs.
-fn is_asked_in(script: &str) -> rquickjs::Result<bool> {
+fn is_called_during(script: &str) -> rquickjs::Result<bool> {
     let runtime = Runtime::new()?;
     let context = Context::full(&runtime)?;
-    let is_asked = Rc::new(Cell::new(false));
-    let asked = Rc::clone(&is_asked);
+    let is_called = Rc::new(Cell::new(false));
+    let asked = Rc::clone(&is_called);
     runtime.set_interrupt_handler(Some(Box::new(move || {
         asked.set(true);
         false
     })));
     context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script))?;
-    Ok(is_asked.get())
+    Ok(is_called.get())
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
-        assert_eq!(is_asked_in(SEARCH).ok(), Some(true));
+        assert_eq!(is_called_during(SEARCH).ok(), Some(true));
     }
 
     /// Each of them made the engine, as it is published, lose an object and end the program when it
