@@ -15,11 +15,11 @@ use callgate::token::Token;
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts attempts to redeem and leaves the rest to another store.
+/// Counts attempts to redeem and delegates everything to another store.
 #[derive(Debug)]
 struct Counting(MemoryStore);
 
-/// Verbs that are passed on as they came.
+/// Operations that are delegated unchanged.
 macro_rules! pass_on {
     ($($verb:ident($($word:ident: $kind:ty),*) -> $answer:ty;)*) => {
         $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $answer> { self.0.$verb($($word),*) })*
