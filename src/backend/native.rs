@@ -35,41 +35,41 @@ pub struct Singleton<S> {
     methods: BTreeMap<String, Arc<dyn Handler>>,
 }
 
-/// What a native handler may return: anything that is a [`Reply`], or a `Result` of it.
-pub trait IntoAnswer {
-    /// The answer, or why there is none.
-    fn into_answer(self) -> Result<Reply, Raised>;
+/// What a native handler may return: anything that converts into a [`Reply`], or a `Result` of it.
+pub trait IntoReply {
+    /// Converts the returned value into a response or an error.
+    fn into_reply(self) -> Result<Reply, Raised>;
 }
 
-impl<R: Into<Reply>> IntoAnswer for R {
-    fn into_answer(self) -> Result<Reply, Raised> {
+impl<R: Into<Reply>> IntoReply for R {
+    fn into_reply(self) -> Result<Reply, Raised> {
         Ok(self.into())
     }
 }
 
-impl<R: Into<Reply>, E: Into<Raised>> IntoAnswer for Result<R, E> {
-    fn into_answer(self) -> Result<Reply, Raised> {
+impl<R: Into<Reply>, E: Into<Raised>> IntoReply for Result<R, E> {
+    fn into_reply(self) -> Result<Reply, Raised> {
         self.map(Into::into).map_err(Into::into)
     }
 }
 
 impl<S: Send + Sync + 'static> Singleton<S> {
-    /// A class without functions yet. `class` is what rows call it, dots allowed.
+    /// Creates a class without functions. `class` is the name that rows use; it may contain dots.
     pub fn new(class: impl Into<String>, state: S) -> Self {
         Self::shared(class, Arc::new(state))
     }
 
-    /// As [`Singleton::new`], with a state that others hold too.
+    /// Like [`Singleton::new`], with a state that is shared with other parts of the program.
     pub fn shared(class: impl Into<String>, state: Arc<S>) -> Self {
         Self { class: class.into(), state, methods: BTreeMap::new() }
     }
 
-    /// Adds a function; one of the same name is replaced.
+    /// Adds a function, replacing one of the same name.
     #[must_use]
     pub fn method<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
     where
         F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: IntoAnswer> + Send + 'static,
+        Fut: Future<Output: IntoReply> + Send + 'static,
     {
         let native = Native { state: Arc::clone(&self.state), function };
         self.methods.insert(name.into(), Arc::new(native));
@@ -96,10 +96,10 @@ impl<S, F, Fut> Handler for Native<S, F>
 where
     S: Send + Sync + 'static,
     F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: IntoAnswer> + Send + 'static,
+    Fut: Future<Output: IntoReply> + Send + 'static,
 {
     fn call(&self, request: IncomingMessage, session: Session) -> Answering {
-        let answering = (self.function)(Arc::clone(&self.state), request, session);
-        Box::pin(async move { answering.await.into_answer() })
+        let future = (self.function)(Arc::clone(&self.state), request, session);
+        Box::pin(async move { future.await.into_reply() })
     }
 }

@@ -1,10 +1,10 @@
-//! Which header fields end at callgate, whichever way they go.
+//! Header fields that are not forwarded, in either direction.
 
 use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderName;
 
-/// Fields of one connection, which mean nothing on the next (RFC 9110 §7.6.1).
+/// Hop-by-hop fields (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -16,13 +16,13 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Families of fields by which a client could speak for callgate or a proxy. A name is compared with
-/// a hyphen for whatever is neither letter nor digit: many servers turn all of these into the same
-/// (CGI, RFC 3875 §4.1.18, and what has been built like it).
+/// Prefixes of fields with which a client could impersonate callgate or a proxy. Every character
+/// that is neither letter nor digit counts as a hyphen, because many servers map all of these to
+/// one (CGI, RFC 3875 §4.1.18, and interfaces modelled on it).
 const CLAIM_FAMILIES: [&str; 5] =
     ["x-callgate-", "x-forwarded-", "x-original-", "proxy-", "x-http-method"];
-/// Single fields of the same kind: claims about the client's address, and about another method,
-/// host or path than the one that was matched, which some frameworks believe.
+/// Single fields of the same kind. They state the client's address, or a method, host or path other
+/// than the matched one, and some frameworks trust them.
 const CLAIMS: [&str; 22] = [
     "forwarded",
     "x-forwarded",
@@ -47,11 +47,11 @@ const CLAIMS: [&str; 22] = [
     "x-proxyuser-ip",
     "x-envoy-external-address",
 ];
-/// Fields that say where a body ends. Under their own names callgate reads and rewrites them; under
-/// another spelling a server could take them for the same.
+/// Fields that frame the body. callgate reads and rewrites them under their own names; a server
+/// could accept them under another spelling.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "content-encoding"];
 
-/// Takes out the fields of the connection, and those that `Connection` names.
+/// Removes hop-by-hop fields, and those that `Connection` lists.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> = values
@@ -63,7 +63,7 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out what only callgate itself may say to an upstream.
+/// Removes fields that only callgate may send to an upstream.
 pub(super) fn strip_claims(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> =
         headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
@@ -72,8 +72,8 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out of the response of an upstream what it may have been told by callgate, such as a
-/// capability that it sends back.
+/// Removes callgate's own fields from the response of an upstream. The upstream may echo what it
+/// received, such as a capability.
 pub(super) fn strip_callgate(headers: &mut HeaderMap) {
     let is_own = |name: &&HeaderName| with_hyphens(name.as_str()).starts_with("x-callgate-");
     let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
@@ -89,7 +89,8 @@ fn is_claim(name: &str) -> bool {
         || (read != name && FRAMING.contains(&&*read))
 }
 
-/// A name, which is in lower case, as servers read it that know no other mark than the hyphen.
+/// Replaces every character but letters and digits with a hyphen, as lenient servers do. The name
+/// is in lower case.
 fn with_hyphens(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }

@@ -1,4 +1,4 @@
-//! The request that goes to an upstream.
+//! Creates the request for an upstream.
 
 use std::net::IpAddr;
 
@@ -37,9 +37,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 
-/// What a path keeps as it is: unreserved characters, sub-delimiters, `:`, `@` and the slashes
-/// (RFC 3986 §3.3). A `;` is encoded: what was matched has it as data, and an upstream that cuts
-/// parameters off would see the path of another row.
+/// Characters that are not encoded in paths: unreserved characters, sub-delimiters, `:`, `@` and
+/// `/` (RFC 3986 §3.3). A `;` is encoded, because the matched path has it as data. An upstream that
+/// strips path parameters would otherwise see the path of another row.
 const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -58,8 +58,8 @@ const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@')
     .remove(b'/');
-/// What a name keeps as it is: the characters of a token (RFC 9110 §5.6.2) but `%`, which begins
-/// an escape.
+/// Characters that are not encoded in names: those of a token (RFC 9110 §5.6.2) except `%`, which
+/// starts an escape.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -76,13 +76,13 @@ const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Where an upstream is: nothing of a request becomes part of it.
+/// The fixed part of an upstream's URL. No part of a request changes it.
 #[derive(Debug)]
 pub(super) struct Base {
     scheme: Scheme,
-    /// Host and port; `None` if they could not be part of a request, which no checked table has.
+    /// Host and port; `None` if they are invalid in a request, which a checked table rules out.
     authority: Option<Authority>,
-    /// The path in front of every request's own, without a slash at its end.
+    /// The path prefix, without a trailing slash.
     path: String,
 }
 
@@ -93,7 +93,7 @@ impl Base {
         Self { scheme, authority, path: upstream.path().trim_end_matches('/').to_owned() }
     }
 
-    /// The request that passes a passage on.
+    /// Creates the upstream request.
     pub(super) fn request(
         &self,
         passage: Passage,
@@ -103,7 +103,7 @@ impl Base {
         let mut headers = upstream_headers(&passage);
         let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
         if let Some(mut capability) = capability {
-            // Keeps it out of `Debug`.
+            // Keeps it out of `Debug` output.
             capability.set_sensitive(true);
             headers.insert(CAPABILITY, capability);
         }
@@ -112,7 +112,7 @@ impl Base {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         if passage.otp.is_restored() {
-            // The token is spent, so that the request could mean something else the second time.
+            // The token is spent, so a retry could have another meaning.
             request.extensions_mut().insert(OnlyOnce);
         }
         Ok(request)
@@ -130,19 +130,19 @@ impl Base {
     }
 }
 
-/// The header: what the client said and callgate lets pass, then what callgate says itself.
+/// The header for the upstream: the client's fields that may be forwarded, then callgate's own.
 fn upstream_headers(passage: &Passage) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
-    // The length is made anew from what comes.
+    // The length is set again from the actual body.
     let measured = headers.remove(header::CONTENT_LENGTH).is_some();
     if measured && passage.body.is_end_stream() {
-        // Some servers take no POST without a length, and an empty body would be sent without one.
+        // Some servers reject a POST without a length, and an empty body would be sent without one.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    // So is the host, from where the request goes. And whoever waits to be told to go on is told so
-    // by callgate, as soon as the body is wanted.
+    // `Host` is set from the upstream's URL. `Expect` is handled by callgate, which sends `100
+    // Continue` as soon as the body is read.
     headers.remove(header::HOST);
     headers.remove(header::EXPECT);
     set_identity(&mut headers, passage);
@@ -154,7 +154,7 @@ fn upstream_headers(passage: &Passage) -> HeaderMap {
     headers
 }
 
-/// Says whose session it is. What is empty is left out.
+/// Adds the fields that describe the session. Empty values are left out.
 fn set_identity(headers: &mut HeaderMap, passage: &Passage) {
     let session = &passage.session;
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
@@ -170,7 +170,7 @@ fn set_identity(headers: &mut HeaderMap, passage: &Passage) {
     }
 }
 
-/// Says where the request came from, as callgate knows it (RFC 7239).
+/// Adds the fields that describe the origin of the request (RFC 7239).
 fn set_forwarded(headers: &mut HeaderMap, origin: &Origin) {
     let proto = if origin.is_https { "https" } else { "http" };
     let mut forwarded = Vec::new();
@@ -181,7 +181,7 @@ fn set_forwarded(headers: &mut HeaderMap, origin: &Origin) {
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         });
     }
-    // A host that was let in has no quotes in it.
+    // An admitted host contains no quotes.
     if let Some(host) = origin.host.as_ref().and_then(|host| host.to_str().ok()) {
         insert(headers, FORWARDED_HOST, host);
         forwarded.push(format!("host=\"{host}\""));

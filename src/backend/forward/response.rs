@@ -1,4 +1,4 @@
-//! The answer of an upstream on its way to the client.
+//! Prepares the response of an upstream for the client.
 
 use std::io;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ use crate::http::Fault;
 use crate::http::answer::CutShort;
 use crate::http::tunnel::Tunnel;
 
-/// The answer that the client gets.
+/// Creates the response for the client.
 pub(super) fn for_client(
     mut response: Response<Incoming>,
     context: ResponseContext,
@@ -43,7 +43,8 @@ pub(super) fn for_client(
     let headers = response.headers_mut();
     fields::strip_connection(headers);
     if context.upgrade_requested {
-        // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
+        // Bytes that the client sent after its upgrade request are not a request (RFC 9110 §7.8;
+        // docs/SECURITY.md, T40).
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if response.status() == StatusCode::NO_CONTENT {
@@ -53,9 +54,8 @@ pub(super) fn for_client(
     Ok(response.map(|body| AnswerBody::stream(ResponseBody::new(body, context, is_events))))
 }
 
-/// Leaves no word of where the body ends but the one that it was read by. A length beside `chunked`
-/// counts for nothing (RFC 9112 §6.3), and what else a body may be encoded in on the way nobody has
-/// undone.
+/// Removes the upstream's framing. A length beside `chunked` has no meaning (RFC 9112 §6.3), and
+/// any other transfer coding has not been decoded.
 fn remove_framing(response: &mut Response<Incoming>) -> Result<(), Fault> {
     let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
@@ -67,8 +67,7 @@ fn remove_framing(response: &mut Response<Incoming>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether the upstream answers with a stream of events, which browsers open anew when it breaks
-/// off (WHATWG HTML §9.2).
+/// Whether the response is an event stream, which browsers reopen when it ends (WHATWG HTML §9.2).
 fn is_events(response: &Response<Incoming>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let name = b"text/event-stream";
@@ -80,7 +79,7 @@ fn is_websocket(response: &Response<Incoming>) -> bool {
     protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// The answer after which both connections carry anything.
+/// The 101 response, after which both connections form a tunnel.
 fn switch_protocols(
     mut response: Response<Incoming>,
     context: ResponseContext,
@@ -96,15 +95,15 @@ fn switch_protocols(
     response
 }
 
-/// A body that is passed on as it comes, and must not pause for long. The time for which the client
-/// does not take what came is none of it.
+/// A response body that is streamed, with a limit on pauses. Time during which the client does not
+/// read does not count as a pause.
 struct ResponseBody {
     body: Incoming,
     gap_max: Duration,
-    /// What the upstream was granted is open until its last byte has come.
+    /// Kept until the last byte, so that the upstream's capability stays valid.
     _context: ResponseContext,
     gap_timer: Option<Pin<Box<Sleep>>>,
-    /// Ends with the right under which events are passed on: they may go on for days.
+    /// Completes when the session's access ends. Only for event streams, which can last for days.
     right_ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -142,7 +141,7 @@ impl Body for ResponseBody {
             match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                // Trailers could say what the header must not.
+                // Dropped, because trailers could repeat fields that were removed from the header.
                 Some(Ok(frame)) if frame.is_trailers() => {}
                 Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
             }

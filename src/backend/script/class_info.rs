@@ -1,4 +1,4 @@
-//! Loading a class into its engine: what it turned out to be, or what is wrong with it.
+//! Loads a class into its engine and collects what callgate needs to know about it.
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,23 @@ use crate::backend::script::engine::PreludeFunctions;
 use crate::backend::script::module_loader::ModuleLoader;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
-use crate::backend::script::thrown::Place;
+use crate::backend::script::thrown::SourceLocation;
 use crate::backend::script::thrown::Thrown;
 
-/// What a class turned out to be.
+/// What is known about a loaded class.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClassInfo {
-    /// The functions that rows can name; none when the default export is no class.
+    /// The functions that rows can name; `None` when the default export is not a class.
     pub(super) functions: Option<Vec<NamedFunction>>,
-    /// The class files that it was loaded from.
+    /// The class files that were loaded for it.
     pub(super) files: BTreeSet<String>,
 }
 
-/// A function of a class and where it is written, if that is known.
+/// A function of a class and its location in the source, if known.
 #[derive(Debug, Clone)]
 pub(super) struct NamedFunction {
     pub(super) name: String,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<SourceLocation>,
 }
 
 /// The one instance of a class.
@@ -40,9 +40,9 @@ pub(super) type Singleton = Persistent<Object<'static>>;
 
 /// Why a class could not be loaded.
 enum LoadError {
-    /// The engine holds an exception.
+    /// An exception was thrown; the engine holds it.
     Thrown,
-    /// The top level waits for something that nothing can bring while a class is loaded.
+    /// The top level awaits a promise that nothing can settle while a class is loaded.
     Pending,
 }
 
@@ -52,8 +52,8 @@ impl From<rquickjs::Error> for LoadError {
     }
 }
 
-/// Evaluates the file of a class and makes its instance, on the budget of one call. There is no
-/// instance when the default export is no class.
+/// Evaluates the file of a class and creates its instance, within the CPU budget of one call. There
+/// is no instance when the default export is not a class.
 pub(super) fn load(
     engine: &Engine,
     (class, sources): (&str, &Sources),
@@ -103,7 +103,7 @@ fn instance<'js>(
     let found = found.into_array().ok_or(LoadError::Thrown)?;
     let functions =
         found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
-    // What was left for later would run on the budget of whoever calls first.
+    // Jobs that are still queued would otherwise run on the budget of the first call.
     while ctx.execute_pending_job() {
         if engine.budget.must_stop() {
             return Err(LoadError::Pending);
@@ -112,10 +112,10 @@ fn instance<'js>(
     Ok(Some((Persistent::save(ctx, singleton), functions)))
 }
 
-/// A function from `[name, file, line, column]`; the place is unknown for built-in ones.
+/// Parses `[name, file, line, column]`. Built-in functions have no location.
 fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
-    let place = || -> rquickjs::Result<Place> {
-        Ok(Place { file: entry.get(1)?, line: entry.get(2)?, column: entry.get(3)? })
+    let place = || -> rquickjs::Result<SourceLocation> {
+        Ok(SourceLocation { file: entry.get(1)?, line: entry.get(2)?, column: entry.get(3)? })
     };
     Ok(NamedFunction { name: entry.get(0)?, place: place().ok() })
 }
@@ -134,7 +134,7 @@ fn problem(
             let what = "takes more processor time to load than a call may use";
             let fix = "do less at the top level and in the constructor";
             let problem = ClassProblem::of_file(file, "class-endless", what, fix);
-            thrown.map_or(problem.clone(), |thrown| problem.placed(thrown))
+            thrown.map_or(problem.clone(), |thrown| problem.at_thrown(thrown))
         }
         (Some(thrown), None) => ClassProblem::of_thrown(file, thrown),
         (None, None) => ClassProblem::of_file(

@@ -1,4 +1,4 @@
-//! The classes of one generation: what rows find, each in an isolate of its own.
+//! One loaded generation of the classes folder. Each class runs in its own isolate.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,24 +23,26 @@ use crate::http::IncomingMessage;
 use crate::http::Missing;
 use crate::http::Session;
 
-/// Class files that were loaded together, by class; immutable, and swapped whole.
+/// The classes of one load, by name. Immutable; a reload replaces the whole value.
 #[derive(Default)]
 pub struct Classes {
     classes: BTreeMap<String, Loaded>,
     sources: Sources,
 }
 
-/// One class of a generation.
+/// One loaded class.
 #[derive(Clone)]
 struct Loaded {
     isolate: Arc<Isolate>,
-    /// Of everything it was loaded from: while it stays, so does the isolate.
+    /// Digest of all files that the class was loaded from. The isolate is reused while it is
+    /// unchanged.
     digest: Digest,
 }
 
 impl Classes {
-    /// Loads the classes that are `wanted`; a class without a file is left to the rows that name
-    /// it. One whose files are those of `before` keeps its isolate, and so what is on its `this`.
+    /// Loads the `wanted` classes. A class without a file is skipped; the check of the rows that
+    /// name it reports it. A class whose files are the same as in `before` keeps its isolate, and
+    /// with it the state on its `this`.
     pub fn load(
         sources: &Sources,
         wanted: &BTreeSet<String>,
@@ -78,9 +80,9 @@ impl Classes {
         }
     }
 
-    /// What no request can reach: files that no class which rows name is made of, and functions
-    /// that are neither `named` by a row nor called from any class file. Only a warning: a file
-    /// may be for later.
+    /// Warnings about code that no request can reach: files that no class named by a row imports,
+    /// and functions that no row names (`named`) and no class file calls. These are only warnings,
+    /// because a file may be work in progress.
     pub fn unreached(&self, named: &dyn Fn(&str, &str) -> bool) -> Vec<ClassProblem> {
         let mut problems: Vec<ClassProblem> = self.unused_files().collect();
         for (class, loaded) in &self.classes {
@@ -105,7 +107,7 @@ impl Classes {
     fn unused_files(&self) -> impl Iterator<Item = ClassProblem> {
         let used: BTreeSet<&String> =
             self.classes.values().flat_map(|loaded| &loaded.isolate.info().files).collect();
-        // Which files an `import()` wants shows only when it runs.
+        // A dynamic `import()` can name any file, which is known only when it runs.
         let import_later = self.sources.files().any(|(_, source)| source.imports_later());
         let files = self
             .sources
@@ -118,7 +120,7 @@ impl Classes {
         })
     }
 
-    /// Whether any class file speaks of a member of this name.
+    /// Whether any class file accesses a member of this name.
     fn is_called(&self, function: &str) -> bool {
         let member = format!(".{function}");
         self.sources.files().any(|(_, source)| {
@@ -135,8 +137,8 @@ impl Classes {
     }
 }
 
-/// Tells apart what a class was loaded from. Which files an `import()` may want shows only when it
-/// runs, so a class that says the word depends on all.
+/// Digest of the files that a class was loaded from. A dynamic `import()` can name any file, so a
+/// class that uses it depends on all of them.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
     let files = &isolate.info().files;
     let imports_later = |file: &String| sources.find(file).is_some_and(Source::imports_later);
@@ -175,7 +177,7 @@ impl fmt::Debug for Classes {
     }
 }
 
-/// One function of a class.
+/// The handler for one function of a class.
 struct Method {
     isolate: Arc<Isolate>,
     name: Arc<str>,
@@ -188,7 +190,7 @@ impl Handler for Method {
     }
 
     fn patience(&self) -> Option<Duration> {
-        Some(self.isolate.patience())
+        Some(self.isolate.timeout())
     }
 
     fn excerpt(&self) -> Option<String> {

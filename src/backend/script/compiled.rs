@@ -1,4 +1,4 @@
-//! Every class file compiled without being run: what is wrong with files that nobody imports.
+//! Compiles every class file without running it, to find problems in files that nothing imports.
 
 use rquickjs::Context;
 use rquickjs::Ctx;
@@ -11,11 +11,11 @@ use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
 use crate::backend::script::thrown::Thrown;
 
-/// Memory for all files together. What a folder may hold takes a part of it.
+/// Memory limit for compiling all files. The folder's size limit is a small part of it.
 const MEMORY_BYTES: usize = 256 << 20;
 
-/// The problems that show without running a file: syntax, and imports of what does not exist. A
-/// problem of a file that several import is told once.
+/// Returns the problems that compiling reveals: syntax errors, and imports of files that do not
+/// exist. A problem in a file that is imported several times is reported once.
 pub(super) fn problems(sources: &Sources, limits: &Limits) -> Vec<ClassProblem> {
     let loader = ModuleLoader::new(sources.clone());
     let made = Runtime::new().and_then(|runtime| {

@@ -1,4 +1,5 @@
-//! One engine with nothing of a class in it yet: its limits, its loader, callgate's own modules.
+//! One JavaScript engine before a class is loaded: limits, module loader and callgate's own
+//! modules.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use crate::backend::script::module_loader::ModuleLoader;
 use crate::backend::script::operations::Operations;
 use crate::backend::script::prelude;
 
-/// An engine with its own heap and its own globals. It never leaves the thread that made it.
+/// An engine with its own heap and globals. It never leaves the thread that created it.
 pub(super) struct Engine {
-    // What scripts are held by goes before the engine does: fields are dropped in this order.
+    // Fields are dropped in this order. Values that point into the engine must go before the
+    // engine.
     pub(super) functions: PreludeFunctions,
     pub(super) operations: Rc<Operations>,
     pub(super) budget: Rc<CpuBudget>,
@@ -33,12 +35,12 @@ pub(super) struct Engine {
     pub(super) loader: ModuleLoader,
 }
 
-/// The functions of the prelude and of the language that callgate itself calls; a class that
-/// changes the built-ins does not change these.
+/// Functions of the prelude and the language that callgate itself calls. They are looked up before
+/// a class is loaded, so a class that replaces built-ins does not change them.
 pub(super) struct PreludeFunctions {
     /// `(call) => [request, session]`.
     pub(super) begin: Persistent<Function<'static>>,
-    /// `(session, value) => answer`, once a handler has returned a value.
+    /// `(session, value) => reply`, called with the value that a handler returned.
     pub(super) finish: Persistent<Function<'static>>,
     /// `(value) => boolean`.
     pub(super) is_class: Persistent<Function<'static>>,
@@ -49,7 +51,7 @@ pub(super) struct PreludeFunctions {
 }
 
 impl Engine {
-    /// An engine whose modules come from `library` and whose host operations land in `mailbox`.
+    /// Creates an engine that loads modules with `loader` and reports completions to `mailbox`.
     pub(super) fn new(
         class: &Arc<str>,
         environment: &Environment,
@@ -71,7 +73,8 @@ impl Engine {
     }
 }
 
-/// The desk holds functions of the engine, and functions of the engine hold the desk.
+/// `operations` holds functions of the engine, and functions of the engine hold `operations`.
+/// Clearing it breaks the cycle.
 impl Drop for Engine {
     fn drop(&mut self) {
         self.operations.clear();
@@ -83,8 +86,8 @@ impl PreludeFunctions {
         let text = prelude::module(prelude::MAIN).unwrap_or_default();
         let (main, evaluated) = Module::declare(ctx.clone(), prelude::MAIN, text)?.eval()?;
         evaluated.finish::<()>()?;
-        let open: Function<'js> = main.get("open")?;
-        let functions: Object<'js> = open.call((host::functions(ctx, operations)?,))?;
+        let set_up: Function<'js> = main.get("setUp")?;
+        let functions: Object<'js> = set_up.call((host::functions(ctx, operations)?,))?;
         let keep = |name: &str| -> rquickjs::Result<Persistent<Function<'static>>> {
             Ok(Persistent::save(ctx, functions.get::<_, Function<'js>>(name)?))
         };
@@ -99,7 +102,7 @@ impl PreludeFunctions {
         })
     }
 
-    /// Calls one of the functions with a value.
+    /// Calls one of the functions with one argument.
     pub(super) fn call<'js>(
         ctx: &Ctx<'js>,
         function: &Persistent<Function<'static>>,

@@ -1,4 +1,4 @@
-//! What classes are given of the world around them.
+//! The host services that classes can use.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::backend::script::limits::Limits;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 
-/// Everything that an isolate needs and does not have itself; cheap to clone.
+/// Host services of an isolate; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The budgets.
+    /// Limits per call and per class.
     pub limits: Limits,
-    /// Where host operations run: an isolate's own thread never waits for anything but commands.
+    /// The runtime for host operations. An isolate's own thread blocks only on its command queue.
     pub runtime: Handle,
-    /// What `fetch` reaches; nothing, unless the owner says so.
+    /// The client behind `fetch`. By default no host is allowed.
     pub fetcher: Fetcher,
-    /// Where `crypto` takes random bytes from.
+    /// The source of random bytes for `crypto`.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl Environment {
-    /// Classes with the default budgets, whose host operations run on `runtime`.
+    /// Default limits, with host operations on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         let (limits, fetcher) = (Limits::default(), Fetcher::default());
         Self { limits, runtime, fetcher, entropy: Arc::new(OsEntropy::new()) }

@@ -1,4 +1,4 @@
-//! Whether the engine can be told to stop while it is in a built-in.
+//! Checks that the engine calls its interrupt handler inside built-in functions.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,11 +8,12 @@ use rquickjs::Context;
 use rquickjs::Ctx;
 use rquickjs::Runtime;
 
-/// A step in a built-in that calls no function, long enough to be asked in.
+/// A built-in that calls no script function and runs long enough for an interrupt check.
 const SEARCH: &str = "'a'.repeat(4096).includes('b')";
 
-/// Says once if a program embeds callgate with an engine that looks at no budget inside of its
-/// built-ins (`vendor/rquickjs-sys/README.md`).
+/// Logs a warning, once, if the engine does not check its budget inside built-ins. That happens
+/// when an embedding program builds callgate with the published engine instead of the patched one
+/// (`vendor/rquickjs-sys/README.md`).
 pub(super) fn warn_if_unsupported() {
     static IS_BOUNDED: OnceLock<bool> = OnceLock::new();
     IS_BOUNDED.get_or_init(|| {
@@ -24,7 +25,7 @@ pub(super) fn warn_if_unsupported() {
     });
 }
 
-/// Whether the interrupt handler is asked while this runs.
+/// Whether the interrupt handler is called while `script` runs.
 fn is_called_during(script: &str) -> rquickjs::Result<bool> {
     let runtime = Runtime::new()?;
     let context = Context::full(&runtime)?;
@@ -50,8 +51,8 @@ mod tests {
         assert_eq!(is_called_during(SEARCH).ok(), Some(true));
     }
 
-    /// Each of them made the engine, as it is published, lose an object and end the program when it
-    /// was dropped.
+    /// Regression: in the published engine each script leaks an object, and dropping the runtime
+    /// then aborts the process.
     #[test]
     fn a_script_that_has_the_engine_lose_objects_ends_no_program() {
         for script in [
@@ -64,7 +65,8 @@ mod tests {
         }
     }
 
-    /// At whatever allocation the memory ends: the error is made of memory as well.
+    /// The limit is varied so that memory runs out at different allocations: creating the error
+    /// allocates, too.
     #[test]
     fn an_error_for_lack_of_memory_says_where() {
         let script = "const list = [];\nfor (;;) list.push(new Array(1000).fill(7));";
@@ -83,7 +85,7 @@ mod tests {
         }
     }
 
-    /// Reading the stack is a call, and must not be stopped as the script was.
+    /// Reading the stack is a function call. It must not be interrupted as the script was.
     #[test]
     fn an_error_of_a_script_that_was_stopped_says_where() {
         for script in

@@ -1,26 +1,27 @@
-//! What one call, and one class, may use of the machine (SEC D.7).
+//! Resource limits of calls and classes (docs/SECURITY.md, D.7).
 
 use std::time::Duration;
 
-/// The budgets of classes. Going over one ends that call with 500, and no other.
+/// Limits per call and per class. A call that exceeds one ends with 500; other calls continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Processor time of one call; a quarter of it is worth a warning in the log. What a class
-    /// does while it is loaded has as much.
+    /// CPU time of one call. A warning is logged from a quarter of it. Loading a class has the same
+    /// budget.
     pub cpu: Duration,
-    /// From the call to its answer, waiting included, unless the row says `limits.timeoutMs`.
+    /// Time from the call to its response, waiting included, unless the row sets
+    /// `limits.timeoutMs`.
     pub wall: Duration,
-    /// All memory of one class.
+    /// Memory of one class.
     pub heap_bytes: usize,
-    /// The stack of a class.
+    /// Stack size of a class.
     pub stack_bytes: usize,
-    /// The answer of one call.
+    /// Size of one response.
     pub output_bytes: usize,
-    /// What one call may say on the console.
+    /// Console output of one call.
     pub console_bytes: usize,
-    /// Host operations and timers of one call that are under way at once.
+    /// Pending host operations of one call, timers included.
     pub operations_max: usize,
-    /// Calls that may be in one class at once, waiting or running; more are answered 503.
+    /// Calls that one class may have at once, queued or running. Further calls get 503.
     pub calls_max: usize,
 }
 

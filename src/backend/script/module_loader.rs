@@ -1,4 +1,4 @@
-//! Where modules come from: the snapshot of the classes folder and callgate's own, nothing else.
+//! The module loader: modules come from the snapshot of the classes folder or from callgate itself.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use crate::backend::script::prelude;
 use crate::backend::script::problem::ClassProblem;
 use crate::backend::script::sources::Sources;
 
-/// Finds and loads the modules of one isolate. Imports that run later obey it as well.
+/// Resolves and loads the modules of one isolate, including those of a dynamic `import()`.
 #[derive(Clone)]
 pub(super) struct ModuleLoader {
     sources: Sources,
@@ -26,15 +26,15 @@ pub(super) struct ModuleLoader {
 
 /// An import that was refused.
 pub(super) struct RefusedImport {
-    /// The file that imports.
+    /// The importing file.
     pub(super) by: String,
-    /// What it asked for.
+    /// The module specifier.
     pub(super) specifier: String,
     pub(super) why: String,
 }
 
 impl RefusedImport {
-    /// The problem that it is, at the place of the import.
+    /// Converts it into a problem at the location of the import.
     pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
         let what = format!("cannot import {:?}: {}", self.specifier, self.why);
         let fix = "import \"callgate\", or a file of the classes folder by its path from here";
@@ -47,7 +47,7 @@ impl RefusedImport {
     }
 }
 
-/// Line and column of the first quoted `specifier` in a text, counted from 1.
+/// Line and column, counted from 1, of the first quoted `specifier` in a text.
 fn place_of(text: &str, specifier: &str) -> Option<(u32, u32)> {
     let quoted = ['"', '\''].map(|mark| format!("{mark}{specifier}{mark}"));
     text.lines().zip(1..).find_map(|(line, number)| {
@@ -67,24 +67,25 @@ impl ModuleLoader {
         &self.sources
     }
 
-    /// Notes a file that is loaded by other means than an import.
+    /// Records a file that is loaded other than by an import.
     pub(super) fn begin(&self, file: &str) {
         self.loaded.borrow_mut().insert(file.to_owned());
     }
 
-    /// The class files that were loaded so far.
+    /// The class files loaded so far.
     pub(super) fn loaded(&self) -> BTreeSet<String> {
         self.loaded.borrow().clone()
     }
 
-    /// The import that was refused last.
+    /// Takes the last refused import.
     pub(super) fn take_refused(&self) -> Option<RefusedImport> {
         self.refused.take()
     }
 
-    /// The module that `specifier` means in the file `by`.
+    /// Resolves `specifier` in the file `by`.
     fn find(&self, by: &str, specifier: &str) -> Result<String, String> {
-        // By its whole name: the folder of the classes may be called callgate, too.
+        // The full module name is compared, because the classes folder may be named `callgate`,
+        // too.
         let is_ours = prelude::module(by).is_some();
         if specifier == "callgate" || (is_ours && specifier.starts_with(prelude::OWN)) {
             return Ok(specifier.to_owned());
@@ -113,7 +114,7 @@ impl ModuleLoader {
     }
 }
 
-/// The path that `specifier` means beside the file `by`; none when it climbs too high.
+/// Joins `specifier` to the folder of the file `by`. `None` if it climbs above the root.
 fn joined(by: &str, specifier: &str) -> Option<String> {
     let mut parts: Vec<&str> = by.split('/').collect();
     parts.pop();

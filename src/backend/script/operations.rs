@@ -1,7 +1,8 @@
-//! The desk of an isolate: which calls are under way, and what the host does for them.
+//! The calls and host operations in progress in one isolate.
 //!
-//! Everything here lives on the isolate's own thread. Host functions are closures over an
-//! `Rc<Desk>`; what they start outside comes back as a [`Command::Landed`] through the mailbox.
+//! Everything here stays on the isolate's thread. Host functions are closures over an
+//! `Rc<Operations>`. An operation that they start runs outside and reports its outcome as a
+//! [`Command::Completed`] through the mailbox.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -29,51 +30,51 @@ use crate::backend::script::environment::Environment;
 use crate::backend::script::isolate::Command;
 use crate::backend::script::isolate::Mailbox;
 
-/// The calls and the host operations of one isolate.
+/// The calls and host operations in progress in one isolate.
 pub(super) struct Operations {
     pub(super) environment: Environment,
-    /// The name of the class, for the log.
+    /// The name of the class, for log events.
     pub(super) class: Arc<str>,
     mailbox: Mailbox,
     calls: RefCell<HashMap<CallId, Rc<Call>>>,
     pending: RefCell<HashMap<OperationId, Operation>>,
     current: Cell<Option<CallId>>,
     settled: RefCell<Vec<Settled>>,
-    /// What calls that left had begun and nobody inherited.
+    /// Promises of operations that were aborted because their call ended.
     abandoned: RefCell<Vec<AbandonedPromise>>,
     newest_call: Cell<CallId>,
-    /// As [`Operation::youngest`], while an inherited operation lands.
+    /// Overrides `newest_call` as the [`Operation::newest_starter`] of operations that are started
+    /// while another one completes.
     newest_starter: Cell<Option<CallId>>,
 }
 
-/// The name of one host operation; scripts hold it as a number.
-/// Those of one isolate are all different, whichever of its engines began them: an outcome may
-/// still be under way to an engine that was replaced.
+/// Identifies a host operation; scripts hold it as a number. It is unique for the lifetime of the
+/// isolate, across its engines: a completion may still arrive for an engine that was replaced.
 pub(super) type OperationId = u64;
 
-/// Something that the host does for a call.
+/// An operation that the host runs for a call.
 struct Operation {
     call: CallId,
-    /// The youngest call that may have begun it: continuations of an older one may run in the
-    /// slices of `call` ([`Desk::current`]).
+    /// The newest call that may have started it. Continuations of an older call can run in the
+    /// slices of `call`, see [`Operations::require_current`].
     newest_starter: CallId,
     waiter: Waiter,
     task: AbortHandle,
 }
 
-/// What is waiting for an operation.
+/// What to do in the script when an operation completes.
 enum Waiter {
     Promise { resolve: Persistent<Function<'static>>, reject: Persistent<Function<'static>> },
     Callback(Persistent<Function<'static>>),
 }
 
-/// A promise of something that the host does not do any more.
+/// The promise of an operation that was aborted.
 pub(super) struct AbandonedPromise {
     reject: Persistent<Function<'static>>,
     newest_starter: CallId,
 }
 
-/// What became of the promise that a handler returned.
+/// The outcome of the promise that a handler returned.
 pub(super) struct Settled {
     pub(super) call: CallId,
     pub(super) is_fulfilled: bool,
@@ -96,44 +97,45 @@ impl Operations {
         })
     }
 
-    /// Enters a call that begins.
+    /// Adds a call that starts.
     pub(super) fn insert_call(&self, call: &Rc<Call>) {
         self.newest_call.set(call.id.max(self.newest_call.get()));
         self.calls.borrow_mut().insert(call.id, Rc::clone(call));
     }
 
-    /// The call that is under way by this name.
+    /// Looks up a call in progress.
     pub(super) fn find(&self, id: CallId) -> Option<Rc<Call>> {
         self.calls.borrow().get(&id).map(Rc::clone)
     }
 
-    /// Whose slice it is from now on.
+    /// Sets the call that the following slice belongs to.
     pub(super) fn set_current(&self, call: Option<CallId>) {
         self.current.set(call);
         self.newest_starter.set(None);
     }
 
-    /// The call that runs just now; none while a class is loaded.
+    /// The call whose slice is running; `None` while a class is loaded.
     pub(super) fn current_call(&self) -> Option<Rc<Call>> {
         self.current.get().and_then(|id| self.find(id))
     }
 
-    /// Whether no call is under way.
+    /// Whether no call is in progress.
     pub(super) fn is_idle(&self) -> bool {
         self.calls.borrow().is_empty()
     }
 
-    /// The call of a `request` or `session` object. Raises when that request has ended: scripts
-    /// may keep such an object for longer than it means anything.
+    /// The call of a `request` or `session` object. Throws if that request has ended, because a
+    /// script may keep the object for longer.
     pub(super) fn call(&self, ctx: &Ctx<'_>, id: CallId) -> rquickjs::Result<Rc<Call>> {
         self.find(id).ok_or_else(|| Exception::throw_message(ctx, "the request has ended"))
     }
 
-    /// The call that runs just now, for functions that belong to no `request` or `session`, such
-    /// as `fetch`. Raises where there is none: at the top level and in the constructor of a class.
+    /// The call whose slice is running, for functions such as `fetch` that belong to no `request`
+    /// or `session`. Throws at the top level and in the constructor of a class, where there is
+    /// none.
     ///
-    /// A continuation counts as part of the call in whose slice it runs. That is its own call,
-    /// unless another call resolved a promise that both share.
+    /// A continuation counts as part of the call in whose slice it runs. That is its own call
+    /// unless another call resolved a promise that both await.
     pub(super) fn require_current(&self, ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Call>> {
         self.current_call().ok_or_else(|| {
             let text = "this works only while a request is handled, not while a class is loaded";
@@ -141,8 +143,8 @@ impl Operations {
         })
     }
 
-    /// Runs a future outside the isolate and gives the script a promise of its outcome. The
-    /// future is dropped when the call ends first.
+    /// Runs a future on the runtime and returns a promise of its outcome. The future is dropped if
+    /// the call ends first.
     pub(super) fn promise<'js, F>(
         self: &Rc<Self>,
         ctx: &Ctx<'js>,
@@ -160,8 +162,8 @@ impl Operations {
         Ok(promise)
     }
 
-    /// Calls `function` without arguments once so much time has passed, unless it is forgotten
-    /// or the call ends before.
+    /// Calls `function` without arguments after the delay, unless the timer is cleared or the call
+    /// ends first.
     pub(super) fn set_timer<'js>(
         self: &Rc<Self>,
         ctx: &Ctx<'js>,
@@ -176,16 +178,16 @@ impl Operations {
         }))
     }
 
-    /// Has an operation end with its call, whoever might inherit it ([`Desk::bequeath`]).
+    /// Excludes an operation from [`Operations::reassign`], so that it ends with its call.
     pub(super) fn end_with_call(&self, id: OperationId) {
         if let Some(operation) = self.pending.borrow_mut().get_mut(&id) {
-            // Calls are counted from 1.
+            // Call ids start at 1, so no call is eligible.
             operation.newest_starter = 0;
         }
     }
 
-    /// Ends a timer of this call. Its number may be any that a class has made up: a promise that
-    /// something else is for would never settle.
+    /// Clears a timer of this call. The number comes from the script and may be any, so operations
+    /// that are not timers are left alone: their promises would never settle.
     pub(super) fn clear_timer(&self, call: &Call, id: OperationId) {
         let mut pending = self.pending.borrow_mut();
         let is_timer = |operation: &Operation| {
@@ -199,8 +201,8 @@ impl Operations {
         }
     }
 
-    /// An error for a script to catch. When it passes it on, the failure's cause decides what the
-    /// caller is answered.
+    /// Throws an error into the script. If the handler does not catch it, the failure's cause
+    /// decides the response.
     pub(super) fn throw(ctx: &Ctx<'_>, call: &Call, failure: Failure) -> rquickjs::Error {
         match Self::error(ctx, call, failure) {
             Ok(error) => ctx.throw(error),
@@ -233,14 +235,15 @@ impl Operations {
         Ok(error)
     }
 
-    /// Refuses one operation too many.
+    /// Throws if the call has too many pending operations.
     fn check_count(&self, ctx: &Ctx<'_>, call: &Call) -> rquickjs::Result<()> {
         let operations_max = self.environment.limits.operations_max;
         if call.operations.borrow().len() < operations_max {
             return Ok(());
         }
         let text = format!(
-            "a request may wait for {operations_max} things at once, timers included; wait for some first"
+            "a request may wait for {operations_max} things at once, timers included; \\
+             wait for some first"
         );
         Err(Exception::throw_range(ctx, &text))
     }
@@ -252,7 +255,7 @@ impl Operations {
         let (id, mailbox) = (self.mailbox.next_operation(), self.mailbox.sender.clone());
         let task = self.environment.runtime.spawn(async move {
             let completion = work.await;
-            // An isolate that has stopped waits for nothing.
+            // The send fails if the isolate has stopped; then nothing waits for the outcome.
             let _ = mailbox.send(Command::Completed(id, completion));
         });
         let newest_starter = self.newest_starter.get().unwrap_or(self.newest_call.get());
@@ -263,13 +266,13 @@ impl Operations {
         id
     }
 
-    /// The call whose operation has landed, if it still waits for it.
+    /// The call that an operation belongs to, if both are still in progress.
     pub(super) fn call_of(&self, id: OperationId) -> Option<Rc<Call>> {
         let call = self.pending.borrow().get(&id).map(|operation| operation.call)?;
         self.find(call)
     }
 
-    /// Hands the outcome of an operation to the script that waits for it.
+    /// Passes the outcome of an operation to the script that waits for it.
     pub(super) fn complete(
         &self,
         ctx: &Ctx<'_>,
@@ -279,7 +282,8 @@ impl Operations {
         let Some(operation) = self.pending.borrow_mut().remove(&id) else { return Ok(()) };
         let Some(call) = self.find(operation.call) else { return Ok(()) };
         call.operations.borrow_mut().remove(&id);
-        // What goes on from here may be inherited by no younger call, or it would never end.
+        // Operations that are started from here may not be reassigned to a newer call either.
+        // Otherwise a chain of them would never end.
         self.newest_starter.set(Some(operation.newest_starter));
         match operation.waiter {
             Waiter::Callback(function) => function.restore(ctx)?.call::<_, ()>(()),
@@ -290,29 +294,32 @@ impl Operations {
                 }
                 completion => match completion.value(ctx) {
                     Ok(value) => resolve.restore(ctx)?.call::<_, ()>((value,)),
-                    // No memory is left for it. Whoever waits is told, and may wait in other calls.
+                    // No memory is left for the value. The promise is rejected, because other calls
+                    // may await it.
                     Err(_) => reject.restore(ctx)?.call::<_, ()>((ctx.catch(),)),
                 },
             },
         }
     }
 
-    /// The promise of a handler has settled; its answer is made when the slice has run.
+    /// Records that the promise of a handler has settled. The response is created after the slice.
     pub(super) fn push_settled(&self, settled: Settled) {
         self.settled.borrow_mut().push(settled);
     }
 
-    /// The calls that have settled since this was asked last.
+    /// Takes the calls that have settled since the last call of this function.
     pub(super) fn take_settled(&self) -> Vec<Settled> {
         self.settled.take()
     }
 
-    /// Leaves what a call still waits for to another one, before it leaves.
+    /// Reassigns the pending operations of a call that ends to other calls.
     ///
-    /// Two calls may wait for one promise, such as a token that a class fetches once and keeps on
-    /// `this`. Then the continuations of both run in the slices of the one that fetches, and what
-    /// the other one begins there is entered for the wrong call. It has to outlive that one, so the
-    /// oldest call that was there when it was begun inherits it. Each of those ends, so does this.
+    /// Two calls may await one promise, such as that of an access token which a class fetches once
+    /// and keeps on `this`. The continuations of both then run in the slices of the call that
+    /// fetches, and operations that the other call starts there are recorded for the wrong call.
+    /// Such an operation must outlive the call that it is recorded for. It goes to the oldest call
+    /// that was in progress when it was started. Each of those calls ends, so the operation ends,
+    /// too.
     pub(super) fn reassign(&self, call: &Call) {
         let calls = self.calls.borrow();
         let mut pending = self.pending.borrow_mut();
@@ -330,8 +337,8 @@ impl Operations {
         });
     }
 
-    /// Takes a call off the desk with everything that was done for it. Promises of it that a class
-    /// keeps would never settle, so they are left to [`Desk::take_orphans`].
+    /// Removes a call and aborts its operations. A class may have kept their promises, which would
+    /// never settle; [`Operations::take_abandoned`] returns them.
     pub(super) fn remove_call(&self, id: CallId) -> Option<Rc<Call>> {
         let call = self.calls.borrow_mut().remove(&id)?;
         for id in call.operations.take() {
@@ -348,35 +355,36 @@ impl Operations {
         Some(call)
     }
 
-    /// The promises that nobody keeps any more, since this was asked last.
+    /// Takes the promises that were abandoned since the last call of this function.
     pub(super) fn take_abandoned(&self) -> Vec<AbandonedPromise> {
         self.abandoned.take()
     }
 
-    /// The call that began last of those whose answers somebody waits for.
+    /// The newest call whose client still waits for the response.
     pub(super) fn newest_awaited(&self) -> Option<Rc<Call>> {
         let calls = self.calls.borrow();
         let waiting = calls.values().filter(|call| !call.cancelled.load(Relaxed));
         waiting.max_by_key(|call| call.id).map(Rc::clone)
     }
 
-    /// Rejects promises whose call has left: whoever awaits one, now or later, is told.
+    /// Rejects promises whose call has ended, so that code that awaits them, now or later, fails.
     pub(super) fn reject_abandoned(&self, ctx: &Ctx<'_>, abandoned: Vec<AbandonedPromise>) {
-        // As when an operation lands: what a class begins anew each time would never end.
+        // As in `complete`: a class that starts a new operation on each rejection must not go on
+        // forever.
         self.newest_starter.set(abandoned.iter().map(|promise| promise.newest_starter).max());
         for AbandonedPromise { reject, .. } in abandoned {
             let rejected =
                 Exception::from_message(ctx.clone(), "the request that began this has ended")
                     .and_then(|error| reject.restore(ctx)?.call::<_, ()>((error,)));
             if rejected.is_err() {
-                // No memory is left for an error. The others may be luckier.
+                // No memory is left for the error. Rejecting the next promise may still succeed.
                 ctx.catch();
             }
         }
     }
 
-    /// Takes every call off the desk; what scripts were kept for goes too, which has to happen
-    /// before their engine does.
+    /// Removes every call and drops the script values held for them, which must happen before the
+    /// engine is dropped.
     pub(super) fn clear(&self) -> Vec<Rc<Call>> {
         let ids: Vec<CallId> = self.calls.borrow().keys().copied().collect();
         self.settled.take();

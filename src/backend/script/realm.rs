@@ -1,4 +1,4 @@
-//! One class in its engine while it is called. Everything here stays on one thread.
+//! Runs the calls of one class in its engine. Everything here stays on one thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -32,35 +32,35 @@ use crate::base::clock::thread_time;
 use crate::http::Raised;
 use crate::http::Reply;
 
-/// How many jobs run between two looks at the clock. The engine looks by itself too, but not
-/// while it runs nothing but its own functions.
+/// Jobs between two checks of the budget. The engine checks by itself, too, but not while it runs
+/// only its own functions.
 const JOBS_PER_CHECK: u32 = 64;
-/// What is left in the queue of jobs after a call was broken off gets this long to end. Then it is
-/// broken off, job by job, which takes as long at most.
-const LEFTOVER: Duration = Duration::from_millis(50);
+/// CPU time for the jobs that a stopped call left in the queue. After that each remaining job is
+/// interrupted, which may take as long again.
+const CLEANUP_BUDGET: Duration = Duration::from_millis(50);
 
-/// A class, ready to be called.
+/// A loaded class.
 pub(super) struct Realm {
     singleton: Singleton,
     engine: Engine,
     log: Log,
-    /// Whether a call has failed since the engine was looked after.
+    /// Whether a call has failed since the memory was last checked.
     has_failed: Cell<bool>,
-    /// Whether a call was broken off while it ran: what it was to bring never comes, and whoever
-    /// awaits it waits in vain.
+    /// Whether a call was stopped while it ran. Promises that it was to settle then stay pending,
+    /// and so do calls that await them.
     was_interrupted: Cell<bool>,
 }
 
-/// Whether a realm can go on.
+/// Whether a realm can continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// It can.
+    /// The realm works.
     Healthy,
-    /// Something runs on in it that ends only with the whole engine.
+    /// Something in it keeps running and ends only with the engine.
     Stuck,
-    /// Calls wait for what one that was broken off was to bring, and so may all to come.
+    /// Calls await a promise that a stopped call was to settle; future calls may do the same.
     Deadlocked,
-    /// Nobody is being served, and most of the memory is in use all the same.
+    /// No call is in progress, but most of the memory is in use.
     Full,
 }
 
@@ -75,50 +75,50 @@ impl Realm {
         }
     }
 
-    /// Begins a call, unless nobody waits for it any more.
-    pub(super) fn call(&self, order: CallRequest) -> Health {
-        if order.cancelled.load(Relaxed) {
+    /// Starts a call, unless its client is already gone.
+    pub(super) fn call(&self, request: CallRequest) -> Health {
+        if request.cancelled.load(Relaxed) {
             return Health::Healthy;
         }
-        let call = Rc::new(Call::new(order));
+        let call = Rc::new(Call::new(request));
         self.engine.operations.insert_call(&call);
-        self.turn(&call, |ctx| self.begin(ctx, &call))
+        self.run(&call, |ctx| self.begin(ctx, &call))
     }
 
-    /// Goes on with a call, one of whose host operations has an outcome.
+    /// Continues the call whose host operation has completed.
     pub(super) fn complete(&self, id: OperationId, completion: Completion) -> Health {
         let Some(call) = self.engine.operations.call_of(id) else { return Health::Healthy };
-        self.turn(&call, |ctx| self.engine.operations.complete(ctx, id, completion))
+        self.run(&call, |ctx| self.engine.operations.complete(ctx, id, completion))
     }
 
-    /// Ends a call for whose answer nobody waits any more.
+    /// Ends a call whose client no longer waits.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        let Some(call) = self.engine.operations.find(id) else { return self.at_rest() };
-        // It waited for nothing of its own. Another call may have kept it waiting, or none will
-        // ever end that: a promise on `this` of a function that was broken off stays pending.
+        let Some(call) = self.engine.operations.find(id) else { return self.check_memory() };
+        // The call had no pending operation, so it awaited a promise of another call. If a call was
+        // stopped before, that promise may stay pending for good, such as one that the class keeps
+        // on `this`.
         if self.was_interrupted.get() && call.operations.borrow().is_empty() {
             return Health::Deadlocked;
         }
         self.engine.operations.reassign(&call);
         self.engine.operations.remove_call(id);
-        self.settle(Health::Healthy)
+        self.finish_settled(Health::Healthy)
     }
 
-    /// One slice of a call, and then the answers of all calls that have settled in it.
-    fn turn(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
+    /// Runs one slice of a call, then responds to all calls that have settled in it.
+    fn run(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
         let health = self.slice(call, work);
-        self.settle(health)
+        self.finish_settled(health)
     }
 
-    /// Answers the calls that have settled, and tells those that wait for what nobody does any
-    /// more, until there are no more of either.
-    fn settle(&self, mut health: Health) -> Health {
+    /// Responds to settled calls and rejects abandoned promises, until there are none of either.
+    fn finish_settled(&self, mut health: Health) -> Health {
         while health == Health::Healthy {
             let settled = self.engine.operations.take_settled();
             if settled.is_empty() {
                 let abandoned = self.engine.operations.take_abandoned();
                 if abandoned.is_empty() {
-                    return self.at_rest();
+                    return self.check_memory();
                 }
                 health = self.reject_abandoned(abandoned);
             }
@@ -131,8 +131,8 @@ impl Realm {
         health
     }
 
-    /// Runs some of a call, and every job that comes of it, on what is left of its budget. What
-    /// `work` throws ends the call.
+    /// Runs `work` for a call, and every job that it queues, within the call's remaining budget. An
+    /// exception from `work` ends the call.
     fn slice(
         &self,
         call: &Rc<Call>,
@@ -167,17 +167,17 @@ impl Realm {
         }
     }
 
-    /// Whether a call that waits now holds more memory than it may.
+    /// Whether a call that now waits holds more memory than it may.
     fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
         let Engine { operations, heap, runtime, context, .. } = &self.engine;
-        let held = call.held_bytes.get() + heap.grown(runtime, context);
+        let held = call.held_bytes.get() + heap.growth(runtime, context);
         call.held_bytes.set(held);
         let waits = operations.find(call.id).is_some();
         (waits && heap.is_too_much(held)).then_some(Stopped::Memory)
     }
 
-    /// Looks after an engine that serves nobody just now.
-    fn at_rest(&self) -> Health {
+    /// Checks the memory of an engine without calls.
+    fn check_memory(&self) -> Health {
         let Engine { operations, heap, runtime, context, .. } = &self.engine;
         if operations.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
             return Health::Full;
@@ -185,7 +185,8 @@ impl Realm {
         Health::Healthy
     }
 
-    /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
+    /// Runs jobs until the queue is empty or the slice is over. Returns the exception of the job
+    /// that was interrupted, if any.
     fn run_jobs(&self) -> Option<Thrown> {
         let mut jobs = 0_u32;
         loop {
@@ -206,7 +207,7 @@ impl Realm {
         }
     }
 
-    /// Rejects promises whose call has left, on the budget of a call that may be waiting for them.
+    /// Rejects promises whose call has ended, on the budget of a call that may await them.
     fn reject_abandoned(&self, abandoned: Vec<AbandonedPromise>) -> Health {
         let operations = &self.engine.operations;
         match operations.newest_awaited() {
@@ -218,13 +219,13 @@ impl Realm {
         }
     }
 
-    /// Lets end what calls have left behind, in a slice that belongs to none.
+    /// Runs the jobs that ended calls have left in the queue, in a slice that belongs to no call.
     ///
-    /// Other calls may have jobs in the queue, whose turn comes first. A function that has still not
-    /// ended after that waits for nothing and never ends by itself (`for (;;) await 0`).
+    /// Jobs of other calls may be queued in front of them. A function that has not ended by then
+    /// awaits nothing and never ends by itself (`for (;;) await 0`).
     fn clean_up(&self, work: impl FnOnce(&Ctx<'_>)) -> Health {
         let Engine { budget, context, .. } = &self.engine;
-        budget.begin(LEFTOVER, None);
+        budget.begin(CLEANUP_BUDGET, None);
         context.with(|ctx| work(&ctx));
         self.run_jobs();
         let is_empty = !budget.must_stop() || self.drain_jobs();
@@ -232,10 +233,10 @@ impl Realm {
         if is_empty { Health::Healthy } else { Health::Stuck }
     }
 
-    /// Empties the queue of jobs while the meter says that it is over: then each of them is
-    /// interrupted before it does anything, and so leaves no other behind. Whether it is empty.
+    /// Empties the job queue while the budget is exceeded. Each job is interrupted before it does
+    /// anything, so it queues no other. Returns whether the queue is empty.
     fn drain_jobs(&self) -> bool {
-        let until = thread_time().saturating_add(LEFTOVER);
+        let until = thread_time().saturating_add(CLEANUP_BUDGET);
         loop {
             match self.engine.runtime.execute_pending_job() {
                 Ok(true) => {}
@@ -250,7 +251,7 @@ impl Realm {
         }
     }
 
-    /// Calls the function. What it returns is its answer; a promise answers when it settles.
+    /// Calls the function. A returned promise is awaited; any other value is the result.
     fn begin<'js>(&self, ctx: &Ctx<'js>, call: &Rc<Call>) -> rquickjs::Result<()> {
         let functions = &self.engine.functions;
         let pair: (Object<'js>, Object<'js>) = {
@@ -268,7 +269,7 @@ impl Realm {
         }
     }
 
-    /// Answers at once when the promise has settled already, and else when it does.
+    /// Responds at once if the promise has settled, and otherwise when it settles.
     fn wait<'js>(
         &self,
         ctx: &Ctx<'js>,
@@ -308,7 +309,7 @@ impl Realm {
         Ok(())
     }
 
-    /// Answers with what the handler returned.
+    /// Responds with what the handler returned.
     fn finish<'js>(
         &self,
         ctx: &Ctx<'js>,
@@ -339,16 +340,16 @@ impl Realm {
     }
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<Raised>) {
-        // What a caller has sent is told by the line of his request.
+        // A bad request body is recorded in the access log of the request.
         if !cause.as_ref().is_some_and(Raised::is_bad_body) {
-            self.log.raised(call, thrown);
+            self.log.failed(call, thrown);
         }
         self.engine.operations.reassign(call);
         let raised = cause.unwrap_or_else(|| self.raised(call, thrown.to_string(), Some(thrown)));
         self.end(call, Err(raised));
     }
 
-    /// A failure of the handler, with the lines of code that it comes from.
+    /// A failure of the handler, with an excerpt of the code that caused it.
     fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> Raised {
         let place = self.log.place(call, thrown);
         Raised::in_code(text, place.and_then(|place| place.excerpt(self.engine.loader.sources())))
@@ -359,29 +360,29 @@ impl Realm {
         self.end(call, Err(self.raised(call, why, thrown)));
     }
 
-    fn end(&self, call: &Rc<Call>, answer: Result<Reply, Raised>) {
+    fn end(&self, call: &Rc<Call>, result: Result<Reply, Raised>) {
         self.log.slow(call);
-        self.has_failed.set(self.has_failed.get() || answer.is_err());
-        call.answer(answer);
+        self.has_failed.set(self.has_failed.get() || result.is_err());
+        call.respond(result);
         self.engine.operations.remove_call(call.id);
     }
 
-    /// Ends every call under way, because another engine takes over.
+    /// Ends every call because the engine is replaced.
     pub(super) fn end_for_restart(&self, why: &str) {
         self.log.restarted(why);
         self.abandon(why);
     }
 
-    /// Ends every call under way; the realm goes.
+    /// Ends every call because the realm is dropped.
     pub(super) fn abandon(&self, why: &str) {
         for call in self.engine.operations.clear() {
-            call.answer(Err(Raised::new(why)));
+            call.respond(Err(Raised::new(why)));
         }
     }
 }
 
-/// The promise that a value is, or that a foreign one with a `then` of its own is made into; else
-/// the value itself.
+/// Returns the promise if the value is one, or a promise for another object with a `then` method;
+/// otherwise `Err` with the value.
 fn promised<'js>(
     ctx: &Ctx<'js>,
     value: Value<'js>,

@@ -1,4 +1,4 @@
-//! What a handler returned, made into the answer of its row.
+//! Converts what a handler returned into the response of its row.
 
 use bytes::Bytes;
 use rquickjs::Array;
@@ -10,11 +10,11 @@ use crate::http::Reply;
 use crate::http::reply::BadReply;
 use crate::http::reply::Body;
 
-/// Why what a handler returned is no answer.
+/// Why a returned value cannot be sent as a response.
 pub(super) enum ReplyError {
-    /// In words for the author of the class.
+    /// An error text for the author of the class.
     Refused(String),
-    /// It threw while it was read; the engine holds what.
+    /// Reading the value threw. The engine holds the exception.
     Thrown,
 }
 
@@ -30,9 +30,9 @@ impl From<BadReply> for ReplyError {
     }
 }
 
-/// The answer that stands for a returned value (contract §4), from what the prelude has made of
-/// it: nothing, the JSON text of a result, or `[status, [name, value, …], text, bytes]` of
-/// an `OutgoingMessage`.
+/// Converts a returned value into a response (docs/CONTRACT.md §4). The prelude has already reduced
+/// it to one of three forms: `undefined`, the JSON text of a result, or `[status, [name, value, …],
+/// text, bytes]` of an `OutgoingMessage`.
 pub(super) fn from_value(value: &Value<'_>, bytes_max: usize) -> Result<Reply, ReplyError> {
     if let Some(parts) = value.as_array() {
         return message(parts, bytes_max).map(Reply::Message);
@@ -40,7 +40,7 @@ pub(super) fn from_value(value: &Value<'_>, bytes_max: usize) -> Result<Reply, R
     let Some(text) = value.as_string() else { return Ok(Reply::Nothing) };
     let text = text.to_string()?;
     within(text.len(), bytes_max)?;
-    // The text is sent as it is: nothing is parsed only to be written again.
+    // The text is sent unchanged, so it is not parsed and serialized again.
     let mut message = OutgoingMessage::new().with_body(text);
     message.set_header("Content-Type", "application/json")?;
     Ok(Reply::Message(message))

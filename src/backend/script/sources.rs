@@ -1,4 +1,4 @@
-//! The class files of a folder, as they were read at one moment.
+//! A snapshot of the class files of a folder.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -12,22 +12,23 @@ use std::sync::Arc;
 use crate::backend::script::problem::ClassProblem;
 use crate::base::Digest;
 
-/// Longest class file. A class of ten thousand lines is a third of this.
+/// Largest class file. A class of ten thousand lines has a third of this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most class files of one folder.
 const FILES_MAX: usize = 1_000;
-/// All class files together.
+/// Total size of all class files.
 const FOLDER_BYTES_MAX: usize = 16 << 20;
-/// Deepest folder in the classes folder.
+/// Deepest nesting of folders in the classes folder.
 const DEPTH_MAX: usize = 8;
-/// Most entries that are looked at, whatever they are: somebody may name the root of a disk.
+/// Most directory entries that are read, whatever they are. Bounds the work when the setting names,
+/// for example, the root of a file system.
 const ENTRIES_MAX: usize = 20_000;
 
-/// A snapshot of a classes folder. What runs is loaded from here and never from the disk, so a
-/// file that changes meanwhile changes nothing; cheap to clone.
+/// A snapshot of a classes folder; cheap to clone. Classes are loaded from here and never from
+/// disk, so changes on disk have no effect until the next snapshot.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// The name of the folder: what every name of a file begins with.
+    /// The name of the folder, which is the first segment of every file name.
     folder: Arc<str>,
     files: Arc<BTreeMap<String, Source>>,
 }
@@ -40,17 +41,19 @@ pub(super) struct Source {
 }
 
 impl Sources {
-    /// Reads every `.js` file in the folder and below it. A folder that does not exist is empty.
+    /// Reads every `.js` file in the folder and its subfolders. A folder that does not exist is
+    /// empty.
     ///
-    /// Files and folders whose names begin with a dot are left out, as are links that lead out
-    /// of the folder: those are problems, because somebody meant them.
+    /// Files and folders whose names start with a dot are ignored. Links that lead out of the
+    /// folder are not read and are reported as problems, because they were put there on purpose.
     pub fn read(folder: &Path) -> Result<Self, Vec<ClassProblem>> {
-        let (sources, problems) = Self::read_sound(folder);
+        let (sources, problems) = Self::read_valid(folder);
         if problems.is_empty() { Ok(sources) } else { Err(problems) }
     }
 
-    /// The same, and what could be read where not everything can be.
-    pub(crate) fn read_sound(folder: &Path) -> (Self, Vec<ClassProblem>) {
+    /// Like [`Sources::read`], but also returns the files that could be read when there are
+    /// problems.
+    pub(crate) fn read_valid(folder: &Path) -> (Self, Vec<ClassProblem>) {
         let name = folder.file_name().map_or_else(|| "classes".into(), os_text);
         let mut reading = Reading::new(folder, &name);
         match folder.canonicalize() {
@@ -61,7 +64,7 @@ impl Sources {
         (Self { folder: name.into(), files: Arc::new(reading.files) }, reading.problems)
     }
 
-    /// The same files without some of them.
+    /// Returns the snapshot without some of its files.
     pub(crate) fn without<'f>(&self, left_out: impl Iterator<Item = &'f str>) -> Self {
         let mut files = (*self.files).clone();
         for file in left_out {
@@ -70,24 +73,23 @@ impl Sources {
         Self { folder: Arc::clone(&self.folder), files: Arc::new(files) }
     }
 
-    /// Every file with what it holds.
+    /// The name and text of every file.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
         self.files.iter().map(|(name, source)| (name.as_str(), &source.text))
     }
 
-    /// What some of the files hold.
+    /// The texts of some files.
     pub(crate) fn texts_of(&self, files: &BTreeSet<String>) -> impl Iterator<Item = Arc<str>> {
         files.iter().filter_map(|file| self.find(file)).map(|source| Arc::clone(&source.text))
     }
 
-    /// Class files that exist only as texts: pairs of a path inside the folder, such as
-    /// `Mail.js`, and what it holds.
+    /// Creates a snapshot from pairs of a path inside the folder, such as `Mail.js`, and a text.
     pub fn of_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let named = |(path, text)| (format!("classes/{path}"), Source::new(text));
         Self { folder: "classes".into(), files: Arc::new(texts.into_iter().map(named).collect()) }
     }
 
-    /// Tells two snapshots apart that do not hold the same files.
+    /// Digest of the names and texts of all files.
     pub fn digest(&self) -> Digest {
         self.digest_of(self.files.keys().map(String::as_str))
     }
@@ -97,12 +99,12 @@ impl Sources {
         self.files.is_empty()
     }
 
-    /// How many class files there are, those in folders of the folder included.
+    /// The number of class files, those in subfolders included.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// The classes that files define: the names of the files directly in the folder.
+    /// The names of the classes: the files directly in the folder.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let inside = |name: &'_ str| {
             let path = name.strip_prefix(&*self.folder)?.strip_prefix('/')?;
@@ -119,7 +121,7 @@ impl Sources {
         format!("{}/{class}.js", self.folder)
     }
 
-    /// Whether a name is that of something in the folder.
+    /// Whether a name is inside the folder.
     pub(super) fn is_inside(&self, name: &str) -> bool {
         name.strip_prefix(&*self.folder).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -128,12 +130,12 @@ impl Sources {
         self.files.get(file)
     }
 
-    /// Every file by its name, from the name of the folder on.
+    /// Every file by its name, which starts with the name of the folder.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.files.iter().map(|(name, source)| (name.as_str(), source))
     }
 
-    /// Tells apart what these files hold. A file that does not exist has its own digest.
+    /// Digest of some files. A file that does not exist contributes a digest of its own.
     pub(super) fn digest_of<'f>(&self, files: impl Iterator<Item = &'f str>) -> Digest {
         let mut all = Vec::new();
         for file in files {
@@ -153,21 +155,21 @@ impl Source {
         Self { text: text.into(), digest: Digest::of_content("class", text.as_bytes()) }
     }
 
-    /// Whether it may have an `import()`, as far as that shows without reading the language: blanks
-    /// and a comment may stand before the bracket.
+    /// Whether the text may contain a dynamic `import()`. This is a conservative text search:
+    /// blanks and a comment may precede the bracket.
     pub(super) fn imports_later(&self) -> bool {
         self.text.split("import").skip(1).any(|rest| rest.trim_start().starts_with(['(', '/']))
     }
 }
 
-/// The number of files only: what they hold is their author's.
+/// Prints only the number of files, not their content.
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sources({}, {} files)", self.folder, self.files.len())
     }
 }
 
-/// A folder while it is read.
+/// The state of reading a folder.
 struct Reading {
     files: BTreeMap<String, Source>,
     problems: Vec<ClassProblem>,
@@ -189,7 +191,8 @@ impl Reading {
         self.problems.push(ClassProblem::of_file(file, "class-file", what, fix));
     }
 
-    /// Reads what is in one folder, in the order of names so that every run reports alike.
+    /// Reads one folder, in the order of names so that problems are always reported in the same
+    /// order.
     fn folder(&mut self, root: &Path, folder: &Path, name: &str, depth: usize) {
         let mut entries =
             match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
@@ -218,7 +221,7 @@ impl Reading {
         let is_class = Path::new(name).extension().is_some_and(|extension| extension == "js");
         let found = match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
             Ok(found) => found,
-            // A link to nothing, or a file that was just taken away.
+            // A dangling link, or a file that was just removed.
             Err(error) if is_class => return self.refuse(name, format!("cannot be read: {error}")),
             Err(_) => return,
         };
@@ -253,11 +256,11 @@ impl Reading {
     }
 }
 
-/// The text of a file that is a file, is short enough and is UTF-8.
+/// Reads a regular file that is short enough and valid UTF-8.
 fn read(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let failed = |error: io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for who writes into it.
+    // Opening a named pipe would block until there is a writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err("is not a file".to_owned());
     }
@@ -295,7 +298,7 @@ mod tests {
         Sources::read(&folder.path().join("classes"))
     }
 
-    /// The only problem: its file and what is wrong.
+    /// Expects one problem; returns its file and text.
     fn refused(folder: &tempfile::TempDir) -> (String, String) {
         let problems = read(folder).expect_err("a problem");
         assert_eq!(problems.len(), 1, "{problems:?}");

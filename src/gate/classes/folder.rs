@@ -162,7 +162,7 @@ impl Folder {
 
     /// Loads what can be loaded: files that are broken are left out, and so is what imports them.
     pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> Sound {
-        let (all, mut problems) = Sources::read_sound(&self.path);
+        let (all, mut problems) = Sources::read_valid(&self.path);
         let files = all.len();
         let mut broken: BTreeSet<String> = problems.iter().map(|it| it.file.clone()).collect();
         let mut sources = all.clone();

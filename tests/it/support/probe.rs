@@ -17,7 +17,7 @@ use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
 use callgate::Session;
 use callgate::Singleton;
-use callgate::backend::native::IntoAnswer;
+use callgate::backend::native::IntoReply;
 use callgate::base::DeviceId;
 use callgate::http::Raised;
 use callgate::http::Reply;
@@ -258,7 +258,7 @@ fn query(request: &IncomingMessage, name: &str) -> String {
     request.url_query().find(name).unwrap_or_default().to_owned()
 }
 
-async fn read(_: Arc<Probe>, request: IncomingMessage, session: Session) -> impl IntoAnswer {
+async fn read(_: Arc<Probe>, request: IncomingMessage, session: Session) -> impl IntoReply {
     session.get(&query(&request, "key")).unwrap_or(Value::Null)
 }
 

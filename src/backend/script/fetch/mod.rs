@@ -1,4 +1,4 @@
-//! What `fetch` does outside of an isolate: one request to a third party, and its redirections.
+//! The part of `fetch` outside an isolate: one request to a third party, redirects included.
 
 mod error;
 mod request;
@@ -26,23 +26,23 @@ use crate::http::hosts::HostRule;
 use crate::http::outbound::Outbound;
 use crate::http::outbound::SentBody;
 
-/// Redirections that one `fetch` follows.
+/// Redirects that one `fetch` follows.
 const REDIRECTS_MAX: usize = 5;
 
-/// Asks third parties on behalf of classes; cheap to clone.
+/// An HTTP client for classes; cheap to clone.
 ///
-/// A class reaches the hosts that the operator has named, and no others, however it is led there:
-/// each address of a chain of redirections is checked, and so is what a name resolves to
-/// ([`Outbound`], SEC T36). callgate adds no cookie and no credential of its own.
+/// A class can reach only the hosts that the operator lists. Each URL of a chain of redirects is
+/// checked, and so is each address that a name resolves to ([`Outbound`]; docs/SECURITY.md, T36).
+/// callgate adds no cookie and no credential of its own.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    /// The client; `None` where nothing may be asked.
+    /// The client; `None` if `fetch` is disabled.
     pub outbound: Option<Arc<Outbound>>,
-    /// Whom classes may ask; default nobody.
+    /// The hosts that classes may reach; default none.
     pub hosts: Arc<[HostRule]>,
-    /// How long one `fetch` may take with its answer, unless it says less or more; default 10 s.
+    /// Timeout of one `fetch`, response body included, unless the call sets its own. Default 10 s.
     pub timeout: Duration,
-    /// The body of an answer; default 1 MiB.
+    /// Largest response body; default 1 MiB.
     pub bytes_max: usize,
 }
 
@@ -53,7 +53,7 @@ impl Default for Fetcher {
     }
 }
 
-/// An answer, read whole.
+/// A response with its complete body.
 pub(crate) struct Fetched {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
@@ -63,15 +63,15 @@ pub(crate) struct Fetched {
 }
 
 impl Fetcher {
-    /// Sends a request, follows redirections as it wishes, and reads the answer. A future that is
-    /// dropped takes the request back.
+    /// Sends a request, follows redirects as asked, and reads the response. Dropping the future
+    /// cancels the request.
     pub(crate) async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
         let (timeout, origin) = (request.timeout.unwrap_or(self.timeout), origin_of(&request.url));
         let fetched = tokio::time::timeout(timeout, self.follow(request)).await;
-        fetched.unwrap_or(Err(FetchError::TooSlow { origin, timeout }))
+        fetched.unwrap_or(Err(FetchError::Timeout { origin, timeout }))
     }
 
-    /// Refuses an address that no rule allows, before anything is done.
+    /// Returns an error for a URL that no rule allows, before anything is sent.
     pub(crate) fn check_allowed(&self, url: &Url) -> Result<&Outbound, FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FetchError::Scheme(url.scheme().to_owned()));
@@ -120,7 +120,7 @@ impl Fetcher {
         }
         let mut bytes = BytesMut::with_capacity(announced);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| FetchError::Torn {
+            let frame = frame.map_err(|error| FetchError::CutOff {
                 origin: origin_of(&url),
                 error: Box::new(error),
             })?;
@@ -135,12 +135,12 @@ impl Fetcher {
     }
 }
 
-/// The part of an address that may be told: paths and queries hold keys and tokens.
+/// The part of a URL that may be shown. Paths and queries may contain keys and tokens.
 fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// A request with the given parts, as [`Outbound`] takes it.
+/// Builds the request for [`Outbound`].
 fn build_request(
     method: hyper::Method,
     url: &Url,

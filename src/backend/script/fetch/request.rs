@@ -1,4 +1,4 @@
-//! What a class wants to send, checked, and what becomes of it on the way of a redirection.
+//! A validated `fetch` request, and how a redirect changes it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::backend::script::fetch::build_request;
 use crate::backend::script::fetch::origin_of;
 use crate::http::outbound::SentBody;
 
-/// A request that a class wants to be sent.
+/// A request that a class sends.
 pub(crate) struct FetchRequest {
     pub(crate) url: Url,
     pub(crate) method: Method,
@@ -28,18 +28,19 @@ pub(crate) struct FetchRequest {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What is done about a redirection.
+/// How redirects are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RedirectMode {
-    /// The class gets the answer of where it leads.
+    /// The redirect is followed.
     Follow,
-    /// The class gets the redirection itself.
+    /// The class gets the redirect response.
     Manual,
-    /// It is an error.
+    /// A redirect is an error.
     Error,
 }
 
-/// Fields by which a class could end its request early and send another one behind it.
+/// Header fields that frame the request or belong to the connection. With these a class could end
+/// its request early and smuggle another one behind it.
 const RESERVED: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,
@@ -53,11 +54,11 @@ const RESERVED: [HeaderName; 10] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Fields that are for one host, and go to no other (Fetch Standard, §4.4).
+/// Header fields that are removed on a redirect to another origin (Fetch Standard, §4.4).
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 impl FetchRequest {
-    /// A `GET` of this address.
+    /// Creates a `GET` request for a URL.
     pub(crate) fn get(url: &str) -> Result<Self, FetchError> {
         let url = Url::parse(url).map_err(|_| FetchError::Address)?;
         Ok(Self {
@@ -70,7 +71,7 @@ impl FetchRequest {
         })
     }
 
-    /// Sets the method. Like browsers, it writes the common ones in upper case.
+    /// Sets the method. The common ones are converted to upper case, as in browsers.
     pub(crate) fn set_method(&mut self, name: &str) -> Result<(), FetchError> {
         const COMMON: [Method; 5] =
             [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD];
@@ -81,7 +82,7 @@ impl FetchRequest {
         Ok(())
     }
 
-    /// Sets the body. What looks cannot carry one (Fetch Standard, §5.4).
+    /// Sets the body. `GET` and `HEAD` cannot have one (Fetch Standard, §5.4).
     pub(crate) fn set_body(&mut self, body: Bytes) -> Result<(), FetchError> {
         if matches!(self.method, Method::GET | Method::HEAD) {
             return Err(FetchError::Body(self.method.to_string()));
@@ -106,7 +107,7 @@ impl FetchRequest {
         Ok(())
     }
 
-    /// What is sent.
+    /// Creates the request to send.
     pub(super) fn to_request(&self) -> Result<Request<SentBody>, FetchError> {
         let mut headers = self.headers.clone();
         let mut default = |name: HeaderName, value: &'static str| {
@@ -114,12 +115,12 @@ impl FetchRequest {
         };
         default(header::ACCEPT, "*/*");
         default(header::USER_AGENT, concat!("callgate/", env!("CARGO_PKG_VERSION")));
-        // What is compressed is not undone here.
+        // Responses are not decompressed.
         default(header::ACCEPT_ENCODING, "identity");
         build_request(self.method.clone(), &self.url, headers, self.body.clone())
     }
 
-    /// Where an answer leads, if it is a redirection (Fetch Standard, §4.4).
+    /// The request that follows a redirect, if the response is one (Fetch Standard, §4.4).
     pub(super) fn redirected<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
         let status = response.status();
         let redirects = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);

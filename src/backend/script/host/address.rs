@@ -1,4 +1,4 @@
-//! What `URL` and `URLSearchParams` ask of the host (URL Standard).
+//! Host functions of `URL` and `URLSearchParams` (URL Standard).
 
 use rquickjs::Ctx;
 use rquickjs::Exception;
@@ -14,7 +14,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     let parse = |ctx: Ctx<'js>, text: String, base: Option<String>| {
         let base = base.map(|base| Url::parse(&base)).transpose();
         let url = base.and_then(|base| Url::options().base_url(base.as_ref()).parse(&text));
-        // The text may hold a token, and the message goes into the log.
+        // The text may contain a token, and the message is logged.
         let url = url.map_err(|error| Exception::throw_type(&ctx, &format!("no URL: {error}")))?;
         parts(&ctx, &url)
     };
@@ -39,7 +39,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.set("formText", Function::new(ctx.clone(), text)?)
 }
 
-/// Sets one part. What does not fit is passed over, as browsers do.
+/// Sets one part. Invalid values are ignored, as in browsers.
 fn change(url: &mut Url, part: &str, text: &str) {
     let _ = match part {
         "protocol" => quirks::set_protocol(url, text),
@@ -63,7 +63,7 @@ fn change(url: &mut Url, part: &str, text: &str) {
     };
 }
 
-/// Every part of a URL, under the names that the URL Standard gives them.
+/// All parts of a URL, under their names in the URL Standard.
 fn parts<'js>(ctx: &Ctx<'js>, url: &Url) -> rquickjs::Result<Object<'js>> {
     let parts = Object::new(ctx.clone())?;
     parts.set("href", quirks::href(url))?;

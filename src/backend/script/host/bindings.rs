@@ -1,4 +1,4 @@
-//! How a host function is put where the prelude finds it: its call looked up, its failure raised.
+//! Defines host functions for the prelude: looks up the call and throws errors into the script.
 
 use std::rc::Rc;
 
@@ -20,22 +20,22 @@ use crate::backend::script::completion::Completion;
 use crate::backend::script::completion::Failure;
 use crate::backend::script::operations::Operations;
 
-/// The host functions of one isolate while they are being put together.
+/// The host functions of one isolate while they are being defined.
 pub(super) struct Bindings<'b, 'js> {
     pub(super) ctx: &'b Ctx<'js>,
     pub(super) operations: &'b Rc<Operations>,
     pub(super) functions: &'b Object<'js>,
 }
 
-/// Bytes that a script gets as a `Uint8Array`, on its own heap.
+/// Bytes that become a `Uint8Array` on the heap of the script.
 pub(super) struct Bytes<B>(pub(super) B);
 
-/// Bytes that a script hands over. They come as base64: to look into a buffer of the engine takes
-/// `unsafe`, because a script could change it meanwhile.
+/// Bytes from a script, encoded as base64. Reading a buffer of the engine directly would take
+/// `unsafe`, because a script could change it at the same time.
 pub(crate) struct Base64Bytes(pub(crate) Vec<u8>);
 
 impl<'js> Bindings<'_, 'js> {
-    /// A function of a call that is answered at once: `host.name(call)`.
+    /// Defines `host.name(call)`, which returns a property of a call.
     pub(super) fn getter<R>(
         &self,
         name: &str,
@@ -51,8 +51,7 @@ impl<'js> Bindings<'_, 'js> {
         self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
-    /// A function of a call with one argument, answered at once: `host.name(call, what)`. What it
-    /// refuses is raised in the class.
+    /// Defines `host.name(call, argument)`. A [`Failure`] is thrown in the class.
     pub(super) fn method<A, R>(
         &self,
         name: &str,
@@ -72,8 +71,8 @@ impl<'js> Bindings<'_, 'js> {
         self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
-    /// A function of a call that takes its time: `host.name(call, what)` is a promise of what
-    /// `work` lands with.
+    /// Defines `host.name(call, argument)`, which returns a promise of what the future of `work`
+    /// returns.
     pub(super) fn async_method<A, F>(
         &self,
         name: &str,
@@ -96,7 +95,7 @@ impl<'js> Bindings<'_, 'js> {
         self.set(name, Function::new(self.ctx.clone(), function)?)
     }
 
-    /// Puts a function that stands for itself.
+    /// Defines a function as it is.
     pub(super) fn set(&self, name: &str, function: Function<'js>) -> rquickjs::Result<()> {
         self.functions.set(name, function)
     }
@@ -108,7 +107,7 @@ impl<'js, B: AsRef<[u8]>> IntoJs<'js> for Bytes<B> {
     }
 }
 
-/// An argument; one that was left out is `undefined`.
+/// Converts an argument; a missing one is `undefined`.
 fn parse<'js, A: FromJs<'js>>(ctx: &Ctx<'js>, argument: Opt<A>) -> rquickjs::Result<A> {
     argument.0.map_or_else(|| A::from_js(ctx, Value::new_undefined(ctx.clone())), Ok)
 }

@@ -1,4 +1,4 @@
-//! What `crypto` asks of the host: randomness, digests, and message authentication.
+//! Host functions of `crypto`: random values, digests and HMAC.
 
 use std::rc::Rc;
 
@@ -12,14 +12,14 @@ use crate::backend::script::host::bindings::Base64Bytes;
 use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::host::bindings::Bytes;
 
-/// A hash by its name in the Web Cryptography API (§18.2).
+/// A hash function by its name in the Web Cryptography API (§18.2).
 struct Hash {
     name: &'static str,
     digest: &'static digest::Algorithm,
     hmac: hmac::Algorithm,
 }
 
-/// SHA-1 is here for webhooks that are signed with it still; nothing of callgate uses it.
+/// SHA-1 is supported for webhooks that are still signed with it. callgate itself does not use it.
 static HASHES: [Hash; 4] = [
     Hash { name: "SHA-256", digest: &digest::SHA256, hmac: hmac::HMAC_SHA256 },
     Hash { name: "SHA-384", digest: &digest::SHA384, hmac: hmac::HMAC_SHA384 },
@@ -60,7 +60,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.set("hmacFits", Function::new(ctx.clone(), fits)?)
 }
 
-/// What was signed, and the signature.
+/// The signed content and the signature.
 struct Signed([Base64Bytes; 2]);
 
 impl<'js> rquickjs::FromJs<'js> for Signed {

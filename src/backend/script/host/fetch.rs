@@ -1,4 +1,4 @@
-//! What the prelude's `fetch` asks of the host.
+//! Host functions of `fetch`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,11 +24,11 @@ use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::host::session::misread;
 use crate::backend::script::operations::Operations;
 
-/// What one call may fetch at once.
+/// Concurrent fetches of one call.
 const FETCHES_MAX: usize = 8;
 
-/// The fetches under way, by the number that the prelude gave them: whose each is, and how it is
-/// given up. One whose other end is gone is over.
+/// The fetches in progress, by the number that the prelude gave them: the call, and a sender whose
+/// drop aborts the fetch. An entry whose receiver is closed has completed.
 #[derive(Default)]
 struct InFlight(RefCell<HashMap<u32, (CallId, oneshot::Sender<()>)>>);
 
@@ -45,7 +45,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.set("fetch", Function::new(bindings.ctx.clone(), fetch)?)
 }
 
-/// The body of a request, if it has one.
+/// The body of a request, if any.
 type Body = Option<Base64Bytes>;
 
 fn begin<'js>(
@@ -76,7 +76,7 @@ fn begin<'js>(
     Ok(promise?.into_value())
 }
 
-/// What the class wants, as the prelude has checked its types.
+/// Parses the arguments, whose types the prelude has checked.
 fn parse(request: &Object<'_>, body: Body) -> Result<FetchRequest, Failure> {
     let text = |name: &str| request.get::<_, String>(name).map_err(misread);
     let mut parsed = FetchRequest::get(&text("url")?).map_err(|error| failure(&error))?;
@@ -100,7 +100,7 @@ fn failure(error: &FetchError) -> Failure {
     Failure { code: Some(error.code()), ..Failure::new("FetchError", error.to_string()) }
 }
 
-/// Head and body of an answer; a field that is no text is left out.
+/// Head and body of a response. Header fields that are not text are left out.
 fn completion(fetched: Fetched) -> Completion {
     let fields = fetched.headers.iter();
     let fields = fields.filter_map(|(name, value)| Some([name.as_str(), value.to_str().ok()?]));
@@ -118,7 +118,7 @@ fn completion(fetched: Fetched) -> Completion {
 }
 
 impl InFlight {
-    /// Enters a fetch of a call, unless that has too many; what tells when it is given up.
+    /// Adds a fetch, unless the call has too many. The receiver reports that it was aborted.
     fn insert(&self, call: CallId, number: u32) -> Option<oneshot::Receiver<()>> {
         let mut all = self.0.borrow_mut();
         all.retain(|_, (_, ending)| !ending.is_closed());

@@ -1,4 +1,4 @@
-//! What `OutgoingMessage` asks of the host: whether a header or a status can be sent.
+//! Host functions of `OutgoingMessage`: whether a header field or status can be sent.
 
 use rquickjs::Ctx;
 use rquickjs::Exception;
@@ -22,7 +22,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.set("checkStatus", Function::new(ctx.clone(), check)?)
 }
 
-/// The name by which a field is known, in lower case, if it can be sent with `beside` others.
+/// Returns the field name in lower case if the field can be sent with `beside` other fields.
 fn check_header(name: &str, value: &str, beside: usize) -> Result<String, BadReply> {
     let mut message = OutgoingMessage::new();
     message.set_header(name, value)?;

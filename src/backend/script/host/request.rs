@@ -1,4 +1,4 @@
-//! What `request` asks of the host. Each member is copied into the isolate when it is read.
+//! Host functions of `request`. A member is copied into the isolate when it is first read.
 
 use crate::backend::script::completion::Completion;
 use crate::backend::script::completion::Failure;
@@ -15,7 +15,7 @@ pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     })?;
     bindings.getter("requestQuery", |call| flat(call.request.url_query().pairs()))?;
     bindings.getter("requestHeaders", |call| {
-        // Of several values of one name the first, as `getHeader` has it.
+        // The first of several values with one name, as in `getHeader`.
         let names = call.request.headers().keys().map(hyper::header::HeaderName::as_str);
         flat(names.map(|name| (name, call.request.header(name))))
     })?;
@@ -38,7 +38,7 @@ fn body(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
         call.request.picture().map(|picture| picture.media_type)
     })?;
     bindings.method("requestJson", |call, ()| {
-        // The engine parses it; that it is JSON of some depth at most is seen here.
+        // The engine parses the text. Its syntax and nesting depth are checked here first.
         let text = call.request.json_text();
         let text = text.map_err(|bad| Failure::body("SyntaxError", &bad))?;
         Ok(text.into_owned())
@@ -60,8 +60,7 @@ fn body(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     })
 }
 
-/// The fields of a form: texts as they are, files without their content, which is read when the
-/// class asks for it.
+/// The fields of a form. Files come without their content, which is copied when the class reads it.
 fn parts(form: &Form) -> serde_json::Value {
     let part = |field: &crate::http::form::Field| match &field.file_name {
         Some(file) => serde_json::json!({
@@ -77,12 +76,12 @@ fn parts(form: &Form) -> serde_json::Value {
     form.fields().iter().map(part).collect()
 }
 
-/// Name and value in turn.
+/// Names and values alternately.
 fn flat<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Vec<String> {
     pairs.flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
 }
 
-/// The name of an outcome, and when the token was used if it was.
+/// The name of an outcome, followed by the time of use for a used token.
 pub(super) fn outcome(outcome: Outcome) -> Vec<String> {
     let used = match outcome {
         Outcome::Used { at } => Some(at.to_string()),

@@ -1,4 +1,4 @@
-//! What `session` asks of the host, apart from its storage.
+//! Host functions of `session`, except its storage.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -40,37 +40,35 @@ fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
         call.session.privileges().iter().map(ToString::to_string).collect()
     })?;
     bindings.method("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
-    bindings.method("setPrivileges", |call, wish: Object<'js>| {
-        let wish = Privileges {
-            privileges: wish.get("privileges").map_err(misread)?,
-            roles: wish.get("roles").map_err(misread)?,
-            user_name: wish.get("userName").map_err(misread)?,
-            keep_devices: wish.get("keepDevices").map_err(misread)?,
+    bindings.method("setPrivileges", |call, options: Object<'js>| {
+        let options = Privileges {
+            privileges: options.get("privileges").map_err(misread)?,
+            roles: options.get("roles").map_err(misread)?,
+            user_name: options.get("userName").map_err(misread)?,
+            keep_devices: options.get("keepDevices").map_err(misread)?,
         };
-        call.session.set_privileges(wish).map_err(Failure::session)
+        call.session.set_privileges(options).map_err(Failure::session)
     })
 }
 
 fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
-    bindings.async_method("createOtp", |call, wish: Object<'js>| {
-        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
-        Ok(
-            async move {
-                session.create_otp(wish).await.map(Completion::Text).map_err(Failure::session)
-            },
-        )
-    })?;
-    bindings.async_method("createCallbackUrl", |call, wish: Object<'js>| {
-        let path: String = wish.get("path").map_err(misread)?;
-        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
+    bindings.async_method("createOtp", |call, options: Object<'js>| {
+        let (session, options) = (call.session.clone(), token_options(&options)?);
         Ok(async move {
-            let url = session.create_callback_url(&path, wish).await;
+            session.create_otp(options).await.map(Completion::Text).map_err(Failure::session)
+        })
+    })?;
+    bindings.async_method("createCallbackUrl", |call, options: Object<'js>| {
+        let path: String = options.get("path").map_err(misread)?;
+        let (session, options) = (call.session.clone(), token_options(&options)?);
+        Ok(async move {
+            let url = session.create_callback_url(&path, options).await;
             url.map(Completion::Text).map_err(Failure::session)
         })
     })?;
-    bindings.async_method("restore", |call, wish: Object<'js>| {
-        let token: String = wish.get("token").map_err(misread)?;
-        let options = RestoreOptions { switch: wish.get("switch").map_err(misread)? };
+    bindings.async_method("restore", |call, options: Object<'js>| {
+        let token: String = options.get("token").map_err(misread)?;
+        let options = RestoreOptions { switch: options.get("switch").map_err(misread)? };
         let session = call.session.clone();
         Ok(async move {
             let restored = session.restore_with(&token, options).await;
@@ -91,32 +89,32 @@ fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     })
 }
 
-/// The wish of a mint, as the prelude has checked its types.
-fn mint_wish(wish: &Object<'_>) -> Result<MintWish, Failure> {
-    let seconds: Option<f64> = wish.get("lifespan").map_err(misread)?;
-    let handlers: Vec<String> = wish.get("handlers").map_err(misread)?;
+/// Parses the options of a new token, whose types the prelude has checked.
+fn token_options(options: &Object<'_>) -> Result<MintWish, Failure> {
+    let seconds: Option<f64> = options.get("lifespan").map_err(misread)?;
+    let handlers: Vec<String> = options.get("handlers").map_err(misread)?;
     Ok(MintWish {
         lifespan_secs: seconds.map(|seconds| u64::from(whole(seconds))),
         handlers: handlers.into_iter().map(Arc::from).collect(),
-        mode: word(wish, "mode")?,
-        confirm: word(wish, "confirm")?,
-        same_browser: wish.get("sameBrowser").map_err(misread)?,
-        param: wish.get("param").map_err(misread)?,
+        mode: word(options, "mode")?,
+        confirm: word(options, "confirm")?,
+        same_browser: options.get("sameBrowser").map_err(misread)?,
+        param: options.get("param").map_err(misread)?,
     })
 }
 
-/// A word that stands for something, such as a mode.
+/// Parses an option with named values, such as a mode.
 fn word<T: FromStr<Err: std::fmt::Display>>(
-    wish: &Object<'_>,
+    options: &Object<'_>,
     name: &str,
 ) -> Result<Option<T>, Failure> {
-    let text: Option<String> = wish.get(name).map_err(misread)?;
+    let text: Option<String> = options.get(name).map_err(misread)?;
     text.map(|text| text.parse())
         .transpose()
         .map_err(|error| Failure::new("RangeError", format!("{name} is {error}")))
 }
 
-/// A number of JavaScript as a whole one; what is beyond the ends becomes the ends.
+/// Rounds a JavaScript number up to a whole number, clamped to `u32`.
 fn whole(number: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -144,7 +142,8 @@ pub(super) fn done(result: Result<(), SessionError>) -> Result<Completion, Failu
     result.map(|()| Completion::Nothing).map_err(Failure::session)
 }
 
-/// The prelude hands over what the host expects; a text may still hold half a character.
+/// An argument that could not be converted. The prelude checks types, but a string may contain a
+/// lone surrogate.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn misread(error: rquickjs::Error) -> Failure {
     Failure::wrong_type(error.to_string())

@@ -1,4 +1,4 @@
-//! What `session.storage` and `session.update` ask of the host: values as JSON text, by key.
+//! Host functions of `session.storage` and `session.update`: values as JSON text, by key.
 
 use rquickjs::Object;
 
@@ -41,7 +41,7 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
         }
         let json = text.map(|text| Session::read_json(&text)).transpose();
         let json = json.map_err(Failure::session)?;
-        // Revisions are 64 bits wide, numbers of JavaScript 53: they travel as text.
+        // Revisions have 64 bits and JavaScript numbers 53, so they are passed as text.
         let revision = revision.parse().map_err(|_| SessionError::Contended);
         let revision = revision.map_err(Failure::session)?;
         Ok(async move {
@@ -54,8 +54,8 @@ pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     })
 }
 
-/// Whether the store has no such key, either. Nothing is written: a guest for whom nothing is kept
-/// would be kept for nothing.
+/// Whether the store has no such key either. Nothing is written: a write would create a stored
+/// session for a guest who has no data.
 async fn is_absent_in_store(session: &Session, key: &str) -> Result<bool, SessionError> {
     if !session.reload().await? {
         return Err(SessionError::Ended);

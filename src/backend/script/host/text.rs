@@ -1,4 +1,4 @@
-//! What `TextEncoder`, `TextDecoder` and the bodies of `fetch` ask of the host.
+//! Host functions of `TextEncoder`, `TextDecoder` and the bodies of `fetch`.
 
 use rquickjs::Ctx;
 use rquickjs::Exception;

@@ -1,4 +1,4 @@
-//! What timers ask of the host.
+//! Host functions of timers.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rquickjs::Function;
 use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::operations::OperationId;
 
-/// Longest delay of a timer: no request lives that long.
+/// Longest delay of a timer. No request lasts this long.
 const DELAY_MAX: Duration = Duration::from_hours(1);
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
