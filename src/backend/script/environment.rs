@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::backend::script::fetch::Fetcher;
+use crate::backend::script::interrupts;
 use crate::backend::script::limits::Limits;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
@@ -20,12 +21,18 @@ pub struct Environment {
     pub fetcher: Fetcher,
     /// The source of random bytes for `crypto`.
     pub entropy: Arc<dyn Entropy>,
+    /// Whether the engine checks budgets inside built-ins.
+    pub is_bounded: bool,
+    /// Whether loading classes fails if it does not; otherwise a warning is logged.
+    pub demands_bounds: bool,
 }
 
 impl Environment {
     /// Default limits, with host operations on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         let (limits, fetcher) = (Limits::default(), Fetcher::default());
-        Self { limits, runtime, fetcher, entropy: Arc::new(OsEntropy::new()) }
+        let entropy = Arc::new(OsEntropy::new());
+        let is_bounded = interrupts::is_bounded();
+        Self { limits, runtime, fetcher, entropy, is_bounded, demands_bounds: false }
     }
 }

@@ -7,8 +7,8 @@ use rquickjs::Value;
 use crate::backend::script::host::Base64Bytes;
 use crate::http::OutgoingMessage;
 use crate::http::Reply;
-use crate::http::reply::BadReply;
-use crate::http::reply::Body;
+use crate::http::message::reply::BadReply;
+use crate::http::message::reply::Body;
 
 /// Why a returned value cannot be sent as a response.
 pub(super) enum ReplyError {

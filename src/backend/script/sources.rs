@@ -99,6 +99,11 @@ impl Sources {
         self.files.is_empty()
     }
 
+    /// The name of the folder.
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
     /// The number of class files, those in subfolders included.
     pub fn len(&self) -> usize {
         self.files.len()

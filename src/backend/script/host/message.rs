@@ -7,7 +7,7 @@ use rquickjs::Function;
 use crate::backend::script::host::bindings::Bindings;
 use crate::base::limits::REPLY_HEADERS_MAX;
 use crate::http::OutgoingMessage;
-use crate::http::reply::BadReply;
+use crate::http::message::reply::BadReply;
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     let ctx = bindings.ctx;

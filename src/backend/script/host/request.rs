@@ -4,7 +4,7 @@ use crate::backend::script::completion::Completion;
 use crate::backend::script::completion::Failure;
 use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::host::bindings::Bytes;
-use crate::http::form::Form;
+use crate::http::message::parse::form::Form;
 use crate::token::Outcome;
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
@@ -62,7 +62,7 @@ fn body(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
 
 /// The fields of a form. Files come without their content, which is copied when the class reads it.
 fn parts(form: &Form) -> serde_json::Value {
-    let part = |field: &crate::http::form::Field| match &field.file_name {
+    let part = |field: &crate::http::message::parse::form::Field| match &field.file_name {
         Some(file) => serde_json::json!({
             "name": field.name,
             "fileName": file,

@@ -7,8 +7,8 @@ use crate::backend::script::completion::Failure;
 use crate::backend::script::host::bindings::Bindings;
 use crate::backend::script::host::session::misread;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.getter("storageKeys", |call| -> Vec<String> {
