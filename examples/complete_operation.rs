@@ -1,4 +1,4 @@
-//! A platform calls back under `$4DSID`, once. Run: `cargo run --example complete_operation`
+//! Handles a callback under `$4DSID`, once. Run: `cargo run --example complete_operation`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -53,8 +53,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let callback = user.post("/my4DApp/validate").send().await.text();
     let path = callback.trim_start_matches("https://acme.example");
     // A server is not a browser: it gets access to the session for one request, and no cookie.
-    let answer = platform.get(path).send().await;
-    println!("the platform calls: {}, {:?}", answer.text(), answer.headers.get("set-cookie"));
+    let response = platform.get(path).send().await;
+    println!("the platform calls: {}, {:?}", response.text(), response.headers.get("set-cookie"));
     println!("it calls again: {}", platform.get(path).send().await.text());
     Ok(())
 }

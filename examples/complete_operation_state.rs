@@ -1,4 +1,4 @@
-//! A platform hands the token back as `state`. Run: `cargo run --example complete_operation_state`
+//! Restores a session from a token in `state`. Run: `cargo run --example complete_operation_state`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -52,8 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = user.post("/my4DApp/validate").send().await.text();
     let path = format!("/my4DApp/completeOperation?state={state}");
     for (who, path) in [("another browser", &path), ("the same again", &path)] {
-        let answer = gate.client().get(path).as_browser().send().await;
-        println!("{who}: {} {}", answer.status, answer.text());
+        let response = gate.client().get(path).as_browser().send().await;
+        println!("{who}: {} {}", response.status, response.text());
     }
     Ok(())
 }

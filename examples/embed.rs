@@ -1,4 +1,4 @@
-//! Serves a handler of your own from your own program. Run: `cargo run --example embed`
+//! Embeds callgate in a program, with a native handler. Run: `cargo run --example embed`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -46,13 +46,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A real program stops at tokio::signal::ctrl_c(). This one stops after three requests from a
     // client that needs no socket, which is also how handlers are tested.
-    let visitor = gate.client();
-    let visits = async {
+    let client = gate.client();
+    let requests = async {
         for path in ["/hello/anna", "/hello/ada", "/goodbye"] {
-            let answer = visitor.get(path).send().await;
-            println!("GET {path}: {} {}", answer.status, answer.text());
+            let response = client.get(path).send().await;
+            println!("GET {path}: {} {}", response.status, response.text());
         }
     };
-    gate.serve(listener, None, visits).await;
+    gate.serve(listener, None, requests).await;
     Ok(())
 }

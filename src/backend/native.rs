@@ -1,15 +1,8 @@
 //! Handlers written in Rust: async functions and closures over one shared state.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::http::Answering;
-use crate::http::Handler;
-use crate::http::IncomingMessage;
-use crate::http::Raised;
-use crate::http::Reply;
-use crate::http::Session;
+use crate::http::{Answering, Handler, IncomingMessage, Raised, Reply, Session};
 
 /// A class with one instance in the process, and its functions.
 ///

@@ -1,14 +1,12 @@
 //! The registry of classes that rows can name.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::backend::native::Singleton;
-use crate::base::nearest::nearest;
-use crate::http::Handler;
-use crate::http::Handlers;
-use crate::http::Missing;
+use crate::{
+    backend::native::Singleton,
+    base::nearest::nearest,
+    http::{Handler, Handlers, Missing},
+};
 
 /// Handlers by class and method. Names are matched exactly, as in the table.
 ///
@@ -91,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_the_program_answers_before_a_file_of_its_name() {
+    fn a_native_class_hides_a_file_of_its_name() {
         let files = of("Mail", &["send", "validate"]);
         let both = of("Mail", &["send"]).with_files(Arc::new(files));
         assert!(both.find("Mail", "send").is_ok());
@@ -104,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_the_program_does_not_have_is_looked_for_in_the_files() {
+    fn other_classes_come_from_the_files() {
         let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
         assert!(both.find("Pay", "done").is_ok());
         assert_eq!(both.find("Pay", "dome").err(), Some(Missing::Method));
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_looked_for_on_both_sides() {
+    fn the_nearest_name_is_searched_in_native_classes_and_files() {
         let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
         assert_eq!(both.nearest("Pay", "dome").as_deref(), Some("Pay.done"));
         assert_eq!(both.nearest("Mail", "sent").as_deref(), Some("Mail.send"));

@@ -90,7 +90,7 @@ fn nested_imports_are_read_as_the_paths_that_they_stand_for() {
             "src/token/mint.rs:1: token (floor 1) names store (floor 2); move the shared type down or invert the call",
             "src/token/mint.rs:1: token (floor 1) names store (floor 2); move the shared type down or invert the call",
             "src/token/mint.rs:1: token (floor 1) names store (floor 2); move the shared type down or invert the call",
-            "src/token/mint.rs:1: token (floor 1) names cli (floor 7); move the shared type down or invert the call",
+            "src/token/mint.rs:1: token (floor 1) names cli (floor 8); move the shared type down or invert the call",
         ]
     );
     assert_eq!(imports("src/cli/mod.rs", nested), [""; 0]);

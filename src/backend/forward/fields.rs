@@ -1,8 +1,9 @@
 //! Header fields that are not forwarded, in either direction.
 
-use hyper::HeaderMap;
-use hyper::header;
-use hyper::header::HeaderName;
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName},
+};
 
 /// Hop-by-hop fields (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_a_connection_stays_with_it() {
+    fn hop_by_hop_fields_are_removed() {
         let pairs = [
             ("connection", "keep-alive, X-Hop"),
             ("connection", "close,x-hop2,, bad name"),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_speaks_for_callgate_or_a_proxy() {
+    fn fields_that_claim_to_come_from_callgate_or_a_proxy_are_removed() {
         let pairs = [
             ("x-callgate-session", "1"),
             ("x_callgate_user", "1"),

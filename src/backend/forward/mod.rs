@@ -14,27 +14,19 @@ mod fields;
 mod request;
 mod response;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use hyper::Request;
-use hyper::Response;
-use hyper::body::Incoming;
+use hyper::{Request, Response, body::Incoming};
 use url::Url;
 
-use crate::backend::forward::request::Base;
-use crate::flow::capability::Granted;
-use crate::http::AnswerBody;
-use crate::http::Fault;
-use crate::http::Outbound;
-use crate::http::OutboundError;
-use crate::http::Passing;
-use crate::http::Proxy;
-use crate::http::ProxyRequest;
-use crate::http::Session;
-use crate::http::exchange::routes::proxy::Proxies;
-use crate::http::message::body::upload::UploadWatch;
+use crate::{
+    backend::forward::request::Base,
+    flow::capability::Granted,
+    http::{
+        AnswerBody, Fault, Outbound, OutboundError, Passing, Proxy, ProxyRequest, Session,
+        exchange::routes::proxy::Proxies, message::body::upload::UploadWatch,
+    },
+};
 
 /// Forwards requests to the upstream that a row names.
 pub struct Forward {

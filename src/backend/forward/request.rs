@@ -2,28 +2,20 @@
 
 use std::net::IpAddr;
 
-use hyper::HeaderMap;
-use hyper::Request;
-use hyper::Uri;
-use hyper::body::Body as _;
-use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
-use hyper::http::uri::Authority;
-use hyper::http::uri::Scheme;
-use percent_encoding::AsciiSet;
-use percent_encoding::NON_ALPHANUMERIC;
-use percent_encoding::utf8_percent_encode;
+use hyper::{
+    HeaderMap, Request, Uri,
+    body::Body as _,
+    header::{self, HeaderName, HeaderValue},
+    http::uri::{Authority, Scheme},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::backend::forward::fields;
-use crate::flow::capability::CAPABILITY_HEADER;
-use crate::flow::capability::Granted;
-use crate::http::AnswerBody;
-use crate::http::Fault;
-use crate::http::ProxyRequest;
-use crate::http::exchange::routes::proxy::Origin;
-use crate::http::outbound::OnlyOnce;
+use crate::{
+    backend::forward::fields,
+    flow::capability::{CAPABILITY_HEADER, Granted},
+    http::{AnswerBody, Fault, ProxyRequest, exchange::routes::proxy::Origin, outbound::OnlyOnce},
+};
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");
 const USER: HeaderName = HeaderName::from_static("x-callgate-user");
@@ -202,8 +194,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::BasePath;
-    use crate::table::CanonicalPath;
+    use crate::table::{BasePath, CanonicalPath};
     use percent_encoding::percent_decode_str;
 
     fn uri(base: &str, raw_path: &str, query: &str) -> String {
@@ -248,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_request_came_from_is_what_callgate_knows() {
+    fn the_origin_of_a_request_is_forwarded_as_callgate_knows_it() {
         let said = |address: &str, is_https| {
             let host = Some(HeaderValue::from_static("shop.example:8443"));
             let mut headers = HeaderMap::new();

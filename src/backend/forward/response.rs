@@ -1,30 +1,25 @@
 //! Prepares the response of an upstream for the client.
 
-use std::io;
-use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::body::Body;
-use hyper::body::Frame;
-use hyper::body::Incoming;
-use hyper::body::SizeHint;
-use hyper::header;
-use hyper::header::HeaderValue;
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Frame, Incoming, SizeHint},
+    header::{self, HeaderValue},
+};
 use tokio::time::Sleep;
 
-use crate::backend::forward::ResponseContext;
-use crate::backend::forward::fields;
-use crate::base::limits::RIGHT_CHECK;
-use crate::http::AnswerBody;
-use crate::http::Fault;
-use crate::http::message::body::outgoing::CutShort;
-use crate::http::outbound::tunnel::Tunnel;
+use crate::{
+    backend::forward::{ResponseContext, fields},
+    base::limits::RIGHT_CHECK,
+    http::{AnswerBody, Fault, message::body::outgoing::CutShort, outbound::tunnel::Tunnel},
+};
 
 /// Creates the response for the client.
 pub(super) fn for_client(

@@ -1,25 +1,22 @@
 //! One call of a class function, as its isolate tracks it.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use rquickjs::Persistent;
-use rquickjs::Value;
+use rquickjs::{Persistent, Value};
 use tokio::sync::oneshot;
 
-use crate::backend::script::operations::OperationId;
-use crate::http::IncomingMessage;
-use crate::http::Raised;
-use crate::http::Reply;
-use crate::http::Session;
-use crate::http::message::parse::form::Form;
+use crate::{
+    backend::script::operations::OperationId,
+    http::{IncomingMessage, Raised, Reply, Session, message::parse::form::Form},
+};
 
 /// Identifies a call in its isolate. Scripts hold it as a number, which is exact up to 2^53.
 pub(super) type CallId = u64;

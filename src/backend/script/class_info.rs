@@ -2,22 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use rquickjs::Array;
-use rquickjs::Ctx;
-use rquickjs::Module;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Value;
-use rquickjs::promise::PromiseState;
+use rquickjs::{Array, Ctx, Module, Object, Persistent, Value, promise::PromiseState};
 
-use crate::backend::script::cpu_budget::Stopped;
-use crate::backend::script::engine::Engine;
-use crate::backend::script::engine::PreludeFunctions;
-use crate::backend::script::module_loader::ModuleLoader;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Sources;
-use crate::backend::script::thrown::SourceLocation;
-use crate::backend::script::thrown::Thrown;
+use crate::backend::script::{
+    cpu_budget::Stopped,
+    engine::{Engine, PreludeFunctions},
+    module_loader::ModuleLoader,
+    problem::ClassProblem,
+    sources::Sources,
+    thrown::{SourceLocation, Thrown},
+};
 
 /// What is known about a loaded class.
 #[derive(Debug, Clone, Default)]

@@ -1,27 +1,24 @@
 //! One loaded generation of the classes folder. Each class runs in its own isolate.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::backend::script::compiled;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::interrupts;
-use crate::backend::script::isolate::Isolate;
-use crate::backend::script::isolate::Starting;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Source;
-use crate::backend::script::sources::Sources;
-use crate::base::Digest;
-use crate::base::nearest::nearest;
-use crate::http::Answering;
-use crate::http::Handler;
-use crate::http::Handlers;
-use crate::http::IncomingMessage;
-use crate::http::Missing;
-use crate::http::Session;
+use crate::{
+    backend::script::{
+        compiled,
+        environment::Environment,
+        interrupts,
+        isolate::{Isolate, Starting},
+        problem::ClassProblem,
+        sources::{Source, Sources},
+    },
+    base::{Digest, nearest::nearest},
+    http::{Answering, Handler, Handlers, IncomingMessage, Missing, Session},
+};
 
 /// The classes of one load, by name. Immutable; a reload replaces the whole value.
 #[derive(Default)]

@@ -1,15 +1,11 @@
 //! Compiles every class file without running it, to find problems in files that nothing imports.
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Module;
-use rquickjs::Runtime;
+use rquickjs::{Context, Ctx, Module, Runtime};
 
-use crate::backend::script::limits::Limits;
-use crate::backend::script::module_loader::ModuleLoader;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Sources;
-use crate::backend::script::thrown::Thrown;
+use crate::backend::script::{
+    limits::Limits, module_loader::ModuleLoader, problem::ClassProblem, sources::Sources,
+    thrown::Thrown,
+};
 
 /// Memory limit for compiling all files. The folder's size limit is a small part of it.
 const MEMORY_BYTES: usize = 256 << 20;

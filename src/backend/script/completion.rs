@@ -2,14 +2,9 @@
 
 use std::fmt;
 
-use rquickjs::Array;
-use rquickjs::Ctx;
-use rquickjs::IntoJs as _;
-use rquickjs::TypedArray;
-use rquickjs::Value;
+use rquickjs::{Array, Ctx, IntoJs as _, TypedArray, Value};
 
-use crate::flow::session::SessionError;
-use crate::http::Raised;
+use crate::{flow::session::SessionError, http::Raised};
 
 /// The outcome of a host operation, sent from the runtime's threads to the isolate's thread.
 #[derive(Debug)]

@@ -1,14 +1,15 @@
 //! The CPU budget of the running call, and what stops the call when it is used up.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use crate::base::clock::Stopwatch;
-use crate::base::clock::thread_time;
+use crate::base::clock::{Stopwatch, thread_time};
 
 /// A slice that has run this long pauses regularly. Otherwise the thread of another class that
 /// becomes runnable on the same core waits some milliseconds until the scheduler preempts this one.

@@ -1,26 +1,14 @@
 //! One JavaScript engine before a class is loaded: limits, module loader and callgate's own
 //! modules.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Function;
-use rquickjs::Module;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Runtime;
-use rquickjs::Value;
+use rquickjs::{Context, Ctx, Function, Module, Object, Persistent, Runtime, Value};
 
-use crate::backend::script::cpu_budget::CpuBudget;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::heap::Heap;
-use crate::backend::script::host;
-use crate::backend::script::isolate::Mailbox;
-use crate::backend::script::module_loader::ModuleLoader;
-use crate::backend::script::operations::Operations;
-use crate::backend::script::prelude;
+use crate::backend::script::{
+    cpu_budget::CpuBudget, environment::Environment, heap::Heap, host, isolate::Mailbox,
+    module_loader::ModuleLoader, operations::Operations, prelude,
+};
 
 /// An engine with its own heap and globals. It never leaves the thread that created it.
 pub(super) struct Engine {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::backend::script::fetch::Fetcher;
-use crate::backend::script::interrupts;
-use crate::backend::script::limits::Limits;
-use crate::base::Entropy;
-use crate::base::entropy::OsEntropy;
+use crate::{
+    backend::script::{fetch::Fetcher, interrupts, limits::Limits},
+    base::{Entropy, entropy::OsEntropy},
+};
 
 /// Host services of an isolate; cheap to clone.
 #[derive(Debug, Clone)]

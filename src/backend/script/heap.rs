@@ -2,9 +2,7 @@
 
 use std::cell::Cell;
 
-use rquickjs::Context;
-use rquickjs::Object;
-use rquickjs::Runtime;
+use rquickjs::{Context, Object, Runtime};
 
 /// Calls between two checks of an idle engine's memory. A check takes time proportional to the
 /// number of objects.

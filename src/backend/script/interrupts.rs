@@ -1,13 +1,12 @@
 //! Checks that the engine calls its interrupt handler inside built-in functions.
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::Once;
-use std::sync::OnceLock;
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Once, OnceLock},
+};
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Runtime;
+use rquickjs::{Context, Ctx, Runtime};
 
 use crate::backend::script::problem::ClassProblem;
 
@@ -42,8 +41,8 @@ pub(super) fn problem(folder: &str) -> ClassProblem {
     ClassProblem::of_file(folder, "engine-unbounded", what, FIX)
 }
 
-/// Whether a script is stopped whose budget is used up after the first interrupt check. Every engine
-/// makes that check before the script starts; the published engine makes the next one 10,000
+/// Whether a script is stopped whose budget is used up after the first interrupt check. Every
+/// engine makes that check before the script starts; the published engine makes the next one 10,000
 /// function calls later.
 fn ends_within(script: &str) -> rquickjs::Result<bool> {
     let runtime = Runtime::new()?;
@@ -66,14 +65,14 @@ mod tests {
     use crate::backend::script::thrown::Thrown;
 
     #[test]
-    fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
+    fn the_engine_checks_its_budget_inside_built_ins() {
         assert_eq!(ends_within(SEARCH).ok(), Some(true));
         assert!(is_bounded());
     }
 
     /// The published engine does the same with the search.
     #[test]
-    fn one_question_does_not_make_an_engine_bounded() {
+    fn one_check_does_not_make_an_engine_bounded() {
         // On a machine that stalls, even a short script may be checked twice.
         let is_checked_once = || ends_within("1").is_ok_and(|ended| !ended);
         assert!((0..100).any(|_| is_checked_once()));
@@ -82,7 +81,7 @@ mod tests {
     /// Regression: in the published engine each script leaks an object, and dropping the runtime
     /// then aborts the process.
     #[test]
-    fn a_script_that_has_the_engine_lose_objects_ends_no_program() {
+    fn scripts_that_leaked_objects_do_not_abort_the_process() {
         for script in [
             "Error.stackTraceLimit = {}; Error.stackTraceLimit = {};",
             "Error.prepareStackTrace = {}; try { null.x } catch {}",

@@ -1,42 +1,37 @@
 //! An isolate: one class with its own engine and thread. Contains the handle that requests hold and
 //! the loop that serves them.
 
-use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::Sender;
-use std::thread;
-use std::time::Duration;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
-use crate::backend::script::call::CallId;
-use crate::backend::script::call::CallPermit;
-use crate::backend::script::call::CallRequest;
-use crate::backend::script::class_info;
-use crate::backend::script::class_info::ClassInfo;
-use crate::backend::script::completion::Completion;
-use crate::backend::script::engine::Engine;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::log::Log;
-use crate::backend::script::module_loader::ModuleLoader;
-use crate::backend::script::operations::OperationId;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::realm::Health;
-use crate::backend::script::realm::Realm;
-use crate::backend::script::sources::Sources;
-use crate::base::RequestId;
-use crate::http::IncomingMessage;
-use crate::http::Raised;
-use crate::http::Reply;
-use crate::http::Session;
+use crate::{
+    backend::script::{
+        call::{CallId, CallPermit, CallRequest},
+        class_info::{self, ClassInfo},
+        completion::Completion,
+        engine::Engine,
+        environment::Environment,
+        log::Log,
+        module_loader::ModuleLoader,
+        operations::OperationId,
+        problem::ClassProblem,
+        realm::{Health, Realm},
+        sources::Sources,
+    },
+    base::RequestId,
+    http::{IncomingMessage, Raised, Reply, Session},
+};
 
 /// The handle of a running class. Its thread ends when the last handle is dropped.
 pub(super) struct Isolate {

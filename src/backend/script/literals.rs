@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_literal_of_a_call_is_not() {
+    fn literals_outside_of_calls_are_not_found() {
         for text in [
             "// s.createCallbackURL('/paid')",
             "/* s.createOTP({ for: 'A.b' }) */",

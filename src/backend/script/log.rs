@@ -1,15 +1,17 @@
 //! Log events about the calls of one class.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::backend::script::call::Call;
-use crate::backend::script::class_info::ClassInfo;
-use crate::backend::script::cpu_budget::Stopped;
-use crate::backend::script::limits::Limits;
-use crate::backend::script::thrown::SourceLocation;
-use crate::backend::script::thrown::Thrown;
-use crate::base::RequestId;
+use crate::{
+    backend::script::{
+        call::Call,
+        class_info::ClassInfo,
+        cpu_budget::Stopped,
+        limits::Limits,
+        thrown::{SourceLocation, Thrown},
+    },
+    base::RequestId,
+};
 
 /// Logs events of one class.
 pub(super) struct Log {

@@ -1,20 +1,14 @@
 //! The module loader: modules come from the snapshot of the classes folder or from callgate itself.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Module;
-use rquickjs::loader::ImportAttributes;
-use rquickjs::loader::Loader;
-use rquickjs::loader::Resolver;
-use rquickjs::module::Declared;
+use rquickjs::{
+    Ctx, Exception, Module,
+    loader::{ImportAttributes, Loader, Resolver},
+    module::Declared,
+};
 
-use crate::backend::script::prelude;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Sources;
+use crate::backend::script::{prelude, problem::ClassProblem, sources::Sources};
 
 /// Resolves and loads the modules of one isolate, including those of a dynamic `import()`.
 #[derive(Clone)]
@@ -174,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_of_the_folder_opens_what_is_callgates_own() {
+    fn no_folder_name_opens_callgates_own_modules() {
         for name in ["callgate", "main.js", "classes.js.d"] {
             let parent = tempfile::tempdir().expect("a folder");
             let folder = parent.path().join(name);

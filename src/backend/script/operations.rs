@@ -4,31 +4,25 @@
 //! `Rc<Operations>`. An operation that they start runs outside and reports its outcome as a
 //! [`Command::Completed`] through the mailbox.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Promise;
-use rquickjs::Value;
-use rquickjs::function::Constructor;
+use rquickjs::{
+    Ctx, Exception, Function, Object, Persistent, Promise, Value, function::Constructor,
+};
 use tokio::task::AbortHandle;
 
-use crate::backend::script::call::Call;
-use crate::backend::script::call::CallId;
-use crate::backend::script::completion::Completion;
-use crate::backend::script::completion::Failure;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::isolate::Command;
-use crate::backend::script::isolate::Mailbox;
+use crate::backend::script::{
+    call::{Call, CallId},
+    completion::{Completion, Failure},
+    environment::Environment,
+    isolate::{Command, Mailbox},
+};
 
 /// The calls and host operations in progress in one isolate.
 pub(super) struct Operations {

@@ -1,36 +1,26 @@
 //! Runs the calls of one class in its engine. Everything here stays on one thread.
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Function;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Promise;
-use rquickjs::Value;
-use rquickjs::function::This;
-use rquickjs::promise::PromiseState;
+use rquickjs::{
+    Ctx, Function, Object, Persistent, Promise, Value, function::This, promise::PromiseState,
+};
 
-use crate::backend::script::call::Call;
-use crate::backend::script::call::CallId;
-use crate::backend::script::call::CallRequest;
-use crate::backend::script::class_info::Singleton;
-use crate::backend::script::completion::Completion;
-use crate::backend::script::cpu_budget::Stopped;
-use crate::backend::script::engine::Engine;
-use crate::backend::script::log::Log;
-use crate::backend::script::operations::AbandonedPromise;
-use crate::backend::script::operations::OperationId;
-use crate::backend::script::operations::Settled;
-use crate::backend::script::reply;
-use crate::backend::script::reply::ReplyError;
-use crate::backend::script::thrown::Thrown;
-use crate::base::clock::thread_time;
-use crate::http::Raised;
-use crate::http::Reply;
+use crate::{
+    backend::script::{
+        call::{Call, CallId, CallRequest},
+        class_info::Singleton,
+        completion::Completion,
+        cpu_budget::Stopped,
+        engine::Engine,
+        log::Log,
+        operations::{AbandonedPromise, OperationId, Settled},
+        reply::{self, ReplyError},
+        thrown::Thrown,
+    },
+    base::clock::thread_time,
+    http::{Raised, Reply},
+};
 
 /// Jobs between two checks of the budget. The engine checks by itself, too, but not while it runs
 /// only its own functions.

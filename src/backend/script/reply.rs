@@ -1,14 +1,15 @@
 //! Converts what a handler returned into the response of its row.
 
 use bytes::Bytes;
-use rquickjs::Array;
-use rquickjs::Value;
+use rquickjs::{Array, Value};
 
-use crate::backend::script::host::Base64Bytes;
-use crate::http::OutgoingMessage;
-use crate::http::Reply;
-use crate::http::message::reply::BadReply;
-use crate::http::message::reply::Body;
+use crate::{
+    backend::script::host::Base64Bytes,
+    http::{
+        OutgoingMessage, Reply,
+        message::reply::{BadReply, Body},
+    },
+};
 
 /// Why a returned value cannot be sent as a response.
 pub(super) enum ReplyError {

@@ -1,16 +1,13 @@
 //! A snapshot of the class files of a folder.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::backend::script::problem::ClassProblem;
-use crate::base::Digest;
+use crate::{backend::script::problem::ClassProblem, base::Digest};
 
 /// Largest class file. A class of ten thousand lines has a third of this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -344,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_that_runs_later_is_seen_however_it_is_written() {
+    fn dynamic_imports_are_detected_however_they_are_written() {
         let imports_later = |text: &str| Source::new(text).imports_later();
         for text in ["import('./a.js')", "await import\n ('./a.js')", "import/* it */('./a.js')"] {
             assert!(imports_later(text), "{text}");
@@ -377,7 +374,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_may_lead_about_in_the_folder_and_not_out_of_it() {
+    fn links_inside_the_folder_are_followed_and_links_out_of_it_refused() {
         use std::os::unix::fs::symlink;
         let folder = folder(&[("lib/words.js", b"1")]);
         let classes = folder.path().join("classes");

@@ -1,14 +1,10 @@
 //! Exceptions of scripts: a text for the log and a location.
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::{fmt, fmt::Write as _};
 
-use rquickjs::Ctx;
-use rquickjs::Value;
-use rquickjs::atom::PredefinedAtom;
+use rquickjs::{Ctx, Value, atom::PredefinedAtom};
 
-use crate::backend::script::sources::Sources;
-use crate::base::masked::masked;
+use crate::{backend::script::sources::Sources, base::masked::masked};
 
 /// Longest text of an exception, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;

@@ -3,8 +3,7 @@
 //! Only the scheme and host of a URL are shown. Its path and query may contain keys and tokens, and
 //! these texts are logged.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::http::outbound::OutboundError;
 

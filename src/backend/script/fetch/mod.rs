@@ -4,27 +4,23 @@ mod error;
 mod request;
 
 pub use error::FetchError;
-pub(crate) use request::FetchRequest;
-pub(crate) use request::RedirectMode;
+pub(crate) use request::{FetchRequest, RedirectMode};
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::HeaderMap;
-use hyper::Request;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::body::Body as _;
-use hyper::body::Incoming;
-use hyper::header;
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header,
+};
 use url::Url;
 
-use crate::http::edge::hosts::HostRule;
-use crate::http::outbound::Outbound;
-use crate::http::outbound::SentBody;
+use crate::http::{
+    edge::hosts::HostRule,
+    outbound::{Outbound, SentBody},
+};
 
 /// Redirects that one `fetch` follows.
 const REDIRECTS_MAX: usize = 5;

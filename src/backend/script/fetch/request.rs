@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
-use hyper::Method;
-use hyper::Request;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, header,
+    header::{HeaderName, HeaderValue},
+};
 use url::Url;
 
-use crate::backend::script::fetch::FetchError;
-use crate::backend::script::fetch::build_request;
-use crate::backend::script::fetch::origin_of;
-use crate::http::outbound::SentBody;
+use crate::{
+    backend::script::fetch::{FetchError, build_request, origin_of},
+    http::outbound::SentBody,
+};
 
 /// A request that a class sends.
 pub(crate) struct FetchRequest {
@@ -207,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_personal_does_not_follow_to_another_host() {
+    fn credentials_are_removed_on_a_redirect_to_another_origin() {
         for to in
             ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"]
         {
@@ -216,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_of_a_request_is_not_the_classes_to_set() {
+    fn a_class_cannot_set_fields_that_frame_a_request() {
         let mut request = FetchRequest::get("https://a.example/").unwrap();
         for name in ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade"] {
             assert!(

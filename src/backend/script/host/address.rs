@@ -1,11 +1,7 @@
 //! Host functions of `URL` and `URLSearchParams` (URL Standard).
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
-use rquickjs::Object;
-use url::Url;
-use url::quirks;
+use rquickjs::{Ctx, Exception, Function, Object};
+use url::{Url, quirks};
 
 use crate::backend::script::host::bindings::Bindings;
 

@@ -2,23 +2,16 @@
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::FromJs;
-use rquickjs::Function;
-use rquickjs::IntoJs;
-use rquickjs::Object;
-use rquickjs::TypedArray;
-use rquickjs::Value;
-use rquickjs::function::Opt;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rquickjs::{
+    Ctx, Exception, FromJs, Function, IntoJs, Object, TypedArray, Value, function::Opt,
+};
 
-use crate::backend::script::call::Call;
-use crate::backend::script::call::CallId;
-use crate::backend::script::completion::Completion;
-use crate::backend::script::completion::Failure;
-use crate::backend::script::operations::Operations;
+use crate::backend::script::{
+    call::{Call, CallId},
+    completion::{Completion, Failure},
+    operations::Operations,
+};
 
 /// The host functions of one isolate while they are being defined.
 pub(super) struct Bindings<'b, 'js> {

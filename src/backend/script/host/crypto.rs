@@ -2,15 +2,10 @@
 
 use std::rc::Rc;
 
-use ring::digest;
-use ring::hmac;
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
+use ring::{digest, hmac};
+use rquickjs::{Ctx, Exception, Function};
 
-use crate::backend::script::host::bindings::Base64Bytes;
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::host::bindings::Bytes;
+use crate::backend::script::host::bindings::{Base64Bytes, Bindings, Bytes};
 
 /// A hash function by its name in the Web Cryptography API (§18.2).
 struct Hash {

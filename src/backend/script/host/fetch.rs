@@ -1,28 +1,21 @@
 //! Host functions of `fetch`.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
-use rquickjs::Object;
-use rquickjs::Value;
+use rquickjs::{Ctx, Exception, Function, Object, Value};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::backend::script::call::CallId;
-use crate::backend::script::completion::Completion;
-use crate::backend::script::completion::Failure;
-use crate::backend::script::fetch::FetchError;
-use crate::backend::script::fetch::FetchRequest;
-use crate::backend::script::fetch::Fetched;
-use crate::backend::script::host::bindings::Base64Bytes;
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::host::session::misread;
-use crate::backend::script::operations::Operations;
+use crate::backend::script::{
+    call::CallId,
+    completion::{Completion, Failure},
+    fetch::{FetchError, FetchRequest, Fetched},
+    host::{
+        bindings::{Base64Bytes, Bindings},
+        session::misread,
+    },
+    operations::Operations,
+};
 
 /// Concurrent fetches of one call.
 const FETCHES_MAX: usize = 8;

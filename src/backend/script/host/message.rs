@@ -1,13 +1,12 @@
 //! Host functions of `OutgoingMessage`: whether a header field or status can be sent.
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
+use rquickjs::{Ctx, Exception, Function};
 
-use crate::backend::script::host::bindings::Bindings;
-use crate::base::limits::REPLY_HEADERS_MAX;
-use crate::http::OutgoingMessage;
-use crate::http::message::reply::BadReply;
+use crate::{
+    backend::script::host::bindings::Bindings,
+    base::limits::REPLY_HEADERS_MAX,
+    http::{OutgoingMessage, message::reply::BadReply},
+};
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     let ctx = bindings.ctx;

@@ -39,11 +39,9 @@ pub(super) use bindings::Base64Bytes;
 
 use std::rc::Rc;
 
-use rquickjs::Ctx;
-use rquickjs::Object;
+use rquickjs::{Ctx, Object};
 
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::operations::Operations;
+use crate::backend::script::{host::bindings::Bindings, operations::Operations};
 
 /// Creates all host functions, for [`crate::backend::script::prelude::MAIN`].
 pub(super) fn functions<'js>(

@@ -1,11 +1,13 @@
 //! Host functions of `request`. A member is copied into the isolate when it is first read.
 
-use crate::backend::script::completion::Completion;
-use crate::backend::script::completion::Failure;
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::host::bindings::Bytes;
-use crate::http::message::parse::form::Form;
-use crate::token::Outcome;
+use crate::{
+    backend::script::{
+        completion::{Completion, Failure},
+        host::bindings::{Bindings, Bytes},
+    },
+    http::message::parse::form::Form,
+    token::Outcome,
+};
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     bindings.getter("requestUrl", |call| call.request.url().to_owned())?;

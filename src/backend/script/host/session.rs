@@ -1,19 +1,17 @@
 //! Host functions of `session`, except its storage.
 
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use rquickjs::Object;
 
-use crate::backend::script::completion::Completion;
-use crate::backend::script::completion::Failure;
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::host::request::outcome;
-use crate::flow::session::Privileges;
-use crate::flow::session::RestoreOptions;
-use crate::flow::session::Session;
-use crate::flow::session::SessionError;
-use crate::token::MintWish;
+use crate::{
+    backend::script::{
+        completion::{Completion, Failure},
+        host::{bindings::Bindings, request::outcome},
+    },
+    flow::session::{Privileges, RestoreOptions, Session, SessionError},
+    token::MintWish,
+};
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     bindings.getter("sessionId", |call| call.session.id().to_string())?;

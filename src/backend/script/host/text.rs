@@ -1,12 +1,8 @@
 //! Host functions of `TextEncoder`, `TextDecoder` and the bodies of `fetch`.
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
+use rquickjs::{Ctx, Exception, Function};
 
-use crate::backend::script::host::bindings::Base64Bytes;
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::host::bindings::Bytes;
+use crate::backend::script::host::bindings::{Base64Bytes, Bindings, Bytes};
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     let bytes = |text: String| Bytes(text);

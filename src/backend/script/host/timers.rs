@@ -1,13 +1,10 @@
 //! Host functions of timers.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Function;
+use rquickjs::{Ctx, Function};
 
-use crate::backend::script::host::bindings::Bindings;
-use crate::backend::script::operations::OperationId;
+use crate::backend::script::{host::bindings::Bindings, operations::OperationId};
 
 /// Longest delay of a timer. No request lasts this long.
 const DELAY_MAX: Duration = Duration::from_hours(1);
