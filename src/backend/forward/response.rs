@@ -34,7 +34,7 @@ pub(super) fn for_client(
         let why = "the upstream switches to a protocol that nobody asked for";
         return Err(Fault::upstream_down(io::Error::other(why)));
     }
-    remove_framing(&mut response)?;
+    normalize_framing(&mut response)?;
     let headers = response.headers_mut();
     fields::strip_connection(headers);
     if context.upgrade_requested {
@@ -49,9 +49,9 @@ pub(super) fn for_client(
     Ok(response.map(|body| AnswerBody::stream(ResponseBody::new(body, context, is_events))))
 }
 
-/// Removes the upstream's framing. A length beside `chunked` has no meaning (RFC 9112 §6.3), and
-/// any other transfer coding has not been decoded.
-fn remove_framing(response: &mut Response<Incoming>) -> Result<(), Fault> {
+/// Refuses transfer codings other than `chunked`, because they have not been decoded, and removes a
+/// length beside `chunked`, which has no meaning (RFC 9112 §6.3).
+fn normalize_framing(response: &mut Response<Incoming>) -> Result<(), Fault> {
     let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
     if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
