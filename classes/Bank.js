@@ -1,4 +1,4 @@
-// A payment page, played: it knows an amount and an address to call back, and no session.
+// A simulated payment page: it knows an amount and a callback URL, and no session.
 
 import { OutgoingMessage } from "callgate";
 import { html } from "./lib/html.js";
@@ -21,11 +21,11 @@ export default class Bank {
 }
 
 /**
- * Whether this is the address at which the shop said it can be called back. A bank that sends
- * people anywhere is a gift to whoever wants them elsewhere (an open redirect, CWE-601).
+ * Whether this is the callback URL that the shop registered. A bank that redirects to any URL is an
+ * open redirect (CWE-601).
  *
- * The page shows the address in a line for a shell as well, so it may have nothing in it that a
- * shell could take for its own.
+ * The page also shows the URL in a shell command, so it must not contain characters that a shell
+ * interprets.
  *
  * @param {Session} session
  * @param {unknown} url

@@ -1,4 +1,4 @@
-// An identity provider, played: it asks who you are and hands back a code with the `state`.
+// A simulated identity provider: it asks for a name and returns a code with the `state`.
 
 import { OutgoingMessage } from "callgate";
 import { html } from "./lib/html.js";
@@ -23,8 +23,8 @@ export default class ExampleId {
 }
 
 /**
- * Whether the client has registered this address: it must be the very same, or the code could be
- * sent to anybody (RFC 6749 §10.6).
+ * Whether the client has registered this URL. It must be identical, or the code could be sent to
+ * another site (RFC 6749 §10.6).
  *
  * @param {Session} session
  * @param {unknown} uri

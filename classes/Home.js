@@ -1,4 +1,4 @@
-// The front page: what callgate does, and what this browser's session is.
+// The front page: what callgate does, and the session of this browser.
 
 import { OutgoingMessage } from "callgate";
 import { html } from "./lib/html.js";
@@ -7,7 +7,7 @@ import { STYLE } from "./lib/style.js";
 
 export default class Home {
   /**
-   * Looking costs nothing: nothing is stored until somebody writes.
+   * Reading costs nothing: nothing is stored until something is written.
    *
    * @type {Handler}
    */
@@ -63,7 +63,7 @@ is in use a moment later, and <code>callgate check</code> tells what is wrong wi
   }
 
   /**
-   * Ends the session, in every browser that is in it, with every link that leads to it.
+   * Ends the session for all its browsers, and revokes all its tokens.
    *
    * @type {Handler}
    */
@@ -73,7 +73,7 @@ is in use a moment later, and <code>callgate check</code> tells what is wrong wi
   }
 }
 
-// The classes share nothing but the session. What Mail and Shop have written there is read here.
+// The classes share only the session. This reads what Mail and Shop have written there.
 
 /** @param {{ step: string, email: string } | undefined} status */
 function stateOfMail(status) {
@@ -88,7 +88,7 @@ function stateOfOrder(order) {
   return `order ${order.number} is ${order.state === "open" ? "not paid" : "paid"}`;
 }
 
-/** @param {number} count how many have a credential for the session */
+/** @param {number} count browsers that have a credential for the session */
 function browsers(count) {
   if (count === 0) return "this one; nothing is stored yet";
   return count === 1 ? "this one" : `${count}, this one among them`;

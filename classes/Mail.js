@@ -1,10 +1,10 @@
-// Validating an e-mail address: the link in the mail leads back to the session that asked for it,
-// from whatever browser it is opened in.
+// Validation of an e-mail address: the link in the mail restores the session that requested it, in
+// any browser.
 
 import { html } from "./lib/html.js";
 import { SHOP, note, page, redirect, refused } from "./lib/page.js";
 
-// What the session remembers of it: storage.status = { step, email }.
+// Session data: storage.status = { step, email }.
 const WAITING = "Waiting for validation email";
 const VALIDATED = "Email validated";
 
@@ -25,8 +25,8 @@ export default class Mail {
   }
 
   /**
-   * Mints the link and shows the mail. A real application sends it and shows nothing: whoever
-   * sees the link can follow it.
+   * Creates the link and shows the mail. A real application sends the mail and does not show it,
+   * because anyone who sees the link can use it.
    *
    * @type {Handler}
    */
@@ -35,8 +35,8 @@ export default class Mail {
     const { status } = session.storage;
     if (status?.step === VALIDATED) return redirect(session, "/mail");
 
-    // Once a mail is out, the address stays the one that it went to. Whoever could change it now
-    // could validate an address with a link that came to another.
+    // Once the mail is sent, the address must not change. Otherwise a user could validate one
+    // address with a link that was sent to another.
     const email = status?.email ?? (fields.email ?? "").trim();
     if (!isAddress(email)) {
       const text = "Write one like anna@example.com.";
@@ -46,8 +46,8 @@ export default class Mail {
 
     const lifespan = fields.hurry ? 10 : 15 * 60;
     try {
-      // The link is good for one visit of one function. createCallbackURL stores what was written
-      // above before it returns, because the link may be followed while this still runs.
+      // The link can be used once, for one function. createCallbackURL stores what was written
+      // above before it returns, because the link may be followed while this handler still runs.
       const link = await session.createCallbackURL("/validateEmail", {
         lifespan,
         for: "Mail.validate",
@@ -62,12 +62,12 @@ export default class Mail {
   }
 
   /**
-   * Where the link leads. When this runs, `session` is the one that the link was minted in.
+   * Handles the link. `session` is the one in which the link was created.
    *
    * @type {Handler}
    */
   validate(request, session) {
-    // Without a token this is just somebody's own session, which proves nothing.
+    // Without a token this is the client's own session, which proves nothing.
     if (request.otp.outcome === "absent") return redirect(session, "/mail");
     if (request.otp.outcome !== "restored") return refused(session, request.otp, BACK);
 
@@ -82,7 +82,7 @@ export default class Mail {
 }
 
 /**
- * Whether mail might arrive there; only the mail itself can prove it.
+ * Whether the address is plausible. Only the mail itself can prove it.
  *
  * @param {string} text
  */

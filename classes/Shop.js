@@ -1,12 +1,12 @@
-// An order that is paid elsewhere: the payment page calls back with a token, through the
+// An order that is paid on another site: the payment page calls back with a token, through the
 // customer's browser or from its own server.
 
 import { OutgoingMessage } from "callgate";
 import { html } from "./lib/html.js";
 import { SHOP, note, page, query, readsHtml, redirect, refused, timeOfDay } from "./lib/page.js";
 
-// What the session remembers of the last order: storage.order = { number, state }, where state is
-// "open" or one of these.
+// Session data of the last order: storage.order = { number, state }, where state is "open" or one
+// of these.
 /** @type {Record<string, string>} */
 const HOW_WE_KNOW = {
   paidThroughBrowser: "Your browser came back with the news.",
@@ -25,7 +25,7 @@ export default class Shop {
   }
 
   /**
-   * Opens an order and sends the customer to the bank, with the address that the bank calls.
+   * Creates an order and redirects the customer to the bank, with the callback URL.
    *
    * @type {Handler}
    */
@@ -47,8 +47,8 @@ export default class Shop {
   }
 
   /**
-   * What the bank calls. A token proves that the call comes from whoever was given the address; a
-   * real shop asks the bank here, with fetch, whether the money has come as well.
+   * Handles the bank's callback. The token proves that the caller was given the URL. A real shop
+   * also checks with the bank, with fetch, that the payment was made.
    *
    * @type {Handler}
    */
@@ -56,7 +56,7 @@ export default class Shop {
     switch (request.otp.outcome) {
       case "restored":
         break;
-      // A bank that lost our answer asks again, and must hear that all is well.
+      // A bank that did not receive the response retries, and must get a success again.
       case "used": {
         const at = timeOfDay(request.otp.usedAt);
         return already(request, session, `This payment was already recorded at ${at}.`);
@@ -72,14 +72,14 @@ export default class Shop {
       return already(request, session, "This order was paid before, from another page.");
     }
     order.state = readsHtml(request) ? "paidThroughBrowser" : "paidByServer";
-    // On to an address without a token, which can be reloaded and shared.
+    // Redirects to a URL without a token, which can be reloaded and shared.
     if (readsHtml(request)) return redirect(session, "/order");
     return new OutgoingMessage().setBody(`order ${order.number} is paid: ${PRICE}\n`);
   }
 }
 
 /**
- * Nothing happened this time, because it has happened before.
+ * The response to a repeated callback: nothing was changed this time.
  *
  * @param {IncomingMessage} request
  * @param {Session} session

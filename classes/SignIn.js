@@ -1,5 +1,5 @@
-// Signing in elsewhere: the provider hands `state` back, and the handler restores the session
-// from it.
+// Sign-in through an identity provider: the provider returns `state`, and the handler restores the
+// session from it.
 
 import { html } from "./lib/html.js";
 import { SHOP, note, page, query, redirect, refused } from "./lib/page.js";
@@ -14,13 +14,14 @@ export default class SignIn {
   }
 
   /**
-   * Sends the visitor to the provider. The token is the `state` that every provider hands back.
+   * Redirects the user to the provider. The token is the `state`, which every provider returns.
    *
    * @type {Handler}
    */
   async start(request, session) {
     try {
-      // Nobody else can have this browser finish a sign-in that he began himself.
+      // `sameBrowser` prevents login CSRF: an attacker cannot have this browser finish a sign-in
+      // that the attacker started.
       const state = await session.createOTP({
         lifespan: 10 * 60,
         for: "SignIn.finish",
@@ -37,7 +38,7 @@ export default class SignIn {
   }
 
   /**
-   * Where the provider sends the visitor back to.
+   * Handles the redirect back from the provider.
    *
    * @type {Handler}
    */
@@ -46,19 +47,19 @@ export default class SignIn {
     if (state === undefined) return redirect(session, "/signin");
     if (!(await session.restore(state))) return refused(session, session.restoreOutcome, BACK);
 
-    // From here on `session` is the one that went to the provider.
+    // From here on `session` is the session that started the sign-in.
     const userName = exchange(code);
     if (!userName) {
       const text = "Example ID told us nothing about you. Your session is as it was.";
       return note(session, { title: "You are not signed in", text, wayOn: BACK });
     }
-    // Gaining a privilege gives this browser a fresh credential, and nobody else stays in.
+    // Gaining a privilege gives this browser a new credential and revokes all others.
     session.setPrivileges({ privileges: ["member"], userName });
     return redirect(session, "/signin");
   }
 
   /**
-   * Seen by members only; the row says so, not this function.
+   * For members only; the row checks that, not this function.
    *
    * @type {Handler}
    */
@@ -70,8 +71,8 @@ export default class SignIn {
 }
 
 /**
- * Asks the provider who it was. A real code says nothing and is exchanged for a name between the
- * two servers, with fetch (RFC 6749 §4.1.3); the code of Example ID is the name.
+ * Asks the provider for the user. A real code carries no name and is exchanged for one between the
+ * servers, with fetch (RFC 6749 §4.1.3). The code of Example ID is the name itself.
  *
  * @param {string} [code]
  */

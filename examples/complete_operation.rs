@@ -1,4 +1,4 @@
-//! A platform calls back under `$4DSID`, once. Run: `cargo run --example complete_operation`
+//! Handles a callback under `$4DSID`, once. Run: `cargo run --example complete_operation`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -17,7 +17,7 @@ const TABLE: &str = r#"[
       "regexPattern": "/my4DApp/completeOperation", "verbs": "get" }
 ]"#;
 
-/// Begins an operation. The returned address is what you give to the platform.
+/// Starts an operation. The returned URL is given to the platform.
 async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     session.set("operation", "begun")?;
     let wish = MintWish::default();
@@ -25,14 +25,15 @@ async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     Ok(OutgoingMessage::new().with_body(callback))
 }
 
-/// The platform calls. If the token was good, `session` is the one that began the operation.
+/// Handles the callback. If the token is valid, `session` is the session that started the
+/// operation.
 async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     if request.otp().is_restored() {
         session.set("operation", "complete")?;
     }
     let text = match request.otp() {
         Outcome::Restored => "complete".to_owned(),
-        // Platforms repeat themselves when an answer is lost; tell them that all is well.
+        // Platforms retry when they do not receive the response; report success again.
         Outcome::Used { at } => format!("was complete at {at}"),
         refused => format!("no operation: {}", refused.name()),
     };
@@ -51,9 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (user, platform) = (gate.client(), gate.client());
     let callback = user.post("/my4DApp/validate").send().await.text();
     let path = callback.trim_start_matches("https://acme.example");
-    // A server is no browser: it works in the session and is handed no cookie for it.
-    let answer = platform.get(path).send().await;
-    println!("the platform calls: {}, {:?}", answer.text(), answer.headers.get("set-cookie"));
+    // A server is not a browser: it gets access to the session for one request, and no cookie.
+    let response = platform.get(path).send().await;
+    println!("the platform calls: {}, {:?}", response.text(), response.headers.get("set-cookie"));
     println!("it calls again: {}", platform.get(path).send().await.text());
     Ok(())
 }

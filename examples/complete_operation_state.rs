@@ -1,4 +1,4 @@
-//! A platform hands the token back as `state`. Run: `cargo run --example complete_operation_state`
+//! Restores a session from a token in `state`. Run: `cargo run --example complete_operation_state`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -18,17 +18,17 @@ const TABLE: &str = r#"[
       "regexPattern": "/my4DApp/completeOperation", "verbs": "get" }
 ]"#;
 
-/// Begins an operation. The platform takes a `state` and no parameter of ours in its address.
+/// Starts an operation. The platform accepts a `state` but no parameter of ours in its URL.
 async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     session.set("operation", "begun")?;
     let handlers = vec!["OperationsHandler.handleOperation".into()];
-    // Only the browser that begins may finish: anybody can have others open a link.
+    // Only the browser that started the operation may finish it: a link can be given to anyone.
     let confirm = Some(Confirm::Foreign);
     let token = session.create_otp(MintWish { handlers, confirm, ..MintWish::default() }).await?;
     Ok(OutgoingMessage::new().with_body(token))
 }
 
-/// The platform sends the user back. Only this function knows that `state` is a token.
+/// The platform redirects the user back. Only this function knows that `state` is a token.
 async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     let state = request.url_query().find("state").unwrap_or_default();
     if !session.restore(state).await? {
@@ -52,8 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = user.post("/my4DApp/validate").send().await.text();
     let path = format!("/my4DApp/completeOperation?state={state}");
     for (who, path) in [("another browser", &path), ("the same again", &path)] {
-        let answer = gate.client().get(path).as_browser().send().await;
-        println!("{who}: {} {}", answer.status, answer.text());
+        let response = gate.client().get(path).as_browser().send().await;
+        println!("{who}: {} {}", response.status, response.text());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Serves a handler of your own from your own program. Run: `cargo run --example embed`
+//! Embeds callgate in a program, with a native handler. Run: `cargo run --example embed`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
@@ -11,18 +11,18 @@ use callgate::{Gate, IncomingMessage, Session, Settings, Singleton};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Which requests are answered, and by what. Usually a file: `handlers.json`.
+/// The handler table. Usually a file: `handlers.json`.
 const TABLE: &str = r#"[
     { "class": "Greeter", "method": "hello", "regexPattern": "/hello/(?<name>[a-z]+)$", "verbs": "GET" }
 ]"#;
 
-/// What all requests share: one instance of the class, for the life of the program.
+/// State shared by all requests: one instance for the life of the program.
 #[derive(Default)]
 struct Greeter {
     greeted: AtomicU64,
 }
 
-/// Runs once for each request. What is written to the session is kept when it has returned.
+/// Runs once per request. Writes to the session are saved after it returns.
 async fn hello(
     greeter: Arc<Greeter>,
     request: IncomingMessage,
@@ -37,22 +37,22 @@ async fn hello(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Without this line sessions survive a restart, in the folder `data`.
+    // Without this line sessions are stored in the folder `data` and survive a restart.
     let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
     let greeter = Singleton::new("Greeter", Greeter::default()).method("hello", hello);
     let gate = Gate::builder(settings).table(TABLE).singleton(greeter).open().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
 
-    // A program of yours stops at tokio::signal::ctrl_c(); this one after three requests of a
-    // client that needs no socket, which is how you test handlers as well.
-    let visitor = gate.client();
-    let visits = async {
+    // A real program stops at tokio::signal::ctrl_c(). This one stops after three requests from a
+    // client that needs no socket, which is also how handlers are tested.
+    let client = gate.client();
+    let requests = async {
         for path in ["/hello/anna", "/hello/ada", "/goodbye"] {
-            let answer = visitor.get(path).send().await;
-            println!("GET {path}: {} {}", answer.status, answer.text());
+            let response = client.get(path).send().await;
+            println!("GET {path}: {} {}", response.status, response.text());
         }
     };
-    gate.serve(listener, None, visits).await;
+    gate.serve(listener, None, requests).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Holds a store of your own to the contract of all stores. Run: `cargo run --example own_store`
+//! Runs the contract suite of stores on a custom store. Run: `cargo run --example own_store`
 //! (in your own `Cargo.toml`, the suite comes with the feature `testing`)
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -15,14 +15,14 @@ use callgate::token::Token;
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts attempts to redeem and leaves the rest to another store.
+/// Counts attempts to redeem and delegates everything to another store.
 #[derive(Debug)]
 struct Counting(MemoryStore);
 
-/// Verbs that are passed on as they came.
-macro_rules! pass_on {
-    ($($verb:ident($($word:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $answer> { self.0.$verb($($word),*) })*
+/// Operations that are delegated unchanged.
+macro_rules! delegate {
+    ($($verb:ident($($word:ident: $kind:ty),*) -> $output:ty;)*) => {
+        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $output> { self.0.$verb($($word),*) })*
     };
 }
 
@@ -33,7 +33,7 @@ impl Store for Counting {
             self.0.redeem(now, claim).await
         })
     }
-    pass_on! {
+    delegate! {
         resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;
         create(now: Timestamp, founding: Founding) -> Created;
         patch(now: Timestamp, id: SessionId, right: Right, patch: Patch) -> Patched;

@@ -16,7 +16,7 @@ const TABLE: &str = r#"[
     { "class": "RequestHandler", "method": "validateEmail", "pattern": "validateEmail", "verbs": "GET" }
 ]"#;
 
-/// Notes what the session waits for, and makes the link that belongs into the mail.
+/// Records the pending validation and creates the link for the mail.
 async fn create(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     session.set("email", request.form().await?.text("email"))?;
     session.set("step", "Waiting for validation email")?;
@@ -26,7 +26,7 @@ async fn create(_: Arc<()>, request: IncomingMessage, session: Session) -> Answe
     Ok(OutgoingMessage::new().with_body(link))
 }
 
-/// Where the link leads: `session` is the one that asked for it, whichever browser this is.
+/// Handles the link: `session` is the one that requested it, whichever browser this is.
 async fn validate_email(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     let waits = session.get("step") == Some("Waiting for validation email".into());
     if !request.otp().is_restored() || !waits {

@@ -1,9 +1,9 @@
-// Markup, made so that nobody's words become a part of it.
+// HTML templates that escape the values inserted into them.
 
 /** @type {Record<string, string>} */
 const REFERENCES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-/** What the tag `html` has made: text that may be sent as it is. */
+/** The result of the tag `html`: markup that can be sent without escaping. */
 export class Markup {
   /** @param {string} text */
   constructor(text) {
@@ -12,10 +12,10 @@ export class Markup {
 }
 
 /**
- * Tags a template as markup: html`<p title="${words}">${more}</p>`.
+ * A template tag for markup: html`<p title="${words}">${more}</p>`.
  *
- * What the template itself says is markup. What is filled in is text, unless `html` has made it
- * as well; of a list, each piece. Attributes have to stand in quotes.
+ * The template itself is markup. Values are escaped as text unless they come from `html`, too; the
+ * elements of a list are inserted one by one. Attribute values must be quoted.
  *
  * @param {TemplateStringsArray} pieces
  * @param {any[]} values

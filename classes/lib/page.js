@@ -1,18 +1,18 @@
-// What the pages of the demonstration have in common.
+// The layout of the demonstration's pages.
 
 import { OutgoingMessage } from "callgate";
 import { html } from "./html.js";
 
-// Whose page it is: our own, or one of the two sites that are played.
+// The sites: our own, and the two simulated ones.
 export const SHOP = { look: "shop", brand: "callgate demo" };
 export const BANK = { look: "bank", brand: "Moon Bank" };
 export const EXAMPLE_ID = { look: "id", brand: "Example ID" };
 
 /**
- * A whole page, under a policy that lets no script and no other site in.
+ * A complete page, with a content security policy that allows no scripts and no other sites.
  *
- * All links of the pages are relative to `root`, so that they also work where the setting
- * `base_path` puts the demonstration below another path.
+ * All links are relative to `root`, so that they also work if the setting `base_path` moves the
+ * demonstration below another path.
  *
  * @param {Session} session
  * @param {{ look: string, brand: string }} site
@@ -39,8 +39,8 @@ ${content}
 </body>
 </html>
 `;
-  // A form that is answered with a redirection to the public address needs that address to be
-  // allowed, when the visitor knows this machine by another name.
+  // A form whose response redirects to the public origin needs that origin in `form-action` when
+  // the browser uses another name for this host.
   const policy = `default-src 'none'; style-src 'self'; form-action 'self' ${root.origin}; ` +
     "base-uri 'self'; frame-ancestors 'none'";
   return OutgoingMessage.html(whole.text)
@@ -50,7 +50,7 @@ ${content}
 }
 
 /**
- * A page of a few words: what happened, what that means, and a way on.
+ * A short page: what happened, what it means, and a link to continue.
  *
  * @param {Session} session
  * @param {{ site?: typeof SHOP, status?: number, title: string, text: string,
@@ -64,11 +64,11 @@ export function note(session, { site = SHOP, status = 200, title, text, wayOn })
 }
 
 /**
- * What somebody reads whose link brought him nowhere. Nothing was changed by his coming, and his
- * own session is still there.
+ * The page for a link that could not be redeemed. It changed nothing, and the client's own session
+ * is still there.
  *
  * @param {Session} session
- * @param {Otp} otp what became of the token, as `request.otp` or `session.restoreOutcome` says it
+ * @param {Otp} otp the outcome of the token, from `request.otp` or `session.restoreOutcome`
  * @param {{ href: string, label: string }} wayOn
  */
 export function refused(session, otp, wayOn) {
@@ -101,8 +101,7 @@ export function refused(session, otp, wayOn) {
 }
 
 /**
- * Sends the browser to a path of this site, with a GET. The host stays the one that the visitor
- * knows this machine by.
+ * Redirects the browser to a path of this site with a GET, keeping the host name that it uses.
  *
  * @param {Session} session
  * @param {string} path such as "/mail", or "/mail?name=value"
@@ -113,8 +112,7 @@ export function redirect(session, path) {
 }
 
 /**
- * The part of an address behind the question mark. In queries a `+` stays a `+`, so that spaces
- * have to be written as `%20`.
+ * Creates a query string. `+` is not decoded in queries, so spaces are written as `%20`.
  *
  * @param {Record<string, string | undefined>} fields
  */
@@ -124,7 +122,7 @@ export function query(fields) {
 }
 
 /**
- * The beginning of a session's name, enough for a person to know it again.
+ * The first digits of a session id, enough to recognize it.
  *
  * @param {Session} session
  */
@@ -133,7 +131,7 @@ export function shortId(session) {
 }
 
 /**
- * Hours, minutes and seconds of a moment such as "2026-01-01T09:30:00.000Z".
+ * The time of day of a timestamp such as "2026-01-01T09:30:00.000Z".
  *
  * @param {string} moment
  */
@@ -142,7 +140,7 @@ export function timeOfDay(moment) {
 }
 
 /**
- * Whether a person reads the answer, and not a program.
+ * Whether the client is a browser and not a program.
  *
  * @param {IncomingMessage} request
  */

@@ -1,4 +1,4 @@
-// The style sheet of the demonstration. A class file reads no other files, so it is text in one.
+// The style sheet of the demonstration. Class files cannot read other files, so it is a string.
 
 export const STYLE = `\
 :root {

@@ -1,4 +1,5 @@
-// A shop in JavaScript behind callgate: it sends people off, and knows them again when they are back.
+// A shop in JavaScript behind callgate: it sends users to other sites and finds their session again
+// when they return.
 // Run: see README.md
 
 const express = require("express");
@@ -6,26 +7,26 @@ const express = require("express");
 const API = process.env.CALLGATE_API ?? "http://127.0.0.1:8045";
 const app = express();
 
-/** Works in the session of the request that is being answered, whoever's browser sent it. */
+/** Calls the session API for the session of the current request. */
 async function callgate(request, method, path, body) {
   const headers = { "X-Callgate-Capability": request.get("X-Callgate-Capability") };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const answer = await fetch(API + path, { method, headers, body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(`callgate: ${answer.status} ${(await answer.json()).code}`);
-  return answer.status === 204 ? null : answer.json();
+  const response = await fetch(API + path, { method, headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`callgate: ${response.status} ${(await response.json()).code}`);
+  return response.status === 204 ? null : response.json();
 }
 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-// Puts a book into the cart and shows the link that a payment page would call when paid.
+// Puts a book into the cart and shows the callback URL for a payment page.
 app.get("/shop", async (request, response) => {
   await callgate(request, "PATCH", "/session/storage", { order: { item: "book", paid: false } });
-  const wish = { path: "/paid", lifespan: 3600 };
-  const { url } = await callgate(request, "POST", "/session/otp", wish);
+  const options = { path: "/paid", lifespan: 3600 };
+  const { url } = await callgate(request, "POST", "/session/otp", options);
   response.send(`<p>One book, not paid.</p><a href="${escape(url)}">Pay</a>`);
 });
 
-// The way back. callgate has redeemed the token, once, and this is the session of the shop.
+// The callback. callgate has redeemed the token, once, and this is the session of the shop.
 app.get("/paid", async (request, response) => {
   if (request.get("X-Callgate-Otp") !== "restored") {
     return response.status(403).send("This link is not valid any more.");
@@ -35,22 +36,23 @@ app.get("/paid", async (request, response) => {
   response.send(`Thank you for paying the ${escape(order.item)}.`);
 });
 
-// What is known of the order, in whichever browser that is in the session.
+// Shows the order, in any browser with access to the session.
 app.get("/order", async (request, response) => {
   const { order } = await callgate(request, "GET", "/session/storage");
   response.json(order ?? {});
 });
 
-// Sends the browser to an identity provider, with a token as its state.
+// Redirects the browser to an identity provider, with a token as its state.
 app.get("/sign-in", async (request, response) => {
   const { token } = await callgate(request, "POST", "/session/otp", { lifespan: 600 });
   response.redirect(`https://id.example/authorize?client_id=shop&state=${token}`);
 });
 
-// The identity provider sends the browser back with that state. A real shop asks it who.
+// The identity provider redirects the browser back with that state. A real shop then asks the
+// provider for the user.
 app.get("/signed-in", async (request, response) => {
-  const wish = { token: String(request.query.state ?? "") };
-  const { restored } = await callgate(request, "POST", "/session/restore", wish);
+  const options = { token: String(request.query.state ?? "") };
+  const { restored } = await callgate(request, "POST", "/session/restore", options);
   if (!restored) return response.status(403).send("Please sign in again.");
   const session = await callgate(request, "PUT", "/session/privileges", { userName: "ada" });
   response.send(`Welcome back, ${escape(session.userName)}.`);

@@ -1,4 +1,6 @@
-"""A shop in Python behind callgate: it sends people off, and knows them again when they are back.
+"""A shop in Python behind callgate.
+
+It sends users to other sites and finds their session again when they return.
 
 Run: see README.md
 """
@@ -14,16 +16,16 @@ app = Flask(__name__)
 
 
 def callgate(method, path, body=None):
-    """Works in the session of the request that is being answered, whoever's browser sent it."""
+    """Calls the session API for the session of the current request."""
     capability = {"X-Callgate-Capability": request.headers["X-Callgate-Capability"]}
-    answer = requests.request(method, API + path, json=body, headers=capability, timeout=5)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
+    response = requests.request(method, API + path, json=body, headers=capability, timeout=5)
+    response.raise_for_status()
+    return response.json() if response.content else None
 
 
 @app.get("/shop")
 def shop():
-    """Puts a book into the cart and shows the link that a payment page would call when paid."""
+    """Puts a book into the cart and shows the callback URL for a payment page."""
     callgate("PATCH", "/session/storage", {"order": {"item": "book", "paid": False}})
     link = callgate("POST", "/session/otp", {"path": "/paid", "lifespan": 3600})["url"]
     return f'<p>One book, not paid.</p><a href="{escape(link)}">Pay</a>'
@@ -31,7 +33,7 @@ def shop():
 
 @app.get("/paid")
 def paid():
-    """The way back. callgate has redeemed the token, once, and this is the session of the shop."""
+    """The callback. callgate has redeemed the token, once, and this is the session of the shop."""
     if request.headers["X-Callgate-Otp"] != "restored":
         return "This link is not valid any more.", 403
     order = callgate("GET", "/session/storage")["order"]
@@ -41,20 +43,20 @@ def paid():
 
 @app.get("/order")
 def order():
-    """What is known of the order, in whichever browser that is in the session."""
+    """Shows the order, in any browser with access to the session."""
     return callgate("GET", "/session/storage").get("order") or {}
 
 
 @app.get("/sign-in")
 def sign_in():
-    """Sends the browser to an identity provider, with a token as its state."""
+    """Redirects the browser to an identity provider, with a token as its state."""
     state = callgate("POST", "/session/otp", {"lifespan": 600})["token"]
     return redirect(f"https://id.example/authorize?client_id=shop&state={state}")
 
 
 @app.get("/signed-in")
 def signed_in():
-    """The identity provider sends the browser back with that state. A real shop asks it who."""
+    """The identity provider redirects back with that state. A real shop then asks for the user."""
     token = request.args.get("state", "")
     if not callgate("POST", "/session/restore", {"token": token})["restored"]:
         return "Please sign in again.", 403

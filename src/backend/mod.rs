@@ -1,4 +1,4 @@
-//! What answers a row: the registry of classes, and the kinds of handlers there are.
+//! Request handlers: native, script and forward, and the registry of classes that rows name.
 
 pub mod budgets;
 pub mod forward;

@@ -1,15 +1,8 @@
 //! Handlers written in Rust: async functions and closures over one shared state.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::http::Handler;
-use crate::http::HandlerError;
-use crate::http::HandlerFuture;
-use crate::http::IncomingMessage;
-use crate::http::Reply;
-use crate::http::Session;
+use crate::http::{Handler, HandlerError, HandlerFuture, IncomingMessage, Reply, Session};
 
 /// A class with one instance in the process, and its functions.
 ///
@@ -35,36 +28,36 @@ pub struct Singleton<S> {
     methods: BTreeMap<String, Arc<dyn Handler>>,
 }
 
-/// What a native handler may return: anything that is a [`Reply`], or a `Result` of it.
+/// What a native handler may return: anything that converts into a [`Reply`], or a `Result` of it.
 pub trait IntoReply {
-    /// The answer, or why there is none.
-    fn into_answer(self) -> Result<Reply, HandlerError>;
+    /// Converts the returned value into a response or an error.
+    fn into_reply(self) -> Result<Reply, HandlerError>;
 }
 
 impl<R: Into<Reply>> IntoReply for R {
-    fn into_answer(self) -> Result<Reply, HandlerError> {
+    fn into_reply(self) -> Result<Reply, HandlerError> {
         Ok(self.into())
     }
 }
 
 impl<R: Into<Reply>, E: Into<HandlerError>> IntoReply for Result<R, E> {
-    fn into_answer(self) -> Result<Reply, HandlerError> {
+    fn into_reply(self) -> Result<Reply, HandlerError> {
         self.map(Into::into).map_err(Into::into)
     }
 }
 
 impl<S: Send + Sync + 'static> Singleton<S> {
-    /// A class without functions yet. `class` is what rows call it, dots allowed.
+    /// Creates a class without functions. `class` is the name that rows use; it may contain dots.
     pub fn new(class: impl Into<String>, state: S) -> Self {
         Self::shared(class, Arc::new(state))
     }
 
-    /// As [`Singleton::new`], with a state that others hold too.
+    /// Like [`Singleton::new`], with a state that is shared with other parts of the program.
     pub fn shared(class: impl Into<String>, state: Arc<S>) -> Self {
         Self { class: class.into(), state, methods: BTreeMap::new() }
     }
 
-    /// Adds a function; one of the same name is replaced.
+    /// Adds a function, replacing one of the same name.
     #[must_use]
     pub fn method<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
     where
@@ -99,7 +92,7 @@ where
     Fut: Future<Output: IntoReply> + Send + 'static,
 {
     fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture {
-        let answering = (self.function)(Arc::clone(&self.state), request, session);
-        Box::pin(async move { answering.await.into_answer() })
+        let future = (self.function)(Arc::clone(&self.state), request, session);
+        Box::pin(async move { future.await.into_reply() })
     }
 }

@@ -1,20 +1,18 @@
-//! The classes that rows may name.
+//! The registry of classes that rows can name.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::backend::native::Singleton;
-use crate::base::nearest::nearest;
-use crate::http::Handler;
-use crate::http::Handlers;
-use crate::http::Missing;
+use crate::{
+    backend::native::Singleton,
+    base::nearest::nearest,
+    http::{Handler, Handlers, Missing},
+};
 
-/// Handlers by class and method. Names are exact, as in the table.
+/// Handlers by class and method. Names are matched exactly, as in the table.
 ///
-/// Classes come from two sides: those that a program brings along in Rust, and those of the
-/// classes folder, which are exchanged whole while the gate serves. Where both have a class of one
-/// name, the program's own answers, and the file of that name is never asked.
+/// Classes have two sources: native singletons that the embedding program adds, and the classes
+/// folder, which is reloaded as a whole while the gate serves. A native class hides a class file of
+/// the same name completely; its functions are not merged.
 #[derive(Default, Clone)]
 pub struct Registry {
     native: Arc<BTreeMap<String, Methods>>,
@@ -24,7 +22,7 @@ pub struct Registry {
 type Methods = BTreeMap<String, Arc<dyn Handler>>;
 
 impl Registry {
-    /// Adds a singleton; one of the same name is replaced.
+    /// Adds a singleton, replacing one of the same name.
     pub fn add<S: Send + Sync + 'static>(&mut self, singleton: Singleton<S>) {
         let (class, methods) = singleton.into_parts();
         Arc::make_mut(&mut self.native).insert(class, methods);
@@ -35,7 +33,7 @@ impl Registry {
         self.native.contains_key(class)
     }
 
-    /// The same singletons, with `files` for every class that is none of them.
+    /// Returns the same singletons with `files` as the source of every other class.
     #[must_use]
     pub fn with_files(&self, files: Arc<dyn Handlers>) -> Self {
         Self { files: Some(files), ..self.clone() }
@@ -63,7 +61,7 @@ impl Handlers for Registry {
         let own = nearest(&wanted, known.iter().map(String::as_str));
         let of_files = self.files.as_ref().and_then(|files| files.nearest(class, method));
         let nearer = nearest(&wanted, own.into_iter().chain(of_files.as_deref()));
-        // The files may know a class by that name, and no function of it.
+        // The class files may suggest a class by that name when no function matches.
         nearer.map(str::to_owned).or(of_files)
     }
 }
@@ -91,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_the_program_answers_before_a_file_of_its_name() {
+    fn a_native_class_hides_a_file_of_its_name() {
         let files = of("Mail", &["send", "validate"]);
         let both = of("Mail", &["send"]).with_files(Arc::new(files));
         assert!(both.find("Mail", "send").is_ok());
@@ -104,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_the_program_does_not_have_is_looked_for_in_the_files() {
+    fn other_classes_come_from_the_files() {
         let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
         assert!(both.find("Pay", "done").is_ok());
         assert_eq!(both.find("Pay", "dome").err(), Some(Missing::Method));
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_looked_for_on_both_sides() {
+    fn the_nearest_name_is_searched_in_native_classes_and_files() {
         let both = of("Mail", &["send"]).with_files(Arc::new(of("Pay", &["done"])));
         assert_eq!(both.nearest("Pay", "dome").as_deref(), Some("Pay.done"));
         assert_eq!(both.nearest("Mail", "sent").as_deref(), Some("Mail.send"));

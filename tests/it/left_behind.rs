@@ -54,7 +54,7 @@ fn environment(there: SocketAddr) -> Environment {
     let fetcher = Fetcher {
         outbound: Some(Arc::new(Outbound::new(outbound::Config::default()).unwrap())),
         hosts: [HostRule::parse(&there.to_string()).unwrap()].into(),
-        patience: Duration::from_mins(1),
+        timeout: Duration::from_mins(1),
         bytes_max: 8 << 20,
     };
     Environment { fetcher, ..Environment::new(Handle::current()) }

@@ -208,18 +208,24 @@ fn hidden(source: &Source) -> Vec<Breach> {
         let rest = source.shipped.get(*at..).unwrap_or("");
         rest.chars().filter(|letter| !letter.is_whitespace()).take(8).collect()
     };
+    let whole = "the whole crate is named; name the module that is meant";
     let mut breaches: Vec<Breach> = words(&source.shipped, "crate")
-        .filter(|at| squeezed(at).starts_with("crate::{"))
-        .map(|at| {
-            source.breach(at, "`use crate::{…}` hides who is named; write one path per `use`")
-        })
+        .filter(|at| squeezed(at).starts_with("crateas"))
+        .map(|at| source.breach(at, whole))
         .collect();
+    // `pub(crate)` is a path of one segment as well, but no `self` stands at its end.
+    let is_self = |named: &Named| {
+        source.shipped.get(..named.at).is_some_and(|before| before.ends_with("self"))
+    };
     breaches.extend(
-        words(&source.shipped, "crate")
-            .filter(|at| {
-                squeezed(at).starts_with("crate::*") || squeezed(at).starts_with("crateas")
+        paths(&source.shipped, "crate")
+            .iter()
+            .filter(|named| match named.segments.as_slice() {
+                [_] => is_self(named),
+                [_, name] => name == "*",
+                _ => false,
             })
-            .map(|at| source.breach(at, "the whole crate is named; name the module that is meant")),
+            .map(|named| source.breach(named.at, whole)),
     );
     breaches.extend(
         words(&source.shipped, "extern crate")

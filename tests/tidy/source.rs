@@ -97,7 +97,8 @@ fn function(code: &str, at: usize) -> Option<Function> {
 pub(crate) fn paths(code: &str, first: &str) -> Vec<Named> {
     let mut found = Vec::new();
     for at in words(code, first) {
-        if continues(code.get(..at).unwrap_or("").trim_end()) {
+        let before = code.get(..at).unwrap_or("").trim_end();
+        if continues(before) || is_in_group(before) {
             continue;
         }
         let rest = code.get(at + first.len()..).unwrap_or("");
@@ -113,6 +114,24 @@ fn continues(before: &str) -> bool {
     chain || path.is_some_and(|letter| is_word(letter) || letter == '>')
 }
 
+/// Whether the next word is inside of a group such as `crate::http::{…}`, where it continues the
+/// path in front of the brace.
+fn is_in_group(before: &str) -> bool {
+    let mut depth = 0_usize;
+    for (at, letter) in before.char_indices().rev() {
+        match letter {
+            '}' => depth += 1,
+            '{' if depth == 0 => {
+                return before.get(..at).is_some_and(|path| path.trim_end().ends_with("::"));
+            }
+            '{' => depth -= 1,
+            ';' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Follows `::` from the start of `rest`, which lies at `at` of its file.
 fn spell_out(rest: &str, at: usize, path: &mut Vec<String>, found: &mut Vec<Named>) {
     let Some((tail, tail_at)) = after_colons(rest, at) else {
@@ -123,7 +142,7 @@ fn spell_out(rest: &str, at: usize, path: &mut Vec<String>, found: &mut Vec<Name
         let end = closing(tail, 0).unwrap_or(tail.len());
         for (from, member) in members(tail.get(1..end).unwrap_or("")) {
             let at = tail_at + 1 + from;
-            let word = leading_word(member);
+            let word = leading_segment(member);
             let mut longer = path.clone();
             if word != "self" {
                 longer.push(word.to_owned());
@@ -132,7 +151,7 @@ fn spell_out(rest: &str, at: usize, path: &mut Vec<String>, found: &mut Vec<Name
         }
         return;
     }
-    let word = if tail.starts_with('*') { "*" } else { leading_word(tail) };
+    let word = leading_segment(tail);
     if word.is_empty() {
         found.push(Named { at: tail_at, segments: path.clone() });
         return;
@@ -167,6 +186,11 @@ fn members(group: &str) -> Vec<(usize, &str)> {
         }
     }
     list
+}
+
+/// The first segment of a path; `*` is one.
+fn leading_segment(text: &str) -> &str {
+    text.get(..1).filter(|first| *first == "*").unwrap_or_else(|| leading_word(text))
 }
 
 fn leading_word(text: &str) -> &str {

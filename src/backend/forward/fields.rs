@@ -1,11 +1,12 @@
-//! Which header fields end at callgate, whichever way they go.
+//! Header fields that are not forwarded, in either direction.
 
-use hyper::HeaderMap;
-use hyper::header;
-use hyper::header::HeaderName;
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName},
+};
 
-/// Fields of one connection, which mean nothing on the next (RFC 9110 §7.6.1).
-const OF_A_CONNECTION: [HeaderName; 8] = [
+/// Hop-by-hop fields (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -16,13 +17,13 @@ const OF_A_CONNECTION: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Families of fields by which a client could speak for callgate or a proxy. A name is compared with
-/// a hyphen for whatever is neither letter nor digit: many servers turn all of these into the same
-/// (CGI, RFC 3875 §4.1.18, and what has been built like it).
+/// Prefixes of fields with which a client could impersonate callgate or a proxy. Every character
+/// that is neither letter nor digit counts as a hyphen, because many servers map all of these to
+/// one (CGI, RFC 3875 §4.1.18, and interfaces modelled on it).
 const CLAIM_FAMILIES: [&str; 5] =
     ["x-callgate-", "x-forwarded-", "x-original-", "proxy-", "x-http-method"];
-/// Single fields of the same kind: claims about the client's address, and about another method,
-/// host or path than the one that was matched, which some frameworks believe.
+/// Single fields of the same kind. They state the client's address, or a method, host or path other
+/// than the matched one, and some frameworks trust them.
 const CLAIMS: [&str; 22] = [
     "forwarded",
     "x-forwarded",
@@ -47,23 +48,23 @@ const CLAIMS: [&str; 22] = [
     "x-proxyuser-ip",
     "x-envoy-external-address",
 ];
-/// Fields that say where a body ends. Under their own names callgate reads and rewrites them; under
-/// another spelling a server could take them for the same.
+/// Fields that frame the body. callgate reads and rewrites them under their own names; a server
+/// could accept them under another spelling.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "content-encoding"];
 
-/// Takes out the fields of the connection, and those that `Connection` names.
+/// Removes hop-by-hop fields, and those that `Connection` lists.
 pub(super) fn strip_connection(headers: &mut HeaderMap) {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> = values
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&OF_A_CONNECTION) {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
 
-/// Takes out what only callgate itself may say to an upstream.
+/// Removes fields that only callgate may send to an upstream.
 pub(super) fn strip_claims(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> =
         headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
@@ -72,10 +73,10 @@ pub(super) fn strip_claims(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out of the response of an upstream what it may have been told by callgate, such as a
-/// capability that it sends back.
-pub(super) fn strip_own(headers: &mut HeaderMap) {
-    let is_own = |name: &&HeaderName| hyphenated(name.as_str()).starts_with("x-callgate-");
+/// Removes callgate's own fields from the response of an upstream. The upstream may echo what it
+/// received, such as a capability.
+pub(super) fn strip_callgate(headers: &mut HeaderMap) {
+    let is_own = |name: &&HeaderName| with_hyphens(name.as_str()).starts_with("x-callgate-");
     let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
     for name in own {
         headers.remove(name);
@@ -83,14 +84,15 @@ pub(super) fn strip_own(headers: &mut HeaderMap) {
 }
 
 fn is_claim(name: &str) -> bool {
-    let read = hyphenated(name);
+    let read = with_hyphens(name);
     CLAIM_FAMILIES.iter().any(|family| read.starts_with(family))
         || CLAIMS.contains(&&*read)
         || (read != name && FRAMING.contains(&&*read))
 }
 
-/// A name, which is in lower case, as servers read it that know no other mark than the hyphen.
-fn hyphenated(name: &str) -> String {
+/// Replaces every character but letters and digits with a hyphen, as lenient servers do. The name
+/// is in lower case.
+fn with_hyphens(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_a_connection_stays_with_it() {
+    fn hop_by_hop_fields_are_removed() {
         let pairs = [
             ("connection", "keep-alive, X-Hop"),
             ("connection", "close,x-hop2,, bad name"),
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_speaks_for_callgate_or_a_proxy() {
+    fn fields_that_claim_to_come_from_callgate_or_a_proxy_are_removed() {
         let pairs = [
             ("x-callgate-session", "1"),
             ("x_callgate_user", "1"),
@@ -197,6 +199,6 @@ mod tests {
             ("x-callgate", "kept"),
             ("x-forwarded-for", "kept: it is the upstream's word"),
         ];
-        assert_eq!(left(strip_own, &told), ["x-callgate", "x-forwarded-for"]);
+        assert_eq!(left(strip_callgate, &told), ["x-callgate", "x-forwarded-for"]);
     }
 }

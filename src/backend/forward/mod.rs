@@ -1,55 +1,48 @@
-//! Rows that forward: requests are passed on to an upstream, and its answers back (contract §7).
+//! Forward rows: requests are sent to an upstream and its responses to the client (docs/CONTRACT.md
+//! §7).
 //!
 //! ```text
-//!   passage ─▶ request: where to, who asks ─▶ outbound ─▶ upstream
-//!                                                            │
-//!   client ◀── answer: as it comes, or a tunnel ◀────────────┘
+//!   proxy request ─▶ request: target, identity headers ─▶ outbound ─▶ upstream
+//!                                                                       │
+//!   client ◀── response: streamed, or a tunnel ◀────────────────────────┘
 //! ```
 //!
-//! The upstream is a program like any other: what it needs to know of the session stands in the
-//! header, and what it says is passed on byte by byte without being kept.
+//! An upstream is an ordinary HTTP server. Header fields describe the session to it. Its response
+//! body is streamed to the client without being buffered.
 
-mod answer;
 mod fields;
 mod request;
+mod response;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use hyper::Request;
-use hyper::Response;
-use hyper::body::Incoming;
+use hyper::{Request, Response, body::Incoming};
 use url::Url;
 
-use crate::backend::forward::request::Base;
-use crate::flow::capability::Granted;
-use crate::http::Fault;
-use crate::http::Outbound;
-use crate::http::OutboundError;
-use crate::http::Proxy;
-use crate::http::ProxyFuture;
-use crate::http::ProxyRequest;
-use crate::http::ResponseBody;
-use crate::http::Session;
-use crate::http::exchange::routes::proxy::Proxies;
-use crate::http::message::body::upload::UploadWatch;
+use crate::{
+    backend::forward::request::Base,
+    flow::capability::Granted,
+    http::{
+        Fault, Outbound, OutboundError, Proxy, ProxyFuture, ProxyRequest, ResponseBody, Session,
+        exchange::routes::proxy::Proxies, message::body::upload::UploadWatch,
+    },
+};
 
-/// Passes requests on, to whichever upstream a row names.
+/// Forwards requests to the upstream that a row names.
 pub struct Forward {
     outbound: Arc<Outbound>,
     config: Config,
 }
 
-/// How upstreams are treated.
+/// Timeouts and options for upstreams.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// How long an answer may pause before it is broken off. Default 60 s.
+    /// Longest pause of a response body before it is cut off. Default 60 s.
     pub gap_max: Duration,
-    /// How long nothing may pass through a tunnel before it is closed. Default 5 min.
+    /// Idle timeout of a tunnel. Default 5 min.
     pub tunnel_idle: Duration,
-    /// Whether upstreams get a capability for the session API; only where somebody serves it.
-    /// Default no.
+    /// Whether upstreams get a capability for the session API. Only useful where that API is
+    /// served. Default no.
     pub grants: bool,
 }
 
@@ -59,7 +52,7 @@ impl Default for Config {
     }
 }
 
-/// One upstream, as a row names it.
+/// The upstream of a row.
 struct Upstream {
     base: Base,
     outbound: Arc<Outbound>,
@@ -67,7 +60,7 @@ struct Upstream {
 }
 
 impl Forward {
-    /// Forwards through this client.
+    /// Creates a forwarder that uses this client.
     pub fn new(outbound: Arc<Outbound>, config: Config) -> Self {
         Self { outbound, config }
     }
@@ -82,7 +75,7 @@ impl Proxies for Forward {
 
 impl Proxy for Upstream {
     fn pass(&self, passage: ProxyRequest) -> ProxyFuture {
-        let (within, asked) = (passage.within, passage.upgrade.is_some());
+        let (within, upgrade_requested) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
         let granted = self.config.grants.then(|| passage.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
@@ -94,27 +87,31 @@ impl Proxy for Upstream {
             let passed = async {
                 let (request, granted) = request?;
                 let response = send(&outbound, request, &watch, within).await?;
-                answer::of(response, Terms { asked, config, granted, session })
+                response::for_client(
+                    response,
+                    ResponseContext { upgrade_requested, config, granted, session },
+                )
             };
-            // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
-            passed.await.map_err(|fault| if asked { fault.closing() } else { fault })
+            // Bytes that the client sent after its upgrade request are not a request (RFC 9110
+            // §7.8; docs/SECURITY.md, T40).
+            passed.await.map_err(|fault| if upgrade_requested { fault.closing() } else { fault })
         })
     }
 }
 
-/// What an answer is passed on under.
-struct Terms {
-    /// Whether the client asked for a tunnel.
-    asked: bool,
+/// What the response of an upstream depends on.
+struct ResponseContext {
+    /// Whether the client asked for an upgrade to a tunnel.
+    upgrade_requested: bool,
     config: Config,
-    /// Open for as long as the upstream still has something to say.
+    /// The capability of the upstream, valid until the response is complete.
     granted: Option<Granted>,
-    /// The session under whose right it says that.
+    /// The session on whose behalf the upstream responds.
     session: Session,
 }
 
-/// Sends a request, and waits for the head of the answer for as long as `within` once the request
-/// has left: what the client takes to send its body is his own time.
+/// Sends a request and waits for the response head. The timeout `within` starts when the request
+/// body has been sent, because the client determines how long that takes.
 async fn send(
     outbound: &Outbound,
     request: Request<ResponseBody>,
@@ -126,7 +123,7 @@ async fn send(
         () = watch.stands(within) => Err(OutboundError::TooSlow),
     };
     answered.map_err(|error| match (watch.fault(), error) {
-        // The client broke off, and the upstream only noticed.
+        // The client disconnected, which the upstream connection reports as an error.
         (Some(fault), _) => fault,
         (None, OutboundError::TooSlow) => Fault::upstream_too_slow(within),
         (None, error @ (OutboundError::Refused(_) | OutboundError::Unreachable(_))) => {

@@ -1,29 +1,24 @@
-//! The request that goes to an upstream.
+//! Creates the request for an upstream.
 
 use std::net::IpAddr;
 
-use hyper::HeaderMap;
-use hyper::Request;
-use hyper::Uri;
-use hyper::body::Body as _;
-use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
-use hyper::http::uri::Authority;
-use hyper::http::uri::Scheme;
-use percent_encoding::AsciiSet;
-use percent_encoding::NON_ALPHANUMERIC;
-use percent_encoding::utf8_percent_encode;
+use hyper::{
+    HeaderMap, Request, Uri,
+    body::Body as _,
+    header::{self, HeaderName, HeaderValue},
+    http::uri::{Authority, Scheme},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::backend::forward::fields;
-use crate::flow::capability::CAPABILITY_HEADER;
-use crate::flow::capability::Granted;
-use crate::http::Fault;
-use crate::http::ProxyRequest;
-use crate::http::ResponseBody;
-use crate::http::exchange::routes::proxy::ClientOrigin;
-use crate::http::outbound::OnlyOnce;
+use crate::{
+    backend::forward::fields,
+    flow::capability::{CAPABILITY_HEADER, Granted},
+    http::{
+        Fault, ProxyRequest, ResponseBody, exchange::routes::proxy::ClientOrigin,
+        outbound::OnlyOnce,
+    },
+};
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");
 const USER: HeaderName = HeaderName::from_static("x-callgate-user");
@@ -37,9 +32,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 
-/// What a path keeps as it is: unreserved characters, sub-delimiters, `:`, `@` and the slashes
-/// (RFC 3986 §3.3). A `;` is encoded: what was matched has it as data, and an upstream that cuts
-/// parameters off would see the path of another row.
+/// Characters that are not encoded in paths: unreserved characters, sub-delimiters, `:`, `@` and
+/// `/` (RFC 3986 §3.3). A `;` is encoded, because the matched path has it as data. An upstream that
+/// strips path parameters would otherwise see the path of another row.
 const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -58,8 +53,8 @@ const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@')
     .remove(b'/');
-/// What a name keeps as it is: the characters of a token (RFC 9110 §5.6.2) but `%`, which begins
-/// an escape.
+/// Characters that are not encoded in names: those of a token (RFC 9110 §5.6.2) except `%`, which
+/// starts an escape.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -76,13 +71,13 @@ const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Where an upstream is: nothing of a request becomes part of it.
+/// The fixed part of an upstream's URL. No part of a request changes it.
 #[derive(Debug)]
 pub(super) struct Base {
     scheme: Scheme,
-    /// Host and port; `None` if they could not be part of a request, which no checked table has.
+    /// Host and port; `None` if they are invalid in a request, which a checked table rules out.
     authority: Option<Authority>,
-    /// The path in front of every request's own, without a slash at its end.
+    /// The path prefix, without a trailing slash.
     path: String,
 }
 
@@ -93,17 +88,17 @@ impl Base {
         Self { scheme, authority, path: upstream.path().trim_end_matches('/').to_owned() }
     }
 
-    /// The request that passes a passage on.
+    /// Creates the upstream request.
     pub(super) fn request(
         &self,
         passage: ProxyRequest,
         granted: Option<&Granted>,
     ) -> Result<Request<ResponseBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
-        let mut headers = fields_of(&passage);
+        let mut headers = upstream_headers(&passage);
         let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
         if let Some(mut capability) = capability {
-            // Keeps it out of `Debug`.
+            // Keeps it out of `Debug` output.
             capability.set_sensitive(true);
             headers.insert(CAPABILITY, capability);
         }
@@ -112,7 +107,7 @@ impl Base {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         if passage.otp.is_restored() {
-            // The token is spent, so that the request could mean something else the second time.
+            // The token is spent, so a retry could have another meaning.
             request.extensions_mut().insert(OnlyOnce);
         }
         Ok(request)
@@ -130,23 +125,23 @@ impl Base {
     }
 }
 
-/// The header: what the client said and callgate lets pass, then what callgate says itself.
-fn fields_of(passage: &ProxyRequest) -> HeaderMap {
+/// The header for the upstream: the client's fields that may be forwarded, then callgate's own.
+fn upstream_headers(passage: &ProxyRequest) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
-    // The length is made anew from what comes.
+    // The length is set again from the actual body.
     let measured = headers.remove(header::CONTENT_LENGTH).is_some();
     if measured && passage.body.is_end_stream() {
-        // Some servers take no POST without a length, and an empty body would be sent without one.
+        // Some servers reject a POST without a length, and an empty body would be sent without one.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    // So is the host, from where the request goes. And whoever waits to be told to go on is told so
-    // by callgate, as soon as the body is wanted.
+    // `Host` is set from the upstream's URL. `Expect` is handled by callgate, which sends `100
+    // Continue` as soon as the body is read.
     headers.remove(header::HOST);
     headers.remove(header::EXPECT);
-    identify(&mut headers, passage);
-    introduce(&mut headers, &passage.origin);
+    set_identity(&mut headers, passage);
+    set_forwarded(&mut headers, &passage.origin);
     if passage.upgrade.is_some() {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
@@ -154,8 +149,8 @@ fn fields_of(passage: &ProxyRequest) -> HeaderMap {
     headers
 }
 
-/// Says whose session it is. What is empty is left out.
-fn identify(headers: &mut HeaderMap, passage: &ProxyRequest) {
+/// Adds the fields that describe the session. Empty values are left out.
+fn set_identity(headers: &mut HeaderMap, passage: &ProxyRequest) {
     let session = &passage.session;
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
     let privileges: Vec<String> = session.privileges().iter().map(|each| name(each)).collect();
@@ -170,8 +165,8 @@ fn identify(headers: &mut HeaderMap, passage: &ProxyRequest) {
     }
 }
 
-/// Says where the request came from, as callgate knows it (RFC 7239).
-fn introduce(headers: &mut HeaderMap, origin: &ClientOrigin) {
+/// Adds the fields that describe the origin of the request (RFC 7239).
+fn set_forwarded(headers: &mut HeaderMap, origin: &ClientOrigin) {
     let proto = if origin.is_https { "https" } else { "http" };
     let mut forwarded = Vec::new();
     if let Some(address) = origin.address.map(|address| address.to_canonical()) {
@@ -181,7 +176,7 @@ fn introduce(headers: &mut HeaderMap, origin: &ClientOrigin) {
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         });
     }
-    // A host that was let in has no quotes in it.
+    // An admitted host contains no quotes.
     if let Some(host) = origin.host.as_ref().and_then(|host| host.to_str().ok()) {
         insert(headers, FORWARDED_HOST, host);
         forwarded.push(format!("host=\"{host}\""));
@@ -202,8 +197,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::BasePath;
-    use crate::table::CanonicalPath;
+    use crate::table::{BasePath, CanonicalPath};
     use percent_encoding::percent_decode_str;
 
     fn uri(base: &str, raw_path: &str, query: &str) -> String {
@@ -248,11 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn where_a_request_came_from_is_what_callgate_knows() {
+    fn the_origin_of_a_request_is_forwarded_as_callgate_knows_it() {
         let said = |address: &str, is_https| {
             let host = Some(HeaderValue::from_static("shop.example:8443"));
             let mut headers = HeaderMap::new();
-            introduce(
+            set_forwarded(
                 &mut headers,
                 &ClientOrigin { address: address.parse().ok(), host, is_https },
             );

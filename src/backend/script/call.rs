@@ -1,90 +1,96 @@
-//! One call of a class's function, as its isolate keeps it.
+//! One call of a class function, as its isolate tracks it.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use rquickjs::Persistent;
-use rquickjs::Value;
+use rquickjs::{Persistent, Value};
 use tokio::sync::oneshot;
 
-use crate::backend::script::desk::OperationId;
-use crate::http::HandlerError;
-use crate::http::IncomingMessage;
-use crate::http::Reply;
-use crate::http::Session;
-use crate::http::message::parse::form::Form;
+use crate::{
+    backend::script::operations::OperationId,
+    http::{HandlerError, IncomingMessage, Reply, Session, message::parse::form::Form},
+};
 
-/// The name of a call in its isolate; scripts hold it as a number, which is exact up to 2^53.
+/// Identifies a call in its isolate. Scripts hold it as a number, which is exact up to 2^53.
 pub(super) type CallId = u64;
 
-/// A call under way.
+/// A call in progress.
 pub(super) struct Call {
     pub(super) id: CallId,
-    /// The function that was called.
+    /// The name of the called function.
     pub(super) method: Arc<str>,
     pub(super) request: IncomingMessage,
     pub(super) session: Session,
-    /// The processor time it has used.
+    /// CPU time used so far.
     pub(super) used: Cell<Duration>,
-    /// The memory that it holds, in bytes, as far as anybody has had to measure it.
+    /// Memory held by the call, in bytes. Stays 0 until memory is scarce enough to be measured.
     pub(super) held_bytes: Cell<usize>,
-    /// What it has said on the console, in bytes.
-    pub(super) said_bytes: Cell<usize>,
-    /// Raised by who waits for the answer when he does not any more.
-    pub(super) gone: Arc<AtomicBool>,
-    /// The host operations it waits for.
+    /// Bytes written to the console.
+    pub(super) console_bytes: Cell<usize>,
+    /// Set when the client no longer waits for the response.
+    pub(super) cancelled: Arc<AtomicBool>,
+    /// Pending host operations of this call.
     pub(super) operations: RefCell<BTreeSet<OperationId>>,
-    /// The errors that callgate raised in it, each with what it means for the caller.
+    /// Errors that callgate threw into the script, each with the error that the client gets if the
+    /// handler does not catch it.
     pub(super) causes: RefCell<Vec<(Persistent<Value<'static>>, HandlerError)>>,
-    /// The `session` that its handler was given.
-    pub(super) seen: RefCell<Option<Persistent<Value<'static>>>>,
-    /// The form of the request, once it was read.
+    /// The `session` object that was passed to the handler.
+    pub(super) session_object: RefCell<Option<Persistent<Value<'static>>>>,
+    /// The parsed form of the request, once the handler has read it.
     pub(super) form: Arc<OnceLock<Form>>,
-    answer: Cell<Option<(Answer, Seat)>>,
+    reply: Cell<Option<(ReplySender, CallPermit)>>,
 }
 
-/// Where somebody waits for the answer of a call.
-type Answer = oneshot::Sender<Result<Reply, HandlerError>>;
+/// Sends the outcome of a call to the task that serves the request.
+type ReplySender = oneshot::Sender<Result<Reply, HandlerError>>;
 
-/// What is asked of an isolate: to run one function for one request.
-pub(super) struct Order {
+/// A request to run one function, sent to the isolate's thread.
+pub(super) struct CallRequest {
     pub(super) id: CallId,
     pub(super) method: Arc<str>,
     pub(super) request: IncomingMessage,
     pub(super) session: Session,
-    pub(super) gone: Arc<AtomicBool>,
-    pub(super) answer: Answer,
-    pub(super) seat: Seat,
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) reply: ReplySender,
+    pub(super) permit: CallPermit,
 }
 
-/// One of the calls that may be in a class at once, until it is answered or taken off the desk.
-/// One whose caller has gone still has its place in the queue, and its request in the memory.
-pub(super) struct Seat(Arc<AtomicUsize>);
+/// A permit for one of the `calls_max` calls that a class may have at once. It is held until the
+/// call has a response or is removed. A call whose client has disconnected keeps its permit,
+/// because its request still occupies the queue and memory.
+pub(super) struct CallPermit(Arc<AtomicUsize>);
 
-impl Seat {
-    /// A seat among those `taken`, unless these are `most` already.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Result<Self, HandlerError> {
-        let seat = Self(Arc::clone(taken));
-        if taken.fetch_add(1, Relaxed) < most { Ok(seat) } else { Err(HandlerError::busy()) }
+impl CallPermit {
+    /// Acquires a permit, or fails if `calls_max` permits are `in_use`.
+    pub(super) fn acquire(
+        in_use: &Arc<AtomicUsize>,
+        calls_max: usize,
+    ) -> Result<Self, HandlerError> {
+        let permit = Self(Arc::clone(in_use));
+        if in_use.fetch_add(1, Relaxed) < calls_max {
+            Ok(permit)
+        } else {
+            Err(HandlerError::busy())
+        }
     }
 }
 
-impl Drop for Seat {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Call {
-    pub(super) fn new(order: Order) -> Self {
-        let Order { id, method, request, session, gone, answer, seat } = order;
+    pub(super) fn new(order: CallRequest) -> Self {
+        let CallRequest { id, method, request, session, cancelled, reply, permit } = order;
         Self {
             id,
             method,
@@ -92,26 +98,26 @@ impl Call {
             session,
             used: Cell::default(),
             held_bytes: Cell::default(),
-            said_bytes: Cell::default(),
-            gone,
+            console_bytes: Cell::default(),
+            cancelled,
             operations: RefCell::default(),
             causes: RefCell::default(),
-            seen: RefCell::default(),
+            session_object: RefCell::default(),
             form: Arc::default(),
-            answer: Cell::new(Some((answer, seat))),
+            reply: Cell::new(Some((reply, permit))),
         }
     }
 
-    /// Gives the answer; the first one counts. Who has stopped waiting gets none.
-    pub(super) fn answer(&self, answer: Result<Reply, HandlerError>) {
-        if let Some((waiting, seat)) = self.answer.take() {
-            // First, so that who is answered may come back at once.
-            drop(seat);
-            let _ = waiting.send(answer);
+    /// Sends the outcome. Only the first outcome counts; it is dropped if the client is gone.
+    pub(super) fn respond(&self, result: Result<Reply, HandlerError>) {
+        if let Some((reply, permit)) = self.reply.take() {
+            // Released first, so that a client that got its response can call again at once.
+            drop(permit);
+            let _ = reply.send(result);
         }
     }
 
-    /// What an error that leaves the handler means for the caller, if callgate raised it.
+    /// Looks up the error for the client if callgate itself threw this one.
     pub(super) fn cause_of(&self, error: &Value<'_>) -> Option<HandlerError> {
         let mut causes = self.causes.borrow_mut();
         let ctx = error.ctx();

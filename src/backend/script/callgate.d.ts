@@ -1,22 +1,24 @@
-// What a class file of callgate sees, for editors and type checkers. callgate never reads it.
+// Declarations of what class files of callgate can use, for editors and type checkers. callgate
+// never reads this file.
 //
-// `callgate init` writes this file beside the table; `callgate check --types` prints the one of
-// the program that you have, for after an upgrade.
+// `callgate init` writes it beside the table. After an upgrade, `callgate check --types` prints the
+// declarations of the installed version.
 
 /**
- * A function of a class, as rows name it. It may be `async`.
+ * A function of a class that rows can name. It may be `async`.
  *
- * Above a method, `@type {Handler}` tells the editor what `request` and `session` are.
+ * Write `@type {Handler}` above a method to give the editor the types of `request` and `session`.
  *
- * An `OutgoingMessage` is sent as it is; any other value as `{"result": value}`; nothing as status
- * 200 with an empty body. What it throws is logged, and the client learns 500 and no more.
+ * An `OutgoingMessage` is sent as it is. Any other value is sent as `{"result": value}`, and
+ * `undefined` as status 200 with an empty body. An exception is logged, and the client gets 500
+ * without details.
  */
 type Handler = (request: IncomingMessage, session: Session) => Answer | Promise<Answer>;
 
-/** What a handler may answer. */
+/** What a handler may return. */
 type Answer = import("callgate").OutgoingMessage | Json | void;
 
-/** What can be written as JSON. */
+/** A value that can be serialized as JSON. */
 type Json =
   | string
   | number
@@ -25,74 +27,75 @@ type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined };
 
-/** The request. Nothing of it can be changed. */
+/** The request. It cannot be changed. */
 interface IncomingMessage {
-  /** Path and query as they were received, still encoded. */
+  /** Path and query as received, still encoded. */
   readonly url: string;
-  /** The decoded parts of the path between its slashes, without `base_path`; none is empty. */
+  /** The decoded segments of the path, without `base_path`. None is empty. */
   readonly urlPath: readonly string[];
   /**
-   * The parameters of the query: the last of repeated keys, `+` left as it is, one pair of
-   * enclosing `'…'` taken off, a key without `=` as empty text.
+   * The query parameters as 4D reads them: the last of repeated keys, `+` left as it is, one pair
+   * of enclosing `'…'` removed, a key without `=` as an empty string.
    */
   readonly urlQuery: Texts;
   /**
-   * The parameters of the query as the URL Standard reads them: `+` is a blank, and
-   * `query.getAll(name)` has every value of a repeated key. A copy each time it is read.
+   * The query parameters as the URL Standard reads them: `+` is a blank, and `query.getAll(name)`
+   * returns every value of a repeated key. A new copy on each read.
    */
   readonly query: URLSearchParams;
   /** The method in upper case, such as `"GET"`. */
   readonly verb: string;
-  /** The header fields, by lower-case name; of several of one name, the first. */
+  /** The header fields by lower-case name; the first of several fields with one name. */
   readonly headers: Texts;
   /** The named captures of the row's `regexPattern`. */
   readonly params: Texts;
   /**
-   * The address of the client or, behind a proxy that the settings trust, of whom it stands for;
-   * null where there is no socket.
+   * The address of the client. Behind a trusted proxy, the address that the proxy reports; null if
+   * there is no socket.
    */
   readonly remoteAddress: string | null;
-  /** What became of the token that this request brought. */
+  /** The outcome of the token in this request. */
   readonly otp: Otp;
-  /** The value of a header field, whatever the case of its name; empty when it is absent. */
+  /** The value of a header field. The name is not case-sensitive; a missing field is empty. */
   getHeader(name: string): string;
   /**
-   * The body as text, in the charset that its content type names, or else UTF-8, and without a byte
-   * order mark. What cannot be decoded is replaced.
+   * The body as text, decoded with the charset of its content type or else as UTF-8, without a byte
+   * order mark. Bytes that cannot be decoded are replaced.
    */
   getText(): string;
   /**
-   * The body as JSON, whatever its type says; a byte order mark is skipped. Throws a `SyntaxError`
-   * if it is none; where nobody catches that, the client is answered 400 `bad_body`.
+   * The body parsed as JSON, whatever its content type; a byte order mark is skipped. Throws a
+   * `SyntaxError` if it is not valid JSON. If the handler does not catch it, the client gets 400
+   * `bad_body`.
    */
   getJSON(): any;
-  /** The body as it was sent, compressed if it was: what signatures are made of. */
+  /** The body as it was sent, without decompression. Signatures are computed over these bytes. */
   getBlob(): Uint8Array;
-  /** The body as a picture; null unless its type says so and the bytes agree. */
+  /** The body as a picture; null unless the content type and the bytes agree that it is one. */
   getPicture(): Picture | null;
   /**
-   * The body as a submitted form, urlencoded or multipart, in the charset that it names. Rejects if
-   * it is none; where nobody catches that, the client is answered 400 `bad_body`.
+   * The body parsed as a form, urlencoded or multipart, in the charset that it names. Rejects if it
+   * is not a form. If the handler does not catch it, the client gets 400 `bad_body`.
    */
   getForm(): Promise<Form>;
 }
 
-/** Texts by name. */
+/** Strings by name. */
 interface Texts {
   readonly [name: string]: string | undefined;
 }
 
 /** A submitted form. */
 interface Form {
-  /** The texts by name; of repeated ones, the last. */
+  /** The text fields by name; the last of repeated ones. */
   readonly fields: Texts;
   /** The files, in the order in which they were sent. */
   readonly files: readonly Upload[];
-  /** Every text that was sent under a name, in order: what was ticked of several boxes. */
+  /** Every text with this name, in order, such as the values of several checkboxes. */
   all(name: string): string[];
 }
 
-/** A file of a form. Its name and type are what the client says: use neither as a path. */
+/** A file of a form. Its name and type come from the client: use neither as a path. */
 interface Upload {
   /** The name of the form's field. */
   readonly field: string;
@@ -108,12 +111,14 @@ interface Picture {
 }
 
 /**
- * What became of a token. The client cannot tell these apart unless the handler says so.
+ * The outcome of a token. The client cannot distinguish the outcomes unless the handler reveals
+ * them.
  *
- * `absent`: there was none. `restored`: `session` is now the one that it was minted in. The others
- * changed nothing. `askFirst`: the browser is signed in to another session, or the token wants a
- * person to agree; it is unspent. `endedBySignIn`: somebody signed in to its session, in another tab
- * perhaps, which ended the tokens that were unspent. `used` says when it was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
+ * `absent`: the request has no token. `restored`: `session` is now the session in which the token
+ * was minted. The other outcomes changed nothing. `askFirst`: the browser is signed in to another
+ * session, or the token requires a confirmation; it is still unspent. `endedBySignIn`: a sign-in to
+ * its session, such as one in another tab, ended its unspent tokens. `used` states when the token
+ * was redeemed, such as `"2026-01-01T09:30:00.000Z"`.
  */
 type Otp =
   | { readonly outcome: "used"; readonly usedAt: string }
@@ -130,138 +135,151 @@ type Otp =
     };
 
 /**
- * The visitor's session. Nothing is stored until something is written, so that a guest who only
- * looks costs nothing.
+ * The session of the client. Nothing is stored until something is written, so guests that only read
+ * cost nothing.
  */
 interface Session {
-  /** Its name: 32 hex digits that may be logged and shown. It opens nothing. */
+  /** The session's id: 32 hex digits that may be logged and shown. It grants no access. */
   readonly id: string;
   /**
-   * What the session remembers: values that can be written as JSON, by key. Use it as any other
-   * object, `session.storage.cart.items.push(item)` included; `delete` takes a key away.
+   * The data of the session: values that can be serialized as JSON, by key. Use it like any other
+   * object, including `session.storage.cart.items.push(item)`; `delete` removes a key.
    *
    * Changes are stored when the handler ends, and before `createOTP`, `createCallbackURL`,
    * `update`, `restore`, `reload` and `logout` do their work. Requests of one session run in
-   * parallel: writers of different keys lose nothing; for two writers of one key there is
-   * {@link update}.
+   * parallel. Writes to different keys do not conflict; for concurrent writes to one key use {@link
+   * update}.
    *
-   * What other requests have written shows once one of those calls has been awaited. A value that
-   * somebody else has changed is then a new object: read it from the storage again.
+   * Writes of other requests become visible after one of those calls has been awaited. A value that
+   * another request has changed is then a new object: read it from the storage again.
    *
-   * What JSON would lose raises a `TypeError` that names its place: functions, `NaN`, a `Date` that
-   * is no time, `Map`, `Error`, bytes, a promise, and objects that show nothing of what they hold.
+   * A value that JSON would change raises a `TypeError` with its path: functions, `NaN`, an invalid
+   * `Date`, `Map`, `Error`, bytes, promises, and objects without enumerable members.
    */
   readonly storage: SessionStorage;
-  /** The name that `setPrivileges` gave; empty for a guest. */
+  /** The name that was set with `setPrivileges`; empty for a guest. */
   readonly userName: string;
-  /** When it ends unless it is used: its idle timeout, or the end of its last unspent token if
-   * that is later. Such as `"2026-01-01T09:30:00.000Z"`. */
+  /**
+   * When the session expires if it is not used: after its idle timeout, or with its last unspent
+   * token if that is later. Such as `"2026-01-01T09:30:00.000Z"`.
+   */
   readonly expirationDate: string;
-  /** Minutes without a request after which it ends; 60 is the default and the least. */
+  /** Minutes without a request after which the session expires. The default and minimum is 60. */
   idleTimeout: number;
-  /** What became of the token that was last given to {@link restore}. */
+  /** The outcome of the last token passed to {@link restore}. */
   readonly restoreOutcome: Otp;
 
-  /** True until privileges were set. */
+  /** True until privileges are set. */
   isGuest(): boolean;
   /**
-   * Adds privileges: one name, several between commas, a list, or more exactly. Names that
-   * `roles.json` does not have are ignored. Whoever gains by it gets a fresh credential; every
-   * other right to the session ends and so do its unspent tokens, unless `keepDevices` says
-   * otherwise. In a `context` that mode `auto` chose nobody gains: `contextMayNotGain`.
+   * Adds privileges: one name, several separated by commas, a list, or an object with details.
+   * Names that `roles.json` does not define are ignored. A client that gains privileges gets a new
+   * credential. All other credentials and unspent tokens of the session are revoked, unless
+   * `keepDevices` is set. In a `context` that mode `auto` chose, privileges cannot be gained:
+   * `contextMayNotGain`.
    */
   setPrivileges(wish: string | readonly string[] | PrivilegesWish): boolean;
-  /** Takes all privileges away. The user's name stays, and the session does not become a guest's. */
+  /**
+   * Removes all privileges. The user name stays, and the session does not become a guest session.
+   */
   clearPrivileges(): boolean;
-  /** Whether the session has the privilege, by itself or through another that includes it. */
+  /** Whether the session has the privilege, directly or through another that includes it. */
   hasPrivilege(name: string): boolean;
-  /** All privileges, included ones first. */
+  /** All privileges, including inherited ones, which come first. */
   getPrivileges(): string[];
 
   /**
-   * Mints a token: 32 hex digits that bring one later request back into this session, exactly
-   * once. A number is its lifespan in seconds.
+   * Mints a token: 32 hex digits with which one later request can restore this session, exactly
+   * once. A number is the lifespan in seconds.
    */
   createOTP(wish?: number | TokenWish): Promise<string>;
   /**
-   * Mints a token and returns the absolute URL of `path` that brings it back, under `%244DSID` or
-   * under the row's own `param`. A path that no row answers raises.
+   * Mints a token and returns the absolute URL of `path` with the token in `%244DSID` or in the
+   * row's own `param`. Throws if no row matches the path.
    */
   createCallbackURL(path: string, wish?: number | LinkWish): Promise<string>;
   /**
-   * The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. It begins
-   * with the setting `public_origin`, never with anything from the request.
+   * The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. The origin is
+   * the setting `public_origin` and never comes from the request.
    */
   publicURL(path: string): string;
   /**
-   * Redeems a token. Once that is true, `session` is the one that it was minted in; objects that
-   * were read from its storage before still belong to the one before.
+   * Redeems a token. If it returns true, `session` is the session in which the token was minted.
+   * Objects that were read from the storage before still belong to the previous session.
    *
-   * A browser that is signed in to another session stays there, and `restoreOutcome` is
-   * `askFirst`, unless `switch` says that the person wants to leave it.
+   * A browser that is signed in to another session stays in it and `restoreOutcome` is `askFirst`,
+   * unless `switch` states that the user wants to leave that session.
    */
   restore(token: string, wish?: { switch?: boolean }): Promise<boolean>;
-  /** Reads what other requests have written. False when the session has ended. */
+  /** Reads what other requests have written. Returns false if the session has ended. */
   reload(): Promise<boolean>;
   /**
-   * Changes one value of the storage, atomically: `change` gets what is stored and returns what to
-   * store, `undefined` for nothing. It is called again when somebody else was faster, which shows
-   * in the store only: it may be called first with a value that is not the newest.
+   * Changes one value of the storage atomically. `change` gets the stored value and returns the new
+   * one, `undefined` to remove it. If another request writes the key at the same time, `change` is
+   * called again; that is detected only in the store, so the first call may get a value that is not
+   * the newest.
    */
   update<T = any>(
     key: string,
     change: (stored: T | undefined) => T | undefined | Promise<T | undefined>,
   ): Promise<T | undefined>;
-  /** Ends the session, in all its browsers, with all its tokens. */
+  /** Ends the session for all its browsers, and revokes all its tokens. */
   logout(): Promise<void>;
-  /** The browsers that are in the session. */
+  /** The browsers with access to the session. */
   devices(): Device[];
 }
 
 /**
- * The keys of `session.storage`. Declare yours to have them checked, in a `.d.ts` file of your
+ * The keys of `session.storage`. To have yours type-checked, declare them in a `.d.ts` file of your
  * own: `interface SessionStorage { cart?: { items: string[] } }`.
  */
 interface SessionStorage {
   [key: string]: any;
 }
 
-/** Who the session's user shall be. */
+/** The user and privileges to set. */
 interface PrivilegesWish {
   privileges?: string | readonly string[];
   roles?: string | readonly string[];
   userName?: string;
-  /** Leaves the session's other browsers and tokens alone. */
+  /** Keeps the session's other browsers and tokens. */
   keepDevices?: boolean;
 }
 
-/** How a token is to be. */
+/** The options of a token. */
 interface TokenWish {
-  /** Seconds until it expires, 10 at least; without it, the session's idle timeout. */
+  /** Seconds until the token expires, at least 10. The default is the session's idle timeout. */
   lifespan?: number;
-  /** `"Class.method"`, or a list of them: only these may redeem it. */
+  /** `"Class.method"`, or a list of them: only these handlers can redeem the token. */
   for?: string | readonly string[];
-  /** What its bearer gets. `auto`, the default: `share` for a browser, `context` for others. */
+  /**
+   * What the client that redeems the token gets. The default `auto` means `share` for a browser and
+   * `context` for other clients.
+   */
   mode?: "auto" | "share" | "context" | "transfer";
-  /** Whom to ask for a click before it counts. The stricter of this and the row's wish counts. */
+  /**
+   * When to ask the user for a confirmation first. The stricter of this and the row's setting
+   * applies.
+   */
   confirm?: "never" | "foreign" | "always";
-  /** Whether only the browser of this request can redeem it; to others it is `unknown`. */
+  /** Whether only the browser of this request can redeem it. For others it is `unknown`. */
   sameBrowser?: boolean;
 }
 
 interface LinkWish extends TokenWish {
-  /** The row's own `otp.param` that brings the token, such as `"state"`; else `%244DSID`. */
+  /** The row's own `otp.param` for the token, such as `"state"`; default `%244DSID`. */
   param?: string;
 }
 
 /**
- * What a member of `session` throws, or rejects with. If a handler lets it pass, the client is
- * answered what fits: 503 while the store is down, 429 for what is done too often, 409 with
- * `Retry-After: 0` for `sessionReplaced`, 403 for `contextMayNotGain`.
+ * What a member of `session` throws or rejects with. If the handler does not catch it, the client
+ * gets a matching response: 503 if the store is unavailable, 429 if a rate limit is exceeded, 409
+ * with `Retry-After: 0` for `sessionReplaced`, 403 for `contextMayNotGain`.
  *
- * `sessionReplaced`: somebody has gained privileges in the session since this request began, taken
- * it over (`transfer`), or ended this browser's access. Nothing was read or written, and `session`
- * shows what it showed before. What was set before and cannot be kept any more is answered 409, too.
+ * `sessionReplaced`: since this request began, another request has gained privileges in the
+ * session, taken it over (`transfer`), or revoked this browser's access. Nothing was read or
+ * written, and `session` still shows the earlier state. Changes that can no longer be saved when
+ * the handler ends cause a 409 as well.
  */
 interface SessionError extends Error {
   readonly name: "SessionError";
@@ -282,49 +300,49 @@ interface SessionError extends Error {
     | "tooOften";
 }
 
-/** A browser that is in a session. */
+/** A browser with access to a session. */
 interface Device {
   readonly id: string;
-  /** When it joined, such as `"2026-01-01T09:30:00.000Z"`. */
+  /** When it gained access, such as `"2026-01-01T09:30:00.000Z"`. */
   readonly since: string;
-  /** What it said it is. */
+  /** How it describes itself. */
   readonly label: string;
-  /** Whether this request came from it. */
+  /** Whether it sent this request. */
   readonly current: boolean;
 }
 
 declare module "callgate" {
-  /** An answer that is sent as it is. */
+  /** A response that is sent as it is. */
   export class OutgoingMessage {
     constructor();
-    /** The body. Assigning to it leaves the content type alone; {@link setBody} does not. */
+    /** The body. Assigning to it does not change the content type; {@link setBody} does. */
     body: Body | undefined;
-    /** The status: 200 unless it was set. */
+    /** The status; default 200. */
     status: number;
-    /** The header fields so far, by their names as they were given. */
+    /** The header fields set so far, by their names as given. */
     readonly headers: Texts;
     /**
-     * Sets the body, and always the `Content-Type` that goes with it: `text/plain` for text,
-     * `application/octet-stream` for bytes, a picture's own, `application/json` for the rest.
+     * Sets the body and its `Content-Type`: `text/plain` for text, `application/octet-stream` for
+     * bytes, a picture's own type, `application/json` for anything else.
      */
     setBody(body: Body): this;
-    /** Sets a header field. Throws if it cannot be sent, or is callgate's own. */
+    /** Sets a header field. Throws if the field cannot be sent or is reserved for callgate. */
     setHeader(name: string, value: string): this;
     /** Sets the status: a whole number from 200 to 599. */
     setStatus(status: number): this;
-    /** An HTML page. What is not yours in it has to be escaped before. */
+    /** An HTML page. Text from other sources has to be escaped before. */
     static html(page: string): OutgoingMessage;
-    /** A redirection with status 303: the browser goes there with a GET. */
+    /** A redirect with status 303: the browser follows with a GET. */
     static redirect(location: string): OutgoingMessage;
   }
 
-  /** What a body can be: text, bytes, a picture, or what can be written as JSON. */
+  /** A body: text, bytes, a picture, or a value that can be serialized as JSON. */
   type Body = string | ArrayBuffer | ArrayBufferView | Picture | object;
 }
 
-// What browsers have, too, as far as handlers need it.
+// Web APIs, as far as handlers need them.
 
-/** Lines in callgate's log, with class, function and request. Secrets do not belong there. */
+/** Writes to callgate's log, with class, function and request. Do not log secrets. */
 declare const console: {
   debug(...values: unknown[]): void;
   log(...values: unknown[]): void;
@@ -333,8 +351,8 @@ declare const console: {
   error(...values: unknown[]): void;
 };
 
-// Timers belong to the request that sets them, and end with it: what a promise on `this` waits
-// for must not be a timer alone.
+// Timers belong to the request that sets them and end with it. A promise on `this` must therefore
+// not depend on a timer alone.
 declare function setTimeout<A extends unknown[]>(
   action: (...values: A) => void,
   milliseconds?: number,
@@ -351,28 +369,28 @@ declare function queueMicrotask(action: () => void): void;
 declare function structuredClone<T>(value: T): T;
 
 /**
- * Asks a third party. Only the hosts that the setting `fetch_hosts` names can be reached, which
- * are none at first. The answer comes whole, within the limits of the settings.
+ * Sends a request to a third party. Only hosts in the setting `fetch_hosts` can be reached; by
+ * default there are none. The response is read completely, within the limits of the settings.
  *
- * It belongs to the request that begins it. When that has ended first, and no other request was
- * under way that may have begun it, the promise is rejected: keep one on `this` together with a
- * `catch` that takes it away again.
+ * A fetch belongs to the request that starts it. If that request ends first, and no other request
+ * was in progress that may have started it, the promise is rejected. A promise that is kept on
+ * `this` therefore needs a `catch` that removes it.
  */
 declare function fetch(url: string | URL, wish?: FetchWish): Promise<Response>;
 
 interface FetchWish {
-  /** `"GET"` unless it says otherwise. */
+  /** Default `"GET"`. */
   method?: string;
   headers?: HeadersInit;
   body?: string | ArrayBuffer | ArrayBufferView | URLSearchParams | null;
-  /** `"follow"`, the default, goes only to hosts that are allowed. */
+  /** Default `"follow"`, which follows redirects to allowed hosts only. */
   redirect?: "follow" | "manual" | "error";
   signal?: AbortSignal | null;
-  /** Milliseconds until it is given up. */
+  /** Timeout in milliseconds. */
   timeout?: number;
 }
 
-/** What `fetch` rejects with, unless `signal` gave it up. */
+/** What `fetch` rejects with, unless it was aborted by `signal`. */
 interface FetchError extends Error {
   readonly name: "FetchError";
   readonly code:
@@ -388,7 +406,7 @@ interface FetchError extends Error {
 
 type HeadersInit = Headers | Iterable<readonly [string, string]> | { readonly [name: string]: string };
 
-/** The answer to a `fetch`. */
+/** The response to a `fetch`. */
 declare class Response {
   private constructor();
   /** Whether the status is from 200 to 299. */
@@ -490,12 +508,12 @@ declare class TextDecoder {
   decode(bytes?: ArrayBufferView | ArrayBuffer): string;
 }
 
-/** The text that base64 stands for, a character for each byte. */
+/** Decodes base64 to a string with one character per byte. */
 declare function atob(base64: string): string;
-/** The base64 of a text whose characters are bytes. */
+/** Encodes a string with one character per byte as base64. */
 declare function btoa(bytes: string): string;
 
-/** How much time has passed. Milliseconds since the class was loaded, and when that was. */
+/** Milliseconds since the class was loaded, and the time of that. */
 declare const performance: {
   now(): number;
   readonly timeOrigin: number;
@@ -507,7 +525,7 @@ declare const crypto: {
   readonly subtle: {
     /** The digest of bytes, such as `"SHA-256"`. */
     digest(hash: HashName, content: ArrayBufferView | ArrayBuffer): Promise<ArrayBuffer>;
-    /** A key for `sign` and `verify`: the secret of somebody's webhooks. */
+    /** A key for `sign` and `verify`, such as the secret of a webhook. */
     importKey(
       format: "raw",
       secret: ArrayBufferView | ArrayBuffer,
@@ -520,7 +538,7 @@ declare const crypto: {
       key: CryptoKey,
       content: ArrayBufferView | ArrayBuffer,
     ): Promise<ArrayBuffer>;
-    /** Whether a signature is right. How long that takes tells nothing about it. */
+    /** Whether a signature is valid, compared in constant time. */
     verify(
       algorithm: "HMAC" | { name: "HMAC" },
       key: CryptoKey,
@@ -538,7 +556,7 @@ interface CryptoKey {
   readonly algorithm: { readonly name: "HMAC"; readonly hash: { readonly name: string } };
 }
 
-/** An error of what browsers have, too; its `name` says which. */
+/** An error of a web API; see its `name`. */
 declare class DOMException extends Error {
   constructor(message?: string, name?: string);
   readonly code: number;

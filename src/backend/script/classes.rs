@@ -1,46 +1,45 @@
-//! The classes of one generation: what rows find, each in an isolate of its own.
+//! One loaded generation of the classes folder. Each class runs in its own isolate.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::backend::script::bounded;
-use crate::backend::script::compiled;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::isolate::Isolate;
-use crate::backend::script::isolate::Starting;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Source;
-use crate::backend::script::sources::Sources;
-use crate::base::Digest;
-use crate::base::nearest::nearest;
-use crate::http::Handler;
-use crate::http::HandlerFuture;
-use crate::http::Handlers;
-use crate::http::IncomingMessage;
-use crate::http::Missing;
-use crate::http::Session;
+use crate::{
+    backend::script::{
+        compiled,
+        environment::Environment,
+        interrupts,
+        isolate::{Isolate, Starting},
+        problem::ClassProblem,
+        sources::{Source, Sources},
+    },
+    base::{Digest, nearest::nearest},
+    http::{Handler, HandlerFuture, Handlers, IncomingMessage, Missing, Session},
+};
 
-/// Class files that were loaded together, by class; immutable, and swapped whole.
+/// The classes of one load, by name. Immutable; a reload replaces the whole value.
 #[derive(Default)]
 pub struct Classes {
     classes: BTreeMap<String, Loaded>,
     sources: Sources,
 }
 
-/// One class of a generation.
+/// One loaded class.
 #[derive(Clone)]
 struct Loaded {
     isolate: Arc<Isolate>,
-    /// Of everything it was loaded from: while it stays, so does the isolate.
+    /// Digest of all files that the class was loaded from. The isolate is reused while it is
+    /// unchanged.
     digest: Digest,
 }
 
 impl Classes {
-    /// Loads the classes that are `wanted`; a class without a file is left to the rows that name
-    /// it. One whose files are those of `before` keeps its isolate, and so what is on its `this`.
+    /// Loads the `wanted` classes. A class without a file is skipped; the check of the rows that
+    /// name it reports it. A class whose files are the same as in `before` keeps its isolate, and
+    /// with it the state on its `this`.
     pub fn load(
         sources: &Sources,
         wanted: &BTreeSet<String>,
@@ -49,9 +48,9 @@ impl Classes {
     ) -> Result<Self, Vec<ClassProblem>> {
         if !environment.is_bounded && !sources.is_empty() {
             if environment.demands_bounds {
-                return Err(vec![bounded::problem(sources.folder())]);
+                return Err(vec![interrupts::problem(sources.folder())]);
             }
-            bounded::warn();
+            interrupts::warn();
         }
         let mut problems = compiled::problems(sources, &environment.limits);
         let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
@@ -83,13 +82,13 @@ impl Classes {
         }
     }
 
-    /// What no request can reach: files that no class which rows name is made of, and functions
-    /// that are neither `named` by a row nor called from any class file. Only a warning: a file
-    /// may be for later.
+    /// Warnings about code that no request can reach: files that no class named by a row imports,
+    /// and functions that no row names (`named`) and no class file calls. These are only warnings,
+    /// because a file may be work in progress.
     pub fn unreached(&self, named: &dyn Fn(&str, &str) -> bool) -> Vec<ClassProblem> {
-        let mut problems: Vec<ClassProblem> = self.files_for_nobody().collect();
+        let mut problems: Vec<ClassProblem> = self.unused_files().collect();
         for (class, loaded) in &self.classes {
-            for function in loaded.isolate.facts().functions.iter().flatten() {
+            for function in loaded.isolate.info().functions.iter().flatten() {
                 let name = &function.name;
                 if !named(class, name) && !self.is_called(name) {
                     let what = format!("no row names {class}.{name}");
@@ -107,10 +106,10 @@ impl Classes {
         problems
     }
 
-    fn files_for_nobody(&self) -> impl Iterator<Item = ClassProblem> {
+    fn unused_files(&self) -> impl Iterator<Item = ClassProblem> {
         let used: BTreeSet<&String> =
-            self.classes.values().flat_map(|loaded| &loaded.isolate.facts().files).collect();
-        // Which files an `import()` wants shows only when it runs.
+            self.classes.values().flat_map(|loaded| &loaded.isolate.info().files).collect();
+        // A dynamic `import()` can name any file, which is known only when it runs.
         let import_later = self.sources.files().any(|(_, source)| source.imports_later());
         let files = self
             .sources
@@ -123,7 +122,7 @@ impl Classes {
         })
     }
 
-    /// Whether any class file speaks of a member of this name.
+    /// Whether any class file accesses a member of this name.
     fn is_called(&self, function: &str) -> bool {
         let member = format!(".{function}");
         self.sources.files().any(|(_, source)| {
@@ -140,10 +139,10 @@ impl Classes {
     }
 }
 
-/// Tells apart what a class was loaded from. Which files an `import()` may want shows only when it
-/// runs, so a class that says the word depends on all.
+/// Digest of the files that a class was loaded from. A dynamic `import()` can name any file, so a
+/// class that uses it depends on all of them.
 fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
-    let files = &isolate.facts().files;
+    let files = &isolate.info().files;
     let imports_later = |file: &String| sources.find(file).is_some_and(Source::imports_later);
     if files.iter().any(imports_later) {
         return sources.digest();
@@ -154,7 +153,7 @@ fn digest(isolate: &Isolate, sources: &Sources) -> Digest {
 impl Handlers for Classes {
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing> {
         let isolate = &self.classes.get(class).ok_or(Missing::Class)?.isolate;
-        let functions = isolate.facts().functions.as_ref().ok_or(Missing::Singleton)?;
+        let functions = isolate.info().functions.as_ref().ok_or(Missing::Singleton)?;
         let function = functions.iter().find(|function| function.name == method);
         let function = function.ok_or(Missing::Method)?;
         let name = function.name.as_str().into();
@@ -164,7 +163,7 @@ impl Handlers for Classes {
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
         let functions = self.classes.iter().flat_map(|(class, loaded)| {
-            let functions = loaded.isolate.facts().functions.iter().flatten();
+            let functions = loaded.isolate.info().functions.iter().flatten();
             functions.map(move |function| format!("{class}.{}", function.name))
         });
         let known: Vec<String> = functions.collect();
@@ -180,7 +179,7 @@ impl fmt::Debug for Classes {
     }
 }
 
-/// One function of a class.
+/// The handler for one function of a class.
 struct Method {
     isolate: Arc<Isolate>,
     name: Arc<str>,
@@ -193,11 +192,11 @@ impl Handler for Method {
     }
 
     fn patience(&self) -> Option<Duration> {
-        Some(self.isolate.patience())
+        Some(self.isolate.timeout())
     }
 
     fn excerpt(&self) -> Option<String> {
-        let functions = self.isolate.facts().functions.iter().flatten();
+        let functions = self.isolate.info().functions.iter().flatten();
         let function = functions.into_iter().find(|function| function.name == *self.name)?;
         function.place.as_ref()?.excerpt(&self.sources)
     }

@@ -1,27 +1,23 @@
-//! Every class file compiled without being run: what is wrong with files that nobody imports.
+//! Compiles every class file without running it, to find problems in files that nothing imports.
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Module;
-use rquickjs::Runtime;
+use rquickjs::{Context, Ctx, Module, Runtime};
 
-use crate::backend::budgets::Budgets;
-use crate::backend::script::library::Library;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Sources;
-use crate::backend::script::thrown::Thrown;
+use crate::backend::Budgets;
+use crate::backend::script::{
+    module_loader::ModuleLoader, problem::ClassProblem, sources::Sources, thrown::Thrown,
+};
 
-/// Memory for all files together. What a folder may hold takes a part of it.
+/// Memory limit for compiling all files. The folder's size limit is a small part of it.
 const MEMORY_BYTES: usize = 256 << 20;
 
-/// The problems that show without running a file: syntax, and imports of what does not exist. A
-/// problem of a file that several import is told once.
+/// Returns the problems that compiling reveals: syntax errors, and imports of files that do not
+/// exist. A problem in a file that is imported several times is reported once.
 pub(super) fn problems(sources: &Sources, limits: &Budgets) -> Vec<ClassProblem> {
-    let library = Library::new(sources.clone());
+    let loader = ModuleLoader::new(sources.clone());
     let made = Runtime::new().and_then(|runtime| {
         runtime.set_memory_limit(MEMORY_BYTES);
         runtime.set_max_stack_size(limits.stack_bytes);
-        runtime.set_loader(library.clone(), library.clone());
+        runtime.set_loader(loader.clone(), loader.clone());
         Context::full(&runtime)
     });
     let context = match made {
@@ -30,7 +26,7 @@ pub(super) fn problems(sources: &Sources, limits: &Budgets) -> Vec<ClassProblem>
     };
     let compile = |ctx: &Ctx<'_>, file: &str, text: &str| {
         let thrown = Module::declare(ctx.clone(), file, text).err().map(|_| Thrown::take(ctx))?;
-        Some(match library.take_refused() {
+        Some(match loader.take_refused() {
             Some(refused) => refused.problem(sources),
             None => ClassProblem::of_thrown(file, &thrown),
         })

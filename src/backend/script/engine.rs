@@ -1,44 +1,34 @@
-//! One engine with nothing of a class in it yet: its limits, its loader, callgate's own modules.
+//! One JavaScript engine before a class is loaded: limits, module loader and callgate's own
+//! modules.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Function;
-use rquickjs::Module;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Runtime;
-use rquickjs::Value;
+use rquickjs::{Context, Ctx, Function, Module, Object, Persistent, Runtime, Value};
 
-use crate::backend::script::desk::Desk;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::heap::Heap;
-use crate::backend::script::host;
-use crate::backend::script::isolate::Mailbox;
-use crate::backend::script::library::Library;
-use crate::backend::script::meter::Meter;
-use crate::backend::script::prelude;
+use crate::backend::script::{
+    cpu_budget::CpuBudget, environment::Environment, heap::Heap, host, isolate::Mailbox,
+    module_loader::ModuleLoader, operations::Operations, prelude,
+};
 
-/// An engine with its own heap and its own globals. It never leaves the thread that made it.
+/// An engine with its own heap and globals. It never leaves the thread that created it.
 pub(super) struct Engine {
-    // What scripts are held by goes before the engine does: fields are dropped in this order.
-    pub(super) kit: Kit,
-    pub(super) desk: Rc<Desk>,
-    pub(super) meter: Rc<Meter>,
+    // Fields are dropped in this order. Values that point into the engine must go before the
+    // engine.
+    pub(super) functions: PreludeFunctions,
+    pub(super) operations: Rc<Operations>,
+    pub(super) budget: Rc<CpuBudget>,
     pub(super) heap: Heap,
     pub(super) context: Context,
     pub(super) runtime: Runtime,
-    pub(super) library: Library,
+    pub(super) loader: ModuleLoader,
 }
 
-/// The functions of the prelude and of the language that callgate itself calls; a class that
-/// changes the built-ins does not change these.
-pub(super) struct Kit {
+/// Functions of the prelude and the language that callgate itself calls. They are looked up before
+/// a class is loaded, so a class that replaces built-ins does not change them.
+pub(super) struct PreludeFunctions {
     /// `(call) => [request, session]`.
     pub(super) begin: Persistent<Function<'static>>,
-    /// `(session, value) => answer`, once a handler has returned a value.
+    /// `(session, value) => reply`, called with the value that a handler returned.
     pub(super) finish: Persistent<Function<'static>>,
     /// `(value) => boolean`.
     pub(super) is_class: Persistent<Function<'static>>,
@@ -49,44 +39,45 @@ pub(super) struct Kit {
 }
 
 impl Engine {
-    /// An engine whose modules come from `library` and whose host operations land in `mailbox`.
+    /// Creates an engine that loads modules with `loader` and reports completions to `mailbox`.
     pub(super) fn new(
         class: &Arc<str>,
         environment: &Environment,
         mailbox: Mailbox,
-        library: Library,
+        loader: ModuleLoader,
     ) -> rquickjs::Result<Self> {
         let limits = &environment.limits;
         let runtime = Runtime::new()?;
         let heap = Heap::new(&runtime, limits.heap_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
-        runtime.set_loader(library.clone(), library.clone());
+        runtime.set_loader(loader.clone(), loader.clone());
         let context = Context::full(&runtime)?;
-        let desk = Desk::new(Arc::clone(class), environment.clone(), mailbox);
-        let kit = context.with(|ctx| Kit::new(&ctx, &desk))?;
-        let meter = Rc::new(Meter::default());
-        let asked = Rc::clone(&meter);
-        runtime.set_interrupt_handler(Some(Box::new(move || asked.is_over())));
-        Ok(Self { kit, desk, meter, heap, context, runtime, library })
+        let operations = Operations::new(Arc::clone(class), environment.clone(), mailbox);
+        let functions = context.with(|ctx| PreludeFunctions::new(&ctx, &operations))?;
+        let budget = Rc::new(CpuBudget::default());
+        let asked = Rc::clone(&budget);
+        runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
+        Ok(Self { functions, operations, budget, heap, context, runtime, loader })
     }
 }
 
-/// The desk holds functions of the engine, and functions of the engine hold the desk.
+/// `operations` holds functions of the engine, and functions of the engine hold `operations`.
+/// Clearing it breaks the cycle.
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.desk.clear();
+        self.operations.clear();
     }
 }
 
-impl Kit {
-    fn new<'js>(ctx: &Ctx<'js>, desk: &Rc<Desk>) -> rquickjs::Result<Self> {
+impl PreludeFunctions {
+    fn new<'js>(ctx: &Ctx<'js>, operations: &Rc<Operations>) -> rquickjs::Result<Self> {
         let text = prelude::module(prelude::MAIN).unwrap_or_default();
         let (main, evaluated) = Module::declare(ctx.clone(), prelude::MAIN, text)?.eval()?;
         evaluated.finish::<()>()?;
-        let open: Function<'js> = main.get("open")?;
-        let kit: Object<'js> = open.call((host::functions(ctx, desk)?,))?;
+        let set_up: Function<'js> = main.get("setUp")?;
+        let functions: Object<'js> = set_up.call((host::functions(ctx, operations)?,))?;
         let keep = |name: &str| -> rquickjs::Result<Persistent<Function<'static>>> {
-            Ok(Persistent::save(ctx, kit.get::<_, Function<'js>>(name)?))
+            Ok(Persistent::save(ctx, functions.get::<_, Function<'js>>(name)?))
         };
         let promise: Object<'js> = ctx.globals().get("Promise")?;
         let promise: Object<'js> = promise.get("prototype")?;
@@ -99,8 +90,8 @@ impl Kit {
         })
     }
 
-    /// Calls one of the functions with a value.
-    pub(super) fn ask<'js>(
+    /// Calls one of the functions with one argument.
+    pub(super) fn call<'js>(
         ctx: &Ctx<'js>,
         function: &Persistent<Function<'static>>,
         value: Value<'js>,

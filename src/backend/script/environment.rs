@@ -1,38 +1,40 @@
-//! What classes are given of the world around them.
+//! The host services that classes can use.
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::backend::budgets::Budgets;
-use crate::backend::script::bounded;
-use crate::backend::script::fetch::Fetcher;
-use crate::base::Entropy;
-use crate::base::entropy::OsEntropy;
+use crate::{
+    backend::{
+        Budgets,
+        script::{fetch::Fetcher, interrupts},
+    },
+    base::{Entropy, entropy::OsEntropy},
+};
 
-/// Everything that an isolate needs and does not have itself; cheap to clone.
+/// Host services of an isolate; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The budgets.
+    /// Limits per call and per class.
     pub limits: Budgets,
-    /// Where host operations run: an isolate's own thread never waits for anything but commands.
+    /// The runtime for host operations. An isolate's own thread blocks only on its command queue.
     pub runtime: Handle,
-    /// What `fetch` reaches; nothing, unless the owner says so.
+    /// The client behind `fetch`. By default no host is allowed.
     pub fetcher: Fetcher,
-    /// Where `crypto` takes random bytes from.
+    /// The source of random bytes for `crypto`.
     pub entropy: Arc<dyn Entropy>,
-    /// Whether the engine looks at budgets inside of its built-ins, too.
+    /// Whether the engine checks budgets inside built-ins.
     pub is_bounded: bool,
-    /// Whether classes are refused where it does not; otherwise the log says so.
+    /// Whether loading classes fails if it does not; otherwise a warning is logged.
     pub demands_bounds: bool,
 }
 
 impl Environment {
-    /// Classes with the default budgets, whose host operations run on `runtime`.
+    /// Default limits, with host operations on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         let (limits, fetcher) = (Budgets::default(), Fetcher::default());
         let entropy = Arc::new(OsEntropy::new());
-        let is_bounded = bounded::is_bounded();
+        let is_bounded = interrupts::is_bounded();
         Self { limits, runtime, fetcher, entropy, is_bounded, demands_bounds: false }
     }
 }

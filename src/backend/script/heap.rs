@@ -1,24 +1,22 @@
-//! The memory of one engine, and how much of it one call may hold while it waits.
+//! The memory limit of one engine, and the share of it that one waiting call may hold.
 
 use std::cell::Cell;
 
-use rquickjs::Context;
-use rquickjs::Object;
-use rquickjs::Runtime;
+use rquickjs::{Context, Object, Runtime};
 
-/// How many calls may end before the memory of an engine at rest is looked at again. Looking
-/// takes as long as there are objects.
-const CALLS_PER_LOOK: u32 = 256;
+/// Calls between two checks of an idle engine's memory. A check takes time proportional to the
+/// number of objects.
+const CALLS_PER_CHECK: u32 = 256;
 
-/// An account of an engine's memory.
+/// Tracks an engine's memory.
 ///
-/// The engine itself enforces the limit, for whoever asks for memory last. So that a call which
-/// waits with its arms full does not starve the others, half of the memory is free for all, and
-/// of the other half one call may hold half while it waits. Measuring takes time, so nothing is
-/// measured until the first half is used up.
+/// The engine enforces the limit, but an allocation that exceeds it fails whichever call makes it.
+/// A call that holds much memory while it waits would therefore starve the others. So half of the
+/// memory is free for all calls, and one waiting call may hold half of the rest. Measuring takes
+/// time, so nothing is measured until the first half is in use.
 pub(super) struct Heap {
     limit: usize,
-    /// What was in use when it was measured last, if that was more than half.
+    /// The bytes in use at the last measurement, if more than half of the limit was in use then.
     measured: Cell<Option<usize>>,
     calls: Cell<u32>,
 }
@@ -29,9 +27,9 @@ impl Heap {
         Self { limit, measured: Cell::default(), calls: Cell::default() }
     }
 
-    /// What a slice has added to what is in use, as far as that matters, in bytes.
-    pub(super) fn grown(&self, runtime: &Runtime, context: &Context) -> usize {
-        if !self.is_used(runtime, context, self.limit / 2) {
+    /// The bytes that a slice has added, or 0 while less than half of the limit is in use.
+    pub(super) fn growth(&self, runtime: &Runtime, context: &Context) -> usize {
+        if !self.exceeds(runtime, context, self.limit / 2) {
             self.measured.set(None);
             return 0;
         }
@@ -40,43 +38,43 @@ impl Heap {
         used.saturating_sub(before)
     }
 
-    /// Whether that is more than one call may hold while it waits.
+    /// Whether this is more than one waiting call may hold.
     pub(super) fn is_too_much(&self, held: usize) -> bool {
         held > self.limit / 4
     }
 
-    /// Whether an engine that serves nobody has three quarters of its memory in use, once the
-    /// garbage is collected. Looks when a call has failed, and else now and then.
+    /// Whether an engine without calls has three quarters of its memory in use after a garbage
+    /// collection. Checked after a failed call, and otherwise every [`CALLS_PER_CHECK`] calls.
     pub(super) fn is_full(&self, runtime: &Runtime, context: &Context, has_failed: bool) -> bool {
         let calls = self.calls.get() + 1;
         self.calls.set(calls);
-        if !has_failed && calls < CALLS_PER_LOOK {
+        if !has_failed && calls < CALLS_PER_CHECK {
             return false;
         }
         self.calls.set(0);
-        let most = self.limit / 4 * 3;
-        if !self.is_used(runtime, context, most) {
+        let full = self.limit / 4 * 3;
+        if !self.exceeds(runtime, context, full) {
             return false;
         }
         runtime.run_gc();
-        in_use(runtime) > most
+        in_use(runtime) > full
     }
 
-    /// Whether so much is in use, found out without measuring: where it is, an engine that may
-    /// not use more cannot make the smallest object.
-    fn is_used(&self, runtime: &Runtime, context: &Context, bytes: usize) -> bool {
+    /// Whether more than `bytes` are in use, without measuring: the limit is lowered to `bytes` for
+    /// one small allocation, which then fails.
+    fn exceeds(&self, runtime: &Runtime, context: &Context, bytes: usize) -> bool {
         runtime.set_memory_limit(bytes);
-        let is_used = context.with(|ctx| {
-            let is_used = Object::new(ctx.clone()).is_err();
+        let exceeds = context.with(|ctx| {
+            let exceeds = Object::new(ctx.clone()).is_err();
             ctx.catch();
-            is_used
+            exceeds
         });
         runtime.set_memory_limit(self.limit);
-        is_used
+        exceeds
     }
 }
 
-/// The bytes that an engine has in use.
+/// The bytes that an engine has allocated.
 fn in_use(runtime: &Runtime) -> usize {
     usize::try_from(runtime.memory_usage().malloc_size).unwrap_or_default()
 }

@@ -1,68 +1,63 @@
-//! One class with an engine and a thread of its own: the handle that requests hold, and the loop
-//! that serves them.
+//! An isolate: one class with its own engine and thread. Contains the handle that requests hold and
+//! the loop that serves them.
 
-use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::Sender;
-use std::thread;
-use std::time::Duration;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
-use crate::backend::script::call::CallId;
-use crate::backend::script::call::Order;
-use crate::backend::script::call::Seat;
-use crate::backend::script::desk::OperationId;
-use crate::backend::script::engine::Engine;
-use crate::backend::script::environment::Environment;
-use crate::backend::script::facts;
-use crate::backend::script::facts::Facts;
-use crate::backend::script::landed::Landed;
-use crate::backend::script::library::Library;
-use crate::backend::script::log::Log;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::realm::Health;
-use crate::backend::script::realm::Realm;
-use crate::backend::script::sources::Sources;
-use crate::base::RequestId;
-use crate::http::HandlerError;
-use crate::http::IncomingMessage;
-use crate::http::Reply;
-use crate::http::Session;
+use crate::{
+    backend::script::{
+        call::{CallId, CallPermit, CallRequest},
+        class_info::{self, ClassInfo},
+        completion::Completion,
+        engine::Engine,
+        environment::Environment,
+        log::Log,
+        module_loader::ModuleLoader,
+        operations::OperationId,
+        problem::ClassProblem,
+        realm::{Health, Realm},
+        sources::Sources,
+    },
+    base::RequestId,
+    http::{HandlerError, IncomingMessage, Reply, Session},
+};
 
-/// A class that runs. Its thread ends when the last handle is gone.
+/// The handle of a running class. Its thread ends when the last handle is dropped.
 pub(super) struct Isolate {
     class: Arc<str>,
     environment: Environment,
     mailbox: Sender<Command>,
-    facts: Facts,
+    info: ClassInfo,
     log: Log,
-    /// Calls that wait or run.
+    /// The number of calls that are queued or in progress.
     calls: Arc<AtomicUsize>,
     last_call: AtomicU64,
 }
 
-/// What the thread of an isolate is told.
+/// A command for the thread of an isolate.
 pub(super) enum Command {
-    /// Run a function.
-    Call(Box<Order>),
-    /// A host operation has an outcome.
-    Landed(OperationId, Landed),
-    /// Nobody waits for this call any more.
+    /// Runs a function.
+    Call(Box<CallRequest>),
+    /// A host operation has completed.
+    Completed(OperationId, Completion),
+    /// The client no longer waits for this call.
     Cancel(CallId),
-    /// The last handle is gone.
+    /// The last handle was dropped.
     Stop,
 }
 
-/// Where what the host does for an engine reports.
+/// The sending half of the command queue, for host operations to report to.
 #[derive(Clone)]
 pub(super) struct Mailbox {
     pub(super) sender: Sender<Command>,
@@ -70,17 +65,17 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// A name that no operation of this isolate has had.
+    /// Returns an id that no operation of this isolate has had.
     pub(super) fn next_operation(&self) -> OperationId {
         self.last_operation.fetch_add(1, Relaxed) + 1
     }
 }
 
-/// What becomes of the thread's first act.
-type Started = Result<Facts, ClassProblem>;
+/// The result of loading the class, which the thread reports first.
+type Started = Result<ClassInfo, ClassProblem>;
 
 impl Isolate {
-    /// Starts a thread that loads the class; [`Starting::finish`] waits for the outcome.
+    /// Starts a thread that loads the class. [`Starting::finish`] waits for the result.
     pub(super) fn start(
         class: &str,
         sources: &Sources,
@@ -88,8 +83,8 @@ impl Isolate {
     ) -> Result<Starting, ClassProblem> {
         let class: Arc<str> = class.into();
         let (mailbox, commands) = mpsc::channel();
-        let (tell, told) = mpsc::channel();
-        let shop = Shop {
+        let (report, started) = mpsc::channel();
+        let worker = Worker {
             class: Arc::clone(&class),
             sources: sources.clone(),
             environment: environment.clone(),
@@ -97,10 +92,10 @@ impl Isolate {
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
-        // Whoever made the class reads its log, too.
+        // The thread logs to the same subscriber as the thread that loads the class.
         let log = tracing::dispatcher::get_default(Clone::clone);
         let run = move || {
-            tracing::dispatcher::with_default(&log, || shop.run(&commands, &tell));
+            tracing::dispatcher::with_default(&log, || worker.run(&commands, &report));
         };
         thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");
@@ -108,16 +103,16 @@ impl Isolate {
             ClassProblem::of_file(sources.file_of(&class), "class-thread", what, fix)
         })?;
         let environment = environment.clone();
-        Ok(Starting { class, environment, mailbox, told })
+        Ok(Starting { class, environment, mailbox, started })
     }
 
-    /// What the class is.
-    pub(super) fn facts(&self) -> &Facts {
-        &self.facts
+    /// Information about the loaded class.
+    pub(super) fn info(&self) -> &ClassInfo {
+        &self.info
     }
 
-    /// How long a call may take, if its row says nothing else.
-    pub(super) fn patience(&self) -> Duration {
+    /// The timeout of a call, unless its row sets `limits.timeoutMs`.
+    pub(super) fn timeout(&self) -> Duration {
         self.environment.limits.wall
     }
 
@@ -128,18 +123,18 @@ impl Isolate {
         request: IncomingMessage,
         session: Session,
     ) -> Result<Reply, HandlerError> {
-        let seat = Seat::take(&self.calls, self.environment.limits.calls)?;
-        let mut waiting = Waiting::new(self, (&method, request.id()));
-        let (answer, answered) = oneshot::channel();
-        let (id, gone) = (waiting.id, Arc::clone(&waiting.gone));
-        let order = Order { id, method, request, session, gone, answer, seat };
-        let answer = match waiting.isolate.mailbox.send(Command::Call(Box::new(order))) {
-            Ok(()) => answered.await.ok(),
+        let permit = CallPermit::acquire(&self.calls, self.environment.limits.calls)?;
+        let mut guard = CallGuard::new(self, (&method, request.id()));
+        let (reply, result) = oneshot::channel();
+        let (id, cancelled) = (guard.id, Arc::clone(&guard.cancelled));
+        let request = CallRequest { id, method, request, session, cancelled, reply, permit };
+        let result = match guard.isolate.mailbox.send(Command::Call(Box::new(request))) {
+            Ok(()) => result.await.ok(),
             Err(_) => None,
         };
-        waiting.is_over = true;
-        answer.unwrap_or_else(|| {
-            Err(HandlerError::new(format!("class {} does not run any more", waiting.isolate.class)))
+        guard.is_done = true;
+        result.unwrap_or_else(|| {
+            Err(HandlerError::new(format!("class {} does not run any more", guard.isolate.class)))
         })
     }
 }
@@ -156,84 +151,84 @@ impl fmt::Debug for Isolate {
     }
 }
 
-/// A class that is being loaded.
+/// A class whose thread is loading it.
 pub(super) struct Starting {
     class: Arc<str>,
     environment: Environment,
     mailbox: Sender<Command>,
-    told: Receiver<Started>,
+    started: Receiver<Started>,
 }
 
 impl Starting {
-    /// Waits until the class is loaded. Its budget bounds how long that takes.
+    /// Waits until the class is loaded. Its CPU budget bounds the time.
     pub(super) fn finish(self) -> Result<Isolate, ClassProblem> {
-        let Self { class, environment, mailbox, told } = self;
-        let facts = told.recv().unwrap_or_else(|_| {
+        let Self { class, environment, mailbox, started } = self;
+        let info = started.recv().unwrap_or_else(|_| {
             let fix = "this is a fault of callgate; please report it with the file";
             Err(ClassProblem::of_file(&*class, "class-thread", "its thread ended", fix))
         })?;
         let (calls, last_call) = (Arc::default(), AtomicU64::new(0));
-        let log = Log::new(Arc::clone(&class), &environment.limits, &facts);
-        Ok(Isolate { class, environment, mailbox, facts, log, calls, last_call })
+        let log = Log::new(Arc::clone(&class), &environment.limits, &info);
+        Ok(Isolate { class, environment, mailbox, info, log, calls, last_call })
     }
 }
 
-/// A call whose answer somebody waits for. When that ends early, so does the call.
-struct Waiting {
+/// Cancels a call if the future that waits for its response is dropped.
+struct CallGuard {
     isolate: Arc<Isolate>,
     id: CallId,
     method: Arc<str>,
     request: RequestId,
-    gone: Arc<AtomicBool>,
-    is_over: bool,
+    cancelled: Arc<AtomicBool>,
+    is_done: bool,
 }
 
-impl Waiting {
+impl CallGuard {
     fn new(isolate: Arc<Isolate>, (method, request): (&Arc<str>, RequestId)) -> Self {
         let id = isolate.last_call.fetch_add(1, Relaxed) + 1;
-        let (method, gone) = (Arc::clone(method), Arc::default());
-        Self { isolate, id, method, request, gone, is_over: false }
+        let (method, cancelled) = (Arc::clone(method), Arc::default());
+        Self { isolate, id, method, request, cancelled, is_done: false }
     }
 }
 
-impl Drop for Waiting {
+impl Drop for CallGuard {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.gone.store(true, Relaxed);
+        if !self.is_done {
+            self.cancelled.store(true, Relaxed);
             self.isolate.log.abandoned(&self.method, self.request);
             let _ = self.isolate.mailbox.send(Command::Cancel(self.id));
         }
     }
 }
 
-/// What the thread of an isolate works with.
-struct Shop {
+/// The state of an isolate's thread that outlives one engine.
+struct Worker {
     class: Arc<str>,
     sources: Sources,
     environment: Environment,
     mailbox: Mailbox,
 }
 
-impl Shop {
-    /// Loads the class, tells how that went, and serves until it is told to stop.
-    fn run(&self, commands: &Receiver<Command>, tell: &Sender<Started>) {
-        let (mut realm, told) = match self.load() {
-            Ok((Some(realm), facts)) => (realm, Ok(facts)),
-            Ok((None, facts)) => {
-                let _ = tell.send(Ok(facts));
+impl Worker {
+    /// Loads the class, reports the result, and serves commands until [`Command::Stop`].
+    fn run(&self, commands: &Receiver<Command>, report: &Sender<Started>) {
+        let (mut realm, info) = match self.load() {
+            Ok((Some(realm), info)) => (realm, info),
+            Ok((None, info)) => {
+                let _ = report.send(Ok(info));
                 return;
             }
             Err(problem) => {
-                let _ = tell.send(Err(problem));
+                let _ = report.send(Err(problem));
                 return;
             }
         };
-        if tell.send(told).is_err() {
+        if report.send(Ok(info)).is_err() {
             return;
         }
-        while let Ending::Worn(why) = caught(|| serve(&realm, commands)) {
-            realm.wear_out(why);
-            // The old engine gives its memory back before a new one asks for some.
+        while let Exit::Restart(why) = catch_panic(|| serve(&realm, commands)) {
+            realm.end_for_restart(why);
+            // The old engine is freed before a new one allocates.
             drop(realm);
             realm = match self.load_again(commands) {
                 Some(realm) => realm,
@@ -243,83 +238,83 @@ impl Shop {
         realm.abandon("the class was replaced");
     }
 
-    /// Loads the class anew, at once and then for each call that comes, until it works. Nothing
-    /// has changed since it worked last, but a class may fail as it likes.
+    /// Reloads the class after a restart: once at once, then once for each call, until it succeeds.
+    /// The sources are unchanged, but loading runs code of the class, which may fail at any time.
     fn load_again(&self, commands: &Receiver<Command>) -> Option<Realm> {
-        let mut asked: Option<Box<Order>> = None;
+        let mut waiting: Option<Box<CallRequest>> = None;
         loop {
             let why = match self.load() {
                 Ok((Some(realm), _)) => {
-                    // Back into the queue: what becomes of the realm is looked after there.
-                    asked.map(|order| self.mailbox.sender.send(Command::Call(order)));
+                    // The call goes through the queue, where the health of the realm is handled.
+                    waiting.map(|request| self.mailbox.sender.send(Command::Call(request)));
                     return Some(realm);
                 }
                 Ok((None, _)) => "its default export is no class any more".to_owned(),
                 Err(problem) => problem.to_string(),
             };
-            if let Some(order) = asked.take() {
-                let _ = order.answer.send(Err(HandlerError::new(why)));
+            if let Some(request) = waiting.take() {
+                let _ = request.reply.send(Err(HandlerError::new(why)));
             }
-            asked = loop {
+            waiting = loop {
                 match commands.recv() {
-                    Ok(Command::Call(order)) => break Some(order),
+                    Ok(Command::Call(request)) => break Some(request),
                     Ok(Command::Stop) | Err(_) => return None,
-                    Ok(Command::Landed(..) | Command::Cancel(_)) => {}
+                    Ok(Command::Completed(..) | Command::Cancel(_)) => {}
                 }
             };
         }
     }
 
-    fn load(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
-        catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|_| {
+    fn load(&self) -> Result<(Option<Realm>, ClassInfo), ClassProblem> {
+        catch_unwind(AssertUnwindSafe(|| self.load_class())).unwrap_or_else(|_| {
             let file = self.sources.file_of(&self.class);
             let fix = "this is a fault of callgate; please report it with the file";
             Err(ClassProblem::of_file(file, "class-thread", "callgate itself panicked", fix))
         })
     }
 
-    fn open(&self) -> Result<(Option<Realm>, Facts), ClassProblem> {
-        let library = Library::new(self.sources.clone());
-        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), library);
+    fn load_class(&self) -> Result<(Option<Realm>, ClassInfo), ClassProblem> {
+        let loader = ModuleLoader::new(self.sources.clone());
+        let engine = Engine::new(&self.class, &self.environment, self.mailbox.clone(), loader);
         let engine = engine
             .map_err(|error| ClassProblem::of_engine(self.sources.file_of(&self.class), &error))?;
-        let (singleton, facts) = facts::load(&engine, (&self.class, &self.sources))?;
-        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &facts);
+        let (singleton, info) = class_info::load(&engine, (&self.class, &self.sources))?;
+        let log = Log::new(Arc::clone(&self.class), &self.environment.limits, &info);
         let realm = singleton.map(|singleton| Realm::new(engine, singleton, log));
-        Ok((realm, facts))
+        Ok((realm, info))
     }
 }
 
-/// Why a realm serves no longer.
-enum Ending {
+/// Why `serve` returned.
+enum Exit {
     Stop,
-    /// It cannot go on; another one can.
-    Worn(&'static str),
+    /// The realm cannot continue and must be replaced.
+    Restart(&'static str),
 }
 
-/// A panic of callgate's own wears a realm out, and ends no thread.
-fn caught(serve: impl FnOnce() -> Ending) -> Ending {
-    catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Ending::Worn("callgate itself panicked"))
+/// Turns a panic in callgate's own code into a restart of the realm, so that the thread survives.
+fn catch_panic(serve: impl FnOnce() -> Exit) -> Exit {
+    catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Exit::Restart("callgate itself panicked"))
 }
 
-fn serve(realm: &Realm, commands: &Receiver<Command>) -> Ending {
+fn serve(realm: &Realm, commands: &Receiver<Command>) -> Exit {
     while let Ok(command) = commands.recv() {
         let health = match command {
-            Command::Call(order) => realm.call(*order),
-            Command::Landed(id, landed) => realm.land(id, landed),
+            Command::Call(request) => realm.call(*request),
+            Command::Completed(id, completion) => realm.complete(id, completion),
             Command::Cancel(id) => realm.cancel(id),
-            Command::Stop => return Ending::Stop,
+            Command::Stop => return Exit::Stop,
         };
         match health {
-            Health::Sound => {}
-            Health::Broken => {
-                return Ending::Worn("a call left something behind that does not end");
+            Health::Healthy => {}
+            Health::Stuck => {
+                return Exit::Restart("a call left something behind that does not end");
             }
-            Health::Torn => {
-                return Ending::Worn("a call waited for what one that was stopped cannot bring");
+            Health::Deadlocked => {
+                return Exit::Restart("a call waited for what one that was stopped cannot bring");
             }
-            Health::Full => return Ending::Worn("what the class keeps leaves too little memory"),
+            Health::Full => return Exit::Restart("what the class keeps leaves too little memory"),
         }
     }
-    Ending::Stop
+    Exit::Stop
 }

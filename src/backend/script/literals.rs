@@ -1,38 +1,38 @@
-//! What class files say literally about links and tokens: `createCallbackURL("/paid")` and
+//! Finds literals about links and tokens in class files: `createCallbackURL("/paid")` and
 //! `createOTP({ for: "Mail.paid" })`.
 //!
-//! Only literals that stand in the call itself are found; what is put together at run time is
-//! looked at when the call is made. Comments, texts and regular expressions are told from code, so
-//! that nothing is found that is not there.
+//! Only literals in the call itself are found; values that are computed are checked when the call
+//! is made. Comments, strings and regular expressions are tokenized, so that their content is not
+//! mistaken for code.
 
-/// A literal of a call and where it begins.
+/// A literal argument and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Literal {
     pub(crate) kind: LiteralKind,
     pub(crate) text: String,
-    /// The byte of the file at which the literal begins.
+    /// Byte offset in the file.
     pub(crate) at: usize,
 }
 
-/// What a literal is for.
+/// The meaning of a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LiteralKind {
     /// The path of a callback URL.
     Path,
-    /// A handler that a token is for.
+    /// A handler that may redeem the token.
     Handler,
 }
 
-/// A part of a program.
+/// A token of a JavaScript program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token<'t> {
     Word(&'t str),
-    /// A text without anything that is put in at run time.
+    /// A string without interpolation and escapes.
     Text(String),
     Sign(char),
 }
 
-/// Every literal of the calls in a class file.
+/// Finds the literals in a class file.
 pub(crate) fn literals(text: &str) -> Vec<Literal> {
     let tokens = tokens(text);
     let sign = |at: usize, wanted: char| matches!(tokens.get(at), Some((Token::Sign(sign), _)) if *sign == wanted);
@@ -59,8 +59,8 @@ pub(crate) fn literals(text: &str) -> Vec<Literal> {
     found
 }
 
-/// The texts of `for:` within the brackets that open at `open`, with their places among the tokens
-/// and in the file.
+/// The strings of `for:` within the brackets that open at token `open`: index of the token, text,
+/// and byte offset.
 fn handlers(tokens: &[(Token<'_>, usize)], open: usize) -> Vec<(usize, String, usize)> {
     let (mut depth, mut found) = (0_usize, Vec::new());
     let mut at = open;
@@ -96,8 +96,8 @@ fn is_sign(tokens: &[(Token<'_>, usize)], at: usize, wanted: char) -> bool {
     matches!(tokens.get(at), Some((Token::Sign(sign), _)) if *sign == wanted)
 }
 
-/// A program as a list of words, texts and signs, with the place of each. A text that has a part
-/// which is put in at run time is a sign.
+/// Tokenizes a program into words, strings and signs with their offsets. A string with
+/// interpolation is a sign.
 fn tokens(text: &str) -> Vec<(Token<'_>, usize)> {
     let mut tokens: Vec<(Token<'_>, usize)> = Vec::new();
     let mut at = 0;
@@ -130,7 +130,7 @@ fn is_letter(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$')
 }
 
-/// Whether a slash begins a regular expression: it divides behind a value.
+/// Whether a slash starts a regular expression. After a value it is a division.
 fn begins_expression(before: Option<&Token<'_>>) -> bool {
     match before {
         None => true,
@@ -145,7 +145,7 @@ fn begins_expression(before: Option<&Token<'_>>) -> bool {
     }
 }
 
-/// The bytes of a regular expression; one if its line has no end of it.
+/// Length of a regular expression in bytes; 1 if it does not end on its line.
 fn expression(rest: &str) -> usize {
     let (mut in_class, mut is_escaped) = (false, false);
     for (at, c) in rest.char_indices().skip(1) {
@@ -162,8 +162,8 @@ fn expression(rest: &str) -> usize {
     1
 }
 
-/// A text in quotes and the bytes that it takes; none where something is put in at run time or
-/// escapes make it another text.
+/// A quoted string and its length in bytes. The text is `None` if it contains interpolation or
+/// escapes.
 fn quoted(rest: &str, quote: char) -> (Option<String>, usize) {
     let mut literal = Some(String::new());
     let mut chars = rest.char_indices().skip(1).peekable();
@@ -175,8 +175,8 @@ fn quoted(rest: &str, quote: char) -> (Option<String>, usize) {
                 literal = None;
                 chars.next();
             }
-            // The part that is put in may hold texts of its own; behind it, the rest is read as
-            // code until the next quote, which finds nothing that is a literal of a call.
+            // The interpolated part may contain strings. Parsing it as part of this string, and
+            // what follows as code up to the next quote, yields no literal of a call.
             '$' if quote == '`' && chars.peek().is_some_and(|(_, next)| *next == '{') => {
                 literal = None;
             }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_literal_of_a_call_is_not() {
+    fn literals_outside_of_calls_are_not_found() {
         for text in [
             "// s.createCallbackURL('/paid')",
             "/* s.createOTP({ for: 'A.b' }) */",

@@ -1,141 +1,137 @@
-//! One class in its engine while it is called. Everything here stays on one thread.
+//! Runs the calls of one class in its engine. Everything here stays on one thread.
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Function;
-use rquickjs::Object;
-use rquickjs::Persistent;
-use rquickjs::Promise;
-use rquickjs::Value;
-use rquickjs::function::This;
-use rquickjs::promise::PromiseState;
+use rquickjs::{
+    Ctx, Function, Object, Persistent, Promise, Value, function::This, promise::PromiseState,
+};
 
-use crate::backend::script::answer;
-use crate::backend::script::answer::NoAnswer;
-use crate::backend::script::call::Call;
-use crate::backend::script::call::CallId;
-use crate::backend::script::call::Order;
-use crate::backend::script::desk::OperationId;
-use crate::backend::script::desk::Orphan;
-use crate::backend::script::desk::Settled;
-use crate::backend::script::engine::Engine;
-use crate::backend::script::facts::Singleton;
-use crate::backend::script::landed::Landed;
-use crate::backend::script::log::Log;
-use crate::backend::script::meter::Stopped;
-use crate::backend::script::thrown::Thrown;
-use crate::base::clock::thread_time;
-use crate::http::HandlerError;
-use crate::http::Reply;
+use crate::{
+    backend::script::{
+        call::{Call, CallId, CallRequest},
+        class_info::Singleton,
+        completion::Completion,
+        cpu_budget::Stopped,
+        engine::Engine,
+        log::Log,
+        operations::{AbandonedPromise, OperationId, Settled},
+        reply::{self, ReplyError},
+        thrown::Thrown,
+    },
+    base::clock::thread_time,
+    http::{HandlerError, Reply},
+};
 
-/// How many jobs run between two looks at the clock. The engine looks by itself too, but not
-/// while it runs nothing but its own functions.
-const JOBS_PER_LOOK: u32 = 64;
-/// What is left in the queue of jobs after a call was broken off gets this long to end. Then it is
-/// broken off, job by job, which takes as long at most.
-const LEFTOVER: Duration = Duration::from_millis(50);
+/// Jobs between two checks of the budget. The engine checks by itself, too, but not while it runs
+/// only its own functions.
+const JOBS_PER_CHECK: u32 = 64;
+/// CPU time for the jobs that a stopped call left in the queue. After that each remaining job is
+/// interrupted, which may take as long again.
+const CLEANUP_BUDGET: Duration = Duration::from_millis(50);
 
-/// A class, ready to be called.
+/// A loaded class.
 pub(super) struct Realm {
     singleton: Singleton,
     engine: Engine,
     log: Log,
-    /// Whether a call has failed since the engine was looked after.
+    /// Whether a call has failed since the memory was last checked.
     has_failed: Cell<bool>,
-    /// Whether a call was broken off while it ran: what it was to bring never comes, and whoever
-    /// awaits it waits in vain.
-    is_torn: Cell<bool>,
+    /// Whether a call was stopped while it ran. Promises that it was to settle then stay pending,
+    /// and so do calls that await them.
+    was_interrupted: Cell<bool>,
 }
 
-/// Whether a realm can go on.
+/// Whether a realm can continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// It can.
-    Sound,
-    /// Something runs on in it that ends only with the whole engine.
-    Broken,
-    /// Calls wait for what one that was broken off was to bring, and so may all to come.
-    Torn,
-    /// Nobody is being served, and most of the memory is in use all the same.
+    /// The realm works.
+    Healthy,
+    /// Something in it keeps running and ends only with the engine.
+    Stuck,
+    /// Calls await a promise that a stopped call was to settle; future calls may do the same.
+    Deadlocked,
+    /// No call is in progress, but most of the memory is in use.
     Full,
 }
 
 impl Realm {
     pub(super) fn new(engine: Engine, singleton: Singleton, log: Log) -> Self {
-        Self { singleton, engine, log, has_failed: Cell::new(false), is_torn: Cell::new(false) }
-    }
-
-    /// Begins a call, unless nobody waits for it any more.
-    pub(super) fn call(&self, order: Order) -> Health {
-        if order.gone.load(Relaxed) {
-            return Health::Sound;
+        Self {
+            singleton,
+            engine,
+            log,
+            has_failed: Cell::new(false),
+            was_interrupted: Cell::new(false),
         }
-        let call = Rc::new(Call::new(order));
-        self.engine.desk.enter(&call);
-        self.turn(&call, |ctx| self.begin(ctx, &call))
     }
 
-    /// Goes on with a call, one of whose host operations has an outcome.
-    pub(super) fn land(&self, id: OperationId, landed: Landed) -> Health {
-        let Some(call) = self.engine.desk.owner(id) else { return Health::Sound };
-        self.turn(&call, |ctx| self.engine.desk.land(ctx, id, landed))
+    /// Starts a call, unless its client is already gone.
+    pub(super) fn call(&self, request: CallRequest) -> Health {
+        if request.cancelled.load(Relaxed) {
+            return Health::Healthy;
+        }
+        let call = Rc::new(Call::new(request));
+        self.engine.operations.insert_call(&call);
+        self.run(&call, |ctx| self.begin(ctx, &call))
     }
 
-    /// Ends a call for whose answer nobody waits any more.
+    /// Continues the call whose host operation has completed.
+    pub(super) fn complete(&self, id: OperationId, completion: Completion) -> Health {
+        let Some(call) = self.engine.operations.call_of(id) else { return Health::Healthy };
+        self.run(&call, |ctx| self.engine.operations.complete(ctx, id, completion))
+    }
+
+    /// Ends a call whose client no longer waits.
     pub(super) fn cancel(&self, id: CallId) -> Health {
-        let Some(call) = self.engine.desk.find(id) else { return self.at_rest() };
-        // It waited for nothing of its own. Another call may have kept it waiting, or none will
-        // ever end that: a promise on `this` of a function that was broken off stays pending.
-        if self.is_torn.get() && call.operations.borrow().is_empty() {
-            return Health::Torn;
+        let Some(call) = self.engine.operations.find(id) else { return self.check_memory() };
+        // The call had no pending operation, so it awaited a promise of another call. If a call was
+        // stopped before, that promise may stay pending for good, such as one that the class keeps
+        // on `this`.
+        if self.was_interrupted.get() && call.operations.borrow().is_empty() {
+            return Health::Deadlocked;
         }
-        self.engine.desk.bequeath(&call);
-        self.engine.desk.leave(id);
-        self.settle(Health::Sound)
+        self.engine.operations.reassign(&call);
+        self.engine.operations.remove_call(id);
+        self.finish_settled(Health::Healthy)
     }
 
-    /// One slice of a call, and then the answers of all calls that have settled in it.
-    fn turn(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
+    /// Runs one slice of a call, then responds to all calls that have settled in it.
+    fn run(&self, call: &Rc<Call>, work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>) -> Health {
         let health = self.slice(call, work);
-        self.settle(health)
+        self.finish_settled(health)
     }
 
-    /// Answers the calls that have settled, and tells those that wait for what nobody does any
-    /// more, until there are no more of either.
-    fn settle(&self, mut health: Health) -> Health {
-        while health == Health::Sound {
-            let settled = self.engine.desk.take_settled();
+    /// Responds to settled calls and rejects abandoned promises, until there are none of either.
+    fn finish_settled(&self, mut health: Health) -> Health {
+        while health == Health::Healthy {
+            let settled = self.engine.operations.take_settled();
             if settled.is_empty() {
-                let orphans = self.engine.desk.take_orphans();
-                if orphans.is_empty() {
-                    return self.at_rest();
+                let abandoned = self.engine.operations.take_abandoned();
+                if abandoned.is_empty() {
+                    return self.check_memory();
                 }
-                health = self.give_up(orphans);
+                health = self.reject_abandoned(abandoned);
             }
             for settled in settled {
-                let Some(call) = self.engine.desk.find(settled.call) else { continue };
+                let Some(call) = self.engine.operations.find(settled.call) else { continue };
                 let next = self.slice(&call, |ctx| self.settled(ctx, &call, settled));
-                health = if next == Health::Sound { health } else { next };
+                health = if next == Health::Healthy { health } else { next };
             }
         }
         health
     }
 
-    /// Runs some of a call, and every job that comes of it, on what is left of its budget. What
-    /// `work` throws ends the call.
+    /// Runs `work` for a call, and every job that it queues, within the call's remaining budget. An
+    /// exception from `work` ends the call.
     fn slice(
         &self,
         call: &Rc<Call>,
         work: impl FnOnce(&Ctx<'_>) -> rquickjs::Result<()>,
     ) -> Health {
-        let Engine { desk, meter, context, .. } = &self.engine;
-        let left = desk.environment.limits.cpu.saturating_sub(call.used.get());
-        desk.turn_to(Some(call.id));
-        meter.begin(left, Some(call.gone.clone()));
+        let Engine { operations, budget, context, .. } = &self.engine;
+        let left = operations.environment.limits.cpu.saturating_sub(call.used.get());
+        operations.set_current(Some(call.id));
+        budget.begin(left, Some(call.cancelled.clone()));
         let thrown = context.with(|ctx| {
             work(&ctx).err().map(|_| {
                 let error = ctx.catch();
@@ -143,11 +139,11 @@ impl Realm {
             })
         });
         let in_jobs = self.run_jobs().map(|thrown| (thrown, None));
-        let (used, stopped) = meter.end();
-        desk.turn_to(None);
+        let (used, stopped) = budget.end();
+        operations.set_current(None);
         call.used.set(call.used.get() + used);
         let thrown = thrown.or(in_jobs);
-        self.is_torn.set(self.is_torn.get() || stopped.is_some());
+        self.was_interrupted.set(self.was_interrupted.get() || stopped.is_some());
         match (stopped.or_else(|| self.holds_too_much(call)), thrown) {
             (Some(stopped), thrown) => {
                 self.stop(call, stopped, thrown.map(|(thrown, _)| thrown).as_ref());
@@ -155,31 +151,32 @@ impl Realm {
             }
             (None, Some((thrown, cause))) => {
                 self.fail(call, &thrown, cause);
-                Health::Sound
+                Health::Healthy
             }
-            (None, None) => Health::Sound,
+            (None, None) => Health::Healthy,
         }
     }
 
-    /// Whether a call that waits now holds more memory than it may.
+    /// Whether a call that now waits holds more memory than it may.
     fn holds_too_much(&self, call: &Call) -> Option<Stopped> {
-        let Engine { desk, heap, runtime, context, .. } = &self.engine;
-        let held = call.held_bytes.get() + heap.grown(runtime, context);
+        let Engine { operations, heap, runtime, context, .. } = &self.engine;
+        let held = call.held_bytes.get() + heap.growth(runtime, context);
         call.held_bytes.set(held);
-        let waits = desk.find(call.id).is_some();
+        let waits = operations.find(call.id).is_some();
         (waits && heap.is_too_much(held)).then_some(Stopped::Memory)
     }
 
-    /// Looks after an engine that serves nobody just now.
-    fn at_rest(&self) -> Health {
-        let Engine { desk, heap, runtime, context, .. } = &self.engine;
-        if desk.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
+    /// Checks the memory of an engine without calls.
+    fn check_memory(&self) -> Health {
+        let Engine { operations, heap, runtime, context, .. } = &self.engine;
+        if operations.is_idle() && heap.is_full(runtime, context, self.has_failed.take()) {
             return Health::Full;
         }
-        Health::Sound
+        Health::Healthy
     }
 
-    /// Runs jobs until there are none or the slice is over; what one of them was broken off by.
+    /// Runs jobs until the queue is empty or the slice is over. Returns the exception of the job
+    /// that was interrupted, if any.
     fn run_jobs(&self) -> Option<Thrown> {
         let mut jobs = 0_u32;
         loop {
@@ -188,48 +185,48 @@ impl Realm {
                 Ok(false) => return None,
                 Err(failed) => {
                     let thrown = failed.0.with(|ctx| Thrown::take(&ctx));
-                    if self.engine.meter.is_over() {
+                    if self.engine.budget.must_stop() {
                         return Some(thrown);
                     }
                 }
             }
             jobs = jobs.wrapping_add(1);
-            if jobs.is_multiple_of(JOBS_PER_LOOK) && self.engine.meter.is_over() {
+            if jobs.is_multiple_of(JOBS_PER_CHECK) && self.engine.budget.must_stop() {
                 return None;
             }
         }
     }
 
-    /// Rejects promises whose call has left, on the budget of a call that may be waiting for them.
-    fn give_up(&self, orphans: Vec<Orphan>) -> Health {
-        let desk = &self.engine.desk;
-        match desk.last_waiting() {
+    /// Rejects promises whose call has ended, on the budget of a call that may await them.
+    fn reject_abandoned(&self, abandoned: Vec<AbandonedPromise>) -> Health {
+        let operations = &self.engine.operations;
+        match operations.newest_awaited() {
             Some(call) => self.slice(&call, |ctx| {
-                desk.reject(ctx, orphans);
+                operations.reject_abandoned(ctx, abandoned);
                 Ok(())
             }),
-            None => self.clean_up(|ctx| desk.reject(ctx, orphans)),
+            None => self.clean_up(|ctx| operations.reject_abandoned(ctx, abandoned)),
         }
     }
 
-    /// Lets end what calls have left behind, in a slice that belongs to none.
+    /// Runs the jobs that ended calls have left in the queue, in a slice that belongs to no call.
     ///
-    /// Other calls may have jobs in the queue, whose turn comes first. A function that has still not
-    /// ended after that waits for nothing and never ends by itself (`for (;;) await 0`).
+    /// Jobs of other calls may be queued in front of them. A function that has not ended by then
+    /// awaits nothing and never ends by itself (`for (;;) await 0`).
     fn clean_up(&self, work: impl FnOnce(&Ctx<'_>)) -> Health {
-        let Engine { meter, context, .. } = &self.engine;
-        meter.begin(LEFTOVER, None);
+        let Engine { budget, context, .. } = &self.engine;
+        budget.begin(CLEANUP_BUDGET, None);
         context.with(|ctx| work(&ctx));
         self.run_jobs();
-        let is_empty = !meter.is_over() || self.break_jobs_off();
-        meter.end();
-        if is_empty { Health::Sound } else { Health::Broken }
+        let is_empty = !budget.must_stop() || self.drain_jobs();
+        budget.end();
+        if is_empty { Health::Healthy } else { Health::Stuck }
     }
 
-    /// Empties the queue of jobs while the meter says that it is over: then each of them is
-    /// interrupted before it does anything, and so leaves no other behind. Whether it is empty.
-    fn break_jobs_off(&self) -> bool {
-        let until = thread_time().saturating_add(LEFTOVER);
+    /// Empties the job queue while the budget is exceeded. Each job is interrupted before it does
+    /// anything, so it queues no other. Returns whether the queue is empty.
+    fn drain_jobs(&self) -> bool {
+        let until = thread_time().saturating_add(CLEANUP_BUDGET);
         loop {
             match self.engine.runtime.execute_pending_job() {
                 Ok(true) => {}
@@ -244,14 +241,15 @@ impl Realm {
         }
     }
 
-    /// Calls the function. What it returns is its answer; a promise answers when it settles.
+    /// Calls the function. A returned promise is awaited; any other value is the result.
     fn begin<'js>(&self, ctx: &Ctx<'js>, call: &Rc<Call>) -> rquickjs::Result<()> {
-        let kit = &self.engine.kit;
+        let functions = &self.engine.functions;
         let pair: (Object<'js>, Object<'js>) = {
-            let pair: rquickjs::Array<'js> = kit.begin.clone().restore(ctx)?.call((call.id,))?;
+            let pair: rquickjs::Array<'js> =
+                functions.begin.clone().restore(ctx)?.call((call.id,))?;
             (pair.get(0)?, pair.get(1)?)
         };
-        call.seen.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
+        call.session_object.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
         let singleton = self.singleton.clone().restore(ctx)?;
         let function: Function<'js> = singleton.get(&*call.method)?;
         let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
@@ -261,7 +259,7 @@ impl Realm {
         }
     }
 
-    /// Answers at once when the promise has settled already, and else when it does.
+    /// Responds at once if the promise has settled, and otherwise when it settles.
     fn wait<'js>(
         &self,
         ctx: &Ctx<'js>,
@@ -279,14 +277,14 @@ impl Realm {
                 Ok(())
             }
             PromiseState::Pending => {
-                let on = |is_kept: bool| {
-                    let (desk, call) = (Rc::clone(&self.engine.desk), call.id);
+                let on = |is_fulfilled: bool| {
+                    let (operations, call) = (Rc::clone(&self.engine.operations), call.id);
                     Function::new(ctx.clone(), move |ctx: Ctx<'js>, value: Value<'js>| {
                         let value = Persistent::save(&ctx, value);
-                        desk.settle(Settled { call, is_kept, value });
+                        operations.push_settled(Settled { call, is_fulfilled, value });
                     })
                 };
-                let then = self.engine.kit.then.clone().restore(ctx)?;
+                let then = self.engine.functions.then.clone().restore(ctx)?;
                 then.call((This(promise.clone()), on(true)?, on(false)?))
             }
         }
@@ -294,30 +292,31 @@ impl Realm {
 
     fn settled(&self, ctx: &Ctx<'_>, call: &Rc<Call>, settled: Settled) -> rquickjs::Result<()> {
         let value = settled.value.restore(ctx)?;
-        if settled.is_kept {
+        if settled.is_fulfilled {
             return self.finish(ctx, call, value);
         }
         self.reject(call, &value);
         Ok(())
     }
 
-    /// Answers with what the handler returned.
+    /// Responds with what the handler returned.
     fn finish<'js>(
         &self,
         ctx: &Ctx<'js>,
         call: &Rc<Call>,
         value: Value<'js>,
     ) -> rquickjs::Result<()> {
-        let finish = self.engine.kit.finish.clone().restore(ctx)?;
-        let session = call.seen.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
+        let finish = self.engine.functions.finish.clone().restore(ctx)?;
+        let session =
+            call.session_object.borrow().clone().map(|session| session.restore(ctx)).transpose()?;
         let value: Value<'js> = finish.call((session, value))?;
-        match answer::reply(&value, self.engine.desk.environment.limits.output_bytes) {
+        match reply::from_value(&value, self.engine.operations.environment.limits.output_bytes) {
             Ok(reply) => {
-                self.engine.desk.bequeath(call);
+                self.engine.operations.reassign(call);
                 self.end(call, Ok(reply));
             }
-            Err(NoAnswer::Thrown) => return Err(rquickjs::Error::Exception),
-            Err(NoAnswer::Refused(text)) => {
+            Err(ReplyError::Thrown) => return Err(rquickjs::Error::Exception),
+            Err(ReplyError::Refused(text)) => {
                 self.fail(call, &Thrown { text, place: None }, None);
             }
         }
@@ -331,21 +330,21 @@ impl Realm {
     }
 
     fn fail(&self, call: &Rc<Call>, thrown: &Thrown, cause: Option<HandlerError>) {
-        // What a caller has sent is told by the line of his request.
+        // A bad request body is recorded in the access log of the request.
         if !cause.as_ref().is_some_and(HandlerError::is_bad_body) {
-            self.log.raised(call, thrown);
+            self.log.failed(call, thrown);
         }
-        self.engine.desk.bequeath(call);
+        self.engine.operations.reassign(call);
         let raised = cause.unwrap_or_else(|| self.raised(call, thrown.to_string(), Some(thrown)));
         self.end(call, Err(raised));
     }
 
-    /// A failure of the handler, with the lines of code that it comes from.
+    /// A failure of the handler, with an excerpt of the code that caused it.
     fn raised(&self, call: &Call, text: String, thrown: Option<&Thrown>) -> HandlerError {
         let place = self.log.place(call, thrown);
         HandlerError::in_code(
             text,
-            place.and_then(|place| place.excerpt(self.engine.library.sources())),
+            place.and_then(|place| place.excerpt(self.engine.loader.sources())),
         )
     }
 
@@ -354,29 +353,29 @@ impl Realm {
         self.end(call, Err(self.raised(call, why, thrown)));
     }
 
-    fn end(&self, call: &Rc<Call>, answer: Result<Reply, HandlerError>) {
+    fn end(&self, call: &Rc<Call>, result: Result<Reply, HandlerError>) {
         self.log.slow(call);
-        self.has_failed.set(self.has_failed.get() || answer.is_err());
-        call.answer(answer);
-        self.engine.desk.leave(call.id);
+        self.has_failed.set(self.has_failed.get() || result.is_err());
+        call.respond(result);
+        self.engine.operations.remove_call(call.id);
     }
 
-    /// Ends every call under way, because another engine takes over.
-    pub(super) fn wear_out(&self, why: &str) {
+    /// Ends every call because the engine is replaced.
+    pub(super) fn end_for_restart(&self, why: &str) {
         self.log.restarted(why);
         self.abandon(why);
     }
 
-    /// Ends every call under way; the realm goes.
+    /// Ends every call because the realm is dropped.
     pub(super) fn abandon(&self, why: &str) {
-        for call in self.engine.desk.clear() {
-            call.answer(Err(HandlerError::new(why)));
+        for call in self.engine.operations.clear() {
+            call.respond(Err(HandlerError::new(why)));
         }
     }
 }
 
-/// The promise that a value is, or that a foreign one with a `then` of its own is made into; else
-/// the value itself.
+/// Returns the promise if the value is one, or a promise for another object with a `then` method;
+/// otherwise `Err` with the value.
 fn promised<'js>(
     ctx: &Ctx<'js>,
     value: Value<'js>,

@@ -1,33 +1,31 @@
-//! The class files of a folder, as they were read at one moment.
+//! A snapshot of the class files of a folder.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::backend::script::problem::ClassProblem;
-use crate::base::Digest;
+use crate::{backend::script::problem::ClassProblem, base::Digest};
 
-/// Longest class file. A class of ten thousand lines is a third of this.
+/// Largest class file. A class of ten thousand lines has a third of this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most class files of one folder.
 const FILES_MAX: usize = 1_000;
-/// All class files together.
+/// Total size of all class files.
 const FOLDER_BYTES_MAX: usize = 16 << 20;
-/// Deepest folder in the classes folder.
+/// Deepest nesting of folders in the classes folder.
 const DEPTH_MAX: usize = 8;
-/// Most entries that are looked at, whatever they are: somebody may name the root of a disk.
+/// Most directory entries that are read, whatever they are. Bounds the work when the setting names,
+/// for example, the root of a file system.
 const ENTRIES_MAX: usize = 20_000;
 
-/// A snapshot of a classes folder. What runs is loaded from here and never from the disk, so a
-/// file that changes meanwhile changes nothing; cheap to clone.
+/// A snapshot of a classes folder; cheap to clone. Classes are loaded from here and never from
+/// disk, so changes on disk have no effect until the next snapshot.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// The name of the folder: what every name of a file begins with.
+    /// The name of the folder, which is the first segment of every file name.
     folder: Arc<str>,
     files: Arc<BTreeMap<String, Source>>,
 }
@@ -40,17 +38,19 @@ pub(super) struct Source {
 }
 
 impl Sources {
-    /// Reads every `.js` file in the folder and below it. A folder that does not exist is empty.
+    /// Reads every `.js` file in the folder and its subfolders. A folder that does not exist is
+    /// empty.
     ///
-    /// Files and folders whose names begin with a dot are left out, as are links that lead out
-    /// of the folder: those are problems, because somebody meant them.
+    /// Files and folders whose names start with a dot are ignored. Links that lead out of the
+    /// folder are not read and are reported as problems, because they were put there on purpose.
     pub fn read(folder: &Path) -> Result<Self, Vec<ClassProblem>> {
-        let (sources, problems) = Self::read_sound(folder);
+        let (sources, problems) = Self::read_valid(folder);
         if problems.is_empty() { Ok(sources) } else { Err(problems) }
     }
 
-    /// The same, and what could be read where not everything can be.
-    pub(crate) fn read_sound(folder: &Path) -> (Self, Vec<ClassProblem>) {
+    /// Like [`Sources::read`], but also returns the files that could be read when there are
+    /// problems.
+    pub(crate) fn read_valid(folder: &Path) -> (Self, Vec<ClassProblem>) {
         let name = folder.file_name().map_or_else(|| "classes".into(), os_text);
         let mut reading = Reading::new(folder, &name);
         match folder.canonicalize() {
@@ -61,7 +61,7 @@ impl Sources {
         (Self { folder: name.into(), files: Arc::new(reading.files) }, reading.problems)
     }
 
-    /// The same files without some of them.
+    /// Returns the snapshot without some of its files.
     pub(crate) fn without<'f>(&self, left_out: impl Iterator<Item = &'f str>) -> Self {
         let mut files = (*self.files).clone();
         for file in left_out {
@@ -70,24 +70,23 @@ impl Sources {
         Self { folder: Arc::clone(&self.folder), files: Arc::new(files) }
     }
 
-    /// Every file with what it holds.
+    /// The name and text of every file.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
         self.files.iter().map(|(name, source)| (name.as_str(), &source.text))
     }
 
-    /// What some of the files hold.
+    /// The texts of some files.
     pub(crate) fn texts_of(&self, files: &BTreeSet<String>) -> impl Iterator<Item = Arc<str>> {
         files.iter().filter_map(|file| self.find(file)).map(|source| Arc::clone(&source.text))
     }
 
-    /// Class files that exist only as texts: pairs of a path inside the folder, such as
-    /// `Mail.js`, and what it holds.
+    /// Creates a snapshot from pairs of a path inside the folder, such as `Mail.js`, and a text.
     pub fn of_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let named = |(path, text)| (format!("classes/{path}"), Source::new(text));
         Self { folder: "classes".into(), files: Arc::new(texts.into_iter().map(named).collect()) }
     }
 
-    /// Tells two snapshots apart that do not hold the same files.
+    /// Digest of the names and texts of all files.
     pub fn digest(&self) -> Digest {
         self.digest_of(self.files.keys().map(String::as_str))
     }
@@ -102,12 +101,12 @@ impl Sources {
         &self.folder
     }
 
-    /// How many class files there are, those in folders of the folder included.
+    /// The number of class files, those in subfolders included.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// The classes that files define: the names of the files directly in the folder.
+    /// The names of the classes: the files directly in the folder.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let inside = |name: &'_ str| {
             let path = name.strip_prefix(&*self.folder)?.strip_prefix('/')?;
@@ -124,7 +123,7 @@ impl Sources {
         format!("{}/{class}.js", self.folder)
     }
 
-    /// Whether a name is that of something in the folder.
+    /// Whether a name is inside the folder.
     pub(super) fn is_inside(&self, name: &str) -> bool {
         name.strip_prefix(&*self.folder).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -133,12 +132,12 @@ impl Sources {
         self.files.get(file)
     }
 
-    /// Every file by its name, from the name of the folder on.
+    /// Every file by its name, which starts with the name of the folder.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.files.iter().map(|(name, source)| (name.as_str(), source))
     }
 
-    /// Tells apart what these files hold. A file that does not exist has its own digest.
+    /// Digest of some files. A file that does not exist contributes a digest of its own.
     pub(super) fn digest_of<'f>(&self, files: impl Iterator<Item = &'f str>) -> Digest {
         let mut all = Vec::new();
         for file in files {
@@ -158,21 +157,21 @@ impl Source {
         Self { text: text.into(), digest: Digest::of_content("class", text.as_bytes()) }
     }
 
-    /// Whether it may have an `import()`, as far as that shows without reading the language: blanks
-    /// and a comment may stand before the bracket.
+    /// Whether the text may contain a dynamic `import()`. This is a conservative text search:
+    /// blanks and a comment may precede the bracket.
     pub(super) fn imports_later(&self) -> bool {
         self.text.split("import").skip(1).any(|rest| rest.trim_start().starts_with(['(', '/']))
     }
 }
 
-/// The number of files only: what they hold is their author's.
+/// Prints only the number of files, not their content.
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sources({}, {} files)", self.folder, self.files.len())
     }
 }
 
-/// A folder while it is read.
+/// The state of reading a folder.
 struct Reading {
     files: BTreeMap<String, Source>,
     problems: Vec<ClassProblem>,
@@ -194,7 +193,8 @@ impl Reading {
         self.problems.push(ClassProblem::of_file(file, "class-file", what, fix));
     }
 
-    /// Reads what is in one folder, in the order of names so that every run reports alike.
+    /// Reads one folder, in the order of names so that problems are always reported in the same
+    /// order.
     fn folder(&mut self, root: &Path, folder: &Path, name: &str, depth: usize) {
         let mut entries =
             match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
@@ -223,7 +223,7 @@ impl Reading {
         let is_class = Path::new(name).extension().is_some_and(|extension| extension == "js");
         let found = match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
             Ok(found) => found,
-            // A link to nothing, or a file that was just taken away.
+            // A dangling link, or a file that was just removed.
             Err(error) if is_class => return self.refuse(name, format!("cannot be read: {error}")),
             Err(_) => return,
         };
@@ -258,11 +258,11 @@ impl Reading {
     }
 }
 
-/// The text of a file that is a file, is short enough and is UTF-8.
+/// Reads a regular file that is short enough and valid UTF-8.
 fn read(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let failed = |error: io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for who writes into it.
+    // Opening a named pipe would block until there is a writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err("is not a file".to_owned());
     }
@@ -300,7 +300,7 @@ mod tests {
         Sources::read(&folder.path().join("classes"))
     }
 
-    /// The only problem: its file and what is wrong.
+    /// Expects one problem; returns its file and text.
     fn refused(folder: &tempfile::TempDir) -> (String, String) {
         let problems = read(folder).expect_err("a problem");
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_that_runs_later_is_seen_however_it_is_written() {
+    fn dynamic_imports_are_detected_however_they_are_written() {
         let imports_later = |text: &str| Source::new(text).imports_later();
         for text in ["import('./a.js')", "await import\n ('./a.js')", "import/* it */('./a.js')"] {
             assert!(imports_later(text), "{text}");
@@ -374,7 +374,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_may_lead_about_in_the_folder_and_not_out_of_it() {
+    fn links_inside_the_folder_are_followed_and_links_out_of_it_refused() {
         use std::os::unix::fs::symlink;
         let folder = folder(&[("lib/words.js", b"1")]);
         let classes = folder.path().join("classes");

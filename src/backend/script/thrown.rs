@@ -1,48 +1,44 @@
-//! What a script threw: a text for the log, and the place it comes from.
+//! Exceptions of scripts: a text for the log and a location.
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::{fmt, fmt::Write as _};
 
-use rquickjs::Ctx;
-use rquickjs::Value;
-use rquickjs::atom::PredefinedAtom;
+use rquickjs::{Ctx, Value, atom::PredefinedAtom};
 
-use crate::backend::script::sources::Sources;
-use crate::base::masked::masked;
+use crate::{backend::script::sources::Sources, base::masked::masked};
 
-/// Longest text of an exception that is kept, in bytes.
+/// Longest text of an exception, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// How many lines an excerpt shows before and behind the one that is meant, and how much of each.
+/// Lines that an excerpt shows before and after the location, and the longest line in bytes.
 const LINES_AROUND: u32 = 3;
 const LINE_BYTES_MAX: usize = 160;
-/// Longest stack that is looked at, in bytes.
+/// Longest stack trace that is parsed, in bytes.
 const STACK_BYTES_MAX: usize = 16 << 10;
 
-/// An exception as the log may tell it.
+/// An exception, in a form that may be logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Thrown {
-    /// What was thrown, with what may be a secret hidden.
+    /// The text of the exception, with possible secrets masked.
     pub(super) text: String,
-    /// Where, in a class file.
-    pub(super) place: Option<Place>,
+    /// The location in a class file.
+    pub(super) place: Option<SourceLocation>,
 }
 
-/// A place in a class file; lines and columns are counted from 1.
+/// A location in a class file. Lines and columns are counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SourceLocation {
     pub(super) file: String,
     pub(super) line: u32,
     pub(super) column: u32,
 }
 
 impl Thrown {
-    /// Takes the exception that the engine holds.
+    /// Takes the pending exception of the engine.
     pub(super) fn take(ctx: &Ctx<'_>) -> Self {
         Self::of(&ctx.catch())
     }
 
-    /// Describes a value that was thrown. A hostile one may run code while it is read; that
-    /// happens on the budget of its call, and what it throws then is dropped.
+    /// Describes a thrown value. Reading a hostile value may run code; that is charged to the
+    /// call's budget, and exceptions from it are dropped.
     pub(super) fn of(value: &Value<'_>) -> Self {
         let described = describe(value);
         if described.is_none() {
@@ -64,14 +60,14 @@ impl fmt::Display for Thrown {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
-impl Place {
-    /// The place, and the lines around it.
+impl SourceLocation {
+    /// The location and the lines around it.
     pub(super) fn excerpt(&self, sources: &Sources) -> Option<String> {
         let text = &sources.find(&self.file)?.text;
         let first = self.line.saturating_sub(LINES_AROUND).max(1);
@@ -88,7 +84,7 @@ impl Place {
     }
 }
 
-/// The text and the stack of a value; none when it does not want to be read.
+/// The text and stack trace of a value; `None` if reading it throws.
 fn describe(value: &Value<'_>) -> Option<(String, Option<String>)> {
     if let Some(text) = value.as_string() {
         return Some((format!("{:?}", text.to_string().ok()?), None));
@@ -109,7 +105,7 @@ fn describe(value: &Value<'_>) -> Option<(String, Option<String>)> {
     Some((format!("{name}: {message}"), stack))
 }
 
-/// A value that is neither a text nor an error, told without running anything of it.
+/// Describes a value that is neither a string nor an error, without running code.
 fn plain(value: &Value<'_>) -> String {
     if value.is_null() {
         return "null, as also happens when no memory is left for an error".to_owned();
@@ -124,20 +120,20 @@ fn plain(value: &Value<'_>) -> String {
     }
 }
 
-/// The innermost place of a stack that lies in a class file. Lines read
-/// `    at name (file:line:column)`, or `    at file:line:column` outside of functions.
-pub(super) fn place(stack: &str) -> Option<Place> {
+/// The innermost stack frame in a class file. Lines have the form `    at name (file:line:column)`,
+/// or `    at file:line:column` outside of functions.
+pub(super) fn place(stack: &str) -> Option<SourceLocation> {
     stack.lines().find_map(|line| {
         let line = line.trim();
-        // The names of functions hold no such thing, and those of files may.
+        // Function names contain no ` (`, but file names may.
         let inner = line.strip_suffix(')').and_then(|line| line.split_once(" ("));
         let spot = inner.map_or_else(|| line.strip_prefix("at "), |(_, spot)| Some(spot))?;
         let (rest, column) = spot.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
-        // The names of callgate's own modules end in nothing.
+        // callgate's own modules have no extension.
         let is_class = std::path::Path::new(file).extension().is_some_and(|kind| kind == "js");
         let (line, column) = (line.parse().ok()?, column.parse().ok()?);
-        is_class.then(|| Place { file: file.to_owned(), line, column })
+        is_class.then(|| SourceLocation { file: file.to_owned(), line, column })
     })
 }
 

@@ -109,7 +109,7 @@ impl Folder {
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
-                patience: settings.scripts.fetch,
+                timeout: settings.scripts.fetch,
                 bytes_max: settings.scripts.fetch_bytes,
             },
             entropy: Arc::clone(entropy),
@@ -163,7 +163,7 @@ impl Folder {
 
     /// Loads as much as possible: broken files are left out, and so are files that import them.
     pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> Sound {
-        let (all, mut problems) = Sources::read_sound(&self.path);
+        let (all, mut problems) = Sources::read_valid(&self.path);
         let files = all.len();
         let mut broken: BTreeSet<String> = problems.iter().map(|it| it.file.clone()).collect();
         let mut sources = all.clone();
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
         assert_eq!((limits.console_bytes, limits.calls), (16, 19));
-        assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
+        assert_eq!((fetcher.timeout.as_millis(), fetcher.bytes_max), (17, 18));
     }
 
     #[tokio::test]

@@ -8,6 +8,9 @@ use callgate::backend::Budgets;
 use callgate::backend::script::Environment;
 use serde_json::Value;
 use serde_json::json;
+use tracing::Dispatch;
+use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::classes::Stage;
@@ -25,10 +28,15 @@ impl Log {
         lines.filter(|line| line["fields"]["event"] == event).collect()
     }
 
-    /// Listens until what it returns is dropped.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    /// Captures what this thread logs until the returned value is dropped.
+    ///
+    /// While only one subscriber exists, tracing caches the interest of the thread that reaches an
+    /// event first, which may be that of another test. A second dispatcher turns the cache off.
+    fn listen(&self) -> (DefaultGuard, Dispatch) {
+        let second = Dispatch::new(NoSubscriber::default());
         let lines = tracing_subscriber::fmt().json().with_writer(self.clone());
-        tracing::subscriber::set_default(lines.with_max_level(tracing::Level::TRACE).finish())
+        let lines = lines.with_max_level(tracing::Level::TRACE).finish();
+        (tracing::subscriber::set_default(lines), second)
     }
 }
 

@@ -74,7 +74,7 @@ impl Platform {
         let fetcher = Fetcher {
             outbound: Some(Arc::new(Outbound::new(outbound::Config::default()).unwrap())),
             hosts: hosts.iter().map(rule).collect(),
-            patience: Duration::from_secs(20),
+            timeout: Duration::from_secs(20),
             bytes_max,
         };
         let text = TEXT.replace("PLATFORM", &here);

@@ -1,71 +1,70 @@
-//! Why a `fetch` has no answer, in words for the author of a class.
+//! Errors of `fetch`, in words for the author of a class.
 //!
-//! Of an address only scheme and host are told: its path and query may hold keys and tokens, and
-//! these texts go into the log.
+//! Only the scheme and host of a URL are shown. Its path and query may contain keys and tokens, and
+//! these texts are logged.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::http::outbound::OutboundError;
 
-/// Why a `fetch` has no answer.
+/// Why a `fetch` failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// What was given is no absolute address.
+    /// The argument is not an absolute URL.
     Address,
-    /// The address is of another scheme than `http` and `https`.
+    /// The URL has a scheme other than `http` and `https`.
     Scheme(String),
-    /// The setting `fetch_hosts` does not name this host.
+    /// The setting `fetch_hosts` does not list this host.
     NotAllowed(String),
-    /// The method is none that can be sent.
+    /// The method cannot be sent.
     Method(String),
-    /// A request of this method has no body.
+    /// A request with this method has no body.
     Body(String),
-    /// The name or the value of this field cannot be sent; the value itself is not told.
+    /// The name or value of this header field cannot be sent. The value itself is not shown.
     Header(String),
-    /// The field belongs to the connection.
+    /// The header field belongs to the connection.
     Reserved(String),
-    /// `redirect` is none of its three words.
-    RedirectWish(String),
-    /// The client could not send it, or has no head of an answer.
+    /// `redirect` is none of its three values.
+    RedirectMode(String),
+    /// The request could not be sent, or no response head arrived.
     Failed {
         /// Scheme, host and port.
         origin: String,
-        /// What happened.
+        /// The cause.
         error: OutboundError,
     },
-    /// The answer broke off.
-    Torn {
+    /// The response was cut off.
+    CutOff {
         /// Scheme, host and port.
         origin: String,
-        /// What happened.
+        /// The cause.
         error: Box<hyper::Error>,
     },
-    /// The answer was not here in time.
-    TooSlow {
+    /// The response did not arrive in time.
+    Timeout {
         /// Scheme, host and port.
         origin: String,
-        /// How long it was waited for.
-        patience: Duration,
+        /// The timeout.
+        timeout: Duration,
     },
-    /// The body of the answer is larger than the settings allow.
+    /// The response body is larger than the settings allow.
     TooLarge {
         /// Scheme, host and port.
         origin: String,
-        /// How large it may be.
+        /// The limit in bytes.
         bytes_max: usize,
     },
-    /// The answer is a redirection, which the class did not want.
+    /// The response is a redirect and the class asked for `redirect: "error"`.
     Redirected(String),
-    /// The answer redirects to something that is no address.
+    /// The response redirects to an invalid URL.
     BadRedirect(String),
-    /// One redirection led to the next, too often.
+    /// Too many redirects in a row.
     TooManyRedirects(String),
 }
 
 impl FetchError {
-    /// A stable word for a class to look at.
+    /// The stable value of the error's `code` property.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Address | Self::Scheme(_) => "badAddress",
@@ -73,13 +72,13 @@ impl FetchError {
             | Self::Body(_)
             | Self::Header(_)
             | Self::Reserved(_)
-            | Self::RedirectWish(_) => "badRequest",
+            | Self::RedirectMode(_) => "badRequest",
             Self::NotAllowed(_) | Self::Failed { error: OutboundError::Refused(_), .. } => {
                 "notAllowed"
             }
             Self::Failed { error: OutboundError::Unreachable(_), .. } => "unreachable",
-            Self::Failed { error: OutboundError::TooSlow, .. } | Self::TooSlow { .. } => "tooSlow",
-            Self::Failed { .. } | Self::Torn { .. } => "broken",
+            Self::Failed { error: OutboundError::TooSlow, .. } | Self::Timeout { .. } => "tooSlow",
+            Self::Failed { .. } | Self::CutOff { .. } => "broken",
             Self::TooLarge { .. } => "tooLarge",
             Self::Redirected(_) | Self::BadRedirect(_) | Self::TooManyRedirects(_) => "redirected",
         }
@@ -104,15 +103,15 @@ impl fmt::Display for FetchError {
             Self::Reserved(name) => {
                 write!(f, "fetch sets the header {name:?} itself; leave it out")
             }
-            Self::RedirectWish(word) => {
+            Self::RedirectMode(word) => {
                 write!(f, "fetch redirect is {word:?}; use \"follow\", \"manual\" or \"error\"")
             }
             Self::Failed { origin, error } => write!(f, "fetch from {origin}: {error}"),
-            Self::Torn { origin, error } => {
+            Self::CutOff { origin, error } => {
                 write!(f, "fetch from {origin}: the answer broke off: {error}")
             }
-            Self::TooSlow { origin, patience } => {
-                write!(f, "fetch from {origin}: no answer within {} ms", patience.as_millis())
+            Self::Timeout { origin, timeout } => {
+                write!(f, "fetch from {origin}: no answer within {} ms", timeout.as_millis())
             }
             Self::TooLarge { origin, bytes_max } => write!(
                 f,

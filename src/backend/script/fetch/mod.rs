@@ -1,59 +1,55 @@
-//! What `fetch` does outside of an isolate: one request to a third party, and its redirections.
+//! The part of `fetch` outside an isolate: one request to a third party, redirects included.
 
 mod error;
-mod wish;
+mod request;
 
 pub use error::FetchError;
-pub(crate) use wish::Redirect;
-pub(crate) use wish::Wish;
+pub(crate) use request::{FetchRequest, RedirectMode};
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::HeaderMap;
-use hyper::Request;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::body::Body as _;
-use hyper::body::Incoming;
-use hyper::header;
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header,
+};
 use url::Url;
 
-use crate::http::edge::hosts::HostRule;
-use crate::http::outbound::Outbound;
-use crate::http::outbound::SentBody;
+use crate::http::{
+    edge::hosts::HostRule,
+    outbound::{Outbound, SentBody},
+};
 
-/// Redirections that one `fetch` follows.
+/// Redirects that one `fetch` follows.
 const REDIRECTS_MAX: usize = 5;
 
-/// Asks third parties on behalf of classes; cheap to clone.
+/// An HTTP client for classes; cheap to clone.
 ///
-/// A class reaches the hosts that the operator has named, and no others, however it is led there:
-/// each address of a chain of redirections is checked, and so is what a name resolves to
-/// ([`Outbound`], SEC T36). callgate adds no cookie and no credential of its own.
+/// A class can reach only the hosts that the operator lists. Each URL of a chain of redirects is
+/// checked, and so is each address that a name resolves to ([`Outbound`]; docs/SECURITY.md, T36).
+/// callgate adds no cookie and no credential of its own.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    /// The client; `None` where nothing may be asked.
+    /// The client; `None` if `fetch` is disabled.
     pub outbound: Option<Arc<Outbound>>,
-    /// Whom classes may ask; default nobody.
+    /// The hosts that classes may reach; default none.
     pub hosts: Arc<[HostRule]>,
-    /// How long one `fetch` may take with its answer, unless it says less or more; default 10 s.
-    pub patience: Duration,
-    /// The body of an answer; default 1 MiB.
+    /// Timeout of one `fetch`, response body included, unless the call sets its own. Default 10 s.
+    pub timeout: Duration,
+    /// Largest response body; default 1 MiB.
     pub bytes_max: usize,
 }
 
 impl Default for Fetcher {
     fn default() -> Self {
-        let (patience, bytes_max) = (Duration::from_secs(10), 1024 * 1024);
-        Self { outbound: None, hosts: Arc::default(), patience, bytes_max }
+        let (timeout, bytes_max) = (Duration::from_secs(10), 1024 * 1024);
+        Self { outbound: None, hosts: Arc::default(), timeout, bytes_max }
     }
 }
 
-/// An answer, read whole.
+/// A response with its complete body.
 pub(crate) struct Fetched {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
@@ -63,16 +59,16 @@ pub(crate) struct Fetched {
 }
 
 impl Fetcher {
-    /// Sends a request, follows redirections as it wishes, and reads the answer. A future that is
-    /// dropped takes the request back.
-    pub(crate) async fn fetch(&self, wish: Wish) -> Result<Fetched, FetchError> {
-        let (patience, origin) = (wish.patience.unwrap_or(self.patience), origin_of(&wish.url));
-        let fetched = tokio::time::timeout(patience, self.follow(wish)).await;
-        fetched.unwrap_or(Err(FetchError::TooSlow { origin, patience }))
+    /// Sends a request, follows redirects as asked, and reads the response. Dropping the future
+    /// cancels the request.
+    pub(crate) async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
+        let (timeout, origin) = (request.timeout.unwrap_or(self.timeout), origin_of(&request.url));
+        let fetched = tokio::time::timeout(timeout, self.follow(request)).await;
+        fetched.unwrap_or(Err(FetchError::Timeout { origin, timeout }))
     }
 
-    /// Refuses an address that no rule allows, before anything is done.
-    pub(crate) fn admit(&self, url: &Url) -> Result<&Outbound, FetchError> {
+    /// Returns an error for a URL that no rule allows, before anything is sent.
+    pub(crate) fn check_allowed(&self, url: &Url) -> Result<&Outbound, FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FetchError::Scheme(url.scheme().to_owned()));
         }
@@ -87,22 +83,22 @@ impl Fetcher {
         })
     }
 
-    async fn follow(&self, mut wish: Wish) -> Result<Fetched, FetchError> {
+    async fn follow(&self, mut request: FetchRequest) -> Result<Fetched, FetchError> {
         for redirects in 0..=REDIRECTS_MAX {
-            let outbound = self.admit(&wish.url)?;
+            let outbound = self.check_allowed(&request.url)?;
             let response = outbound
-                .begin(wish.request()?)
+                .begin(request.to_request()?)
                 .await
-                .map_err(|error| FetchError::Failed { origin: origin_of(&wish.url), error })?;
-            match wish.next(&response) {
-                Some(next) if wish.redirect == Redirect::Follow => wish = next?,
-                Some(_) if wish.redirect == Redirect::Error => {
-                    return Err(FetchError::Redirected(origin_of(&wish.url)));
+                .map_err(|error| FetchError::Failed { origin: origin_of(&request.url), error })?;
+            match request.redirected(&response) {
+                Some(next) if request.redirect == RedirectMode::Follow => request = next?,
+                Some(_) if request.redirect == RedirectMode::Error => {
+                    return Err(FetchError::Redirected(origin_of(&request.url)));
                 }
-                _ => return self.read(wish.url, redirects > 0, response).await,
+                _ => return self.read(request.url, redirects > 0, response).await,
             }
         }
-        Err(FetchError::TooManyRedirects(origin_of(&wish.url)))
+        Err(FetchError::TooManyRedirects(origin_of(&request.url)))
     }
 
     async fn read(
@@ -120,7 +116,7 @@ impl Fetcher {
         }
         let mut bytes = BytesMut::with_capacity(announced);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| FetchError::Torn {
+            let frame = frame.map_err(|error| FetchError::CutOff {
                 origin: origin_of(&url),
                 error: Box::new(error),
             })?;
@@ -135,13 +131,13 @@ impl Fetcher {
     }
 }
 
-/// The part of an address that may be told: paths and queries hold keys and tokens.
+/// The part of a URL that may be shown. Paths and queries may contain keys and tokens.
 fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// A request with the given parts, as [`Outbound`] takes it.
-fn request(
+/// Builds the request for [`Outbound`].
+fn build_request(
     method: hyper::Method,
     url: &Url,
     headers: HeaderMap,

@@ -1,45 +1,41 @@
-//! What `URL` and `URLSearchParams` ask of the host (URL Standard).
+//! Host functions of `URL` and `URLSearchParams` (URL Standard).
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
-use rquickjs::Object;
-use url::Url;
-use url::quirks;
+use rquickjs::{Ctx, Exception, Function, Object};
+use url::{Url, quirks};
 
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::Bindings;
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let ctx = shelf.ctx;
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = bindings.ctx;
     let parse = |ctx: Ctx<'js>, text: String, base: Option<String>| {
         let base = base.map(|base| Url::parse(&base)).transpose();
         let url = base.and_then(|base| Url::options().base_url(base.as_ref()).parse(&text));
-        // The text may hold a token, and the message goes into the log.
+        // The text may contain a token, and the message is logged.
         let url = url.map_err(|error| Exception::throw_type(&ctx, &format!("no URL: {error}")))?;
         parts(&ctx, &url)
     };
-    shelf.put("urlParse", Function::new(ctx.clone(), parse)?)?;
+    bindings.set("urlParse", Function::new(ctx.clone(), parse)?)?;
     let change = |ctx: Ctx<'js>, href: String, part: String, text: String| {
         let mut url = Url::parse(&href)
             .map_err(|error| Exception::throw_type(&ctx, &format!("no URL: {error}")))?;
         change(&mut url, &part, &text);
         parts(&ctx, &url)
     };
-    shelf.put("urlChange", Function::new(ctx.clone(), change)?)?;
+    bindings.set("urlChange", Function::new(ctx.clone(), change)?)?;
     let pairs = |query: String| -> Vec<String> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         pairs.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()
     };
-    shelf.put("formPairs", Function::new(ctx.clone(), pairs)?)?;
+    bindings.set("formPairs", Function::new(ctx.clone(), pairs)?)?;
     let text = |flat: Vec<String>| {
         let (pairs, _) = flat.as_chunks::<2>();
         let pairs = pairs.iter().map(|[name, value]| (name, value));
         form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     };
-    shelf.put("formText", Function::new(ctx.clone(), text)?)
+    bindings.set("formText", Function::new(ctx.clone(), text)?)
 }
 
-/// Sets one part. What does not fit is passed over, as browsers do.
+/// Sets one part. Invalid values are ignored, as in browsers.
 fn change(url: &mut Url, part: &str, text: &str) {
     let _ = match part {
         "protocol" => quirks::set_protocol(url, text),
@@ -63,7 +59,7 @@ fn change(url: &mut Url, part: &str, text: &str) {
     };
 }
 
-/// Every part of a URL, under the names that the URL Standard gives them.
+/// All parts of a URL, under their names in the URL Standard.
 fn parts<'js>(ctx: &Ctx<'js>, url: &Url) -> rquickjs::Result<Object<'js>> {
     let parts = Object::new(ctx.clone())?;
     parts.set("href", quirks::href(url))?;

@@ -1,43 +1,43 @@
-//! What `console` asks of the host: a line in the log.
+//! The host function of `console`: writes a log event.
 
 use std::rc::Rc;
 
 use rquickjs::Function;
 
-use crate::backend::script::call::Call;
-use crate::backend::script::desk::Desk;
-use crate::backend::script::host::shelf::Shelf;
-use crate::base::masked::masked;
+use crate::{
+    backend::script::{call::Call, host::bindings::Bindings, operations::Operations},
+    base::masked::masked,
+};
 
-/// Longest line; the rest of it is cut off.
+/// Longest line; longer ones are truncated.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
-pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    let desk = Rc::clone(shelf.desk);
-    let say = move |level: String, text: String| say(&desk, &level, &text);
-    shelf.put("console", Function::new(shelf.ctx.clone(), say)?)
+pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    let operations = Rc::clone(bindings.operations);
+    let console = move |level: String, text: String| log(&operations, &level, &text);
+    bindings.set("console", Function::new(bindings.ctx.clone(), console)?)
 }
 
-fn say(desk: &Desk, level: &str, text: &str) {
-    // A class may say anything, the token of its visitor too.
+fn log(operations: &Operations, level: &str, text: &str) {
+    // A class may log anything, including tokens.
     let text = masked(text, LINE_BYTES_MAX);
-    let call = desk.running();
-    let most = desk.environment.limits.console_bytes;
-    match call.as_ref().map_or(Room::Enough, |call| room(call, text.len(), most)) {
-        Room::Enough => write(desk, call.as_deref(), level, &text),
-        Room::Spent => {
-            let (class, call) = (&*desk.class, call.as_deref());
+    let call = operations.current_call();
+    let most = operations.environment.limits.console_bytes;
+    match call.as_ref().map_or(Quota::Available, |call| charge(call, text.len(), most)) {
+        Quota::Available => write(operations, call.as_deref(), level, &text),
+        Quota::JustExceeded => {
+            let (class, call) = (&*operations.class, call.as_deref());
             let id = call.map(|call| tracing::field::display(call.request.id()));
             let method = call.map(|call| &*call.method);
             tracing::warn!(event = "script.console_full", id, class, method, most);
         }
-        Room::None => {}
+        Quota::Exceeded => {}
     }
 }
 
-/// Writes one line. The macros of the log want to know its level beforehand.
-fn write(desk: &Desk, call: Option<&Call>, level: &str, text: &str) {
-    let class = &*desk.class;
+/// Writes one line. The level of a tracing macro is fixed at compile time.
+fn write(operations: &Operations, call: Option<&Call>, level: &str, text: &str) {
+    let class = &*operations.class;
     let id = call.map(|call| tracing::field::display(call.request.id()));
     let method = call.map(|call| &*call.method);
     match level {
@@ -48,22 +48,22 @@ fn write(desk: &Desk, call: Option<&Call>, level: &str, text: &str) {
     }
 }
 
-/// Whether a call may say one more thing.
-enum Room {
-    Enough,
-    /// Not any more, from this line on.
-    Spent,
-    None,
+/// Whether a call may write another line.
+enum Quota {
+    Available,
+    /// The limit is exceeded by this line.
+    JustExceeded,
+    Exceeded,
 }
 
-fn room(call: &Call, bytes: usize, most: usize) -> Room {
-    let said = call.said_bytes.get();
-    // A line costs something even when it says nothing.
-    let after = said.saturating_add(bytes).saturating_add(1);
-    call.said_bytes.set(after.max(said));
-    match (said > most, after > most) {
-        (true, _) => Room::None,
-        (false, true) => Room::Spent,
-        (false, false) => Room::Enough,
+fn charge(call: &Call, bytes: usize, most: usize) -> Quota {
+    let before = call.console_bytes.get();
+    // An empty line counts, too.
+    let after = before.saturating_add(bytes).saturating_add(1);
+    call.console_bytes.set(after.max(before));
+    match (before > most, after > most) {
+        (true, _) => Quota::Exceeded,
+        (false, true) => Quota::JustExceeded,
+        (false, false) => Quota::Available,
     }
 }

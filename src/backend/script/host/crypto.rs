@@ -1,25 +1,20 @@
-//! What `crypto` asks of the host: randomness, digests, and message authentication.
+//! Host functions of `crypto`: random values, digests and HMAC.
 
 use std::rc::Rc;
 
-use ring::digest;
-use ring::hmac;
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
+use ring::{digest, hmac};
+use rquickjs::{Ctx, Exception, Function};
 
-use crate::backend::script::host::shelf::Bytes;
-use crate::backend::script::host::shelf::Packed;
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::host::bindings::{Base64Bytes, Bindings, Bytes};
 
-/// A hash by its name in the Web Cryptography API (§18.2).
+/// A hash function by its name in the Web Cryptography API (§18.2).
 struct Hash {
     name: &'static str,
     digest: &'static digest::Algorithm,
     hmac: hmac::Algorithm,
 }
 
-/// SHA-1 is here for webhooks that are signed with it still; nothing of callgate uses it.
+/// SHA-1 is supported for webhooks that are still signed with it. callgate itself does not use it.
 static HASHES: [Hash; 4] = [
     Hash { name: "SHA-256", digest: &digest::SHA256, hmac: hmac::HMAC_SHA256 },
     Hash { name: "SHA-384", digest: &digest::SHA384, hmac: hmac::HMAC_SHA384 },
@@ -31,37 +26,37 @@ static HASHES: [Hash; 4] = [
     },
 ];
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let ctx = shelf.ctx;
-    let entropy = Rc::clone(shelf.desk);
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = bindings.ctx;
+    let entropy = Rc::clone(bindings.operations);
     let random = move |ctx: Ctx<'js>, count: usize| {
         let mut bytes = vec![0; count];
         let filled = entropy.environment.entropy.fill(&mut bytes);
         filled.map_err(|error| Exception::throw_message(&ctx, &error.to_string()))?;
         Ok::<_, rquickjs::Error>(Bytes(bytes))
     };
-    shelf.put("randomBytes", Function::new(ctx.clone(), random)?)?;
+    bindings.set("randomBytes", Function::new(ctx.clone(), random)?)?;
     let name = |ctx: Ctx<'js>, name: String| find(&ctx, &name).map(|hash| hash.name);
-    shelf.put("hashName", Function::new(ctx.clone(), name)?)?;
-    let digest = |ctx: Ctx<'js>, name: String, content: Packed| {
+    bindings.set("hashName", Function::new(ctx.clone(), name)?)?;
+    let digest = |ctx: Ctx<'js>, name: String, content: Base64Bytes| {
         Ok::<_, rquickjs::Error>(Bytes(digest::digest(find(&ctx, &name)?.digest, &content.0)))
     };
-    shelf.put("digest", Function::new(ctx.clone(), digest)?)?;
-    let sign = |ctx: Ctx<'js>, name: String, key: Packed, content: Packed| {
+    bindings.set("digest", Function::new(ctx.clone(), digest)?)?;
+    let sign = |ctx: Ctx<'js>, name: String, key: Base64Bytes, content: Base64Bytes| {
         let key = hmac_key(find(&ctx, &name)?, &key);
         Ok::<_, rquickjs::Error>(Bytes(hmac::sign(&key, &content.0)))
     };
-    shelf.put("hmac", Function::new(ctx.clone(), sign)?)?;
-    let fits = |ctx: Ctx<'js>, name: String, key: Packed, signed: Signed| {
+    bindings.set("hmac", Function::new(ctx.clone(), sign)?)?;
+    let fits = |ctx: Ctx<'js>, name: String, key: Base64Bytes, signed: Signed| {
         let key = hmac_key(find(&ctx, &name)?, &key);
         let [content, tag] = signed.0;
         Ok::<_, rquickjs::Error>(hmac::verify(&key, &content.0, &tag.0).is_ok())
     };
-    shelf.put("hmacFits", Function::new(ctx.clone(), fits)?)
+    bindings.set("hmacFits", Function::new(ctx.clone(), fits)?)
 }
 
-/// What was signed, and the signature.
-struct Signed([Packed; 2]);
+/// The signed content and the signature.
+struct Signed([Base64Bytes; 2]);
 
 impl<'js> rquickjs::FromJs<'js> for Signed {
     fn from_js(ctx: &Ctx<'js>, value: rquickjs::Value<'js>) -> rquickjs::Result<Self> {
@@ -79,6 +74,6 @@ fn find(ctx: &Ctx<'_>, name: &str) -> rquickjs::Result<&'static Hash> {
     })
 }
 
-fn hmac_key(hash: &Hash, key: &Packed) -> hmac::Key {
+fn hmac_key(hash: &Hash, key: &Base64Bytes) -> hmac::Key {
     hmac::Key::new(hash.hmac, &key.0)
 }

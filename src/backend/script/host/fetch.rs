@@ -1,107 +1,100 @@
-//! What the prelude's `fetch` asks of the host.
+//! Host functions of `fetch`.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
-use rquickjs::Object;
-use rquickjs::Value;
+use rquickjs::{Ctx, Exception, Function, Object, Value};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::backend::script::call::CallId;
-use crate::backend::script::desk::Desk;
-use crate::backend::script::fetch::FetchError;
-use crate::backend::script::fetch::Fetched;
-use crate::backend::script::fetch::Wish;
-use crate::backend::script::host::session::misread;
-use crate::backend::script::host::shelf::Packed;
-use crate::backend::script::host::shelf::Shelf;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
+use crate::backend::script::{
+    call::CallId,
+    completion::{Completion, Failure},
+    fetch::{FetchError, FetchRequest, Fetched},
+    host::{
+        bindings::{Base64Bytes, Bindings},
+        session::misread,
+    },
+    operations::Operations,
+};
 
-/// What one call may fetch at once.
-const AT_ONCE_MAX: usize = 8;
+/// Concurrent fetches of one call.
+const FETCHES_MAX: usize = 8;
 
-/// The fetches under way, by the number that the prelude gave them: whose each is, and how it is
-/// given up. One whose other end is gone is over.
+/// The fetches in progress, by the number that the prelude gave them: the call, and a sender whose
+/// drop aborts the fetch. An entry whose receiver is closed has completed.
 #[derive(Default)]
-struct UnderWay(RefCell<HashMap<u32, (CallId, oneshot::Sender<()>)>>);
+struct InFlight(RefCell<HashMap<u32, (CallId, oneshot::Sender<()>)>>);
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let (desk, under_way) = (Rc::clone(shelf.desk), Rc::new(UnderWay::default()));
-    let others = Rc::clone(&under_way);
-    let give_up = move |number: u32| {
-        others.0.borrow_mut().remove(&number);
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let (operations, in_flight) = (Rc::clone(bindings.operations), Rc::new(InFlight::default()));
+    let to_abort = Rc::clone(&in_flight);
+    let abort = move |number: u32| {
+        to_abort.0.borrow_mut().remove(&number);
     };
-    shelf.put("abortFetch", Function::new(shelf.ctx.clone(), give_up)?)?;
-    let fetch = move |ctx: Ctx<'js>, number: u32, wish: Object<'js>, body: Body| {
-        begin(&ctx, (&desk, &under_way), number, (&wish, body))
+    bindings.set("abortFetch", Function::new(bindings.ctx.clone(), abort)?)?;
+    let fetch = move |ctx: Ctx<'js>, number: u32, request: Object<'js>, body: Body| {
+        begin(&ctx, (&operations, &in_flight), number, (&request, body))
     };
-    shelf.put("fetch", Function::new(shelf.ctx.clone(), fetch)?)
+    bindings.set("fetch", Function::new(bindings.ctx.clone(), fetch)?)
 }
 
-/// The body of a request, if it has one.
-type Body = Option<Packed>;
+/// The body of a request, if any.
+type Body = Option<Base64Bytes>;
 
 fn begin<'js>(
     ctx: &Ctx<'js>,
-    (desk, under_way): (&Rc<Desk>, &UnderWay),
+    (operations, in_flight): (&Rc<Operations>, &InFlight),
     number: u32,
-    (wish, body): (&Object<'js>, Body),
+    (request, body): (&Object<'js>, Body),
 ) -> rquickjs::Result<Value<'js>> {
-    let call = desk.current(ctx)?;
-    let fetcher = desk.environment.fetcher.clone();
-    let wish = read(wish, body).and_then(|wish| {
-        fetcher.admit(&wish.url).map_err(|error| failure(&error))?;
-        Ok(wish)
+    let call = operations.require_current(ctx)?;
+    let fetcher = operations.environment.fetcher.clone();
+    let request = parse(request, body).and_then(|request| {
+        fetcher.check_allowed(&request.url).map_err(|error| failure(&error))?;
+        Ok(request)
     });
-    let wish = wish.map_err(|failure| Desk::raise(ctx, &call, failure))?;
-    let Some(mut given_up) = under_way.enter(call.id, number) else {
-        let text = format!("a request may fetch {AT_ONCE_MAX} things at once; wait for some first");
+    let request = request.map_err(|failure| Operations::throw(ctx, &call, failure))?;
+    let Some(mut aborted) = in_flight.insert(call.id, number) else {
+        let text = format!("a request may fetch {FETCHES_MAX} things at once; wait for some first");
         return Err(Exception::throw_range(ctx, &text));
     };
-    let promise = desk.promise(ctx, &call, async move {
+    let promise = operations.promise(ctx, &call, async move {
         tokio::select! {
-            answer = fetcher.fetch(wish) => {
-                answer.map_or_else(|error| Landed::Failed(failure(&error)), landed)
+            response = fetcher.fetch(request) => {
+                response.map_or_else(|error| Completion::Failed(failure(&error)), completion)
             }
-            _ = &mut given_up => Landed::Failed(Failure::new("AbortError", "it was given up")),
+            _ = &mut aborted => Completion::Failed(Failure::new("AbortError", "it was given up")),
         }
     });
     Ok(promise?.into_value())
 }
 
-/// What the class wants, as the prelude has checked its types.
-fn read(wish: &Object<'_>, body: Body) -> Result<Wish, Failure> {
-    let text = |name: &str| wish.get::<_, String>(name).map_err(misread);
-    let mut read = Wish::read(&text("url")?).map_err(|error| failure(&error))?;
-    read.set_method(&text("method")?).map_err(|error| failure(&error))?;
-    read.redirect = text("redirect")?.parse().map_err(|error| failure(&error))?;
-    let flat: Vec<String> = wish.get("headers").map_err(misread)?;
+/// Parses the arguments, whose types the prelude has checked.
+fn parse(request: &Object<'_>, body: Body) -> Result<FetchRequest, Failure> {
+    let text = |name: &str| request.get::<_, String>(name).map_err(misread);
+    let mut parsed = FetchRequest::get(&text("url")?).map_err(|error| failure(&error))?;
+    parsed.set_method(&text("method")?).map_err(|error| failure(&error))?;
+    parsed.redirect = text("redirect")?.parse().map_err(|error| failure(&error))?;
+    let flat: Vec<String> = request.get("headers").map_err(misread)?;
     let (pairs, _) = flat.as_chunks::<2>();
     for [name, value] in pairs {
-        read.add_header(name, value).map_err(|error| failure(&error))?;
+        parsed.add_header(name, value).map_err(|error| failure(&error))?;
     }
-    let millis: Option<f64> = wish.get("timeout").map_err(misread)?;
-    let patience = millis.map(|millis| Duration::try_from_secs_f64(millis / 1_000.0));
-    read.patience = patience.map(Result::unwrap_or_default);
+    let millis: Option<f64> = request.get("timeout").map_err(misread)?;
+    let timeout = millis.map(|millis| Duration::try_from_secs_f64(millis / 1_000.0));
+    parsed.timeout = timeout.map(Result::unwrap_or_default);
     if let Some(body) = body {
-        read.set_body(body.0.into()).map_err(|error| failure(&error))?;
+        parsed.set_body(body.0.into()).map_err(|error| failure(&error))?;
     }
-    Ok(read)
+    Ok(parsed)
 }
 
 fn failure(error: &FetchError) -> Failure {
     Failure { code: Some(error.code()), ..Failure::new("FetchError", error.to_string()) }
 }
 
-/// Head and body of an answer; a field that is no text is left out.
-fn landed(fetched: Fetched) -> Landed {
+/// Head and body of a response. Header fields that are not text are left out.
+fn completion(fetched: Fetched) -> Completion {
     let fields = fetched.headers.iter();
     let fields = fields.filter_map(|(name, value)| Some([name.as_str(), value.to_str().ok()?]));
     let head = json!({
@@ -111,15 +104,18 @@ fn landed(fetched: Fetched) -> Landed {
         "redirected": fetched.redirected,
         "headers": fields.flatten().collect::<Vec<_>>(),
     });
-    Landed::List(vec![Landed::Json(head.to_string()), Landed::Bytes(fetched.body.into())])
+    Completion::List(vec![
+        Completion::Json(head.to_string()),
+        Completion::Bytes(fetched.body.into()),
+    ])
 }
 
-impl UnderWay {
-    /// Enters a fetch of a call, unless that has too many; what tells when it is given up.
-    fn enter(&self, call: CallId, number: u32) -> Option<oneshot::Receiver<()>> {
+impl InFlight {
+    /// Adds a fetch, unless the call has too many. The receiver reports that it was aborted.
+    fn insert(&self, call: CallId, number: u32) -> Option<oneshot::Receiver<()>> {
         let mut all = self.0.borrow_mut();
         all.retain(|_, (_, ending)| !ending.is_closed());
-        if all.values().filter(|(owner, _)| *owner == call).count() >= AT_ONCE_MAX {
+        if all.values().filter(|(owner, _)| *owner == call).count() >= FETCHES_MAX {
             return None;
         }
         let (ending, ended) = oneshot::channel();

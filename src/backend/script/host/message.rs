@@ -1,28 +1,27 @@
-//! What `OutgoingMessage` asks of the host: whether a header or a status can be sent.
+//! Host functions of `OutgoingMessage`: whether a header field or status can be sent.
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Function;
+use rquickjs::{Ctx, Exception, Function};
 
-use crate::backend::script::host::shelf::Shelf;
-use crate::base::limits::REPLY_HEADERS_MAX;
-use crate::http::OutgoingMessage;
-use crate::http::message::reply::BadReply;
+use crate::{
+    backend::script::host::bindings::Bindings,
+    base::limits::REPLY_HEADERS_MAX,
+    http::{OutgoingMessage, message::reply::BadReply},
+};
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let ctx = shelf.ctx;
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let ctx = bindings.ctx;
     let check = |ctx: Ctx<'js>, name: String, value: String, beside: usize| {
         check_header(&name, &value, beside)
             .map_err(|bad| Exception::throw_range(&ctx, &bad.to_string()))
     };
-    shelf.put("checkHeader", Function::new(ctx.clone(), check)?)?;
+    bindings.set("checkHeader", Function::new(ctx.clone(), check)?)?;
     let check = |ctx: Ctx<'js>, status: f64| {
         check_status(status).map_err(|bad| Exception::throw_range(&ctx, &bad))
     };
-    shelf.put("checkStatus", Function::new(ctx.clone(), check)?)
+    bindings.set("checkStatus", Function::new(ctx.clone(), check)?)
 }
 
-/// The name by which a field is known, in lower case, if it can be sent with `beside` others.
+/// Returns the field name in lower case if the field can be sent with `beside` other fields.
 fn check_header(name: &str, value: &str, beside: usize) -> Result<String, BadReply> {
     let mut message = OutgoingMessage::new();
     message.set_header(name, value)?;

@@ -1,57 +1,64 @@
-//! The functions that callgate gives to its own prelude; no class ever holds one of them.
+//! Host functions, which only the prelude can call. No class ever holds one of them.
 //!
 //! # How a host function is added
 //!
-//! 1. Put it onto the [`Shelf`], in the file of the member that needs it, under the name by which
-//!    the prelude calls it.
-//! 2. A function that belongs to a `request` or `session` takes the number of its call first:
-//!    [`Shelf::tells`], [`Shelf::does`] and [`Shelf::awaits`] look it up and raise when that
-//!    request has ended. A function of the global world (`fetch`, timers) asks [`Desk::current`].
-//! 3. What it refuses is a [`Failure`], raised in the class; it may keep what it means for the
-//!    caller of the row.
-//! 4. What waits clones what it needs out of the call; its future runs on the runtime's threads,
-//!    may hold nothing of the engine, and ends in a [`Landed`]. It is dropped when its call ends.
-//! 5. The prelude (`prelude/*.js`) wraps it: it is where the members that a class sees are
-//!    defined, with the types of their arguments checked.
+//! 1. Define it in the [`Bindings`], in the file of the member that needs it, under the name by
+//!    which the prelude calls it.
 //!
-//! [`Failure`]: crate::backend::script::landed::Failure
-//! [`Landed`]: crate::backend::script::landed::Landed
+//! 2. A function that belongs to a `request` or `session` takes the id of its call first.
+//!    [`Bindings::getter`], [`Bindings::method`] and [`Bindings::async_method`] look the call up
+//!    and throw if its request has ended. Global functions (`fetch`, timers) use
+//!    [`Operations::require_current`].
+//!
+//! 3. Return a [`Failure`] to throw an error in the class. The failure may carry the error for the
+//!    client.
+//!
+//! 4. An asynchronous function clones what it needs from the call. Its future runs on the runtime's
+//!    threads, must not hold values of the engine, and returns a [`Completion`]. It is dropped if
+//!    its call ends first.
+//!
+//! 5. The prelude (`prelude/*.js`) wraps the function. It defines the members that a class sees and
+//!    checks the types of their arguments.
+//!
+//! [`Failure`]: crate::backend::script::completion::Failure
+//! [`Completion`]: crate::backend::script::completion::Completion
 
 mod address;
+mod bindings;
 mod console;
 mod crypto;
 mod fetch;
 mod message;
 mod request;
 mod session;
-mod shelf;
 mod storage;
 mod text;
 mod timers;
 
-pub(super) use shelf::Packed;
+pub(super) use bindings::Base64Bytes;
 
 use std::rc::Rc;
 
-use rquickjs::Ctx;
-use rquickjs::Object;
+use rquickjs::{Ctx, Object};
 
-use crate::backend::script::desk::Desk;
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::{host::bindings::Bindings, operations::Operations};
 
-/// All host functions, for [`crate::backend::script::prelude::MAIN`].
-pub(super) fn functions<'js>(ctx: &Ctx<'js>, desk: &Rc<Desk>) -> rquickjs::Result<Object<'js>> {
+/// Creates all host functions, for [`crate::backend::script::prelude::MAIN`].
+pub(super) fn functions<'js>(
+    ctx: &Ctx<'js>,
+    operations: &Rc<Operations>,
+) -> rquickjs::Result<Object<'js>> {
     let functions = Object::new(ctx.clone())?;
-    let shelf = Shelf { ctx, desk, functions: &functions };
-    request::put(&shelf)?;
-    session::put(&shelf)?;
-    storage::put(&shelf)?;
-    message::put(&shelf)?;
-    console::put(&shelf)?;
-    timers::put(&shelf)?;
-    fetch::put(&shelf)?;
-    address::put(&shelf)?;
-    text::put(&shelf)?;
-    crypto::put(&shelf)?;
+    let bindings = Bindings { ctx, operations, functions: &functions };
+    request::bind(&bindings)?;
+    session::bind(&bindings)?;
+    storage::bind(&bindings)?;
+    message::bind(&bindings)?;
+    console::bind(&bindings)?;
+    timers::bind(&bindings)?;
+    fetch::bind(&bindings)?;
+    address::bind(&bindings)?;
+    text::bind(&bindings)?;
+    crypto::bind(&bindings)?;
     Ok(functions)
 }

@@ -1,65 +1,68 @@
-//! What `request` asks of the host. Each member is copied into the isolate when it is read.
+//! Host functions of `request`. A member is copied into the isolate when it is first read.
 
-use crate::backend::script::host::shelf::Bytes;
-use crate::backend::script::host::shelf::Shelf;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
-use crate::http::message::parse::form::Form;
-use crate::token::Outcome;
+use crate::{
+    backend::script::{
+        completion::{Completion, Failure},
+        host::bindings::{Bindings, Bytes},
+    },
+    http::message::parse::form::Form,
+    token::Outcome,
+};
 
-pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    shelf.tells("requestUrl", |call| call.request.url().to_owned())?;
-    shelf.tells("requestVerb", |call| call.request.verb().to_owned())?;
-    shelf.tells("requestPath", |call| -> Vec<String> {
+pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    bindings.getter("requestUrl", |call| call.request.url().to_owned())?;
+    bindings.getter("requestVerb", |call| call.request.verb().to_owned())?;
+    bindings.getter("requestPath", |call| -> Vec<String> {
         call.request.url_path().into_iter().map(str::to_owned).collect()
     })?;
-    shelf.tells("requestQuery", |call| flat(call.request.url_query().pairs()))?;
-    shelf.tells("requestHeaders", |call| {
-        // Of several values of one name the first, as `getHeader` has it.
+    bindings.getter("requestQuery", |call| flat(call.request.url_query().pairs()))?;
+    bindings.getter("requestHeaders", |call| {
+        // The first of several values with one name, as in `getHeader`.
         let names = call.request.headers().keys().map(hyper::header::HeaderName::as_str);
         flat(names.map(|name| (name, call.request.header(name))))
     })?;
-    shelf.tells("requestParams", |call| {
+    bindings.getter("requestParams", |call| {
         flat(call.request.params().iter().map(|(name, value)| (&**name, &**value)))
     })?;
-    shelf.tells("requestAddress", |call| {
+    bindings.getter("requestAddress", |call| {
         call.request.remote_address().map(|address| address.to_string())
     })?;
-    shelf.tells("requestOtp", |call| outcome(call.request.otp()))?;
-    shelf.does("requestHeader", |call, name: String| Ok(call.request.header(&name).to_owned()))?;
-    body(shelf)
+    bindings.getter("requestOtp", |call| outcome(call.request.otp()))?;
+    bindings
+        .method("requestHeader", |call, name: String| Ok(call.request.header(&name).to_owned()))?;
+    body(bindings)
 }
 
-fn body(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    shelf.tells("requestText", |call| call.request.text().into_owned())?;
-    shelf.tells("requestBlob", |call| Bytes(call.request.blob().clone()))?;
-    shelf
-        .tells("requestPicture", |call| call.request.picture().map(|picture| picture.media_type))?;
-    shelf.does("requestJson", |call, ()| {
-        // The engine parses it; that it is JSON of some depth at most is seen here.
+fn body(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    bindings.getter("requestText", |call| call.request.text().into_owned())?;
+    bindings.getter("requestBlob", |call| Bytes(call.request.blob().clone()))?;
+    bindings.getter("requestPicture", |call| {
+        call.request.picture().map(|picture| picture.media_type)
+    })?;
+    bindings.method("requestJson", |call, ()| {
+        // The engine parses the text. Its syntax and nesting depth are checked here first.
         let text = call.request.json_text();
         let text = text.map_err(|bad| Failure::body("SyntaxError", &bad))?;
         Ok(text.into_owned())
     })?;
-    shelf.awaits("requestForm", |call, ()| {
+    bindings.async_method("requestForm", |call, ()| {
         let (request, kept) = (call.request.clone(), call.form.clone());
         Ok(async move {
             let form = request.form().await;
             let form = form.map_err(|bad| Failure::body("Error", &bad))?;
             let parts = parts(&form);
             let _ = kept.set(form);
-            Ok(Landed::Json(parts.to_string()))
+            Ok(Completion::Json(parts.to_string()))
         })
     })?;
-    shelf.does("requestFile", |call, at: usize| {
+    bindings.method("requestFile", |call, at: usize| {
         let form = call.form.get().map_or(&[][..], Form::fields);
         let value = form.get(at).map(|field| field.value.clone());
         Ok(Bytes(value.unwrap_or_default()))
     })
 }
 
-/// The fields of a form: texts as they are, files without their content, which is read when the
-/// class asks for it.
+/// The fields of a form. Files come without their content, which is copied when the class reads it.
 fn parts(form: &Form) -> serde_json::Value {
     let part = |field: &crate::http::message::parse::form::Field| match &field.file_name {
         Some(file) => serde_json::json!({
@@ -75,12 +78,12 @@ fn parts(form: &Form) -> serde_json::Value {
     form.fields().iter().map(part).collect()
 }
 
-/// Name and value in turn.
+/// Names and values alternately.
 fn flat<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Vec<String> {
     pairs.flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
 }
 
-/// The name of an outcome, and when the token was used if it was.
+/// The name of an outcome, followed by the time of use for a used token.
 pub(super) fn outcome(outcome: Outcome) -> Vec<String> {
     let used = match outcome {
         Outcome::Used { at } => Some(at.to_string()),

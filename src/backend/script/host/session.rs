@@ -1,120 +1,118 @@
-//! What `session` asks of the host, apart from its storage.
+//! Host functions of `session`, except its storage.
 
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use rquickjs::Object;
 
-use crate::backend::script::host::request::outcome;
-use crate::backend::script::host::shelf::Shelf;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
-use crate::flow::session::Privileges;
-use crate::flow::session::RestoreOptions;
-use crate::flow::session::Session;
-use crate::flow::session::SessionError;
-use crate::token::MintWish;
+use crate::{
+    backend::script::{
+        completion::{Completion, Failure},
+        host::{bindings::Bindings, request::outcome},
+    },
+    flow::session::{Privileges, RestoreOptions, Session, SessionError},
+    token::MintWish,
+};
 
-pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
-    shelf.tells("sessionId", |call| call.session.id().to_string())?;
-    shelf.tells("userName", |call| call.session.user_name())?;
-    shelf.tells("expirationDate", |call| call.session.expiration_date().to_string())?;
-    shelf.tells("idleTimeout", |call| call.session.idle_timeout())?;
-    shelf.does("setIdleTimeout", |call, minutes: f64| {
+pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
+    bindings.getter("sessionId", |call| call.session.id().to_string())?;
+    bindings.getter("userName", |call| call.session.user_name())?;
+    bindings.getter("expirationDate", |call| call.session.expiration_date().to_string())?;
+    bindings.getter("idleTimeout", |call| call.session.idle_timeout())?;
+    bindings.method("setIdleTimeout", |call, minutes: f64| {
         call.session.set_idle_timeout(whole(minutes));
         Ok(())
     })?;
-    shelf.tells("restoreOutcome", |call| outcome(call.session.restore_outcome()))?;
-    shelf.tells("devices", |call| devices(&call.session))?;
-    shelf.does("publicUrl", |call, path: String| {
+    bindings.getter("restoreOutcome", |call| outcome(call.session.restore_outcome()))?;
+    bindings.getter("devices", |call| devices(&call.session))?;
+    bindings.method("publicUrl", |call, path: String| {
         call.session.public_url(&path).map_err(Failure::session)
     })?;
-    privileges(shelf)?;
-    tokens(shelf)
+    privileges(bindings)?;
+    tokens(bindings)
 }
 
-fn privileges<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    shelf.tells("isGuest", |call| call.session.is_guest())?;
-    shelf.tells("clearPrivileges", |call| call.session.clear_privileges())?;
-    shelf.tells("getPrivileges", |call| -> Vec<String> {
+fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    bindings.getter("isGuest", |call| call.session.is_guest())?;
+    bindings.getter("clearPrivileges", |call| call.session.clear_privileges())?;
+    bindings.getter("getPrivileges", |call| -> Vec<String> {
         call.session.privileges().iter().map(ToString::to_string).collect()
     })?;
-    shelf.does("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
-    shelf.does("setPrivileges", |call, wish: Object<'js>| {
-        let wish = Privileges {
-            privileges: wish.get("privileges").map_err(misread)?,
-            roles: wish.get("roles").map_err(misread)?,
-            user_name: wish.get("userName").map_err(misread)?,
-            keep_devices: wish.get("keepDevices").map_err(misread)?,
+    bindings.method("hasPrivilege", |call, name: String| Ok(call.session.has_privilege(&name)))?;
+    bindings.method("setPrivileges", |call, options: Object<'js>| {
+        let options = Privileges {
+            privileges: options.get("privileges").map_err(misread)?,
+            roles: options.get("roles").map_err(misread)?,
+            user_name: options.get("userName").map_err(misread)?,
+            keep_devices: options.get("keepDevices").map_err(misread)?,
         };
-        call.session.set_privileges(wish).map_err(Failure::session)
+        call.session.set_privileges(options).map_err(Failure::session)
     })
 }
 
-fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    shelf.awaits("createOtp", |call, wish: Object<'js>| {
-        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
+fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    bindings.async_method("createOtp", |call, options: Object<'js>| {
+        let (session, options) = (call.session.clone(), token_options(&options)?);
         Ok(async move {
-            session.create_otp(wish).await.map(Landed::Text).map_err(Failure::session)
+            session.create_otp(options).await.map(Completion::Text).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("createCallbackUrl", |call, wish: Object<'js>| {
-        let path: String = wish.get("path").map_err(misread)?;
-        let (session, wish) = (call.session.clone(), mint_wish(&wish)?);
+    bindings.async_method("createCallbackUrl", |call, options: Object<'js>| {
+        let path: String = options.get("path").map_err(misread)?;
+        let (session, options) = (call.session.clone(), token_options(&options)?);
         Ok(async move {
-            let url = session.create_callback_url(&path, wish).await;
-            url.map(Landed::Text).map_err(Failure::session)
+            let url = session.create_callback_url(&path, options).await;
+            url.map(Completion::Text).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("restore", |call, wish: Object<'js>| {
-        let token: String = wish.get("token").map_err(misread)?;
-        let options = RestoreOptions { switch: wish.get("switch").map_err(misread)? };
+    bindings.async_method("restore", |call, options: Object<'js>| {
+        let token: String = options.get("token").map_err(misread)?;
+        let options = RestoreOptions { switch: options.get("switch").map_err(misread)? };
         let session = call.session.clone();
         Ok(async move {
             let restored = session.restore_with(&token, options).await;
-            restored.map(Landed::Bool).map_err(Failure::session)
+            restored.map(Completion::Bool).map_err(Failure::session)
         })
     })?;
-    shelf.awaits("logout", |call, ()| {
+    bindings.async_method("logout", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.logout().await) })
     })?;
-    shelf.awaits("reload", |call, ()| {
+    bindings.async_method("reload", |call, ()| {
         let session = call.session.clone();
-        Ok(async move { session.reload().await.map(Landed::Bool).map_err(Failure::session) })
+        Ok(async move { session.reload().await.map(Completion::Bool).map_err(Failure::session) })
     })?;
-    shelf.awaits("keep", |call, ()| {
+    bindings.async_method("keep", |call, ()| {
         let session = call.session.clone();
         Ok(async move { done(session.keep_written().await) })
     })
 }
 
-/// The wish of a mint, as the prelude has checked its types.
-fn mint_wish(wish: &Object<'_>) -> Result<MintWish, Failure> {
-    let seconds: Option<f64> = wish.get("lifespan").map_err(misread)?;
-    let handlers: Vec<String> = wish.get("handlers").map_err(misread)?;
+/// Parses the options of a new token, whose types the prelude has checked.
+fn token_options(options: &Object<'_>) -> Result<MintWish, Failure> {
+    let seconds: Option<f64> = options.get("lifespan").map_err(misread)?;
+    let handlers: Vec<String> = options.get("handlers").map_err(misread)?;
     Ok(MintWish {
         lifespan_secs: seconds.map(|seconds| u64::from(whole(seconds))),
         handlers: handlers.into_iter().map(Arc::from).collect(),
-        mode: word(wish, "mode")?,
-        confirm: word(wish, "confirm")?,
-        same_browser: wish.get("sameBrowser").map_err(misread)?,
-        param: wish.get("param").map_err(misread)?,
+        mode: word(options, "mode")?,
+        confirm: word(options, "confirm")?,
+        same_browser: options.get("sameBrowser").map_err(misread)?,
+        param: options.get("param").map_err(misread)?,
     })
 }
 
-/// A word that stands for something, such as a mode.
+/// Parses an option with named values, such as a mode.
 fn word<T: FromStr<Err: std::fmt::Display>>(
-    wish: &Object<'_>,
+    options: &Object<'_>,
     name: &str,
 ) -> Result<Option<T>, Failure> {
-    let text: Option<String> = wish.get(name).map_err(misread)?;
+    let text: Option<String> = options.get(name).map_err(misread)?;
     text.map(|text| text.parse())
         .transpose()
         .map_err(|error| Failure::new("RangeError", format!("{name} is {error}")))
 }
 
-/// A number of JavaScript as a whole one; what is beyond the ends becomes the ends.
+/// Rounds a JavaScript number up to a whole number, clamped to `u32`.
 fn whole(number: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -138,11 +136,12 @@ fn devices(session: &Session) -> Vec<Vec<String>> {
     session.devices().iter().map(device).collect()
 }
 
-pub(super) fn done(result: Result<(), SessionError>) -> Result<Landed, Failure> {
-    result.map(|()| Landed::Nothing).map_err(Failure::session)
+pub(super) fn done(result: Result<(), SessionError>) -> Result<Completion, Failure> {
+    result.map(|()| Completion::Nothing).map_err(Failure::session)
 }
 
-/// The prelude hands over what the host expects; a text may still hold half a character.
+/// An argument that could not be converted. The prelude checks types, but a string may contain a
+/// lone surrogate.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn misread(error: rquickjs::Error) -> Failure {
     Failure::wrong_type(error.to_string())

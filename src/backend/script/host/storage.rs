@@ -1,23 +1,24 @@
-//! What `session.storage` and `session.update` ask of the host: values as JSON text, by key.
+//! Host functions of `session.storage` and `session.update`: values as JSON text, by key.
 
 use rquickjs::Object;
 
-use crate::backend::script::host::session::misread;
-use crate::backend::script::host::shelf::Shelf;
-use crate::backend::script::landed::Failure;
-use crate::backend::script::landed::Landed;
-use crate::base::limits::UPDATE_ATTEMPTS_MAX;
-use crate::flow::session::Session;
-use crate::flow::session::SessionError;
+use crate::{
+    backend::script::{
+        completion::{Completion, Failure},
+        host::{bindings::Bindings, session::misread},
+    },
+    base::limits::UPDATE_ATTEMPTS_MAX,
+    flow::session::{Session, SessionError},
+};
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    shelf.tells("storageKeys", |call| -> Vec<String> {
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    bindings.getter("storageKeys", |call| -> Vec<String> {
         call.session.keys().iter().map(ToString::to_string).collect()
     })?;
-    shelf.does("storageRead", |call, key: String| {
+    bindings.method("storageRead", |call, key: String| {
         Ok(call.session.json(&key).map(|json| json.text().to_owned()))
     })?;
-    shelf.does("storageWrite", |call, write: Object<'js>| {
+    bindings.method("storageWrite", |call, write: Object<'js>| {
         let key: String = write.get("key").map_err(misread)?;
         match write.get::<_, Option<String>>("text").map_err(misread)? {
             Some(text) => call.session.set_json(&key, &text).map_err(Failure::session)?,
@@ -25,12 +26,12 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         }
         Ok(())
     })?;
-    shelf.does("updateRead", |call, key: String| {
+    bindings.method("updateRead", |call, key: String| {
         let (revision, json) = call.session.stored(&key);
         let text = json.map(|json| json.text().to_owned());
         Ok(Vec::from_iter([Some(revision.to_string()), text]))
     })?;
-    shelf.awaits("updateWrite", |call, write: Object<'js>| {
+    bindings.async_method("updateWrite", |call, write: Object<'js>| {
         let session = call.session.clone();
         let key: String = write.get("key").map_err(misread)?;
         let text: Option<String> = write.get("text").map_err(misread)?;
@@ -41,22 +42,22 @@ pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
         }
         let json = text.map(|text| Session::read_json(&text)).transpose();
         let json = json.map_err(Failure::session)?;
-        // Revisions are 64 bits wide, numbers of JavaScript 53: they travel as text.
+        // Revisions have 64 bits and JavaScript numbers 53, so they are passed as text.
         let revision = revision.parse().map_err(|_| SessionError::Contended);
         let revision = revision.map_err(Failure::session)?;
         Ok(async move {
             let done = match json {
-                None if revision == 0 => has_none_still(&session, &key).await,
+                None if revision == 0 => is_absent_in_store(&session, &key).await,
                 json => session.exchange(&key, revision, json).await,
             };
-            done.map(Landed::Bool).map_err(Failure::session)
+            done.map(Completion::Bool).map_err(Failure::session)
         })
     })
 }
 
-/// Whether the store has no such key, either. Nothing is written: a guest for whom nothing is kept
-/// would be kept for nothing.
-async fn has_none_still(session: &Session, key: &str) -> Result<bool, SessionError> {
+/// Whether the store has no such key either. Nothing is written: a write would create a stored
+/// session for a guest who has no data.
+async fn is_absent_in_store(session: &Session, key: &str) -> Result<bool, SessionError> {
     if !session.reload().await? {
         return Err(SessionError::Ended);
     }

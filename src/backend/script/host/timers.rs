@@ -1,34 +1,31 @@
-//! What timers ask of the host.
+//! Host functions of timers.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-use rquickjs::Ctx;
-use rquickjs::Function;
+use rquickjs::{Ctx, Function};
 
-use crate::backend::script::desk::OperationId;
-use crate::backend::script::host::shelf::Shelf;
+use crate::backend::script::{host::bindings::Bindings, operations::OperationId};
 
-/// Longest delay of a timer: no request lives that long.
+/// Longest delay of a timer. No request lasts this long.
 const DELAY_MAX: Duration = Duration::from_hours(1);
 
-pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
-    let desk = Rc::clone(shelf.desk);
+pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
+    let operations = Rc::clone(bindings.operations);
     let set = move |ctx: Ctx<'js>, millis: f64, run: Function<'js>, repeats: bool| {
-        let call = desk.current(&ctx)?;
+        let call = operations.require_current(&ctx)?;
         let delay = Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(DELAY_MAX);
-        let timer = desk.later(&ctx, &call, (delay.min(DELAY_MAX), run))?;
+        let timer = operations.set_timer(&ctx, &call, (delay.min(DELAY_MAX), run))?;
         if repeats {
-            desk.disinherit(timer);
+            operations.end_with_call(timer);
         }
         Ok::<_, rquickjs::Error>(timer)
     };
-    shelf.put("setTimeout", Function::new(shelf.ctx.clone(), set)?)?;
-    let desk = Rc::clone(shelf.desk);
+    bindings.set("setTimeout", Function::new(bindings.ctx.clone(), set)?)?;
+    let operations = Rc::clone(bindings.operations);
     let clear = move |timer: OperationId| {
-        if let Some(call) = desk.owner(timer) {
-            desk.forget(&call, timer);
+        if let Some(call) = operations.call_of(timer) {
+            operations.clear_timer(&call, timer);
         }
     };
-    shelf.put("clearTimeout", Function::new(shelf.ctx.clone(), clear)?)
+    bindings.set("clearTimeout", Function::new(bindings.ctx.clone(), clear)?)
 }

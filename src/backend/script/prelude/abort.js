@@ -1,9 +1,9 @@
-// `AbortController` and `AbortSignal`: how a class gives up a `fetch`.
+// `AbortController` and `AbortSignal`: how a class cancels a `fetch`.
 import { callback } from "callgate/check";
 import { console } from "callgate/console";
 import { setTimeout } from "callgate/timers";
 
-/** Fires a signal: for `AbortController` only. */
+/** Aborts a signal; only for `AbortController`. */
 let fire;
 
 export class AbortSignal {
@@ -16,14 +16,14 @@ export class AbortSignal {
     fire = (signal, reason) => signal.#fire(reason);
   }
 
-  /** A signal that has fired already. */
+  /** A signal that is already aborted. */
   static abort(reason) {
     const signal = new AbortSignal();
     fire(signal, reason);
     return signal;
   }
 
-  /** A signal that fires by itself after so many milliseconds. */
+  /** A signal that aborts after the given milliseconds. */
   static timeout(millis) {
     const signal = new AbortSignal();
     const late = new DOMException(`${millis} ms have passed`, "TimeoutError");
@@ -31,7 +31,7 @@ export class AbortSignal {
     return signal;
   }
 
-  /** A signal that fires with the first of others. */
+  /** A signal that aborts with the first of others. */
   static any(signals) {
     const any = new AbortSignal();
     for (const signal of signals) {

@@ -1,9 +1,9 @@
-// What a member of the host demands of its arguments, said in words when it is something else.
+// Checks of argument types, with error messages for the author of a class.
 
 const { toBase64 } = Uint8Array.prototype;
 const { apply } = Reflect;
 
-/** What a value is, for a message. */
+/** The type of a value, for an error message. */
 export function kind(value) {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
@@ -12,7 +12,7 @@ export function kind(value) {
   return { string: "a text", boolean: "a boolean" }[typeof value] ?? `a ${typeof value}`;
 }
 
-/** Raises that `member` wants something else than `value`. */
+/** Throws a `TypeError`: `member` wants something other than `value`. */
 export function refuse(member, wanted, value) {
   throw new TypeError(`${member} wants ${wanted}, not ${kind(value)}`);
 }
@@ -29,7 +29,7 @@ export function callback(value, member) {
   return typeof value === "function" ? value : refuse(member, "a function", value);
 }
 
-/** A text, or a list of texts, as a list. */
+/** A string, or a list of strings, as a list. */
 export function texts(value, member) {
   if (typeof value === "string") return [value];
   const fits = Array.isArray(value) && value.every((item) => typeof item === "string");
@@ -37,8 +37,8 @@ export function texts(value, member) {
 }
 
 /**
- * The options of a call. A name that is none of `known` is refused: a misspelt option that is
- * passed over in silence might be the one that protects something.
+ * Checks an options object. Unknown names are refused: a misspelt option that is silently ignored
+ * might be the one that protects something.
  */
 export function options(value, member, known) {
   if (value === undefined) return {};
@@ -52,8 +52,8 @@ export function options(value, member, known) {
   return value;
 }
 
-/** Bytes as the host takes them. */
-export function packed(bytes) {
+/** Bytes as base64, which is what host functions take. */
+export function base64(bytes) {
   return apply(toBase64, bytes, []);
 }
 
@@ -67,7 +67,10 @@ export function bytesOf(value) {
   return undefined;
 }
 
-/** Pairs that stand flat in one list, as a read-only object; of a repeated name, the last. */
+/**
+ * Converts a flat list of names and values to a read-only object. The last of repeated names
+ * counts.
+ */
 export function record(flat) {
   const all = Object.create(null);
   for (let at = 0; at < flat.length; at += 2) all[flat[at]] = flat[at + 1];

@@ -1,10 +1,10 @@
-// `structuredClone`: a deep copy that keeps dates, maps, sets, bytes and circles.
+// `structuredClone`: a deep copy that supports dates, maps, sets, bytes and cycles.
 
 export function structuredClone(value) {
   return copied(value, new Map());
 }
 
-/** `done` holds what was copied already, so that circles end and shared values stay shared. */
+/** `done` maps objects to their copies, so that cycles end and shared values stay shared. */
 function copied(value, done) {
   if (typeof value === "function" || typeof value === "symbol") {
     throw new DOMException(`a ${typeof value} cannot be cloned`, "DataCloneError");

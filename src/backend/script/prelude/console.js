@@ -1,4 +1,4 @@
-// `console`: lines into the structured log of callgate.
+// `console`: writes to callgate's structured log.
 import { host } from "callgate/host";
 import { line } from "callgate/inspect";
 

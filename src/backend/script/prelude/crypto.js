@@ -1,11 +1,11 @@
 // `crypto`: random values, digests, and the signatures of webhooks (HMAC).
 import { host } from "callgate/host";
-import { bytesOf, packed, refuse, text } from "callgate/check";
+import { bytesOf, base64, refuse, text } from "callgate/check";
 
-/** Most random bytes at once, as browsers have it (Web Cryptography, §10.1.1). */
+/** Most random bytes per call, as in browsers (Web Cryptography, §10.1.1). */
 const RANDOM_BYTES_MAX = 65536;
 
-/** The hash and the secret of a key; `undefined` for anything else. */
+/** The hash and secret of a key; `undefined` for any other value. */
 let partsOf;
 
 class CryptoKey {
@@ -56,7 +56,7 @@ const subtle = Object.freeze({
     return host.hmac(hash, secret, bytes(content, "crypto.subtle.sign")).buffer;
   },
 
-  /** Whether a signature is right; how long that takes tells nothing about it. */
+  /** Whether a signature is valid, compared in constant time. */
   async verify(algorithm, key, signature, content) {
     const member = "crypto.subtle.verify";
     const [hash, secret] = keyParts(algorithm, key, member);
@@ -79,7 +79,7 @@ export const crypto = Object.freeze({
 
   randomUUID() {
     const bytes = host.randomBytes(16);
-    // Version 4, and the variant of RFC 9562 §4.1.
+    // Version 4, with the variant of RFC 9562 §4.1.
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     return bytes.toHex().replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
@@ -96,5 +96,5 @@ function keyParts(algorithm, key, member) {
 }
 
 function bytes(value, member) {
-  return packed(bytesOf(value) ?? refuse(member, "bytes", value));
+  return base64(bytesOf(value) ?? refuse(member, "bytes", value));
 }

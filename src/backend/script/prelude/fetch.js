@@ -1,13 +1,13 @@
-// `fetch`: asking third parties, as far as the setting `fetch_hosts` allows.
+// `fetch`: requests to the hosts that the setting `fetch_hosts` allows.
 import { AbortSignal } from "callgate/abort";
-import { bytesOf, kind, number, options, packed, refuse, text } from "callgate/check";
+import { bytesOf, kind, number, options, base64, refuse, text } from "callgate/check";
 import { Headers } from "callgate/headers";
 import { host } from "callgate/host";
 import { URL, URLSearchParams } from "callgate/url";
 
 const OPTIONS = ["method", "headers", "body", "redirect", "signal", "timeout"];
 
-/** The fetch that was begun last. */
+/** The number of the last fetch. */
 let last = 0;
 
 export async function fetch(target, init) {
@@ -17,7 +17,7 @@ export async function fetch(target, init) {
   const body = written(given.body, headers);
   const signal = checkedSignal(given.signal);
   if (timeout !== undefined) number(timeout, "fetch timeout", "a number of milliseconds");
-  const wish = {
+  const request = {
     url: target instanceof URL ? target.href : text(target, "fetch", "an address as a text or a URL"),
     method: text(method, "fetch method"),
     redirect: text(redirect, "fetch redirect"),
@@ -25,26 +25,26 @@ export async function fetch(target, init) {
     timeout,
   };
   const id = (last += 1);
-  const giveUp = () => host.abortFetch(id);
-  const coming = host.fetch(id, wish, body && packed(body));
-  signal?.addEventListener("abort", giveUp);
+  const abort = () => host.abortFetch(id);
+  const response = host.fetch(id, request, body && base64(body));
+  signal?.addEventListener("abort", abort);
   try {
-    return new Response(await coming);
+    return new Response(await response);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
   } finally {
-    signal?.removeEventListener("abort", giveUp);
+    signal?.removeEventListener("abort", abort);
   }
 }
 
-/** The answer to a `fetch`. Its body is here already, within the limit of the settings. */
+/** The response to a `fetch`. Its body has already been read, within the limit of the settings. */
 export class Response {
   #head;
   #headers = new Headers();
   #body;
 
-  /** `head` is an object of status, statusText, url, redirected and flat headers. */
+  /** `head` is an object of status, statusText, url, redirected and headers as a flat list. */
   constructor([head, body]) {
     this.#head = head;
     this.#body = body;
@@ -79,14 +79,14 @@ export class Response {
   }
 
   async text() {
-    return host.utf8Text(packed(this.#body), false).replace(/^\ufeff/, "");
+    return host.utf8Text(base64(this.#body), false).replace(/^\ufeff/, "");
   }
 
   async json() {
     try {
       return JSON.parse(await this.text());
     } catch {
-      // The engine's own message would tell what the body says.
+      // The engine's own message would quote the body.
       const type = this.#headers.get("content-type") ?? "without a content type";
       throw new SyntaxError(`the answer (status ${this.status}, ${type}) is not valid JSON`);
     }
@@ -101,7 +101,7 @@ export class Response {
   }
 }
 
-/** The bytes of a body; the content type that goes with them, unless there is one. */
+/** The bytes of a body. Sets the content type that goes with them unless there is one. */
 function written(body, headers) {
   if (body === undefined || body === null) return undefined;
   const type = (text) => headers.has("content-type") || headers.set("content-type", text);

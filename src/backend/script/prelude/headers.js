@@ -1,8 +1,8 @@
-// `Headers`: the header fields of a `fetch` and of its answer.
+// `Headers`: the header fields of a `fetch` request or response.
 import { refuse } from "callgate/check";
 
 export class Headers {
-  /** By lower-case name, the values. */
+  /** The values by lower-case name. */
   #fields = new Map();
 
   constructor(init = {}) {

@@ -1,4 +1,4 @@
-// The functions of callgate itself. Only callgate's own modules can import this one.
+// The host functions. Only callgate's own modules can import this one.
 
 export let host;
 

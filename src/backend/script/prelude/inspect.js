@@ -1,18 +1,18 @@
-// Values as a person reads them in the log.
+// Formats values for the log.
 
-/** Under this name a class of the host says how it is shown. */
+/** A class of the prelude defines its log format in a method of this name. */
 export const described = Symbol("described");
 
-/** How deep objects are shown, and how many members of one. */
+/** Limits on nesting and on the members of one object. */
 const DEPTH_MAX = 4;
 const MEMBERS_MAX = 100;
 
-/** A line of the log: texts as they are, everything else as `inspect` shows it. */
+/** A line of the log. Strings are written as they are, other values with `inspect`. */
 export function line(values) {
   return values.map((value) => (typeof value === "string" ? value : inspect(value))).join(" ");
 }
 
-/** A value in one line. What a value throws while it is looked at is shown in its place. */
+/** A value in one line. If reading the value throws, the exception is shown instead. */
 export function inspect(value, outer = []) {
   try {
     return shown(value, outer);

@@ -1,15 +1,15 @@
-// Values as JSON: what JSON would lose in silence is refused instead.
+// Values as JSON. Values that JSON would silently change are refused.
 
-// A class may change what these names mean; callgate keeps what they meant before.
+// Saved before a class is loaded, because a class may replace these built-ins.
 const { stringify, parse } = JSON;
 const { getPrototypeOf, keys, prototype: plain } = Object;
 const { isArray } = Array;
 const { isView } = ArrayBuffer;
 const { isFinite } = Number;
 
-/** What has a text of its own in JSON (§25.5.2.1 of ECMA-262), or is unpacked by it. */
+/** Wrapper objects that JSON unwraps (ECMA-262 §25.5.2.1). */
 const UNPACKED = [String, Number, Boolean];
-/** What is never what it was, and what can be kept of it. */
+/** Types that do not survive JSON, and what to use instead. */
 const LOST = [
   [Promise, "a promise", "await it first"],
   [Map, "a Map", "Object.fromEntries(map) can"],
@@ -24,7 +24,7 @@ const LOST = [
 
 export { parse };
 
-/** The JSON text of `value`; what would not come back raises a `TypeError` that names its place. */
+/** The JSON text of `value`. A value that would not survive raises a `TypeError` with its path. */
 export function encode(value, place) {
   if (typeof value === "string" || typeof value === "boolean") return stringify(value);
   let holder, name;
@@ -45,7 +45,7 @@ export function encode(value, place) {
   }
 }
 
-/** Why a value would not come back; `undefined` when it would. */
+/** Why a value would not survive; `undefined` if it would. */
 function lost(value, holder, key) {
   switch (typeof value) {
     case "function":
@@ -65,7 +65,7 @@ function lost(value, holder, key) {
   }
 }
 
-/** Why what has become `null` would not come back. */
+/** Why a value that `toJSON` turned into `null` would not survive. */
 function lostBefore(value) {
   return value instanceof Date ? "a Date that is no time cannot be kept as JSON; null can" : undefined;
 }
@@ -78,12 +78,15 @@ function lostObject(value) {
   }
   if (isView(value)) return "bytes cannot be kept as JSON; bytes.toBase64() can";
   if (UNPACKED.some((kind) => value instanceof kind) || keys(value).length > 0) return undefined;
-  // Whatever it holds, JSON sees nothing of it.
+  // The object has no enumerable members, so JSON would write none of its content.
   const name = prototype.constructor?.name;
   return `${name ? `an object of ${name}` : "an object"} would be kept as {}; give it a toJSON()`;
 }
 
-/** Where in `root` the member `key` of `holder` is, such as `.cart.items[2]`; looked for only when it matters. */
+/**
+ * The path from `root` to the member `key` of `holder`, such as `.cart.items[2]`. Computed only for
+ * an error.
+ */
 function path(root, holder, key) {
   if (key === "") return "";
   const step = isArray(holder) ? `[${key}]` : /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${stringify(key)}]`;

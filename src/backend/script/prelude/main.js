@@ -1,4 +1,4 @@
-// Puts the world of a class together before the class is loaded.
+// Sets up the globals of a class before the class is loaded.
 import { AbortController, AbortSignal } from "callgate/abort";
 import { structuredClone } from "callgate/clone";
 import { console } from "callgate/console";
@@ -7,21 +7,21 @@ import { fetch, Response } from "callgate/fetch";
 import { Headers } from "callgate/headers";
 import { connect } from "callgate/host";
 import { encode } from "callgate/json";
-import { isMessage, unpack } from "callgate/message";
+import { isMessage, toParts } from "callgate/message";
 import { IncomingMessage } from "callgate/request";
 import { flush, Session } from "callgate/session";
 import { TextDecoder, TextEncoder } from "callgate/text";
 import { clearTimeout, setInterval, setTimeout } from "callgate/timers";
 import { URL, URLSearchParams } from "callgate/url";
 
-// A class may change what these names mean; callgate keeps what they meant before.
+// Saved before a class is loaded, because a class may replace these built-ins.
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: everything } = Object;
 const { ownKeys } = Reflect;
 const { toString } = Function.prototype;
 const apply = Reflect.apply;
 
-/** What every class finds without importing it. */
-const WORLD = {
+/** The globals that every class has. */
+const GLOBALS = {
   AbortController,
   AbortSignal,
   Headers,
@@ -40,14 +40,14 @@ const WORLD = {
   structuredClone,
 };
 
-/** @param host the functions of callgate itself, which no class ever sees */
-export function open(host) {
+/** @param host the host functions, which no class can reach */
+export function setUp(host) {
   connect(host);
-  for (const [name, value] of Object.entries(WORLD)) {
+  for (const [name, value] of Object.entries(GLOBALS)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }
   return {
-    /** What a handler is given for the call of that number. */
+    /** The arguments of a handler for the call with this id. */
     begin: (call) => [new IncomingMessage(call), new Session(call)],
     finish,
     isClass: (value) => typeof value === "function" && /^class\b/.test(apply(toString, value, [])),
@@ -56,17 +56,17 @@ export function open(host) {
 }
 
 /**
- * Keeps what a handler has written and makes its answer: nothing, the JSON text of a result, or
+ * Saves what a handler has written and converts its result: nothing, the JSON text of a result, or
  * `[status, headers, text, bytes]` of a message.
  */
 function finish(session, value) {
   flush(session);
   if (value === undefined) return undefined;
-  if (isMessage(value)) return unpack(value);
+  if (isMessage(value)) return toParts(value);
   return `{"result":${encode(value, "the returned value")}}`;
 }
 
-/** The functions that rows can name: `[name, file, line, column]`, own and inherited. */
+/** The functions that rows can name, own and inherited: `[name, file, line, column]`. */
 function functions(instance) {
   const found = { __proto__: null };
   for (let from = instance; from && from !== everything; from = getPrototypeOf(from)) {

@@ -1,12 +1,12 @@
-// `OutgoingMessage`: an answer under the full control of the class.
+// `OutgoingMessage`: a response that the class controls completely.
 import { host } from "callgate/host";
-import { bytesOf, number, packed, refuse, text } from "callgate/check";
+import { bytesOf, number, base64, refuse, text } from "callgate/check";
 import { encode } from "callgate/json";
 
 /** Whether a value is an `OutgoingMessage`. */
 export let isMessage;
-/** `[status, headers, text, bytes]` of a message, the headers flat in one list. */
-export let unpack;
+/** `[status, headers, text, bytes]` of a message, with the headers as a flat list. */
+export let toParts;
 
 /** A picture from a request; `setBody` knows its type. */
 export class Picture {
@@ -31,13 +31,13 @@ export class Picture {
 export class OutgoingMessage {
   #status = 200;
   #body;
-  /** What is sent of the body: text or bytes. An object is written out when it is given. */
+  /** The content to send: text or bytes. An object is serialized when it is set. */
   #content;
-  /** By lower-case name: the name as it was given, and the values. Only cookies have several. */
+  /** The name as given and its values, by lower-case name. Only cookies have several values. */
   #headers = new Map();
 
   constructor() {
-    // A misspelt property, such as `statusCode`, shall raise and not be lost.
+    // A misspelt property, such as `statusCode`, throws instead of being ignored.
     if (new.target === OutgoingMessage) Object.preventExtensions(this);
   }
 
@@ -47,7 +47,7 @@ export class OutgoingMessage {
     return new this().setBody(page).setHeader("Content-Type", "text/html; charset=utf-8");
   }
 
-  /** A redirection with status 303: the browser goes there with a GET. */
+  /** A redirect with status 303: the browser follows with a GET. */
   static redirect(location) {
     text(location, "OutgoingMessage.redirect");
     return new this().setStatus(303).setHeader("Location", location);
@@ -57,7 +57,7 @@ export class OutgoingMessage {
     return this.#body;
   }
 
-  /** Sets the body and leaves the content type alone (4D `OutgoingMessage.body`). */
+  /** Sets the body without changing the content type (4D `OutgoingMessage.body`). */
   set body(body) {
     this.#take(body, "OutgoingMessage.body");
   }
@@ -94,7 +94,7 @@ export class OutgoingMessage {
     return this;
   }
 
-  /** Keeps a body; the content type that goes with it. */
+  /** Sets the body and returns the content type that goes with it. */
   #take(body, member) {
     const [type, content] = written(body, member);
     this.#body = body;
@@ -108,7 +108,7 @@ export class OutgoingMessage {
     this.#headers.set(key, { name, values: [...values, value] });
   }
 
-  /** How many fields there are beside those that one more of this name would replace. */
+  /** The number of fields that remain if a field of this name is set. */
   #count(name) {
     const key = name.toLowerCase();
     let count = 0;
@@ -120,20 +120,20 @@ export class OutgoingMessage {
 
   static {
     isMessage = (value) => typeof value === "object" && value !== null && #status in value;
-    unpack = (message) => {
+    toParts = (message) => {
       const headers = [];
       for (const { name, values } of message.#headers.values()) {
         for (const value of values) headers.push(name, value);
       }
       const content = message.#content;
       const isText = typeof content === "string";
-      const bytes = isText || content === undefined ? undefined : packed(content);
+      const bytes = isText || content === undefined ? undefined : base64(content);
       return [message.#status, headers, isText ? content : undefined, bytes];
     };
   }
 }
 
-/** The content type of a body, and what is sent of it. */
+/** The content type of a body, and the content to send. */
 function written(body, member) {
   if (typeof body === "string") return ["text/plain; charset=utf-8", body.toWellFormed()];
   if (body instanceof Picture) return [body.type, body.bytes];

@@ -1,11 +1,11 @@
-//! callgate's own modules: what a class sees beside the language itself.
+//! callgate's own JavaScript modules, which define what a class can use beside the language itself.
 
-/// What the names of callgate's own modules begin with. Only they can import one another.
+/// Prefix of the names of callgate's own modules. Only they can import one another.
 pub(super) const OWN: &str = "callgate/";
-/// The module that puts the others together.
+/// The module that initializes the others.
 pub(super) const MAIN: &str = "callgate/main";
 
-/// The text of one of callgate's own modules. `callgate` is the one that classes import.
+/// The text of one of callgate's own modules. Classes import `callgate`.
 pub(super) fn module(name: &str) -> Option<&'static str> {
     Some(match name {
         "callgate" => include_str!("callgate.js"),

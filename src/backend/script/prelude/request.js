@@ -1,4 +1,4 @@
-// `request`: one request, read-only. Nothing of it is copied in here before it is asked for.
+// `request`: one request, read-only. A member is copied into the isolate when it is first read.
 import { host } from "callgate/host";
 import { record, text } from "callgate/check";
 import { described } from "callgate/inspect";
@@ -7,7 +7,7 @@ import { URLSearchParams } from "callgate/url";
 
 export class IncomingMessage {
   #call;
-  /** By member, what was asked for before. */
+  /** Values that were already read, by member. */
   #known = new Map();
 
   constructor(call) {
@@ -27,7 +27,7 @@ export class IncomingMessage {
     return this.#once("urlQuery", (call) => record(host.requestQuery(call)));
   }
 
-  /** A copy each time: whoever changes it changes nothing of the request. */
+  /** A new copy each time, so that changing it does not change the request. */
   get query() {
     const mark = this.url.indexOf("?");
     return new URLSearchParams(mark < 0 ? "" : this.url.slice(mark + 1));
@@ -45,7 +45,7 @@ export class IncomingMessage {
     return this.#once("params", (call) => record(host.requestParams(call)));
   }
 
-  /** The address of the client; `null` where there is no socket. */
+  /** The address of the client; `null` if there is no socket. */
   get remoteAddress() {
     return this.#once("remoteAddress", (call) => host.requestAddress(call) ?? null);
   }
@@ -84,8 +84,8 @@ export class IncomingMessage {
     return `IncomingMessage ${this.verb} ${this.url}`;
   }
 
-  #once(member, ask) {
-    if (!this.#known.has(member)) this.#known.set(member, ask(this.#call));
+  #once(member, read) {
+    if (!this.#known.has(member)) this.#known.set(member, read(this.#call));
     return this.#known.get(member);
   }
 }
@@ -109,7 +109,7 @@ class Form {
     Object.freeze(this);
   }
 
-  /** Every text that was sent under a name, in order: what was ticked of several boxes. */
+  /** Every text with this name, in order, such as the values of several checkboxes. */
   all(name) {
     text(name, "form.all");
     return this.#texts.filter(([field]) => field === name).map(([, value]) => value);
@@ -138,7 +138,7 @@ class Upload {
   }
 }
 
-/** What became of a token: its outcome and, if it had been used before, when. */
+/** The outcome of a token and, if it had been used before, the time. */
 export function outcome([name, usedAt]) {
   return Object.freeze(usedAt === undefined ? { outcome: name } : { outcome: name, usedAt });
 }

@@ -1,4 +1,4 @@
-// `session`: the session of one request. What it promises is said in the contract, §5 and §6.
+// `session`: the session of one request (docs/CONTRACT.md §5 and §6).
 import { host } from "callgate/host";
 import { callback, number, options, refuse, text, texts } from "callgate/check";
 import { described } from "callgate/inspect";
@@ -6,12 +6,12 @@ import { encode, parse } from "callgate/json";
 import { outcome } from "callgate/request";
 import { Storage } from "callgate/storage";
 
-/** Hands over what has changed inside of stored values. */
+/** Writes changes inside stored values to the host. */
 export let flush;
 
 const PRIVILEGES = ["privileges", "roles", "userName", "keepDevices"];
-const WISHES = ["lifespan", "for", "mode", "confirm", "sameBrowser"];
-const LINK_WISHES = [...WISHES, "param"];
+const TOKEN_OPTIONS = ["lifespan", "for", "mode", "confirm", "sameBrowser"];
+const LINK_OPTIONS = [...TOKEN_OPTIONS, "param"];
 
 export class Session {
   #call;
@@ -48,8 +48,8 @@ export class Session {
   }
 
   set idleTimeout(minutes) {
-    const wish = number(minutes, "session.idleTimeout", "a number of minutes");
-    host.setIdleTimeout(this.#call, wish);
+    const timeout = number(minutes, "session.idleTimeout", "a number of minutes");
+    host.setIdleTimeout(this.#call, timeout);
   }
 
   get restoreOutcome() {
@@ -60,12 +60,12 @@ export class Session {
     return host.isGuest(this.#call);
   }
 
-  setPrivileges(wish) {
+  setPrivileges(given) {
     const member = "session.setPrivileges";
-    const isNames = typeof wish === "string" || Array.isArray(wish);
-    if (wish === undefined) refuse(member, "a text, a list of texts or an object", wish);
-    const given = isNames ? { privileges: wish } : options(wish, member, PRIVILEGES);
-    const { privileges = [], roles = [], userName, keepDevices = false } = given;
+    const isNames = typeof given === "string" || Array.isArray(given);
+    if (given === undefined) refuse(member, "a text, a list of texts or an object", given);
+    const fields = isNames ? { privileges: given } : options(given, member, PRIVILEGES);
+    const { privileges = [], roles = [], userName, keepDevices = false } = fields;
     if (userName !== undefined) text(userName, `${member} userName`);
     if (typeof keepDevices !== "boolean") refuse(`${member} keepDevices`, "a boolean", keepDevices);
     return host.setPrivileges(this.#call, {
@@ -98,40 +98,40 @@ export class Session {
     return host.publicUrl(this.#call, text(path, "session.publicURL"));
   }
 
-  async createOTP(wish) {
-    const checked = mintWish(wish, "session.createOTP");
-    return this.#ask(() => host.createOtp(this.#call, checked));
+  async createOTP(given) {
+    const checked = tokenOptions(given, "session.createOTP");
+    return this.#refreshAfter(() => host.createOtp(this.#call, checked));
   }
 
-  async createCallbackURL(path, wish) {
+  async createCallbackURL(path, given) {
     text(path, "session.createCallbackURL", "a text for the path");
-    const checked = mintWish(wish, "session.createCallbackURL", LINK_WISHES);
-    return this.#ask(() => host.createCallbackUrl(this.#call, { path, ...checked }));
+    const checked = tokenOptions(given, "session.createCallbackURL", LINK_OPTIONS);
+    return this.#refreshAfter(() => host.createCallbackUrl(this.#call, { path, ...checked }));
   }
 
-  /** Reads again what other requests have written. */
+  /** Reads what other requests have written. */
   async reload() {
-    return this.#ask(() => host.reload(this.#call));
+    return this.#refreshAfter(() => host.reload(this.#call));
   }
 
   /**
-   * Redeems a token. Once that is true the storage is another session's: objects that were read
-   * from it before still belong to the one before.
+   * Redeems a token. If it returns true, the storage belongs to the restored session. Objects that
+   * were read before still belong to the previous one.
    */
-  async restore(token, wish) {
+  async restore(token, given) {
     text(token, "session.restore");
-    const { switch: moves = false } = options(wish, "session.restore", ["switch"]);
-    if (typeof moves !== "boolean") refuse("session.restore switch", "a boolean", moves);
+    const { switch: switches = false } = options(given, "session.restore", ["switch"]);
+    if (typeof switches !== "boolean") refuse("session.restore switch", "a boolean", switches);
     this.#storage.flush();
-    const restored = await host.restore(this.#call, { token, switch: moves });
+    const restored = await host.restore(this.#call, { token, switch: switches });
     if (restored) this.#storage.forget();
     else await this.reload();
     return restored;
   }
 
   /**
-   * Sets a key to what `change` makes of its value, `undefined` for none. When somebody else has
-   * written the key meanwhile, `change` is called again with what he wrote.
+   * Sets a key to what `change` returns for its current value; `undefined` removes it. If another
+   * request has written the key in the meantime, `change` is called again with the new value.
    */
   async update(key, change) {
     text(key, "session.update", "a text for the key");
@@ -150,11 +150,13 @@ export class Session {
     }
   }
 
-  /** Has the host ask the store, on top of what was written here, and shows what it has learned. */
-  async #ask(question) {
+  /**
+   * Writes local changes, runs a host operation that reads the store, and shows what it has read.
+   */
+  async #refreshAfter(operation) {
     this.#storage.flush();
     try {
-      return await question();
+      return await operation();
     } finally {
       this.#storage.refresh();
     }
@@ -170,10 +172,10 @@ export class Session {
   }
 }
 
-/** The wishes of a mint: seconds, or an object of them all. */
-function mintWish(wish, member, names = WISHES) {
-  const given = typeof wish === "number" ? { lifespan: wish } : options(wish, member, names);
-  const { lifespan, for: handlers = [], mode, confirm, sameBrowser = false, param } = given;
+/** Checks the options of a new token: a number of seconds, or an object. */
+function tokenOptions(given, member, names = TOKEN_OPTIONS) {
+  const fields = typeof given === "number" ? { lifespan: given } : options(given, member, names);
+  const { lifespan, for: handlers = [], mode, confirm, sameBrowser = false, param } = fields;
   if (lifespan !== undefined) number(lifespan, `${member} lifespan`, "a number of seconds");
   if (mode !== undefined) text(mode, `${member} mode`);
   if (confirm !== undefined) text(confirm, `${member} confirm`);

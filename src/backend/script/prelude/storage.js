@@ -1,17 +1,19 @@
-// `session.storage`: an object like any other, whose keys are read when they are asked for and
-// written when they have changed.
+// `session.storage`: an object whose keys are read on first access and written when they have
+// changed.
 import { host } from "callgate/host";
 import { encode, parse } from "callgate/json";
 import { text } from "callgate/check";
 
-/** The storage of one request's session. */
+/** The storage of the session of one request. */
 export class Storage {
-  /** What the class sees. */
+  /** The proxy that the class uses. */
   view;
   #call;
-  /** By key, what was read or assigned. Without a prototype, so that any text is a key. */
+  /**
+   * Values that were read or assigned, by key. Without a prototype, so that any string is a key.
+   */
   #values = Object.create(null);
-  /** By key, the JSON text that the host has of it; `undefined` where it has none. */
+  /** The JSON text that the host has, by key; `undefined` where it has none. */
   #texts = new Map();
 
   constructor(call) {
@@ -20,9 +22,9 @@ export class Storage {
   }
 
   /**
-   * Hands over what was changed inside of values that were read or assigned, such as
-   * `storage.cart.items.push(item)`. Only what differs is written, because a key that is written
-   * for nothing would undo what another request has written to it meanwhile.
+   * Writes changes inside values that were read or assigned, such as
+   * `storage.cart.items.push(item)`. Only changed keys are written: writing an unchanged key would
+   * undo what another request has written to it in the meantime.
    */
   flush() {
     for (const [key, text] of this.#texts) {
@@ -30,15 +32,15 @@ export class Storage {
       if (value === null || typeof value !== "object") continue;
       const now = encode(value, place(key));
       if (now === text) continue;
-      // The host may write the same value in other words, 1.0 for 1.
+      // The host may format the same value differently, such as 1.0 for 1.
       if (!isSame(text, now)) host.storageWrite(this.#call, { key, text: now });
       this.#texts.set(key, now);
     }
   }
 
   /**
-   * Takes over what others have written, after the host has asked the store. A key that was changed
-   * here meanwhile stays as it is, and an object stays the same one where nobody has changed it.
+   * Shows what other requests have written, after the host has read the store. Keys that were
+   * changed here stay as they are, and unchanged values keep their object identity.
    */
   refresh() {
     for (const [key, text] of this.#texts) {
@@ -50,20 +52,20 @@ export class Storage {
     }
   }
 
-  /** Whether something inside of a value differs from what the host has of it. */
+  /** Whether a value differs from what the host has. */
   #isChanged(key, text) {
     const value = this.#values[key];
     if (value === null || typeof value !== "object") return false;
     return !isSame(text, encode(value, place(key)));
   }
 
-  /** From now on everything is read again. */
+  /** Drops all values, so that they are read again. */
   forget() {
     for (const key of this.#texts.keys()) delete this.#values[key];
     this.#texts.clear();
   }
 
-  /** Takes over what was written to a key behind the storage's back. */
+  /** Sets a key that was written to the host directly. */
   replace(key, value, text) {
     this.#hold(key, value, text);
   }
@@ -114,7 +116,7 @@ export class Storage {
   }
 }
 
-/** Whether a text of the host and one of ours mean the same: the host may write 1.0 for 1. */
+/** Whether a JSON text of the host and one of ours are equal. The host may write 1.0 for 1. */
 function isSame(text, ours) {
   return text === ours || (text !== undefined && JSON.stringify(parse(text)) === ours);
 }

@@ -1,6 +1,6 @@
-// Text as bytes and back: `TextEncoder` and `TextDecoder` for UTF-8.
+// `TextEncoder` and `TextDecoder` for UTF-8.
 import { host } from "callgate/host";
-import { bytesOf, packed, refuse } from "callgate/check";
+import { bytesOf, base64, refuse } from "callgate/check";
 
 export class TextEncoder {
   get encoding() {
@@ -39,7 +39,7 @@ export class TextDecoder {
   decode(bytes = new Uint8Array(), { stream = false } = {}) {
     if (stream) throw new TypeError("TextDecoder reads whole texts, not streams");
     const all = bytesOf(bytes) ?? refuse("TextDecoder.decode", "bytes", bytes);
-    const text = host.utf8Text(packed(all), this.#fatal);
+    const text = host.utf8Text(base64(all), this.#fatal);
     return text.startsWith("\ufeff") && !this.#keepsMark ? text.slice(1) : text;
   }
 }

@@ -2,9 +2,9 @@
 import { callback } from "callgate/check";
 import { host } from "callgate/host";
 
-/** By the number of an interval, the timer that it waits for now. */
+/** The current timer of an interval, by the number of the interval. */
 const intervals = new Map();
-/** Intervals that are remembered: more than can be alive in one class at once. */
+/** Most intervals that are tracked: more than one class can have at once. */
 const INTERVALS_MAX = 65536;
 
 export function setTimeout(action, delay, ...values) {
@@ -15,13 +15,13 @@ export function setTimeout(action, delay, ...values) {
 export function setInterval(action, delay, ...values) {
   callback(action, "setInterval");
   const again = () => {
-    // First, so that an action that throws does not end its interval.
+    // The next timer is set first, so that an action that throws does not end its interval.
     intervals.set(first, host.setTimeout(millis(delay), again, true));
     action(...values);
   };
   const first = host.setTimeout(millis(delay), again, true);
   intervals.set(first, first);
-  // Those that were never cleared ended with their requests, and nobody said so.
+  // Intervals that are never cleared end with their requests without being removed here.
   if (intervals.size > INTERVALS_MAX) intervals.delete(intervals.keys().next().value);
   return first;
 }
@@ -32,7 +32,7 @@ export function clearTimeout(timer) {
   intervals.delete(timer);
 }
 
-/** A delay of nothing is one millisecond: an interval must let others have their turn. */
+/** The shortest delay is one millisecond, so that an interval cannot starve other calls. */
 function millis(delay) {
   return Math.max(1, Number(delay) || 0);
 }

@@ -1,17 +1,17 @@
-// `URL` and `URLSearchParams` as browsers have them; the parsing is the host's.
+// `URL` and `URLSearchParams` as in browsers. The host does the parsing.
 import { host } from "callgate/host";
 import { inspect } from "callgate/inspect";
 
-/** Reads a query into parameters, and has them tell when they change: for `URL` only. */
+/** Parse a query into parameters, and subscribe to their changes; only for `URL`. */
 let readInto;
 let follow;
 
-/** How much of a query the host reads at once. */
-const PIECE = 16384;
+/** Characters of a query that are parsed per host call. */
+const CHUNK_CHARS = 16384;
 
 export class URLSearchParams {
   #pairs = [];
-  /** Tells the URL that these are the parameters of. */
+  /** Notifies the URL that these parameters belong to. */
   #changed = () => {};
 
   constructor(init = "") {
@@ -52,7 +52,7 @@ export class URLSearchParams {
     return value === undefined ? this.get(name) !== null : this.getAll(name).includes(String(value));
   }
 
-  /** Sets the first of a name, and takes the others of it away. */
+  /** Sets the first value of a name and removes the others. */
   set(name, value) {
     const first = this.#pairs.find(([key]) => key === String(name));
     if (first === undefined) return this.append(name, value);
@@ -92,9 +92,9 @@ export class URLSearchParams {
 
   #read(query) {
     this.#pairs = [];
-    // In pieces: what the host holds of it is not on the heap of the class.
+    // Parsed in chunks, because memory of the host does not count towards the heap of the class.
     for (let at = query.startsWith("?") ? 1 : 0, end; at < query.length; at = end + 1) {
-      const found = query.indexOf("&", at + PIECE);
+      const found = query.indexOf("&", at + CHUNK_CHARS);
       end = found < 0 ? query.length : found;
       const flat = host.formPairs(query.slice(at, end));
       for (let pair = 0; pair < flat.length; pair += 2) this.#pairs.push([flat[pair], flat[pair + 1]]);
@@ -112,12 +112,12 @@ export class URLSearchParams {
   }
 }
 
-/** The parts of a URL that can be set, as the host calls them. */
+/** The parts of a URL that can be set, by their names in the host. */
 const PARTS = ["protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"];
 
 export class URL {
   #href;
-  /** By part, its text. */
+  /** The text of each part. */
   #parts;
   #searchParams;
 

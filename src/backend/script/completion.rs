@@ -1,49 +1,44 @@
-//! What a host operation brings back into an isolate.
+//! The outcome of a host operation, and the errors that the host throws.
 
 use std::fmt;
 
-use rquickjs::Array;
-use rquickjs::Ctx;
-use rquickjs::IntoJs as _;
-use rquickjs::TypedArray;
-use rquickjs::Value;
+use rquickjs::{Array, Ctx, IntoJs as _, TypedArray, Value};
 
-use crate::flow::session::SessionError;
-use crate::http::HandlerError;
+use crate::{flow::session::SessionError, http::HandlerError};
 
-/// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
+/// The outcome of a host operation, sent from the runtime's threads to the isolate's thread.
 #[derive(Debug)]
-pub(super) enum Landed {
+pub(super) enum Completion {
     /// `undefined`.
     Nothing,
     /// A boolean.
     Bool(bool),
     /// A string.
     Text(String),
-    /// JSON text, which arrives as the value that it stands for.
+    /// JSON text; the script gets the parsed value.
     Json(String),
     /// A `Uint8Array`.
     Bytes(Vec<u8>),
-    /// A list of such.
-    List(Vec<Landed>),
-    /// The promise is rejected.
+    /// A list of outcomes.
+    List(Vec<Completion>),
+    /// The promise is rejected with this error.
     Failed(Failure),
 }
 
-/// An error that the host raises in a class.
+/// An error that the host throws into a class.
 pub(super) struct Failure {
-    /// `TypeError`, `RangeError`, `SyntaxError`; any other name makes an `Error` of that name.
+    /// `TypeError`, `RangeError` or `SyntaxError`; any other name creates an `Error` of that name.
     pub(super) name: &'static str,
     pub(super) message: String,
-    /// A stable word that a class finds under `code`.
+    /// A stable value of the error's `code` property.
     pub(super) code: Option<&'static str>,
-    /// What the caller of the row is answered when the class lets the error pass: a store that is
-    /// down is 503 whoever noticed it. Without one it is the handler's own failure.
+    /// The error for the client if the class does not catch this one. A store that is down is
+    /// always 503, for example. `None` makes it a failure of the handler.
     pub(super) cause: Option<HandlerError>,
 }
 
-impl Landed {
-    /// The value that a script sees of an outcome.
+impl Completion {
+    /// Converts the outcome into a script value.
     pub(super) fn value<'js>(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         match self {
             Self::Nothing | Self::Failed(_) => Ok(Value::new_undefined(ctx.clone())),
@@ -51,7 +46,7 @@ impl Landed {
             Self::Text(value) => value.into_js(ctx),
             Self::Json(text) => ctx.json_parse(text),
             Self::Bytes(bytes) => {
-                // A copy on the heap of the class, which has a limit.
+                // Copied to the heap of the class, which is limited.
                 Ok(TypedArray::<u8>::new_copy(ctx.clone(), bytes)?.into_value())
             }
             Self::List(items) => {
@@ -66,24 +61,24 @@ impl Landed {
 }
 
 impl Failure {
-    /// An error of the class's own making.
+    /// An error for which the class is responsible.
     pub(super) fn new(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, message: message.into(), code: None, cause: None }
     }
 
-    /// A wrong type, in words for the author of the class.
+    /// A `TypeError` with a text for the author of the class.
     pub(super) fn wrong_type(message: impl Into<String>) -> Self {
         Self::new("TypeError", message)
     }
 
-    /// A body that is not what the class has asked for. If the class lets the error pass, that is
-    /// the caller's fault and not its own.
+    /// A request body that cannot be parsed as the class asked. If the class does not catch the
+    /// error, it is the client's fault and not the handler's.
     pub(super) fn body(name: &'static str, bad: &dyn fmt::Display) -> Self {
         let cause = Some(HandlerError::bad_body(bad.to_string()));
         Self { cause, ..Self::new(name, bad.to_string()) }
     }
 
-    /// What a session cannot do, which keeps what it means for the caller of the row.
+    /// A session error, with the error that the client gets for it.
     pub(super) fn session(error: SessionError) -> Self {
         Self {
             name: "SessionError",
@@ -94,7 +89,7 @@ impl Failure {
     }
 }
 
-/// The name only: a message may quote what a visitor sent.
+/// Prints only the name. The message may quote what a client sent.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Failure({})", self.name)

@@ -1,40 +1,34 @@
-//! Where modules come from: the snapshot of the classes folder and callgate's own, nothing else.
+//! The module loader: modules come from the snapshot of the classes folder or from callgate itself.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use rquickjs::Ctx;
-use rquickjs::Exception;
-use rquickjs::Module;
-use rquickjs::loader::ImportAttributes;
-use rquickjs::loader::Loader;
-use rquickjs::loader::Resolver;
-use rquickjs::module::Declared;
+use rquickjs::{
+    Ctx, Exception, Module,
+    loader::{ImportAttributes, Loader, Resolver},
+    module::Declared,
+};
 
-use crate::backend::script::prelude;
-use crate::backend::script::problem::ClassProblem;
-use crate::backend::script::sources::Sources;
+use crate::backend::script::{prelude, problem::ClassProblem, sources::Sources};
 
-/// Finds and loads the modules of one isolate. Imports that run later obey it as well.
+/// Resolves and loads the modules of one isolate, including those of a dynamic `import()`.
 #[derive(Clone)]
-pub(super) struct Library {
+pub(super) struct ModuleLoader {
     sources: Sources,
     loaded: Rc<RefCell<BTreeSet<String>>>,
-    refused: Rc<RefCell<Option<Refused>>>,
+    refused: Rc<RefCell<Option<RefusedImport>>>,
 }
 
 /// An import that was refused.
-pub(super) struct Refused {
-    /// The file that imports.
+pub(super) struct RefusedImport {
+    /// The importing file.
     pub(super) by: String,
-    /// What it asked for.
+    /// The module specifier.
     pub(super) specifier: String,
     pub(super) why: String,
 }
 
-impl Refused {
-    /// The problem that it is, at the place of the import.
+impl RefusedImport {
+    /// Converts it into a problem at the location of the import.
     pub(super) fn problem(&self, sources: &Sources) -> ClassProblem {
         let what = format!("cannot import {:?}: {}", self.specifier, self.why);
         let fix = "import \"callgate\", or a file of the classes folder by its path from here";
@@ -47,7 +41,7 @@ impl Refused {
     }
 }
 
-/// Line and column of the first quoted `specifier` in a text, counted from 1.
+/// Line and column, counted from 1, of the first quoted `specifier` in a text.
 fn place_of(text: &str, specifier: &str) -> Option<(u32, u32)> {
     let quoted = ['"', '\''].map(|mark| format!("{mark}{specifier}{mark}"));
     text.lines().zip(1..).find_map(|(line, number)| {
@@ -57,7 +51,7 @@ fn place_of(text: &str, specifier: &str) -> Option<(u32, u32)> {
     })
 }
 
-impl Library {
+impl ModuleLoader {
     pub(super) fn new(sources: Sources) -> Self {
         Self { sources, loaded: Rc::default(), refused: Rc::default() }
     }
@@ -67,24 +61,25 @@ impl Library {
         &self.sources
     }
 
-    /// Notes a file that is loaded by other means than an import.
+    /// Records a file that is loaded other than by an import.
     pub(super) fn begin(&self, file: &str) {
         self.loaded.borrow_mut().insert(file.to_owned());
     }
 
-    /// The class files that were loaded so far.
+    /// The class files loaded so far.
     pub(super) fn loaded(&self) -> BTreeSet<String> {
         self.loaded.borrow().clone()
     }
 
-    /// The import that was refused last.
-    pub(super) fn take_refused(&self) -> Option<Refused> {
+    /// Takes the last refused import.
+    pub(super) fn take_refused(&self) -> Option<RefusedImport> {
         self.refused.take()
     }
 
-    /// The module that `specifier` means in the file `by`.
+    /// Resolves `specifier` in the file `by`.
     fn find(&self, by: &str, specifier: &str) -> Result<String, String> {
-        // By its whole name: the folder of the classes may be called callgate, too.
+        // The full module name is compared, because the classes folder may be named `callgate`,
+        // too.
         let is_ours = prelude::module(by).is_some();
         if specifier == "callgate" || (is_ours && specifier.starts_with(prelude::OWN)) {
             return Ok(specifier.to_owned());
@@ -113,7 +108,7 @@ impl Library {
     }
 }
 
-/// The path that `specifier` means beside the file `by`; none when it climbs too high.
+/// Joins `specifier` to the folder of the file `by`. `None` if it climbs above the root.
 fn joined(by: &str, specifier: &str) -> Option<String> {
     let mut parts: Vec<&str> = by.split('/').collect();
     parts.pop();
@@ -129,7 +124,7 @@ fn joined(by: &str, specifier: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-impl Resolver for Library {
+impl Resolver for ModuleLoader {
     fn resolve<'js>(
         &mut self,
         ctx: &Ctx<'js>,
@@ -144,13 +139,13 @@ impl Resolver for Library {
         found.map_err(|why| {
             let text = format!("{base} cannot import {name:?}: {why}");
             let (by, specifier) = (base.to_owned(), name.to_owned());
-            self.refused.replace(Some(Refused { by, specifier, why }));
+            self.refused.replace(Some(RefusedImport { by, specifier, why }));
             Exception::throw_reference(ctx, &text)
         })
     }
 }
 
-impl Loader for Library {
+impl Loader for ModuleLoader {
     fn load<'js>(
         &mut self,
         ctx: &Ctx<'js>,
@@ -173,18 +168,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_of_the_folder_opens_what_is_callgates_own() {
+    fn no_folder_name_opens_callgates_own_modules() {
         for name in ["callgate", "main.js", "classes.js.d"] {
             let parent = tempfile::tempdir().expect("a folder");
             let folder = parent.path().join(name);
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("Mail.js"), "1").expect("a file");
-            let library = Library::new(Sources::read(&folder).expect("sources"));
+            let loader = ModuleLoader::new(Sources::read(&folder).expect("sources"));
             let mail = format!("{name}/Mail.js");
-            assert_eq!(library.find(&mail, "./Mail.js"), Ok(mail.clone()));
-            let refused = library.find(&mail, "callgate/host").expect_err("refused");
+            assert_eq!(loader.find(&mail, "./Mail.js"), Ok(mail.clone()));
+            let refused = loader.find(&mail, "callgate/host").expect_err("refused");
             assert!(refused.starts_with("only \"callgate\""), "{refused}");
-            let refused = library.find(&mail, "../other/Mail.js").expect_err("refused");
+            let refused = loader.find(&mail, "../other/Mail.js").expect_err("refused");
             assert_eq!(refused, "it leads out of the classes folder");
         }
     }

@@ -1,45 +1,42 @@
-//! What a class wants to send, checked, and what becomes of it on the way of a redirection.
+//! A validated `fetch` request, and how a redirect changes it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
-use hyper::Method;
-use hyper::Request;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, header,
+    header::{HeaderName, HeaderValue},
+};
 use url::Url;
 
-use crate::backend::script::fetch::FetchError;
-use crate::backend::script::fetch::origin_of;
-use crate::backend::script::fetch::request;
-use crate::http::outbound::SentBody;
+use crate::{
+    backend::script::fetch::{FetchError, build_request, origin_of},
+    http::outbound::SentBody,
+};
 
-/// A request that a class wants to be sent.
-pub(crate) struct Wish {
+/// A request that a class sends.
+pub(crate) struct FetchRequest {
     pub(crate) url: Url,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) redirect: Redirect,
-    pub(crate) patience: Option<Duration>,
+    pub(crate) redirect: RedirectMode,
+    pub(crate) timeout: Option<Duration>,
 }
 
-/// What is done about a redirection.
+/// How redirects are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Redirect {
-    /// The class gets the answer of where it leads.
+pub(crate) enum RedirectMode {
+    /// The redirect is followed.
     Follow,
-    /// The class gets the redirection itself.
+    /// The class gets the redirect response.
     Manual,
-    /// It is an error.
+    /// A redirect is an error.
     Error,
 }
 
-/// Fields by which a class could end its request early and send another one behind it.
+/// Header fields that frame the request or belong to the connection. With these a class could end
+/// its request early and smuggle another one behind it.
 const RESERVED: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,
@@ -53,24 +50,24 @@ const RESERVED: [HeaderName; 10] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Fields that are for one host, and go to no other (Fetch Standard, §4.4).
-const PERSONAL: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+/// Header fields that are removed on a redirect to another origin (Fetch Standard, §4.4).
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
-impl Wish {
-    /// A `GET` of this address.
-    pub(crate) fn read(url: &str) -> Result<Self, FetchError> {
+impl FetchRequest {
+    /// Creates a `GET` request for a URL.
+    pub(crate) fn get(url: &str) -> Result<Self, FetchError> {
         let url = Url::parse(url).map_err(|_| FetchError::Address)?;
         Ok(Self {
             url,
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            redirect: Redirect::Follow,
-            patience: None,
+            redirect: RedirectMode::Follow,
+            timeout: None,
         })
     }
 
-    /// Sets the method. Like browsers, it writes the common ones in upper case.
+    /// Sets the method. The common ones are converted to upper case, as in browsers.
     pub(crate) fn set_method(&mut self, name: &str) -> Result<(), FetchError> {
         const COMMON: [Method; 5] =
             [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD];
@@ -81,7 +78,7 @@ impl Wish {
         Ok(())
     }
 
-    /// Sets the body. What looks cannot carry one (Fetch Standard, §5.4).
+    /// Sets the body. `GET` and `HEAD` cannot have one (Fetch Standard, §5.4).
     pub(crate) fn set_body(&mut self, body: Bytes) -> Result<(), FetchError> {
         if matches!(self.method, Method::GET | Method::HEAD) {
             return Err(FetchError::Body(self.method.to_string()));
@@ -106,21 +103,21 @@ impl Wish {
         Ok(())
     }
 
-    /// What is sent.
-    pub(super) fn request(&self) -> Result<Request<SentBody>, FetchError> {
+    /// Creates the request to send.
+    pub(super) fn to_request(&self) -> Result<Request<SentBody>, FetchError> {
         let mut headers = self.headers.clone();
         let mut default = |name: HeaderName, value: &'static str| {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         };
         default(header::ACCEPT, "*/*");
         default(header::USER_AGENT, concat!("callgate/", env!("CARGO_PKG_VERSION")));
-        // What is compressed is not undone here.
+        // Responses are not decompressed.
         default(header::ACCEPT_ENCODING, "identity");
-        request(self.method.clone(), &self.url, headers, self.body.clone())
+        build_request(self.method.clone(), &self.url, headers, self.body.clone())
     }
 
-    /// Where an answer leads, if it is a redirection (Fetch Standard, §4.4).
-    pub(super) fn next<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
+    /// The request that follows a redirect, if the response is one (Fetch Standard, §4.4).
+    pub(super) fn redirected<B>(&self, response: &Response<B>) -> Option<Result<Self, FetchError>> {
         let status = response.status();
         let redirects = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let location = response.headers().get(header::LOCATION).filter(|_| redirects)?;
@@ -131,15 +128,15 @@ impl Wish {
                 headers: self.headers.clone(),
                 body: self.body.clone(),
                 redirect: self.redirect,
-                patience: None,
+                timeout: None,
                 url,
             };
-            next.arrive_from(&self.url, status);
+            next.redirected_from(&self.url, status);
             next
         }))
     }
 
-    fn arrive_from(&mut self, before: &Url, status: StatusCode) {
+    fn redirected_from(&mut self, before: &Url, status: StatusCode) {
         let becomes_get = match status {
             StatusCode::SEE_OTHER => self.method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
@@ -153,14 +150,14 @@ impl Wish {
             }
         }
         if before.origin() != self.url.origin() {
-            for name in PERSONAL {
+            for name in CREDENTIALS {
                 self.headers.remove(name);
             }
         }
     }
 }
 
-impl std::str::FromStr for Redirect {
+impl std::str::FromStr for RedirectMode {
     type Err = FetchError;
 
     fn from_str(word: &str) -> Result<Self, FetchError> {
@@ -168,7 +165,7 @@ impl std::str::FromStr for Redirect {
             "follow" => Ok(Self::Follow),
             "manual" => Ok(Self::Manual),
             "error" => Ok(Self::Error),
-            _ => Err(FetchError::RedirectWish(word.to_owned())),
+            _ => Err(FetchError::RedirectMode(word.to_owned())),
         }
     }
 }
@@ -177,14 +174,14 @@ impl std::str::FromStr for Redirect {
 mod tests {
     use super::*;
 
-    fn led(method: &str, status: u16, to: &'static str) -> Wish {
-        let mut wish = Wish::read("https://a.example/pay?key=1").unwrap();
-        wish.set_method(method).unwrap();
-        wish.add_header("Authorization", "Bearer x").unwrap();
-        wish.add_header("Content-Type", "text/plain").unwrap();
-        wish.body = Bytes::from_static(b"body");
+    fn redirected(method: &str, status: u16, to: &'static str) -> FetchRequest {
+        let mut request = FetchRequest::get("https://a.example/pay?key=1").unwrap();
+        request.set_method(method).unwrap();
+        request.add_header("Authorization", "Bearer x").unwrap();
+        request.add_header("Content-Type", "text/plain").unwrap();
+        request.body = Bytes::from_static(b"body");
         let response = Response::builder().status(status).header("location", to);
-        wish.next(&response.body(()).unwrap()).unwrap().unwrap()
+        request.redirected(&response.body(()).unwrap()).unwrap().unwrap()
     }
 
     #[test]
@@ -197,7 +194,7 @@ mod tests {
             ("POST", 307, "POST"),
             ("post", 308, "POST"),
         ] {
-            let next = led(method, status, "/done");
+            let next = redirected(method, status, "/done");
             assert_eq!((next.method.as_str(), next.url.as_str()), (then, "https://a.example/done"));
             assert_eq!(next.body.is_empty(), then == "GET", "{method} {status}");
             assert_eq!(next.headers.contains_key("content-type"), then != "GET");
@@ -206,25 +203,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_personal_does_not_follow_to_another_host() {
+    fn credentials_are_removed_on_a_redirect_to_another_origin() {
         for to in
             ["https://b.example/", "http://a.example/", "https://a.example:8443/", "//b.example"]
         {
-            assert!(!led("GET", 302, to).headers.contains_key("authorization"), "{to}");
+            assert!(!redirected("GET", 302, to).headers.contains_key("authorization"), "{to}");
         }
     }
 
     #[test]
-    fn the_frame_of_a_request_is_not_the_classes_to_set() {
-        let mut wish = Wish::read("https://a.example/").unwrap();
+    fn a_class_cannot_set_fields_that_frame_a_request() {
+        let mut request = FetchRequest::get("https://a.example/").unwrap();
         for name in ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade"] {
-            assert!(matches!(wish.add_header(name, "1"), Err(FetchError::Reserved(_))), "{name}");
+            assert!(
+                matches!(request.add_header(name, "1"), Err(FetchError::Reserved(_))),
+                "{name}"
+            );
         }
         for value in ["a\r\nb: c", "a\0", "ü"] {
-            assert!(matches!(wish.add_header("x-a", value), Err(FetchError::Header(_))));
+            assert!(matches!(request.add_header("x-a", value), Err(FetchError::Header(_))));
         }
         for method in ["CONNECT", "TRACE", "A B", ""] {
-            assert!(matches!(wish.set_method(method), Err(FetchError::Method(_))), "{method}");
+            assert!(matches!(request.set_method(method), Err(FetchError::Method(_))), "{method}");
         }
     }
 }

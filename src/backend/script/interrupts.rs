@@ -1,34 +1,32 @@
-//! Whether the engine can be told to stop while it is in a built-in.
+//! Checks that the engine calls its interrupt handler inside built-in functions.
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::Once;
-use std::sync::OnceLock;
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Once, OnceLock},
+};
 
-use rquickjs::Context;
-use rquickjs::Ctx;
-use rquickjs::Runtime;
+use rquickjs::{Context, Ctx, Runtime};
 
 use crate::backend::script::problem::ClassProblem;
 
-/// What to do about an engine that does not.
+/// How to get an engine that does.
 const FIX: &str = "build the program with the engine of callgate's vendor/rquickjs-sys, as its \
                    README.md says";
-/// One search in a long text, which calls no function of a script.
+/// A search in a long string: a built-in that calls no script function.
 const SEARCH: &str = "'a'.repeat(262144).includes('b')";
 
-/// Whether the engine that this program was built with looks at its budget inside of its built-ins.
-/// That of the registry does not (`vendor/rquickjs-sys/README.md`). It is found out once, which takes
-/// a millisecond or two.
+/// Whether the engine of this program checks its budget inside built-ins. The published engine does
+/// not (`vendor/rquickjs-sys/README.md`). Tested once, which takes a millisecond or two.
 pub(super) fn is_bounded() -> bool {
     static IS_BOUNDED: OnceLock<bool> = OnceLock::new();
     *IS_BOUNDED.get_or_init(|| ends_within(SEARCH).unwrap_or(false))
 }
 
-/// Says once in the log that it does not.
+/// Logs a warning, once, that the engine does not.
 pub(super) fn warn() {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| {
         tracing::warn!(
             event = "script.unbounded",
             "a built-in of a class may outlive the budget of its call; {FIX}"
@@ -36,26 +34,27 @@ pub(super) fn warn() {
     });
 }
 
-/// The same, as what keeps the classes of this folder from being loaded.
+/// The problem that keeps the classes of a folder from being loaded on such an engine.
 pub(super) fn problem(folder: &str) -> ClassProblem {
     let what = "its classes would run on an engine that looks at no budget inside of its \
                 built-ins; safety is \"strict\"";
     ClassProblem::of_file(folder, "engine-unbounded", what, FIX)
 }
 
-/// Whether a script ends that has used up its budget with the first question. Any engine asks that
-/// one, before the script begins; the engine of the registry asks the next one 10,000 calls later.
+/// Whether a script is stopped whose budget is used up after the first interrupt check. Every
+/// engine makes that check before the script starts; the published engine makes the next one 10,000
+/// function calls later.
 fn ends_within(script: &str) -> rquickjs::Result<bool> {
     let runtime = Runtime::new()?;
     let context = Context::full(&runtime)?;
-    let questions = Rc::new(Cell::new(0));
-    let asked = Rc::clone(&questions);
+    let checks = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&checks);
     runtime.set_interrupt_handler(Some(Box::new(move || {
-        asked.set(asked.get() + 1);
-        asked.get() > 1
+        counter.set(counter.get() + 1);
+        counter.get() > 1
     })));
     let ended = context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script));
-    Ok(ended.is_err() && questions.get() > 1)
+    Ok(ended.is_err() && checks.get() > 1)
 }
 
 #[cfg(test)]
@@ -66,23 +65,23 @@ mod tests {
     use crate::backend::script::thrown::Thrown;
 
     #[test]
-    fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
+    fn the_engine_checks_its_budget_inside_built_ins() {
         assert_eq!(ends_within(SEARCH).ok(), Some(true));
         assert!(is_bounded());
     }
 
-    /// What the engine of the registry does with the search, too.
+    /// The published engine does the same with the search.
     #[test]
-    fn one_question_does_not_make_an_engine_bounded() {
-        // On a machine that stands still for a moment, a short script may be asked about twice.
-        let is_asked_once = || ends_within("1").is_ok_and(|ended| !ended);
-        assert!((0..100).any(|_| is_asked_once()));
+    fn one_check_does_not_make_an_engine_bounded() {
+        // On a machine that stalls, even a short script may be checked twice.
+        let is_checked_once = || ends_within("1").is_ok_and(|ended| !ended);
+        assert!((0..100).any(|_| is_checked_once()));
     }
 
-    /// Each of them made the engine, as it is published, lose an object and end the program when it
-    /// was dropped.
+    /// Regression: in the published engine each script leaks an object, and dropping the runtime
+    /// then aborts the process.
     #[test]
-    fn a_script_that_has_the_engine_lose_objects_ends_no_program() {
+    fn scripts_that_leaked_objects_do_not_abort_the_process() {
         for script in [
             "Error.stackTraceLimit = {}; Error.stackTraceLimit = {};",
             "Error.prepareStackTrace = {}; try { null.x } catch {}",
@@ -93,7 +92,8 @@ mod tests {
         }
     }
 
-    /// At whatever allocation the memory ends: the error is made of memory as well.
+    /// The limit is varied so that memory runs out at different allocations: creating the error
+    /// allocates, too.
     #[test]
     fn an_error_for_lack_of_memory_says_where() {
         let script = "const list = [];\nfor (;;) list.push(new Array(1000).fill(7));";
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    /// Reading the stack is a call, and must not be stopped as the script was.
+    /// Reading the stack is a function call. It must not be interrupted as the script was.
     #[test]
     fn an_error_of_a_script_that_was_stopped_says_where() {
         for script in

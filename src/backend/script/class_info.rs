@@ -1,0 +1,141 @@
+//! Loads a class into its engine and collects what callgate needs to know about it.
+
+use std::collections::BTreeSet;
+
+use rquickjs::{Array, Ctx, Module, Object, Persistent, Value, promise::PromiseState};
+
+use crate::backend::script::{
+    cpu_budget::Stopped,
+    engine::{Engine, PreludeFunctions},
+    module_loader::ModuleLoader,
+    problem::ClassProblem,
+    sources::Sources,
+    thrown::{SourceLocation, Thrown},
+};
+
+/// What is known about a loaded class.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ClassInfo {
+    /// The functions that rows can name; `None` when the default export is not a class.
+    pub(super) functions: Option<Vec<NamedFunction>>,
+    /// The class files that were loaded for it.
+    pub(super) files: BTreeSet<String>,
+}
+
+/// A function of a class and its location in the source, if known.
+#[derive(Debug, Clone)]
+pub(super) struct NamedFunction {
+    pub(super) name: String,
+    pub(super) place: Option<SourceLocation>,
+}
+
+/// The one instance of a class.
+pub(super) type Singleton = Persistent<Object<'static>>;
+
+/// Why a class could not be loaded.
+enum LoadError {
+    /// An exception was thrown; the engine holds it.
+    Thrown,
+    /// The top level awaits a promise that nothing can settle while a class is loaded.
+    Pending,
+}
+
+impl From<rquickjs::Error> for LoadError {
+    fn from(_: rquickjs::Error) -> Self {
+        Self::Thrown
+    }
+}
+
+/// Evaluates the file of a class and creates its instance, within the CPU budget of one call. There
+/// is no instance when the default export is not a class.
+pub(super) fn load(
+    engine: &Engine,
+    (class, sources): (&str, &Sources),
+) -> Result<(Option<Singleton>, ClassInfo), ClassProblem> {
+    let file = sources.file_of(class);
+    engine.budget.begin(engine.operations.environment.limits.cpu, None);
+    let made = engine.context.with(|ctx| {
+        instance(&ctx, engine, (&file, sources)).map_err(|why| match why {
+            LoadError::Thrown => Some(Thrown::take(&ctx)),
+            LoadError::Pending => None,
+        })
+    });
+    let (_, stopped) = engine.budget.end();
+    match made {
+        Ok(found) => {
+            let files = engine.loader.loaded();
+            let (singleton, functions) = found.unzip();
+            Ok((singleton, ClassInfo { functions, files }))
+        }
+        Err(thrown) => Err(problem(&file, thrown.as_ref(), stopped, (&engine.loader, sources))),
+    }
+}
+
+fn instance<'js>(
+    ctx: &Ctx<'js>,
+    engine: &Engine,
+    (file, sources): (&str, &Sources),
+) -> Result<Option<(Singleton, Vec<NamedFunction>)>, LoadError> {
+    let text = sources.find(file).map(|source| source.text.clone()).unwrap_or_default();
+    engine.loader.begin(file);
+    let (module, evaluated) = Module::declare(ctx.clone(), file, text.as_bytes())?.eval()?;
+    while evaluated.state() == PromiseState::Pending {
+        if engine.budget.must_stop() || !ctx.execute_pending_job() {
+            return Err(LoadError::Pending);
+        }
+    }
+    evaluated.finish::<()>()?;
+    let class: Value<'js> = module.namespace()?.get("default")?;
+    let is_class =
+        PreludeFunctions::call(ctx, &engine.functions.is_class, class.clone())?.as_bool();
+    let Some(constructor) = class.into_constructor().filter(|_| is_class == Some(true)) else {
+        return Ok(None);
+    };
+    let singleton: Object<'js> = constructor.construct(())?;
+    let found =
+        PreludeFunctions::call(ctx, &engine.functions.functions, singleton.clone().into_value())?;
+    let found = found.into_array().ok_or(LoadError::Thrown)?;
+    let functions =
+        found.iter::<Array<'js>>().map(|entry| named(&entry?)).collect::<Result<_, _>>()?;
+    // Jobs that are still queued would otherwise run on the budget of the first call.
+    while ctx.execute_pending_job() {
+        if engine.budget.must_stop() {
+            return Err(LoadError::Pending);
+        }
+    }
+    Ok(Some((Persistent::save(ctx, singleton), functions)))
+}
+
+/// Parses `[name, file, line, column]`. Built-in functions have no location.
+fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
+    let place = || -> rquickjs::Result<SourceLocation> {
+        Ok(SourceLocation { file: entry.get(1)?, line: entry.get(2)?, column: entry.get(3)? })
+    };
+    Ok(NamedFunction { name: entry.get(0)?, place: place().ok() })
+}
+
+fn problem(
+    file: &str,
+    thrown: Option<&Thrown>,
+    stopped: Option<Stopped>,
+    (loader, sources): (&ModuleLoader, &Sources),
+) -> ClassProblem {
+    if let Some(refused) = loader.take_refused() {
+        return refused.problem(sources);
+    }
+    match (thrown, stopped) {
+        (thrown, Some(_)) => {
+            let what = "takes more processor time to load than a call may use";
+            let fix = "do less at the top level and in the constructor";
+            let problem = ClassProblem::of_file(file, "class-endless", what, fix);
+            thrown.map_or(problem.clone(), |thrown| problem.at_thrown(thrown))
+        }
+        (Some(thrown), None) => ClassProblem::of_thrown(file, thrown),
+        (None, None) => ClassProblem::of_file(
+            file,
+            "class-waits",
+            "waits at its top level for something that never comes",
+            "take out the await; nothing outside can be waited for while a class is loaded",
+        ),
+    }
+}
