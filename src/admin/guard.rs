@@ -26,7 +26,7 @@ use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
 use crate::base::Timestamp;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Sessions;
 
 /// Wrong credentials of one peer within [`WINDOW`] before further ones get 429 (SEC D.6).
@@ -95,7 +95,7 @@ impl Guard {
     }
 
     /// Admits a request, or returns why not.
-    pub(super) fn admit(&self, head: &Head, arrival: Arrival) -> Result<(), AccessDenied> {
+    pub(super) fn admit(&self, head: &Head, conn: ConnInfo) -> Result<(), AccessDenied> {
         self.hosts.admit_program(head)?;
         match &self.entry {
             OperatorAccess::Closed => Err(AccessDenied::Closed),
@@ -103,7 +103,7 @@ impl Guard {
                 // A correct credential always passes: 256 bits cannot be guessed, and otherwise any
                 // program on this machine could lock the operator out.
                 Some(shown) if self.is_right(head, shown) => Ok(()),
-                Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
+                Some(_) if *limited => Err(self.failed(conn.peer.ip())),
                 Some(_) => Err(AccessDenied::Credential),
                 None => Err(AccessDenied::NoCredential),
             },
@@ -117,13 +117,13 @@ impl Guard {
     }
 
     /// The required credential, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
-    pub(super) fn challenge(&self, arrival: Arrival) -> String {
+    pub(super) fn challenge(&self, conn: ConnInfo) -> String {
         // A quoted string must be visible ASCII without quotes and backslashes.
         const NOT_PRINTABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
         let app = format!("Callgate app=\"{}\"", self.sessions.app());
         match &self.entry {
             OperatorAccess::Key { file: Some(file), .. }
-                if arrival.peer.ip().to_canonical().is_loopback() =>
+                if conn.peer.ip().to_canonical().is_loopback() =>
             {
                 let file = percent_encode(file.as_os_str().as_encoded_bytes(), NOT_PRINTABLE);
                 format!("{app}, key-file=\"{file}\"")

@@ -37,7 +37,7 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::http::AnswerBody;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Sessions;
 use crate::session::Right;
 use crate::store::StoreError;
@@ -103,14 +103,14 @@ impl Operator {
     }
 
     /// Whether a request for another path carries a valid operator credential.
-    pub(super) fn admits(&self, head: &Head, arrival: Arrival) -> bool {
-        head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, arrival).is_ok()
+    pub(super) fn admits(&self, head: &Head, conn: ConnInfo) -> bool {
+        head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, conn).is_ok()
     }
 
     /// Handles one request for such a path.
-    pub(super) async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
-        if let Err(refused) = self.guard.admit(head, arrival) {
-            return self.refuse(refused, arrival);
+    pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
+        if let Err(refused) = self.guard.admit(head, conn) {
+            return self.refuse(refused, conn);
         }
         match self.answer(head).await {
             Ok(answer) => json_response(StatusCode::OK, &answer),
@@ -133,17 +133,17 @@ impl Operator {
         }
     }
 
-    fn refuse(&self, refused: AccessDenied, arrival: Arrival) -> Response<AnswerBody> {
+    fn refuse(&self, refused: AccessDenied, conn: ConnInfo) -> Response<AnswerBody> {
         let (status, code, detail) = refused.answer();
         // A refusal by rate limit and a request without a credential are not logged: there may be
         // many.
         if !matches!(refused, AccessDenied::TooMany | AccessDenied::NoCredential) {
-            let peer = arrival.peer.ip();
+            let peer = conn.peer.ip();
             tracing::warn!(event = "operator.refused", %peer, code);
         }
         let mut response = failure(status, code, detail);
         if matches!(refused, AccessDenied::Credential | AccessDenied::NoCredential) {
-            let challenge = self.guard.challenge(arrival);
+            let challenge = self.guard.challenge(conn);
             response = with(response, header::WWW_AUTHENTICATE, &challenge);
         }
         match refused.retry_after() {

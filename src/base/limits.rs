@@ -17,6 +17,12 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_NEST_MAX: u32 = 50;
 
+/// Slowest transfer that is not cut off, in either direction: bytes per second of the timeout
+/// that the settings have for it (SEC D.1).
+pub const BYTES_PER_SEC_MIN: u64 = 500;
+/// How long the button of a confirmation page stays valid (SEC D.4).
+pub const CONFIRM_PAGE_SECS: u64 = 600;
+
 /// Unspent tokens of one session (contract §6.1).
 pub const TOKENS_PER_SESSION_MAX: usize = 16;
 /// Shortest lifespan of a token; a shorter one is raised to this (4D `createOTP`).
@@ -94,9 +100,17 @@ pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
 /// Total size of the responses kept for repeats of one session's callbacks; beyond it the oldest
 /// are dropped.
 pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
-/// How much longer than its handler's timeout a run may take before its node is considered dead:
-/// time for a slow store to redeem, to write and to store the response.
+/// How long the run of a callback stays valid without a renewal; after that its node is considered
+/// dead. Two renewals may be lost.
+pub const RUN_LEASE: Duration = Duration::from_secs(6);
+/// How often a run is renewed while its handler runs.
+pub const RUN_RENEWAL: Duration = Duration::from_secs(2);
+/// How much longer than its handler's timeout a run is renewed at most: time for a slow store to
+/// redeem, to write and to store the response.
 pub const RUN_SLACK: Duration = Duration::from_secs(30);
+/// How far the clocks of nodes may differ before one considers a run of another one as cut off
+/// although it continues.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(2);
 /// Fields of one submitted form: as many as PHP reads, which payment platforms expect.
 pub const FORM_FIELDS_MAX: usize = 1_000;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value

@@ -12,7 +12,7 @@ use super::exit::CommandOutput;
 use super::exit::Exit;
 use crate::gate::Gate;
 use crate::gate::Listeners;
-use crate::http::server::Drained;
+use crate::http::conn::server::Drained;
 
 /// Serves until shutdown.
 ///

@@ -20,6 +20,11 @@ use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::TABLE_BYTES_MAX;
+use crate::flow::capability::Capabilities;
+use crate::flow::rates::Rates;
+use crate::flow::session::Watchers;
+use crate::flow::sessions::CurrentTable;
+use crate::flow::sessions::UnknownNames;
 use crate::gate::Gate;
 use crate::gate::acceptors::Acceptors;
 use crate::gate::certificate::CertificatePair;
@@ -39,23 +44,18 @@ use crate::http::BadCertificate;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
-use crate::http::body;
-use crate::http::capability::Capabilities;
+use crate::http::confirm::Site;
 use crate::http::confirm::Template;
-use crate::http::cookie;
-use crate::http::cookie::CookieRule;
-use crate::http::cors::Cors;
-use crate::http::dispatch;
-use crate::http::front::Policy;
-use crate::http::held::Held;
-use crate::http::hosts::HostRule;
-use crate::http::hosts::Hosts;
+use crate::http::edge::admission::Policy;
+use crate::http::edge::cors::Cors;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::hosts::Hosts;
+use crate::http::exchange::dispatch;
+use crate::http::exchange::routes::Routes;
+use crate::http::message::body::incoming;
+use crate::http::message::cookie;
+use crate::http::message::cookie::CookieRule;
 use crate::http::outbound;
-use crate::http::plan::CurrentPlan;
-use crate::http::plan::Plan;
-use crate::http::rates::Rates;
-use crate::http::session::Watchers;
-use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -143,10 +143,10 @@ impl Builder {
         let contents = Contents { table, classes: plans.folder.read(ReadMode::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, &text)?;
-        let BuiltPlan { plan, roster, warnings } =
+        let BuiltPlan { plan, handlers, warnings } =
             plans.build(&text, contents.classes.clone(), None)?;
         let confirm_page = self.confirm_page()?;
-        let entrances = Acceptors::open(&self.settings, self.clock.now())?;
+        let acceptors = Acceptors::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
         let given = (self.clock.now(), &*self.entropy);
         let keyring = stores::keyring(&self.settings, &*store, given).await?;
@@ -154,10 +154,9 @@ impl Builder {
         let health = Arc::new(GateHealth::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
-            runs: Arc::default(),
+            waiters: Arc::default(),
             watchers: Watchers::default(),
-            plan: CurrentPlan::empty(),
-            held: Held::default(),
+            table: CurrentTable::empty(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -165,7 +164,6 @@ impl Builder {
             roles,
             unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,
-            cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: known_origin(&self.settings),
             guesses_origin: AtomicBool::new(self.settings.public_origin.is_none()),
@@ -174,26 +172,27 @@ impl Builder {
             capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
-        let dispatch = Dispatch::new(plan, Arc::new(sessions), config);
+        let site = Site::new(Arc::new(sessions), cookie_rule(&self.settings));
+        let dispatch = Dispatch::new(plan, site, config);
         let dispatch =
             Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let mut watched = watched_certificates(&entrances, clock)?;
+        let mut watched = watched_certificates(&acceptors, clock)?;
         // A table given as text, without class files, cannot change.
         if self.table.is_none() || plans.folder.exists() {
             let sources = (plans, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
-            let files = PlanFiles::new(sources, used_by, roster, &contents);
+            let files = PlanFiles::new(sources, used_by, handlers, &contents);
             let files = FileWatch::start(Arc::new(files), &contents);
             watched.push(files.map_err(GateError::Thread)?);
         }
         Ok(Gate {
             dispatch,
             health,
-            public: Arc::new(entrances.public),
-            internal: Arc::new(entrances.internal),
-            redirect: Arc::new(entrances.redirect),
-            certificates: entrances.certificates,
+            public: Arc::new(acceptors.public),
+            internal: Arc::new(acceptors.internal),
+            redirect: Arc::new(acceptors.redirect),
+            certificates: acceptors.certificates,
             drain: self.settings.limits.drain,
             warnings,
             watched,
@@ -243,16 +242,16 @@ impl Builder {
 }
 
 /// The state of a table that has just been put into use.
-fn table_state(plan: &Plan) -> TableState {
+fn table_state(plan: &Routes) -> TableState {
     TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
 /// The watch on the certificate files, if there are any.
 fn watched_certificates(
-    entrances: &Acceptors,
+    acceptors: &Acceptors,
     clock: Arc<dyn Clock>,
 ) -> Result<Vec<FileWatch>, GateError> {
-    let Some(certificates) = &entrances.certificates else { return Ok(Vec::new()) };
+    let Some(certificates) = &acceptors.certificates else { return Ok(Vec::new()) };
     let pair = CertificatePair::new(Arc::clone(certificates), clock);
     let contents = pair.contents();
     let watched = FileWatch::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
@@ -313,7 +312,7 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
         forward_bytes_max: limits.forward_body_bytes,
-        pace: body::Pace { most: limits.body, gap: limits.body_gap },
+        pace: incoming::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,

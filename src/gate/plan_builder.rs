@@ -10,8 +10,8 @@ use crate::gate::classes::LoadedClasses;
 use crate::gate::error::GateError;
 use crate::gate::lint::Lint;
 use crate::http::Handlers;
-use crate::http::Plan;
-use crate::http::relay::Relays;
+use crate::http::Routes;
+use crate::http::exchange::routes::proxy::Proxies;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -29,12 +29,12 @@ pub(super) struct PlanBuilder {
     pub(super) roles: Roles,
     pub(super) folder: ClassFolder,
     /// Forwards the requests of forward rows.
-    pub(super) relays: Arc<dyn Relays>,
+    pub(super) relays: Arc<dyn Proxies>,
 }
 
 /// A plan, with its inputs.
 pub(super) struct BuiltPlan {
-    pub(super) plan: Plan,
+    pub(super) plan: Routes,
     pub(super) handlers: HandlerSet,
     /// Warnings, which do not keep the plan from being used.
     pub(super) warnings: Vec<Problem>,
@@ -79,7 +79,7 @@ impl PlanBuilder {
             Some(lost) => Err(GateError::Table(lost)),
             None if self.settings.strict && !warnings.is_empty() => Err(GateError::Table(warnings)),
             None => Ok(BuiltPlan {
-                plan: Plan::new(checked.table, &handlers.registry, &*self.relays),
+                plan: Routes::new(checked.table, &handlers.registry, &*self.relays),
                 handlers,
                 warnings,
             }),

@@ -83,7 +83,7 @@ impl PlanFiles {
 
     fn take(&self, built: BuiltPlan) -> HandlerSet {
         let BuiltPlan { plan, handlers, warnings } = built;
-        let plan = plan.after(&self.dispatch.plan());
+        let plan = plan.after(&self.dispatch.routes());
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         self.dispatch.swap(plan);
         self.health.table_taken(rows, generation);
@@ -98,7 +98,7 @@ impl PlanFiles {
     }
 
     fn refuse_for(&self, why: &GateError) -> Reload {
-        let serving = self.dispatch.plan().generation();
+        let serving = self.dispatch.routes().generation();
         let GateError::Table(problems) = why else {
             return self.refuse(vec![why.to_string()]);
         };
@@ -156,7 +156,7 @@ impl Reloadable for PlanFiles {
         if in_use.digest == digest {
             // The files are again, or still, those of the plan in use.
             self.health.table_refused(None);
-            let generation = self.dispatch.plan().generation();
+            let generation = self.dispatch.routes().generation();
             tracing::info!(event = "table.unchanged", generation);
             return Reload::Unchanged;
         }
@@ -171,7 +171,7 @@ impl Reloadable for PlanFiles {
     }
 
     fn refuse(&self, why: Vec<String>) -> Reload {
-        let serving = self.dispatch.plan().generation();
+        let serving = self.dispatch.routes().generation();
         let lines: Vec<String> = why.iter().map(shown).collect();
         for what in &lines {
             tracing::error!(event = "table.refused", serving, "{what}");

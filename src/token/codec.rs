@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -12,7 +13,7 @@ use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::hex;
 use crate::token::ClaimMark;
-use crate::token::RepeatKey;
+use crate::token::ReplayKey;
 use crate::token::Run;
 use crate::token::RunStage;
 use crate::token::SealedAnswer;
@@ -79,6 +80,8 @@ pub struct StoredRun {
     body: String,
     by: String,
     deadline: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<u64>,
     until: u64,
     stage: StoredStage,
 }
@@ -110,7 +113,7 @@ impl StoredToken {
             expires: token.expires_at.millis(),
             handlers: token.handlers.clone(),
             mode: token.mode.map(|mode| mode.to_string()),
-            confirm: token.confirm.map(|wish| wish.to_string()),
+            confirm: token.confirm.map(|confirm| confirm.to_string()),
             binding: token.binding.map(|digest| hex::lower(digest.bytes())),
             generation: token.generation,
             claim: token.claim.map(|mark| (mark.id.to_string(), mark.at.millis())),
@@ -160,6 +163,7 @@ impl StoredRun {
             body: hex::lower(run.key.body.bytes()),
             by: run.by.to_string(),
             deadline: run.deadline.millis(),
+            lease: run.lease.map(|lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
             until: run.repeats_until.millis(),
             stage: match &run.stage {
                 RunStage::Running => StoredStage::Running,
@@ -169,7 +173,7 @@ impl StoredRun {
                 },
                 RunStage::NotKept => StoredStage::NotKept,
                 RunStage::Interrupted => StoredStage::Interrupted,
-                RunStage::Unbegun => StoredStage::Unbegun,
+                RunStage::NotStarted => StoredStage::Unbegun,
             },
         }
     }
@@ -180,9 +184,10 @@ impl StoredRun {
             hex::read(text).map(Digest::from_bytes).map_err(|_| BadToken::Malformed("run"))
         };
         Ok(Run {
-            key: RepeatKey { call: digest(&self.call)?, body: digest(&self.body)? },
+            key: ReplayKey { call: digest(&self.call)?, body: digest(&self.body)? },
             by: self.by.parse().map_err(|_| BadToken::Malformed("run"))?,
             deadline: Timestamp::from_millis(self.deadline),
+            lease: self.lease.map(Duration::from_millis),
             repeats_until: Timestamp::from_millis(self.until),
             stage: match self.stage {
                 StoredStage::Running => RunStage::Running,
@@ -194,7 +199,7 @@ impl StoredRun {
                 }
                 StoredStage::NotKept => RunStage::NotKept,
                 StoredStage::Interrupted => RunStage::Interrupted,
-                StoredStage::Unbegun => RunStage::Unbegun,
+                StoredStage::Unbegun => RunStage::NotStarted,
             },
         })
     }
@@ -259,20 +264,26 @@ mod tests {
             RunStage::Answered { at: Timestamp::from_millis(4_000), answer },
             RunStage::NotKept,
             RunStage::Interrupted,
-            RunStage::Unbegun,
+            RunStage::NotStarted,
         ] {
             let run = Run {
-                key: RepeatKey {
+                key: ReplayKey {
                     call: Digest::from_bytes([5; 32]),
                     body: Digest::from_bytes([6; 32]),
                 },
                 by: ClaimId::from_bytes([7; 16]),
                 deadline: Timestamp::from_millis(33_000),
+                lease: Some(Duration::from_secs(6)),
                 repeats_until: Timestamp::from_millis(90_000),
                 stage,
             };
-            let ran = Token { run: Some(run), ..token.clone() };
+            let ran = Token { run: Some(run.clone()), ..token.clone() };
             assert_eq!(decode(&encode(&ran).unwrap()).unwrap(), ran);
+            // What earlier versions wrote had no lease.
+            let text = String::from_utf8(encode_run(&run).unwrap()).unwrap();
+            let earlier = text.replace("\"lease\":6000,", "");
+            assert_ne!(earlier, text);
+            assert_eq!(decode_run(earlier.as_bytes()).unwrap(), Run { lease: None, ..run });
         }
         let plain = Token {
             handlers: Vec::new(),

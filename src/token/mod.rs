@@ -18,6 +18,7 @@
 //! | `outcome` | how a redemption can end, for handlers |
 //! | `repeat` | repeats of a callback, and the run that they share |
 //! | `answer` | the sealed response for repeats |
+//! | `text` | reading a token from an altered link |
 //! | `codec` | the stored form of a token |
 //!
 //! [`judge`]: Token::judge
@@ -28,6 +29,7 @@ pub mod consent;
 pub mod mint;
 pub mod outcome;
 pub mod repeat;
+pub(crate) mod text;
 
 use std::sync::Arc;
 
@@ -42,9 +44,9 @@ use crate::base::limits::TOKEN_GRACE;
 
 pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
-pub use mint::{MintRefused, MintWish, TokenSecret};
+pub use mint::{MintOptions, MintRefused, TokenSecret};
 pub use outcome::Outcome;
-pub use repeat::{Callback, Repeat, RepeatKey, RepeatWish, Run, RunStage};
+pub use repeat::{Callback, Repeat, ReplayKey, ReplayOptions, Run, RunStage};
 
 /// What a store keeps of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]

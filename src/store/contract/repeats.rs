@@ -10,6 +10,7 @@ use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::ANSWER_BYTES_PER_SESSION_MAX;
+use crate::base::limits::CLOCKS_APART_MAX;
 use crate::session::Patch;
 use crate::session::Right;
 use crate::store::contract::Broken;
@@ -28,42 +29,44 @@ use crate::store::port::Redeemed;
 use crate::token::Consent;
 use crate::token::Question;
 use crate::token::Repeat;
-use crate::token::RepeatKey;
-use crate::token::RepeatWish;
+use crate::token::ReplayKey;
+use crate::token::ReplayOptions;
 use crate::token::SealedAnswer;
 use crate::token::Token;
 
-/// How long a callback of these promises may run.
-const RUN: Duration = Duration::from_secs(30);
+/// How long a callback of these promises counts as under way without being renewed.
+pub(super) const RUN: Duration = Duration::from_secs(30);
+/// When it counts as cut off on a node that has seen nothing of it before.
+pub(super) const OVER: Duration = RUN.saturating_add(CLOCKS_APART_MAX);
 /// How long it has repeats: longer than the token is remembered without.
 const WINDOW: Duration = Duration::from_hours(2);
 
-fn key(call: u8, body: u8) -> RepeatKey {
-    RepeatKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
+fn key(call: u8, body: u8) -> ReplayKey {
+    ReplayKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
 }
 
 /// The callback of these promises, on a row that lets nobody take over.
-fn once() -> RepeatWish {
-    RepeatWish { key: key(1, 1), window: WINDOW, run_within: RUN, may_take_over: false }
+pub(super) fn once() -> ReplayOptions {
+    ReplayOptions { key: key(1, 1), window: WINDOW, lease: RUN, may_take_over: false }
 }
 
 /// The same on a row that lets a repeat take over.
-fn again() -> RepeatWish {
-    RepeatWish { may_take_over: true, ..once() }
+pub(super) fn again() -> ReplayOptions {
+    ReplayOptions { may_take_over: true, ..once() }
 }
 
-fn answer(bytes: &[u8]) -> Ending {
+pub(super) fn answer(bytes: &[u8]) -> Ending {
     Ending::Answered(SealedAnswer::from_bytes(bytes))
 }
 
 impl Stage {
     /// A new attempt that says this about repeats.
-    fn callback(&self, token: &Token, wish: RepeatWish) -> Result<Claim, Broken> {
+    pub(super) fn callback(&self, token: &Token, wish: ReplayOptions) -> Result<Claim, Broken> {
         Ok(Claim { repeat: Some(wish), ..self.claim(token)? })
     }
 
     /// A token of a new session whose callback is under way, and the claim that runs it.
-    async fn running(&self) -> Result<(Token, Claim), Broken> {
+    pub(super) async fn running(&self) -> Result<(Token, Claim), Broken> {
         let token = self.minted(self.session().await?.id).await?;
         let claim = self.callback(&token, once())?;
         self.granted(claim.clone()).await?;
@@ -71,17 +74,21 @@ impl Stage {
     }
 
     /// What one more attempt is told.
-    async fn try_again(&self, token: &Token, wish: RepeatWish) -> Result<Redeemed, Broken> {
+    pub(super) async fn try_again(
+        &self,
+        token: &Token,
+        wish: ReplayOptions,
+    ) -> Result<Redeemed, Broken> {
         Ok(self.redeem(self.now, self.callback(token, wish)?).await?)
     }
 
-    async fn ended(&self, claim: &Claim, ending: Ending) -> Result<Concluded, Broken> {
+    pub(super) async fn ended(&self, claim: &Claim, ending: Ending) -> Result<Concluded, Broken> {
         let conclusion = Conclusion { token: claim.token, run: claim.id, ending };
         Ok(self.conclude(self.now, conclusion).await?)
     }
 
     /// Sees that a repeat gets this answer.
-    async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
+    pub(super) async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
         match self.try_again(token, once()).await? {
             Redeemed::Repeats(_, Repeat::Answered(sealed)) if sealed.bytes() == bytes => Ok(()),
             other => Err(Broken::new(format!("a repeat that should be answered got {other:?}"))),
@@ -120,9 +127,9 @@ pub(super) async fn a_run_is_concluded_once_and_by_its_holder(stage: Stage) -> K
     let other = Claim { id: ClaimId::random(&OsEntropy::new())?, ..claim.clone() };
     ensure_is!(stage.ended(&other, answer(b"forged")).await?, Concluded::Late);
     let unclaimed = stage.callback(&stage.minted(token.session).await?, once())?;
-    ensure_is!(stage.ended(&unclaimed, answer(b"early")).await?, Concluded::Late);
+    ensure_is!(stage.ended(&unclaimed, answer(b"early")).await?, Concluded::Forgotten);
     let unknown = stage.callback(&stage.token(token.session)?, once())?;
-    ensure_is!(stage.ended(&unknown, answer(b"unknown")).await?, Concluded::Late);
+    ensure_is!(stage.ended(&unknown, answer(b"unknown")).await?, Concluded::Forgotten);
     for _ in 0..2 {
         ensure_is!(stage.ended(&claim, answer(b"first")).await?, Concluded::Kept);
     }
@@ -137,7 +144,7 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
         if concluded {
             stage.ended(&claim, answer(b"first")).await?;
         }
-        let elsewhere = RepeatWish { key: key(2, 1), ..again() };
+        let elsewhere = ReplayOptions { key: key(2, 1), ..again() };
         ensure_is!(stage.try_again(&token, elsewhere).await?, Redeemed::Used(at, _) if at == stage.now);
         let plain = stage.redeem(stage.now, stage.claim(&token)?).await?;
         ensure_is!(plain, Redeemed::Used(..));
@@ -151,7 +158,7 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
 
 pub(super) async fn another_body_is_told_so(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    let forged = RepeatWish { key: key(1, 2), ..again() };
+    let forged = ReplayOptions { key: key(1, 2), ..again() };
     let differs = stage.try_again(&token, forged).await?;
     ensure_is!(differs, Redeemed::Repeats(_, Repeat::Differs));
     stage.ended(&claim, answer(b"first")).await?;
@@ -180,7 +187,7 @@ pub(super) async fn an_answer_is_kept_until_the_window_is_over(stage: Stage) -> 
 
 pub(super) async fn a_run_whose_time_is_over_was_interrupted(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    let late = stage.later(RUN);
+    let late = stage.later(OVER);
     for _ in 0..2 {
         let told = late.try_again(&token, once()).await?;
         ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
@@ -198,7 +205,7 @@ pub(super) async fn a_run_whose_time_is_over_was_interrupted(stage: Stage) -> Ke
 
 pub(super) async fn an_interrupted_run_is_taken_over_by_one(stage: Stage) -> Kept {
     let (token, slow) = stage.running().await?;
-    let late = stage.later(RUN);
+    let late = stage.later(OVER);
     let heir = late.callback(&token, again())?;
     let grant = match late.redeem(late.now, heir.clone()).await? {
         Redeemed::TakenOver(grant) => grant,
@@ -217,7 +224,7 @@ pub(super) async fn an_interrupted_run_is_taken_over_by_one(stage: Stage) -> Kep
 
 pub(super) async fn a_refused_run_is_taken_over_on_any_row(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    ensure_is!(stage.ended(&claim, Ending::Unbegun).await?, Concluded::NotKept);
+    ensure_is!(stage.ended(&claim, Ending::NotStarted).await?, Concluded::NotKept);
     let heir = stage.callback(&token, once())?;
     ensure_is!(stage.redeem(stage.now, heir.clone()).await?, Redeemed::TakenOver(_));
     ensure_is!(stage.ended(&heir, answer(b"heir")).await?, Concluded::Kept);
@@ -230,7 +237,7 @@ pub(super) async fn who_takes_over_in_his_own_session_stays_in_it(stage: Stage) 
     let token = stage.minted(session.id).await?;
     let claim = stage.callback(&token, once())?;
     stage.granted(claim.clone()).await?;
-    stage.ended(&claim, Ending::Unbegun).await?;
+    stage.ended(&claim, Ending::NotStarted).await?;
     let heir = Claim { current: Some((session.id, own.digest)), ..stage.callback(&token, once())? };
     let heir = Claim { row_mode: RestoreMode::Share, ..heir };
     match stage.redeem(stage.now, heir).await? {
@@ -351,7 +358,7 @@ pub(super) async fn of_many_callbacks_one_runs(stage: Stage) -> Kept {
 }
 
 pub(super) async fn nobody_takes_over_a_run_after_others_were_put_out(stage: Stage) -> Kept {
-    for ending in [Ending::Interrupted, Ending::Unbegun] {
+    for ending in [Ending::Interrupted, Ending::NotStarted] {
         for rotates in [true, false] {
             let (token, claim) = stage.running().await?;
             stage.ended(&claim, ending.clone()).await?;

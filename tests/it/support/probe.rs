@@ -24,7 +24,7 @@ use callgate::http::Reply;
 use callgate::http::message::Picture;
 use callgate::http::session::Privileges;
 use callgate::http::session::RestoreOptions;
-use callgate::token::MintWish;
+use callgate::token::MintOptions;
 use callgate::token::Outcome;
 use serde_json::Value;
 use serde_json::json;
@@ -254,6 +254,14 @@ fn whoami(request: &IncomingMessage, session: &Session) -> OutgoingMessage {
     message
 }
 
+/// Waits for as long as the query says, while others may end the right of the request.
+async fn pause(request: &IncomingMessage) -> Result<(), Raised> {
+    if let Some(ms) = request.url_query().find("pause") {
+        tokio::time::sleep(Duration::from_millis(ms.parse()?)).await;
+    }
+    Ok(())
+}
+
 fn query(request: &IncomingMessage, name: &str) -> String {
     request.url_query().find(name).unwrap_or_default().to_owned()
 }
@@ -282,10 +290,10 @@ async fn add(_: Arc<Probe>, request: IncomingMessage, session: Session) -> Resul
     Ok(session.update(&key, |old| json!(old.as_u64().unwrap_or(0) + 1)).await?)
 }
 
-fn wish(request: &IncomingMessage) -> Result<MintWish, Raised> {
+fn wish(request: &IncomingMessage) -> Result<MintOptions, Raised> {
     let handlers = query(request, "for");
     let mode = request.url_query().find("mode").map(str::parse).transpose()?;
-    Ok(MintWish {
+    Ok(MintOptions {
         lifespan_secs: request.url_query().find("lifespan").map(str::parse).transpose()?,
         handlers: handlers.split(',').filter(|name| !name.is_empty()).map(Into::into).collect(),
         mode,
@@ -300,11 +308,14 @@ async fn mint(
     request: IncomingMessage,
     session: Session,
 ) -> Result<OutgoingMessage, Raised> {
+    pause(&request).await?;
     if let Some(value) = request.url_query().find("value") {
         session.set("minted", value)?;
     }
     let token = session.create_otp(wish(&request)?).await?;
-    Ok(OutgoingMessage::new().with_body(token))
+    Ok(OutgoingMessage::new()
+        .with_body(token)
+        .with_header("x-session", &session.id().to_string())?)
 }
 
 async fn url(
@@ -396,7 +407,7 @@ async fn peek(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Result
 /// Sends somebody off and waits until the callback has written `answer`.
 async fn errand(probe: Arc<Probe>, _: IncomingMessage, session: Session) -> Result<Value, Raised> {
     session.set("step", "waiting")?;
-    let token = session.create_otp(MintWish::default()).await?;
+    let token = session.create_otp(MintOptions::default()).await?;
     *probe.minted() = token;
     probe.arrived.add_permits(1);
     loop {
@@ -445,7 +456,7 @@ async fn elevate_and_fail(
     session: Session,
 ) -> Result<(), Raised> {
     session.set_privileges("admin")?;
-    session.create_otp(MintWish::default()).await?;
+    session.create_otp(MintOptions::default()).await?;
     Err(Raised::new("inner text after the mint"))
 }
 

@@ -9,11 +9,11 @@ use crate::backend::script::host::request::outcome;
 use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
-use crate::http::session::Privileges;
-use crate::http::session::RestoreOptions;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
-use crate::token::MintWish;
+use crate::flow::session::Privileges;
+use crate::flow::session::RestoreOptions;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::token::MintOptions;
 
 pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
     shelf.tells("sessionId", |call| call.session.id().to_string())?;
@@ -90,10 +90,10 @@ fn tokens<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
 }
 
 /// The wish of a mint, as the prelude has checked its types.
-fn mint_wish(wish: &Object<'_>) -> Result<MintWish, Failure> {
+fn mint_wish(wish: &Object<'_>) -> Result<MintOptions, Failure> {
     let seconds: Option<f64> = wish.get("lifespan").map_err(misread)?;
     let handlers: Vec<String> = wish.get("handlers").map_err(misread)?;
-    Ok(MintWish {
+    Ok(MintOptions {
         lifespan_secs: seconds.map(|seconds| u64::from(whole(seconds))),
         handlers: handlers.into_iter().map(Arc::from).collect(),
         mode: word(wish, "mode")?,
@@ -126,7 +126,7 @@ fn whole(number: f64) -> u32 {
 }
 
 fn devices(session: &Session) -> Vec<Vec<String>> {
-    let device = |device: &crate::http::session::DeviceView| {
+    let device = |device: &crate::flow::session::DeviceView| {
         let current = if device.current { "current" } else { "" };
         vec![
             device.id.to_string(),
