@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use callgate::http::HandlerError;
 use callgate::settings::{PublicOrigin, StoreUrl};
-use callgate::token::{MintWish, Outcome};
+use callgate::token::{MintOptions, Outcome};
 use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
 
 type Answer = Result<OutgoingMessage, HandlerError>;
@@ -20,7 +20,7 @@ const TABLE: &str = r#"[
 /// Starts an operation. The returned URL is given to the platform.
 async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     session.set("operation", "begun")?;
-    let wish = MintWish::default();
+    let wish = MintOptions::default();
     let callback = session.create_callback_url("/my4DApp/completeOperation", wish).await?;
     Ok(OutgoingMessage::new().with_body(callback))
 }

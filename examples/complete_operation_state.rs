@@ -7,7 +7,7 @@ use std::sync::Arc;
 use callgate::base::Confirm;
 use callgate::http::HandlerError;
 use callgate::settings::StoreUrl;
-use callgate::token::MintWish;
+use callgate::token::MintOptions;
 use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
 
 type Answer = Result<OutgoingMessage, HandlerError>;
@@ -24,7 +24,8 @@ async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     let handlers = vec!["OperationsHandler.handleOperation".into()];
     // Only the browser that started the operation may finish it: a link can be given to anyone.
     let confirm = Some(Confirm::Foreign);
-    let token = session.create_otp(MintWish { handlers, confirm, ..MintWish::default() }).await?;
+    let token =
+        session.create_otp(MintOptions { handlers, confirm, ..MintOptions::default() }).await?;
     Ok(OutgoingMessage::new().with_body(token))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use callgate::http::HandlerError;
 use callgate::settings::{PublicOrigin, StoreUrl};
-use callgate::token::MintWish;
+use callgate::token::MintOptions;
 use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
 
 type Answer = Result<OutgoingMessage, HandlerError>;
@@ -21,7 +21,7 @@ async fn create(_: Arc<()>, request: IncomingMessage, session: Session) -> Answe
     session.set("email", request.form().await?.text("email"))?;
     session.set("step", "Waiting for validation email")?;
     let handlers = vec!["RequestHandler.validateEmail".into()];
-    let wish = MintWish { handlers, ..MintWish::default() };
+    let wish = MintOptions { handlers, ..MintOptions::default() };
     let link = session.create_callback_url("/validateEmail", wish).await?;
     Ok(OutgoingMessage::new().with_body(link))
 }

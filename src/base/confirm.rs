@@ -26,7 +26,7 @@ impl Confirm {
 
 impl fmt::Display for Confirm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, wish)| wish == self);
+        let name = Self::NAMES.iter().find(|(_, confirm)| confirm == self);
         f.write_str(name.map_or("never", |(name, _)| name))
     }
 }

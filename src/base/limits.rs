@@ -20,7 +20,7 @@ pub const PATTERN_NEST_MAX: u32 = 50;
 /// Slowest transfer that is not cut off, in either direction: bytes per second of the patience
 /// that the settings have for it (SEC D.1).
 pub const BYTES_PER_SEC_MIN: u64 = 500;
-/// How long the page that asks may stand before its button is pressed (SEC D.4).
+/// How long the button of a confirmation page stays valid (SEC D.4).
 pub const CONFIRM_PAGE_SECS: u64 = 600;
 
 /// Unspent tokens of one session (contract §6.1).

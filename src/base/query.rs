@@ -7,13 +7,13 @@ use percent_encoding::percent_decode_str;
 use crate::base::limits::QUERY_NAME_BYTES_MAX;
 use crate::base::limits::QUERY_PARAMS_MAX;
 
-/// Decoded parameters in the order in which they came.
+/// Decoded parameters in their order.
 #[derive(Clone, Default)]
 pub struct Query {
     pairs: Vec<(String, String)>,
 }
 
-/// The query is larger than any honest caller needs.
+/// The query exceeds the limits on parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryTooLarge;
 
@@ -38,14 +38,14 @@ impl Query {
         self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every parameter in the order in which they came, repeated ones too.
+    /// Every parameter in order, including repeated ones.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// The parameters of a query as the URL Standard reads them (§5.1): percent-decoded as UTF-8, `+` a
-/// blank, a name without `=` with an empty value, in the order in which they came.
+/// The parameters of a query as the URL Standard parses them (§5.1): percent-decoded as UTF-8, `+`
+/// is a blank, a name without `=` has an empty value, in order.
 #[derive(Clone, Default)]
 pub struct QueryPairs(Vec<(String, String)>);
 
@@ -71,21 +71,21 @@ impl QueryPairs {
     }
 }
 
-/// The names only: a value may be a token.
+/// Prints the names only: a value may be a token.
 impl fmt::Debug for QueryPairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }
 
-/// The names only: a value may be a token.
+/// Prints the names only: a value may be a token.
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.pairs.iter().map(|(name, _)| name)).finish()
     }
 }
 
-/// Whether a raw query has a parameter of this very name.
+/// Whether a raw query has a parameter of exactly this name.
 pub(crate) fn has(raw: &str, name: &str) -> bool {
     raw_pairs(raw).any(|(written, _)| written == name)
 }

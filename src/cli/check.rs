@@ -10,7 +10,7 @@ use crate::backend::script;
 use crate::base::Clock as _;
 use crate::base::clock::SystemClock;
 use crate::base::limits::TABLE_BYTES_MAX;
-use crate::gate::Examined;
+use crate::gate::ClassReport;
 use crate::gate::examine;
 use crate::gate::read_file;
 use crate::http::Certificates;
@@ -130,7 +130,7 @@ fn check_table(
 }
 
 /// A report for each class file that has problems, and one for all that have none.
-fn class_files(settings: &Settings, examined: Examined) -> Vec<FileReport> {
+fn class_files(settings: &Settings, examined: ClassReport) -> Vec<FileReport> {
     let mut by_file: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for problem in examined.classes {
         by_file.entry(problem.file.clone()).or_default().push(Finding::from(problem));

@@ -16,7 +16,7 @@ use crate::table::Reserved;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::TokenPlace;
-use crate::token::MintWish;
+use crate::token::MintOptions;
 use crate::token::text::brings_token;
 use crate::token::text::carries;
 
@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn callback_link(
         &self,
         path: &str,
-        wish: &MintWish,
+        wish: &MintOptions,
     ) -> Result<CallbackLink, SessionError> {
         let url = self.public_url(path)?;
         let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
@@ -96,7 +96,7 @@ impl Session {
     }
 
     /// Refuses names that no row has: a token for them could not be redeemed.
-    pub(super) fn require_named_rows(&self, wish: &MintWish) -> Result<(), SessionError> {
+    pub(super) fn require_named_rows(&self, wish: &MintOptions) -> Result<(), SessionError> {
         let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
         let rows = table.rows();
         for name in &wish.handlers {
@@ -114,7 +114,7 @@ impl Session {
     }
 }
 
-fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), SessionError> {
+fn require_row(table: &Table, path: &str, wish: &MintOptions) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
     // What a platform puts in the place of a placeholder is not known here.

@@ -10,7 +10,7 @@ use crate::base::entropy::NoEntropy;
 use crate::flow::binding::Binding;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
-use crate::token::MintWish;
+use crate::token::MintOptions;
 use crate::token::Token;
 use crate::token::mint::MintTimes;
 
@@ -19,8 +19,8 @@ impl Session {
     ///
     /// What the handler has written so far is kept first, in the same step. Returns after the token
     /// is durable. A cookie of the response lets the browser be recognized, so that it is not asked
-    /// to confirm where the row or [`MintWish::confirm`] says `foreign`.
-    pub async fn create_otp(&self, wish: MintWish) -> Result<String, SessionError> {
+    /// to confirm where the row or [`MintOptions::confirm`] says `foreign`.
+    pub async fn create_otp(&self, wish: MintOptions) -> Result<String, SessionError> {
         let now = self.sessions.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let sessions = &self.sessions;
@@ -45,14 +45,14 @@ impl Session {
     }
 
     /// Mints a token and returns the absolute URL of `path` that brings it back: under `%244DSID`,
-    /// or under the row's own parameter that [`MintWish::param`] names, in front of a fragment.
+    /// or under the row's own parameter that [`MintOptions::param`] names, in front of a fragment.
     ///
     /// The URL is made as [`Session::public_url`] makes it. A path that no row matches, that no
     /// request can have, or that has a token already is refused.
     pub async fn create_callback_url(
         &self,
         path: &str,
-        wish: MintWish,
+        wish: MintOptions,
     ) -> Result<String, SessionError> {
         let link = self.callback_link(path, &wish)?;
         let token = self.create_otp(wish).await?;

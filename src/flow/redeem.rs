@@ -40,7 +40,7 @@ use crate::token::Consent;
 use crate::token::Outcome;
 use crate::token::Question;
 use crate::token::Repeat;
-use crate::token::RepeatWish;
+use crate::token::ReplayOptions;
 use crate::token::TokenSecret;
 use crate::token::text::token_in;
 
@@ -62,7 +62,7 @@ pub(crate) struct TokenAttempt<'t> {
     token: Option<&'t TokenSecret>,
     consent: Consent,
     /// What the attempt says about repeats, on a row that keeps responses for them.
-    repeat: Option<RepeatWish>,
+    repeat: Option<ReplayOptions>,
 }
 
 /// What came of an attempt.
@@ -132,7 +132,7 @@ impl Session {
     pub(crate) fn attempt<'t>(
         &self,
         token: Option<&'t TokenSecret>,
-        repeat: Option<RepeatWish>,
+        repeat: Option<ReplayOptions>,
     ) -> TokenAttempt<'t> {
         TokenAttempt { token, consent: self.consent_to(token), repeat }
     }
@@ -294,7 +294,7 @@ impl Session {
     /// Lets a repeat run the handler, after a claim whose outcome is unknown. If this does not
     /// reach the store, the run counts as cut off once its time is over.
     async fn give_back(&self, token: Digest, run: ClaimId) {
-        let conclusion = Conclusion { token, run, ending: Ending::Unbegun };
+        let conclusion = Conclusion { token, run, ending: Ending::NotStarted };
         let store = &self.sessions.store;
         let told = store.conclude(self.sessions.clock.now(), conclusion);
         let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;

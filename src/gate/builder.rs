@@ -26,20 +26,20 @@ use crate::flow::session::Watchers;
 use crate::flow::sessions::CurrentTable;
 use crate::flow::sessions::UnknownNames;
 use crate::gate::Gate;
+use crate::gate::acceptors::Acceptors;
 use crate::gate::certificate::CertificatePair;
-use crate::gate::classes::Folder;
-use crate::gate::entrances::Entrances;
-use crate::gate::failure::GateError;
-use crate::gate::making::Made;
-use crate::gate::making::Maker;
+use crate::gate::classes::ClassFolder;
+use crate::gate::error::GateError;
+use crate::gate::file_watch;
+use crate::gate::file_watch::FileWatch;
+use crate::gate::file_watch::ReadMode;
+use crate::gate::plan_builder::BuiltPlan;
+use crate::gate::plan_builder::PlanBuilder;
 use crate::gate::reload;
 use crate::gate::reload::Contents;
 use crate::gate::reload::PlanFiles;
-use crate::gate::steady::SteadyClock;
+use crate::gate::steady_clock::SteadyClock;
 use crate::gate::stores;
-use crate::gate::watched;
-use crate::gate::watched::How;
-use crate::gate::watched::Watched;
 use crate::http::BadCertificate;
 use crate::http::Dispatch;
 use crate::http::Outbound;
@@ -138,14 +138,15 @@ impl Builder {
         settle(&self.settings)?;
         let outbound = outbound(&self.settings)?;
         let roles = self.roles()?;
-        let maker = self.maker(&outbound, roles.clone());
+        let plans = self.plan_builder(&outbound, roles.clone());
         let table = reload::content(&self.settings, self.table.as_deref());
-        let contents = Contents { table, classes: maker.folder.read(How::Now) };
+        let contents = Contents { table, classes: plans.folder.read(ReadMode::Now) };
         let text = contents.table.clone().map_err(GateError::File)?;
         let text = reload::text(&self.settings, &text)?;
-        let Made { plan, roster, warnings } = maker.make(&text, contents.classes.clone(), None)?;
+        let BuiltPlan { plan, handlers, warnings } =
+            plans.build(&text, contents.classes.clone(), None)?;
         let confirm_page = self.confirm_page()?;
-        let entrances = Entrances::open(&self.settings, self.clock.now())?;
+        let acceptors = Acceptors::open(&self.settings, self.clock.now())?;
         let store = self.opened_store().await?;
         let given = (self.clock.now(), &*self.entropy);
         let keyring = stores::keyring(&self.settings, &*store, given).await?;
@@ -176,22 +177,22 @@ impl Builder {
         let dispatch =
             Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
-        let mut watched = watched_certificates(&entrances, clock)?;
+        let mut watched = watched_certificates(&acceptors, clock)?;
         // A table given as text, without class files, cannot change.
-        if self.table.is_none() || maker.folder.exists() {
-            let made_of = (maker, self.table);
+        if self.table.is_none() || plans.folder.exists() {
+            let sources = (plans, self.table);
             let used_by = (Arc::clone(&dispatch), Arc::clone(&health));
-            let files = PlanFiles::new(made_of, used_by, roster, &contents);
-            let files = Watched::start(Arc::new(files), &contents);
+            let files = PlanFiles::new(sources, used_by, handlers, &contents);
+            let files = FileWatch::start(Arc::new(files), &contents);
             watched.push(files.map_err(GateError::Thread)?);
         }
         Ok(Gate {
             dispatch,
             health,
-            public: Arc::new(entrances.public),
-            internal: Arc::new(entrances.internal),
-            redirect: Arc::new(entrances.redirect),
-            certificates: entrances.certificates,
+            public: Arc::new(acceptors.public),
+            internal: Arc::new(acceptors.internal),
+            redirect: Arc::new(acceptors.redirect),
+            certificates: acceptors.certificates,
             drain: self.settings.limits.drain,
             warnings,
             watched,
@@ -203,10 +204,10 @@ impl Builder {
     }
 
     /// What plans are built with.
-    fn maker(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> Maker {
+    fn plan_builder(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> PlanBuilder {
         let forward = forward_config(&self.settings);
-        Maker {
-            folder: Folder::of(&self.settings, Some(outbound), &self.entropy),
+        PlanBuilder {
+            folder: ClassFolder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
             roles,
             relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
@@ -234,7 +235,7 @@ impl Builder {
 
     fn roles(&self) -> Result<Roles, GateError> {
         let Some(path) = self.settings.roles_file() else { return Ok(Roles::default()) };
-        let bytes = watched::read(&path, TABLE_BYTES_MAX).map_err(GateError::File)?;
+        let bytes = file_watch::read(&path, TABLE_BYTES_MAX).map_err(GateError::File)?;
         let read = Roles::of_bytes(&bytes);
         read.map_err(|problems| GateError::Roles(path, problems))
     }
@@ -247,13 +248,13 @@ fn table_state(plan: &Routes) -> TableState {
 
 /// The watch on the certificate files, if there are any.
 fn watched_certificates(
-    entrances: &Entrances,
+    acceptors: &Acceptors,
     clock: Arc<dyn Clock>,
-) -> Result<Vec<Watched>, GateError> {
-    let Some(certificates) = &entrances.certificates else { return Ok(Vec::new()) };
+) -> Result<Vec<FileWatch>, GateError> {
+    let Some(certificates) = &acceptors.certificates else { return Ok(Vec::new()) };
     let pair = CertificatePair::new(Arc::clone(certificates), clock);
     let contents = pair.contents();
-    let watched = Watched::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
+    let watched = FileWatch::start(Arc::new(pair), &contents).map_err(GateError::Thread)?;
     Ok(vec![watched])
 }
 

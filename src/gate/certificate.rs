@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::base::Clock;
 use crate::base::Digest;
-use crate::gate::watched::Content;
-use crate::gate::watched::How;
-use crate::gate::watched::Reload;
-use crate::gate::watched::Remake;
-use crate::gate::watched::fingerprint;
-use crate::gate::watched::read;
+use crate::gate::file_watch::FileContents;
+use crate::gate::file_watch::ReadMode;
+use crate::gate::file_watch::Reload;
+use crate::gate::file_watch::Reloadable;
+use crate::gate::file_watch::fingerprint;
+use crate::gate::file_watch::read;
 use crate::http::Certificates;
 
 /// Longest PEM file. A chain of ten certificates is a tenth of this.
@@ -29,28 +29,28 @@ impl CertificatePair {
     }
 
     /// The current contents of both files.
-    pub(super) fn contents(&self) -> Vec<Content> {
+    pub(super) fn contents(&self) -> Vec<FileContents> {
         self.certificates.files().map(|file: &Path| read(file, PEM_BYTES_MAX)).into()
     }
 }
 
-impl Remake for CertificatePair {
-    type Found = Vec<Content>;
+impl Reloadable for CertificatePair {
+    type Snapshot = Vec<FileContents>;
 
     fn files(&self) -> Vec<PathBuf> {
         self.certificates.files().map(Path::to_owned).into()
     }
 
-    fn read(&self, _: How) -> Vec<Content> {
+    fn read(&self, _: ReadMode) -> Vec<FileContents> {
         self.contents()
     }
 
-    fn fingerprint(contents: &Vec<Content>) -> Digest {
+    fn fingerprint(contents: &Vec<FileContents>) -> Digest {
         fingerprint(contents)
     }
 
     /// The files are read once more by the loader of certificates, which validates them.
-    fn remake(&self, contents: Vec<Content>) -> Reload {
+    fn remake(&self, contents: Vec<FileContents>) -> Reload {
         let unread: Vec<String> = contents.into_iter().filter_map(Result::err).collect();
         if !unread.is_empty() {
             return self.refuse(unread);

@@ -22,36 +22,36 @@
 //! | file | part |
 //! |---|---|
 //! | `builder` | loading and checking everything, and opening the store |
-//! | `failure` | why that can fail |
-//! | `stores`, `entrances`, `steady` | the store, the acceptors and the clock of the settings |
-//! | `making`, `lint`, `examined` | a plan of table and classes, warnings about it, a plan that is only checked |
+//! | `error` | why that can fail |
+//! | `stores`, `acceptors`, `steady_clock` | the store, the acceptors and the clock of the settings |
+//! | `plan_builder`, `lint`, `class_report` | a plan of table and classes, warnings about it, a plan that is only checked |
 //! | `classes` | the folder of class files |
-//! | `watched`, `reload`, `certificate` | files that may change, and what is loaded from them |
+//! | `file_watch`, `reload`, `certificate` | files that may change, and what is loaded from them |
 //! | `client` | a client for tests |
 
+mod acceptors;
 mod builder;
 mod certificate;
+mod class_report;
 mod classes;
 mod client;
-mod entrances;
-mod examined;
-mod failure;
+mod error;
+mod file_watch;
 mod lint;
-mod making;
+mod plan_builder;
 mod reload;
-mod steady;
+mod steady_clock;
 mod stores;
-mod watched;
 
 pub use builder::Builder;
+pub use class_report::ClassReport;
+pub use class_report::examine;
 pub use client::{Answer, Call, Client};
-pub use examined::Examined;
-pub use examined::examine;
-pub use failure::GateError;
+pub use error::GateError;
+pub use file_watch::Reload;
+pub(crate) use file_watch::read as read_file;
 pub use lint::Lint;
 pub use stores::open_store;
-pub use watched::Reload;
-pub(crate) use watched::read as read_file;
 
 use std::fmt;
 use std::future::Future;
@@ -72,7 +72,7 @@ use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
-use crate::gate::watched::Watched;
+use crate::gate::file_watch::FileWatch;
 use crate::http::Acceptor;
 use crate::http::Certificates;
 use crate::http::ConnInfo;
@@ -102,7 +102,7 @@ pub struct Gate {
     drain: Duration,
     warnings: Vec<Problem>,
     /// Everything that is loaded from files that may change.
-    watched: Vec<Watched>,
+    watched: Vec<FileWatch>,
     /// Whether they are checked without an explicit reload.
     reload: AutoReload,
     /// The credential that operators need on the internal listener.
@@ -154,7 +154,7 @@ impl Gate {
         ));
         let watching = async {
             match self.reload {
-                AutoReload::On => watched::run(&self.watched).await,
+                AutoReload::On => file_watch::run(&self.watched).await,
                 AutoReload::Off => std::future::pending().await,
             }
         };

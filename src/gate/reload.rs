@@ -13,16 +13,16 @@ use crate::base::failpoint::Place;
 use crate::base::limits::TABLE_BYTES_MAX;
 use crate::base::masked::masked;
 use crate::gate::classes;
-use crate::gate::failure::GateError;
-use crate::gate::making::Made;
-use crate::gate::making::Maker;
-use crate::gate::making::Roster;
-use crate::gate::watched::Content;
-use crate::gate::watched::How;
-use crate::gate::watched::Reload;
-use crate::gate::watched::Remake;
-use crate::gate::watched::fingerprint;
-use crate::gate::watched::read;
+use crate::gate::error::GateError;
+use crate::gate::file_watch::FileContents;
+use crate::gate::file_watch::ReadMode;
+use crate::gate::file_watch::Reload;
+use crate::gate::file_watch::Reloadable;
+use crate::gate::file_watch::fingerprint;
+use crate::gate::file_watch::read;
+use crate::gate::plan_builder::BuiltPlan;
+use crate::gate::plan_builder::HandlerSet;
+use crate::gate::plan_builder::PlanBuilder;
 use crate::http::Dispatch;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -38,7 +38,7 @@ const PROBLEM_BYTES_MAX: usize = 512;
 ///
 /// They are reloaded together: a row and its function change together or not at all.
 pub(super) struct PlanFiles {
-    maker: Maker,
+    plans: PlanBuilder,
     /// The table, if it was given as a text; otherwise it is a file.
     text: Option<String>,
     dispatch: Arc<Dispatch>,
@@ -49,52 +49,52 @@ pub(super) struct PlanFiles {
 struct InUse {
     /// The digest of the files that the plan in use was built from.
     digest: Digest,
-    roster: Roster,
+    handlers: HandlerSet,
 }
 
 /// The contents of table and class files at one time.
 pub(super) struct Contents {
-    pub(super) table: Content,
-    pub(super) classes: classes::Found,
+    pub(super) table: FileContents,
+    pub(super) classes: classes::FolderContents,
 }
 
 impl PlanFiles {
     /// The files of a plan that was built from `contents` and is in use.
     pub(super) fn new(
-        (maker, text): (Maker, Option<String>),
+        (plans, text): (PlanBuilder, Option<String>),
         (dispatch, health): (Arc<Dispatch>, Arc<GateHealth>),
-        roster: Roster,
+        handlers: HandlerSet,
         contents: &Contents,
     ) -> Self {
-        let in_use = Mutex::new(InUse { digest: contents.digest(), roster });
-        Self { maker, text, dispatch, health, in_use }
+        let in_use = Mutex::new(InUse { digest: contents.digest(), handlers });
+        Self { plans, text, dispatch, health, in_use }
     }
 
     /// Builds a plan from the contents of the files, without putting it into use.
-    fn judge(&self, contents: Contents, before: &Roster) -> Result<Made, GateError> {
+    fn judge(&self, contents: Contents, before: &HandlerSet) -> Result<BuiltPlan, GateError> {
         let table = contents.table.map_err(GateError::File)?;
-        let text = text(&self.maker.settings, &table)?;
-        let made = self.maker.make(&text, contents.classes, Some(before))?;
-        let file = self.maker.settings.handlers.display();
+        let text = text(&self.plans.settings, &table)?;
+        let built = self.plans.build(&text, contents.classes, Some(before))?;
+        let file = self.plans.settings.handlers.display();
         failpoint::reached(Place::Reload)
             .map_err(|broken| GateError::File(format!("{file}: {broken}")))?;
-        Ok(made)
+        Ok(built)
     }
 
-    fn take(&self, made: Made) -> Roster {
-        let Made { plan, roster, warnings } = made;
+    fn take(&self, built: BuiltPlan) -> HandlerSet {
+        let BuiltPlan { plan, handlers, warnings } = built;
         let plan = plan.after(&self.dispatch.routes());
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         self.dispatch.swap(plan);
         self.health.table_taken(rows, generation);
-        let file = self.maker.settings.handlers.display().to_string();
+        let file = self.plans.settings.handlers.display().to_string();
         tracing::info!(event = "table.reloaded", file, generation, rows, warnings = warnings.len());
         for warning in warnings.iter().take(PROBLEMS_MAX) {
             let Problem { line, column, row, code, .. } = warning;
             let what = shown(warning);
             tracing::warn!(event = "table.warning", line, column, row, code, "{what}");
         }
-        roster
+        handlers
     }
 
     fn refuse_for(&self, why: &GateError) -> Reload {
@@ -103,7 +103,7 @@ impl PlanFiles {
             return self.refuse(vec![why.to_string()]);
         };
         let mut lines: Vec<String> = problems.iter().take(PROBLEMS_MAX).map(shown).collect();
-        let table = self.maker.settings.handlers.display().to_string();
+        let table = self.plans.settings.handlers.display().to_string();
         for (problem, what) in problems.iter().zip(&lines) {
             let Problem { line, column, row, code, .. } = problem;
             if problem.file == table {
@@ -131,18 +131,18 @@ impl PlanFiles {
     }
 }
 
-impl Remake for PlanFiles {
-    type Found = Contents;
+impl Reloadable for PlanFiles {
+    type Snapshot = Contents;
 
     fn files(&self) -> Vec<PathBuf> {
-        let table = self.text.is_none().then(|| self.maker.settings.handlers.clone());
-        table.into_iter().chain(self.maker.folder.places()).collect()
+        let table = self.text.is_none().then(|| self.plans.settings.handlers.clone());
+        table.into_iter().chain(self.plans.folder.places()).collect()
     }
 
-    fn read(&self, how: How) -> Contents {
+    fn read(&self, how: ReadMode) -> Contents {
         Contents {
-            table: content(&self.maker.settings, self.text.as_deref()),
-            classes: self.maker.folder.read(how),
+            table: content(&self.plans.settings, self.text.as_deref()),
+            classes: self.plans.folder.read(how),
         }
     }
 
@@ -160,10 +160,10 @@ impl Remake for PlanFiles {
             tracing::info!(event = "table.unchanged", generation);
             return Reload::Unchanged;
         }
-        match self.judge(contents, &in_use.roster) {
-            Ok(made) => {
-                let roster = self.take(made);
-                *in_use = InUse { digest, roster };
+        match self.judge(contents, &in_use.handlers) {
+            Ok(built) => {
+                let handlers = self.take(built);
+                *in_use = InUse { digest, handlers };
                 Reload::Taken
             }
             Err(why) => self.refuse_for(&why),
@@ -190,7 +190,7 @@ impl Contents {
 }
 
 /// The contents of the table file, or the text given in its place.
-pub(super) fn content(settings: &Settings, text: Option<&str>) -> Content {
+pub(super) fn content(settings: &Settings, text: Option<&str>) -> FileContents {
     match text {
         Some(text) => Ok(text.as_bytes().to_vec()),
         None => read(&settings.handlers, TABLE_BYTES_MAX),

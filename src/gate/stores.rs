@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::Entropy;
 use crate::base::Timestamp;
-use crate::gate::failure::GateError;
+use crate::gate::error::GateError;
 use crate::session::Keyring;
 use crate::settings::KeyFault;
 use crate::settings::Settings;

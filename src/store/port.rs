@@ -48,7 +48,7 @@ use crate::token::Attempt;
 use crate::token::Consent;
 use crate::token::Question;
 use crate::token::Repeat;
-use crate::token::RepeatWish;
+use crate::token::ReplayOptions;
 use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
@@ -275,7 +275,7 @@ pub struct Claim {
     pub newcomer: Device,
     /// What the row says about repeats; `None` if it has no `repeat`, or if the token is redeemed
     /// by the handler itself.
-    pub repeat: Option<RepeatWish>,
+    pub repeat: Option<ReplayOptions>,
 }
 
 /// The answer to [`Store::redeem`].

@@ -26,6 +26,14 @@ pub enum Target {
 }
 
 impl Target {
+    /// Whether it is this function.
+    pub(crate) fn is_function(&self, class: &str, function: &str) -> bool {
+        match self {
+            Self::Function { class: of, method } => **of == *class && **method == *function,
+            Self::Upstream(_) => false,
+        }
+    }
+
     /// The name that tokens are bound to (`for`): `Class.method`, or the base URL as it is written
     /// in the table.
     pub(super) fn name(&self, written: &str) -> Box<str> {

@@ -13,7 +13,7 @@ use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::hex;
 use crate::token::ClaimMark;
-use crate::token::RepeatKey;
+use crate::token::ReplayKey;
 use crate::token::Run;
 use crate::token::RunStage;
 use crate::token::SealedAnswer;
@@ -113,7 +113,7 @@ impl StoredToken {
             expires: token.expires_at.millis(),
             handlers: token.handlers.clone(),
             mode: token.mode.map(|mode| mode.to_string()),
-            confirm: token.confirm.map(|wish| wish.to_string()),
+            confirm: token.confirm.map(|confirm| confirm.to_string()),
             binding: token.binding.map(|digest| hex::lower(digest.bytes())),
             generation: token.generation,
             claim: token.claim.map(|mark| (mark.id.to_string(), mark.at.millis())),
@@ -173,7 +173,7 @@ impl StoredRun {
                 },
                 RunStage::NotKept => StoredStage::NotKept,
                 RunStage::Interrupted => StoredStage::Interrupted,
-                RunStage::Unbegun => StoredStage::Unbegun,
+                RunStage::NotStarted => StoredStage::Unbegun,
             },
         }
     }
@@ -184,7 +184,7 @@ impl StoredRun {
             hex::read(text).map(Digest::from_bytes).map_err(|_| BadToken::Malformed("run"))
         };
         Ok(Run {
-            key: RepeatKey { call: digest(&self.call)?, body: digest(&self.body)? },
+            key: ReplayKey { call: digest(&self.call)?, body: digest(&self.body)? },
             by: self.by.parse().map_err(|_| BadToken::Malformed("run"))?,
             deadline: Timestamp::from_millis(self.deadline),
             lease: self.lease.map(Duration::from_millis),
@@ -199,7 +199,7 @@ impl StoredRun {
                 }
                 StoredStage::NotKept => RunStage::NotKept,
                 StoredStage::Interrupted => RunStage::Interrupted,
-                StoredStage::Unbegun => RunStage::Unbegun,
+                StoredStage::Unbegun => RunStage::NotStarted,
             },
         })
     }
@@ -264,10 +264,10 @@ mod tests {
             RunStage::Answered { at: Timestamp::from_millis(4_000), answer },
             RunStage::NotKept,
             RunStage::Interrupted,
-            RunStage::Unbegun,
+            RunStage::NotStarted,
         ] {
             let run = Run {
-                key: RepeatKey {
+                key: ReplayKey {
                     call: Digest::from_bytes([5; 32]),
                     body: Digest::from_bytes([6; 32]),
                 },

@@ -6,7 +6,7 @@ use crate::base::Confirm;
 use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::SessionId;
-use crate::token::RepeatWish;
+use crate::token::ReplayOptions;
 use crate::token::Token;
 
 /// One attempt to redeem a token, as [`Token::judge`] sees it.
@@ -23,7 +23,7 @@ pub struct Attempt<'c> {
     /// Whether a person has agreed.
     pub consent: Consent,
     /// How repeats are recognized and treated; `None` if the callback cannot be repeated.
-    pub repeat: Option<RepeatWish>,
+    pub repeat: Option<ReplayOptions>,
 }
 
 /// Whether a person has agreed to what the token does.

@@ -69,7 +69,7 @@ impl TokenSecret {
 
 /// The options of a new token (`createOTP`).
 #[derive(Debug, Clone, Default)]
-pub struct MintWish {
+pub struct MintOptions {
     /// Lifespan in seconds; `None` for the session's idle timeout. Less than 10 becomes 10.
     pub lifespan_secs: Option<u64>,
     /// The handlers, as `Class.method`, that may redeem it; empty for any.
@@ -116,11 +116,11 @@ impl From<NoEntropy> for MintRefused {
     }
 }
 
-impl MintWish {
+impl MintOptions {
     /// The effective lifespan: the requested one within its limits, or `idle_minutes`.
     pub fn lifespan_secs(&self, idle_minutes: u32) -> u64 {
-        let wish = self.lifespan_secs.unwrap_or(u64::from(idle_minutes) * 60);
-        wish.clamp(TOKEN_LIFE_SECS_MIN, TOKEN_LIFE_SECS_MAX)
+        let options = self.lifespan_secs.unwrap_or(u64::from(idle_minutes) * 60);
+        options.clamp(TOKEN_LIFE_SECS_MIN, TOKEN_LIFE_SECS_MAX)
     }
 
     /// Makes a token for `session`: a secret to send and a record to store. It is not bound to a
@@ -172,13 +172,13 @@ mod tests {
 
     const TIMES: MintTimes = MintTimes { now: Timestamp::from_millis(1_000), idle_minutes: 60 };
 
-    fn mint(wish: &MintWish) -> Result<(TokenSecret, Token), MintRefused> {
-        wish.mint(&SeededEntropy::new(5), SessionId::from_bytes([1; 16]), "shop", TIMES)
+    fn mint(options: &MintOptions) -> Result<(TokenSecret, Token), MintRefused> {
+        options.mint(&SeededEntropy::new(5), SessionId::from_bytes([1; 16]), "shop", TIMES)
     }
 
     #[test]
     fn a_token_is_32_upper_case_hex_digits_and_is_found_by_its_digest() {
-        let (secret, token) = mint(&MintWish::default()).unwrap();
+        let (secret, token) = mint(&MintOptions::default()).unwrap();
         let text = secret.expose();
         assert_eq!(text.len(), 32);
         assert!(!text.contains(|c: char| !c.is_ascii_digit() && !('A'..='F').contains(&c)));
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn lifespans_default_to_the_idle_timeout_and_are_at_least_ten_seconds() {
         let life = |secs| {
-            let wish = MintWish { lifespan_secs: secs, ..MintWish::default() };
-            mint(&wish).unwrap().1.expires_at.since(TIMES.now).as_secs()
+            let options = MintOptions { lifespan_secs: secs, ..MintOptions::default() };
+            mint(&options).unwrap().1.expires_at.since(TIMES.now).as_secs()
         };
         assert_eq!(life(None), 3600);
         assert_eq!((life(Some(0)), life(Some(9)), life(Some(11))), (10, 10, 11));
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn without_randomness_nothing_is_minted() {
         let session = SessionId::from_bytes([1; 16]);
-        let refused = MintWish::default().mint(&DryEntropy, session, "shop", TIMES);
+        let refused = MintOptions::default().mint(&DryEntropy, session, "shop", TIMES);
         assert_eq!(refused.unwrap_err(), MintRefused::NoEntropy);
     }
 

@@ -21,6 +21,7 @@
 //! | `outcome` | how a redemption can end, for handlers |
 //! | `repeat` | repeats of a callback, and the run that they share |
 //! | `answer` | the sealed response for repeats |
+//! | `text` | reading a token from an altered link |
 //! | `codec` | the stored form of a token |
 //!
 //! [`judge`]: Token::judge
@@ -47,9 +48,9 @@ use crate::base::limits::TOMBSTONE;
 
 pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
-pub use mint::{MintRefused, MintWish, TokenSecret};
+pub use mint::{MintOptions, MintRefused, TokenSecret};
 pub use outcome::Outcome;
-pub use repeat::{Callback, Repeat, RepeatKey, RepeatWish, Run, RunStage};
+pub use repeat::{Callback, Repeat, ReplayKey, ReplayOptions, Run, RunStage};
 
 /// What a store keeps of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]

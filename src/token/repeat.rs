@@ -1,20 +1,20 @@
-//! A callback that comes again: whose repeat it is, and what it gets instead of a second run.
+//! Repeats of a callback: how they are recognized, and what they get instead of a second run.
 //!
 //! ```text
 //!             redeemed                 the handler returned
 //!   unspent ───────────▶ running ─────────────────────────────▶ answered, or not kept
 //!                         │  ▲  │ refused before the handler
-//!        the node died, or│  │  └──────────────────────▶ unbegun ──┐
+//!        the node died, or│  │  └──────────────────▶ not started ──┐
 //!        its lease is over▼  │ a repeat takes over                 │
 //!                    interrupted ◀── only where the row allows it  │
 //!                            └─────────────────────────────────────┘
 //! ```
 //!
-//! The node that runs the handler renews the lease of the run every few seconds, so that others
-//! learn soon that it died.
+//! The node that runs the handler renews the lease of the run every few seconds, so that other
+//! nodes soon detect that it died.
 //!
-//! Two requests are one callback when they bring the same token with the same method, path, query
-//! and body, and come from the same browser or both from a program (contract §6.5).
+//! Two requests are one callback when they have the same token, method, path, query and body, and
+//! come from the same browser or both from a program (contract §6.5).
 
 use std::time::Duration;
 
@@ -32,17 +32,17 @@ use crate::token::Verdict;
 
 /// What makes two requests with one token the same callback.
 ///
-/// Both parts are keyed with the token, so that nobody who reads a store can try out what was
-/// sent.
+/// Both parts are keyed with the token, so that a reader of the store cannot test guesses of what
+/// was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RepeatKey {
+pub struct ReplayKey {
     /// The digest of method, path, query and sender.
     pub call: Digest,
     /// The digest of the body.
     pub body: Digest,
 }
 
-/// What a callback consists of, beside its token.
+/// The parts of a callback, besides its token.
 #[derive(Debug, Clone, Copy)]
 pub struct Callback<'r> {
     /// The method.
@@ -51,14 +51,14 @@ pub struct Callback<'r> {
     pub path: &'r str,
     /// The query without the token, in one form for all spellings.
     pub query: &'r str,
-    /// By what the browser is known that sent it; `None` for a program.
+    /// A digest that identifies the browser; `None` for a program.
     pub browser: Option<Digest>,
     /// The body. That of a GET means nothing (RFC 9110 §9.3.1) and is given as empty.
     pub body: &'r [u8],
 }
 
-impl RepeatKey {
-    /// The key of a request that brings this token.
+impl ReplayKey {
+    /// The key of a request with this token.
     pub fn of(secret: &TokenSecret, callback: &Callback<'_>) -> Self {
         let Callback { method, path, query, browser, body } = callback;
         let browser: &[u8] = browser.as_ref().map_or(&[], |digest| digest.bytes());
@@ -82,95 +82,95 @@ fn keyed<T: AsRef<[u8]>>(secret: &TokenSecret, purpose: &str, parts: &[T]) -> Di
     Digest::from_bytes(bytes)
 }
 
-/// What a redemption says about repeats, its own and those it may itself be one of.
+/// How a redemption treats repeats: its own, and the earlier run that it may be a repeat of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RepeatWish {
-    /// Which callback it is.
-    pub key: RepeatKey,
-    /// How long after it, if it wins, the same callback counts as its repeat.
+pub struct ReplayOptions {
+    /// The key of the callback.
+    pub key: ReplayKey,
+    /// How long after the redemption, if it wins, the same callback counts as its repeat.
     pub window: Duration,
-    /// How long its run counts as under way without being renewed. After that its node is taken
-    /// for dead.
+    /// How long its run stays valid without a renewal. After that its node is considered dead.
     pub lease: Duration,
     /// Whether it may run the handler if it finds that the first run was cut off.
     pub may_take_over: bool,
 }
 
-/// What is kept of the run that a redemption began.
+/// The stored state of the run that a redemption started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Which callback it answers.
-    pub key: RepeatKey,
+    /// The key of its callback.
+    pub key: ReplayKey,
     /// The attempt that runs the handler, or ran it last.
     pub by: ClaimId,
-    /// From when on it counts as cut off if it has neither ended nor been renewed.
+    /// When it counts as cut off, unless it has ended or been renewed.
     pub deadline: Timestamp,
-    /// How long it counts as under way without being renewed; `None` for a run of an earlier
-    /// callgate, which renewed none.
+    /// How long it stays valid without a renewal; `None` for a run of an earlier callgate, which
+    /// renewed none.
     pub lease: Option<Duration>,
-    /// The first moment at which the same callback is no repeat any more.
+    /// When the same callback stops being a repeat.
     pub repeats_until: Timestamp,
-    /// How it stands.
+    /// Its stage.
     pub stage: RunStage,
 }
 
-/// How a run stands.
+/// The stage of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunStage {
-    /// It has begun and has not ended, as far as is known.
+    /// It has started and has not ended, as far as is known.
     Running,
-    /// It ended, and its answer is kept.
+    /// It ended, and its response is stored.
     Answered {
-        /// When it was kept; the oldest answer makes room.
+        /// When it was stored; the oldest responses are dropped first.
         at: Timestamp,
-        /// The answer.
+        /// The response.
         answer: SealedAnswer,
     },
-    /// It ended, and its answer was too large, or has made room for others.
+    /// It ended, and its response was too large, or was dropped for newer ones.
     NotKept,
-    /// It was cut off: nobody knows how far it came.
+    /// It was cut off, and it is unknown how far it came.
     Interrupted,
-    /// The request was refused before its handler, or its upstream could not be connected to;
-    /// nothing ran.
-    Unbegun,
+    /// The request was refused before its handler, or its upstream could not be reached; the
+    /// handler did not run.
+    NotStarted,
 }
 
-/// What a repeat is told.
+/// What a repeat gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repeat {
-    /// The first run is under way.
+    /// The first run is still running.
     Running,
-    /// The first run was answered with this.
+    /// The response of the first run.
     Answered(SealedAnswer),
-    /// The first run was answered, and nobody remembers with what.
+    /// The first run has ended, and its response is not stored.
     NotKept,
     /// The first run was cut off.
     Interrupted,
-    /// It has the token, method and path of an earlier request, and another body.
+    /// It has the token, method and path of an earlier request, and a different body.
     Differs,
 }
 
 impl Run {
-    /// The run that an attempt begins at `now`.
-    pub fn begin(by: ClaimId, wish: &RepeatWish, now: Timestamp) -> Self {
+    /// The run that an attempt starts at `now`.
+    pub fn begin(by: ClaimId, options: &ReplayOptions, now: Timestamp) -> Self {
         Self {
-            key: wish.key,
+            key: options.key,
             by,
-            deadline: now.after(wish.lease),
-            lease: Some(wish.lease),
-            repeats_until: now.after(wish.window),
+            deadline: now.after(options.lease),
+            lease: Some(options.lease),
+            repeats_until: now.after(options.window),
             stage: RunStage::Running,
         }
     }
 
-    /// The same run in the hands of another attempt. Its repeats are counted from the first one.
+    /// The same run, taken over by another attempt. Its window still starts at the first
+    /// redemption.
     #[must_use]
-    pub fn taken_over(&self, by: ClaimId, wish: &RepeatWish, now: Timestamp) -> Self {
-        Self { repeats_until: self.repeats_until, ..Self::begin(by, wish, now) }
+    pub fn taken_over(&self, by: ClaimId, options: &ReplayOptions, now: Timestamp) -> Self {
+        Self { repeats_until: self.repeats_until, ..Self::begin(by, options, now) }
     }
 
-    /// The same run, which goes on at `now`. Its deadline moves even where the clock stands still:
-    /// other nodes recognise by it that it was renewed.
+    /// The same run, renewed at `now`. Its deadline changes even if the clock stands still, because
+    /// other nodes detect the renewal by it.
     #[must_use]
     pub fn renewed(&self, now: Timestamp) -> Self {
         let next = self.deadline.after(Duration::from_millis(1));
@@ -178,7 +178,7 @@ impl Run {
         Self { deadline, ..self.clone() }
     }
 
-    /// The kept answer, if there is one, and when it was kept.
+    /// The stored response, if there is one, and when it was stored.
     pub fn answer(&self) -> Option<(Timestamp, &SealedAnswer)> {
         match &self.stage {
             RunStage::Answered { at, answer } => Some((*at, answer)),
@@ -190,25 +190,25 @@ impl Run {
         self.stage == RunStage::Running && now < self.deadline
     }
 
-    /// What a repeat is told; `None` if it may run the handler itself.
-    fn tell(&self, wish: &RepeatWish, now: Timestamp) -> Option<Repeat> {
-        if wish.key.body != self.key.body {
+    /// What a repeat gets; `None` if it may run the handler itself.
+    fn tell(&self, options: &ReplayOptions, now: Timestamp) -> Option<Repeat> {
+        if options.key.body != self.key.body {
             return Some(Repeat::Differs);
         }
         match &self.stage {
             RunStage::Running if self.is_under_way(now) => Some(Repeat::Running),
             RunStage::Running | RunStage::Interrupted => {
-                (!wish.may_take_over).then_some(Repeat::Interrupted)
+                (!options.may_take_over).then_some(Repeat::Interrupted)
             }
             RunStage::Answered { answer, .. } => Some(Repeat::Answered(answer.clone())),
             RunStage::NotKept => Some(Repeat::NotKept),
-            RunStage::Unbegun => None,
+            RunStage::NotStarted => None,
         }
     }
 }
 
 impl Token {
-    /// Decides an attempt that finds the token claimed.
+    /// Decides an attempt on a token that is claimed already.
     pub(super) fn judge_again(
         &self,
         mark: ClaimMark,
@@ -222,16 +222,17 @@ impl Token {
             return Verdict::WonBefore;
         }
         let is_repeat =
-            |wish: &RepeatWish| wish.key.call == run.key.call && now < run.repeats_until;
-        let Some(wish) = attempt.repeat.filter(is_repeat) else {
+            |options: &ReplayOptions| options.key.call == run.key.call && now < run.repeats_until;
+        let Some(options) = attempt.repeat.filter(is_repeat) else {
             return Verdict::Used(mark.at);
         };
-        match run.tell(&wish, now) {
+        match run.tell(&options, now) {
             Some(repeat) => Verdict::Repeats(mark.at, repeat),
             None if !self.is_for(attempt.handler) => Verdict::WrongHandler,
-            // A second run does as much as the first one, so a person is asked as before it.
+            // A second run has the same effects as the first one, so it needs the same
+            // confirmation.
             None => self.question(attempt).map_or(
-                Verdict::TakesOver(run.taken_over(attempt.id, &wish, now)),
+                Verdict::TakesOver(run.taken_over(attempt.id, &options, now)),
                 Verdict::AskFirst,
             ),
         }

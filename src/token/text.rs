@@ -1,8 +1,8 @@
-//! Reading a token from what mail programs, gateways and people make of a link.
+//! Reads a token from a link that mail programs, gateways and people have altered.
 //!
-//! A link is wrapped, quoted, escaped, put in brackets and followed by a full stop on its way. None
-//! of that changes which token was meant: it has 32 hex digits. What is understood is written down
-//! as data in `tests/it/links`, with the source of each case, beside what must not be.
+//! On its way a link may be wrapped, quoted, escaped, put in brackets and followed by a full stop.
+//! None of that changes which token is meant: it has 32 hex digits. The accepted forms are data in
+//! `tests/it/links`, with the source of each case, beside those that must be refused.
 
 use std::borrow::Cow;
 
@@ -10,27 +10,27 @@ use percent_encoding::percent_decode_str;
 
 use crate::token::TokenSecret;
 
-/// The reserved key that brings a token.
+/// The reserved parameter that carries a token.
 pub(crate) const TOKEN_KEY: &str = "$4DSID";
 /// Digits of a token.
 const DIGITS: usize = 32;
-/// How `=` is written where quoted-printable was not undone (RFC 2045 §6.7): `=3D`.
+/// An equals sign in undecoded quoted-printable text (RFC 2045 §6.7): `=3D`.
 const QUOTED_EQUALS: &str = "3d";
 
-/// One parameter of a query, and what separates it from the one before.
+/// One parameter of a query, and the separator before it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment<'q> {
-    /// `&`, or the second `?` of a link that was put together from two.
+    /// `&`, or the second `?` of a link with two.
     pub(crate) separator: char,
-    /// Name and value, as they were written.
+    /// Name and value, not decoded.
     pub(crate) text: &'q str,
 }
 
-/// The parameters of a raw query in their order; empty ones too.
+/// The parameters of a raw query in their order, empty ones included.
 ///
-/// A second `?` begins another parameter: what appends `?utm_source=mail` to a link does not look
-/// whether it has a query already. In a value that is an address itself, the `?` belongs to that
-/// address, and so does a token behind it.
+/// A second `?` begins another parameter: a program that appends `?utm_source=mail` may not check
+/// for an existing query. Within a value that is itself a URL, the `?` belongs to that URL, and so
+/// does a token after it.
 pub(crate) fn segments(raw: &str) -> impl Iterator<Item = Segment<'_>> {
     raw.split('&').flat_map(|part| {
         let before = part.split('?').next().unwrap_or_default();
@@ -45,18 +45,18 @@ pub(crate) fn segments(raw: &str) -> impl Iterator<Item = Segment<'_>> {
     })
 }
 
-/// Whether a raw query brings anything under the reserved key.
+/// Whether a raw query has a value under the reserved key.
 pub(crate) fn brings_token(raw: &str) -> bool {
     segments(raw).any(|part| is_name(&name_and_value(part.text).0, TOKEN_KEY))
 }
 
-/// Whether a raw query has a parameter of this name, however it is written.
+/// Whether a raw query has a parameter of this name, in any accepted spelling.
 pub(crate) fn carries(raw: &str, key: &str) -> bool {
     segments(raw).any(|part| is_name(&name_and_value(part.text).0, key))
 }
 
-/// Name and value of a parameter, each decoded once (ASVS 15.3.7: never twice). Where the `=`
-/// itself was escaped, it separates all the same.
+/// Name and value of a parameter, each decoded once (ASVS 15.3.7: never twice). An escaped `=`
+/// separates them, too.
 pub(crate) fn name_and_value(segment: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     if let Some((name, value)) = segment.split_once('=') {
         return (decoded(name), decoded(value));
@@ -68,8 +68,8 @@ pub(crate) fn name_and_value(segment: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     }
 }
 
-/// Whether a decoded name is `key`, in any case of letters, with blanks around it and what is left
-/// in front of it of an `&amp;` that no HTML reader has undone.
+/// Whether a decoded name is `key`: case-insensitive, with optional blanks around it, and with an
+/// optional rest of an undecoded `&amp;` in front of it.
 pub(crate) fn is_name(name: &str, key: &str) -> bool {
     let mut name = name.trim_matches(is_blank);
     while let Some(rest) = without_amp(name) {
@@ -78,10 +78,10 @@ pub(crate) fn is_name(name: &str, key: &str) -> bool {
     name.eq_ignore_ascii_case(key)
 }
 
-/// The token in a decoded value; `None` if it cannot be one.
+/// The token in a decoded value; `None` if there is none.
 ///
-/// It may stand in quotes or brackets, be wrapped over several lines, and be followed by anything
-/// that is no hex digit. With a digit more or less it is no token.
+/// It may be in quotes or brackets, be wrapped over several lines, and be followed by anything that
+/// is not a hex digit. A different number of digits is not a token.
 pub(crate) fn token_in(value: &str) -> Option<TokenSecret> {
     let value = value.trim_start_matches(may_stand_before);
     let mut digits = String::with_capacity(DIGITS + QUOTED_EQUALS.len() + 1);
@@ -101,7 +101,7 @@ pub(crate) fn token_in(value: &str) -> Option<TokenSecret> {
     TokenSecret::parse(digits)
 }
 
-/// Decoded once; what is no UTF-8 is replaced.
+/// Percent-decodes once; invalid UTF-8 is replaced.
 pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
@@ -111,19 +111,19 @@ fn without_amp(name: &str) -> Option<&str> {
     front.eq_ignore_ascii_case("amp;").then_some(rest)
 }
 
-/// A blank of any kind, also one without width, and the `+` that forms write for one.
+/// A blank of any kind, including zero-width ones, and the `+` that forms write for one.
 fn is_blank(letter: char) -> bool {
     let has_no_width =
         matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     letter == '+' || letter.is_whitespace() || has_no_width
 }
 
-/// Quotes and brackets in which people and programs put what they send.
+/// Quotes and brackets that people and programs put around links.
 fn may_stand_before(letter: char) -> bool {
     is_blank(letter) || "=\"'`<([{“”„‘’«‹".contains(letter)
 }
 
-/// Where a line was broken: blanks, and the `=` of a soft line break (RFC 2045 §6.7).
+/// A line break within a token: blanks, and the `=` of a soft line break (RFC 2045 §6.7).
 fn may_stand_between(letter: char) -> bool {
     is_blank(letter) || letter == '='
 }

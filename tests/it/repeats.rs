@@ -19,8 +19,8 @@ use callgate::store::port::Redeemed;
 use callgate::store::port::Store;
 use callgate::token;
 use callgate::token::Callback;
-use callgate::token::RepeatKey;
-use callgate::token::RepeatWish;
+use callgate::token::ReplayKey;
+use callgate::token::ReplayOptions;
 use callgate::token::TokenSecret;
 use hyper::HeaderMap;
 use tokio::task::JoinSet;
@@ -245,8 +245,8 @@ async fn another_node(house: &House, token: &str, path: &str) -> Claim {
     let secret = TokenSecret::parse(token).unwrap();
     let held = house.unspent().await;
     let held = held.iter().find(|held| held.digest == secret.digest("callgate")).unwrap();
-    let wish = RepeatWish {
-        key: RepeatKey::of(
+    let wish = ReplayOptions {
+        key: ReplayKey::of(
             &secret,
             &Callback { method: "GET", path, query: "", browser: None, body: b"" },
         ),
@@ -553,7 +553,7 @@ async fn a_forged_conclusion_changes_nothing() {
     let first = house.visitor().call_back("/pay", &token).await;
     let digest = TokenSecret::parse(&token).unwrap().digest("callgate");
     let run = ClaimId::from_bytes([7; 16]);
-    for ending in [Ending::Unbegun, Ending::TooLarge, Ending::Interrupted] {
+    for ending in [Ending::NotStarted, Ending::TooLarge, Ending::Interrupted] {
         let conclusion = Conclusion { token: digest, run, ending };
         house.store.conclude(house.clock.now(), conclusion).await.unwrap();
     }

@@ -12,8 +12,8 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Events that no test asks for, and why.
 pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
-    ("clock.back", "said beside what src/gate/steady.rs tests: what the clock then says"),
-    ("clock.leapt", "said beside what src/gate/steady.rs tests: what the clock then says"),
+    ("clock.back", "said beside what src/gate/steady_clock.rs tests: what the clock then says"),
+    ("clock.leapt", "said beside what src/gate/steady_clock.rs tests: what the clock then says"),
     ("process.core_dumps", "it takes a system that refuses to switch core dumps off"),
     ("script.slow", "it hangs on how fast the machine is"),
     (

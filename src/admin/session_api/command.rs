@@ -17,14 +17,14 @@ use crate::flow::session::Privileges;
 use crate::flow::session::RestoreOptions;
 use crate::http::Fault;
 use crate::http::message::incoming::nesting;
-use crate::token::MintWish;
+use crate::token::MintOptions;
 
 /// An operation in a session.
 pub(super) enum SessionCommand {
     View,
     Read,
     Write(Map<String, Value>),
-    Mint(MintWish, Option<String>),
+    Mint(MintOptions, Option<String>),
     Restore(String, RestoreOptions),
     Grant(Privileges),
     End,
@@ -39,7 +39,7 @@ impl SessionCommand {
                 _ => return Err(problem::invalid("The body is an object of keys and values.")),
             },
             // All members of the body are optional, and so is the body.
-            Action::Mint if body.is_empty() => Self::Mint(MintWish::default(), None),
+            Action::Mint if body.is_empty() => Self::Mint(MintOptions::default(), None),
             Action::Mint => mint(value(action, headers, body)?)?,
             Action::Restore => restore(value(action, headers, body)?)?,
             Action::Grant => Self::Grant(privileges(value(action, headers, body)?)?),
@@ -75,7 +75,7 @@ fn mint(body: Value) -> Result<SessionCommand, Fault> {
     const SHAPE: &str = "The body is an object; its members may be \"lifespan\", \"for\", \
                          \"mode\", \"confirm\", \"sameBrowser\", \"path\" and \"param\".";
     let Value::Object(members) = body else { return Err(problem::invalid(SHAPE)) };
-    let (mut options, mut path) = (MintWish::default(), None);
+    let (mut options, mut path) = (MintOptions::default(), None);
     for (name, member) in members {
         match name.as_str() {
             "lifespan" => options.lifespan_secs = Some(secs(&member)?),

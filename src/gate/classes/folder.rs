@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::loaded::Loaded;
+use super::loaded::LoadedClasses;
 use super::stamp::Stamp;
 use crate::backend::script::ClassProblem;
 use crate::backend::script::Classes;
@@ -25,7 +25,7 @@ use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
 use crate::base::nearest::nearest;
-use crate::gate::watched::How;
+use crate::gate::file_watch::ReadMode;
 use crate::http::Outbound;
 use crate::settings::Safety;
 use crate::settings::Settings;
@@ -47,21 +47,21 @@ const YOUNG: Duration = Duration::from_secs(2);
 const BELIEVED: Duration = Duration::from_secs(5);
 
 /// A classes folder, with everything that is needed to load classes.
-pub(in crate::gate) struct Folder {
+pub(in crate::gate) struct ClassFolder {
     path: PathBuf,
     environment: Environment,
-    last: Mutex<Option<Look>>,
+    last: Mutex<Option<LastRead>>,
 }
 
 /// The contents of the folder at one time.
 #[derive(Clone)]
-pub(in crate::gate) struct Found {
+pub(in crate::gate) struct FolderContents {
     sources: Result<Sources, Arc<[ClassProblem]>>,
 }
 
 /// The classes of a folder that can be loaded.
-pub(in crate::gate) struct Sound {
-    pub(in crate::gate) loaded: Loaded,
+pub(in crate::gate) struct LoadableClasses {
+    pub(in crate::gate) loaded: LoadedClasses,
     /// The problems of the others.
     pub(in crate::gate) problems: Vec<Problem>,
     /// How many class files there are.
@@ -74,7 +74,7 @@ pub(in crate::gate) struct Sound {
     sources: Sources,
 }
 
-impl Sound {
+impl LoadableClasses {
     /// Whether the file of that class was left out, or whether that is unknown.
     pub(in crate::gate) fn is_broken(&self, class: &str) -> bool {
         let file = format!("/{class}.js");
@@ -84,7 +84,7 @@ impl Sound {
 }
 
 /// The last time that the files were read.
-struct Look {
+struct LastRead {
     stamp: Stamp,
     /// Started when the stamp was first seen.
     seen: Stopwatch,
@@ -92,10 +92,10 @@ struct Look {
     read: Stopwatch,
     /// Whether the stamp had been unchanged for long enough at that time.
     was_settled: bool,
-    found: Found,
+    found: FolderContents,
 }
 
-impl Folder {
+impl ClassFolder {
     /// The folder that the settings name, and the environment of its classes: without `outbound`
     /// they cannot make requests. It must be called within a runtime, on which asynchronous
     /// operations of the classes run.
@@ -130,39 +130,39 @@ impl Folder {
     }
 
     /// Every class file. A look does not read files again that cannot have changed.
-    pub(in crate::gate) fn read(&self, how: How) -> Found {
+    pub(in crate::gate) fn read(&self, how: ReadMode) -> FolderContents {
         // Taken first: a change during the read then results in another stamp next time.
         let stamp = Stamp::of(&self.path);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.as_ref().filter(|last| last.stamp.is_same_as(stamp));
-        if let Some(known) = known.filter(|known| how == How::Settled && known.is_believed()) {
+        if let Some(known) = known.filter(|known| how == ReadMode::Settled && known.is_believed()) {
             return known.found.clone();
         }
         let seen = known.map_or_else(Stopwatch::start, |known| known.seen);
         let was_settled = seen.elapsed() >= YOUNG;
-        let found = Found { sources: Sources::read(&self.path).map_err(Into::into) };
-        let look = Look { stamp, seen, read: Stopwatch::start(), was_settled, found };
+        let found = FolderContents { sources: Sources::read(&self.path).map_err(Into::into) };
+        let look = LastRead { stamp, seen, read: Stopwatch::start(), was_settled, found };
         last.insert(look).found.clone()
     }
 
     /// Compiles every file, and creates the singletons of the classes in `wanted`.
     pub(in crate::gate) fn load(
         &self,
-        found: Found,
+        found: FolderContents,
         wanted: &BTreeSet<String>,
-        before: Option<&Loaded>,
-    ) -> Result<Loaded, Vec<Problem>> {
+        before: Option<&LoadedClasses>,
+    ) -> Result<LoadedClasses, Vec<Problem>> {
         let problems = |problems: &[ClassProblem]| {
             problems.iter().map(|problem| self.problem(problem)).collect::<Vec<_>>()
         };
         let sources = found.sources.map_err(|unread| problems(&unread))?;
-        let before = before.map(Loaded::classes);
+        let before = before.map(LoadedClasses::classes);
         let classes = Classes::load(&sources, wanted, &self.environment, before);
-        classes.map(Loaded::new).map_err(|refused| problems(&refused))
+        classes.map(LoadedClasses::new).map_err(|refused| problems(&refused))
     }
 
     /// Loads as much as possible: broken files are left out, and so are files that import them.
-    pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> Sound {
+    pub(in crate::gate) fn load_sound(&self, wanted: &BTreeSet<String>) -> LoadableClasses {
         let (all, mut problems) = Sources::read_valid(&self.path);
         let files = all.len();
         let mut broken: BTreeSet<String> = problems.iter().map(|it| it.file.clone()).collect();
@@ -189,14 +189,21 @@ impl Folder {
         let texts = texts.collect();
         let classes = classes.unwrap_or_default();
         let problems = problems.iter().map(|problem| self.problem(problem)).collect();
-        Sound { loaded: Loaded::new(classes), problems, files, broken, texts, sources: all }
+        LoadableClasses {
+            loaded: LoadedClasses::new(classes),
+            problems,
+            files,
+            broken,
+            texts,
+            sources: all,
+        }
     }
 
     /// Warnings about class files and functions that are neither `named` by a row nor needed by
     /// another class, which may be one that could not be loaded.
     pub(in crate::gate) fn unreached(
         &self,
-        sound: &Sound,
+        sound: &LoadableClasses,
         named: &dyn Fn(&str, &str) -> bool,
     ) -> Vec<Problem> {
         let says = |word: &str| sound.texts.iter().any(|text| text.contains(word));
@@ -212,7 +219,11 @@ impl Folder {
 
     /// Warnings about links and tokens that class files mint from literals and no row of the table
     /// accepts.
-    pub(in crate::gate) fn unanswered(&self, sound: &Sound, survey: &Survey) -> Vec<Problem> {
+    pub(in crate::gate) fn unanswered(
+        &self,
+        sound: &LoadableClasses,
+        survey: &Survey,
+    ) -> Vec<Problem> {
         // A broken row may be the one that is meant.
         if !survey.left_out.is_empty() {
             return Vec::new();
@@ -236,7 +247,7 @@ impl Folder {
     /// The same for classes without errors.
     pub(in crate::gate) fn unreached_of(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedClasses,
         named: &dyn Fn(&str, &str) -> bool,
     ) -> Vec<Problem> {
         let unreached = loaded.classes().unreached(named);
@@ -268,7 +279,7 @@ impl Folder {
     }
 }
 
-impl Found {
+impl FolderContents {
     /// A digest of the contents, to detect changes.
     pub(in crate::gate) fn digest(&self) -> Digest {
         match &self.sources {
@@ -313,7 +324,7 @@ fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String,
     }
 }
 
-impl Look {
+impl LastRead {
     fn is_believed(&self) -> bool {
         self.was_settled && self.read.elapsed() < BELIEVED
     }
@@ -340,7 +351,8 @@ mod tests {
         };
         let settings = Settings { scripts, ..Settings::default() };
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
-        let Environment { limits, fetcher, .. } = Folder::of(&settings, None, &entropy).environment;
+        let Environment { limits, fetcher, .. } =
+            ClassFolder::of(&settings, None, &entropy).environment;
         assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
         assert_eq!((limits.console_bytes, limits.calls), (16, 19));
@@ -360,9 +372,9 @@ mod tests {
         ] {
             let classes = Some(place.path().to_owned());
             let settings = Settings { classes, safety, ..Settings::default() };
-            let mut folder = Folder::of(&settings, None, &entropy);
+            let mut folder = ClassFolder::of(&settings, None, &entropy);
             folder.environment.is_bounded &= is_bounded;
-            let refused = folder.load(folder.read(How::Settled), &wanted, None).err();
+            let refused = folder.load(folder.read(ReadMode::Settled), &wanted, None).err();
             let codes: Vec<_> = refused.iter().flatten().map(|problem| problem.code).collect();
             let expected: &[&str] = if is_refused { &["engine-unbounded"] } else { &[] };
             assert_eq!(codes, expected, "{safety:?}");
@@ -371,15 +383,15 @@ mod tests {
     }
 
     /// A folder with one file, of which an earlier look has found none under the same stamp.
-    fn overtaken(was_settled: bool) -> (tempfile::TempDir, Folder) {
+    fn overtaken(was_settled: bool) -> (tempfile::TempDir, ClassFolder) {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("Mail.js"), "export default class {}").unwrap();
         let settings = Settings { classes: Some(place.path().to_owned()), ..Settings::default() };
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
-        let folder = Folder::of(&settings, None, &entropy);
+        let folder = ClassFolder::of(&settings, None, &entropy);
         let (seen, read) = (Stopwatch::start(), Stopwatch::start());
-        let found = Found { sources: Ok(Sources::default()) };
-        let look = Look { stamp: Stamp::of(place.path()), seen, read, was_settled, found };
+        let found = FolderContents { sources: Ok(Sources::default()) };
+        let look = LastRead { stamp: Stamp::of(place.path()), seen, read, was_settled, found };
         *folder.last.lock().unwrap() = Some(look);
         (place, folder)
     }
@@ -388,7 +400,7 @@ mod tests {
     async fn a_stamp_is_not_believed_while_it_is_young() {
         let (_place, folder) = overtaken(false);
         assert_eq!(
-            folder.read(How::Settled).sources.unwrap().len(),
+            folder.read(ReadMode::Settled).sources.unwrap().len(),
             1,
             "two writes may share a file time"
         );
@@ -398,12 +410,12 @@ mod tests {
     async fn a_stamp_that_stayed_is_believed_by_who_only_looks() {
         let (_place, folder) = overtaken(true);
         assert_eq!(
-            folder.read(How::Settled).sources.unwrap().len(),
+            folder.read(ReadMode::Settled).sources.unwrap().len(),
             0,
             "the files were read again for nothing"
         );
         assert_eq!(
-            folder.read(How::Now).sources.unwrap().len(),
+            folder.read(ReadMode::Now).sources.unwrap().len(),
             1,
             "whoever asks for a reload gets one"
         );

@@ -6,9 +6,9 @@ use crate::backend::Registry;
 use crate::backend::script::Classes;
 
 /// One generation of loaded classes.
-pub(in crate::gate) struct Loaded(Arc<Classes>);
+pub(in crate::gate) struct LoadedClasses(Arc<Classes>);
 
-impl Loaded {
+impl LoadedClasses {
     pub(super) fn new(classes: Classes) -> Self {
         Self(Arc::new(classes))
     }

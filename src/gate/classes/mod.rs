@@ -5,7 +5,7 @@
 //! | `folder` | reading and loading the files |
 //! | `stamp` | detecting that no file can have changed, without reading them |
 //! | `loaded` | one generation of loaded classes |
-//! | `unread` | the same types in a build without the feature `script`; they find no files |
+//! | `without_scripts` | the same types in a build without the feature `script`; they find no files |
 
 #[cfg(feature = "script")]
 mod folder;
@@ -14,17 +14,17 @@ mod loaded;
 #[cfg(feature = "script")]
 mod stamp;
 #[cfg(not(feature = "script"))]
-mod unread;
+mod without_scripts;
 
 #[cfg(feature = "script")]
-pub(super) use folder::Folder;
+pub(super) use folder::ClassFolder;
 #[cfg(feature = "script")]
-pub(super) use folder::Found;
+pub(super) use folder::FolderContents;
 #[cfg(feature = "script")]
-pub(super) use loaded::Loaded;
+pub(super) use loaded::LoadedClasses;
 #[cfg(not(feature = "script"))]
-pub(super) use unread::Folder;
+pub(super) use without_scripts::ClassFolder;
 #[cfg(not(feature = "script"))]
-pub(super) use unread::Found;
+pub(super) use without_scripts::FolderContents;
 #[cfg(not(feature = "script"))]
-pub(super) use unread::Loaded;
+pub(super) use without_scripts::LoadedClasses;

@@ -85,9 +85,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
-    struct Place(tempfile::TempDir);
+    struct FolderPlace(tempfile::TempDir);
 
-    impl Place {
+    impl FolderPlace {
         fn new() -> Self {
             let place = Self(tempfile::tempdir().unwrap());
             fs::create_dir(place.path("deep")).unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// Waits until the clock of the file system has advanced, so that a change gets another time.
-    fn tick(place: &Place) {
+    fn tick(place: &FolderPlace) {
         let probe = tempfile::NamedTempFile::new().unwrap();
         let before = fs::metadata(place.path("Mail.js")).unwrap();
         loop {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_left_alone_keeps_its_stamp() {
-        let place = Place::new();
+        let place = FolderPlace::new();
         assert!(place.stamp().is_same_as(place.stamp()));
         assert!(Stamp::of(&place.path("nowhere")).is_same_as(Stamp::of(&place.path("nowhere"))));
         assert!(!Stamp::of(&place.path("nowhere")).is_same_as(place.stamp()));
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_file_as_long_and_as_old_as_before_has_another_stamp() {
-        let place = Place::new();
+        let place = FolderPlace::new();
         let (path, before) = (place.path("Mail.js"), place.stamp());
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         tick(&place);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_file_that_comes_goes_or_lies_deeper_is_noticed() {
-        let place = Place::new();
+        let place = FolderPlace::new();
         let mut stamps = vec![place.stamp()];
         let mut noticed = |what: &str| {
             let stamp = place.stamp();
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_link_that_leads_to_a_like_file_is_noticed() {
-        let place = Place::new();
+        let place = FolderPlace::new();
         place.write("copy.js", "one");
         symlink("Mail.js", place.path("link.js")).unwrap();
         let before = place.stamp();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_loop_of_links_ends() {
-        let place = Place::new();
+        let place = FolderPlace::new();
         symlink(".", place.path("deep/loop")).unwrap();
         symlink("Mail.js", place.path("deep/file")).unwrap();
         assert!(place.stamp().is_same_as(place.stamp()));

@@ -56,8 +56,8 @@ use crate::token::Answer;
 use crate::token::Callback;
 use crate::token::Outcome;
 use crate::token::Repeat;
-use crate::token::RepeatKey;
-use crate::token::RepeatWish;
+use crate::token::ReplayKey;
+use crate::token::ReplayOptions;
 use crate::token::TokenSecret;
 use crate::token::answer::NotSealedHere;
 
@@ -69,7 +69,7 @@ const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A token on a row with `repeat`, and what makes two requests with it the same callback.
 pub(super) struct Repeatable {
     token: TokenSecret,
-    wish: RepeatWish,
+    wish: ReplayOptions,
 }
 
 impl Repeatable {
@@ -92,8 +92,8 @@ impl Repeatable {
             browser: session.known_browser(rule.window).map_err(Fault::internal)?,
             body,
         };
-        let wish = RepeatWish {
-            key: RepeatKey::of(token, &callback),
+        let wish = ReplayOptions {
+            key: ReplayKey::of(token, &callback),
             window: rule.window,
             lease: RUN_LEASE,
             may_take_over: rule.on_interrupted == OnInterrupted::Run,
@@ -120,7 +120,7 @@ pub(super) async fn redeem(
         // Whatever the clock says of its lease, a run of this process is not cut off.
         let runs_here = waiter.is_run_here();
         let may_take_over = wish.may_take_over && !runs_here;
-        let wish = RepeatWish { may_take_over, ..wish };
+        let wish = ReplayOptions { may_take_over, ..wish };
         let (first, repeat, secret) =
             match session.redeem(session.attempt(Some(&token), Some(wish))).await? {
                 Redemption::Began(claim, secret) => {
@@ -234,7 +234,7 @@ impl FirstRun {
                 (self.ending(sessions, collected)?, Ok(response))
             }
             Err(fault) if !exchange.handler_called || fault.leaves_all_undone() => {
-                (Ending::Unbegun, Err(fault))
+                (Ending::NotStarted, Err(fault))
             }
             Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
             Err(fault) => {

@@ -29,8 +29,8 @@ use crate::store::port::Redeemed;
 use crate::token::Consent;
 use crate::token::Question;
 use crate::token::Repeat;
-use crate::token::RepeatKey;
-use crate::token::RepeatWish;
+use crate::token::ReplayKey;
+use crate::token::ReplayOptions;
 use crate::token::SealedAnswer;
 use crate::token::Token;
 
@@ -41,18 +41,18 @@ pub(super) const OVER: Duration = RUN.saturating_add(CLOCKS_APART_MAX);
 /// How long it has repeats: longer than the token is remembered without.
 const WINDOW: Duration = Duration::from_hours(2);
 
-fn key(call: u8, body: u8) -> RepeatKey {
-    RepeatKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
+fn key(call: u8, body: u8) -> ReplayKey {
+    ReplayKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
 }
 
 /// The callback of these promises, on a row that lets nobody take over.
-pub(super) fn once() -> RepeatWish {
-    RepeatWish { key: key(1, 1), window: WINDOW, lease: RUN, may_take_over: false }
+pub(super) fn once() -> ReplayOptions {
+    ReplayOptions { key: key(1, 1), window: WINDOW, lease: RUN, may_take_over: false }
 }
 
 /// The same on a row that lets a repeat take over.
-pub(super) fn again() -> RepeatWish {
-    RepeatWish { may_take_over: true, ..once() }
+pub(super) fn again() -> ReplayOptions {
+    ReplayOptions { may_take_over: true, ..once() }
 }
 
 pub(super) fn answer(bytes: &[u8]) -> Ending {
@@ -61,7 +61,7 @@ pub(super) fn answer(bytes: &[u8]) -> Ending {
 
 impl Stage {
     /// A new attempt that says this about repeats.
-    pub(super) fn callback(&self, token: &Token, wish: RepeatWish) -> Result<Claim, Broken> {
+    pub(super) fn callback(&self, token: &Token, wish: ReplayOptions) -> Result<Claim, Broken> {
         Ok(Claim { repeat: Some(wish), ..self.claim(token)? })
     }
 
@@ -77,7 +77,7 @@ impl Stage {
     pub(super) async fn try_again(
         &self,
         token: &Token,
-        wish: RepeatWish,
+        wish: ReplayOptions,
     ) -> Result<Redeemed, Broken> {
         Ok(self.redeem(self.now, self.callback(token, wish)?).await?)
     }
@@ -144,7 +144,7 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
         if concluded {
             stage.ended(&claim, answer(b"first")).await?;
         }
-        let elsewhere = RepeatWish { key: key(2, 1), ..again() };
+        let elsewhere = ReplayOptions { key: key(2, 1), ..again() };
         ensure_is!(stage.try_again(&token, elsewhere).await?, Redeemed::Used(at, _) if at == stage.now);
         let plain = stage.redeem(stage.now, stage.claim(&token)?).await?;
         ensure_is!(plain, Redeemed::Used(..));
@@ -158,7 +158,7 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
 
 pub(super) async fn another_body_is_told_so(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    let forged = RepeatWish { key: key(1, 2), ..again() };
+    let forged = ReplayOptions { key: key(1, 2), ..again() };
     let differs = stage.try_again(&token, forged).await?;
     ensure_is!(differs, Redeemed::Repeats(_, Repeat::Differs));
     stage.ended(&claim, answer(b"first")).await?;
@@ -224,7 +224,7 @@ pub(super) async fn an_interrupted_run_is_taken_over_by_one(stage: Stage) -> Kep
 
 pub(super) async fn a_refused_run_is_taken_over_on_any_row(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    ensure_is!(stage.ended(&claim, Ending::Unbegun).await?, Concluded::NotKept);
+    ensure_is!(stage.ended(&claim, Ending::NotStarted).await?, Concluded::NotKept);
     let heir = stage.callback(&token, once())?;
     ensure_is!(stage.redeem(stage.now, heir.clone()).await?, Redeemed::TakenOver(_));
     ensure_is!(stage.ended(&heir, answer(b"heir")).await?, Concluded::Kept);
@@ -237,7 +237,7 @@ pub(super) async fn who_takes_over_in_his_own_session_stays_in_it(stage: Stage) 
     let token = stage.minted(session.id).await?;
     let claim = stage.callback(&token, once())?;
     stage.granted(claim.clone()).await?;
-    stage.ended(&claim, Ending::Unbegun).await?;
+    stage.ended(&claim, Ending::NotStarted).await?;
     let heir = Claim { current: Some((session.id, own.digest)), ..stage.callback(&token, once())? };
     let heir = Claim { row_mode: RestoreMode::Share, ..heir };
     match stage.redeem(stage.now, heir).await? {
@@ -358,7 +358,7 @@ pub(super) async fn of_many_callbacks_one_runs(stage: Stage) -> Kept {
 }
 
 pub(super) async fn nobody_takes_over_a_run_after_others_were_put_out(stage: Stage) -> Kept {
-    for ending in [Ending::Interrupted, Ending::Unbegun] {
+    for ending in [Ending::Interrupted, Ending::NotStarted] {
         for rotates in [true, false] {
             let (token, claim) = stage.running().await?;
             stage.ended(&claim, ending.clone()).await?;

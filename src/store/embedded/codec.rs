@@ -273,7 +273,7 @@ mod tests {
     use crate::session::Lifetime;
     use crate::session::Patch;
     use crate::session::Record;
-    use crate::token::RepeatKey;
+    use crate::token::ReplayKey;
     use crate::token::Run;
     use crate::token::RunStage;
     use crate::token::SealedAnswer;
@@ -298,7 +298,7 @@ mod tests {
             vec![("a".into(), Some(JsonText::of(&json!(null)).unwrap())), ("b".into(), None)];
         let mark = ClaimMark { id: ClaimId::from_bytes([9; 16]), at: AT };
         let run = Run {
-            key: RepeatKey { call: DIGEST, body: DIGEST },
+            key: ReplayKey { call: DIGEST, body: DIGEST },
             by: mark.id,
             deadline: AT,
             lease: None,

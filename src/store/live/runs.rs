@@ -32,7 +32,7 @@ impl Live {
         match run.stage {
             RunStage::Running | RunStage::Interrupted => {}
             RunStage::Answered { .. } => return Decided::only(Concluded::Kept),
-            RunStage::NotKept | RunStage::Unbegun => return Decided::only(Concluded::NotKept),
+            RunStage::NotKept | RunStage::NotStarted => return Decided::only(Concluded::NotKept),
         }
         let ended = |stage| Change::Ran { token: token.digest, run: Run { stage, ..run.clone() } };
         match &conclusion.ending {
@@ -54,7 +54,9 @@ impl Live {
             Ending::Interrupted => {
                 Decided::with(vec![ended(RunStage::Interrupted)], Concluded::NotKept)
             }
-            Ending::Unbegun => Decided::with(vec![ended(RunStage::Unbegun)], Concluded::NotKept),
+            Ending::NotStarted => {
+                Decided::with(vec![ended(RunStage::NotStarted)], Concluded::NotKept)
+            }
         }
     }
 

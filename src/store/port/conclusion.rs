@@ -29,7 +29,7 @@ pub enum Ending {
     Interrupted,
     /// The request was refused before its handler, or could not be passed on to its upstream at
     /// all: a repeat may run it whatever the row says.
-    Unbegun,
+    NotStarted,
 }
 
 /// The answer to [`Store::conclude`](super::Store::conclude).

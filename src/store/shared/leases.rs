@@ -88,8 +88,8 @@ mod tests {
     use crate::base::SessionId;
     use crate::store::shared::engine::Unspent;
     use crate::store::shared::tokens;
-    use crate::token::RepeatKey;
-    use crate::token::RepeatWish;
+    use crate::token::ReplayKey;
+    use crate::token::ReplayOptions;
     use crate::token::Run;
 
     const LEASE: Duration = Duration::from_secs(6);
@@ -101,8 +101,8 @@ mod tests {
         let digest = Digest::from_bytes(bytes);
         let id = crate::base::TokenId::from_bytes([1; 8]);
         let slip = Unspent { digest, id, expires_at: NOW };
-        let key = RepeatKey { call: digest, body: digest };
-        let wish = RepeatWish { key, window: LEASE, lease: LEASE, may_take_over: false };
+        let key = ReplayKey { call: digest, body: digest };
+        let wish = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
         let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &wish, NOW) };
         let token = tokens::unspent(SessionId::from_bytes([3; 16]), &slip);
         Token { run: Some(run), ..token }

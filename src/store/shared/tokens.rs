@@ -10,7 +10,7 @@ use crate::store::shared::engine::KeptAnswer;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::engine::Unspent;
 use crate::token::ClaimMark;
-use crate::token::RepeatKey;
+use crate::token::ReplayKey;
 use crate::token::Run;
 use crate::token::RunStage;
 use crate::token::SealedAnswer;
@@ -108,7 +108,7 @@ pub(super) fn answered(session: SessionId, kept: &KeptAnswer) -> Token {
     let size = usize::try_from(kept.bytes).unwrap_or_default();
     let id = crate::base::ClaimId::from_bytes([0; 16]);
     let run = Run {
-        key: RepeatKey { call: kept.digest, body: kept.digest },
+        key: ReplayKey { call: kept.digest, body: kept.digest },
         by: id,
         deadline: kept.at,
         lease: None,

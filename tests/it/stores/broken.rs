@@ -244,7 +244,7 @@ impl Store for Broken {
             return Box::pin(async { Ok(Concluded::Kept) });
         }
         if self.has(Defect::FreesEveryRun) {
-            conclusion.ending = Ending::Unbegun;
+            conclusion.ending = Ending::NotStarted;
         }
         self.inner.conclude(self.clock(now), conclusion)
     }

@@ -22,8 +22,8 @@ use callgate::store::port::Minted;
 use callgate::store::port::Patched;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
-use callgate::token::RepeatKey;
-use callgate::token::RepeatWish;
+use callgate::token::ReplayKey;
+use callgate::token::ReplayOptions;
 use serde_json::json;
 
 use crate::stores::disk::Disk;
@@ -241,8 +241,8 @@ async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
     });
     let (id, ended) = (SessionId::from_bytes(number(1)), SessionId::from_bytes(number(0x0b)));
     let (spent, unspent) = (Digest::from_bytes(number(4)), Digest::from_bytes(number(9)));
-    let wish = RepeatWish {
-        key: RepeatKey { call: spent, body: spent },
+    let wish = ReplayOptions {
+        key: ReplayKey { call: spent, body: spent },
         window: Duration::from_hours(1),
         lease: Duration::from_mins(1),
         may_take_over: true,

@@ -41,8 +41,8 @@ use callgate::store::shared::engine::TokenKey;
 use callgate::store::shared::engine::Trimmed;
 use callgate::store::shared::map::MapEngine;
 use callgate::token::Repeat;
-use callgate::token::RepeatKey;
-use callgate::token::RepeatWish;
+use callgate::token::ReplayKey;
+use callgate::token::ReplayOptions;
 use callgate::token::SealedAnswer;
 use serde_json::json;
 
@@ -300,9 +300,9 @@ async fn a_fail_over_between_reading_and_writing_grants_nothing() {
 async fn after_a_fail_over_no_repeat_takes_over() {
     const RUN: Duration = Duration::from_secs(30);
     let (engine, _, here, there) = two_nodes();
-    let key = RepeatKey { call: Digest::from_bytes([1; 32]), body: Digest::from_bytes([2; 32]) };
+    let key = ReplayKey { call: Digest::from_bytes([1; 32]), body: Digest::from_bytes([2; 32]) };
     let window = Duration::from_hours(2);
-    let wish = RepeatWish { key, window, lease: RUN, may_take_over: true };
+    let wish = ReplayOptions { key, window, lease: RUN, may_take_over: true };
     let token = minted(&*here, session(&*here).await.id).await;
     let callback = || Claim { repeat: Some(wish), ..claim(&token) };
     let first = callback();

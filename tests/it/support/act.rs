@@ -7,7 +7,7 @@ use callgate::OutgoingMessage;
 use callgate::Session;
 use callgate::http::HandlerError;
 use callgate::http::session::Privileges;
-use callgate::token::MintWish;
+use callgate::token::MintOptions;
 use serde_json::json;
 
 use super::Probe;
@@ -46,7 +46,7 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
         "idle" => session.set_idle_timeout(600),
         "clear" => drop(session.clear_privileges()),
         "update" => drop(session.update("n", |_| json!("updated")).await?),
-        "mint" => drop(session.create_otp(MintWish::default()).await?),
+        "mint" => drop(session.create_otp(MintOptions::default()).await?),
         "login" => drop(session.set_privileges(keep(false))?),
         "keep" => drop(session.set_privileges(keep(true))?),
         "rename" => {
@@ -64,7 +64,7 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
         "restore" => drop(session.restore(&query(request, "token")).await?),
         "parallel" => {
             let (token, n, k, read) = tokio::join!(
-                session.create_otp(MintWish::default()),
+                session.create_otp(MintOptions::default()),
                 session.update("n", |_| json!("updated")),
                 session.update("k", |_| json!("updated")),
                 session.reload(),

@@ -24,7 +24,7 @@ use callgate::http::Reply;
 use callgate::http::message::Picture;
 use callgate::http::session::Privileges;
 use callgate::http::session::RestoreOptions;
-use callgate::token::MintWish;
+use callgate::token::MintOptions;
 use callgate::token::Outcome;
 use serde_json::Value;
 use serde_json::json;
@@ -294,10 +294,10 @@ async fn add(
     Ok(session.update(&key, |old| json!(old.as_u64().unwrap_or(0) + 1)).await?)
 }
 
-fn wish(request: &IncomingMessage) -> Result<MintWish, HandlerError> {
+fn wish(request: &IncomingMessage) -> Result<MintOptions, HandlerError> {
     let handlers = query(request, "for");
     let mode = request.url_query().find("mode").map(str::parse).transpose()?;
-    Ok(MintWish {
+    Ok(MintOptions {
         lifespan_secs: request.url_query().find("lifespan").map(str::parse).transpose()?,
         handlers: handlers.split(',').filter(|name| !name.is_empty()).map(Into::into).collect(),
         mode,
@@ -419,7 +419,7 @@ async fn errand(
     session: Session,
 ) -> Result<Value, HandlerError> {
     session.set("step", "waiting")?;
-    let token = session.create_otp(MintWish::default()).await?;
+    let token = session.create_otp(MintOptions::default()).await?;
     *probe.minted() = token;
     probe.arrived.add_permits(1);
     loop {
@@ -468,7 +468,7 @@ async fn elevate_and_fail(
     session: Session,
 ) -> Result<(), HandlerError> {
     session.set_privileges("admin")?;
-    session.create_otp(MintWish::default()).await?;
+    session.create_otp(MintOptions::default()).await?;
     Err(HandlerError::new("inner text after the mint"))
 }
 

@@ -10,7 +10,7 @@ use crate::{
         host::{bindings::Bindings, request::outcome},
     },
     flow::session::{Privileges, RestoreOptions, Session, SessionError},
-    token::MintWish,
+    token::MintOptions,
 };
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
@@ -88,10 +88,10 @@ fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
 }
 
 /// Parses the options of a new token, whose types the prelude has checked.
-fn token_options(options: &Object<'_>) -> Result<MintWish, Failure> {
+fn token_options(options: &Object<'_>) -> Result<MintOptions, Failure> {
     let seconds: Option<f64> = options.get("lifespan").map_err(misread)?;
     let handlers: Vec<String> = options.get("handlers").map_err(misread)?;
-    Ok(MintWish {
+    Ok(MintOptions {
         lifespan_secs: seconds.map(|seconds| u64::from(whole(seconds))),
         handlers: handlers.into_iter().map(Arc::from).collect(),
         mode: word(options, "mode")?,

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The contents of a file, or why they cannot be read.
-pub(crate) type Content = Result<Vec<u8>, String>;
+pub(crate) type FileContents = Result<Vec<u8>, String>;
 
 /// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,21 +63,21 @@ impl Reload {
 }
 
 /// Something that is loaded from files, and can be replaced while it is in use.
-pub(super) trait Remake: Send + Sync + 'static {
+pub(super) trait Reloadable: Send + Sync + 'static {
     /// The contents of the files at one time, or why they cannot be read.
-    type Found;
+    type Snapshot;
 
     /// The files and folders, for a message if they cannot be read in time.
     fn files(&self) -> Vec<PathBuf>;
 
     /// Reads them, as thoroughly as `how` requires.
-    fn read(&self, how: How) -> Self::Found;
+    fn read(&self, how: ReadMode) -> Self::Snapshot;
 
     /// A digest of the contents, to detect changes.
-    fn fingerprint(found: &Self::Found) -> Digest;
+    fn fingerprint(found: &Self::Snapshot) -> Digest;
 
     /// Applies the contents, or refuses them. It may block.
-    fn remake(&self, found: Self::Found) -> Reload;
+    fn remake(&self, found: Self::Snapshot) -> Reload;
 
     /// Refuses a change for these reasons. It is also called on threads that serve requests, so it
     /// must neither read files nor wait for a thread that does.
@@ -85,7 +85,7 @@ pub(super) trait Remake: Send + Sync + 'static {
 }
 
 /// A watch on some files, with its thread.
-pub(super) struct Watched {
+pub(super) struct FileWatch {
     /// Refuses the change, because the files cannot be read in time.
     give_up: Box<dyn Fn() -> Reload + Send + Sync>,
     requests: mpsc::Sender<Request>,
@@ -94,13 +94,13 @@ pub(super) struct Watched {
 }
 
 struct Request {
-    how: How,
+    how: ReadMode,
     reply: oneshot::Sender<Reload>,
 }
 
 /// When files are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum ReadMode {
     /// Now, whatever was found before.
     Now,
     /// When they have changed and two checks found the same: a file that is being written differs
@@ -109,9 +109,9 @@ pub(super) enum How {
     Settled,
 }
 
-impl Watched {
+impl FileWatch {
     /// Watches the files of `thing`, which is in use as it was loaded from `found`.
-    pub(super) fn start<R: Remake>(thing: Arc<R>, found: &R::Found) -> io::Result<Self> {
+    pub(super) fn start<R: Reloadable>(thing: Arc<R>, found: &R::Snapshot) -> io::Result<Self> {
         let (requests, queue) = mpsc::channel(1);
         let stalled = Arc::new(AtomicBool::new(false));
         let seen = R::fingerprint(found);
@@ -133,7 +133,7 @@ impl Watched {
 
     /// Reads the files and applies them at once.
     pub(super) async fn reload(&self) -> Reload {
-        match self.ask(How::Now).await {
+        match self.ask(ReadMode::Now).await {
             Some(reload) => reload,
             None => self.stall(),
         }
@@ -141,14 +141,14 @@ impl Watched {
 
     /// Checks whether the files have changed, and applies a change that has settled.
     pub(super) async fn look(&self) -> Reload {
-        match self.ask(How::Settled).await {
+        match self.ask(ReadMode::Settled).await {
             Some(reload) => reload,
             None if self.stalled.load(Ordering::Acquire) => Reload::Unchanged,
             None => self.stall(),
         }
     }
 
-    async fn ask(&self, how: How) -> Option<Reload> {
+    async fn ask(&self, how: ReadMode) -> Option<Reload> {
         let (reply, answer) = oneshot::channel();
         let asking = async {
             self.requests.send(Request { how, reply }).await.ok()?;
@@ -166,7 +166,7 @@ impl Watched {
 }
 
 /// Checks all of them periodically, for as long as it is polled.
-pub(super) async fn run(all: &[Watched]) {
+pub(super) async fn run(all: &[FileWatch]) {
     loop {
         tokio::time::sleep(PAUSE).await;
         for watched in all {
@@ -185,7 +185,7 @@ struct Worker<R> {
     judged: Option<Digest>,
 }
 
-impl<R: Remake> Worker<R> {
+impl<R: Reloadable> Worker<R> {
     /// Runs until all senders are dropped.
     fn work(mut self, mut queue: mpsc::Receiver<Request>) {
         while let Some(Request { how, reply }) = queue.blocking_recv() {
@@ -195,7 +195,7 @@ impl<R: Remake> Worker<R> {
         }
     }
 
-    fn answer(&mut self, how: How) -> Reload {
+    fn answer(&mut self, how: ReadMode) -> Reload {
         if self.stalled.swap(false, Ordering::AcqRel) {
             // The files were declared unreadable meanwhile, regardless of their contents.
             self.judged = None;
@@ -204,7 +204,7 @@ impl<R: Remake> Worker<R> {
         let found = R::fingerprint(&contents);
         let settled = self.seen == found;
         self.seen = found;
-        if how == How::Settled && (!settled || self.judged == Some(found)) {
+        if how == ReadMode::Settled && (!settled || self.judged == Some(found)) {
             return Reload::Unchanged;
         }
         self.judged = Some(found);
@@ -220,7 +220,7 @@ impl<R: Remake> Worker<R> {
 }
 
 /// Reads a file, unless it is not a regular file or is longer than `bytes_max`.
-pub(crate) fn read(path: &Path, bytes_max: usize) -> Content {
+pub(crate) fn read(path: &Path, bytes_max: usize) -> FileContents {
     let name = path.display();
     let failed = |error: io::Error| {
         format!("{name}: cannot be read: {error}; name a file of UTF-8 text that is there")
@@ -241,7 +241,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Content {
 }
 
 /// A digest of the contents of several files.
-pub(super) fn fingerprint(contents: &[Content]) -> Digest {
+pub(super) fn fingerprint(contents: &[FileContents]) -> Digest {
     let each = contents.iter().flat_map(|content| {
         let digest = match content {
             Ok(bytes) => Digest::of_content("file", bytes),
@@ -261,27 +261,27 @@ mod tests {
     /// Accepts valid contents, and blocks at a barrier if it has one.
     struct Thing {
         file: PathBuf,
-        taken: Mutex<Vec<Content>>,
+        taken: Mutex<Vec<FileContents>>,
         door: Mutex<Option<std_mpsc::Receiver<()>>>,
         at_the_door: AtomicBool,
     }
 
-    impl Remake for Thing {
-        type Found = Content;
+    impl Reloadable for Thing {
+        type Snapshot = FileContents;
 
         fn files(&self) -> Vec<PathBuf> {
             vec![self.file.clone()]
         }
 
-        fn read(&self, _: How) -> Content {
+        fn read(&self, _: ReadMode) -> FileContents {
             read(&self.file, 8)
         }
 
-        fn fingerprint(found: &Content) -> Digest {
+        fn fingerprint(found: &FileContents) -> Digest {
             fingerprint(std::slice::from_ref(found))
         }
 
-        fn remake(&self, found: Content) -> Reload {
+        fn remake(&self, found: FileContents) -> Reload {
             match &found {
                 Ok(bytes) if bytes == b"panic" => panic!("a thing that cannot take this"),
                 Ok(_) => {}
@@ -302,13 +302,13 @@ mod tests {
     }
 
     /// A folder, and a thing loaded from a file in it that contains `old`.
-    fn thing() -> (tempfile::TempDir, Arc<Thing>, Watched) {
+    fn thing() -> (tempfile::TempDir, Arc<Thing>, FileWatch) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "old").unwrap();
         let (taken, door) = (Mutex::default(), Mutex::default());
         let thing = Arc::new(Thing { file, taken, door, at_the_door: AtomicBool::new(false) });
-        let watched = Watched::start(Arc::clone(&thing), &Ok(b"old".to_vec())).unwrap();
+        let watched = FileWatch::start(Arc::clone(&thing), &Ok(b"old".to_vec())).unwrap();
         (folder, thing, watched)
     }
 

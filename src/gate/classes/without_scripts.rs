@@ -7,30 +7,30 @@ use std::sync::Arc;
 use crate::backend::Registry;
 use crate::base::Digest;
 use crate::base::Entropy;
-use crate::gate::watched::How;
+use crate::gate::file_watch::ReadMode;
 use crate::http::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Survey;
 
 /// A folder that is never read.
-pub(in crate::gate) struct Folder;
+pub(in crate::gate) struct ClassFolder;
 
 /// Its contents for this build: nothing.
 #[derive(Clone)]
-pub(in crate::gate) struct Found;
+pub(in crate::gate) struct FolderContents;
 
 /// No classes.
-pub(in crate::gate) struct Loaded;
+pub(in crate::gate) struct LoadedClasses;
 
 /// The loadable part of it.
-pub(in crate::gate) struct Sound {
-    pub(in crate::gate) loaded: Loaded,
+pub(in crate::gate) struct LoadableClasses {
+    pub(in crate::gate) loaded: LoadedClasses,
     pub(in crate::gate) problems: Vec<Problem>,
     pub(in crate::gate) files: usize,
 }
 
-impl Folder {
+impl ClassFolder {
     pub(in crate::gate) fn of(
         _: &Settings,
         _: Option<&Arc<Outbound>>,
@@ -47,57 +47,57 @@ impl Folder {
         false
     }
 
-    pub(in crate::gate) fn read(&self, _: How) -> Found {
-        Found
+    pub(in crate::gate) fn read(&self, _: ReadMode) -> FolderContents {
+        FolderContents
     }
 
     pub(in crate::gate) fn load(
         &self,
-        _: Found,
+        _: FolderContents,
         _: &BTreeSet<String>,
-        _: Option<&Loaded>,
-    ) -> Result<Loaded, Vec<Problem>> {
-        Ok(Loaded)
+        _: Option<&LoadedClasses>,
+    ) -> Result<LoadedClasses, Vec<Problem>> {
+        Ok(LoadedClasses)
     }
 
-    pub(in crate::gate) fn load_sound(&self, _: &BTreeSet<String>) -> Sound {
-        Sound { loaded: Loaded, problems: Vec::new(), files: 0 }
+    pub(in crate::gate) fn load_sound(&self, _: &BTreeSet<String>) -> LoadableClasses {
+        LoadableClasses { loaded: LoadedClasses, problems: Vec::new(), files: 0 }
     }
 
     pub(in crate::gate) fn unreached(
         &self,
-        _: &Sound,
+        _: &LoadableClasses,
         _: &dyn Fn(&str, &str) -> bool,
     ) -> Vec<Problem> {
         Vec::new()
     }
 
-    pub(in crate::gate) fn unanswered(&self, _: &Sound, _: &Survey) -> Vec<Problem> {
+    pub(in crate::gate) fn unanswered(&self, _: &LoadableClasses, _: &Survey) -> Vec<Problem> {
         Vec::new()
     }
 
     pub(in crate::gate) fn unreached_of(
         &self,
-        _: &Loaded,
+        _: &LoadedClasses,
         _: &dyn Fn(&str, &str) -> bool,
     ) -> Vec<Problem> {
         Vec::new()
     }
 }
 
-impl Sound {
+impl LoadableClasses {
     pub(in crate::gate) fn is_broken(&self, _: &str) -> bool {
         false
     }
 }
 
-impl Found {
+impl FolderContents {
     pub(in crate::gate) fn digest(&self) -> Digest {
         Digest::of_content("classes", &[])
     }
 }
 
-impl Loaded {
+impl LoadedClasses {
     pub(in crate::gate) fn beside(&self, native: &Registry) -> Registry {
         native.clone()
     }

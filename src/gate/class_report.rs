@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::backend::Registry;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
-use crate::gate::classes::Folder;
+use crate::gate::classes::ClassFolder;
 use crate::gate::lint::Lint;
 use crate::gate::lint::MISSING_FUNCTION;
-use crate::gate::making::wanted;
+use crate::gate::plan_builder::wanted;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -18,7 +18,7 @@ use crate::table::Target;
 
 /// The results of checking class files and the rows that name them.
 #[derive(Debug, Default)]
-pub struct Examined {
+pub struct ClassReport {
     /// Problems of rows in combination with their classes, as `gate::lint` reports them.
     pub rows: Vec<Problem>,
     /// Problems of class files.
@@ -36,9 +36,9 @@ pub fn examine(
     settings: &Settings,
     native: &Registry,
     roles: Option<&Roles>,
-) -> Examined {
+) -> ClassReport {
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
-    let folder = Folder::of(settings, None, &entropy);
+    let folder = ClassFolder::of(settings, None, &entropy);
     let table = &survey.table;
     let mut wanted = wanted(table, native);
     let named = survey.left_out.iter().filter_map(|row| row.class.as_deref());
@@ -54,7 +54,7 @@ pub fn examine(
     rows.retain(|problem| problem.code != MISSING_FUNCTION || !may_be_there(problem));
     let is_meant = |class: &str, function: &str| {
         survey.left_out.iter().any(|row| row.text.contains(class) && row.text.contains(function))
-            || table.rows().iter().any(|row| is_named(row, class, function))
+            || table.rows().iter().any(|row| row.target().is_function(class, function))
     };
     let mut classes = sound.problems.clone();
     classes.extend(folder.unanswered(&sound, survey));
@@ -62,15 +62,7 @@ pub fn examine(
     if !table.rows().is_empty() || !survey.is_broken {
         classes.extend(folder.unreached(&sound, &is_meant));
     }
-    Examined { rows, classes, files: sound.files }
-}
-
-/// Whether the target of a row is this function.
-pub(super) fn is_named(row: &Row, class: &str, function: &str) -> bool {
-    match row.target() {
-        Target::Function { class: of, method } => **of == *class && **method == *function,
-        Target::Upstream(_) => false,
-    }
+    ClassReport { rows, classes, files: sound.files }
 }
 
 fn class(row: &Row) -> Option<&str> {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::backend::Registry;
-use crate::gate::classes::Folder;
-use crate::gate::classes::Found;
-use crate::gate::classes::Loaded;
-use crate::gate::examined::is_named;
-use crate::gate::failure::GateError;
+use crate::gate::classes::ClassFolder;
+use crate::gate::classes::FolderContents;
+use crate::gate::classes::LoadedClasses;
+use crate::gate::error::GateError;
 use crate::gate::lint::Lint;
 use crate::http::Handlers;
 use crate::http::Routes;
@@ -22,44 +21,44 @@ use crate::table::Table;
 use crate::table::Target;
 
 /// What a gate builds its plans with.
-pub(super) struct Maker {
+pub(super) struct PlanBuilder {
     pub(super) settings: Settings,
     /// The native classes of the program.
     pub(super) native: Registry,
     /// The privileges that rows may require.
     pub(super) roles: Roles,
-    pub(super) folder: Folder,
+    pub(super) folder: ClassFolder,
     /// Forwards the requests of forward rows.
     pub(super) relays: Arc<dyn Proxies>,
 }
 
 /// A plan, with its inputs.
-pub(super) struct Made {
+pub(super) struct BuiltPlan {
     pub(super) plan: Routes,
-    pub(super) roster: Roster,
+    pub(super) handlers: HandlerSet,
     /// Warnings, which do not keep the plan from being used.
     pub(super) warnings: Vec<Problem>,
 }
 
 /// The handlers of a plan.
-pub(super) struct Roster {
+pub(super) struct HandlerSet {
     /// The program's own classes, and the loaded ones.
     pub(super) registry: Registry,
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadedClasses,
 }
 
-impl Maker {
+impl PlanBuilder {
     /// Builds a plan, or reports every error of the table and of every class file at once. Under
     /// `strict` a warning is an error, too.
     ///
     /// With `before`, no row may lose its function: a folder that is being copied, or a file that
     /// was truncated, is not an intended change.
-    pub(super) fn make(
+    pub(super) fn build(
         &self,
         text: &str,
-        found: Found,
-        before: Option<&Roster>,
-    ) -> Result<Made, GateError> {
+        found: FolderContents,
+        before: Option<&HandlerSet>,
+    ) -> Result<BuiltPlan, GateError> {
         let file = self.settings.handlers.display().to_string();
         let read = Table::read(&file, text);
         let table = read.as_ref().ok().map(|checked| &checked.table);
@@ -73,38 +72,38 @@ impl Maker {
                 return Err(GateError::Table(problems));
             }
         };
-        let roster = Roster { registry: loaded.beside(&self.native), loaded };
-        let lost = before.map(|before| self.lost(&checked.table, before, &roster));
-        let warnings = self.warnings(checked.warnings, &checked.table, &roster);
+        let handlers = HandlerSet { registry: loaded.beside(&self.native), loaded };
+        let lost = before.map(|before| self.lost(&checked.table, before, &handlers));
+        let warnings = self.warnings(checked.warnings, &checked.table, &handlers);
         match lost.filter(|lost| !lost.is_empty()) {
             Some(lost) => Err(GateError::Table(lost)),
             None if self.settings.strict && !warnings.is_empty() => Err(GateError::Table(warnings)),
-            None => Ok(Made {
-                plan: Routes::new(checked.table, &roster.registry, &*self.relays),
-                roster,
+            None => Ok(BuiltPlan {
+                plan: Routes::new(checked.table, &handlers.registry, &*self.relays),
+                handlers,
                 warnings,
             }),
         }
     }
 
-    fn warnings(&self, own: Vec<Problem>, table: &Table, roster: &Roster) -> Vec<Problem> {
+    fn warnings(&self, own: Vec<Problem>, table: &Table, handlers: &HandlerSet) -> Vec<Problem> {
         let mut warnings = own;
         let roles = Some(&self.roles);
-        let lint = Lint { settings: &self.settings, handlers: &roster.registry, roles };
+        let lint = Lint { settings: &self.settings, handlers: &handlers.registry, roles };
         warnings.extend(lint.rows(table));
         // A proof takes time, which is justified only for a table that must be free of warnings.
         if self.settings.strict {
             warnings.extend(table.prove(&self.settings.handlers.display().to_string()).problems);
             let named = |class: &str, function: &str| {
-                table.rows().iter().any(|row| is_named(row, class, function))
+                table.rows().iter().any(|row| row.target().is_function(class, function))
             };
-            warnings.extend(self.folder.unreached_of(&roster.loaded, &named));
+            warnings.extend(self.folder.unreached_of(&handlers.loaded, &named));
         }
         warnings
     }
 
     /// The rows whose function existed in `before` and does not exist in `now`.
-    fn lost(&self, table: &Table, before: &Roster, now: &Roster) -> Vec<Problem> {
+    fn lost(&self, table: &Table, before: &HandlerSet, now: &HandlerSet) -> Vec<Problem> {
         let file = self.settings.handlers.display().to_string();
         let lost = |row: &Row| {
             let Target::Function { class, method } = row.target() else { return None };

@@ -6,7 +6,7 @@ use rustix::process::Resource;
 use rustix::process::getrlimit;
 
 use crate::base::Timestamp;
-use crate::gate::failure::GateError;
+use crate::gate::error::GateError;
 use crate::http::Acceptor;
 use crate::http::BadCertificate;
 use crate::http::Certificates;
@@ -21,7 +21,7 @@ const INTERNAL_CONNECTIONS_MAX: usize = 1_024;
 const H2_REQUESTS_FACTOR: u64 = 10;
 
 /// The acceptors for clients and operators.
-pub(super) struct Entrances {
+pub(super) struct Acceptors {
     pub(super) public: Acceptor,
     pub(super) internal: Acceptor,
     /// For plain HTTP beside HTTPS.
@@ -30,7 +30,7 @@ pub(super) struct Entrances {
     pub(super) certificates: Option<Arc<Certificates>>,
 }
 
-impl Entrances {
+impl Acceptors {
     /// Reads the certificate, if there is one.
     pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Self, GateError> {
         let limits = &settings.limits;
