@@ -99,7 +99,7 @@ fn limits() -> Limits {
     let default = Limits::default();
     let small = Limits {
         cpu: Duration::from_millis(100),
-        wall: Duration::from_millis(400),
+        wall: Duration::from_secs(1),
         heap_bytes: 8 << 20,
         ..default.clone()
     };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use callgate::base::clock::Stopwatch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::support::Ask;
 use crate::support::Connection;
@@ -103,17 +103,17 @@ async fn serve_all(
     customers: usize,
     runs: &std::path::Path,
 ) -> (BTreeMap<Way, usize>, Duration) {
-    let (begin, mut serving) = (Instant::now(), JoinSet::new());
+    let (begin, mut serving) = (Stopwatch::start(), JoinSet::new());
     for n in 0..customers {
         let (address, runs) = (server.address, runs.to_owned());
         serving.spawn(async move {
             let at = PACE * u32::try_from(n).unwrap();
-            tokio::time::sleep_until(begin + at).await;
+            tokio::time::sleep(at.saturating_sub(begin.elapsed())).await;
             let mut browser = Connection::open(address).await.unwrap();
             let customer = Customer::enter(&mut browser, n, runs).await;
             let mut platform = Connection::open(address).await.unwrap();
             let mut other = Connection::open(address).await.unwrap();
-            let delivering = Instant::now();
+            let delivering = Stopwatch::start();
             customer.deliver(&mut platform, &mut other).await;
             let took = delivering.elapsed();
             customer.is_still_there(&mut browser).await;

@@ -60,7 +60,10 @@ fn ends_within(script: &str) -> rquickjs::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use rquickjs::context::EvalOptions;
+
     use super::*;
+    use crate::backend::script::thrown::Thrown;
 
     #[test]
     fn the_engine_that_callgate_is_built_with_asks_inside_of_its_built_ins() {
@@ -87,6 +90,49 @@ mod tests {
             let runtime = Runtime::new().expect("an engine");
             let context = Context::full(&runtime).expect("a context");
             context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script)).expect(script);
+        }
+    }
+
+    /// At whatever allocation the memory ends: the error is made of memory as well.
+    #[test]
+    fn an_error_for_lack_of_memory_says_where() {
+        let script = "const list = [];\nfor (;;) list.push(new Array(1000).fill(7));";
+        for limit in (1_usize << 20..).step_by(77).take(200) {
+            let runtime = Runtime::new().expect("an engine");
+            let context = Context::full(&runtime).expect("a context");
+            runtime.set_memory_limit(limit);
+            context.with(|ctx: Ctx<'_>| {
+                let mut options = EvalOptions::default();
+                options.filename = Some("a.js".to_owned());
+                ctx.eval_with_options::<(), _>(script, options).expect_err("a full heap");
+                let thrown = Thrown::take(&ctx);
+                assert_eq!(thrown.text, "InternalError: out of memory", "{limit}");
+                assert_eq!(thrown.place.map(|place| place.line), Some(2), "{limit}");
+            });
+        }
+    }
+
+    /// Reading the stack is a call, and must not be stopped as the script was.
+    #[test]
+    fn an_error_of_a_script_that_was_stopped_says_where() {
+        for script in
+            ["1;\nfor (;;);", "1;\n[].concat(2); for (;;);", "function f() {\n for (;;); }\nf();"]
+        {
+            let runtime = Runtime::new().expect("an engine");
+            let context = Context::full(&runtime).expect("a context");
+            let questions = Cell::new(0);
+            runtime.set_interrupt_handler(Some(Box::new(move || {
+                questions.set(questions.get() + 1);
+                questions.get() > 20
+            })));
+            context.with(|ctx: Ctx<'_>| {
+                let mut options = EvalOptions::default();
+                options.filename = Some("a.js".to_owned());
+                ctx.eval_with_options::<(), _>(script, options).expect_err("stopped");
+                let thrown = Thrown::take(&ctx);
+                assert_eq!(thrown.text, "InternalError: interrupted");
+                assert!(thrown.place.is_some(), "{script}: {thrown:?}");
+            });
         }
     }
 }

@@ -371,7 +371,7 @@ mod tests {
             (Safety::Strict, false, true),
         ] {
             let classes = Some(place.path().to_owned());
-            let settings = Settings { safety, classes, ..Settings::default() };
+            let settings = Settings { classes, safety, ..Settings::default() };
             let mut folder = Folder::of(&settings, None, &entropy);
             folder.environment.is_bounded &= is_bounded;
             let refused = folder.load(folder.read(How::Settled), &wanted, None).err();

@@ -243,7 +243,7 @@ impl Visit {
     }
 
     async fn refusals(&mut self) {
-        let wrong = self.mint_for("/mint?for=Other.thing").await;
+        let wrong = self.mint_for("/mint?for=Probe.restore").await;
         for row in ["whoami", "refuse", "moved"] {
             self.stranger(Ask::get(&format!("/{row}?$4DSID={wrong}")).browser()).await;
             self.stranger(Ask::get(&format!("/{row}?$4DSID={wrong}"))).await;
@@ -339,7 +339,7 @@ impl Visit {
         self.stranger(Ask::get(&format!("/../share?$4DSID={token}"))).await;
         self.stranger(Ask::get(&format!("/a%2Fb?$4DSID={token}"))).await;
         let encoded = Ask::new("POST", &format!("/echo?$4DSID={token}"));
-        self.stranger(encoded.header("Content-Encoding", "gzip").body("text/plain", "x")).await;
+        self.stranger(encoded.header("Content-Encoding", "br").body("text/plain", "x")).await;
     }
 
     /// The store is out of reach, or its replies are lost.

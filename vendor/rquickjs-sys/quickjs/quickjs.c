@@ -8220,6 +8220,19 @@ static bool can_store_error_stack(JSValueConst obj)
 
 /* if filename != NULL, an additional level is added with the filename
    and line number information (used for parse error). */
+/* callgate: how far the memory limit may be exceeded by an error and its backtrace, in bytes:
+   without them an error that says so would be null, or have no place */
+#define JS_ERROR_ROOM 16384
+
+/* Returns the limit, which the caller must put back. */
+static size_t js_leave_room_for_error(JSRuntime *rt)
+{
+    size_t limit = rt->malloc_state.malloc_limit;
+    if (limit != 0 && limit < SIZE_MAX - JS_ERROR_ROOM)
+        rt->malloc_state.malloc_limit = limit + JS_ERROR_ROOM;
+    return limit;
+}
+
 static void build_backtrace(JSContext *ctx, JSValueConst error_val,
                             JSValueConst filter_func, const char *filename,
                             int line_num, int col_num, int backtrace_flags)
@@ -8237,11 +8250,13 @@ static void build_backtrace(JSContext *ctx, JSValueConst error_val,
     uint32_t i;
     double d;
     int stack_trace_limit;
+    size_t malloc_limit;
 
     rt = ctx->rt;
     if (rt->in_build_stack_trace)
         return;
     rt->in_build_stack_trace = true;
+    malloc_limit = js_leave_room_for_error(rt);
     error_obj = js_dup(error_val);
 
     // Save exception because conversion to double may fail.
@@ -8429,6 +8444,7 @@ static void build_backtrace(JSContext *ctx, JSValueConst error_val,
 
     JS_FreeValue(ctx, error_obj);
     rt->in_build_stack_trace = false;
+    rt->malloc_state.malloc_limit = malloc_limit;
 }
 
 JSValue JS_NewError(JSContext *ctx)
@@ -8596,9 +8612,11 @@ JSValue JS_ThrowOutOfMemory(JSContext *ctx)
 {
     JSRuntime *rt = ctx->rt;
     if (!rt->in_out_of_memory) {
+        size_t limit = js_leave_room_for_error(rt);
         rt->in_out_of_memory = true;
         JS_ThrowInternalError(ctx, "out of memory");
         rt->in_out_of_memory = false;
+        rt->malloc_state.malloc_limit = limit;
     }
     return JS_EXCEPTION;
 }
@@ -8686,7 +8704,9 @@ static void JS_ThrowInterrupted(JSContext *ctx)
     JS_SetUncatchableError(ctx, ctx->rt->current_exception);
 }
 
-/* callgate: whether the handler wants an end. Once it does it is asked at every poll. */
+/* callgate: whether the handler wants an end. Once it does it is asked again after a few polls and
+   not by the clock: whoever catches the exception can read its stack, which is a call, and what
+   goes on ends there. */
 static no_inline bool js_is_interrupted(JSContext *ctx)
 {
     JSRuntime *rt = ctx->rt;
@@ -8696,7 +8716,6 @@ static no_inline bool js_is_interrupted(JSContext *ctx)
          js_interrupt_clock() - rt->interrupt_asked < JS_INTERRUPT_TICKS))
         return false;
     if (rt->interrupt_handler(rt, rt->interrupt_opaque)) {
-        ctx->interrupt_counter = 0;
         rt->interrupt_asked = 0;
         return true;
     }

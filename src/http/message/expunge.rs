@@ -1,0 +1,102 @@
+//! Taking the token of a request out of what is passed on, wherever it stands besides the place
+//! that brought it: proxies in front write the address into fields of their own, and platforms
+//! repeat what they were given.
+
+use hyper::HeaderMap;
+use hyper::header;
+use hyper::header::HeaderName;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::token::TokenSecret;
+use crate::token::text::segments;
+
+/// How often an address is found encoded in another one.
+const NESTED_MAX: usize = 3;
+
+/// The digits of a token that a request brought.
+pub(crate) struct Digits(Zeroizing<String>);
+
+impl Digits {
+    pub(crate) fn of(token: &TokenSecret) -> Self {
+        Self(Zeroizing::new(token.expose().to_ascii_lowercase()))
+    }
+
+    /// Whether the digits stand in a text, however it is encoded and in whatever case.
+    fn stand_in(&self, text: &str) -> bool {
+        let mut text = text.to_ascii_lowercase();
+        for _ in 0..NESTED_MAX {
+            if text.contains(self.0.as_str()) {
+                return true;
+            }
+            if !text.contains('%') {
+                return false;
+            }
+            text = percent_decode_str(&text).decode_utf8_lossy().to_ascii_lowercase();
+        }
+        text.contains(self.0.as_str())
+    }
+
+    /// Removes every field with the token. Cookies are the browser's own.
+    pub(crate) fn leave_header(&self, headers: &mut HeaderMap) {
+        let told = headers.iter().filter(|(name, value)| {
+            *name != header::COOKIE && self.stand_in(&String::from_utf8_lossy(value.as_bytes()))
+        });
+        for name in told.map(|(name, _)| name.clone()).collect::<Vec<HeaderName>>() {
+            headers.remove(name);
+        }
+    }
+
+    /// A raw query without the parameters that have the token in them.
+    pub(crate) fn leave_query(&self, raw: &str) -> String {
+        let mut kept = String::with_capacity(raw.len());
+        let mut is_first = true;
+        for part in segments(raw).filter(|part| !self.stand_in(part.text)) {
+            if !std::mem::take(&mut is_first) {
+                kept.push(part.separator);
+            }
+            kept.push_str(part.text);
+        }
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "2E5D0D57751D471DB29FD110D2DCE253";
+
+    fn digits() -> Digits {
+        Digits::of(&TokenSecret::parse(TOKEN).unwrap())
+    }
+
+    #[test]
+    fn a_token_is_found_however_it_is_written() {
+        for written in [
+            TOKEN,
+            "of 2e5d0d57751d471db29fd110d2dce253.",
+            "%32E5D0D57751D471DB29FD110D2DCE253",
+            "%2532%2545%2535D0D57751D471DB29FD110D2DCE253",
+            "/x%3Fs%3D2E5D0D57751D471DB29FD110D2DCE253%26a",
+        ] {
+            assert!(digits().stand_in(written), "{written}");
+        }
+        for other in ["", "%", "%zz", "2E5D0D57751D471DB29FD110D2DCE25"] {
+            assert!(!digits().stand_in(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_has_it_is_left_out_and_the_rest_stays_as_it_is() {
+        let raw = format!("a=%20&next=%2Fx%3Fs%3D{TOKEN}&b&{TOKEN}&c='1'");
+        assert_eq!(digits().leave_query(&raw), "a=%20&b&c='1'");
+        assert_eq!(digits().leave_query("a=1&&b"), "a=1&&b");
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", TOKEN.parse().unwrap());
+        headers.append("x-b", "kept".parse().unwrap());
+        headers.append("cookie", format!("state={TOKEN}").parse().unwrap());
+        digits().leave_header(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-b", "cookie"]);
+    }
+}
