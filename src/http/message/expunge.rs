@@ -2,39 +2,55 @@
 //! that brought it: proxies in front write the address into fields of their own, and platforms
 //! repeat what they were given.
 
+use std::borrow::Cow;
+
 use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderName;
 use percent_encoding::percent_decode_str;
 
-use crate::base::secret::SecretText;
 use crate::token::TokenSecret;
 use crate::token::text::segments;
 
+/// A token is so many hex digits.
+const TOKEN_DIGITS: usize = 32;
 /// How often an address is found encoded in another one.
 const NESTED_MAX: usize = 3;
 
 /// The digits of a token that a request brought.
-pub(crate) struct Digits(SecretText);
+pub(crate) struct Digits<'t>(&'t TokenSecret);
 
-impl Digits {
-    pub(crate) fn of(token: &TokenSecret) -> Self {
-        Self(SecretText::new(token.expose().to_ascii_lowercase()))
+impl<'t> Digits<'t> {
+    pub(crate) fn of(token: &'t TokenSecret) -> Self {
+        Self(token)
     }
 
     /// Whether the digits stand in a text, however it is encoded and in whatever case.
     fn stand_in(&self, text: &str) -> bool {
-        let mut text = text.to_ascii_lowercase();
+        let mut text = Cow::Borrowed(text);
         for _ in 0..NESTED_MAX {
-            if text.contains(self.0.expose()) {
+            if self.stand_plainly_in(&text) {
                 return true;
             }
             if !text.contains('%') {
                 return false;
             }
-            text = percent_decode_str(&text).decode_utf8_lossy().to_ascii_lowercase();
+            text = Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned());
         }
-        text.contains(self.0.expose())
+        self.stand_plainly_in(&text)
+    }
+
+    /// Whether they stand in a text as it is written. Of a longer run of hex digits, which may have
+    /// some in front or behind that belong to something else, both ends are looked at.
+    fn stand_plainly_in(&self, text: &str) -> bool {
+        let is_token = |digits: Option<&str>| {
+            digits.and_then(TokenSecret::parse).is_some_and(|other| other.is(self.0))
+        };
+        let mut runs = text.split(|letter: char| !letter.is_ascii_hexdigit());
+        runs.any(|run| {
+            is_token(run.get(..TOKEN_DIGITS))
+                || is_token(run.len().checked_sub(TOKEN_DIGITS).and_then(|at| run.get(at..)))
+        })
     }
 
     /// Removes every field with the token. Cookies are the browser's own.
@@ -67,8 +83,8 @@ mod tests {
 
     const TOKEN: &str = "2E5D0D57751D471DB29FD110D2DCE253";
 
-    fn digits() -> Digits {
-        Digits::of(&TokenSecret::parse(TOKEN).unwrap())
+    fn token() -> TokenSecret {
+        TokenSecret::parse(TOKEN).unwrap()
     }
 
     #[test]
@@ -76,27 +92,29 @@ mod tests {
         for written in [
             TOKEN,
             "of 2e5d0d57751d471db29fd110d2dce253.",
+            "3D2E5D0D57751D471DB29FD110D2DCE253",
+            "2E5D0D57751D471DB29FD110D2DCE2530a",
             "%32E5D0D57751D471DB29FD110D2DCE253",
             "%2532%2545%2535D0D57751D471DB29FD110D2DCE253",
             "/x%3Fs%3D2E5D0D57751D471DB29FD110D2DCE253%26a",
         ] {
-            assert!(digits().stand_in(written), "{written}");
+            assert!(Digits::of(&token()).stand_in(written), "{written}");
         }
         for other in ["", "%", "%zz", "2E5D0D57751D471DB29FD110D2DCE25"] {
-            assert!(!digits().stand_in(other), "{other}");
+            assert!(!Digits::of(&token()).stand_in(other), "{other}");
         }
     }
 
     #[test]
     fn what_has_it_is_left_out_and_the_rest_stays_as_it_is() {
         let raw = format!("a=%20&next=%2Fx%3Fs%3D{TOKEN}&b&{TOKEN}&c='1'");
-        assert_eq!(digits().leave_query(&raw), "a=%20&b&c='1'");
-        assert_eq!(digits().leave_query("a=1&&b"), "a=1&&b");
+        assert_eq!(Digits::of(&token()).leave_query(&raw), "a=%20&b&c='1'");
+        assert_eq!(Digits::of(&token()).leave_query("a=1&&b"), "a=1&&b");
         let mut headers = HeaderMap::new();
         headers.append("x-a", TOKEN.parse().unwrap());
         headers.append("x-b", "kept".parse().unwrap());
         headers.append("cookie", format!("state={TOKEN}").parse().unwrap());
-        digits().leave_header(&mut headers);
+        Digits::of(&token()).leave_header(&mut headers);
         assert!(!headers.contains_key("x-a"));
         assert!(headers.contains_key("x-b") && headers.contains_key("cookie"));
     }
