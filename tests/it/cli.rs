@@ -649,3 +649,38 @@ fn looking_writes_nothing() {
         std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["handlers.json"], "neither a store nor a key is made");
 }
+
+/// What the system shows of a process that leaves no core dump belongs to root, whoever runs it
+/// (proc(5), `PR_SET_DUMPABLE`).
+#[cfg(target_os = "linux")]
+#[test]
+fn what_serves_leaves_no_core_dump_unless_it_is_told_to() {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    /// Nobody, as whom root runs the program, because what is root's looks the same either way.
+    const NOBODY: u32 = 65_534;
+    for (wanted, shown_to_root_only) in [("off", true), ("on", false)] {
+        let place = Place::new().with("handlers.json", "[]");
+        let everybody = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(place.path(), everybody).unwrap();
+        let words = ["serve", "--listen", "127.0.0.1:0", "--internal", "off", "--store", "memory:"];
+        let mut command = place.command(&words);
+        command.env("CALLGATE_CORE_DUMPS", wanted);
+        program::keep_defect(&mut command);
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listens = lines.any(|line| line.is_ok_and(|line| line.starts_with("listening on")));
+        let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).map(|it| it.uid());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(listens, "it did not serve");
+        assert_eq!(owner.unwrap() == 0, shown_to_root_only, "core_dumps = {wanted:?}");
+    }
+}

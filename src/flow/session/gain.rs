@@ -1,11 +1,14 @@
 //! What counts as gaining privileges: it ends the rights of other browsers, or is refused.
 
+use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
 use crate::flow::session::state::SessionView;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
+use crate::store::port::Checked;
+use crate::store::port::Opened;
 
 /// Whether a draft gains privileges in a session with this access in the store.
 pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
@@ -30,6 +33,22 @@ pub(in crate::flow) fn refused_in_a_context(
         return Ok(());
     }
     Err(SessionError::ContextMayNotGain)
+}
+
+impl Session {
+    /// The session as it is now, if what its user may do is not what was `expected`.
+    pub(super) async fn changed_access(
+        &self,
+        expected: Option<&Access>,
+    ) -> Result<Option<Opened>, SessionError> {
+        let Some(expected) = expected else { return Ok(None) };
+        let (id, right) = self.working();
+        match self.sessions.store.look(self.sessions.clock.now(), id, right).await? {
+            Checked::Done(opened) => Ok((opened.record.access != *expected).then_some(opened)),
+            Checked::Gone => Err(SessionError::Ended),
+            Checked::Replaced => Err(self.replaced()),
+        }
+    }
 }
 
 fn adds(roles: &Roles, before: &Access, after: &Access) -> bool {

@@ -19,7 +19,6 @@ use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
 use crate::flow::session::gain::gains;
 use crate::flow::session::state::Phase;
-use crate::session::Access;
 use crate::session::Credential;
 use crate::session::Device;
 use crate::session::JsonText;
@@ -174,7 +173,7 @@ impl Session {
 
     /// The right of the request has ended. Its view stays as it was. Its browser may have a newer
     /// credential by now, and is given none in its place.
-    fn replaced(&self) -> SessionError {
+    pub(super) fn replaced(&self) -> SessionError {
         self.lock().cookie = None;
         SessionError::Replaced
     }
@@ -352,22 +351,11 @@ impl Session {
                 Minted::TooMany => Err(SessionError::TooManyTokens),
                 Minted::Gone => Err(SessionError::Ended),
                 Minted::Replaced => Err(self.replaced()),
-                Minted::Refused => self.refused_mint(expected).await,
+                Minted::Refused => {
+                    let changed = self.changed_access(expected.as_ref()).await?;
+                    changed.map(Written::Conflict).ok_or(SessionError::TooLarge)
+                }
             },
-        }
-    }
-
-    /// A token was not kept: because what the user may do has changed, or for want of room.
-    async fn refused_mint(&self, expected: Option<Access>) -> Result<Written, SessionError> {
-        let Some(expected) = expected else { return Err(SessionError::TooLarge) };
-        let (id, right) = self.working();
-        match self.sessions.store.look(self.sessions.clock.now(), id, right).await? {
-            Checked::Done(opened) if opened.record.access != expected => {
-                Ok(Written::Conflict(opened))
-            }
-            Checked::Done(_) => Err(SessionError::TooLarge),
-            Checked::Gone => Err(SessionError::Ended),
-            Checked::Replaced => Err(self.replaced()),
         }
     }
 

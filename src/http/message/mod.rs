@@ -7,18 +7,18 @@
 //! - [`conn_info`]: what the connection of a request knows and no header can claim
 //! - [`cookie`]: the cookies of callgate
 //! - [`token_place`]: where a token may stand in a request
-//! - [`token_digits`]: taking the token out of a request that is passed on
+//! - [`expunge`]: taking a token out of what is passed on
 //! - [`fault`]: errors as responses
 
 pub mod body;
 pub mod conn_info;
 pub mod cookie;
+pub(crate) mod expunge;
 pub mod fault;
 pub(crate) mod head;
 pub mod incoming;
 pub(crate) mod parse;
 pub mod reply;
-pub(crate) mod token_digits;
 pub(crate) mod token_place;
 
 pub use incoming::Picture;

@@ -130,7 +130,7 @@ impl Store for Broken {
         let now = self.clock(now);
         let right = self.right(Defect::AnybodyPatches, right);
         if self.has(Defect::LastWriterWins) {
-            patch.expect = None;
+            (patch.expect, patch.expect_access) = (None, None);
         }
         if self.has(Defect::RotationAddsOnly) {
             patch.rotate = None;

@@ -106,6 +106,7 @@ async fn the_suite_catches_each_of_these_defects() {
         (Defect::PatchCreates, "a_patch_creates_nothing"),
         (Defect::ForgetsClaimIds, "the_winner_is_told_the_same_again"),
         (Defect::LastWriterWins, "writers_of_one_key_lose_no_update"),
+        (Defect::LastWriterWins, "a_patch_that_expects_other_privileges_is_a_conflict"),
         (Defect::IgnoresTime, "a_token_is_refused_from_its_last_moment_on"),
         (Defect::LogoutIsLater, "an_ended_session_is_closed_to_every_verb"),
         (Defect::AnyHandler, "a_wrong_handler_changes_nothing"),
