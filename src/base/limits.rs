@@ -17,6 +17,12 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_NEST_MAX: u32 = 50;
 
+/// Slowest transfer that is not cut off, in either direction: bytes per second of the patience
+/// that the settings have for it (SEC D.1).
+pub const BYTES_PER_SEC_MIN: u64 = 500;
+/// How long the page that asks may stand before its button is pressed (SEC D.4).
+pub const CONFIRM_PAGE_SECS: u64 = 600;
+
 /// Unspent tokens one session may hold (contract §6.1).
 pub const TOKENS_PER_SESSION_MAX: usize = 16;
 /// Shortest life of a token; shorter wishes become this (4D `createOTP`).

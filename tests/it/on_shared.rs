@@ -23,6 +23,8 @@ mod repeats;
 mod rights;
 #[path = "sign_ins.rs"]
 mod sign_ins;
+#[path = "three_nodes.rs"]
+mod three_nodes;
 #[cfg(feature = "script")]
 #[path = "views.rs"]
 mod views;
