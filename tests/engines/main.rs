@@ -19,6 +19,8 @@ mod lost;
 mod map;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod operator;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod patience;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[path = "../it/support/program.rs"]

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::stores::kit::START;
+use crate::support::log::Log;
 use crate::support::probe;
 use crate::support::probe::Probe;
 use crate::support::settings;
@@ -194,6 +195,7 @@ async fn hasty_repeats_hear_of_a_dead_node_within_seconds() {
 /// is neither kept nor sent.
 #[tokio::test(start_paused = true)]
 async fn who_has_lost_a_run_to_another_node_answers_nobody() {
+    let (log, _capture) = Log::capture();
     let [here, there] = two_nodes([0, 0]).await;
     let token = here.mint().await;
     let first = here.runs("/pay-again?wait=1", &token).await;
@@ -209,6 +211,7 @@ async fn who_has_lost_a_run_to_another_node_answers_nobody() {
         assert_eq!((again.status, &again.body), (201, &taken_over.body));
     }
     assert_eq!((here.probe.runs(), there.probe.runs()), (1, 1));
+    log.has(&["token.taken_over", "token.run_late"]);
 }
 
 /// Whoever is still renewed after its handler was given up would keep repeats waiting.

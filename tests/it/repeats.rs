@@ -30,6 +30,7 @@ use crate::stores::kit;
 use crate::support::House;
 use crate::support::log::Log;
 use crate::support::outcome;
+use crate::support::reopened;
 use crate::support::settings;
 use crate::support::visitor::with_token;
 
@@ -368,14 +369,14 @@ async fn a_run_that_a_crash_cut_off_is_interrupted_after_the_restart() {
         store.close().await.unwrap();
         token
     };
-    let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let store = reopened(folder.path()).await;
     let house = House::on(store.clone(), settings()).await;
     house.ledger.add(&token);
     let first = house.visitor().call_back("/pay-again", &token).await;
     assert_eq!((first.status, outcome(&first)), (201, "restored"));
     store.close().await.unwrap();
     // The answer outlives the process, too.
-    let store = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let store = reopened(folder.path()).await;
     let house = House::on(store, settings()).await;
     house.ledger.add(&token);
     is_the_same(&house.visitor().call_back("/pay-again", &token).await, &first);

@@ -43,7 +43,6 @@ pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
     ("store.touch.failed", "a line for debugging; tests/engines sees that no use is lost"),
     ("store.trim.failed", "it takes a database that fails between two steps of one verb"),
     ("tls.not_valid", "it takes a certificate that expires while the test runs"),
-    ("token.run_late", "it takes a run that outlives its token"),
 ];
 
 /// One event, as the source logs it or as the page lists it.

@@ -47,35 +47,44 @@ pub(super) const TOKEN_LIFE: Duration = Duration::from_mins(10);
 
 /// How a promise was broken, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken(String);
+pub struct Broken {
+    how: String,
+    is_unanswered: bool,
+}
 
 impl Broken {
     pub(super) fn new(how: impl Into<String>) -> Self {
-        Self(how.into())
+        Self { how: how.into(), is_unanswered: false }
+    }
+
+    /// Whether a verb failed, so that nothing is known of the promise: a database may have been too
+    /// slow.
+    pub fn is_unanswered(&self) -> bool {
+        self.is_unanswered
     }
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.how)
     }
 }
 
 impl From<StoreError> for Broken {
     fn from(error: StoreError) -> Self {
-        Self(format!("the store gave no answer: {error:?}"))
+        Self { how: format!("the store gave no answer: {error:?}"), is_unanswered: true }
     }
 }
 
 impl From<NoEntropy> for Broken {
     fn from(error: NoEntropy) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl From<tokio::task::JoinError> for Broken {
     fn from(error: tokio::task::JoinError) -> Self {
-        Self(format!("a caller of the store panicked: {error}"))
+        Self::new(format!("a caller of the store panicked: {error}"))
     }
 }
 
@@ -162,7 +171,7 @@ impl Stage {
     pub(super) async fn found(&self, founding: Founding) -> Result<Opened, Broken> {
         match self.create(self.now, founding).await? {
             Created::New(opened) => Ok(opened),
-            other => Err(Broken(format!("a session could not be founded: {other:?}"))),
+            other => Err(Broken::new(format!("a session could not be founded: {other:?}"))),
         }
     }
 
@@ -192,7 +201,7 @@ impl Stage {
     pub(super) async fn keep(&self, token: Token) -> Result<Token, Broken> {
         match self.mint(self.now, Right::Operator, Patch::default(), token.clone()).await? {
             Minted::Done(_) => Ok(token),
-            other => Err(Broken(format!("a token could not be minted: {other:?}"))),
+            other => Err(Broken::new(format!("a token could not be minted: {other:?}"))),
         }
     }
 
@@ -215,7 +224,7 @@ impl Stage {
     pub(super) async fn granted(&self, claim: Claim) -> Result<Grant, Broken> {
         match self.redeem(self.now, claim).await? {
             Redeemed::Granted(grant) => Ok(grant),
-            other => Err(Broken(format!("a claim that should win got {other:?}"))),
+            other => Err(Broken::new(format!("a claim that should win got {other:?}"))),
         }
     }
 
@@ -229,7 +238,7 @@ impl Stage {
     pub(super) async fn patched(&self, id: SessionId, patch: Patch) -> Result<Opened, Broken> {
         match self.patch(self.now, id, Right::Operator, patch).await? {
             Patched::Done(opened) => Ok(opened),
-            other => Err(Broken(format!("a patch was refused: {other:?}"))),
+            other => Err(Broken::new(format!("a patch was refused: {other:?}"))),
         }
     }
 

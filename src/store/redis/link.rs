@@ -86,10 +86,15 @@ scripts! {
     CLAIM: ROWS, include_str!("claim.lua");
     /// With the token's pointer.
     LOCATE_AND_CLAIM: ROWS, LOCATE, include_str!("claim.lua");
+    /// With the keys of the session, the indexes of its shard, and its tokens.
     COMMIT: ROWS, include_str!("commit.lua");
+    /// With the keys of the sessions.
     TOUCH: ROWS, include_str!("touch.lua");
+    /// With the numbers of the shards among its words.
     SWEEP: ROWS, include_str!("sweep.lua");
+    /// With the numbers of the shards among its words.
     TRIM: ROWS, include_str!("trim.lua");
+    /// Without a key.
     PROBE: ROWS, include_str!("probe.lua");
 }
 

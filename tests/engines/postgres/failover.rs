@@ -20,7 +20,8 @@ use super::kit;
 use super::kit::digest;
 use super::kit::session_id;
 
-const SOON: Duration = Duration::from_secs(10);
+/// However busy the machine is.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until the standby has what the primary has.
 async fn caught_up(primary: &Server, standby: &Server) {
@@ -149,7 +150,7 @@ async fn a_commit_that_no_standby_confirmed_is_no_success() {
     let watch = Stopwatch::start();
     let error = unconfirmed(2).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
-    assert!(watch.elapsed() < Duration::from_secs(3));
+    assert!(watch.elapsed() < Duration::from_secs(10));
 
     // A person who loses patience gets the server to say that it is done.
     let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \

@@ -25,6 +25,7 @@ use callgate::store::shared::engine::SessionRow;
 use callgate::store::shared::engine::TokenRow;
 use callgate::store::shared::engine::Unspent;
 
+use crate::patience;
 use crate::services::postgres::Server;
 use crate::services::postgres::is_installed;
 
@@ -55,7 +56,8 @@ pub(crate) async fn open(url: &str) -> Arc<dyn Engine> {
 
 /// An application in the database at this address.
 pub(crate) async fn open_as(url: &str, app: &str) -> Arc<dyn Engine> {
-    postgres::open(&Address::parse(url).unwrap(), app).await.unwrap()
+    let address = Address::parse(url).unwrap();
+    patience::open(|| postgres::open(&address, app)).await
 }
 
 /// A name that no other test has.

@@ -13,6 +13,7 @@ use callgate::store::shared::engine::Expect;
 use callgate::store::shared::engine::TokenKey;
 use tokio::task::JoinSet;
 
+use crate::patience;
 use crate::services::postgres::Server;
 use crate::services::postgres::is_installed;
 
@@ -20,10 +21,10 @@ use super::kit;
 use super::kit::digest;
 use super::kit::session_id;
 
-/// How soon callgate works again after the database does.
-const SOON: Duration = Duration::from_secs(5);
-/// How long a step may take, whatever happens to the database.
-const BOUNDED: Duration = Duration::from_secs(3);
+/// How soon callgate works again after the database does, though the machine may have much else to do.
+const SOON: Duration = Duration::from_secs(30);
+/// How long a step may take, whatever happens to the database and however busy the machine is.
+const BOUNDED: Duration = Duration::from_secs(10);
 
 /// Asks until it works.
 async fn works_soon(engine: &dyn Engine) {
@@ -143,11 +144,9 @@ async fn a_session_that_somebody_keeps_locked_is_refused_and_not_waited_for() {
     tokio::spawn(connection);
     let lock = "BEGIN; SELECT 1 FROM callgate.session WHERE app = 'locked' FOR UPDATE";
     client.batch_execute(lock).await.unwrap();
-    let watch = Stopwatch::start();
-    let claim = engine.claim(kit::order(digest(1))).await;
-    let error = claim.unwrap_err();
-    assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
-    assert!(watch.elapsed() < Duration::from_secs(1), "{:?}", watch.elapsed());
+    let claim = async || engine.claim(kit::order(digest(1))).await.unwrap_err();
+    let errors = patience::fails_soon(Duration::from_secs(1), claim).await;
+    assert!(matches!(errors.last(), Some(StoreError::Refused(_))), "{errors:?}");
     // A sweep passes over it.
     let over = kit::after_ms(kit::HOUR_MS);
     assert_eq!(engine.sweep(over, 100).await.unwrap(), 1, "only the token");

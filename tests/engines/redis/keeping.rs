@@ -1,5 +1,6 @@
 //! The rules of engines and the promises of stores, on every kind of Redis.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +11,7 @@ use callgate::store::live::Config;
 use callgate::store::shared::SharedStore;
 
 use crate::kit::session;
+use crate::patience;
 use crate::redis::opened;
 use crate::rules;
 use crate::services::redis::Cluster;
@@ -33,12 +35,10 @@ async fn hold(url: &str) {
     let apps = AtomicUsize::new(0);
     let fresh = || async {
         let app = format!("contract-{}", apps.fetch_add(1, Ordering::SeqCst));
-        SharedStore::new(opened(url, &app).await) as _
+        SharedStore::new(opened(url, &app).await) as Arc<dyn Store>
     };
-    let kept = contract::run(START, fresh).await;
-    assert!(kept.as_ref().is_ok_and(|promises| *promises >= 35), "{kept:#?}");
-    let store = SharedStore::new(opened(url, "race").await);
-    contract::race(START, store, 32, 64).await.unwrap();
+    patience::keeps_every_promise(START, fresh).await;
+    patience::one_winner_each(START, (32, 64), fresh).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -106,7 +106,7 @@ async fn a_sweep_of_a_cluster_leaves_nothing_either() {
         if left == ["cg:{app}:format"] {
             return;
         }
-        assert!(since.elapsed() < Duration::from_secs(5), "{left:?}");
+        assert!(since.elapsed() < Duration::from_secs(30), "{left:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

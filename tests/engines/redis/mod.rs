@@ -14,11 +14,13 @@ use callgate::store::redis::open;
 use callgate::store::shared::Engine;
 use callgate::store::shared::OpenError;
 
+use crate::patience;
+
 /// Opens the Redis at this address for the app of this name.
 async fn try_open(url: &str, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
     open(&Address::parse(url).unwrap(), app).await
 }
 
 pub(crate) async fn opened(url: &str, app: &str) -> Arc<dyn Engine> {
-    try_open(url, app).await.unwrap_or_else(|why| panic!("{why}"))
+    patience::open(|| try_open(url, app)).await
 }

@@ -19,14 +19,16 @@ use crate::kit::minted;
 use crate::kit::session;
 use crate::kit::set;
 use crate::kit::value;
+use crate::patience;
 use crate::redis::opened;
 use crate::services::redis::Cluster;
 use crate::services::redis::Redis;
 use crate::services::redis::Sentinels;
 use crate::services::redis::is_installed;
 
-/// How soon service must be back once the server is.
-const BACK: Duration = Duration::from_secs(5);
+/// How soon service must be back once the server is, though the machine may have much else to do. In
+/// how many seconds it is back where nothing else runs, `tests/heavy/many` measures.
+const BACK: Duration = Duration::from_secs(30);
 
 async fn store(url: &str) -> Arc<SharedStore> {
     SharedStore::new(opened(url, "app").await)
@@ -63,10 +65,11 @@ async fn a_server_that_was_killed_is_found_again_with_what_it_answered() {
         assert!(matches!(granted, Redeemed::Granted(_)), "{granted:?}");
         server.kill();
         // While it is away, every verb says so, and soon.
-        let since = Stopwatch::start();
-        let away = store.redeem(START, claim(&unspent)).await.unwrap_err();
-        assert!(matches!(away, StoreError::Unreachable(_) | StoreError::Refused(_)), "{away:?}");
-        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+        let redeem = async || store.redeem(START, claim(&unspent)).await.unwrap_err();
+        for away in patience::fails_soon(Duration::from_secs(1), redeem).await {
+            let is_away = matches!(away, StoreError::Unreachable(_) | StoreError::Refused(_));
+            assert!(is_away, "{away:?}");
+        }
         server.restart().await;
         works_again(&*store).await;
         assert_eq!(value(&*store, id, "n").await, json!(n));
@@ -270,14 +273,12 @@ async fn a_silent_server_is_given_up_and_found_again() {
     let store = store(&server.url()).await;
     let id = session(&*store).await.id;
     server.freeze();
-    let since = Stopwatch::start();
     let silent = store.patch(START, id, Right::Operator, set("k", &json!(1))).await.unwrap_err();
     assert!(matches!(silent, StoreError::Unreachable(_)), "{silent:?}");
-    for _ in 0..3 {
-        let away = store.look(START, id, Right::Operator).await.unwrap_err();
+    let look = async || store.look(START, id, Right::Operator).await.unwrap_err();
+    for away in patience::fails_soon(Duration::from_secs(1), look).await {
         assert!(matches!(away, StoreError::Unreachable(_) | StoreError::Refused(_)), "{away:?}");
     }
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     server.thaw();
     works_again(&*store).await;
 }

@@ -25,8 +25,11 @@ use callgate::Gate;
 use callgate::Settings;
 use callgate::base::clock::Clock;
 use callgate::base::clock::ManualClock;
+use callgate::base::clock::Stopwatch;
 use callgate::gate::Answer;
 use callgate::settings::StoreUrl;
+use callgate::store::embedded::EmbeddedStore;
+use callgate::store::embedded::OpenErrorKind;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
 use callgate::store::faulty::Verb;
@@ -152,6 +155,24 @@ pub(crate) fn fresh() -> Ready<Arc<dyn Store>> {
 pub(crate) fn ground() -> Ground {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     Ground::of(move || ready(Arc::clone(&store)))
+}
+
+/// A store in a folder that an earlier one has closed.
+///
+/// A program that another test starts has the lock of the earlier store, too, from its fork until it
+/// begins: on a machine with much to do that takes a moment.
+pub(crate) async fn reopened(folder: &Path) -> Arc<EmbeddedStore> {
+    let since = Stopwatch::start();
+    loop {
+        match EmbeddedStore::open(folder) {
+            Ok(store) => return Arc::new(store),
+            Err(error) if error.kind == OpenErrorKind::Locked => {
+                assert!(since.elapsed() < Duration::from_secs(30), "it is not let go: {error}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// What the handler was told became of the token.
