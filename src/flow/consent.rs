@@ -1,37 +1,12 @@
-//! What a request shows about a person's consent to redeem its token.
+//! Whether a person has consented to what a token does, as far as a request shows it.
 
 use crate::base::Confirm;
 use crate::base::Digest;
 use crate::flow::session::Session;
+use crate::flow::session::ShownConsent;
 use crate::token::Consent;
 use crate::token::Question;
 use crate::token::TokenSecret;
-
-/// How far a request shows by itself that a person means to redeem the token in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ShownConsent {
-    /// It is a GET, which opens a link: a person may stand behind it, or a mail filter.
-    Opened,
-    /// It has another method, with which nothing is only looked at (contract §6.4).
-    Sent,
-    /// It is a GET, and a person agreed on the page that asked this about this token.
-    Clicked(Question, Digest),
-    /// It is a GET that a form of callgate's own tried to confirm and could not, such as one that
-    /// stood too long. It redeems nothing, and the page is shown again.
-    Stale,
-}
-
-impl ShownConsent {
-    /// What a request of this method shows as it comes in.
-    pub(crate) fn of(method: &str) -> Self {
-        if method == "GET" { Self::Opened } else { Self::Sent }
-    }
-
-    /// Whether the form of the page was sent for this request, and counts.
-    pub(crate) const fn is_click(self) -> bool {
-        matches!(self, Self::Clicked(..))
-    }
-}
 
 impl Session {
     /// The consent to the token that stands in the request itself.

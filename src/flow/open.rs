@@ -1,22 +1,18 @@
 //! How a request gets its session: that of its cookie, or a guest's.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::base::Caller;
-use crate::base::Confirm;
-use crate::base::RestoreMode;
 use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::flow::binding::Binding;
-use crate::flow::consent::ShownConsent;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
+use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
 use crate::session::Credential;
@@ -27,35 +23,6 @@ use crate::store::port::Resumed;
 /// How long after a sign-in a request may still arrive with the credential that the sign-in ended:
 /// the longest time that the response to a sign-in may take, and some more.
 const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
-
-/// What the row and the request say about a redemption.
-#[derive(Debug, Clone)]
-pub(crate) struct RedeemContext {
-    /// The handler of the row, as `Class.method`.
-    pub(crate) handler: Arc<str>,
-    /// What the row wants the bearer of a token to get.
-    pub(crate) row_mode: RestoreMode,
-    /// Whether a browser or a program sends it.
-    pub(crate) caller: Caller,
-    /// Whether the request may redeem at all; one that only looks may not.
-    pub(crate) may_redeem: bool,
-    /// What the browser says it is.
-    pub(crate) label: String,
-    /// Whether the row asks before a link counts.
-    pub(crate) row_confirm: Confirm,
-    /// How far the request shows that a person means to redeem its token.
-    pub(crate) consent: ShownConsent,
-    /// Whether the response may be shown as a page of its own.
-    pub(crate) navigates: bool,
-    /// What this browser was given when it minted a token, if its request has it.
-    pub(crate) binding: Option<Binding>,
-    /// Whether the request has several, of which none counts and none is overwritten.
-    pub(crate) binding_doubled: bool,
-    /// The host that the request names, where that is text.
-    pub(crate) host: Option<String>,
-    /// The address of the client, if there is one.
-    pub(crate) client: Option<IpAddr>,
-}
 
 /// What a request presents in the two cookies that every request is looked at for.
 pub(crate) struct Cookies<'r> {

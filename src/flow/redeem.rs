@@ -26,6 +26,7 @@ use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::flow::session::Bound;
 use crate::flow::session::HeldBy;
 use crate::flow::session::LetIn;
+use crate::flow::session::RestoreOptions;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::session::Credential;
@@ -46,14 +47,6 @@ use crate::token::text::token_in;
 
 /// How long a browser that has lost the response to its redemption may come for it again.
 const REGRANT_WITHIN: Duration = Duration::from_mins(1);
-
-/// What a handler says about a token that it gives to [`Session::restore_with`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RestoreOptions {
-    /// Leaves the session in which the browser is signed in, if it is another one. The handler
-    /// has seen to it that the person wants this.
-    pub switch: bool,
-}
 
 /// One attempt of a request to redeem a token.
 #[derive(Clone, Copy)]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::SessionId;
-use crate::flow::open::RedeemContext;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
+use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
 use crate::flow::session::state::Phase;
 use crate::flow::session::state::RequestState;

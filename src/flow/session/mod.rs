@@ -1,6 +1,7 @@
 //! The session of one request, as its handler sees it (4D `Session`).
 //!
 //! - this file: reading, and drafting what is to be written; nothing here waits
+//! - `context`: what the request and its row say about it
 //! - `draft`, `state`: what was written and not kept yet; where the request stands
 //! - `settle`: what talks to the store: writing, reading again, ending
 //! - `write_guard`: single writes for an upstream, which are kept at once
@@ -9,6 +10,7 @@
 //! - `watch`: the right of a request that goes on after its response has begun
 //! - `text`: values as JSON text, for script handlers
 
+mod context;
 mod draft;
 mod error;
 mod gain;
@@ -21,11 +23,11 @@ mod text;
 mod watch;
 mod write_guard;
 
-pub use crate::flow::redeem::RestoreOptions;
+pub(crate) use context::{RedeemContext, ShownConsent};
 pub use error::SessionError;
 pub(crate) use handles::ActiveHandle;
 pub(crate) use handles::EndedHandle;
-pub use privileges::Privileges;
+pub use privileges::{Privileges, RestoreOptions};
 pub(crate) use state::Bound;
 pub(crate) use state::Gives;
 pub(crate) use state::HeldBy;
@@ -48,7 +50,6 @@ use crate::base::limits::STORAGE_BYTES_MAX;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
 use crate::base::secret::SecretText;
-use crate::flow::open::RedeemContext;
 use crate::flow::session::state::Phase;
 use crate::flow::session::state::RequestState;
 use crate::flow::session::state::SessionView;

@@ -1,6 +1,15 @@
-//! Who a session's user shall be, as `setPrivileges` takes it.
+//! What handlers pass to `setPrivileges` and `restore`.
 
-/// The name of a user with his privileges and roles, as `setPrivileges` takes them.
+/// What a handler says about a token that it gives to
+/// [`Session::restore_with`](super::Session::restore_with).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreOptions {
+    /// Leaves the session in which the browser is signed in, if it is another one. The handler
+    /// has seen to it that the person wants this.
+    pub switch: bool,
+}
+
+/// The name of a user with privileges and roles, as `setPrivileges` takes them.
 #[derive(Debug, Clone, Default)]
 pub struct Privileges {
     /// Privileges to add; names that `roles.json` does not have are ignored.
@@ -9,7 +18,7 @@ pub struct Privileges {
     pub roles: Vec<String>,
     /// The user's name; `None` leaves it as it is.
     pub user_name: Option<String>,
-    /// Leaves the session's other browsers and unspent tokens alone. Without it, whoever gains
+    /// Leaves the session's other browsers and unspent tokens alone. Without it, a user who gains
     /// privileges shares them with nobody who was there before.
     pub keep_devices: bool,
 }

@@ -10,7 +10,7 @@ use hyper::http::uri::PathAndQuery;
 
 use crate::base::Digest;
 use crate::base::query;
-use crate::flow::consent::ShownConsent;
+use crate::flow::session::ShownConsent;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARKS;
 use crate::http::confirm::Site;

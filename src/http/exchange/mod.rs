@@ -1,9 +1,9 @@
-//! The life of one request: an [`Exchange`] passes through named phases. Each does one thing, and
+//! The life of one request: an `Exchange` passes through named phases. Each does one thing, and
 //! each can end the story with a response.
 //!
 //! | phase | what it does | ends early with | where |
 //! |---|---|---|---|
-//! | admit | host, framing, proxies, rates, CORS | a refusal, a preflight | `route`, [`edge`](super::edge) |
+//! | admit | host, framing, proxies, rates, CORS | a refusal, a preflight | `route`, `edge` |
 //! | route | the canonical path, its row and handler | 404, 405, `OPTIONS` | `route` |
 //! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
 //! | open | the session of the cookie, or a guest | 503 | `session` |
@@ -45,10 +45,10 @@ use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
 use crate::base::masked::masked;
 use crate::base::query::Query;
-use crate::flow::consent::ShownConsent;
 use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
+use crate::flow::session::ShownConsent;
 use crate::flow::waiters::CallbackWaiter;
 use crate::http::edge::admission::ClientAddress;
 use crate::http::exchange::response_policy::ResponsePolicy;

@@ -5,7 +5,7 @@ use std::mem;
 use hyper::Method;
 use hyper::http::request::Parts as Head;
 
-use crate::flow::consent::ShownConsent;
+use crate::flow::session::ShownConsent;
 use crate::http::confirm::hop;
 use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;

@@ -8,7 +8,7 @@ use hyper::Method;
 
 use crate::base::query::Query;
 use crate::base::query::QueryTooLarge;
-use crate::flow::consent::ShownConsent;
+use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::hop;
 use crate::http::exchange::EarlyEnd;

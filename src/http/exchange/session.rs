@@ -7,10 +7,10 @@ use hyper::Response;
 use hyper::header;
 
 use crate::base::limits::CONFIRM_PAGE_SECS;
-use crate::flow::consent::ShownConsent;
-use crate::flow::open::RedeemContext;
 use crate::flow::redeem::Redemption;
+use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
+use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::Asking;
 use crate::http::confirm::hop;

@@ -1,7 +1,7 @@
 //! Routes: the table in use, with what handles each of its rows.
 //!
-//! - [`handler`]: the port of handlers, which are given a whole request
-//! - [`proxy`]: the port of what passes requests on
+//! - `handler`: the port of handlers, which are given a whole request
+//! - `proxy`: the port of what passes requests on
 
 pub mod handler;
 pub mod proxy;
