@@ -40,6 +40,9 @@
 //! To follow a request, begin at [`http::server`] and read [`http::dispatch`]; to follow a token,
 //! read [`token`], then the [`store::Store`] port.
 //!
+//! Comments cite what callgate does as `docs/CONTRACT.md §…`, and threats, guarantees and limits as
+//! `docs/SECURITY.md …`, by the ids of these pages.
+//!
 //! # Invariants
 //!
 //! Most of them are absences.

@@ -1,4 +1,5 @@
-//! Who may use the internal listener for more than health: programs, and no browser (SEC T52).
+//! Who may use the internal listener for more than health: programs, and no browser
+//! (docs/SECURITY.md T52).
 //!
 //! The session API opens by its capability, the operator's view by the key of the gate. Whoever may
 //! read the first key of the gate may operate it: he could make himself a cookie for any session
@@ -28,7 +29,8 @@ use crate::base::Timestamp;
 use crate::http::Arrival;
 use crate::http::Sessions;
 
-/// Wrong credentials of one peer within [`WINDOW`] before he is told to wait (SEC D.6).
+/// Wrong credentials of one peer within [`WINDOW`] before he is told to wait
+/// (docs/SECURITY.md D.6).
 const FAILURES_MAX: u32 = 10;
 /// How long wrong credentials are counted together.
 const WINDOW: Duration = Duration::from_mins(1);

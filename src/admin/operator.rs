@@ -1,5 +1,6 @@
 //! The operator's view of sessions and tokens: list, look, end. For `callgate sessions` and
-//! `callgate tokens`, and for programs that can do the same (SEC T22: one step revokes a link).
+//! `callgate tokens`, and for programs that can do the same (docs/SECURITY.md T22: one step revokes
+//! a link).
 //!
 //! | method, path | answer |
 //! |---|---|

@@ -17,7 +17,7 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_NEST_MAX: u32 = 50;
 
-/// Unspent tokens one session may hold (contract §6.1).
+/// Unspent tokens one session may hold (docs/CONTRACT.md §6.1).
 pub const TOKENS_PER_SESSION_MAX: usize = 16;
 /// Shortest life of a token; shorter wishes become this (4D `createOTP`).
 pub const TOKEN_LIFE_SECS_MIN: u64 = 10;
@@ -82,7 +82,7 @@ pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
 /// Longest base URL of an upstream, in bytes.
 pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
-/// How long a capability opens its session when the request has ended (contract §7).
+/// How long a capability opens its session when the request has ended (docs/CONTRACT.md §7).
 pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
 /// How often the store is asked whether the right still holds under which a tunnel works.
 pub const RIGHT_CHECK: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! How serving ends: told by a signal, told twice, or because the store has failed (SEC D.9).
+//! How serving ends: told by a signal, told twice, or because the store has failed
+//! (docs/SECURITY.md D.9).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The files that a plan is made of, read again while it is in use: a good change of table or class
-//! files is swapped in whole, and a bad one never replaces a good one (SEC G44).
+//! files is swapped in whole, and a bad one never replaces a good one (docs/SECURITY.md G44).
 
 use std::path::PathBuf;
 use std::sync::Arc;

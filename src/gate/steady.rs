@@ -19,11 +19,11 @@ const STEP: Duration = Duration::from_secs(1);
 /// The machine's wall clock, held against the clock that never steps.
 ///
 /// A store's time never goes back, so a wall clock that is wrong once and far ahead would end
-/// every session and every token for good (SEC E.5). A leap of more than a day is therefore not
-/// believed: time goes on as if it had not happened, and the log says so as `clock.leapt`. An
-/// operator confirms the new time by starting callgate again. A machine that slept has not leapt,
-/// where the system can tell (Linux); smaller steps and steps back are believed, and it is the
-/// store that revives nothing.
+/// every session and every token for good (docs/SECURITY.md E.5). A leap of more than a day is
+/// therefore not believed: time goes on as if it had not happened, and the log says so as
+/// `clock.leapt`. An operator confirms the new time by starting callgate again. A machine that
+/// slept has not leapt, where the system can tell (Linux); smaller steps and steps back are
+/// believed, and it is the store that revives nothing.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     /// What the wall clock would have shown when the machine was started, in milliseconds.

@@ -16,7 +16,7 @@ use crate::token::TokenSecret;
 /// A token holds the digest of the nonce. A browser that brings the nonce minted the token, and
 /// need not be asked whether it means to open the link; the nonce opens nothing by itself. It is
 /// apart from the session cookie because it must come along on a return from another site even
-/// where that one is `Strict` (SEC 0.1), and because it outlives a change of sessions.
+/// where that one is `Strict` (docs/SECURITY.md D.4), and because it outlives a change of sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     nonce: Secret<16>,

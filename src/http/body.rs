@@ -61,7 +61,7 @@ impl Body for RequestBody {
     }
 }
 
-/// How fast a body must arrive (SEC D.1).
+/// How fast a body must arrive (docs/SECURITY.md D.1).
 ///
 /// It gets 20 s, and a second more for every 500 bytes that have come, so that a slow line is not taken for somebody who only wants to hold a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -197,7 +197,8 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", text)
     }
 
-    /// The request brings several tokens, and nobody can say which one is meant (SEC T16).
+    /// The request brings several tokens, and nobody can say which one is meant
+    /// (docs/SECURITY.md T16).
     pub(crate) fn several_tokens() -> Self {
         let text = "The request brings more than one token; none was used.";
         Self::bad_request("several_tokens", text)

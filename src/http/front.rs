@@ -8,10 +8,10 @@
 //!   501
 //! ```
 //!
-//! Whoever is turned away here has reached no row, no session and no token (contract §6.2). What
-//! is no request at all, such as a header that never ends or a length that is no number, has been
-//! turned away before by hyper: with a bare 400 or 431 that carries no request id and is not in
-//! the log, and by closing the connection.
+//! Whoever is turned away here has reached no row, no session and no token (docs/CONTRACT.md §6.2).
+//! What is no request at all, such as a header that never ends or a length that is no number, has
+//! been turned away before by hyper: with a bare 400 or 431 that carries no request id and is not
+//! in the log, and by closing the connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;

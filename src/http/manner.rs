@@ -97,8 +97,8 @@ impl Manner {
         self.saw_token |= !matches!(brought, Brought::Nothing);
     }
 
-    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer (SEC T04). The
-    /// rest are the defaults of SEC D.10.
+    /// A token must not leave in a `Referer` or stay in a cache, on whatever answer
+    /// (docs/SECURITY.md T04). The rest are the defaults of docs/SECURITY.md D.10.
     pub(crate) fn dress(self, response: &mut Response<AnswerBody>, id: RequestId) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {

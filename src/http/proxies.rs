@@ -3,8 +3,9 @@
 //! A proxy hides the address of its clients and tells it in a header; so can anybody else who
 //! writes that header himself. It is believed from peers that the settings name, and read from
 //! the right, because what stands to the left of a proxy's own entry came from outside
-//! (SEC D.1, ASVS 4.1.3). The address is for logs, limits and handlers: neither these headers nor
-//! `X-Forwarded-Host` and `X-Forwarded-Proto` ever become part of an address that callgate writes.
+//! (docs/SECURITY.md D.1, ASVS 4.1.3). The address is for logs, limits and handlers: neither these
+//! headers nor `X-Forwarded-Host` and `X-Forwarded-Proto` ever become part of an address that
+//! callgate writes.
 
 use std::fmt;
 use std::net::IpAddr;

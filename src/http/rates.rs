@@ -21,7 +21,7 @@ use crate::http::buckets::micros;
 /// Pause between two log lines about the same limit.
 const HUSH: Duration = Duration::from_secs(10);
 
-/// How often what may be done (SEC D.6).
+/// How often what may be done (docs/SECURITY.md D.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// Requests of one client. Default 100 a second, 400 at once.
@@ -33,7 +33,7 @@ pub struct Rules {
     /// refused. Default 1,000 a minute.
     pub failures_alarm: Rate,
     /// Tokens that one session mints. Default 10 a minute, 60 at once: a session may hold 16
-    /// unspent ones, so the burst of SEC D.6, 10, would refuse what contract §6.1 allows.
+    /// unspent ones (docs/CONTRACT.md §6.1), so the burst must not be smaller than that.
     pub session_mints: Rate,
     /// Tokens that the sessions of one client mint. Default 100 a minute, 100 at once.
     pub mints: Rate,

@@ -1,7 +1,7 @@
 //! The port that everything implements which answers a row by passing its requests on.
 //!
 //! What goes through this port is free of callgate's own secrets: they are taken out here, before
-//! any relay sees the request, so that none can forget to (SEC T37).
+//! any relay sees the request, so that none can forget to (docs/SECURITY.md T37).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -21,7 +21,7 @@ use crate::http::entrance::Entrance;
 /// Pause after a failed accept, such as when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How connections are treated (SEC D.1, D.2).
+/// How connections are treated (docs/SECURITY.md D.1, D.2).
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Connections at once; more wait to be accepted. Default 10,000.
@@ -93,7 +93,7 @@ pub enum Drained {
 }
 
 /// Opens a listener whose queue holds as many clients as come at once on a bad day: the usual 128
-/// would leave the next one waiting for seconds (SEC D.1).
+/// would leave the next one waiting for seconds (docs/SECURITY.md D.1).
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const BACKLOG: i32 = 1024;
     let listener = TcpListener::bind(address).await?;

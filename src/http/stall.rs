@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// The least that a reader must take per second of patience, as long as there is more for him: a
-/// tenth of what a telephone line once carried (SEC D.1 has the same for bodies).
+/// tenth of what a telephone line once carried (docs/SECURITY.md D.1 has the same for bodies).
 pub(crate) const BYTES_PER_SEC_MIN: u64 = 500;
 
 /// Fails when what is to be written makes no progress, or too little, for a while.

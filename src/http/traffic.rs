@@ -9,8 +9,8 @@ use crate::base::clock::Stopwatch;
 use crate::http::frames::Head;
 use crate::http::stall::BYTES_PER_SEC_MIN;
 
-/// Frames that carry neither a request nor a body, in so many seconds (SEC D.2), beyond those that
-/// requests and answers explain.
+/// Frames that carry neither a request nor a body, in so many seconds (docs/SECURITY.md D.2),
+/// beyond those that requests and answers explain.
 const IDLE_FRAMES_MAX: u32 = 1_000;
 const IDLE_FRAMES_SPAN: Duration = Duration::from_secs(10);
 /// Such frames that a request explains: priorities, a reset, the windows of its stream.

@@ -147,7 +147,8 @@ impl Visit<'_> {
         confirm::page(self.sessions, &self.config.confirm_page, &asking)
     }
 
-    /// The answer of an upstream, which has no say about what browsers keep for callgate (SEC T38).
+    /// The answer of an upstream, which has no say about what browsers keep for callgate
+    /// (docs/SECURITY.md T38).
     fn passed_on(&self, response: Response<AnswerBody>) -> Response<AnswerBody> {
         let (mut head, body) = response.into_parts();
         head.headers.remove(CLEAR_SITE_DATA);

@@ -52,8 +52,8 @@ impl Lifetime {
     /// How far the durable copy of "last used" may lag behind: a tenth of the idle timeout.
     ///
     /// Every request moves the moment a session was last used, but a store need not make each
-    /// of these moves durable (SEC D.5). After a crash a store gives this much back, so that a
-    /// session never ends before its idle timeout has passed.
+    /// of these moves durable (docs/SECURITY.md D.5). After a crash a store gives this much back,
+    /// so that a session never ends before its idle timeout has passed.
     pub fn touch_lag(self) -> Duration {
         (self.idle() / 10).max(Duration::from_mins(1))
     }

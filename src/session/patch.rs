@@ -25,7 +25,7 @@ pub struct Patch {
     /// A new idle timeout in minutes, clamped already.
     pub idle_minutes: Option<u32>,
     /// Ends every right to the session and every unspent token of it, and lets this browser in:
-    /// who gains privileges shares them with nobody who was there before (SEC T21).
+    /// who gains privileges shares them with nobody who was there before (docs/SECURITY.md T21).
     pub rotate: Option<Device>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What one client may cost (SEC D.1, D.2).
+/// What one client may cost (docs/SECURITY.md D.1, D.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Connections open at once; default 10,000. At most four fifths of the files that the

@@ -165,8 +165,7 @@ const DAY_SECS: u64 = 24 * 3600;
 /// Beyond it a rate is none: switch it off with the rest.
 const RATE_MAX: u64 = 1_000_000;
 
-/// Every setting, in the order of `default.toml`. The ranges of `limits` are those of SEC D.1
-/// and D.2 where it gives one.
+/// Every setting, in the order of `default.toml`.
 pub const SETTINGS: &[Setting] = &[
     text("handlers"),
     text("classes"),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// What one call of a class, and one class, may use (SEC D.7). Going over one ends that call with
-/// 500, and no other.
+/// What one call of a class, and one class, may use (docs/SECURITY.md D.7). Going over one ends
+/// that call with 500, and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scripts {
     /// Processor time of one call; default 1 s.

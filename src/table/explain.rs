@@ -51,7 +51,7 @@ pub enum Answer {
 
 /// The answer to one request and the steps that led to it.
 ///
-/// Serialised it has the shape of contract §2; `Display` is for people.
+/// Serialised it has the shape of docs/CONTRACT.md §2; `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// How the request is answered.

@@ -1,7 +1,7 @@
 //! The handler table: ordered rows, each a URL pattern, the verbs it allows, and what answers.
 //!
 //! Pure: text in, rows or problems out; no HTTP library, no clock, no file. The first row whose
-//! pattern and verb both fit answers (contract §3, 4D §1.3).
+//! pattern and verb both fit answers (docs/CONTRACT.md §3, 4D §1.3).
 //!
 //! ```
 //! use callgate::table::BasePath;

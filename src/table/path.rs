@@ -1,8 +1,8 @@
 //! The one form of a request's path that is matched and handed to handlers.
 //!
 //! Whatever a client writes is decoded once and either has exactly one meaning or is refused, so
-//! that no second spelling of a path can slip past a row (SEC T34). Nothing after this module
-//! decodes again.
+//! that no second spelling of a path can slip past a row (docs/SECURITY.md T34). Nothing after this
+//! module decodes again.
 
 use std::fmt;
 

@@ -19,7 +19,7 @@ use crate::base::entropy::NoEntropy;
 use crate::base::entropy::random;
 use crate::token::TokenSecret;
 
-/// Longest body of an answer that is kept (contract §6.5).
+/// Longest body of an answer that is kept (docs/CONTRACT.md §6.5).
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 * 1024;
 /// All header fields of an answer that is kept, names and values. More than most clients read.
 const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;

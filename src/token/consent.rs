@@ -50,10 +50,10 @@ pub enum Consent {
 /// What a person must be asked before the token counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// Whether he meant to open the link at all (SEC T13, T21).
+    /// Whether he meant to open the link at all (docs/SECURITY.md T13, T21).
     Click,
     /// Whether he means to leave the session in which he is signed in for another one: whoever
-    /// sent the link may want him to work in a session of the sender's (SEC T21, G13).
+    /// sent the link may want him to work in a session of the sender's (docs/SECURITY.md T21, G13).
     Switch,
 }
 

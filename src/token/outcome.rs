@@ -2,7 +2,7 @@
 
 use crate::base::Timestamp;
 
-/// What became of the token that a request carried (contract §6.3).
+/// What became of the token that a request carried (docs/CONTRACT.md §6.3).
 ///
 /// The client cannot tell these apart unless the handler says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

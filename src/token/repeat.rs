@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Two requests are one callback when they bring the same token with the same method, path, query
-//! and body, and come from the same browser or both from a program (contract §6.5).
+//! and body, and come from the same browser or both from a program (docs/CONTRACT.md §6.5).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The session API: how an upstream works in the session of the request that was forwarded to it,
-//! by the capability that came with it (contract §7).
+//! by the capability that came with it (docs/CONTRACT.md §7).
 //!
 //! | method, path | does | answer |
 //! |---|---|---|
@@ -127,7 +127,7 @@ impl SessionApi {
     }
 }
 
-/// Lets programs of this machine in, and no browser (SEC T52).
+/// Lets programs of this machine in, and no browser (docs/SECURITY.md T52).
 fn admit(hosts: &InternalHosts, head: &Head, arrival: Arrival) -> Result<(), Fault> {
     let local = arrival.local.ip().to_canonical();
     let refused = match hosts.admit_program(head) {

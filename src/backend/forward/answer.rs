@@ -43,7 +43,8 @@ pub(super) fn of(
     let headers = response.headers_mut();
     fields::strip_connection(headers);
     if terms.asked {
-        // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
+        // What the client may have sent behind his wish is no request (RFC 9110 §7.8,
+        // docs/SECURITY.md T40).
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if response.status() == StatusCode::NO_CONTENT {

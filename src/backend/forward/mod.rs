@@ -1,4 +1,5 @@
-//! Rows that forward: requests are passed on to an upstream, and its answers back (contract §7).
+//! Rows that forward: requests are passed on to an upstream, and its answers back
+//! (docs/CONTRACT.md §7).
 //!
 //! ```text
 //!   passage ─▶ request: where to, who asks ─▶ outbound ─▶ upstream
@@ -96,7 +97,8 @@ impl Relay for Upstream {
                 let response = send(&outbound, request, &watch, within).await?;
                 answer::of(response, Terms { asked, config, granted, session })
             };
-            // What the client may have sent behind his wish is no request (RFC 9110 §7.8, SEC T40).
+            // What the client may have sent behind his wish is no request (RFC 9110 §7.8,
+            // docs/SECURITY.md T40).
             passed.await.map_err(|fault| if asked { fault.closing() } else { fault })
         })
     }

@@ -30,8 +30,8 @@ impl From<BadReply> for NoAnswer {
     }
 }
 
-/// The answer that stands for a returned value (contract §4), from what the prelude has made of
-/// it: nothing, the JSON text of a result, or `[status, [name, value, …], text, bytes]` of
+/// The answer that stands for a returned value (docs/CONTRACT.md §4), from what the prelude has
+/// made of it: nothing, the JSON text of a result, or `[status, [name, value, …], text, bytes]` of
 /// an `OutgoingMessage`.
 pub(super) fn reply(value: &Value<'_>, bytes_max: usize) -> Result<Reply, NoAnswer> {
     if let Some(parts) = value.as_array() {

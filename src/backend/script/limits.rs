@@ -1,4 +1,4 @@
-//! What one call, and one class, may use of the machine (SEC D.7).
+//! What one call, and one class, may use of the machine (docs/SECURITY.md D.7).
 
 use std::time::Duration;
 

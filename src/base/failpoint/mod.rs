@@ -1,4 +1,4 @@
-//! Places where a test breaks callgate off, makes it fail or holds it up (SEC C-04).
+//! Places where a test breaks callgate off, makes it fail or holds it up (docs/SECURITY.md C-04).
 //!
 //! A place is one line of shipped code, and nothing at all without the feature `failpoints`. What
 //! happens at it is the test's business: it installs a hook, which may end the process, wait, or

@@ -9,7 +9,7 @@ use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::token::Question;
 
-/// How long the page may stand before its button is pressed, in seconds (SEC D.4).
+/// How long the page may stand before its button is pressed, in seconds (docs/SECURITY.md D.4).
 pub(crate) const NONCE_SECS: u64 = 600;
 
 /// The secret of one browser that has been shown the page.

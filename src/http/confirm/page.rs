@@ -139,7 +139,8 @@ fn filled(
     ])
 }
 
-/// Nobody may frame the page, keep it, index it, or make it load or run anything (SEC D.10, T30).
+/// Nobody may frame the page, keep it, index it, or make it load or run anything
+/// (docs/SECURITY.md D.10, T30).
 fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
     const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

@@ -1,4 +1,5 @@
-//! What a repeat of a callback is told that cannot be given the first answer (contract §6.5).
+//! What a repeat of a callback is told that cannot be given the first answer
+//! (docs/CONTRACT.md §6.5).
 
 use hyper::StatusCode;
 

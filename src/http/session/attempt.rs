@@ -1,4 +1,4 @@
-//! One try to redeem a token, counted where it was a guess (SEC T02).
+//! One try to redeem a token, counted where it was a guess (docs/SECURITY.md T02).
 
 use crate::http::session::Redemption;
 use crate::http::session::Session;

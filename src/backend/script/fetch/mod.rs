@@ -33,7 +33,7 @@ const REDIRECTS_MAX: usize = 5;
 ///
 /// A class reaches the hosts that the operator has named, and no others, however it is led there:
 /// each address of a chain of redirections is checked, and so is what a name resolves to
-/// ([`Outbound`], SEC T36). callgate adds no cookie and no credential of its own.
+/// ([`Outbound`], docs/SECURITY.md T36). callgate adds no cookie and no credential of its own.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     /// The client; `None` where nothing may be asked.

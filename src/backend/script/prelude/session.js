@@ -1,4 +1,4 @@
-// `session`: the session of one request. What it promises is said in the contract, §5 and §6.
+// `session`: the session of one request. What it promises is said in docs/CONTRACT.md §5 and §6.
 import { host } from "callgate/host";
 import { callback, number, options, refuse, text, texts } from "callgate/check";
 import { described } from "callgate/inspect";
