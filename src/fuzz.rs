@@ -22,20 +22,19 @@ use hyper::header::LOCATION;
 use serde_json::json;
 use url::Url;
 
+use crate::base::query::Query;
 use crate::base::secret::SecretText;
 use crate::http::AnswerBody;
-use crate::http::Arrival;
-use crate::http::brought;
-use crate::http::brought::Brought;
+use crate::http::ConnInfo;
 use crate::http::confirm;
-use crate::http::cookie::CookieRule;
-use crate::http::cookie::Prefix;
-use crate::http::cookie::SameSite;
-use crate::http::hosts::HostRule;
-use crate::http::hosts::Hosts;
-use crate::http::proxies::TrustedProxies;
-use crate::http::query::Query;
-use crate::http::run;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::hosts::Hosts;
+use crate::http::edge::proxies::TrustedProxies;
+use crate::http::message::cookie::CookieRule;
+use crate::http::message::cookie::Prefix;
+use crate::http::message::cookie::SameSite;
+use crate::http::message::token_place;
+use crate::http::message::token_place::Brought;
 use crate::session::Keyring;
 use crate::table::BasePath;
 use crate::table::CanonicalPath;
@@ -45,6 +44,7 @@ use crate::table::Step;
 use crate::table::Table;
 use crate::table::TokenPlace;
 use crate::token::TokenSecret;
+use crate::token::text::brings_token;
 
 /// A named rule about bytes.
 #[derive(Debug, Clone, Copy)]
@@ -145,8 +145,8 @@ fn query(input: &[u8]) {
     let state = TokenPlace::Param("state".to_owned());
     for place in [None, Some(&state)] {
         let brought = Brought::in_query(raw, place);
-        let rest = brought::without_token(raw, place);
-        assert!(!brought::brings_token(&rest), "{rest:?}");
+        let rest = token_place::without_token(raw, place);
+        assert!(!brings_token(&rest), "{rest:?}");
         let left = Brought::in_query(&rest, place);
         assert!(!matches!(left, Brought::Token(_) | Brought::Several), "{rest:?}");
         // What brings nothing is not touched.
@@ -179,15 +179,15 @@ fn host(input: &[u8]) {
     let (mut head, ()) = Request::new(()).into_parts();
     head.headers.insert(HOST, value.clone());
     let (peer, local) = (([192, 0, 2, 9], 4_711).into(), ([192, 0, 2, 1], 443).into());
-    let arrival = Some(&Arrival { peer, local, tls: false });
-    if Hosts::new(vec![rule], false).admit(&head, arrival).is_ok() {
+    let conn = Some(&ConnInfo { peer, local, tls: false });
+    if Hosts::new(vec![rule], false).admit(&head, conn).is_ok() {
         let name = input.split(|byte| *byte == b':').next().unwrap_or_default();
         assert!(name.eq_ignore_ascii_case(b"shop.example"), "let through as shop.example");
     }
     if let Ok(rule) =
         str::from_utf8(input).map_err(drop).and_then(|s| HostRule::parse(s).map_err(drop))
     {
-        let all = Hosts::new(vec![rule], false).admit(&head, arrival);
+        let all = Hosts::new(vec![rule], false).admit(&head, conn);
         assert!(all.is_ok() || input.starts_with(b"*"), "a rule does not cover its own host");
     }
     let everybody = ["0.0.0.0/0", "::/0"].iter().filter_map(|text| text.parse().ok());
@@ -203,7 +203,10 @@ fn redirect(input: &[u8]) {
     if let Ok(uri) = Uri::try_from(input)
         && CanonicalPath::of(uri.path(), &BasePath::none()).is_ok()
     {
-        stays(&run::without_token(&uri, Some(&TokenPlace::Param("state".to_owned()))));
+        stays(&token_place::target_without_token(
+            &uri,
+            Some(&TokenPlace::Param("state".to_owned())),
+        ));
     }
     let Ok(text) = str::from_utf8(input) else { return };
     let table = json!([{ "class": "A", "method": "a", "pattern": "a",

@@ -30,15 +30,16 @@
 //! | 1 | [`session`] | what a session is, who may open it, how long it lives |
 //! | 1 | [`token`] | what a token is, and every way a redemption can end |
 //! | 2 | [`store`] | keeping both: the port, its contract, the stores |
-//! | 3 | [`http`] | the life of a request, from a connection to an answer |
-//! | 4 | [`backend`] | what answers a row: native handlers, class files in JavaScript, forward rows |
-//! | 4 | [`admin`] | the internal listener: health, the operator's view, the session API |
-//! | 5 | [`settings`] | flags, environment and file, made into one checked value |
-//! | 6 | [`gate`] | everything put together, to serve or to drive in a test |
-//! | 7 | [`cli`] | the `callgate` program |
+//! | 3 | [`flow`] | what happens to sessions and tokens on behalf of one request, without HTTP |
+//! | 4 | [`http`] | the life of a request, from a connection to a response |
+//! | 5 | [`backend`] | what answers a row: native handlers, class files in JavaScript, forward rows |
+//! | 5 | [`admin`] | the internal listener: health, the operator's view, the session API |
+//! | 6 | [`settings`] | flags, environment and file, made into one checked value |
+//! | 7 | [`gate`] | everything put together, to serve or to drive in a test |
+//! | 8 | [`cli`] | the `callgate` program |
 //!
-//! To follow a request, begin at [`http::server`] and read [`http::dispatch`]; to follow a token,
-//! read [`token`], then the [`store::Store`] port.
+//! To follow a request, begin at [`http::conn`] and read [`http::exchange`]; to follow a token,
+//! read [`token`], [`flow`] and the [`store::Store`] port.
 //!
 //! Comments cite what callgate does as `docs/CONTRACT.md §…`, and threats, guarantees and limits as
 //! `docs/SECURITY.md …`, by the ids of these pages.
@@ -50,7 +51,7 @@
 //! 1. Floors 0 and 1 are pure: no `async`, no lock, no I/O. Only [`base::clock`] reads the time,
 //!    only [`base::entropy`] asks for randomness, only `settings::sources` reads the environment,
 //!    only [`cli`] prints.
-//! 2. [`store`] never names [`http`]; [`http`] never names a concrete store or backend;
+//! 2. [`flow`] never names [`http`]; [`http`] never names a concrete store or backend;
 //!    [`backend`] and [`admin`] never name each other; only [`gate`] and [`cli`] name
 //!    [`settings`].
 //! 3. Secrets are types without `Display`, `Serialize` and `PartialEq`, with a redacted `Debug`,
@@ -59,7 +60,7 @@
 //!    unknown counts as spent and is answered 503.
 //! 5. A session that ended never comes back: no verb of the port creates on update, and its name
 //!    is remembered for longer than any cookie could found it again.
-//! 6. No public text of an answer is made from an inner error ([`http::fault`]).
+//! 6. No public text of an answer is made from an inner error ([`http::message::fault`]).
 //! 7. A store that cannot answer makes nobody a guest.
 //! 8. The table in use never changes, nor do its class files: good ones replace them whole, and
 //!    bad ones never do.
@@ -73,7 +74,7 @@
 //!     relies on it. A token is granted by the incarnation of a database that minted it, and by no
 //!     other, which may not know that it was used ([`store::shared`]).
 //! 13. Nothing is passed on to others that could open a session: not the token, not a cookie of
-//!     ours ([`http::relay`]).
+//!     ours ([`http::exchange::routes::proxy`]).
 //!
 //! # Features
 //!
@@ -93,6 +94,8 @@ pub mod table;
 pub mod token;
 
 pub mod store;
+
+pub mod flow;
 
 pub mod http;
 

@@ -26,7 +26,7 @@ use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
 use crate::base::Timestamp;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Sessions;
 
 /// Wrong credentials of one peer within [`WINDOW`] before he is told to wait
@@ -90,7 +90,7 @@ impl Guard {
     }
 
     /// Lets a request in, or says why not.
-    pub(super) fn admit(&self, head: &Head, arrival: Arrival) -> Result<(), Refused> {
+    pub(super) fn admit(&self, head: &Head, conn: ConnInfo) -> Result<(), Refused> {
         self.hosts.admit_program(head)?;
         match &self.entry {
             Entry::Closed => Err(Refused::Closed),
@@ -98,7 +98,7 @@ impl Guard {
                 // A right one always passes: 256 bits are not found by trying, and otherwise any
                 // program on this machine could keep the operator out.
                 Some(shown) if self.is_right(head, shown) => Ok(()),
-                Some(_) if *limited => Err(self.failed(arrival.peer.ip())),
+                Some(_) if *limited => Err(self.failed(conn.peer.ip())),
                 Some(_) => Err(Refused::Credential),
                 None => Err(Refused::Unshown),
             },
@@ -112,14 +112,12 @@ impl Guard {
     }
 
     /// What to show, as the value of `WWW-Authenticate` (RFC 9110 §11.6.1).
-    pub(super) fn challenge(&self, arrival: Arrival) -> String {
+    pub(super) fn challenge(&self, conn: ConnInfo) -> String {
         // What stands in quotes must be visible and may be neither quote nor backslash.
         const UNSEEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
         let app = format!("Callgate app=\"{}\"", self.sessions.app());
         match &self.entry {
-            Entry::Key { file: Some(file), .. }
-                if arrival.peer.ip().to_canonical().is_loopback() =>
-            {
+            Entry::Key { file: Some(file), .. } if conn.peer.ip().to_canonical().is_loopback() => {
                 let file = percent_encode(file.as_os_str().as_encoded_bytes(), UNSEEN);
                 format!("{app}, key-file=\"{file}\"")
             }

@@ -29,11 +29,11 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::http::AnswerBody;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Sessions;
-use crate::http::body::Pace;
-use crate::http::body::RequestBody;
-use crate::http::server;
+use crate::http::conn::server;
+use crate::http::message::body::incoming::Pace;
+use crate::http::message::body::incoming::RequestBody;
 
 pub use guard::{Entry, InternalHosts};
 pub use health::Health;
@@ -66,10 +66,10 @@ impl Admin {
 
     /// Answers one request. Health is told to everybody, because probes hold no key; what is wrong
     /// is told to operators.
-    async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
+    async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
         let (method, path) = (&head.method, head.uri.path());
         if Operator::has(path) {
-            return self.operator.reply(head, arrival).await;
+            return self.operator.reply(head, conn).await;
         }
         if let Err(refused) = self.hosts.admit(head) {
             let (status, code, detail) = refused.answer();
@@ -88,7 +88,7 @@ impl Admin {
                 let report = self.health.report().await;
                 let status =
                     if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                json_response(status, &report.to_json(self.operator.admits(head, arrival)))
+                json_response(status, &report.to_json(self.operator.admits(head, conn)))
             }
             _ => json_response(StatusCode::NOT_FOUND, &json!({ "code": "not_found" })),
         }
@@ -99,13 +99,13 @@ impl server::Service for Admin {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        arrival: Arrival,
+        conn: ConnInfo,
     ) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
         if SessionApi::has(head.uri.path()) {
-            return self.upstreams.reply(head, RequestBody::Wire(body), arrival).await;
+            return self.upstreams.reply(head, RequestBody::Wire(body), conn).await;
         }
-        self.reply(&head, arrival).await
+        self.reply(&head, conn).await
     }
 }
 

@@ -37,7 +37,7 @@ use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
 use crate::http::AnswerBody;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Sessions;
 use crate::session::Right;
 use crate::store::StoreError;
@@ -99,14 +99,14 @@ impl Operator {
     }
 
     /// Whether a request for another path shows what an operator shows.
-    pub(super) fn admits(&self, head: &Head, arrival: Arrival) -> bool {
-        head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, arrival).is_ok()
+    pub(super) fn admits(&self, head: &Head, conn: ConnInfo) -> bool {
+        head.headers.contains_key(header::AUTHORIZATION) && self.guard.admit(head, conn).is_ok()
     }
 
     /// Answers one request for a path that is.
-    pub(super) async fn reply(&self, head: &Head, arrival: Arrival) -> Response<AnswerBody> {
-        if let Err(refused) = self.guard.admit(head, arrival) {
-            return self.refuse(refused, arrival);
+    pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<AnswerBody> {
+        if let Err(refused) = self.guard.admit(head, conn) {
+            return self.refuse(refused, conn);
         }
         match self.answer(head).await {
             Ok(answer) => json_response(StatusCode::OK, &answer),
@@ -129,16 +129,16 @@ impl Operator {
         }
     }
 
-    fn refuse(&self, refused: Refused, arrival: Arrival) -> Response<AnswerBody> {
+    fn refuse(&self, refused: Refused, conn: ConnInfo) -> Response<AnswerBody> {
         let (status, code, detail) = refused.answer();
         // Whoever is told to wait, or asks what to show, is not worth a line each time.
         if !matches!(refused, Refused::TooMany | Refused::Unshown) {
-            let peer = arrival.peer.ip();
+            let peer = conn.peer.ip();
             tracing::warn!(event = "operator.refused", %peer, code);
         }
         let mut response = failure(status, code, detail);
         if matches!(refused, Refused::Credential | Refused::Unshown) {
-            let challenge = self.guard.challenge(arrival);
+            let challenge = self.guard.challenge(conn);
             response = with(response, header::WWW_AUTHENTICATE, &challenge);
         }
         match refused.retry_after() {

@@ -17,6 +17,12 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_NEST_MAX: u32 = 50;
 
+/// Slowest transfer that is not cut off, in either direction: bytes per second of the patience
+/// that the settings have for it (docs/SECURITY.md D.1).
+pub const BYTES_PER_SEC_MIN: u64 = 500;
+/// How long the page that asks may stand before its button is pressed (docs/SECURITY.md D.4).
+pub const CONFIRM_PAGE_SECS: u64 = 600;
+
 /// Unspent tokens one session may hold (docs/CONTRACT.md §6.1).
 pub const TOKENS_PER_SESSION_MAX: usize = 16;
 /// Shortest life of a token; shorter wishes become this (4D `createOTP`).
@@ -93,9 +99,17 @@ pub const CAPABILITIES_LEFT_MAX: usize = 65_536;
 pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
 /// All answers that are kept for the repeats of one session's callbacks; the oldest make room.
 pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
-/// How much longer than its handler a run may take before its node is taken for dead: the time
-/// for a store that is slow to redeem, to write and to keep the answer.
+/// How long the run of a callback counts as under way without being renewed; then its node is taken
+/// for dead. Two renewals may be lost.
+pub const RUN_LEASE: Duration = Duration::from_secs(6);
+/// How often a run is renewed while its handler runs.
+pub const RUN_RENEWAL: Duration = Duration::from_secs(2);
+/// How much longer than its handler a run is renewed at most: the time for a store that is slow to
+/// redeem, to write and to keep the answer.
 pub const RUN_SLACK: Duration = Duration::from_secs(30);
+/// How far apart the clocks of nodes may be before one takes a run of another one for cut off though
+/// it goes on.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(2);
 /// Fields of one submitted form: as many as PHP reads, which payment platforms reckon with.
 pub const FORM_FIELDS_MAX: usize = 1_000;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value

@@ -15,6 +15,7 @@ pub(crate) mod markup;
 pub(crate) mod masked;
 pub mod mode;
 pub(crate) mod nearest;
+pub(crate) mod query;
 pub mod secret;
 
 pub use clock::{Clock, Timestamp};

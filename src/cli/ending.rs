@@ -13,7 +13,7 @@ use super::exit::Said;
 use super::exit::Stop;
 use crate::gate::Gate;
 use crate::gate::Listeners;
-use crate::http::server::Drained;
+use crate::http::conn::server::Drained;
 
 /// Serving, until it is to end.
 ///

@@ -3,10 +3,10 @@
 use hyper::Request;
 use hyper::Uri;
 
-use crate::http::brought::Brought;
-use crate::http::brought::Places;
+use crate::base::query::Query;
 use crate::http::confirm;
-use crate::http::query::Query;
+use crate::http::message::token_place::Brought;
+use crate::http::message::token_place::Places;
 use crate::settings::Settings;
 use crate::table;
 use crate::table::Answer;

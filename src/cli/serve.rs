@@ -22,7 +22,7 @@ use super::print;
 use crate::gate::Gate;
 use crate::gate::GateError;
 use crate::gate::Listeners;
-use crate::http::server::listen;
+use crate::http::conn::server::listen;
 use crate::settings::CoreDumps;
 use crate::settings::Reading;
 use crate::settings::Settings;

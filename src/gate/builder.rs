@@ -20,6 +20,11 @@ use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::TABLE_BYTES_MAX;
+use crate::flow::capability::Capabilities;
+use crate::flow::rates::Rates;
+use crate::flow::session::Watchers;
+use crate::flow::sessions::CurrentTable;
+use crate::flow::sessions::UnknownNames;
 use crate::gate::Gate;
 use crate::gate::certificate::CertificatePair;
 use crate::gate::classes::Folder;
@@ -39,23 +44,18 @@ use crate::http::BadCertificate;
 use crate::http::Dispatch;
 use crate::http::Outbound;
 use crate::http::Sessions;
-use crate::http::body;
-use crate::http::capability::Capabilities;
+use crate::http::confirm::Site;
 use crate::http::confirm::Template;
-use crate::http::cookie;
-use crate::http::cookie::CookieRule;
-use crate::http::cors::Cors;
-use crate::http::dispatch;
-use crate::http::front::Policy;
-use crate::http::held::Held;
-use crate::http::hosts::HostRule;
-use crate::http::hosts::Hosts;
+use crate::http::edge::admission::Policy;
+use crate::http::edge::cors::Cors;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::hosts::Hosts;
+use crate::http::exchange::dispatch;
+use crate::http::exchange::routes::Routes;
+use crate::http::message::body::incoming;
+use crate::http::message::cookie;
+use crate::http::message::cookie::CookieRule;
 use crate::http::outbound;
-use crate::http::plan::CurrentPlan;
-use crate::http::plan::Plan;
-use crate::http::rates::Rates;
-use crate::http::session::Watchers;
-use crate::http::sessions::UnknownNames;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -153,10 +153,9 @@ impl Builder {
         let health = Arc::new(Health::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
-            runs: Arc::default(),
+            waiters: Arc::default(),
             watchers: Watchers::default(),
-            plan: CurrentPlan::empty(),
-            held: Held::default(),
+            table: CurrentTable::empty(),
             store,
             clock: self.clock,
             entropy: self.entropy,
@@ -164,7 +163,6 @@ impl Builder {
             roles,
             unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,
-            cookie: cookie_rule(&self.settings),
             base_path: encoded(self.settings.base_path.as_str()),
             public_origin: known_origin(&self.settings),
             guesses_origin: AtomicBool::new(self.settings.public_origin.is_none()),
@@ -173,7 +171,8 @@ impl Builder {
             capabilities: Capabilities::default(),
         };
         let config = dispatch_config(&self.settings, confirm_page);
-        let dispatch = Dispatch::new(plan, Arc::new(sessions), config);
+        let site = Site::new(Arc::new(sessions), cookie_rule(&self.settings));
+        let dispatch = Dispatch::new(plan, site, config);
         let dispatch =
             Arc::new(dispatch.map_err(|none| GateError::Keys(KeyFault::NoEntropy(none)))?);
         let (reload, entry) = (self.settings.reload, entry(&self.settings));
@@ -242,7 +241,7 @@ impl Builder {
 }
 
 /// What is said of a table that has just been taken.
-fn table_state(plan: &Plan) -> TableState {
+fn table_state(plan: &Routes) -> TableState {
     TableState { rows: plan.table().rows().len(), generation: plan.generation(), refused: None }
 }
 
@@ -311,7 +310,7 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         policy: policy(settings),
         body_bytes_max: limits.body_bytes,
         forward_bytes_max: limits.forward_body_bytes,
-        pace: body::Pace { most: limits.body, gap: limits.body_gap },
+        pace: incoming::Pace { most: limits.body, gap: limits.body_gap },
         handler_timeout: limits.handler,
         development: settings.development,
         confirm_page,

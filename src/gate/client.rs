@@ -15,7 +15,7 @@ use hyper::header;
 use serde_json::Value;
 
 use crate::http::Dispatch;
-use crate::http::body::RequestBody;
+use crate::http::message::body::incoming::RequestBody;
 
 /// One visitor: it keeps the cookies it is given and sends them back, like a browser.
 ///
@@ -194,8 +194,8 @@ mod tests {
     use crate::Session;
     use crate::Settings;
     use crate::Singleton;
+    use crate::flow::session::Privileges;
     use crate::http::Raised;
-    use crate::http::session::Privileges;
     use crate::settings::StoreUrl;
     use tokio::sync::Notify;
     use tokio::sync::mpsc;

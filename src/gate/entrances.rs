@@ -7,11 +7,11 @@ use rustix::process::getrlimit;
 
 use crate::base::Timestamp;
 use crate::gate::failure::GateError;
+use crate::http::Acceptor;
 use crate::http::BadCertificate;
 use crate::http::Certificates;
-use crate::http::Entrance;
 use crate::http::Spared;
-use crate::http::server::Config;
+use crate::http::conn::server::Config;
 use crate::settings::Settings;
 
 /// Connections to the internal listener at once: probes, scrapers, a person or two, and upstreams
@@ -22,10 +22,10 @@ const H2_REQUESTS_FACTOR: u64 = 10;
 
 /// Where clients and operators come in.
 pub(super) struct Entrances {
-    pub(super) public: Entrance,
-    pub(super) internal: Entrance,
+    pub(super) public: Acceptor,
+    pub(super) internal: Acceptor,
     /// For plain HTTP beside HTTPS.
-    pub(super) redirect: Entrance,
+    pub(super) redirect: Acceptor,
     /// The public entrance's, if that is encrypted.
     pub(super) certificates: Option<Arc<Certificates>>,
 }
@@ -63,13 +63,13 @@ impl Entrances {
         let public = Config { connections_max, ..public };
         let proxies = settings.trusted_proxies.clone();
         let spared = Spared::when(move |address| proxies.trusts(address));
-        let mut public = Entrance::new(public, spared);
+        let mut public = Acceptor::new(public, spared);
         let certificates = certificates(settings, now).map_err(GateError::Certificate)?;
         if let Some(certificates) = &certificates {
             public = public.encrypted(certificates).map_err(GateError::Certificate)?;
         }
-        let internal = Entrance::new(internal, Spared::nobody());
-        let redirect = Entrance::new(redirect, Spared::nobody());
+        let internal = Acceptor::new(internal, Spared::nobody());
+        let redirect = Acceptor::new(redirect, Spared::nobody());
         Ok(Self { public, internal, redirect, certificates })
     }
 }

@@ -11,8 +11,8 @@ use crate::gate::examined::is_named;
 use crate::gate::failure::GateError;
 use crate::gate::lint::Lint;
 use crate::http::Handlers;
-use crate::http::Plan;
-use crate::http::relay::Relays;
+use crate::http::Routes;
+use crate::http::exchange::routes::proxy::Proxies;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -30,12 +30,12 @@ pub(super) struct Maker {
     pub(super) roles: Roles,
     pub(super) folder: Folder,
     /// What passes on the requests of rows that forward.
-    pub(super) relays: Arc<dyn Relays>,
+    pub(super) relays: Arc<dyn Proxies>,
 }
 
 /// A plan, with what it was made of.
 pub(super) struct Made {
-    pub(super) plan: Plan,
+    pub(super) plan: Routes,
     pub(super) roster: Roster,
     /// What is odd and does not keep the plan from being used.
     pub(super) warnings: Vec<Problem>,
@@ -80,7 +80,7 @@ impl Maker {
             Some(lost) => Err(GateError::Table(lost)),
             None if self.settings.strict && !warnings.is_empty() => Err(GateError::Table(warnings)),
             None => Ok(Made {
-                plan: Plan::new(checked.table, &roster.registry, &*self.relays),
+                plan: Routes::new(checked.table, &roster.registry, &*self.relays),
                 roster,
                 warnings,
             }),

@@ -63,17 +63,17 @@ use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::gate::watched::Watched;
+use crate::http::Acceptor;
 use crate::http::AnswerBody;
-use crate::http::Arrival;
 use crate::http::Certificates;
+use crate::http::ConnInfo;
 use crate::http::Crowding;
 use crate::http::Dispatch;
-use crate::http::Entrance;
 use crate::http::Outbound;
 use crate::http::Redirect;
-use crate::http::body::RequestBody;
-use crate::http::server;
-use crate::http::server::Drained;
+use crate::http::conn::server;
+use crate::http::conn::server::Drained;
+use crate::http::message::body::incoming::RequestBody;
 use crate::settings::AutoReload;
 use crate::settings::Settings;
 use crate::store::StoreError;
@@ -85,9 +85,9 @@ use crate::table::Problem;
 pub struct Gate {
     dispatch: Arc<Dispatch>,
     health: Arc<Health>,
-    public: Arc<Entrance>,
-    internal: Arc<Entrance>,
-    redirect: Arc<Entrance>,
+    public: Arc<Acceptor>,
+    internal: Arc<Acceptor>,
+    redirect: Arc<Acceptor>,
     certificates: Option<Arc<Certificates>>,
     drain: Duration,
     warnings: Vec<Problem>,
@@ -309,8 +309,8 @@ impl server::Service for Public {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        arrival: Arrival,
+        conn: ConnInfo,
     ) -> Response<AnswerBody> {
-        self.0.answer(request.map(RequestBody::Wire), Some(arrival)).await
+        self.0.answer(request.map(RequestBody::Wire), Some(conn)).await
     }
 }

@@ -83,7 +83,7 @@ impl PlanFiles {
 
     fn take(&self, made: Made) -> Roster {
         let Made { plan, roster, warnings } = made;
-        let plan = plan.after(&self.dispatch.plan());
+        let plan = plan.after(&self.dispatch.routes());
         let (rows, generation) = (plan.table().rows().len(), plan.generation());
         self.dispatch.swap(plan);
         self.health.table_taken(rows, generation);
@@ -98,7 +98,7 @@ impl PlanFiles {
     }
 
     fn refuse_for(&self, why: &GateError) -> Reload {
-        let serving = self.dispatch.plan().generation();
+        let serving = self.dispatch.routes().generation();
         let GateError::Table(problems) = why else {
             return self.refuse(vec![why.to_string()]);
         };
@@ -156,7 +156,7 @@ impl Remake for PlanFiles {
         if in_use.digest == digest {
             // What is in use is back after something that was refused, or never went away.
             self.health.table_refused(None);
-            let generation = self.dispatch.plan().generation();
+            let generation = self.dispatch.routes().generation();
             tracing::info!(event = "table.unchanged", generation);
             return Reload::Unchanged;
         }
@@ -171,7 +171,7 @@ impl Remake for PlanFiles {
     }
 
     fn refuse(&self, why: Vec<String>) -> Reload {
-        let serving = self.dispatch.plan().generation();
+        let serving = self.dispatch.routes().generation();
         let lines: Vec<String> = why.iter().map(shown).collect();
         for what in &lines {
             tracing::error!(event = "table.refused", serving, "{what}");

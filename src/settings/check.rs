@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::secret::SecretText;
-use crate::http::hosts::HostRule;
-use crate::http::proxies::TrustedProxies;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::proxies::TrustedProxies;
 use crate::session::Keyring;
 use crate::table::BasePath;
 

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     #[cfg(feature = "postgres")]
     use crate::base::secret::SecretText;
-    use crate::http::proxies::TrustedProxies;
+    use crate::http::edge::proxies::TrustedProxies;
     use crate::settings::Tls;
 
     fn codes(settings: &Settings) -> Vec<String> {

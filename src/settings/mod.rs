@@ -68,10 +68,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::base::secret::SecretText;
-use crate::http::cors_rule::CorsRule;
-use crate::http::hosts::HostRule;
-use crate::http::proxies::TrustedProxies;
-use crate::http::rates;
+use crate::flow::rates;
+use crate::http::edge::cors_rule::CorsRule;
+use crate::http::edge::hosts::HostRule;
+use crate::http::edge::proxies::TrustedProxies;
 use crate::session::Lifetime;
 use crate::table::BasePath;
 
@@ -121,7 +121,7 @@ pub struct Settings {
     /// [`Template`](crate::http::confirm::Template) reads it; default the shipped one.
     pub confirm_page: Option<PathBuf>,
     /// The hosts that requests may name besides the one of `public_origin`; default none. Where
-    /// neither is given, every host is answered ([`crate::http::hosts::Hosts`]).
+    /// neither is given, every host is answered ([`crate::http::edge::hosts::Hosts`]).
     pub hosts: Vec<HostRule>,
     /// The hosts that classes may ask with `fetch`; default none. Without a port: 80 and 443.
     pub fetch_hosts: Vec<HostRule>,
@@ -135,7 +135,7 @@ pub struct Settings {
     /// addresses; default none.
     pub internal_hosts: Vec<String>,
     /// The foreign origins whose pages may read answers; default none, which switches CORS off
-    /// ([`crate::http::cors::Cors`]).
+    /// ([`crate::http::edge::cors::Cors`]).
     pub cors: Vec<CorsRule>,
     /// Whether browsers are told to come over https only; default [`Hsts::Auto`].
     pub hsts: Hsts,

@@ -25,6 +25,8 @@
 //!
 //! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
 
+mod conclusion;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,8 +49,9 @@ use crate::token::Consent;
 use crate::token::Question;
 use crate::token::Repeat;
 use crate::token::RepeatWish;
-use crate::token::SealedAnswer;
 use crate::token::Token;
+
+pub use conclusion::{Concluded, Conclusion, Ending};
 
 /// The answer of a store, still on its way.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -83,9 +86,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Redeems a token and opens its session, in one step.
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
 
-    /// Keeps how the run of a callback ended that may come again, before its answer is sent.
+    /// Keeps how the run of a callback ended that may come again, before its answer is sent, or that
+    /// it goes on.
     ///
-    /// Only the attempt that holds the run can end it, and only once; asked again, the store says
+    /// Only the attempt that holds the run can do so, and it ends once; asked again, the store says
     /// what it said first.
     fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
 
@@ -329,42 +333,6 @@ pub struct Grant {
     pub automatic: bool,
     /// The browser that had been unused longest and made room for this one.
     pub put_out: Option<DeviceId>,
-}
-
-/// The end of a run.
-#[derive(Debug, Clone)]
-pub struct Conclusion {
-    /// The digest of the token.
-    pub token: Digest,
-    /// The claim that was granted or has taken over.
-    pub run: ClaimId,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone)]
-pub enum Ending {
-    /// With this answer. The store keeps it as long as there is room for it.
-    Answered(SealedAnswer),
-    /// With an answer that is too large to be kept.
-    TooLarge,
-    /// Nobody knows how far the handler came, or whether all of its writes are kept.
-    Interrupted,
-    /// The request was refused before its handler, or could not be passed on to its upstream at
-    /// all: a repeat may run it whatever the row says.
-    Unbegun,
-}
-
-/// The answer to [`Store::conclude`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concluded {
-    /// Repeats get the answer.
-    Kept,
-    /// The run has ended, and there is no answer to give.
-    NotKept,
-    /// The run is somebody else's by now, or forgotten; nothing was kept.
-    Late,
 }
 
 /// What a store really guarantees, for the person who starts it.

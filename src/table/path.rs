@@ -33,6 +33,11 @@ impl CanonicalPath {
         Ok(Self(path))
     }
 
+    /// The path `/`.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
     /// Takes over a path that is decoded already, such as a part of a canonical one.
     pub(super) fn of_decoded(path: &str) -> Option<Self> {
         path.starts_with('/').then(|| Self(path.to_owned()))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -79,6 +80,8 @@ pub struct StoredRun {
     body: String,
     by: String,
     deadline: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<u64>,
     until: u64,
     stage: StoredStage,
 }
@@ -160,6 +163,7 @@ impl StoredRun {
             body: hex::lower(run.key.body.bytes()),
             by: run.by.to_string(),
             deadline: run.deadline.millis(),
+            lease: run.lease.map(|lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
             until: run.repeats_until.millis(),
             stage: match &run.stage {
                 RunStage::Running => StoredStage::Running,
@@ -183,6 +187,7 @@ impl StoredRun {
             key: RepeatKey { call: digest(&self.call)?, body: digest(&self.body)? },
             by: self.by.parse().map_err(|_| BadToken::Malformed("run"))?,
             deadline: Timestamp::from_millis(self.deadline),
+            lease: self.lease.map(Duration::from_millis),
             repeats_until: Timestamp::from_millis(self.until),
             stage: match self.stage {
                 StoredStage::Running => RunStage::Running,
@@ -268,11 +273,17 @@ mod tests {
                 },
                 by: ClaimId::from_bytes([7; 16]),
                 deadline: Timestamp::from_millis(33_000),
+                lease: Some(Duration::from_secs(6)),
                 repeats_until: Timestamp::from_millis(90_000),
                 stage,
             };
-            let ran = Token { run: Some(run), ..token.clone() };
+            let ran = Token { run: Some(run.clone()), ..token.clone() };
             assert_eq!(decode(&encode(&ran).unwrap()).unwrap(), ran);
+            // What earlier versions wrote had no lease.
+            let text = String::from_utf8(encode_run(&run).unwrap()).unwrap();
+            let earlier = text.replace("\"lease\":6000,", "");
+            assert_ne!(earlier, text);
+            assert_eq!(decode_run(earlier.as_bytes()).unwrap(), Run { lease: None, ..run });
         }
         let plain = Token {
             handlers: Vec::new(),

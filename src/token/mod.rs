@@ -19,6 +19,7 @@ pub mod consent;
 pub mod mint;
 pub mod outcome;
 pub mod repeat;
+pub(crate) mod text;
 
 use std::sync::Arc;
 

@@ -5,10 +5,13 @@
 //!   unspent ───────────▶ running ─────────────────────────────▶ answered, or not kept
 //!                         │  ▲  │ refused before the handler
 //!        the node died, or│  │  └──────────────────────▶ unbegun ──┐
-//!        its time is over ▼  │ a repeat takes over                 │
+//!        its lease is over▼  │ a repeat takes over                 │
 //!                    interrupted ◀── only where the row allows it  │
 //!                            └─────────────────────────────────────┘
 //! ```
+//!
+//! The node that runs the handler renews the lease of the run every few seconds, so that others
+//! learn soon that it died.
 //!
 //! Two requests are one callback when they bring the same token with the same method, path, query
 //! and body, and come from the same browser or both from a program (docs/CONTRACT.md §6.5).
@@ -86,9 +89,9 @@ pub struct RepeatWish {
     pub key: RepeatKey,
     /// How long after it, if it wins, the same callback counts as its repeat.
     pub window: Duration,
-    /// How long its run may take at most. After that a store that many nodes share takes the
-    /// node for dead.
-    pub run_within: Duration,
+    /// How long its run counts as under way without being renewed. After that its node is taken
+    /// for dead.
+    pub lease: Duration,
     /// Whether it may run the handler if it finds that the first run was cut off.
     pub may_take_over: bool,
 }
@@ -100,8 +103,11 @@ pub struct Run {
     pub key: RepeatKey,
     /// The attempt that runs the handler, or ran it last.
     pub by: ClaimId,
-    /// From when on it counts as cut off if it has not ended.
+    /// From when on it counts as cut off if it has neither ended nor been renewed.
     pub deadline: Timestamp,
+    /// How long it counts as under way without being renewed; `None` for a run of an earlier
+    /// callgate, which renewed none.
+    pub lease: Option<Duration>,
     /// The first moment at which the same callback is no repeat any more.
     pub repeats_until: Timestamp,
     /// How it stands.
@@ -150,7 +156,8 @@ impl Run {
         Self {
             key: wish.key,
             by,
-            deadline: now.after(wish.run_within),
+            deadline: now.after(wish.lease),
+            lease: Some(wish.lease),
             repeats_until: now.after(wish.window),
             stage: RunStage::Running,
         }
@@ -160,6 +167,15 @@ impl Run {
     #[must_use]
     pub fn taken_over(&self, by: ClaimId, wish: &RepeatWish, now: Timestamp) -> Self {
         Self { repeats_until: self.repeats_until, ..Self::begin(by, wish, now) }
+    }
+
+    /// The same run, which goes on at `now`. Its deadline moves even where the clock stands still:
+    /// other nodes recognise by it that it was renewed.
+    #[must_use]
+    pub fn renewed(&self, now: Timestamp) -> Self {
+        let next = self.deadline.after(Duration::from_millis(1));
+        let deadline = self.lease.map_or(self.deadline, |lease| now.after(lease).max(next));
+        Self { deadline, ..self.clone() }
     }
 
     /// The kept answer, if there is one, and when it was kept.

@@ -10,6 +10,8 @@
 )]
 #![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod died;
 #[path = "../it/stores/kit.rs"]
 mod kit;
 #[cfg(all(feature = "postgres", feature = "redis"))]

@@ -34,6 +34,7 @@ mod hostile;
 mod isolates;
 mod kill;
 mod many;
+mod payments;
 mod races;
 mod reload;
 mod repeats;

@@ -36,6 +36,7 @@ mod front;
 mod h2;
 mod hop;
 mod init;
+mod leases;
 #[cfg(feature = "script")]
 mod left_behind;
 mod limits;

@@ -21,6 +21,8 @@ mod modes;
 mod repeats;
 #[path = "rights.rs"]
 mod rights;
+#[path = "three_nodes.rs"]
+mod three_nodes;
 #[cfg(feature = "script")]
 #[path = "views.rs"]
 mod views;

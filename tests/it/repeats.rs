@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use callgate::base::ClaimId;
 use callgate::base::Clock;
+use callgate::base::limits::CLOCKS_APART_MAX;
+use callgate::base::limits::RUN_LEASE;
 use callgate::gate::Answer;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Lose;
@@ -31,6 +33,9 @@ use crate::support::log::Log;
 use crate::support::outcome;
 use crate::support::settings;
 use crate::support::visitor::with_token;
+
+/// When a run counts as cut off that nobody has renewed, whatever the store.
+const OVER: Duration = RUN_LEASE.saturating_add(CLOCKS_APART_MAX);
 
 /// A house, and a token of a session in it.
 async fn ready() -> (House, String) {
@@ -247,7 +252,7 @@ async fn another_node(house: &House, token: &str, path: &str) -> Claim {
             &Callback { method: "GET", path, query: "", browser: None, body: b"" },
         ),
         window: Duration::from_hours(2),
-        run_within: Duration::from_mins(1),
+        lease: RUN_LEASE,
         may_take_over: false,
     };
     let claim = Claim { repeat: Some(wish), ..kit::claim(held) };
@@ -295,7 +300,7 @@ async fn a_repeat_hears_of_an_answer_that_another_node_kept() {
 async fn a_run_whose_node_died_is_interrupted() {
     let (house, token) = ready().await;
     another_node(&house, &token, "/pay").await;
-    house.wait_secs(60);
+    house.clock.advance(OVER);
     is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
     is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
     assert_eq!(house.probe.runs(), 0);
@@ -305,7 +310,7 @@ async fn a_run_whose_node_died_is_interrupted() {
 async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
     let (house, token) = ready().await;
     another_node(&house, &token, "/pay-again").await;
-    house.wait_secs(60);
+    house.clock.advance(OVER);
     let mut repeats = JoinSet::new();
     for _ in 0..16 {
         let heir = house.visitor();
@@ -323,14 +328,34 @@ async fn where_the_row_says_so_one_repeat_runs_an_interrupted_callback_again() {
 async fn a_take_over_prolongs_no_repeats() {
     let (house, token) = ready().await;
     another_node(&house, &token, "/pay-again").await;
-    house.wait_secs(60);
+    house.clock.advance(OVER);
     let first = house.visitor().call_back("/pay-again", &token).await;
     assert_eq!((first.status, outcome(&first)), (201, "restored"));
-    house.wait_secs(7_200 - 61);
+    house.clock.advance(Duration::from_secs(7_199).saturating_sub(OVER));
     is_the_same(&house.visitor().call_back("/pay-again", &token).await, &first);
     house.wait_secs(1);
     let late = house.visitor().call_back("/pay-again", &token).await;
     assert!(["used", "unknown"].contains(&outcome(&late)), "{}", outcome(&late));
+}
+
+/// A clock that leaps, or a process that was stopped for a while: where the handler runs, nobody takes
+/// it for dead.
+#[tokio::test]
+async fn a_run_of_this_process_is_not_cut_off_by_its_clock() {
+    for path in ["/pay", "/pay-again"] {
+        let (house, token) = ready().await;
+        let target = with_token(&format!("{path}?wait=1"), &token);
+        let first = tokio::spawn(house.visitor().get(&target).send());
+        house.probe.arrival().await;
+        house.clock.advance(OVER * 2);
+        let again = tokio::spawn(house.visitor().get(&target).send());
+        all_wait().await;
+        assert!(!again.is_finished(), "it did not wait");
+        house.probe.door.add_permits(2);
+        let (first, again) = (first.await.unwrap(), again.await.unwrap());
+        assert_eq!((first.status, house.probe.runs()), (201, 1));
+        is_the_same(&again, &first);
+    }
 }
 
 #[tokio::test]
@@ -403,7 +428,7 @@ async fn an_answer_is_not_sent_before_it_is_kept() {
             // The store has it, as it turns out.
             assert_eq!(again().await.status, 201);
         } else {
-            house.wait_secs(91);
+            house.clock.advance(OVER);
             is_told(&again().await, "interrupted");
         }
         assert_eq!(house.probe.runs(), 1);

@@ -325,7 +325,8 @@ pub(crate) async fn poll_rounds(nodes: &[SocketAddr], cookie_name: &str, rounds:
             }));
         }
         victim.cookie.clear();
-        victim.get_as_browser(&format!("/share?$4DSID={link}")).await;
+        let joined = victim.get_as_browser(&format!("/share?$4DSID={link}")).await;
+        assert_eq!(outcome(&joined), "restored", "round {round}");
         let signed_in = victim.get("/login?privileges=admin&user=Victim").await;
         assert_eq!(signed_in.status, 200);
         victim.get("/write?key=n&value=secret").await;
@@ -350,6 +351,7 @@ pub(crate) async fn poll_rounds(nodes: &[SocketAddr], cookie_name: &str, rounds:
 
 /// A browser on a connection of its own.
 struct Browser {
+    node: SocketAddr,
     wire: Wire,
     cookie_name: String,
     cookie: String,
@@ -358,7 +360,7 @@ struct Browser {
 impl Browser {
     async fn new(node: SocketAddr, cookie_name: &str) -> Self {
         let wire = Wire::open(node).await;
-        Self { wire, cookie_name: cookie_name.to_owned(), cookie: String::new() }
+        Self { node, wire, cookie_name: cookie_name.to_owned(), cookie: String::new() }
     }
 
     /// Asks, and keeps the cookie that it is given.
@@ -384,6 +386,10 @@ impl Browser {
         let head = format!("Host: gate.test\r\nCookie: {cookie}\r\n{more}");
         self.wire.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n")).await;
         let answer = self.wire.answer().await;
+        if answer.header("connection") == "close" {
+            // It has had as many requests as a connection may have.
+            self.wire = Wire::open(self.node).await;
+        }
         let given = answer.headers.get_all("set-cookie").iter();
         let own = format!("{}=", self.cookie_name);
         let given = given.filter_map(|value| value.to_str().ok()).find(|it| it.starts_with(&own));

@@ -194,6 +194,27 @@ async fn a_call_that_fills_the_queue_of_jobs_ends_alone() {
     assert_eq!(kept, [Some(1), Some(2)], "{} {}", waited.text(), slept.text());
 }
 
+#[tokio::test]
+async fn an_engine_that_looks_at_no_budget_inside_of_its_built_ins_is_named_or_refused() {
+    let (log, _capture) = Log::capture();
+    let files = [("Mail.js", "export default class { hello() { return 'hello'; } }")];
+    let targets = ["Mail.hello"];
+    // The engine that callgate is built with does.
+    let bounded = Environment { demands_bounds: true, ..environment() };
+    load(&bounded, &files, &targets).unwrap();
+    assert!(log.of("script.unbounded").is_empty());
+    let strict = Environment { is_bounded: false, ..bounded };
+    let refused = load(&strict, &files, &targets).unwrap_err();
+    let [problem] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!((&*problem.file, problem.code), ("classes", "engine-unbounded"));
+    assert!(problem.fix.contains("vendor/rquickjs-sys"), "{problem}");
+    let normal = Environment { demands_bounds: false, ..strict };
+    for _ in 0..2 {
+        load(&normal, &files, &targets).unwrap();
+    }
+    assert_eq!(log.of("script.unbounded").len(), 1, "once");
+}
+
 fn environment() -> Environment {
     Environment::new(Handle::current())
 }

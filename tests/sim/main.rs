@@ -26,13 +26,16 @@ mod dice;
 mod probe;
 mod trial;
 mod turning;
+mod unchecked;
 mod wire;
 mod world;
 
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use callgate::store::faulty::Verb;
 use checker::Violation;
 use trial::Kind;
 use trial::Seen;
@@ -45,9 +48,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Runs seeds on all cores; what was seen, by seed, and how much was done.
-fn run_all(kind: Kind, seeds: u64) -> Vec<(u64, Seen)> {
-    let next = AtomicU64::new(0);
+/// Runs these seeds on all cores; what was seen, by seed, and how much was done.
+fn run_all(kind: Kind, seeds: Range<u64>) -> Vec<(u64, Seen)> {
+    let next = AtomicU64::new(seeds.start);
     let cores = thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..cores)
@@ -56,7 +59,7 @@ fn run_all(kind: Kind, seeds: u64) -> Vec<(u64, Seen)> {
                     let mut all = Vec::new();
                     loop {
                         let seed = next.fetch_add(1, Ordering::SeqCst);
-                        if seed >= seeds {
+                        if seed >= seeds.end {
                             return all;
                         }
                         all.push((seed, trial::run(kind, seed)));
@@ -92,7 +95,7 @@ fn judge(kind: Kind, name: &str, forgives: fn(&Violation) -> bool) {
             let seed = seed.parse().unwrap();
             vec![(seed, trial::run(kind, seed))]
         }
-        None => run_all(kind, seeds / 2),
+        None => run_all(kind, 0..seeds / 2),
     };
     report(name, &all);
     for (seed, seen) in &all {
@@ -100,7 +103,7 @@ fn judge(kind: Kind, name: &str, forgives: fn(&Violation) -> bool) {
         let about = &seen.about;
         assert!(broken.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {broken:?}\n{about:#?}");
         let wrong = &seen.wrong;
-        let forgets = kind != Kind::Faithful;
+        let forgets = kind.forgets();
         assert!(forgets || wrong.is_empty(), "CALLGATE_SIM_SEED={seed} ({name}): {wrong:#?}");
         let alive = seen.revived;
         assert!(
@@ -128,11 +131,26 @@ fn a_database_that_forgets_grants_nothing_twice() {
 /// The control: without the fence the same trials find tokens that are granted twice.
 #[test]
 fn without_the_fence_the_trials_find_double_grants() {
-    let all = run_all(Kind::Unfenced, 50);
+    let all = run_all(Kind::Unfenced, 0..50);
     let twice =
         |seen: &Seen| seen.violations.iter().any(|it| matches!(it, Violation::GrantedTwice { .. }));
     report("a database that forgets, without the fence", &all);
     assert!(all.iter().any(|(_, seen)| twice(seen)), "no trial would have noticed");
+}
+
+/// The control of the rights: where one verb does not check them, the same trials show what an ended
+/// right has seen or done.
+#[test]
+fn without_the_check_of_a_right_the_trials_find_what_ended_rights_do() {
+    const BATCH: u64 = 24;
+    for verb in [Verb::Patch, Verb::Mint, Verb::Look, Verb::End] {
+        let notices = |batch: u64| {
+            let all = run_all(Kind::Unchecked(verb), batch * BATCH..(batch + 1) * BATCH);
+            report(&format!("no right checked by {verb:?}"), &all);
+            all.iter().any(|(_, seen)| !seen.wrong.is_empty())
+        };
+        assert!((0..8).any(notices), "no trial would have noticed that {verb:?} checks no right");
+    }
 }
 
 #[test]

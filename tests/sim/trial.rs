@@ -13,6 +13,7 @@ use callgate::base::entropy::SeededEntropy;
 use callgate::base::secret::SecretText;
 use callgate::settings::StoreUrl;
 use callgate::store::Store;
+use callgate::store::faulty::Verb;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::map::MapEngine;
 use turmoil::Sim;
@@ -25,6 +26,7 @@ use crate::checker::Violation;
 use crate::dice::Dice;
 use crate::probe;
 use crate::probe::Probe;
+use crate::unchecked::Unchecked;
 use crate::wire;
 use crate::wire::DATABASE;
 use crate::wire::Desk;
@@ -54,6 +56,15 @@ pub(crate) enum Kind {
     Forgetful,
     /// The same, and the fence is not looked at.
     Unfenced,
+    /// The database keeps its word, and this verb of the nodes' stores checks no right.
+    Unchecked(Verb),
+}
+
+impl Kind {
+    /// Whether the database loses what it has acknowledged.
+    pub(crate) fn forgets(self) -> bool {
+        matches!(self, Self::Forgetful | Self::Unfenced)
+    }
 }
 
 /// What was seen.
@@ -93,7 +104,7 @@ pub(crate) fn run(kind: Kind, seed: u64) -> Seen {
     let mut dice = Dice::new(seed);
     let engine = match kind {
         Kind::Unfenced => MapEngine::without_fence(),
-        Kind::Faithful | Kind::Forgetful => MapEngine::default(),
+        Kind::Faithful | Kind::Forgetful | Kind::Unchecked(_) => MapEngine::default(),
     };
     let (engine, desk) = (Arc::new(engine), Arc::new(Desk::default()));
     let world = Arc::new(World::new(settings().cookie_name()));
@@ -112,7 +123,12 @@ pub(crate) fn run(kind: Kind, seed: u64) -> Seen {
         let node_seed = seed.wrapping_mul(31).wrapping_add(number as u64);
         sim.host(name, move || {
             let looks = number == 0;
-            node(Arc::clone(&desk), Arc::clone(&world), offset_ms, (node_seed, looks))
+            let store = SharedStore::new(Arc::new(Remote::new(Arc::clone(&desk))));
+            let store: Arc<dyn Store> = match kind {
+                Kind::Unchecked(verb) => Arc::new(Unchecked::new(store, verb)),
+                Kind::Faithful | Kind::Forgetful | Kind::Unfenced => store,
+            };
+            node(store, Arc::clone(&world), offset_ms, (node_seed, looks))
         });
     }
     let mut trouble = Trouble::new(kind, dice, engine);
@@ -166,7 +182,7 @@ fn settings() -> Settings {
 /// A node with its clients, from its start to its end or to the crash of its host. One of the nodes
 /// looks at everything at the end.
 async fn node(
-    desk: Arc<Desk>,
+    store: Arc<dyn Store>,
     world: Arc<World>,
     offset_ms: u64,
     (seed, looks): (u64, bool),
@@ -174,11 +190,10 @@ async fn node(
     // What a node draws after a crash it has not drawn before.
     let born = turmoil::sim_elapsed().unwrap_or_default();
     let seed = seed ^ u64::try_from(born.as_millis()).unwrap_or_default() << 32;
-    let store = SharedStore::new(Arc::new(Remote::new(desk)));
     let gate = Gate::builder(settings())
         .table(probe::TABLE)
         .singleton(probe::singleton(Arc::new(Probe::new())))
-        .store(Arc::clone(&store) as Arc<dyn Store>)
+        .store(store)
         .clock(Arc::new(Skewed { offset_ms }))
         .entropy(Arc::new(SeededEntropy::new(seed)))
         .open()
@@ -233,7 +248,7 @@ impl Trouble {
             self.wait(sim, 50, 500);
             self.faults += 1;
             let node = NODES[self.dice.below(NODES.len())];
-            match self.dice.below(if self.kind == Kind::Faithful { 6 } else { 8 }) {
+            match self.dice.below(if self.kind.forgets() { 8 } else { 6 }) {
                 0 => {
                     sim.partition(node, DATABASE);
                     self.wait(sim, 50, 1_500);

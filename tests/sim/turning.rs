@@ -19,7 +19,7 @@ use crate::dice::Dice;
 use crate::world::heard;
 
 /// Sessions in use at once.
-const SESSIONS: usize = 4;
+const SESSIONS: usize = 2;
 
 /// All such sessions.
 pub(crate) struct Turnings {
@@ -46,6 +46,8 @@ struct Held {
     sealed: Vec<(u64, Value)>,
     /// Whether somebody is ending the others' rights.
     rises: bool,
+    /// Whether meanwhile the right that is to end may have ended the session.
+    leaves: bool,
     /// Whether nobody knows which cookie is good.
     lost: bool,
 }
@@ -88,13 +90,13 @@ impl Turnings {
             (open.len() >= SESSIONS).then(|| Arc::clone(open[dice.below(open.len())]))
         };
         let Some(place) = place else { return self.found(gate).await };
-        match dice.below(10) {
+        match dice.below(16) {
             0..4 => self.poll(gate, &place, dice).await,
             4 => self.write(gate, &place, dice).await,
-            5 => self.mint(gate, &place, dice).await,
-            6 => self.poll_in_context(gate, &place).await,
-            7 => self.log_out(gate, &place, dice).await,
-            8 => self.sign_in(gate, &place).await,
+            5..8 => self.mint(gate, &place, dice).await,
+            8..10 => self.poll_in_context(gate, &place, dice).await,
+            10..12 => self.log_out(gate, &place, dice).await,
+            12..15 => self.sign_in(gate, &place, dice).await,
             _ => self.transfer(gate, &place).await,
         }
     }
@@ -119,16 +121,19 @@ impl Turnings {
 
     async fn poll(&self, gate: &Gate, place: &Turning, dice: &mut Dice) {
         let (cookie, epoch) = place.any_cookie(dice);
-        let target = format!("/act-at-once?do=stamp&key=e{epoch}&value={}", self.next());
+        let does = if dice.below(2) == 0 { "reload" } else { "stamp" };
+        let (value, pause) = (self.next(), pause(dice));
+        let target = format!("/act-at-once?do={does}&key=e{epoch}&value={value}{pause}");
         if let Some(answer) = heard(self.visitor(gate, &cookie).get(&target)).await {
             self.judge(place, &answer, epoch);
         }
     }
 
-    async fn poll_in_context(&self, gate: &Gate, place: &Turning) {
+    async fn poll_in_context(&self, gate: &Gate, place: &Turning, dice: &mut Dice) {
         let Some((token, epoch)) = place.held.lock().unwrap().tokens.pop() else { return };
-        let (stamp, value) = (format!("do=stamp&key=e{epoch}"), self.next());
-        let target = format!("/context-act-at-once?{stamp}&value={value}&$4DSID={token}");
+        let (value, pause) = (self.next(), pause(dice));
+        let stamp = format!("do=stamp&key=e{epoch}&value={value}{pause}");
+        let target = format!("/context-act-at-once?{stamp}&$4DSID={token}");
         if let Some(answer) = heard(gate.client().get(&target)).await {
             self.judge(place, &answer, epoch);
         }
@@ -143,25 +148,34 @@ impl Turnings {
     async fn mint(&self, gate: &Gate, place: &Turning, dice: &mut Dice) {
         let (cookie, epoch) = place.any_cookie(dice);
         let visitor = self.visitor(gate, &cookie);
-        let Some(answer) = heard(visitor.get("/mint")).await else { return };
-        // Of one that was put out before it began it is the token of a guest.
-        if answer.status == 200 {
+        let target = format!("/mint?a=b{}", pause(dice));
+        let Some(answer) = heard(visitor.get(&target)).await else { return };
+        // A client that was put out before is a guest by now, and its token is of another session.
+        if answer.header("x-session") == place.id {
             place.held.lock().unwrap().tokens.push((answer.text(), epoch));
         }
     }
 
-    /// Logs out by a right that has ended, which ends nothing.
+    /// Logs out by a right that has ended or is about to. If it ends first, the session goes on.
     async fn log_out(&self, gate: &Gate, place: &Turning, dice: &mut Dice) {
-        let (cookie, epoch) = place.any_cookie(dice);
-        if epoch < place.held.lock().unwrap().epoch {
-            heard(self.visitor(gate, &cookie).get("/logout")).await;
-        }
+        let (old, old_epoch) = place.any_cookie(dice);
+        let cookie = {
+            let mut held = place.held.lock().unwrap();
+            if old_epoch == held.epoch && !held.rises {
+                return;
+            }
+            held.leaves |= held.rises;
+            if held.rises { held.cookie.clone() } else { old }
+        };
+        let target = format!("/act-at-once?do=logout{}", pause(dice));
+        heard(self.visitor(gate, &cookie).get(&target)).await;
     }
 
-    async fn sign_in(&self, gate: &Gate, place: &Turning) {
+    async fn sign_in(&self, gate: &Gate, place: &Turning, dice: &mut Dice) {
         let Some((cookie, epoch)) = place.begin() else { return };
         let visitor = self.visitor(gate, &cookie);
-        let call = visitor.get(&format!("/act-at-once?do=rise&epoch={}", epoch + 1));
+        let target = format!("/act-at-once?do=rise&epoch={}{}", epoch + 1, pause(dice));
+        let call = visitor.get(&target);
         self.risen(place, heard(call).await, &visitor, epoch);
     }
 
@@ -174,7 +188,8 @@ impl Turnings {
         match &answer {
             Some(answer) if answer.header("x-outcome") != "restored" && answer.status == 200 => {
                 // The token was spent or ended before.
-                place.held.lock().unwrap().rises = false;
+                let mut held = place.held.lock().unwrap();
+                (held.rises, held.lost) = (false, held.leaves);
             }
             _ => self.risen(place, answer, &visitor, epoch),
         }
@@ -183,7 +198,8 @@ impl Turnings {
     /// The others' rights have ended, or nobody knows.
     fn risen(&self, place: &Turning, answer: Option<Answer>, visitor: &Client, epoch: u64) {
         let mut held = place.held.lock().unwrap();
-        held.rises = false;
+        // Whoever was about to leave has lost his right to.
+        (held.rises, held.leaves) = (false, false);
         let seen = answer.filter(|answer| answer.status == 200).map(|answer| answer.json());
         let seen = seen.filter(|seen| seen["id"] == place.id.as_str());
         let (Some(seen), Some(cookie)) = (seen, visitor.cookie(&self.cookie_name)) else {
@@ -242,6 +258,14 @@ impl Turning {
         }
         held.rises = true;
         Some((held.cookie.clone(), held.epoch))
+    }
+}
+
+/// Every other request waits before it does anything, so that a right can end meanwhile.
+fn pause(dice: &mut Dice) -> String {
+    match dice.below(2) {
+        0 => String::new(),
+        _ => format!("&pause={}", 50 + dice.below(400)),
     }
 }
 

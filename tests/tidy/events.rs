@@ -16,7 +16,6 @@ pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
     ("clock.leapt", "said beside what src/gate/steady.rs tests: what the clock then says"),
     ("process.core_dumps", "it takes a system that refuses to switch core dumps off"),
     ("script.slow", "it hangs on how fast the machine is"),
-    ("script.unbounded", "it takes an engine that was built without the patch that bounds it"),
     (
         "server.accept_failed",
         "tests/heavy/exhausted.rs sees what it stands for: a server without files left",

@@ -35,7 +35,7 @@ fn an_import_that_goes_up_is_caught_at_its_line() {
     );
     assert_eq!(
         imports("src/http/server.rs", "fn f() -> crate::settings::Settings { g() }"),
-        ["src/http/server.rs:1: http (floor 3) names settings (floor 5); move the shared type \
+        ["src/http/server.rs:1: http (floor 4) names settings (floor 6); move the shared type \
              down or invert the call"]
     );
 }

@@ -33,16 +33,16 @@ use hyper::http::request::Parts as Head;
 
 use crate::admin::guard::InternalHosts;
 use crate::admin::guard::Refused;
+use crate::flow::capability::CAPABILITY_HEADER;
 use crate::http::AnswerBody;
-use crate::http::Arrival;
+use crate::http::ConnInfo;
 use crate::http::Fault;
 use crate::http::Session;
 use crate::http::Sessions;
-use crate::http::body;
-use crate::http::body::Pace;
-use crate::http::body::RequestBody;
-use crate::http::capability::CAPABILITY_HEADER;
-use crate::http::fault::Speaks;
+use crate::http::message::body::incoming;
+use crate::http::message::body::incoming::Pace;
+use crate::http::message::body::incoming::RequestBody;
+use crate::http::message::fault::ErrorFormat;
 
 use routes::Action;
 use routes::Route;
@@ -65,7 +65,7 @@ pub(super) struct SessionApi {
 struct Asked {
     head: Head,
     body: RequestBody,
-    arrival: Arrival,
+    conn: ConnInfo,
 }
 
 impl SessionApi {
@@ -84,29 +84,29 @@ impl SessionApi {
         &self,
         head: Head,
         body: RequestBody,
-        arrival: Arrival,
+        conn: ConnInfo,
     ) -> Response<AnswerBody> {
         let answer = match Route::find(head.method.as_str(), head.uri.path()) {
             Ok(route) => {
-                let answer = self.answer(route, Asked { head, body, arrival }).await;
+                let answer = self.answer(route, Asked { head, body, conn }).await;
                 let foreseen = answer.as_ref().err().is_none_or(|fault| route.may_fail(fault));
                 debug_assert!(foreseen, "the route does not say that it may fail like this");
                 answer
             }
-            Err(fault) => admit(&self.hosts, &head, arrival).and(Err(fault)),
+            Err(fault) => admit(&self.hosts, &head, conn).and(Err(fault)),
         };
         answer.unwrap_or_else(|fault| refuse(&fault))
     }
 
     async fn answer(&self, route: &Route, asked: Asked) -> Result<Response<AnswerBody>, Fault> {
-        let Asked { head, body, arrival } = asked;
-        admit(&self.hosts, &head, arrival)?;
+        let Asked { head, body, conn } = asked;
+        admit(&self.hosts, &head, conn)?;
         if route.action == Action::Describe {
             return Ok(json(StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())));
         }
         let session = self.open(&head.headers).await?;
         let body = if route.action.takes_body() {
-            body::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await?.bytes
+            incoming::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await?.bytes
         } else {
             Bytes::new()
         };
@@ -128,15 +128,15 @@ impl SessionApi {
 }
 
 /// Lets programs of this machine in, and no browser (docs/SECURITY.md T52).
-fn admit(hosts: &InternalHosts, head: &Head, arrival: Arrival) -> Result<(), Fault> {
-    let local = arrival.local.ip().to_canonical();
+fn admit(hosts: &InternalHosts, head: &Head, conn: ConnInfo) -> Result<(), Fault> {
+    let local = conn.local.ip().to_canonical();
     let refused = match hosts.admit_program(head) {
         Ok(()) if local.is_loopback() => return Ok(()),
         Ok(()) => Refused::Closed,
         Err(refused) => refused,
     };
     let fault = problem::refused(refused);
-    let peer = arrival.peer.ip();
+    let peer = conn.peer.ip();
     tracing::warn!(event = "session_api.refused", %peer, code = fault.code());
     Err(fault)
 }
@@ -147,7 +147,7 @@ fn refuse(fault: &Fault) -> Response<AnswerBody> {
         let cause = fault.inside();
         tracing::warn!(event = "session_api.failed", code = fault.code(), cause);
     }
-    let mut response = fault.response(Speaks::Problem, false);
+    let mut response = fault.response(ErrorFormat::Problem, false);
     if status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Callgate-Capability");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -174,19 +174,19 @@ mod tests {
             let request = hyper::Request::get("/session").header(header::HOST, host).body(());
             request.unwrap().into_parts().0
         };
-        let arrival = |local: &str| Arrival {
+        let conn = |local: &str| ConnInfo {
             peer: "192.0.2.7:5000".parse().unwrap(),
             local: local.parse().unwrap(),
             tls: false,
         };
         let hosts = InternalHosts::default();
         for host in ["192.0.2.1:8045", "localhost:8045", "127.0.0.1"] {
-            let fault = admit(&hosts, &head(host), arrival("192.0.2.1:8045")).unwrap_err();
+            let fault = admit(&hosts, &head(host), conn("192.0.2.1:8045")).unwrap_err();
             assert_eq!(fault.code(), "not_local", "{host}");
             assert!(Route::find("GET", "/session").unwrap().may_fail(&fault));
         }
         for local in ["127.0.0.1:8045", "[::1]:8045", "[::ffff:127.0.0.1]:8045"] {
-            assert!(admit(&hosts, &head("localhost"), arrival(local)).is_ok(), "{local}");
+            assert!(admit(&hosts, &head("localhost"), conn(local)).is_ok(), "{local}");
         }
     }
 }

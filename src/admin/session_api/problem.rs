@@ -3,9 +3,9 @@
 use hyper::StatusCode;
 
 use crate::admin::guard::Refused;
+use crate::flow::capability::NotOpened;
 use crate::http::Fault;
 use crate::http::SessionError;
-use crate::http::capability::NotOpened;
 use crate::token::MintRefused;
 
 /// A status and the stable code of a failure.

@@ -13,10 +13,10 @@ use crate::admin::session_api::routes::Action;
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::limits::TOKEN_HANDLERS_MAX;
 use crate::base::limits::TOKEN_LIFE_SECS_MAX;
+use crate::flow::session::Privileges;
+use crate::flow::session::RestoreOptions;
 use crate::http::Fault;
-use crate::http::message::nesting;
-use crate::http::session::Privileges;
-use crate::http::session::RestoreOptions;
+use crate::http::message::incoming::nesting;
 use crate::token::MintWish;
 
 /// What is to be done.

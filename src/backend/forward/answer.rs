@@ -23,8 +23,8 @@ use crate::backend::forward::fields;
 use crate::base::limits::RIGHT_CHECK;
 use crate::http::AnswerBody;
 use crate::http::Fault;
-use crate::http::answer::CutShort;
-use crate::http::tunnel::Tunnel;
+use crate::http::message::body::outgoing::CutShort;
+use crate::http::outbound::tunnel::Tunnel;
 
 /// The answer that the client gets.
 pub(super) fn of(

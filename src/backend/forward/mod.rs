@@ -24,17 +24,17 @@ use hyper::body::Incoming;
 use url::Url;
 
 use crate::backend::forward::request::Base;
+use crate::flow::capability::Granted;
 use crate::http::AnswerBody;
 use crate::http::Fault;
 use crate::http::Outbound;
 use crate::http::OutboundError;
-use crate::http::Passage;
 use crate::http::Passing;
-use crate::http::Relay;
+use crate::http::Proxy;
+use crate::http::ProxyRequest;
 use crate::http::Session;
-use crate::http::capability::Granted;
-use crate::http::relay::Relays;
-use crate::http::upload::UploadWatch;
+use crate::http::exchange::routes::proxy::Proxies;
+use crate::http::message::body::upload::UploadWatch;
 
 /// Passes requests on, to whichever upstream a row names.
 pub struct Forward {
@@ -74,15 +74,15 @@ impl Forward {
     }
 }
 
-impl Relays for Forward {
-    fn find(&self, upstream: &Url) -> Arc<dyn Relay> {
+impl Proxies for Forward {
+    fn find(&self, upstream: &Url) -> Arc<dyn Proxy> {
         let (base, outbound) = (Base::of(upstream), Arc::clone(&self.outbound));
         Arc::new(Upstream { base, outbound, config: self.config })
     }
 }
 
-impl Relay for Upstream {
-    fn pass(&self, passage: Passage) -> Passing {
+impl Proxy for Upstream {
+    fn pass(&self, passage: ProxyRequest) -> Passing {
         let (within, asked) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
         let granted = self.config.grants.then(|| passage.session.capability()).transpose();

@@ -17,13 +17,13 @@ use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use crate::backend::forward::fields;
+use crate::flow::capability::CAPABILITY_HEADER;
+use crate::flow::capability::Granted;
 use crate::http::AnswerBody;
 use crate::http::Fault;
-use crate::http::Passage;
-use crate::http::capability::CAPABILITY_HEADER;
-use crate::http::capability::Granted;
+use crate::http::ProxyRequest;
+use crate::http::exchange::routes::proxy::Origin;
 use crate::http::outbound::OnlyOnce;
-use crate::http::relay::Origin;
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");
 const USER: HeaderName = HeaderName::from_static("x-callgate-user");
@@ -96,7 +96,7 @@ impl Base {
     /// The request that passes a passage on.
     pub(super) fn request(
         &self,
-        passage: Passage,
+        passage: ProxyRequest,
         granted: Option<&Granted>,
     ) -> Result<Request<AnswerBody>, Fault> {
         let uri = self.uri(passage.path.as_str(), &passage.query)?;
@@ -131,7 +131,7 @@ impl Base {
 }
 
 /// The header: what the client said and callgate lets pass, then what callgate says itself.
-fn fields_of(passage: &Passage) -> HeaderMap {
+fn fields_of(passage: &ProxyRequest) -> HeaderMap {
     let mut headers = passage.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
@@ -155,7 +155,7 @@ fn fields_of(passage: &Passage) -> HeaderMap {
 }
 
 /// Says whose session it is. What is empty is left out.
-fn identify(headers: &mut HeaderMap, passage: &Passage) {
+fn identify(headers: &mut HeaderMap, passage: &ProxyRequest) {
     let session = &passage.session;
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
     let privileges: Vec<String> = session.privileges().iter().map(|each| name(each)).collect();

@@ -7,8 +7,8 @@ use rquickjs::Value;
 use crate::backend::script::host::Packed;
 use crate::http::OutgoingMessage;
 use crate::http::Reply;
-use crate::http::reply::BadReply;
-use crate::http::reply::Body;
+use crate::http::message::reply::BadReply;
+use crate::http::message::reply::Body;
 
 /// Why what a handler returned is no answer.
 pub(super) enum NoAnswer {

@@ -19,7 +19,7 @@ use crate::http::IncomingMessage;
 use crate::http::Raised;
 use crate::http::Reply;
 use crate::http::Session;
-use crate::http::form::Form;
+use crate::http::message::parse::form::Form;
 
 /// The name of a call in its isolate; scripts hold it as a number, which is exact up to 2^53.
 pub(super) type CallId = u64;

@@ -47,7 +47,12 @@ impl Classes {
         environment: &Environment,
         before: Option<&Self>,
     ) -> Result<Self, Vec<ClassProblem>> {
-        bounded::warn_if_not();
+        if !environment.is_bounded && !sources.is_empty() {
+            if environment.demands_bounds {
+                return Err(vec![bounded::problem(sources.folder())]);
+            }
+            bounded::warn();
+        }
         let mut problems = compiled::problems(sources, &environment.limits);
         let (mut classes, mut starting) = (BTreeMap::new(), Vec::new());
         for class in wanted.iter().filter(|class| sources.find(&sources.file_of(class)).is_some()) {

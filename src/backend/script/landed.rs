@@ -8,8 +8,8 @@ use rquickjs::IntoJs as _;
 use rquickjs::TypedArray;
 use rquickjs::Value;
 
+use crate::flow::session::SessionError;
 use crate::http::Raised;
-use crate::http::session::SessionError;
 
 /// The outcome of a host operation, on its way from the runtime's threads to the isolate's.
 #[derive(Debug)]

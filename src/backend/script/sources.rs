@@ -97,6 +97,11 @@ impl Sources {
         self.files.is_empty()
     }
 
+    /// The name of the folder.
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
     /// How many class files there are, those in folders of the folder included.
     pub fn len(&self) -> usize {
         self.files.len()

@@ -28,6 +28,7 @@ use crate::base::clock::Stopwatch;
 use crate::base::nearest::nearest;
 use crate::gate::watched::How;
 use crate::http::Outbound;
+use crate::settings::Safety;
 use crate::settings::Scripts;
 use crate::settings::Settings;
 use crate::table::BasePath;
@@ -106,7 +107,6 @@ impl Folder {
     ) -> Self {
         let environment = Environment {
             limits: limits(&settings.scripts),
-            runtime: Handle::current(),
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
@@ -114,6 +114,8 @@ impl Folder {
                 bytes_max: settings.scripts.fetch_bytes,
             },
             entropy: Arc::clone(entropy),
+            demands_bounds: settings.safety == Safety::Strict,
+            ..Environment::new(Handle::current())
         };
         Self { path: settings.classes_folder(), environment, last: Mutex::new(None) }
     }
@@ -355,6 +357,29 @@ mod tests {
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
         assert_eq!((limits.console_bytes, limits.calls_max), (16, 19));
         assert_eq!((fetcher.patience.as_millis(), fetcher.bytes_max), (17, 18));
+    }
+
+    #[tokio::test]
+    async fn strict_refuses_an_engine_that_looks_at_no_budget_inside_of_its_built_ins() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("Mail.js"), "export default class {}").unwrap();
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+        let wanted = BTreeSet::from(["Mail".to_owned()]);
+        for (safety, is_bounded, is_refused) in [
+            (Safety::Strict, true, false),
+            (Safety::Normal, false, false),
+            (Safety::Strict, false, true),
+        ] {
+            let classes = Some(place.path().to_owned());
+            let settings = Settings { classes, safety, ..Settings::default() };
+            let mut folder = Folder::of(&settings, None, &entropy);
+            folder.environment.is_bounded &= is_bounded;
+            let refused = folder.load(folder.read(How::Settled), &wanted, None).err();
+            let codes: Vec<_> = refused.iter().flatten().map(|problem| problem.code).collect();
+            let expected: &[&str] = if is_refused { &["engine-unbounded"] } else { &[] };
+            assert_eq!(codes, expected, "{safety:?}");
+            assert_eq!(folder.load_sound(&wanted).problems.len(), expected.len());
+        }
     }
 
     /// A folder with one file, of which an earlier look has found none under the same stamp.

@@ -1,6 +1,5 @@
 //! Hearing the button: whether the form is that of our page, and the request it stands for.
 
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Uri;
@@ -11,19 +10,19 @@ use hyper::http::uri::Authority;
 use hyper::http::uri::PathAndQuery;
 
 use crate::base::Digest;
-use crate::http::body;
-use crate::http::body::Pace;
-use crate::http::body::RequestBody;
-use crate::http::brought;
-use crate::http::confirm::Agreement;
+use crate::base::query;
+use crate::flow::consent::ShownConsent;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARKS;
+use crate::http::confirm::Site;
 use crate::http::confirm::nonce::Nonce;
-use crate::http::fault::Fault;
-use crate::http::fault::Speaks;
-use crate::http::form::submitted;
-use crate::http::query;
-use crate::http::sessions::Sessions;
+use crate::http::message::body::incoming;
+use crate::http::message::body::incoming::Pace;
+use crate::http::message::body::incoming::RequestBody;
+use crate::http::message::fault::ErrorFormat;
+use crate::http::message::fault::Fault;
+use crate::http::message::parse::form::submitted;
+use crate::http::message::token_place;
 use crate::token::Question;
 
 /// The form is a token, a word and a proof; parameter names are bounded, too.
@@ -45,29 +44,29 @@ pub fn stands_for_get(verb: &str, raw_query: &str) -> bool {
 /// refused, and its token is left alone; a person who pressed our own button too late is asked
 /// again.
 pub(crate) async fn hear(
-    house: &Sessions,
+    site: &Site,
     head: &mut Head,
     body: RequestBody,
     pace: Pace,
-) -> Result<(Agreement, RequestBody), Fault> {
-    let origin = Origin::of(house, head);
+) -> Result<ShownConsent, Fault> {
+    let origin = Origin::of(site, head);
     if origin == Origin::Foreign {
         return Err(refused("it comes from another site"));
     }
-    let bytes = body::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
+    let bytes = incoming::read(body, &head.headers, FORM_BYTES_MAX, pace).await?.bytes;
     let form = submitted(&head.headers, &bytes).ok_or_else(|| refused("it is no form"))?;
     let form = Form::read(form).ok_or_else(|| refused("it is not the form of the page"))?;
     let raw = with_token(head.uri.query().unwrap_or(""), &form.token);
     let uri = raw.and_then(|raw| with_query(&head.uri, &raw));
     let uri = uri.ok_or_else(|| refused("its address is malformed"))?;
-    let agreement = match form.check(house, &head.headers) {
-        Ok(token) => Agreement::Clicked(form.question, token),
+    let consent = match form.check(site, &head.headers) {
+        Ok(token) => ShownConsent::Clicked(form.question, token),
         Err(why) => {
             let fault = refused(why);
-            if origin != Origin::Own || Speaks::of(&head.headers) != Speaks::Page {
+            if origin != Origin::Own || ErrorFormat::of(&head.headers) != ErrorFormat::Page {
                 return Err(fault);
             }
-            Agreement::Stale
+            ShownConsent::Stale
         }
     };
     head.uri = uri;
@@ -75,7 +74,7 @@ pub(crate) async fn hear(
     for field in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         head.headers.remove(field);
     }
-    Ok((agreement, RequestBody::Whole(Full::default())))
+    Ok(consent)
 }
 
 fn refused(why: &'static str) -> Fault {
@@ -84,8 +83,8 @@ fn refused(why: &'static str) -> Fault {
 }
 
 /// Whether the browser says that a page of this site sent the request.
-pub(crate) fn comes_from_here(house: &Sessions, head: &Head) -> bool {
-    Origin::of(house, head) == Origin::Own
+pub(crate) fn comes_from_here(site: &Site, head: &Head) -> bool {
+    Origin::of(site, head) == Origin::Own
 }
 
 /// Where the form stood, as far as the browser says.
@@ -102,15 +101,15 @@ enum Origin {
 }
 
 impl Origin {
-    fn of(house: &Sessions, head: &Head) -> Self {
+    fn of(site: &Site, head: &Head) -> Self {
         const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
         let mut said = Self::Unsaid;
         for site in head.headers.get_all(FETCH_SITE) {
             said =
                 if site.as_bytes() == b"same-origin" { Self::Own } else { return Self::Foreign };
         }
-        let public = house.public_origin.get().map(String::as_str);
-        let scheme = if house.cookie.is_secure() { "https" } else { "http" };
+        let public = site.sessions.public_origin.get().map(String::as_str);
+        let scheme = if site.cookie.is_secure() { "https" } else { "http" };
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         // Over HTTP/2 it stands in the target.
         let host = host.or_else(|| head.uri.authority().map(Authority::as_str));
@@ -161,19 +160,20 @@ impl Form {
     }
 
     /// The token about which this browser was shown the page that holds this form.
-    fn check(&self, house: &Sessions, headers: &HeaderMap) -> Result<Digest, &'static str> {
-        let presented = house.cookie.find_confirm(headers);
+    fn check(&self, site: &Site, headers: &HeaderMap) -> Result<Digest, &'static str> {
+        let presented = site.cookie.find_confirm(headers);
         let nonces: Vec<Nonce> =
             presented.values().iter().filter_map(|value| Nonce::read(value)).collect();
         if nonces.is_empty() {
             return Err("its cookie is missing");
         }
-        let token = brought::token_of(&self.token).ok_or("it brings no token")?;
-        let token = token.digest(house.app());
+        let token = token_place::token_of(&self.token).ok_or("it brings no token")?;
+        let token = token.digest(site.sessions.app());
         let about = (&token, self.question);
         // Only the cookie that the page was made for proves its form, so others beside it do not
         // matter: the proof is sealed, and made for this very token.
-        let is_proven = nonces.iter().any(|nonce| nonce.proves(&house.keyring, about, &self.proof));
+        let is_proven =
+            nonces.iter().any(|nonce| nonce.proves(&site.sessions.keyring, about, &self.proof));
         if is_proven { Ok(token) } else { Err("its proof is wrong") }
     }
 }

@@ -8,7 +8,7 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
 use crate::base::markup::escaped;
-use crate::http::answer::AnswerBody;
+use crate::http::message::body::outgoing::AnswerBody;
 
 /// Turns a redirection that answers a link into one that may answer a form.
 ///

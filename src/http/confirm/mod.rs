@@ -18,9 +18,12 @@
 //! the request must say that it comes from here.
 
 mod click;
+pub mod held;
+pub(crate) mod hop;
 mod landing;
 mod nonce;
 mod page;
+mod site;
 mod template;
 mod words;
 
@@ -29,13 +32,10 @@ pub(crate) use click::hear;
 pub(crate) use click::is_click;
 pub use click::stands_for_get;
 pub(crate) use landing::land;
-pub(crate) use nonce::NONCE_SECS;
 pub(crate) use page::Asking;
 pub(crate) use page::page;
+pub use site::Site;
 pub use template::{BadPage, PAGE_BYTES_MAX, Template};
-
-use crate::base::Digest;
-use crate::token::Question;
 
 /// The query parameter that marks the form of the page.
 const MARK: &str = "$4DCONFIRM";
@@ -43,29 +43,3 @@ const MARK: &str = "$4DCONFIRM";
 const MARKS: [&str; 2] = [MARK, "%244DCONFIRM"];
 /// What the mark says where the token stands in the path, and has no place in the query.
 const IN_PATH: &str = "path";
-
-/// How far a request shows by itself that somebody means to redeem the token it brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agreement {
-    /// It is a GET, which opens a link: a person may stand behind it, or a mail filter.
-    Opened,
-    /// It is of another verb, with which nobody looks (docs/CONTRACT.md §6.4).
-    Sent,
-    /// It is a GET that has been agreed to on the page that asked this about this token.
-    Clicked(Question, Digest),
-    /// It is a GET that somebody tried to agree to with a form of ours that does not count, such
-    /// as one that stood too long. It redeems nothing, and asks again.
-    Stale,
-}
-
-impl Agreement {
-    /// What a request of this method shows as it comes in.
-    pub(crate) fn of(method: &hyper::Method) -> Self {
-        if *method == hyper::Method::GET { Self::Opened } else { Self::Sent }
-    }
-
-    /// Whether the form of the page brought the request, and counts.
-    pub(crate) const fn is_click(self) -> bool {
-        matches!(self, Self::Clicked(..))
-    }
-}

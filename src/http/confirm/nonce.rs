@@ -9,9 +9,6 @@ use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::token::Question;
 
-/// How long the page may stand before its button is pressed, in seconds (docs/SECURITY.md D.4).
-pub(crate) const NONCE_SECS: u64 = 600;
-
 /// The secret of one browser that has been shown the page.
 ///
 /// Pages that stand in several windows share it where the browser sends it along, so that none

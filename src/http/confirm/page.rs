@@ -10,17 +10,17 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::markup::escaped;
-use crate::http::answer::AnswerBody;
-use crate::http::brought::TokenPart;
-use crate::http::brought::token_part;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARK;
+use crate::http::confirm::Site;
 use crate::http::confirm::Template;
+use crate::http::confirm::hop::HOP;
 use crate::http::confirm::nonce::Nonce;
 use crate::http::confirm::words::Words;
-use crate::http::fault::Fault;
-use crate::http::hop::HOP;
-use crate::http::sessions::Sessions;
+use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::fault::Fault;
+use crate::http::message::token_place::TokenPart;
+use crate::http::message::token_place::token_part;
 use crate::table::TokenPlace;
 use crate::token::Question;
 use crate::token::TokenSecret;
@@ -44,14 +44,14 @@ pub(crate) struct Asking<'r> {
 
 /// The page with its cookie. No store has been changed, and none is asked.
 pub(crate) fn page(
-    house: &Sessions,
+    site: &Site,
     template: &Template,
     asking: &Asking<'_>,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let presented = house.cookie.find_confirm(&asking.head.headers);
+    let presented = site.cookie.find_confirm(&asking.head.headers);
     let nonce = match presented.values().iter().find_map(|value| Nonce::read(value)) {
         Some(nonce) => nonce,
-        None => Nonce::fresh(&*house.entropy).map_err(Fault::internal)?,
+        None => Nonce::fresh(&*site.sessions.entropy).map_err(Fault::internal)?,
     };
     let raw = asking.head.uri.query().unwrap_or("");
     let written;
@@ -69,15 +69,19 @@ pub(crate) fn page(
         }
     };
     let words = Words::liked(&accepted(&asking.head.headers));
-    let proof = nonce.proof(&house.keyring, &asking.token.digest(house.app()), asking.question);
+    let proof = nonce.proof(
+        &site.sessions.keyring,
+        &asking.token.digest(site.sessions.app()),
+        asking.question,
+    );
     let form = Form { action: &action, token, proof: &proof };
-    let body = filled(house, template, words, asking, &form);
+    let body = filled(site, template, words, asking, &form);
     let mut response = Response::new(AnswerBody::from(Bytes::from(body)));
     if asking.is_stale {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }
     guard(response.headers_mut(), template, words);
-    if let Some(cookie) = house.cookie.set_confirm(&nonce.text()) {
+    if let Some(cookie) = site.cookie.set_confirm(&nonce.text()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
@@ -93,7 +97,7 @@ struct Form<'f> {
 }
 
 fn filled(
-    house: &Sessions,
+    site: &Site,
     template: &Template,
     words: &Words,
     asking: &Asking<'_>,
@@ -106,7 +110,7 @@ fn filled(
     let text: String = text
         .split_inclusive('}')
         .map(|part| match part.split_once('{') {
-            Some((before, "app}")) => escaped(before) + &escaped(house.app()),
+            Some((before, "app}")) => escaped(before) + &escaped(site.sessions.app()),
             Some((before, "user}")) => escaped(before) + &escaped(&asking.user),
             _ => escaped(part),
         })
@@ -115,7 +119,7 @@ fn filled(
     let (name, stay) = match question {
         Question::Click => ("click", String::new()),
         Question::Switch => {
-            let home = escaped(&format!("{}/", house.base_path));
+            let home = escaped(&format!("{}/", site.sessions.base_path));
             ("switch", format!("\n<p class=\"stay\"><a href=\"{home}\">{}</a></p>", words.stay))
         }
     };
@@ -133,7 +137,7 @@ fn filled(
     template.fill(&[
         ("lang", words.tag),
         ("title", &escaped(asked.title)),
-        ("app", &escaped(house.app())),
+        ("app", &escaped(site.sessions.app())),
         ("text", &format!("<p>{text}</p>\n<p class=\"note\">{note}</p>")),
         ("form", &form),
     ])

@@ -14,6 +14,7 @@ mod connector;
 mod error;
 mod line;
 mod resolve;
+pub mod tunnel;
 
 pub use address::AddressRule;
 pub use error::OutboundError;
@@ -37,7 +38,7 @@ use hyper_util::client::legacy::Error as ClientError;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 
-use crate::http::answer::AnswerBody;
+use crate::http::message::body::outgoing::AnswerBody;
 use crate::http::outbound::connector::Connector;
 use crate::http::outbound::line::Pulse;
 

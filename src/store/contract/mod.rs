@@ -17,6 +17,7 @@ mod ends;
 mod expiry;
 mod faults;
 mod guests;
+mod leases;
 mod races;
 mod redemption;
 mod repeats;
@@ -171,6 +172,9 @@ promises! {
         of_many_repeats_one_takes_over
         of_many_callbacks_one_runs
         nobody_takes_over_a_run_after_others_were_put_out;
+    leases:
+        a_run_goes_on_as_long_as_it_is_renewed
+        a_run_is_renewed_by_its_holder_and_until_it_ends;
     rights:
         a_right_that_holds_does_what_its_verb_does
         under_a_right_that_has_ended_no_verb_does_anything

@@ -10,6 +10,7 @@ use crate::base::Digest;
 use crate::base::RestoreMode;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::ANSWER_BYTES_PER_SESSION_MAX;
+use crate::base::limits::CLOCKS_APART_MAX;
 use crate::session::Patch;
 use crate::session::Right;
 use crate::store::contract::Broken;
@@ -33,8 +34,10 @@ use crate::token::RepeatWish;
 use crate::token::SealedAnswer;
 use crate::token::Token;
 
-/// How long a callback of these promises may run.
-const RUN: Duration = Duration::from_secs(30);
+/// How long a callback of these promises counts as under way without being renewed.
+pub(super) const RUN: Duration = Duration::from_secs(30);
+/// When it counts as cut off on a node that has seen nothing of it before.
+pub(super) const OVER: Duration = RUN.saturating_add(CLOCKS_APART_MAX);
 /// How long it has repeats: longer than the token is remembered without.
 const WINDOW: Duration = Duration::from_hours(2);
 
@@ -43,27 +46,27 @@ fn key(call: u8, body: u8) -> RepeatKey {
 }
 
 /// The callback of these promises, on a row that lets nobody take over.
-fn once() -> RepeatWish {
-    RepeatWish { key: key(1, 1), window: WINDOW, run_within: RUN, may_take_over: false }
+pub(super) fn once() -> RepeatWish {
+    RepeatWish { key: key(1, 1), window: WINDOW, lease: RUN, may_take_over: false }
 }
 
 /// The same on a row that lets a repeat take over.
-fn again() -> RepeatWish {
+pub(super) fn again() -> RepeatWish {
     RepeatWish { may_take_over: true, ..once() }
 }
 
-fn answer(bytes: &[u8]) -> Ending {
+pub(super) fn answer(bytes: &[u8]) -> Ending {
     Ending::Answered(SealedAnswer::from_bytes(bytes))
 }
 
 impl Stage {
     /// A new attempt that says this about repeats.
-    fn callback(&self, token: &Token, wish: RepeatWish) -> Result<Claim, Broken> {
+    pub(super) fn callback(&self, token: &Token, wish: RepeatWish) -> Result<Claim, Broken> {
         Ok(Claim { repeat: Some(wish), ..self.claim(token)? })
     }
 
     /// A token of a new session whose callback is under way, and the claim that runs it.
-    async fn running(&self) -> Result<(Token, Claim), Broken> {
+    pub(super) async fn running(&self) -> Result<(Token, Claim), Broken> {
         let token = self.minted(self.session().await?.id).await?;
         let claim = self.callback(&token, once())?;
         self.granted(claim.clone()).await?;
@@ -71,17 +74,21 @@ impl Stage {
     }
 
     /// What one more attempt is told.
-    async fn try_again(&self, token: &Token, wish: RepeatWish) -> Result<Redeemed, Broken> {
+    pub(super) async fn try_again(
+        &self,
+        token: &Token,
+        wish: RepeatWish,
+    ) -> Result<Redeemed, Broken> {
         Ok(self.redeem(self.now, self.callback(token, wish)?).await?)
     }
 
-    async fn ended(&self, claim: &Claim, ending: Ending) -> Result<Concluded, Broken> {
+    pub(super) async fn ended(&self, claim: &Claim, ending: Ending) -> Result<Concluded, Broken> {
         let conclusion = Conclusion { token: claim.token, run: claim.id, ending };
         Ok(self.conclude(self.now, conclusion).await?)
     }
 
     /// Sees that a repeat gets this answer.
-    async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
+    pub(super) async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
         match self.try_again(token, once()).await? {
             Redeemed::Repeats(_, Repeat::Answered(sealed)) if sealed.bytes() == bytes => Ok(()),
             other => Err(Broken::new(format!("a repeat that should be answered got {other:?}"))),
@@ -120,9 +127,9 @@ pub(super) async fn a_run_is_concluded_once_and_by_its_holder(stage: Stage) -> K
     let other = Claim { id: ClaimId::random(&OsEntropy::new())?, ..claim.clone() };
     ensure_is!(stage.ended(&other, answer(b"forged")).await?, Concluded::Late);
     let unclaimed = stage.callback(&stage.minted(token.session).await?, once())?;
-    ensure_is!(stage.ended(&unclaimed, answer(b"early")).await?, Concluded::Late);
+    ensure_is!(stage.ended(&unclaimed, answer(b"early")).await?, Concluded::Forgotten);
     let unknown = stage.callback(&stage.token(token.session)?, once())?;
-    ensure_is!(stage.ended(&unknown, answer(b"unknown")).await?, Concluded::Late);
+    ensure_is!(stage.ended(&unknown, answer(b"unknown")).await?, Concluded::Forgotten);
     for _ in 0..2 {
         ensure_is!(stage.ended(&claim, answer(b"first")).await?, Concluded::Kept);
     }
@@ -180,7 +187,7 @@ pub(super) async fn an_answer_is_kept_until_the_window_is_over(stage: Stage) -> 
 
 pub(super) async fn a_run_whose_time_is_over_was_interrupted(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
-    let late = stage.later(RUN);
+    let late = stage.later(OVER);
     for _ in 0..2 {
         let told = late.try_again(&token, once()).await?;
         ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
@@ -198,7 +205,7 @@ pub(super) async fn a_run_whose_time_is_over_was_interrupted(stage: Stage) -> Ke
 
 pub(super) async fn an_interrupted_run_is_taken_over_by_one(stage: Stage) -> Kept {
     let (token, slow) = stage.running().await?;
-    let late = stage.later(RUN);
+    let late = stage.later(OVER);
     let heir = late.callback(&token, again())?;
     let grant = match late.redeem(late.now, heir.clone()).await? {
         Redeemed::TakenOver(grant) => grant,

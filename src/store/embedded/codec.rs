@@ -301,6 +301,7 @@ mod tests {
             key: RepeatKey { call: DIGEST, body: DIGEST },
             by: mark.id,
             deadline: AT,
+            lease: None,
             repeats_until: AT,
             stage: RunStage::Answered { at: AT, answer: SealedAnswer::from_bytes(vec![0, 255]) },
         };

@@ -1,7 +1,7 @@
 //! The one thread that decides and writes down: what has come in together is committed together.
 //!
 //! ```text
-//!   verbs ──▶ queue ──▶ decide · apply   (under the lock, in the order of arrival)
+//!   verbs ──▶ queue ──▶ decide · apply   (under the lock, in the order of conn)
 //!                       append one row   (no lock: reads of settled sessions go on)
 //!                       answer all
 //! ```

@@ -1,4 +1,5 @@
-//! Deciding the verb that ends the run of a callback, and the take-over of one that was cut off.
+//! Deciding the verb that renews or ends the run of a callback, and the take-over of one that was
+//! cut off.
 
 use std::sync::Arc;
 
@@ -24,9 +25,10 @@ impl Live {
     pub(crate) fn conclude(&self, now: Timestamp, conclusion: &Conclusion) -> Decided<Concluded> {
         let held = self.tokens.get(&conclusion.token).filter(|held| now < held.due_at);
         let run = held.and_then(|held| Some((&held.token, held.token.run.as_ref()?)));
-        let Some((token, run)) = run.filter(|(_, run)| run.by == conclusion.run) else {
+        let Some((token, run)) = run else { return Decided::only(Concluded::Forgotten) };
+        if run.by != conclusion.run {
             return Decided::only(Concluded::Late);
-        };
+        }
         match run.stage {
             RunStage::Running | RunStage::Interrupted => {}
             RunStage::Answered { .. } => return Decided::only(Concluded::Kept),
@@ -34,6 +36,13 @@ impl Live {
         }
         let ended = |stage| Change::Ran { token: token.digest, run: Run { stage, ..run.clone() } };
         match &conclusion.ending {
+            Ending::Running if run.stage == RunStage::Interrupted => {
+                Decided::only(Concluded::NotKept)
+            }
+            Ending::Running => {
+                let renewed = Change::Ran { token: token.digest, run: run.renewed(now) };
+                Decided::with(vec![renewed], Concluded::Renewed)
+            }
             Ending::Answered(answer) => match self.room_for_answer(token.session, answer) {
                 Some(mut changes) => {
                     changes.push(ended(RunStage::Answered { at: now, answer: answer.clone() }));

@@ -5,6 +5,7 @@
 //!   piece      one session as rows, as a small `Live` to decide on, and as a commit
 //!   order      a claim in the plain words that a database grants by itself
 //!   lanes      whose turn it is to write a session, and what it was like last
+//!   leases     which runs of callbacks are cut off, as far as this node has seen
 //!   guests     how many more guests a node may let in
 //!   touches    uses of sessions on their way to the database
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
@@ -19,6 +20,7 @@
 pub mod engine;
 mod guests;
 mod lanes;
+mod leases;
 #[cfg(any(test, feature = "testing"))]
 pub mod map;
 mod open;
@@ -55,6 +57,7 @@ use crate::store::shared::engine::TokenKey;
 use crate::store::shared::guests::Guests;
 use crate::store::shared::lanes::Lane;
 use crate::store::shared::lanes::Lanes;
+use crate::store::shared::leases::Leases;
 use crate::store::shared::piece::Came;
 use crate::store::shared::piece::Piece;
 use crate::store::shared::touches::BATCH_MAX;
@@ -79,6 +82,7 @@ pub struct SharedStore {
     lanes: Lanes,
     touches: Arc<Touches>,
     guests: Guests,
+    leases: Leases,
     /// The latest moment that anybody has named to this node, in milliseconds.
     latest: AtomicU64,
     room: Semaphore,
@@ -101,6 +105,7 @@ impl SharedStore {
             lanes: Lanes::default(),
             touches,
             guests: Guests::new(config),
+            leases: Leases::default(),
             latest: AtomicU64::new(0),
             room: Semaphore::new(VERBS_MAX),
             closed: AtomicBool::new(false),
@@ -245,11 +250,12 @@ impl SharedStore {
         }
     }
 
-    /// Answers a verb about a token that the database has not answered by itself.
+    /// Answers a verb about a token that the database has not answered by itself; `read` is how the
+    /// verb sees it.
     async fn work_on_token<T>(
         &self,
         now: Timestamp,
-        found: Found,
+        (found, read): (Found, impl Fn(Token) -> Token),
         decide: impl Fn(&Live, Timestamp) -> Decided<T>,
     ) -> Result<OnToken<T>, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
@@ -257,7 +263,7 @@ impl SharedStore {
         let _turn = lane.turn.lock().await;
         let mut found = found;
         for _ in 0..ATTEMPTS_MAX {
-            let token = token(&found)?;
+            let token = read(token(&found)?);
             let piece = self.piece(id, found.session.take())?;
             let came = piece.decide(now, Some(&token), &decide)?;
             match self.commit(&lane, came).await? {

@@ -111,6 +111,7 @@ pub(super) fn answered(session: SessionId, kept: &KeptAnswer) -> Token {
         key: RepeatKey { call: kept.digest, body: kept.digest },
         by: id,
         deadline: kept.at,
+        lease: None,
         repeats_until: kept.at,
         stage: RunStage::Answered { at: kept.at, answer: SealedAnswer::from_bytes(vec![0; size]) },
     };

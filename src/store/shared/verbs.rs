@@ -46,7 +46,9 @@ impl SharedStore {
         let _place = self.begin()?;
         let now = self.present(now);
         let next = version()?;
-        let Claimed { granted, found } = self.engine.claim(order::of(now, &claim, next)?).await?;
+        let claimed = self.engine.claim(order::of(now, &claim, next)?).await;
+        let claimed = claimed.inspect_err(|_| self.leases.start_again());
+        let Claimed { granted, found } = claimed?;
         let Some(found) = found else { return Ok(Redeemed::Unknown) };
         if granted {
             return self.granted(now, &claim, found, next);
@@ -55,7 +57,10 @@ impl SharedStore {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired);
         }
-        let decided = self.work_on_token(now, found, |live, now| live.redeem(now, &claim)).await?;
+        let watched = |token| self.leases.watched(now, token);
+        let decided =
+            self.work_on_token(now, (found, watched), |live, now| live.redeem(now, &claim));
+        let decided = decided.await.inspect_err(|_| self.leases.start_again())?;
         Ok(match decided {
             OnToken::Answer(answer) => answer,
             OnToken::Gone => Redeemed::Unknown,
@@ -95,12 +100,13 @@ impl SharedStore {
         let _place = self.begin()?;
         let now = self.present(now);
         let Some(found) = self.engine.find(TokenKey::Digest(conclusion.token)).await? else {
-            return Ok(Concluded::Late);
+            return Ok(Concluded::Forgotten);
         };
+        let found = (found, |token| token);
         let decide = self.work_on_token(now, found, |live, now| live.conclude(now, &conclusion));
         match decide.await? {
             OnToken::Answer(answer) => Ok(answer),
-            OnToken::Unfenced(_) | OnToken::Gone => Ok(Concluded::Late),
+            OnToken::Unfenced(_) | OnToken::Gone => Ok(Concluded::Forgotten),
         }
     }
 
@@ -108,6 +114,7 @@ impl SharedStore {
         let _place = self.begin()?;
         let now = self.present(now);
         let Some(found) = self.engine.find(TokenKey::Name(name)).await? else { return Ok(false) };
+        let found = (found, |token| token);
         let decided = self.work_on_token(now, found, |live, now| live.revoke(now, name));
         Ok(matches!(decided.await?, OnToken::Answer(true)))
     }

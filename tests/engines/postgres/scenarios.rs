@@ -1,5 +1,6 @@
 //! The scenarios of `tests/it` that run on every store, on PostgreSQL.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use callgate::store::Store;
@@ -22,6 +23,8 @@ mod modes;
 mod repeats;
 #[path = "../../it/rights.rs"]
 mod rights;
+#[path = "../../it/three_nodes.rs"]
+mod three_nodes;
 #[cfg(feature = "script")]
 #[path = "../../it/views.rs"]
 mod views;
@@ -38,6 +41,10 @@ async fn house() -> House {
 
 /// A database with one node after the other.
 fn ground() -> Ground {
+    if !is_installed() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        return Ground::of(move || ready(Arc::clone(&store)));
+    }
     let app = app();
     Ground::of(move || {
         let app = app.clone();

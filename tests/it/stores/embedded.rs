@@ -244,7 +244,7 @@ async fn what_an_earlier_version_wrote_is_read_and_gone_on_with() {
     let wish = RepeatWish {
         key: RepeatKey { call: spent, body: spent },
         window: Duration::from_hours(1),
-        run_within: Duration::from_mins(1),
+        lease: Duration::from_mins(1),
         may_take_over: true,
     };
     let attempt = |digest| Claim { token: digest, repeat: Some(wish), ..claim(&token(id)) };

@@ -12,6 +12,7 @@ use callgate::base::RestoreMode;
 use callgate::base::SessionId;
 use callgate::base::Timestamp;
 use callgate::base::TokenId;
+use callgate::base::limits::CLOCKS_APART_MAX;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Right;
@@ -301,7 +302,7 @@ async fn after_a_fail_over_no_repeat_takes_over() {
     let (engine, _, here, there) = two_nodes();
     let key = RepeatKey { call: Digest::from_bytes([1; 32]), body: Digest::from_bytes([2; 32]) };
     let window = Duration::from_hours(2);
-    let wish = RepeatWish { key, window, run_within: RUN, may_take_over: true };
+    let wish = RepeatWish { key, window, lease: RUN, may_take_over: true };
     let token = minted(&*here, session(&*here).await.id).await;
     let callback = || Claim { repeat: Some(wish), ..claim(&token) };
     let first = callback();
@@ -311,7 +312,7 @@ async fn after_a_fail_over_no_repeat_takes_over() {
     let ending = Ending::Answered(SealedAnswer::from_bytes(*b"answer"));
     let conclusion = Conclusion { token: token.digest, run: first.id, ending };
     assert_eq!(here.conclude(START, conclusion).await.unwrap(), Concluded::Kept);
-    let late = START.after(RUN).after_secs(1);
+    let late = START.after(RUN).after(CLOCKS_APART_MAX);
     let repeat = there.redeem(late, callback()).await.unwrap();
     assert!(matches!(repeat, Redeemed::Repeats(_, Repeat::Answered(_))), "{repeat:?}");
     engine.fail_over(before);

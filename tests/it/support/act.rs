@@ -11,6 +11,7 @@ use callgate::token::MintWish;
 use serde_json::json;
 
 use super::Probe;
+use super::pause;
 use super::query;
 use super::whoami;
 
@@ -30,6 +31,7 @@ pub(super) async fn act_at_once(
     request: IncomingMessage,
     session: Session,
 ) -> Result<OutgoingMessage, Raised> {
+    pause(&request).await?;
     for deed in query(&request, "do").split(',') {
         one(&session, deed, &request).await?;
     }

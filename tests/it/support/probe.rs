@@ -254,6 +254,14 @@ fn whoami(request: &IncomingMessage, session: &Session) -> OutgoingMessage {
     message
 }
 
+/// Waits for as long as the query says, while others may end the right of the request.
+async fn pause(request: &IncomingMessage) -> Result<(), Raised> {
+    if let Some(ms) = request.url_query().find("pause") {
+        tokio::time::sleep(Duration::from_millis(ms.parse()?)).await;
+    }
+    Ok(())
+}
+
 fn query(request: &IncomingMessage, name: &str) -> String {
     request.url_query().find(name).unwrap_or_default().to_owned()
 }
@@ -300,11 +308,14 @@ async fn mint(
     request: IncomingMessage,
     session: Session,
 ) -> Result<OutgoingMessage, Raised> {
+    pause(&request).await?;
     if let Some(value) = request.url_query().find("value") {
         session.set("minted", value)?;
     }
     let token = session.create_otp(wish(&request)?).await?;
-    Ok(OutgoingMessage::new().with_body(token))
+    Ok(OutgoingMessage::new()
+        .with_body(token)
+        .with_header("x-session", &session.id().to_string())?)
 }
 
 async fn url(

@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use hyper::header;
 use url::Url;
 
-use crate::http::hosts::HostRule;
+use crate::http::edge::hosts::HostRule;
 use crate::http::outbound::Outbound;
 use crate::http::outbound::SentBody;
 

@@ -7,7 +7,7 @@ use rquickjs::Function;
 use crate::backend::script::host::shelf::Shelf;
 use crate::base::limits::REPLY_HEADERS_MAX;
 use crate::http::OutgoingMessage;
-use crate::http::reply::BadReply;
+use crate::http::message::reply::BadReply;
 
 pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     let ctx = shelf.ctx;

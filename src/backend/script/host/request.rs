@@ -4,7 +4,7 @@ use crate::backend::script::host::shelf::Bytes;
 use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
-use crate::http::form::Form;
+use crate::http::message::parse::form::Form;
 use crate::token::Outcome;
 
 pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
@@ -61,7 +61,7 @@ fn body(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
 /// The fields of a form: texts as they are, files without their content, which is read when the
 /// class asks for it.
 fn parts(form: &Form) -> serde_json::Value {
-    let part = |field: &crate::http::form::Field| match &field.file_name {
+    let part = |field: &crate::http::message::parse::form::Field| match &field.file_name {
         Some(file) => serde_json::json!({
             "name": field.name,
             "fileName": file,

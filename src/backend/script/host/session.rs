@@ -9,10 +9,10 @@ use crate::backend::script::host::request::outcome;
 use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
-use crate::http::session::Privileges;
-use crate::http::session::RestoreOptions;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::flow::session::Privileges;
+use crate::flow::session::RestoreOptions;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 use crate::token::MintWish;
 
 pub(super) fn put(shelf: &Shelf<'_, '_>) -> rquickjs::Result<()> {
@@ -126,7 +126,7 @@ fn whole(number: f64) -> u32 {
 }
 
 fn devices(session: &Session) -> Vec<Vec<String>> {
-    let device = |device: &crate::http::session::DeviceView| {
+    let device = |device: &crate::flow::session::DeviceView| {
         let current = if device.current { "current" } else { "" };
         vec![
             device.id.to_string(),

@@ -7,8 +7,8 @@ use crate::backend::script::host::shelf::Shelf;
 use crate::backend::script::landed::Failure;
 use crate::backend::script::landed::Landed;
 use crate::base::limits::UPDATE_ATTEMPTS_MAX;
-use crate::http::session::Session;
-use crate::http::session::SessionError;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
 
 pub(super) fn put<'js>(shelf: &Shelf<'_, 'js>) -> rquickjs::Result<()> {
     shelf.tells("storageKeys", |call| -> Vec<String> {

@@ -1,0 +1,158 @@
+//! The addresses in which tokens travel: made of settings and of what the application says, and
+//! only where a row answers them.
+
+use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
+use percent_encoding::utf8_percent_encode;
+
+use crate::base::nearest::nearest;
+use crate::base::query::Query;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::table::BasePath;
+use crate::table::CanonicalPath;
+use crate::table::Found;
+use crate::table::Reserved;
+use crate::table::Row;
+use crate::table::Table;
+use crate::table::TokenPlace;
+use crate::token::MintWish;
+use crate::token::text::brings_token;
+use crate::token::text::carries;
+
+/// The key of a token as links have it: shells, mail templates and string replacements take a bare
+/// `$` for one of theirs.
+const WRITTEN_KEY: &str = "%244DSID";
+/// What a URL does not have, beside what is not ASCII; the braces of placeholders stay.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
+/// Longest link; browsers and servers read at least 8,000 bytes (RFC 9110 §4.1).
+const LINK_BYTES_MAX: usize = 8_000;
+
+/// A callback URL around its token.
+#[derive(Debug)]
+pub(crate) struct CallbackLink {
+    before: String,
+    after: String,
+}
+
+impl CallbackLink {
+    /// The whole URL. It holds a secret from now on.
+    pub(crate) fn with(&self, token: &str) -> String {
+        [&self.before, token, &self.after].concat()
+    }
+}
+
+impl Session {
+    /// The URL of [`Session::create_callback_url`] around its token.
+    pub(crate) fn callback_link(
+        &self,
+        path: &str,
+        wish: &MintWish,
+    ) -> Result<CallbackLink, SessionError> {
+        let url = self.public_url(path)?;
+        let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let query = query.trim_end_matches('&');
+        if brings_token(query) || wish.param.as_deref().is_some_and(|key| carries(query, key)) {
+            return Err(refused(path, "carries a token already", "leave the token to callgate"));
+        }
+        if Query::read(query).is_err() {
+            return Err(refused(path, "has too large a query", "shorten it"));
+        }
+        if url.len() > LINK_BYTES_MAX {
+            return Err(refused(path, "is longer than browsers read", "shorten it"));
+        }
+        if let Some(table) = self.sessions().table.load_full() {
+            require_row(&table, path, wish)?;
+        }
+        let key = wish.param.as_deref().unwrap_or(WRITTEN_KEY);
+        let join = if query.is_empty() { "" } else { "&" };
+        let before = format!("{address}?{query}{join}{key}=");
+        Ok(CallbackLink { before, after: fragment.to_owned() })
+    }
+
+    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. What is
+    /// not ASCII is percent-encoded; `{PLACEHOLDERS}` stay.
+    ///
+    /// It begins with the setting `public_origin`, never with anything from the request: who
+    /// could choose the `Host` of a request could have the answer sent to himself.
+    pub fn public_url(&self, path: &str) -> Result<String, SessionError> {
+        let origin = self.sessions().public_origin.get().ok_or(SessionError::NoPublicOrigin)?;
+        let is_local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+        if !is_local || path.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(refused(
+                path,
+                "is not a path of this site",
+                "begin it with a single slash",
+            ));
+        }
+        let encoded: String = utf8_percent_encode(path, ENCODED).collect();
+        let address = encoded.split(['?', '#']).next().unwrap_or_default();
+        CanonicalPath::of(address, &BasePath::none()).map_err(|bad| {
+            SessionError::Refused(format!("no request can have the path {path:?}: {bad}"))
+        })?;
+        self.warn_of_other_host(origin);
+        Ok(format!("{origin}{}{encoded}", self.sessions().base_path))
+    }
+
+    /// Refuses names that no row has: a token for them could not be redeemed.
+    pub(super) fn require_named_rows(&self, wish: &MintWish) -> Result<(), SessionError> {
+        let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
+        let rows = table.rows();
+        for name in &wish.handlers {
+            if !rows.iter().any(|row| row.name() == &**name) {
+                let near = nearest(name, rows.iter().map(Row::name));
+                let advice = near.map_or_else(
+                    || "name a row's class and method, such as \"Shop.paid\"".to_owned(),
+                    |near| format!("did you mean {near:?}?"),
+                );
+                let text = format!("no row of the table is answered by {name:?}; {advice}");
+                return Err(SessionError::Refused(text));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn require_row(table: &Table, path: &str, wish: &MintWish) -> Result<(), SessionError> {
+    let encoded: String = utf8_percent_encode(path, ENCODED).collect();
+    let address = encoded.split(['?', '#']).next().unwrap_or_default();
+    // What a platform writes in the place of a placeholder is for it to say.
+    if address.contains('{') {
+        return Ok(());
+    }
+    let Ok(canonical) = CanonicalPath::of(address, &BasePath::none()) else { return Ok(()) };
+    match canonical.reserved() {
+        Some(Reserved::FourDAction) => return Ok(()),
+        Some(part) => {
+            let what = format!("belongs to {part}, where no token is redeemed");
+            return Err(refused(path, &what, "choose the path of a row"));
+        }
+        None => {}
+    }
+    let rows: Vec<&Row> =
+        table.rows().iter().filter(|row| row.pattern().fits(&canonical)).collect();
+    let answers = match table.find("GET", &canonical) {
+        Found::Row(row) => vec![row],
+        // It may be called back with another verb.
+        Found::VerbNotAllowed(_) => rows,
+        Found::NoSuchPath => {
+            return Err(refused(path, "is answered by no row", "add the row, or mend the path"));
+        }
+    };
+    if let Some(key) = &wish.param
+        && !answers.iter().any(|row| is_param_of(row, key))
+    {
+        let what = format!("is answered by a row whose otp.param is not {key:?}");
+        return Err(refused(path, &what, "say so in the row, or leave param out"));
+    }
+    Ok(())
+}
+
+fn is_param_of(row: &Row, key: &str) -> bool {
+    matches!(&row.otp().param, Some(TokenPlace::Param(own)) if own == key)
+}
+
+fn refused(path: &str, what: &str, advice: &str) -> SessionError {
+    SessionError::Refused(format!("{path:?} {what}; {advice}"))
+}

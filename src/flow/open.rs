@@ -1,0 +1,249 @@
+//! How a request gets its session: that of its cookie, or a guest's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::base::Caller;
+use crate::base::Confirm;
+use crate::base::RestoreMode;
+use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
+use crate::flow::binding::Binding;
+use crate::flow::consent::ShownConsent;
+use crate::flow::session::Bound;
+use crate::flow::session::Entry;
+use crate::flow::session::Gives;
+use crate::flow::session::Session;
+use crate::flow::sessions::Sessions;
+use crate::session::Credential;
+use crate::session::credential::SEALED_LETTERS;
+use crate::store::StoreError;
+use crate::store::port::Resumed;
+
+/// How long after a sign-in a request may still arrive with the credential that the sign-in ended:
+/// as long as the slowest request to sign in may take to be answered, and some more.
+const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
+
+/// What the row and the request say about a redemption.
+#[derive(Debug, Clone)]
+pub(crate) struct RedeemContext {
+    /// The handler of the row, as `Class.method`.
+    pub(crate) handler: Arc<str>,
+    /// What the row wants the bearer of a token to get.
+    pub(crate) row_mode: RestoreMode,
+    /// Whether a browser or a program sends it.
+    pub(crate) caller: Caller,
+    /// Whether the request may redeem at all; one that only looks may not.
+    pub(crate) may_redeem: bool,
+    /// What the browser says it is.
+    pub(crate) label: String,
+    /// Whether the row asks before a link counts.
+    pub(crate) row_confirm: Confirm,
+    /// How far the request shows that a person means to redeem its token.
+    pub(crate) consent: ShownConsent,
+    /// Whether the response may be shown as a page of its own.
+    pub(crate) navigates: bool,
+    /// What this browser was given when it minted a token, if its request has it.
+    pub(crate) binding: Option<Binding>,
+    /// Whether the request has several, of which none counts and none is overwritten.
+    pub(crate) binding_doubled: bool,
+    /// The host that the request names, where that is text.
+    pub(crate) host: Option<String>,
+    /// The address of the client, if there is one.
+    pub(crate) client: Option<IpAddr>,
+}
+
+/// What a request presents in the two cookies that every request is looked at for.
+pub(crate) struct Cookies<'r> {
+    /// The name of the session cookie.
+    pub(crate) name: &'r str,
+    pub(crate) session: Presented<'r>,
+    pub(crate) binding: Presented<'r>,
+}
+
+/// What a request presents under a cookie's name.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) enum Presented<'r> {
+    /// No such cookie.
+    Nothing,
+    /// One value, however often it is repeated.
+    One(&'r str),
+    /// Different values. A sibling host can set a cookie of this name over plain HTTP
+    /// (docs/SECURITY.md T28), and an old path or domain can leave one behind.
+    Several(Vec<&'r str>),
+}
+
+/// What remains of the values of a cookie once each has been checked.
+#[derive(Debug)]
+pub(crate) enum Authentic<T> {
+    /// None of the values passes the check.
+    Missing,
+    /// All that pass mean the same.
+    One(T),
+    /// Values that mean different things pass, so nobody can say which is this browser's own.
+    Several,
+}
+
+/// Why a request got no session.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Store(StoreError),
+    NoEntropy(NoEntropy),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<NoEntropy> for OpenError {
+    fn from(none: NoEntropy) -> Self {
+        Self::NoEntropy(none)
+    }
+}
+
+impl<'r> Presented<'r> {
+    /// Every value once.
+    pub(crate) fn values(&self) -> &[&'r str] {
+        match self {
+            Self::Nothing => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Several(values) => values,
+        }
+    }
+
+    /// The one value that `read` accepts; values for which `same` is true count as one.
+    pub(crate) fn authentic<T>(
+        &self,
+        read: impl Fn(&str) -> Option<T>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Authentic<T> {
+        let mut accepted = self.values().iter().filter_map(|value| read(value));
+        let Some(first) = accepted.next() else { return Authentic::Missing };
+        if accepted.all(|other| same(&first, &other)) {
+            Authentic::One(first)
+        } else {
+            Authentic::Several
+        }
+    }
+
+    /// Adds a value that was found.
+    pub(crate) fn add(&mut self, value: &'r str) {
+        match self {
+            Self::Nothing => *self = Self::One(value),
+            Self::One(first) if *first != value => *self = Self::Several(vec![first, value]),
+            Self::One(_) => {}
+            Self::Several(values) if values.contains(&value) => {}
+            Self::Several(values) => values.push(value),
+        }
+    }
+}
+
+impl Sessions {
+    /// Opens the session that a request's cookie names, or makes its caller a guest.
+    ///
+    /// Of several cookies the authentic one counts; forged and damaged ones are turned away here,
+    /// before any store is asked.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        cookies: &Cookies<'_>,
+        mut context: RedeemContext,
+    ) -> Result<Session, OpenError> {
+        let now = self.clock.now();
+        let same =
+            |one: &Binding, other: &Binding| one.digest(self.app()) == other.digest(self.app());
+        match cookies.binding.authentic(|value| Binding::read(value, now), same) {
+            Authentic::One(binding) => context.binding = Some(binding),
+            Authentic::Missing => {}
+            Authentic::Several => context.binding_doubled = true,
+        }
+        let same = |one: &Credential, other: &Credential| {
+            one.digest(self.app()) == other.digest(self.app())
+        };
+        let credential = match cookies.session.authentic(|value| self.keyring.open(value), same) {
+            Authentic::One(credential) => credential,
+            Authentic::Missing => {
+                self.suspect_another(cookies);
+                return Ok(self.guest(now, context, Gives::NewGuest)?);
+            }
+            Authentic::Several => {
+                tracing::warn!(
+                    event = "session.cookie_doubled",
+                    "several authentic session cookies; none counts"
+                );
+                return Ok(self.guest(now, context, Gives::Nothing)?);
+            }
+        };
+        if context.binding.is_none() && !context.binding_doubled {
+            // The browser does not hold it as a cookie: the next mint gives it one.
+            context.binding = Some(Binding::of(&credential, now));
+        }
+        let digest = credential.digest(self.app());
+        failpoint::reached(Place::Resume).map_err(StoreError::from)?;
+        match self.store.resume(now, credential.session(), digest).await? {
+            Resumed::Open(opened) => {
+                let bound = Bound::Open { opened, entry: Entry::Credential(credential) };
+                Ok(Session::new(Arc::clone(self), context, bound, Gives::Newer))
+            }
+            Resumed::Unheard if credential.may_found(now) => {
+                let renewed = credential.renewed(now);
+                let gives = if renewed.is_some() { Gives::Renewed } else { Gives::Newer };
+                let bound = Bound::Guest(renewed.unwrap_or(credential));
+                Ok(Session::new(Arc::clone(self), context, bound, gives))
+            }
+            Resumed::Unheard | Resumed::Closed => {
+                Ok(self.guest(now, context, Gives::GuestOnceWritten)?)
+            }
+            Resumed::Replaced { joined_last } => {
+                let gives = left_to_give(now, joined_last);
+                Ok(self.guest(now, context, gives)?)
+            }
+        }
+    }
+
+    /// Two callgates on one host that have the same `app` overwrite each other's cookies, whatever
+    /// their ports. What has the form of a credential and was sealed with other keys is a sign of it.
+    fn suspect_another(&self, cookies: &Cookies<'_>) {
+        let is_sealed = |value: &&str| {
+            value.len() == SEALED_LETTERS
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if cookies.session.values().iter().any(is_sealed)
+            && !self.saw_foreign_cookie.swap(true, Ordering::Relaxed)
+        {
+            let advice = "a session cookie of this name was sealed with other keys: keys were \
+                          changed, or another callgate on this host has the same app; give each \
+                          its own with the setting app";
+            tracing::warn!(event = "session.cookie_foreign", cookie = cookies.name, "{advice}");
+        }
+    }
+
+    fn guest(
+        self: &Arc<Self>,
+        now: Timestamp,
+        context: RedeemContext,
+        gives: Gives,
+    ) -> Result<Session, NoEntropy> {
+        let guest = Credential::guest(&*self.entropy, now)?;
+        Ok(Session::new(Arc::clone(self), context, Bound::Guest(guest), gives))
+    }
+}
+
+/// What a browser may still be given whose credential opens a session no more that lives on, and
+/// whose newest browser joined then.
+///
+/// Where somebody has just signed in to the session, the response with the fresh credential may have
+/// overtaken this request, and a guest's cookie would throw that credential away. A browser that
+/// still brings the old one much later was put out, and begins anew.
+fn left_to_give(now: Timestamp, joined_last: Option<Timestamp>) -> Gives {
+    match joined_last {
+        Some(since) if now.since(since) < OVERTAKEN_WITHIN => Gives::Newer,
+        _ => Gives::GuestOnceWritten,
+    }
+}

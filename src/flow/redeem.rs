@@ -1,0 +1,361 @@
+//! One redemption: a [`TokenAttempt`] goes in, a [`Redemption`] comes out.
+//!
+//! ```text
+//! the phase redeem, or Session::restore
+//!   └─ Session::redeem        the token, or the one that is bound to this browser; counts guesses
+//!       └─ redeem_one         under which claim, and what a grant does to the request
+//!           └─ claim          asks the store, once more where its reply was lost
+//!               └─ Store::redeem
+//! ```
+//!
+//! The rule by which a store decides is [`Token::judge`](crate::token::Token::judge).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::ClaimId;
+use crate::base::Digest;
+use crate::base::RestoreMode;
+use crate::base::Secret;
+use crate::base::SessionId;
+use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
+use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::flow::session::Bound;
+use crate::flow::session::Entry;
+use crate::flow::session::LetIn;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::session::Credential;
+use crate::store::StoreError;
+use crate::store::port::Claim;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
+use crate::store::port::Grant;
+use crate::store::port::Redeemed;
+use crate::store::port::Resumed;
+use crate::token::Consent;
+use crate::token::Outcome;
+use crate::token::Question;
+use crate::token::Repeat;
+use crate::token::RepeatWish;
+use crate::token::TokenSecret;
+use crate::token::text::token_in;
+
+/// How long a browser that has lost the response to its redemption may come for it again.
+const REGRANT_WITHIN: Duration = Duration::from_mins(1);
+
+/// What a handler says about a token that it gives to [`Session::restore_with`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreOptions {
+    /// Leaves the session in which the browser is signed in, if it is another one. The handler
+    /// has seen to it that the person wants this.
+    pub switch: bool,
+}
+
+/// One attempt of a request to redeem a token.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenAttempt<'t> {
+    /// `None` for something in the place of a token that cannot be one.
+    token: Option<&'t TokenSecret>,
+    consent: Consent,
+    /// What the attempt says about repeats, on a row that keeps responses for them.
+    repeat: Option<RepeatWish>,
+}
+
+/// What came of an attempt.
+pub(crate) enum Redemption {
+    /// It ended, with what the handler is told.
+    Ended(Outcome),
+    /// A person must be asked first.
+    Asks(Question),
+    /// The request works in the session, and its response is kept for repeats: this claim on this
+    /// token must be concluded.
+    Began(ClaimId, TokenSecret),
+    /// It repeats the callback of this token that won at this moment.
+    Repeats(Timestamp, Repeat, TokenSecret),
+}
+
+impl Session {
+    /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
+    ///
+    /// True: from now on this is the session that minted it. False: nothing has changed, and
+    /// [`Session::restore_outcome`] tells why. What was written before stays with the session
+    /// that it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems
+    /// nothing: false, with the outcome `absent`.
+    ///
+    /// False with the outcome `askFirst`, and the token unspent, where a person must agree first:
+    ///
+    /// - the browser is signed in to another session. Otherwise anybody could have a signed-in
+    ///   person open a link and work on in a session of his (RFC 9700 §4.7). A handler that has
+    ///   asked says so with [`Session::restore_with`];
+    /// - the token was minted with [`Confirm::Foreign`] and a GET brings it from a browser that did
+    ///   not mint it, or with [`Confirm::Always`]. The page that asks is served for links, before
+    ///   a handler runs; a handler that wants such tokens takes them in a POST.
+    ///
+    /// The row's own `confirm` is not looked at.
+    ///
+    /// [`Confirm::Foreign`]: crate::base::Confirm::Foreign
+    /// [`Confirm::Always`]: crate::base::Confirm::Always
+    pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
+        self.restore_with(token, RestoreOptions::default()).await
+    }
+
+    /// The same with options.
+    pub async fn restore_with(
+        &self,
+        token: &str,
+        options: RestoreOptions,
+    ) -> Result<bool, SessionError> {
+        self.lock().saw_token = true;
+        let token = token_in(token);
+        let consent = self.consent_of_handler(options.switch);
+        let attempt = TokenAttempt { token: token.as_ref(), consent, repeat: None };
+        let outcome = if !self.context.may_redeem {
+            Outcome::Absent
+        } else if let Redemption::Ended(outcome) = self.redeem(attempt).await? {
+            outcome
+        } else {
+            let fingerprint = token.map(|token| token.digest(self.sessions.app()).fingerprint());
+            let fingerprint = fingerprint.map(tracing::field::display);
+            tracing::warn!(event = "token.restore_unconfirmed", fingerprint);
+            Outcome::AskFirst
+        };
+        self.lock().restore_outcome = outcome;
+        Ok(outcome.is_restored())
+    }
+
+    /// The attempt to redeem what stands in the request itself; `None` for something in the place
+    /// of a token that cannot be one.
+    pub(crate) fn attempt<'t>(
+        &self,
+        token: Option<&'t TokenSecret>,
+        repeat: Option<RepeatWish>,
+    ) -> TokenAttempt<'t> {
+        TokenAttempt { token, consent: self.consent_to(token), repeat }
+    }
+
+    /// Redeems a token, or finds out why it cannot be redeemed.
+    ///
+    /// The store is asked first and the limit afterwards: behind one address there may be a prober,
+    /// a bank that calls back, and everyone who reads mail there. Only a token that was never
+    /// minted counts; one that is used or expired is no guess (docs/SECURITY.md T02). A prober is
+    /// held to the limit of requests, at which 128 bits cannot be guessed.
+    pub(crate) async fn redeem(
+        &self,
+        attempt: TokenAttempt<'_>,
+    ) -> Result<Redemption, SessionError> {
+        let mut redemption = Redemption::Ended(Outcome::Unknown);
+        if let Some(token) = attempt.token {
+            redemption = self.redeem_one(token, &attempt).await?;
+            // It may be one that was minted for this browser alone.
+            if matches!(redemption, Redemption::Ended(Outcome::Unknown))
+                && let Some(binding) = &self.context.binding
+            {
+                redemption = self.redeem_one(&binding.bound(token), &attempt).await?;
+            }
+        }
+        if matches!(redemption, Redemption::Ended(Outcome::Unknown)) {
+            let (client, now) = (self.context.client, self.sessions.clock.now());
+            self.sessions.rates.unknown_token(client, now).map_err(SessionError::TooOften)?;
+        }
+        Ok(redemption)
+    }
+
+    /// The session in which the browser is signed in at present, or will be once what the handler
+    /// has written is kept.
+    pub(super) fn signed_in(&self) -> Option<SessionId> {
+        let state = self.lock();
+        state.access().known.then(|| state.id())
+    }
+
+    async fn redeem_one(
+        &self,
+        secret: &TokenSecret,
+        attempt: &TokenAttempt<'_>,
+    ) -> Result<Redemption, SessionError> {
+        let TokenAttempt { consent, repeat, .. } = *attempt;
+        self.publish(None).await?;
+        let sessions = &self.sessions;
+        // A grant changes the right under which the request works.
+        let _alone = self.request.hold_alone().await;
+        let now = sessions.clock.now();
+        let nonce = self.newcomer(secret)?;
+        let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
+        let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
+        let token = claim.token;
+        let claimed = match self.claim(now, claim).await {
+            Err(error) if repeat.is_some() => {
+                self.give_back(token, id).await;
+                return Err(error);
+            }
+            claimed => claimed?,
+        };
+        let outcome = match claimed {
+            Redeemed::Granted(grant) => {
+                tracing::info!(event = "token.redeemed", token = %grant.token,
+                    session = %grant.opened.record.id, mode = %grant.mode);
+                if let Some(device) = grant.put_out {
+                    tracing::info!(event = "session.device_displaced", %device,
+                        session = %grant.opened.record.id);
+                }
+                let credential = Credential::member(grant.opened.record.id, nonce, now);
+                self.enter(grant, credential);
+                if repeat.is_some() {
+                    return Ok(Redemption::Began(id, secret.clone()));
+                }
+                Outcome::Restored
+            }
+            Redeemed::TakenOver(grant) => {
+                tracing::warn!(event = "token.taken_over", token = %grant.token,
+                    session = %grant.opened.record.id);
+                let credential = Credential::member(grant.opened.record.id, nonce, now);
+                self.enter(grant, credential);
+                return Ok(Redemption::Began(id, secret.clone()));
+            }
+            Redeemed::Repeats(first, repeat) => {
+                if repeat == Repeat::Differs {
+                    tracing::warn!(event = "token.repeat_differs", %fingerprint, first_used = %first);
+                }
+                return Ok(Redemption::Repeats(first, repeat, secret.clone()));
+            }
+            Redeemed::Used(at, session) => {
+                tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
+                if now.since(at) < REGRANT_WITHIN && self.may_return(session, consent) {
+                    let credential = Credential::member(session, nonce, now);
+                    self.let_in_again(now, credential).await?;
+                }
+                Outcome::Used { at }
+            }
+            Redeemed::Expired => Outcome::Expired,
+            Redeemed::Unknown => Outcome::Unknown,
+            Redeemed::SessionGone => Outcome::SessionGone,
+            Redeemed::WrongHandler => Outcome::WrongHandler,
+            Redeemed::AskFirst(question) => {
+                tracing::info!(event = "token.asked", %fingerprint, ?question);
+                return Ok(Redemption::Asks(question));
+            }
+        };
+        Ok(Redemption::Ended(outcome))
+    }
+
+    /// The secret of the credential that the browser gets if it is let in.
+    fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
+        match &self.context.binding {
+            Some(binding) => Ok(binding.newcomer(secret)),
+            None => Credential::nonce(&*self.sessions.entropy),
+        }
+    }
+
+    fn claim_for(
+        &self,
+        secret: &TokenSecret,
+        nonce: &Secret<16>,
+        consent: Consent,
+    ) -> Result<Claim, SessionError> {
+        let (sessions, context) = (&self.sessions, &self.context);
+        let current = match &self.lock().bound {
+            Bound::Open { opened, entry: Entry::Credential(credential) } => {
+                Some((opened.record.id, credential.digest(sessions.app())))
+            }
+            _ => None,
+        };
+        let digest = Digest::of("credential", sessions.app(), nonce);
+        Ok(Claim {
+            token: secret.digest(sessions.app()),
+            id: ClaimId::random(&*sessions.entropy)?,
+            handler: Arc::clone(&context.handler),
+            row_mode: context.row_mode,
+            caller: context.caller,
+            consent,
+            current,
+            newcomer: sessions.device(digest, &context.label, sessions.clock.now())?,
+            repeat: None,
+        })
+    }
+
+    /// Asks the store, and once more under the same claim id when its reply was lost: the store
+    /// knows the attempt again, so this cannot become a second redemption.
+    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+        failpoint::reached(Place::BeforeClaim)?;
+        let store = &self.sessions.store;
+        let first = store.redeem(now, claim.clone()).await;
+        failpoint::reached(Place::AfterClaim)?;
+        let Err(StoreError::Unreachable(cause)) = first else {
+            return Ok(first?);
+        };
+        let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
+        Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
+    }
+
+    /// Lets a repeat run what this request will not, after a claim of which nobody knows whether it
+    /// was granted. If the store does not hear of it, it finds out once the time of the run is over.
+    async fn give_back(&self, token: Digest, run: ClaimId) {
+        let conclusion = Conclusion { token, run, ending: Ending::Unbegun };
+        let store = &self.sessions.store;
+        let told = store.conclude(self.sessions.clock.now(), conclusion);
+        let _ = tokio::time::timeout(CLAIM_RETRY_WINDOW, told).await;
+    }
+
+    /// Whether the browser may be let into this session a second time: it is known by what it
+    /// holds, and is signed in nowhere else.
+    fn may_return(&self, session: SessionId, consent: Consent) -> bool {
+        let elsewhere = self.signed_in().is_some_and(|own| own != session);
+        self.context.binding.is_some() && (!elsewhere || consent == Consent::Given)
+    }
+
+    /// Gives a browser that has lost the response to its redemption the same credential again, if
+    /// the session still knows it. Nothing is redeemed: the outcome is `used`.
+    async fn let_in_again(
+        &self,
+        now: Timestamp,
+        credential: Credential,
+    ) -> Result<(), SessionError> {
+        if self.lock().id() == credential.session() {
+            return Ok(());
+        }
+        let digest = credential.digest(self.sessions.app());
+        let resumed = self.sessions.store.resume(now, credential.session(), digest).await?;
+        if let Resumed::Open(opened) = resumed {
+            tracing::info!(event = "token.granted_again", session = %opened.record.id);
+            let mut state = self.lock();
+            state.no_cookie = false;
+            state.let_in = LetIn::Again;
+            state.give(credential.clone());
+            state.bound = Bound::Open { opened, entry: Entry::Credential(credential) };
+        }
+        Ok(())
+    }
+
+    /// Whether the browser was let in a second time.
+    pub(crate) fn was_let_in_again(&self) -> bool {
+        self.lock().let_in == LetIn::Again
+    }
+
+    /// Moves the request into the session that a token opened.
+    fn enter(&self, grant: Grant, newcomer: Credential) {
+        if grant.mode == RestoreMode::Transfer {
+            self.sessions.watchers.wake(grant.opened.record.id);
+        }
+        let mut state = self.lock();
+        let own = state.credential().cloned();
+        let entry = match (grant.mode, grant.joined, own) {
+            (RestoreMode::Context, ..) => {
+                // The caller works in the session and is handed nothing that could open it.
+                state.no_cookie = true;
+                let generation = grant.opened.record.generation;
+                Entry::Context { generation, automatic: grant.automatic }
+            }
+            // The browser is in this session already and keeps its credential.
+            (_, false, Some(own)) => Entry::Credential(own),
+            (_, true, _) | (_, false, None) => {
+                state.no_cookie = false;
+                state.give(newcomer.clone());
+                Entry::Credential(newcomer)
+            }
+        };
+        state.bound = Bound::Open { opened: grant.opened, entry };
+    }
+}

@@ -1,0 +1,138 @@
+//! What a session cannot do, in words for the handler's author.
+
+use std::fmt;
+
+use crate::base::entropy::NoEntropy;
+use crate::base::failpoint::Broken;
+use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::flow::rates::Wait;
+use crate::session::storage::StorageFull;
+use crate::store::StoreError;
+use crate::token::MintRefused;
+
+/// Something a session cannot do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed; nobody knows more.
+    Store(StoreError),
+    /// The session ended while the handler ran.
+    Ended,
+    /// The session lives, and the right under which this request works in it has ended: somebody
+    /// has gained privileges in it since, taken it over by a `transfer`, or ended this browser's
+    /// access. Nothing was read or written. A handler that passes this on answers 409 with
+    /// `Retry-After: 0`: what is asked again comes with the newer cookie, if the browser has one.
+    Replaced,
+    /// The request is in a `context` that nobody asked for: `auto` chose it for a caller that is no
+    /// browser, perhaps a mail scanner. Nobody gains privileges there; let row or mint say `context`
+    /// where a program is to gain them. A handler that passes this on answers 403.
+    ContextMayNotGain,
+    /// The session would outgrow its limits.
+    TooLarge,
+    /// The session has as many unspent tokens as it may.
+    TooManyTokens,
+    /// This session, or this client, does it more often than it may; nothing was done. A handler
+    /// that passes this on answers 429 with `Retry-After`.
+    TooOften(Wait),
+    /// The write would found a session, and too many were founded just now; nothing was written.
+    /// A handler that passes this on answers 503 with `Retry-After`.
+    TooManyGuests(Wait),
+    /// The value cannot be kept as JSON.
+    NotJson(String),
+    /// A storage key, user name or path that is not acceptable; the text says why.
+    Refused(String),
+    /// So many requests changed the key at once that this one never got its turn.
+    Contended,
+    /// No token can be made.
+    Mint(MintRefused),
+    /// Callback URLs need the setting `public_origin`.
+    NoPublicOrigin,
+}
+
+impl SessionError {
+    /// A stable word for it, for handlers that are no Rust.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "storeUnavailable",
+            Self::Ended => "sessionEnded",
+            Self::Replaced => "sessionReplaced",
+            Self::ContextMayNotGain => "contextMayNotGain",
+            Self::TooLarge => "tooLarge",
+            Self::TooManyTokens => "tooManyTokens",
+            Self::TooOften(_) => "tooOften",
+            Self::TooManyGuests(_) => "tooManyGuests",
+            Self::NotJson(_) => "notJson",
+            Self::Refused(_) => "refused",
+            Self::Contended => "contended",
+            Self::Mint(MintRefused::NoEntropy) => "noRandomness",
+            Self::Mint(MintRefused::TooManyHandlers) => "tooManyHandlers",
+            Self::NoPublicOrigin => "noPublicOrigin",
+        }
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Ended => f.write_str("the session has ended; nothing was written"),
+            Self::Replaced => f.write_str(
+                "the session has put out the browser of this request; nothing was read or written",
+            ),
+            Self::ContextMayNotGain => f.write_str(
+                "privileges cannot be gained in a context that mode \"auto\" chose; set mode \
+                 \"context\" in the row or at the mint if a program may gain them",
+            ),
+            Self::TooLarge => StorageFull.fmt(f),
+            Self::TooManyTokens => {
+                write!(f, "the session has {TOKENS_PER_SESSION_MAX} unspent tokens already")
+            }
+            Self::TooOften(wait) => {
+                write!(f, "this is done too often; try again in {} s", wait.secs())
+            }
+            Self::TooManyGuests(wait) => {
+                write!(f, "too many sessions were just begun; try again in {} s", wait.secs())
+            }
+            Self::NotJson(why) => write!(f, "the value cannot be kept as JSON: {why}"),
+            Self::Refused(why) => f.write_str(why),
+            Self::Contended => f.write_str("too many requests are changing this key at once"),
+            Self::Mint(refused) => refused.fmt(f),
+            Self::NoPublicOrigin => f.write_str(
+                "callback URLs need the setting public_origin, such as \"https://shop.example\"",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Broken> for SessionError {
+    fn from(broken: Broken) -> Self {
+        Self::Store(broken.into())
+    }
+}
+
+impl From<MintRefused> for SessionError {
+    fn from(refused: MintRefused) -> Self {
+        Self::Mint(refused)
+    }
+}
+
+impl From<NoEntropy> for SessionError {
+    fn from(none: NoEntropy) -> Self {
+        Self::Mint(none.into())
+    }
+}

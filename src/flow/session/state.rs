@@ -1,0 +1,268 @@
+//! Where a request stands and what it has drafted, shared by all who work for it.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use tokio::sync::RwLock;
+use tokio::sync::RwLockReadGuard;
+use tokio::sync::RwLockWriteGuard;
+
+use crate::base::SessionId;
+use crate::flow::binding::Binding;
+use crate::flow::session::draft::Draft;
+use crate::session::Access;
+use crate::session::Credential;
+use crate::session::JsonText;
+use crate::session::Right;
+use crate::store::port::Opened;
+use crate::token::Outcome;
+
+/// Where everybody works who works for one request.
+pub(crate) struct RequestState {
+    state: Mutex<State>,
+    /// Held while an upstream writes: its writes come one after the other, and none of them while
+    /// the answer begins.
+    pub(in crate::flow) turn: tokio::sync::Mutex<()>,
+    /// Held shared while a verb of the store is done under the request's right, and alone while that
+    /// right may change: several things that one request does at once all go on under the new one.
+    right: RwLock<()>,
+}
+
+/// Keeps the right of a request as it is, until this is dropped.
+pub(in crate::flow) struct Hold<'d> {
+    _shared: Option<RwLockReadGuard<'d, ()>>,
+    _alone: Option<RwLockWriteGuard<'d, ()>>,
+}
+
+/// What changes in the course of a request.
+#[derive(Debug)]
+pub(in crate::flow) struct State {
+    pub(in crate::flow) bound: Bound,
+    pub(in crate::flow) draft: Draft,
+    /// The credential that the answer gives to the browser.
+    pub(in crate::flow) cookie: Option<Credential>,
+    /// Which credentials it may give.
+    pub(in crate::flow) gives: Gives,
+    /// Whether the caller must not be given any cookie (`context`).
+    pub(in crate::flow) no_cookie: bool,
+    pub(in crate::flow) restore_outcome: Outcome,
+    /// Whether the browser was given a credential that it had been given before.
+    pub(in crate::flow) let_in: LetIn,
+    /// Whether the handler was brought a token.
+    pub(in crate::flow) saw_token: bool,
+    /// What the browser brought to be known by, or was given by this request.
+    pub(in crate::flow) binding: Option<Binding>,
+    /// Whether the answer has to give it to the browser.
+    pub(in crate::flow) binds: bool,
+    /// What became of the token that the request itself brought.
+    pub(in crate::flow) otp: Outcome,
+    pub(in crate::flow) phase: Phase,
+}
+
+/// How often a redemption has let the browser of this request in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) enum LetIn {
+    /// Not more than once.
+    Once,
+    /// Once more, because it has lost the response to the first time.
+    Again,
+}
+
+/// How far a request has come, for those who give its browser something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::flow) enum Phase {
+    Working,
+    /// The answer has begun: it gives the browser nothing more.
+    Answering,
+    /// An upstream has ended the session; what it does afterwards is for nobody.
+    Ended,
+}
+
+/// Which session cookie a response may give the browser, by what its request brought.
+///
+/// Browsers keep whichever cookie arrives last. A response that is late must not replace a
+/// credential that another response has given meanwhile, so a guest's credential is given only to
+/// a browser that cannot hold a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// The request brought no credential: a guest's, at once.
+    NewGuest,
+    /// It brought a guest's that is becoming old: the same one with a new date, if the session is
+    /// still not stored when the response is sent.
+    Renewed,
+    /// What it brought opens nothing any more: a guest's, once something was written.
+    GuestOnceWritten,
+    /// It brought one that is good, or that a sign-in has just ended: only what a sign-in or a
+    /// redemption of its own gains.
+    Newer,
+    /// It brought several that are authentic: nothing, or one of them would be overwritten.
+    Nothing,
+}
+
+/// Where the request stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Bound {
+    /// Nothing is stored; the first write founds a session with this credential.
+    Guest(Credential),
+    /// In a stored session.
+    Open {
+        /// The session as it was last read.
+        opened: Opened,
+        /// What let the request in.
+        entry: Entry,
+    },
+}
+
+/// What let a request into its session: the one place that says under which right it works.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    /// The browser holds this credential of the session.
+    Credential(Credential),
+    /// A redemption in mode `context`; the caller holds nothing that opens the session.
+    Context {
+        /// The generation of the session then.
+        generation: u64,
+        /// Whether nobody asked for `context` ([`Grant::automatic`]).
+        ///
+        /// [`Grant::automatic`]: crate::store::port::Grant::automatic
+        automatic: bool,
+    },
+}
+
+impl RequestState {
+    pub(in crate::flow) fn new(bound: Bound, gives: Gives, binding: Option<Binding>) -> Self {
+        let cookie = match (&bound, gives) {
+            (Bound::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
+            _ => None,
+        };
+        let state = State {
+            bound,
+            draft: Draft::default(),
+            cookie,
+            gives,
+            no_cookie: false,
+            restore_outcome: Outcome::Absent,
+            let_in: LetIn::Once,
+            saw_token: false,
+            binding,
+            binds: false,
+            otp: Outcome::Absent,
+            phase: Phase::Working,
+        };
+        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
+        Self { state, turn, right: RwLock::new(()) }
+    }
+
+    /// Waits until the right of the request does not change, for a verb that is done under it.
+    pub(in crate::flow) async fn hold(&self) -> Hold<'_> {
+        Hold { _shared: Some(self.right.read().await), _alone: None }
+    }
+
+    /// Waits until nothing is done under the right of the request, for a verb that may change it.
+    pub(in crate::flow) async fn hold_alone(&self) -> Hold<'_> {
+        Hold { _shared: None, _alone: Some(self.right.write().await) }
+    }
+
+    /// The state, for the length of one statement: nothing is awaited while it is locked.
+    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single assignment, so a panic elsewhere in a handler
+        // leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Goes on to a phase, unless a later one is reached.
+    pub(in crate::flow) fn enter(&mut self, phase: Phase) {
+        self.phase = self.phase.max(phase);
+    }
+
+    /// Gives the browser this credential, if it may replace the one that the browser may hold.
+    pub(in crate::flow) fn give(&mut self, credential: Credential) {
+        let may = match self.gives {
+            Gives::NewGuest | Gives::GuestOnceWritten => true,
+            Gives::Renewed | Gives::Newer => !credential.is_guest(),
+            Gives::Nothing => false,
+        };
+        if may {
+            self.cookie = Some(credential);
+        }
+    }
+
+    /// The session is stored: the credential that the browser brought needs no new date.
+    pub(in crate::flow) fn drop_renewal(&mut self) {
+        if self.gives == Gives::Renewed && self.cookie.as_ref().is_some_and(Credential::is_guest) {
+            self.cookie = None;
+        }
+    }
+
+    pub(in crate::flow) fn id(&self) -> SessionId {
+        match &self.bound {
+            Bound::Guest(credential) => credential.session(),
+            Bound::Open { opened, .. } => opened.record.id,
+        }
+    }
+
+    pub(in crate::flow) fn opened(&self) -> Option<&Opened> {
+        match &self.bound {
+            Bound::Guest(_) => None,
+            Bound::Open { opened, .. } => Some(opened),
+        }
+    }
+
+    pub(in crate::flow) fn credential(&self) -> Option<&Credential> {
+        match &self.bound {
+            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
+                Some(credential)
+            }
+            Bound::Open { entry: Entry::Context { .. }, .. } => None,
+        }
+    }
+
+    /// The right under which the request works. A guest works under the credential by which his
+    /// first write founds a session.
+    pub(in crate::flow) fn right(&self, app: &str) -> Right {
+        match &self.bound {
+            Bound::Guest(credential) | Bound::Open { entry: Entry::Credential(credential), .. } => {
+                Right::Credential(credential.digest(app))
+            }
+            Bound::Open { entry: Entry::Context { generation, .. }, .. } => {
+                Right::Grant { generation: *generation }
+            }
+        }
+    }
+
+    /// Whether the request is in a `context` that nobody asked for.
+    pub(in crate::flow) fn is_automatic(&self) -> bool {
+        matches!(self.bound, Bound::Open { entry: Entry::Context { automatic: true, .. }, .. })
+    }
+
+    /// Takes over what the store says the session is now.
+    pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
+        let entry = match &self.bound {
+            Bound::Guest(credential) => Entry::Credential(credential.clone()),
+            Bound::Open { entry, .. } => entry.clone(),
+        };
+        self.bound = Bound::Open { opened, entry };
+    }
+
+    /// What the session's user may do, drafts included.
+    pub(in crate::flow) fn access(&self) -> Access {
+        let stored = self.opened().map(|opened| &opened.record.access);
+        self.draft.access_over(stored.unwrap_or(&Access::default()))
+    }
+
+    /// Whether there is nothing to write. Where nothing is stored there is nothing to take away:
+    /// a guest still costs nothing.
+    pub(in crate::flow) fn is_idle(&self, draft: &Draft) -> bool {
+        draft.is_empty() || (self.opened().is_none() && draft.only_takes_away())
+    }
+
+    pub(in crate::flow) fn find(&self, key: &str) -> Option<JsonText> {
+        match self.draft.entries.get(key) {
+            Some(json) => json.clone(),
+            None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The part of a session's handle for handlers that have values as JSON text: classes, whose
+//! engine reads and writes it itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::session::JsonText;
+
+impl Session {
+    /// The JSON text of a storage key, with the handler's own writes.
+    pub(crate) fn json(&self, key: &str) -> Option<JsonText> {
+        self.lock().find(key)
+    }
+
+    /// The storage keys that have a value, in order.
+    pub(crate) fn keys(&self) -> Vec<Arc<str>> {
+        let state = self.lock();
+        let stored = state.opened().into_iter().flat_map(|opened| opened.record.storage.entries());
+        let mut keys: BTreeSet<Arc<str>> = stored.map(|(key, _)| Arc::clone(key)).collect();
+        for (key, json) in &state.draft.entries {
+            match json {
+                Some(_) => keys.insert(Arc::clone(key)),
+                None => keys.remove(key),
+            };
+        }
+        keys.into_iter().collect()
+    }
+
+    /// Sets a storage key to a JSON text.
+    pub(crate) fn set_json(&self, key: &str, text: &str) -> Result<(), SessionError> {
+        let json = Self::read_json(text)?;
+        self.put(key, json)
+    }
+
+    /// Reads JSON text that is to be kept. What an engine takes for JSON may still be nested too
+    /// deeply, or hold half a character (a lone surrogate), which no UTF-8 can say.
+    pub(crate) fn read_json(text: &str) -> Result<JsonText, SessionError> {
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| SessionError::NotJson(error.to_string()))?;
+        JsonText::of(&value).map_err(|deep| SessionError::NotJson(deep.to_string()))
+    }
+
+    /// Keeps what the handler has written so far, before it has returned.
+    pub(crate) async fn keep_written(&self) -> Result<(), SessionError> {
+        self.publish(None).await
+    }
+}

@@ -1,0 +1,125 @@
+//! What all requests share that work with sessions.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwapOption;
+
+use crate::base::Clock;
+use crate::base::DeviceId;
+use crate::base::Digest;
+use crate::base::Entropy;
+use crate::base::Timestamp;
+use crate::base::entropy::NoEntropy;
+use crate::base::masked::masked;
+use crate::flow::capability::Capabilities;
+use crate::flow::rates::Rates;
+use crate::flow::session::Watchers;
+use crate::flow::waiters::Waiters;
+use crate::session::Device;
+use crate::session::Keyring;
+use crate::session::Lifetime;
+use crate::session::Roles;
+use crate::store::Store;
+use crate::table::Table;
+
+/// Most names that are told; handlers may grant what a request says.
+const UNKNOWN_NAMES_MAX: usize = 256;
+/// Longest part of such a name that is told.
+const UNKNOWN_NAME_BYTES_MAX: usize = 80;
+
+/// Names of privileges that nobody knows. Each is logged once, however often it is granted.
+#[derive(Debug, Default)]
+pub struct UnknownNames(Mutex<BTreeSet<String>>);
+
+impl UnknownNames {
+    /// Logs that a name was left out, unless that was said before.
+    pub(crate) fn tell(&self, kind: &'static str, name: &str) {
+        let name = masked(name.trim(), UNKNOWN_NAME_BYTES_MAX).into_owned();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.is_empty() || told.len() >= UNKNOWN_NAMES_MAX || !told.insert(name.clone()) {
+            return;
+        }
+        tracing::warn!(
+            event = "privilege.unknown",
+            kind,
+            name,
+            "roles.json does not define it, so that it was not granted"
+        );
+    }
+}
+
+/// The table in use; none until there is one.
+pub type CurrentTable = ArcSwapOption<Table>;
+
+/// The store, the clock, the keys and the rules that every session shares.
+pub struct Sessions {
+    /// Where sessions and tokens are kept.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// What seals cookies.
+    pub keyring: Keyring,
+    /// Which privileges exist.
+    pub roles: Roles,
+    /// Names that were granted and that `roles.json` does not know, each told once.
+    pub unknown_privileges: UnknownNames,
+    /// How long new sessions live.
+    pub lifetime: Lifetime,
+    /// The mount prefix that callback URLs begin with, such as `/tools`; may be empty.
+    pub base_path: String,
+    /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
+    /// address is known; never from a request (docs/SECURITY.md T32).
+    pub public_origin: OnceLock<String>,
+    /// Whether that is the listener's own address, and the log has not said yet that a link leads
+    /// there whose browser knows this site by another name.
+    pub guesses_origin: AtomicBool,
+    /// Whether the log says already that browsers bring session cookies of another callgate.
+    pub saw_foreign_cookie: AtomicBool,
+    /// How often what may be done.
+    pub rates: Arc<Rates>,
+    /// What lets upstreams work in the sessions of their requests.
+    pub capabilities: Capabilities,
+    /// Who runs a callback and who waits for its answer.
+    pub waiters: Arc<Waiters>,
+    /// Who watches over a right to a session.
+    pub watchers: Watchers,
+    /// The table in use, so that no token is minted for what no row answers; none until there is
+    /// one.
+    pub table: CurrentTable,
+}
+
+impl Sessions {
+    /// The application's name.
+    pub fn app(&self) -> &str {
+        self.keyring.app()
+    }
+
+    /// Describes a browser that joins a session with the secret `nonce`.
+    pub(crate) fn device(
+        &self,
+        digest: Digest,
+        label: &str,
+        now: Timestamp,
+    ) -> Result<Device, NoEntropy> {
+        let id = DeviceId::random(&*self.entropy)?;
+        Ok(Device { id, digest, since: now, label: label.to_owned() })
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("store", &self.store)
+            .field("keyring", &self.keyring)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}

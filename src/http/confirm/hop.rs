@@ -1,0 +1,119 @@
+//! The same-site hop of a form that another site sends with a token (docs/CONTRACT.md §6.2).
+//!
+//! What comes back is the request as it was sent, without the cookies that it did not bring: those
+//! of the hop only say whether the browser is signed in. Otherwise any site could have a browser
+//! post to this one as if `SameSite=Lax` were not there.
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts as Head;
+
+use crate::base::Caller;
+use crate::base::RestoreMode;
+use crate::http::confirm::Site;
+use crate::http::confirm::comes_from_here;
+use crate::http::confirm::held::HOP_SECS;
+use crate::http::confirm::held::HeldRequest;
+use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::cookie::SameSite;
+use crate::http::message::fault::Fault;
+use crate::http::message::head;
+use crate::table::Row;
+use crate::token::text::brings_token;
+
+/// The parameter that brings a ticket.
+pub(crate) const HOP: &str = "$4DHOP";
+
+/// A request that was kept, and came back.
+pub(crate) struct KeptRequest {
+    pub(crate) body: Bytes,
+    /// The cookies that the browser has shown for it.
+    pub(crate) shown: HeaderMap,
+}
+
+/// Whether the body of a form must be in hand before its token is redeemed, because the browser may
+/// have to be sent on, or a person asked.
+pub(crate) fn may_be_due(head: &Head) -> bool {
+    is_navigation(head) && brings_token(head.uri.query().unwrap_or(""))
+}
+
+/// Whether a request with a token is sent from another site, so that the cookie of a browser that
+/// is signed in would not have come along.
+pub(crate) fn is_due(site: &Site, head: &Head, row: &Row) -> bool {
+    let mode = RestoreMode::decide(None, row.otp().mode, Caller::Browser);
+    is_navigation(head)
+        && mode != RestoreMode::Context
+        && site.cookie.same_site() != SameSite::None
+        && site.cookie.read(&head.headers).session.values().is_empty()
+        && is_from_another_site(site, head)
+}
+
+/// Keeps a request, and sends the browser to the GET that shows its cookie.
+pub(crate) fn send_on(
+    site: &Site,
+    head: &Head,
+    body: &Bytes,
+) -> Result<Response<AnswerBody>, Fault> {
+    let ticket = keep(site, head, body, HOP_SECS)?;
+    let location = format!("{}?{HOP}={ticket}", head.uri.path());
+    let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// Keeps a request for so long; its ticket.
+pub(crate) fn keep(site: &Site, head: &Head, body: &Bytes, secs: u64) -> Result<String, Fault> {
+    let (request, now) = (HeldRequest::of(head, body), site.sessions.clock.now());
+    let ticket = site.held.keep(&request, &*site.sessions.entropy, (now, now.after_secs(secs)));
+    ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
+}
+
+/// Makes of a GET with a ticket the request that was kept; `None` for any other, which stays as it
+/// is.
+pub(crate) fn arrive(site: &Site, head: &mut Head) -> Result<Option<KeptRequest>, Fault> {
+    let Some(ticket) = ticket(head) else { return Ok(None) };
+    if head::prefetches(&head.headers) {
+        return Err(Fault::prefetched());
+    }
+    let kept = site.held.take(&ticket, site.sessions.clock.now()).ok_or_else(Fault::held_lost)?;
+    let mut shown = HeaderMap::new();
+    for cookies in head.headers.get_all(header::COOKIE) {
+        shown.append(header::COOKIE, cookies.clone());
+    }
+    (head.method, head.uri, head.headers) = (kept.method, kept.uri, kept.headers);
+    Ok(Some(KeptRequest { body: kept.body, shown }))
+}
+
+fn ticket(head: &Head) -> Option<String> {
+    if head.method != Method::GET {
+        return None;
+    }
+    let (name, ticket) = head.uri.query()?.split_once('=')?;
+    matches!(name, HOP | "%244DHOP").then(|| ticket.to_owned())
+}
+
+/// Whether a browser sends the request to show its response as a page; nothing else can be asked.
+fn is_navigation(head: &Head) -> bool {
+    head.method == Method::POST
+        && head::caller(&head.headers) == Caller::Browser
+        && head::navigates(&head.headers)
+}
+
+/// Browsers say with every POST where it comes from (Fetch §3.2), most of them also how far away
+/// that is.
+fn is_from_another_site(site: &Site, head: &Head) -> bool {
+    const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    let mut sites = head.headers.get_all(FETCH_SITE).iter().peekable();
+    if sites.peek().is_some() {
+        return sites.any(|site| site == "cross-site");
+    }
+    head.headers.contains_key(header::ORIGIN) && !comes_from_here(site, head)
+}

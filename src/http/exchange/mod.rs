@@ -1,0 +1,189 @@
+//! The life of one request: an [`Exchange`] passes through named phases. Each does one thing, and
+//! each can end the story with a response.
+//!
+//! | phase | what it does | ends early with | where |
+//! |---|---|---|---|
+//! | admit | host, framing, proxies, rates, CORS | a refusal, a preflight | `route`, [`edge`](super::edge) |
+//! | route | the canonical path, its row and handler | 404, 405, `OPTIONS` | `route` |
+//! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
+//! | open | the session of the cookie, or a guest | 503 | `session` |
+//! | redeem | the token of the request | the page that asks, a replayed response | `session`, `replay` |
+//! | authorize | `requires`, `onRefused`, `strip` | 401, 403, a redirection | `session` |
+//! | handle | native, script, forward | an error of the handler | `handle` |
+//! | settle | what the handler wrote is kept | 409, 503 | `handle` |
+//! | respond | cookies, the headers of every response, the access log | | `respond` |
+//!
+//! The first three run in the task of the connection. The rest becomes a task of its own as soon as
+//! it has to wait, so that a client that hangs up cannot cut a handler short.
+
+pub(crate) mod access_log;
+pub(crate) mod catch_panic;
+pub mod dispatch;
+mod handle;
+mod receive;
+mod replay;
+mod respond;
+pub(crate) mod response_policy;
+mod route;
+pub mod routes;
+mod session;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::http::request::Parts as Head;
+
+use crate::base::RequestId;
+use crate::base::Timestamp;
+use crate::base::clock::Stopwatch;
+use crate::base::query::Query;
+use crate::flow::consent::ShownConsent;
+use crate::flow::open::OpenError;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::http::edge::admission::ClientAddress;
+use crate::http::exchange::access_log::logged_path;
+use crate::http::exchange::replay::FirstRun;
+use crate::http::exchange::response_policy::ResponsePolicy;
+use crate::http::message::body::incoming::RequestBody;
+use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::body::upload::Upload;
+use crate::http::message::fault::Fault;
+use crate::http::message::token_place::Brought;
+use crate::table::CanonicalPath;
+use crate::token::Outcome;
+
+/// One request, from its head to its response.
+///
+/// It is owned outside the future that catches panics, so that what the phases have found out is
+/// still there when a handler panics.
+pub(crate) struct Exchange {
+    /// The name of the request in logs and in `X-Request-Id`.
+    pub(crate) id: RequestId,
+    started: Stopwatch,
+    /// When the head had arrived.
+    now: Timestamp,
+    client: ClientAddress,
+    /// The method and path that the client sent, for the access log: a form of callgate's own may
+    /// stand for another request.
+    method: Method,
+    logged_path: String,
+
+    head: Head,
+    /// The body as it arrives; empty once it has been received.
+    arriving: RequestBody,
+    path: CanonicalPath,
+    query: Query,
+    /// The number of the row in the table.
+    row: Option<usize>,
+    /// What answers the row: `Class.method`, or the base URL of its upstream.
+    target: Option<Arc<str>>,
+    /// The body as far as it was read, decoded where it was compressed for the transfer.
+    body: Bytes,
+    /// The body as it was sent, where that differs.
+    sent: Option<Bytes>,
+    /// The body of a row that forwards, where it is passed on unread.
+    upload: Option<Upload>,
+    /// What stands in the places where a token may stand.
+    brought: Brought,
+    /// What it shows about consent to redeem the token.
+    consent: ShownConsent,
+    /// The cookies that the browser showed later, for a request that was kept because it came
+    /// without them; `None` for any other request.
+    shown: Option<HeaderMap>,
+
+    /// Set once the session is open.
+    session: Option<Session>,
+    /// What became of the token.
+    outcome: Outcome,
+    /// The run of a callback whose response is kept for its repeats.
+    first: Option<FirstRun>,
+    /// What was found out about a repeat, for the access log.
+    repeat: Option<&'static str>,
+    /// Whether the handler was called: from then on it is unknown what it has done.
+    handler_called: bool,
+
+    policy: ResponsePolicy,
+}
+
+/// Why the phases end before the last one.
+pub(crate) enum Stop {
+    /// This is the response.
+    Respond(Box<Response<AnswerBody>>),
+    Fail(Fault),
+}
+
+/// What a phase returns that can end the story.
+pub(crate) type PhaseResult<T> = Result<T, Stop>;
+
+impl Exchange {
+    fn begin(id: RequestId, request: Request<RequestBody>, now: Timestamp) -> Self {
+        let (head, arriving) = request.into_parts();
+        Self {
+            id,
+            started: Stopwatch::start(),
+            now,
+            client: ClientAddress::default(),
+            method: head.method.clone(),
+            logged_path: logged_path(head.uri.path()),
+            policy: ResponsePolicy::of(&head),
+            consent: ShownConsent::of(head.method.as_str()),
+            head,
+            arriving,
+            path: CanonicalPath::root(),
+            query: Query::default(),
+            row: None,
+            target: None,
+            body: Bytes::new(),
+            sent: None,
+            upload: None,
+            brought: Brought::Nothing,
+            shown: None,
+            session: None,
+            outcome: Outcome::Absent,
+            first: None,
+            repeat: None,
+            handler_called: false,
+        }
+    }
+
+    /// The body as it was sent.
+    fn body_as_sent(&self) -> &Bytes {
+        self.sent.as_ref().unwrap_or(&self.body)
+    }
+}
+
+impl Stop {
+    fn respond(response: Response<AnswerBody>) -> Self {
+        Self::Respond(Box::new(response))
+    }
+
+    fn into_result(self) -> Result<Response<AnswerBody>, Fault> {
+        match self {
+            Self::Respond(response) => Ok(*response),
+            Self::Fail(fault) => Err(fault),
+        }
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fail(fault)
+    }
+}
+
+impl From<OpenError> for Stop {
+    fn from(error: OpenError) -> Self {
+        Self::Fail(error.into())
+    }
+}
+
+impl From<SessionError> for Stop {
+    fn from(error: SessionError) -> Self {
+        Self::Fail(error.into())
+    }
+}

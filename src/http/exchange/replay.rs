@@ -1,0 +1,320 @@
+//! A callback on a row with `repeat`: its first run is concluded, its repeats get that answer.
+//!
+//! ```text
+//!   redeem ──▶ began ──▶ handler ──▶ settled ──▶ concluded ──▶ sent
+//!      │                                              │ rings
+//!      └─────▶ repeats: wait while it runs ◀──────────┘
+//!                  └──▶ the kept answer, or 409
+//! ```
+//!
+//! Nothing is sent that is not kept, so whoever has seen an answer sees the same one again. From
+//! `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
+//! seconds when this one has died.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use tokio::task::JoinHandle;
+
+use crate::base::ClaimId;
+use crate::base::Digest;
+use crate::base::failpoint;
+use crate::base::failpoint::Place;
+use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::base::limits::RUN_LEASE;
+use crate::base::limits::RUN_RENEWAL;
+use crate::base::limits::RUN_SLACK;
+use crate::flow::redeem::Redemption;
+use crate::flow::session::Session;
+use crate::flow::sessions::Sessions;
+use crate::flow::waiters::Waiter;
+use crate::http::exchange::Exchange;
+use crate::http::exchange::PhaseResult;
+use crate::http::exchange::Stop;
+use crate::http::message::body::collected::Collected;
+use crate::http::message::body::collected::collect;
+use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::fault::ErrorFormat;
+use crate::http::message::fault::Fault;
+use crate::http::message::token_place;
+use crate::store::StoreError;
+use crate::store::port::Concluded;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
+use crate::table::OnInterrupted;
+use crate::table::RepeatRule;
+use crate::table::Row;
+use crate::token::Answer;
+use crate::token::Callback;
+use crate::token::Outcome;
+use crate::token::Repeat;
+use crate::token::RepeatKey;
+use crate::token::RepeatWish;
+use crate::token::TokenSecret;
+use crate::token::answer::NotSealedHere;
+
+/// How often a repeat asks whether a run on another node is over: at first after this, then after
+/// twice as long each time, up to [`ASKING_PAUSE_MAX`]. One on this node wakes it.
+const ASKING_PAUSE_MIN: Duration = Duration::from_millis(50);
+const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The run of a callback that this request holds.
+///
+/// Dropped without being concluded, it leaves the run to be taken for cut off once its lease is
+/// over.
+#[derive(Debug)]
+pub(crate) struct FirstRun {
+    secret: TokenSecret,
+    claim: ClaimId,
+    waiter: Waiter,
+    /// Renews the lease until this is dropped.
+    renewal: JoinHandle<()>,
+    /// How long the whole answer may take to arrive.
+    patience: Duration,
+}
+
+/// Redeems the token of a request to a row with `repeat`: the first run goes on to the handler, and
+/// a repeat waits for its response and ends here.
+pub(super) async fn redeem(
+    exchange: &mut Exchange,
+    (row, token, rule): (&Row, &TokenSecret, RepeatRule),
+    session: &Session,
+    patience: Duration,
+) -> PhaseResult<Redemption> {
+    let wish = wish(exchange, (row, token, rule), session)?;
+    let sessions = session.sessions();
+    let digest = token.digest(sessions.app());
+    let waiter = sessions.waiters.waiter(digest).ok_or_else(Fault::repeat_running)?;
+    let mut over = pin!(tokio::time::sleep(patience));
+    let mut pause = ASKING_PAUSE_MIN;
+    loop {
+        let news = waiter.news();
+        // Whatever the clock says of its lease, a run of this process is not cut off.
+        let runs_here = waiter.is_run_here();
+        let may_take_over = wish.may_take_over && !runs_here;
+        let wish = RepeatWish { may_take_over, ..wish };
+        let (first, repeat, secret) =
+            match session.redeem(session.attempt(Some(token), Some(wish))).await? {
+                Redemption::Began(claim, secret) => {
+                    drop(news);
+                    let waiter = waiter.into_runner();
+                    let token = secret.digest(sessions.app());
+                    let renewal = renew(sessions, (token, claim), patience);
+                    exchange.first = Some(FirstRun { secret, claim, waiter, renewal, patience });
+                    return Ok(Redemption::Ended(Outcome::Restored));
+                }
+                Redemption::Repeats(first, repeat, secret) => (first, repeat, secret),
+                ended => return Ok(ended),
+            };
+        let repeat = match repeat {
+            Repeat::Interrupted if runs_here => Repeat::Running,
+            repeat => repeat,
+        };
+        let mut is_over = repeat != Repeat::Running;
+        if !is_over {
+            tokio::select! {
+                () = news => {}
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(ASKING_PAUSE_MAX),
+                () = &mut over => is_over = true,
+            }
+        }
+        if is_over {
+            exchange.outcome = Outcome::Used { at: first };
+            exchange.repeat = Some(name(&repeat));
+            session.give_no_cookie();
+            return Err(Stop::respond(replayed(sessions, &secret, repeat)?));
+        }
+    }
+}
+
+fn wish(
+    exchange: &Exchange,
+    (row, secret, rule): (&Row, &TokenSecret, RepeatRule),
+    session: &Session,
+) -> Result<RepeatWish, Fault> {
+    let head = &exchange.head;
+    let body = if head.method == Method::GET { &[][..] } else { &exchange.body };
+    let raw = head.uri.query().unwrap_or("");
+    let callback = Callback {
+        method: head.method.as_str(),
+        path: exchange.path.as_str(),
+        query: &token_place::canonical_rest(raw, row.otp().param.as_ref()),
+        browser: session.known_browser(rule.window).map_err(Fault::internal)?,
+        body,
+    };
+    Ok(RepeatWish {
+        key: RepeatKey::of(secret, &callback),
+        window: rule.window,
+        lease: RUN_LEASE,
+        may_take_over: rule.on_interrupted == OnInterrupted::Run,
+    })
+}
+
+/// Renews the lease of a run as long as it may take: its handler, and an answer that arrives as
+/// slowly as it may.
+fn renew(
+    sessions: &Arc<Sessions>,
+    (token, run): (Digest, ClaimId),
+    patience: Duration,
+) -> JoinHandle<()> {
+    let sessions = Arc::clone(sessions);
+    let at_most = patience * 2 + RUN_SLACK;
+    tokio::spawn(async move {
+        let renewing = async {
+            let mut is_held = true;
+            while is_held {
+                tokio::time::sleep(RUN_RENEWAL).await;
+                let conclusion = Conclusion { token, run, ending: Ending::Running };
+                let renewed = sessions.store.conclude(sessions.clock.now(), conclusion);
+                let renewed = tokio::time::timeout(RUN_RENEWAL, renewed).await;
+                // One that is lost ends nothing: the lease bears that.
+                is_held = matches!(renewed, Err(_) | Ok(Err(_) | Ok(Concluded::Renewed)));
+            }
+        };
+        let _ = tokio::time::timeout(at_most, renewing).await;
+    })
+}
+
+/// The word for the log line.
+const fn name(repeat: &Repeat) -> &'static str {
+    match repeat {
+        Repeat::Running => "running",
+        Repeat::Answered(_) => "answered",
+        Repeat::NotKept => "not_kept",
+        Repeat::Interrupted => "interrupted",
+        Repeat::Differs => "differs",
+    }
+}
+
+fn replayed(
+    sessions: &Sessions,
+    secret: &TokenSecret,
+    repeat: Repeat,
+) -> Result<Response<AnswerBody>, Fault> {
+    match repeat {
+        Repeat::Answered(sealed) => {
+            let answer = Answer::open(&sealed, secret, sessions.app()).map_err(Fault::internal)?;
+            response(answer).ok_or_else(|| Fault::internal(NotSealedHere))
+        }
+        Repeat::Running => Err(Fault::repeat_running()),
+        Repeat::NotKept => Err(Fault::answer_not_kept()),
+        Repeat::Interrupted => Err(Fault::interrupted()),
+        Repeat::Differs => Err(Fault::repeat_differs()),
+    }
+}
+
+/// Concludes the run that a request held, if it held one, and returns the response to send.
+pub(super) async fn conclude(
+    sessions: &Sessions,
+    exchange: &mut Exchange,
+    result: Result<Response<AnswerBody>, Fault>,
+    development: bool,
+) -> Result<Response<AnswerBody>, Fault> {
+    let Some(run) = exchange.first.take() else { return result };
+    let manners = (exchange.policy.format, development);
+    Box::pin(run.conclude(sessions, (result, exchange.handler_called), manners)).await
+}
+
+impl FirstRun {
+    async fn conclude(
+        self,
+        sessions: &Sessions,
+        (result, begun): (Result<Response<AnswerBody>, Fault>, bool),
+        (format, development): (ErrorFormat, bool),
+    ) -> Result<Response<AnswerBody>, Fault> {
+        let (ending, result) = match result {
+            Ok(response) => {
+                let (collected, response) = collect(response, self.patience).await;
+                (self.ending(sessions, collected)?, Ok(response))
+            }
+            Err(fault) if !begun || fault.leaves_all_undone() => (Ending::Unbegun, Err(fault)),
+            Err(fault) if fault.leaves_open_what_happened() => (Ending::Interrupted, Err(fault)),
+            Err(fault) => {
+                // The handler ran, and this is what came of it.
+                let response = fault.response(format, development);
+                let (collected, _) = collect(response, self.patience).await;
+                (self.ending(sessions, collected)?, Err(fault))
+            }
+        };
+        let is_answer = matches!(ending, Ending::Answered(_) | Ending::TooLarge);
+        match self.keep(sessions, ending).await {
+            // What is not kept as the answer is not sent as the answer either.
+            Err(fault) if is_answer => Err(fault),
+            _ => result,
+        }
+    }
+
+    fn ending(&self, sessions: &Sessions, collected: Collected) -> Result<Ending, Fault> {
+        match collected {
+            Collected::Whole(mut answer) => {
+                // Its cookies are for the browser that had it first.
+                answer.headers.retain(|(name, _)| !is_cookie(name));
+                let sealed = answer.seal(&self.secret, sessions.app(), &*sessions.entropy);
+                Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
+            }
+            Collected::TooLarge => Ok(Ending::TooLarge),
+            Collected::CutShort => Ok(Ending::Interrupted),
+        }
+    }
+
+    /// Tells the store how the run ended, and once more when its reply was lost: the store knows
+    /// the run again. Whoever waits is woken in any case, when this run is dropped.
+    async fn keep(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
+        failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
+        let token = self.secret.digest(sessions.app());
+        let conclusion = Conclusion { token, run: self.claim, ending };
+        let concluded =
+            match sessions.store.conclude(sessions.clock.now(), conclusion.clone()).await {
+                Err(StoreError::Unreachable(cause)) => {
+                    let again = sessions.store.conclude(sessions.clock.now(), conclusion);
+                    let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, again).await;
+                    again.map_err(|_| StoreError::Unreachable(cause))??
+                }
+                concluded => concluded?,
+            };
+        if matches!(concluded, Concluded::Late | Concluded::Forgotten) {
+            tracing::warn!(event = "token.run_late", fingerprint = %token.fingerprint());
+        }
+        failpoint::reached(Place::AfterConclude).map_err(StoreError::from)?;
+        if concluded == Concluded::Late {
+            // Its repeats get the answer of whoever runs the handler now.
+            return Err(Fault::repeat_running());
+        }
+        Ok(())
+    }
+}
+
+/// The response that a kept answer stands for; `None` for one that no version of callgate keeps.
+fn response(answer: Answer) -> Option<Response<AnswerBody>> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in answer.headers {
+        if is_cookie(&name) {
+            continue;
+        }
+        let name: HeaderName = name.parse().ok()?;
+        headers.append(name, HeaderValue::from_bytes(&value).ok()?);
+    }
+    let mut response = Response::new(AnswerBody::from(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).ok()?;
+    *response.headers_mut() = headers;
+    Some(response)
+}
+
+fn is_cookie(name: &str) -> bool {
+    name.eq_ignore_ascii_case("set-cookie")
+}
+
+impl Drop for FirstRun {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        self.waiter.notify();
+    }
+}

@@ -1,0 +1,175 @@
+//! The port of what answers a row with the whole request in hand; `relay` is that of the others.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::http::message::fault::Fault;
+use crate::http::message::incoming::BadJson;
+use crate::http::message::incoming::IncomingMessage;
+use crate::http::message::parse::form::BadForm;
+use crate::http::message::reply::Reply;
+
+/// The answer of a handler, still on its way.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Raised>> + Send>>;
+
+/// Answers the requests of a row.
+///
+/// A handler is called once for each request, by many requests at once. The session is the
+/// request's own handle; what was written through it is kept when the handler has returned.
+pub trait Handler: Send + Sync {
+    /// Answers one request.
+    fn call(&self, request: IncomingMessage, session: Session) -> Answering;
+
+    /// How long an answer may take where the row says nothing; `None` leaves it to the setting
+    /// `handler_timeout`. When the time is up the answer is dropped.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Some lines of its code, with the place on the first, for who develops it.
+    fn excerpt(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Finds what answers a row.
+pub trait Handlers: fmt::Debug + Send + Sync {
+    /// The handler of a class and method, as a row names them.
+    fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing>;
+
+    /// The known names nearest to a class and method that are missing, for messages.
+    fn nearest(&self, class: &str, method: &str) -> Option<String>;
+}
+
+/// Why nothing answers a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// No class of that name.
+    Class,
+    /// The class exists and is not a singleton.
+    Singleton,
+    /// The class has no such function.
+    Method,
+}
+
+impl Missing {
+    /// The model's own text. That a missing class reads like a missing function is how 4D
+    /// documents it (4D §1.6).
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Class | Self::Method => "Cannot find singleton function",
+            Self::Singleton => "Cannot find singleton",
+        }
+    }
+}
+
+/// A handler failed. Made from any error by `?`.
+pub struct Raised(Box<dyn StdError + Send + Sync>);
+
+impl Raised {
+    /// A failure with a text for the log.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// The same with some lines of the handler's code, which are shown in development.
+    pub(crate) fn in_code(text: String, excerpt: Option<String>) -> Self {
+        match excerpt {
+            Some(excerpt) => Self(Box::new(InCode { text, excerpt })),
+            None => Self::new(text),
+        }
+    }
+
+    /// The body of the request is not what the handler asked for; the caller is answered 400 with
+    /// the code `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by
+    /// themselves.
+    pub fn bad_body(why: impl Into<String>) -> Self {
+        Self(Box::new(BadBody(why.into())))
+    }
+
+    /// Whether the body that the caller sent is to blame.
+    pub(crate) fn is_bad_body(&self) -> bool {
+        let error = &self.0;
+        error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>()
+    }
+
+    /// As many requests as can be are waiting for this handler; the caller is answered 503 and
+    /// told when to come back.
+    pub fn busy() -> Self {
+        Self(Box::new(Busy))
+    }
+}
+
+/// A failure whose place in the code of the handler is known.
+#[derive(Debug)]
+struct InCode {
+    text: String,
+    excerpt: String,
+}
+
+impl fmt::Display for InCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for InCode {}
+
+/// A body that is not what the handler asked for.
+#[derive(Debug)]
+struct BadBody(String);
+
+impl fmt::Display for BadBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for BadBody {}
+
+/// A handler has too much to do to take one more request.
+#[derive(Debug, Clone, Copy)]
+struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many requests are waiting for this handler")
+    }
+}
+
+impl StdError for Busy {}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Raised {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Debug for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raised({})", self.0)
+    }
+}
+
+impl From<Raised> for Fault {
+    /// A store that failed under a handler is the store's failure, not the handler's; a body that
+    /// is not what the handler asked for is the caller's.
+    fn from(raised: Raised) -> Self {
+        if raised.is_bad_body() {
+            return Self::bad_body(BadBody(raised.0.to_string()));
+        }
+        match raised.0.downcast::<SessionError>() {
+            Ok(error) => Self::from(*error),
+            Err(error) if error.is::<Busy>() => Self::handler_busy(),
+            Err(error) => match error.downcast::<InCode>() {
+                Ok(error) => Self::raised_at(error.text, error.excerpt),
+                Err(error) => Self::raised(error.to_string()),
+            },
+        }
+    }
+}

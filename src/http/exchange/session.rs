@@ -1,0 +1,177 @@
+//! The phases `open`, `redeem` and `authorize`: the session that a request works in.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::Response;
+use hyper::header;
+
+use crate::base::limits::CONFIRM_PAGE_SECS;
+use crate::flow::consent::ShownConsent;
+use crate::flow::open::RedeemContext;
+use crate::flow::redeem::Redemption;
+use crate::flow::session::Session;
+use crate::http::confirm;
+use crate::http::confirm::Asking;
+use crate::http::confirm::hop;
+use crate::http::exchange::Exchange;
+use crate::http::exchange::PhaseResult;
+use crate::http::exchange::Stop;
+use crate::http::exchange::dispatch::Dispatch;
+use crate::http::exchange::replay;
+use crate::http::exchange::routes::Route;
+use crate::http::message::body::outgoing::AnswerBody;
+use crate::http::message::fault::Fault;
+use crate::http::message::head;
+use crate::http::message::reply::OutgoingMessage;
+use crate::http::message::token_place::Brought;
+use crate::http::message::token_place::target_without_token;
+
+use crate::table::OnRefused;
+use crate::token::Outcome;
+use crate::token::Question;
+
+impl Dispatch {
+    /// Opens the session of the cookie, or one of a guest. What can redeem nothing is refused before
+    /// any store is asked.
+    pub(super) async fn open(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+    ) -> PhaseResult<Session> {
+        let headers = &exchange.head.headers;
+        let may_redeem = head::may_redeem(&exchange.head.method, headers);
+        match &exchange.brought {
+            Brought::Several => return Err(Fault::several_tokens().into()),
+            Brought::Token(_) if head::prefetches(headers) => {
+                return Err(Fault::prefetched().into());
+            }
+            Brought::Token(_) if may_redeem && exchange.consent == ShownConsent::Stale => {
+                return Err(self.ask(exchange, route, (Question::Click, String::new())));
+            }
+            _ => {}
+        }
+        let otp = route.row.otp();
+        let context = RedeemContext {
+            handler: Arc::clone(&route.target),
+            row_mode: otp.mode,
+            caller: head::caller(headers),
+            may_redeem,
+            label: head::label(headers),
+            row_confirm: otp.confirm,
+            consent: exchange.consent,
+            navigates: head::navigates(headers),
+            binding: None,
+            binding_doubled: false,
+            host: headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
+            client: exchange.client.address,
+        };
+        if !may_redeem {
+            exchange.brought = Brought::Nothing;
+        }
+        let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
+        let cookies = self.site.cookie.read(cookies);
+        let session = self.site.sessions.open(&cookies, context).await?;
+        exchange.session = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Redeems the token of the request, if it has one.
+    pub(super) async fn redeem(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+        session: &Session,
+    ) -> PhaseResult<()> {
+        // Each is boxed, so that requests without a token need no room for it.
+        let redemption = match (&exchange.brought, route.row.repeat()) {
+            (Brought::Token(token), None) => {
+                Box::pin(session.redeem(session.attempt(Some(token), None))).await?
+            }
+            (Brought::Token(token), Some(rule)) => {
+                let (token, timeout) = (token.clone(), self.config.timeout(route));
+                Box::pin(replay::redeem(exchange, (&route.row, &token, rule), session, timeout))
+                    .await?
+            }
+            (Brought::Garbage, _) => Box::pin(session.redeem(session.attempt(None, None))).await?,
+            // No token was tried: it does not count against a platform that calls back often.
+            (Brought::Other, _) => Redemption::Ended(Outcome::Unknown),
+            (Brought::Nothing | Brought::Several, _) => Redemption::Ended(Outcome::Absent),
+        };
+        exchange.outcome = match redemption {
+            Redemption::Ended(outcome) => outcome,
+            Redemption::Asks(question) => {
+                return Err(self.ask(exchange, route, (question, session.user_name())));
+            }
+            Redemption::Began(..) => Outcome::Restored,
+            Redemption::Repeats(at, ..) => Outcome::Used { at },
+        };
+        if exchange.shown.is_some() && !exchange.outcome.is_restored() {
+            // It came without a cookie, and is a guest's without the token.
+            session.become_guest().map_err(Fault::internal)?;
+        }
+        session.set_outcome(exchange.outcome);
+        Ok(())
+    }
+
+    /// Checks what the row requires, after the redemption, which may have brought the privilege.
+    /// Then responds in the place of the handler where the row says so about the token.
+    pub(super) fn authorize(
+        &self,
+        exchange: &Exchange,
+        route: &Route,
+        session: &Session,
+    ) -> PhaseResult<()> {
+        let required = route.row.requires();
+        if !required.is_empty() && !required.iter().any(|name| session.has_privilege(name)) {
+            let fault =
+                if session.is_guest() { Fault::sign_in_first() } else { Fault::not_allowed() };
+            return Err(fault.into());
+        }
+        let (rule, outcome, uri) = (route.row.otp(), exchange.outcome, &exchange.head.uri);
+        // A browser that got no cookie would come back as a guest, and a form cannot be sent again.
+        let strips = rule.strip && exchange.head.method == Method::GET && !session.has_no_cookie();
+        let is_spared = rule.unless_signed_in && !session.is_guest();
+        let is_refused = outcome.is_refused() && !is_spared && !session.was_let_in_again();
+        let location = match &rule.on_refused {
+            _ if outcome.is_restored() && strips => target_without_token(uri, rule.param.as_ref()),
+            OnRefused::Redirect(path) if is_refused => format!("{}{path}", session.base_path()),
+            OnRefused::Status(status) if is_refused => {
+                return Err(Fault::token_refused(*status).into());
+            }
+            _ => return Ok(()),
+        };
+        let message = OutgoingMessage::redirect(&location).map_err(Fault::internal)?;
+        Err(Stop::respond(self.response(message)))
+    }
+
+    /// The page that asks a person about the token of a request, instead of handling it.
+    fn ask(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+        (question, user): (Question, String),
+    ) -> Stop {
+        exchange.outcome = Outcome::AskFirst;
+        match self.page(exchange, route, (question, user)) {
+            Ok(page) => Stop::respond(page),
+            Err(fault) => Stop::Fail(fault),
+        }
+    }
+
+    fn page(
+        &self,
+        exchange: &Exchange,
+        route: &Route,
+        (question, user): (Question, String),
+    ) -> Result<Response<AnswerBody>, Fault> {
+        let Brought::Token(token) = &exchange.brought else { return Err(Fault::confirm_refused()) };
+        let (head, place) = (&exchange.head, route.row.otp().param.as_ref());
+        let is_stale = exchange.consent == ShownConsent::Stale;
+        let keep = || hop::keep(&self.site, head, exchange.body_as_sent(), CONFIRM_PAGE_SECS);
+        let ticket = (head.method != Method::GET).then(keep).transpose()?;
+        let ticket = ticket.as_deref();
+        let asking = Asking { head, token, ticket, place, question, user, is_stale };
+        confirm::page(&self.site, &self.config.confirm_page, &asking)
+    }
+}

@@ -1,0 +1,125 @@
+//! A connection that has stopped speaking HTTP: bytes pass both ways, and nobody looks at them.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt as _;
+use tokio::io::ReadBuf;
+
+use crate::base::limits::RIGHT_CHECK;
+use crate::flow::capability::Granted;
+use crate::flow::session::Session;
+use crate::http::message::body::progress::Progress;
+
+/// The other end of a tunnel, as the answer that opens it carries it among its extensions.
+///
+/// It is made after an upstream has agreed to switch protocols, and from nothing else: what a
+/// client sends before that is a request or it is dropped (docs/SECURITY.md T40).
+#[derive(Clone)]
+pub struct Tunnel {
+    upstream: OnUpgrade,
+    idle: Duration,
+    /// Open for as long as the tunnel is.
+    granted: Option<Arc<Granted>>,
+    /// The session under whose right it works.
+    session: Session,
+}
+
+impl Tunnel {
+    /// A tunnel to the connection that `upstream` becomes; it is closed once nothing has passed for
+    /// as long as `idle`, and when the right under which it was opened ends. Until then the upstream
+    /// may work in the session by what it was granted.
+    pub fn new(
+        upstream: OnUpgrade,
+        idle: Duration,
+        (session, granted): (Session, Option<Granted>),
+    ) -> Self {
+        Self { upstream, idle, granted: granted.map(Arc::new), session }
+    }
+
+    /// Passes bytes both ways until both ends have said all, one breaks, or nothing passes.
+    /// `ahead` is what the client has sent already.
+    pub(crate) async fn pass<C>(self, client: C, ahead: Bytes) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        let _granted = self.granted;
+        let upstream = self.upstream.await.map_err(io::Error::other)?;
+        let mut upstream = TokioIo::new(upstream);
+        let progress = Progress::start();
+        let mut client = Watched { stream: client, progress: progress.clone() };
+        let passing = async {
+            upstream.write_all(&ahead).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut upstream).await
+        };
+        tokio::select! {
+            passed = passing => passed.map(|_| ()),
+            () = progress.stands(self.idle) => Ok(()),
+            () = self.session.right_ended(RIGHT_CHECK) => {
+                tracing::info!(event = "forward.right_ended", session = %self.session.id());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tunnel(idle {:?})", self.idle)
+    }
+}
+
+/// A stream that notes when bytes pass.
+struct Watched<S> {
+    stream: S,
+    progress: Progress,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            this.progress.moved();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        if written.is_ready() {
+            this.progress.moved();
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,159 @@
+//! Which runs of callbacks are cut off, as far as this node has seen.
+//!
+//! The node that runs a callback renews the lease of the run. Whether it still does, another node
+//! must not find out by comparing the deadline of the lease with its own clock, because the clocks
+//! of nodes differ. It measures by its own clock alone how long it has seen the lease unchanged.
+//! Only a deadline that is over by more than clocks may be apart counts by itself.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::base::ClaimId;
+use crate::base::Digest;
+use crate::base::Timestamp;
+use crate::base::limits::CLOCKS_APART_MAX;
+use crate::token::RunStage;
+use crate::token::Token;
+
+/// Leases that are watched at once; of others only the deadline counts.
+const WATCHED_MAX: usize = 4_096;
+
+/// The leases that repeats have met on this node.
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<HashMap<Digest, Watched>>);
+
+/// A lease as it was seen.
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    by: ClaimId,
+    deadline: Timestamp,
+    /// Since when it has been seen unchanged.
+    since: Timestamp,
+}
+
+impl Leases {
+    /// The token with the deadline of its run as it is by the clock of this node, which shows `now`.
+    pub(super) fn watched(&self, now: Timestamp, mut token: Token) -> Token {
+        let Some(run) = token.run.as_mut().filter(|run| run.stage == RunStage::Running) else {
+            self.lock().remove(&token.digest);
+            return token;
+        };
+        let Some(lease) = run.lease else { return token };
+        let over = run.deadline.after(CLOCKS_APART_MAX);
+        let since = self.unchanged_since(now, token.digest, (run.by, run.deadline));
+        run.deadline = since.map_or(over, |since| since.after(lease).min(over));
+        token
+    }
+
+    /// Counts no time during which nobody could have renewed anything.
+    pub(super) fn start_again(&self) {
+        self.lock().clear();
+    }
+
+    fn unchanged_since(
+        &self,
+        now: Timestamp,
+        token: Digest,
+        (by, deadline): (ClaimId, Timestamp),
+    ) -> Option<Timestamp> {
+        let mut all = self.lock();
+        let same = |watched: &&Watched| watched.by == by && watched.deadline == deadline;
+        if let Some(watched) = all.get(&token).filter(same) {
+            return Some(watched.since);
+        }
+        if all.len() >= WATCHED_MAX && !all.contains_key(&token) {
+            // Those are over whatever is seen of them.
+            all.retain(|_, watched| now < watched.deadline.after(CLOCKS_APART_MAX));
+            if all.len() >= WATCHED_MAX {
+                return None;
+            }
+        }
+        all.insert(token, Watched { by, deadline, since: now });
+        Some(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Watched>> {
+        // Each entry is whole by itself.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::SessionId;
+    use crate::store::shared::engine::Unspent;
+    use crate::store::shared::tokens;
+    use crate::token::RepeatKey;
+    use crate::token::RepeatWish;
+    use crate::token::Run;
+
+    const LEASE: Duration = Duration::from_secs(6);
+    const NOW: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+
+    fn running(number: u64, deadline: Timestamp) -> Token {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let digest = Digest::from_bytes(bytes);
+        let id = crate::base::TokenId::from_bytes([1; 8]);
+        let slip = Unspent { digest, id, expires_at: NOW };
+        let key = RepeatKey { call: digest, body: digest };
+        let wish = RepeatWish { key, window: LEASE, lease: LEASE, may_take_over: false };
+        let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &wish, NOW) };
+        let token = tokens::unspent(SessionId::from_bytes([3; 16]), &slip);
+        Token { run: Some(run), ..token }
+    }
+
+    /// When a lease counts as over, for a node whose clock shows `now`.
+    fn over_at(leases: &Leases, now: Timestamp, token: Token) -> Timestamp {
+        leases.watched(now, token).run.unwrap().deadline
+    }
+
+    #[test]
+    fn a_lease_is_over_once_it_was_seen_unchanged_for_as_long_as_it_lasts() {
+        for offset in [0, 60_000] {
+            let (leases, written) = (Leases::default(), NOW.after(LEASE));
+            // The clock of the other node is behind this one, or ahead.
+            let now = Timestamp::from_millis(NOW.millis() + 30_000 - offset);
+            assert_eq!(over_at(&leases, now, running(1, written)), now.after(LEASE));
+            let later = now.after(LEASE / 2);
+            assert_eq!(over_at(&leases, later, running(1, written)), now.after(LEASE));
+            let renewed = written.after(Duration::from_millis(1));
+            assert_eq!(over_at(&leases, later, running(1, renewed)), later.after(LEASE));
+            leases.start_again();
+            let again = later.after(LEASE);
+            assert_eq!(over_at(&leases, again, running(1, renewed)), again.after(LEASE));
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_is_long_over_counts_by_itself() {
+        let leases = Leases::default();
+        let over = NOW.after(CLOCKS_APART_MAX);
+        assert_eq!(over_at(&leases, over, running(1, NOW)), over);
+        let mut earlier = running(1, NOW);
+        earlier.run.as_mut().unwrap().lease = None;
+        assert_eq!(over_at(&leases, over, earlier), NOW);
+    }
+
+    #[test]
+    fn the_leases_that_are_watched_are_bounded() {
+        let leases = Leases::default();
+        let deadline = NOW.after(LEASE);
+        for number in 0..WATCHED_MAX as u64 {
+            over_at(&leases, NOW, running(number, deadline));
+        }
+        let beyond = running(u64::MAX, deadline);
+        let over = deadline.after(CLOCKS_APART_MAX);
+        assert_eq!(over_at(&leases, NOW, beyond.clone()), over);
+        let ended = Token { run: None, ..running(7, deadline) };
+        leases.watched(NOW, ended);
+        assert_eq!(over_at(&leases, NOW, beyond.clone()), NOW.after(LEASE));
+        assert_eq!(over_at(&leases, over, running(7, over)), over.after(LEASE));
+        assert_eq!(leases.lock().len(), 1, "what is long over makes room");
+    }
+}
