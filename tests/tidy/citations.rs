@@ -70,7 +70,7 @@ impl Page<'_> {
         let again = ids
             .iter()
             .enumerate()
-            .filter(|(at, (_, id))| ids[..*at].iter().any(|(_, earlier)| earlier == id));
+            .filter(|(at, (_, id))| ids.iter().take(*at).any(|(_, earlier)| earlier == id));
         let breach = |(line, id): &(usize, &str)| Breach {
             path: self.path.to_owned(),
             line: *line,
