@@ -41,6 +41,9 @@
 //! To follow a request, begin at [`http::conn`] and read [`http::exchange`]; to follow a token,
 //! read [`token`], [`flow`] and the [`store::Store`] port.
 //!
+//! Comments cite what callgate does as `docs/CONTRACT.md §…`, and threats, guarantees and limits as
+//! `docs/SECURITY.md …`, by the ids of these pages.
+//!
 //! # Invariants
 //!
 //! Most of them are absences.

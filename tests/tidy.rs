@@ -12,6 +12,8 @@
     reason = "a test that cannot go on says so by failing; clippy spares only functions marked test"
 )]
 
+#[path = "tidy/citations.rs"]
+mod citations;
 #[path = "tidy/events.rs"]
 mod events;
 #[path = "tidy/floors.rs"]
@@ -223,6 +225,21 @@ fn every_promise_is_held_by_a_test_that_exists() {
     let read = |path: &str| std::fs::read_to_string(tree::root().join(path)).ok();
     let page = read(promises::PAGE).expect("docs/PROMISES.md says what callgate promises");
     none(promises::unheld(&page, read));
+}
+
+#[test]
+fn what_comments_cite_can_be_opened() {
+    let read = |path: &str| std::fs::read_to_string(tree::root().join(path)).unwrap();
+    let (security, contract) = (read("docs/SECURITY.md"), read("docs/CONTRACT.md"));
+    let (security, contract) = (citations::security(&security), citations::contract(&contract));
+    let mut breaches = citations::unknown_promises(&security, &read(promises::PAGE));
+    let texts = tree::texts().into_iter().filter(|(path, _)| path != citations::OWN);
+    let texts: Vec<_> = texts.collect();
+    for page in [security, contract] {
+        breaches.extend(page.doubled());
+        breaches.extend(texts.iter().flat_map(|(path, text)| page.lost(path, text)));
+    }
+    none(breaches);
 }
 
 #[test]

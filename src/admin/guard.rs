@@ -1,4 +1,5 @@
-//! Access control of the internal listener: programs may use it, browsers may not (SEC T52).
+//! Access control of the internal listener: programs may use it, browsers may not
+//! (docs/SECURITY.md T52).
 //!
 //! The session API requires its capability, the operator's API a credential made with the key of
 //! the gate. A process that can read the first key of the gate may operate it: with that key it
@@ -29,7 +30,8 @@ use crate::base::Timestamp;
 use crate::http::ConnInfo;
 use crate::http::Sessions;
 
-/// Wrong credentials of one peer within [`WINDOW`] before further ones get 429 (SEC D.6).
+/// Wrong credentials of one peer within [`WINDOW`] before further ones get 429
+/// (docs/SECURITY.md D.6).
 const FAILURES_MAX: u32 = 10;
 /// The period over which wrong credentials are counted.
 const WINDOW: Duration = Duration::from_mins(1);

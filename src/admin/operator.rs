@@ -1,6 +1,6 @@
 //! The operator's API for sessions and tokens: list, show, end. It is used by `callgate sessions`
-//! and `callgate tokens`, and can be used by other programs (SEC T22: a link is revoked in one
-//! step).
+//! and `callgate tokens`, and can be used by other programs (docs/SECURITY.md T22: a link is
+//! revoked in one step).
 //!
 //! | method, path | response |
 //! |---|---|

@@ -10,7 +10,8 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 settings! {
-    /// The budgets of classes (SEC D.7). Going over one ends that call with 500, and no other.
+    /// The budgets of classes (docs/SECURITY.md D.7). Going over one ends that call with 500, and
+    /// no other.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Budgets {
         /// Milliseconds of processor time for one call; loading a class has as much.

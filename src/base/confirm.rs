@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Whether a link is redeemed by opening it, or by a click on a page that callgate serves
-/// (contract §6.4).
+/// (docs/CONTRACT.md §6.4).
 ///
 /// Set by a row of the table or by the mint; the stricter of the two counts. Stricter is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -18,12 +18,12 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 pub const PATTERN_NEST_MAX: u32 = 50;
 
 /// Slowest transfer that is not cut off, in either direction: bytes per second of the patience
-/// that the settings have for it (SEC D.1).
+/// that the settings have for it (docs/SECURITY.md D.1).
 pub const BYTES_PER_SEC_MIN: u64 = 500;
-/// How long the button of a confirmation page stays valid (SEC D.4).
+/// How long the button of a confirmation page stays valid (docs/SECURITY.md D.4).
 pub const CONFIRM_PAGE_SECS: u64 = 600;
 
-/// Unspent tokens of one session (contract §6.1).
+/// Unspent tokens of one session (docs/CONTRACT.md §6.1).
 pub const TOKENS_PER_SESSION_MAX: usize = 16;
 /// Shortest lifespan of a token; a shorter one is raised to this (4D `createOTP`).
 pub const TOKEN_LIFE_SECS_MIN: u64 = 10;
@@ -88,7 +88,7 @@ pub const ROW_BODY_BYTES_MAX: u64 = 25 * 1024 * 1024;
 pub const ROW_TIMEOUT_MS_MAX: u64 = 10 * 60 * 1000;
 /// Longest base URL of an upstream, in bytes.
 pub const UPSTREAM_URL_BYTES_MAX: usize = 2_048;
-/// How long a capability stays valid after its request has ended (contract §7).
+/// How long a capability stays valid after its request has ended (docs/CONTRACT.md §7).
 pub const CAPABILITY_GRACE: Duration = Duration::from_mins(1);
 /// How often a tunnel checks with the store that its right still holds.
 pub const RIGHT_CHECK: Duration = Duration::from_secs(5);

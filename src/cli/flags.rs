@@ -14,7 +14,7 @@ use crate::settings::Kind;
 use crate::settings::SETTINGS;
 use crate::settings::Setting;
 
-/// The flags of contract §2. `-h` shows these; `--help` shows those of every setting.
+/// The flags of docs/CONTRACT.md §2. `-h` shows these; `--help` shows those of every setting.
 const SHORT_HELP: [&str; 8] =
     ["handlers", "classes", "listen", "internal", "store", "app", "rate_limits", "strict"];
 

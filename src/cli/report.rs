@@ -60,7 +60,7 @@ impl From<settings::Problem> for Finding {
 }
 
 impl Finding {
-    /// A problem of a `roles.json`. Callgate does not start with one (contract §5).
+    /// A problem of a `roles.json`. Callgate does not start with one (docs/CONTRACT.md §5).
     pub(super) fn of_roles(file: &str, bad: &BadRoles) -> Self {
         Self {
             line: Some(bad.line),

@@ -1,4 +1,5 @@
-//! Shutdown: after a signal, after a second signal, or because the store has failed (SEC D.9).
+//! Shutdown: after a signal, after a second signal, or because the store has failed
+//! (docs/SECURITY.md D.9).
 
 use std::time::Duration;
 

@@ -16,7 +16,8 @@ use crate::token::TokenSecret;
 /// A token holds the digest of the nonce. A browser whose request has the nonce minted the token,
 /// so the person behind it is not asked to confirm the link; the nonce opens nothing by itself. It
 /// is apart from the session cookie because browsers must send it on a return from another site
-/// even where that one is `Strict` (SEC 0.1), and because it outlives a change of sessions.
+/// even where that one is `Strict` (docs/SECURITY.md D.4), and because it outlives a change of
+/// sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     nonce: Secret<16>,

@@ -1,5 +1,5 @@
 //! What lets an upstream work in the session of the one request that was forwarded to it
-//! (contract §7).
+//! (docs/CONTRACT.md §7).
 //!
 //! A capability opens the request's own handle, so that what is written through it is seen by the
 //! rest of the request, and the response has its cookies. After the request has ended it opens the

@@ -40,8 +40,8 @@ pub(crate) enum Presented<'r> {
     Nothing,
     /// One value, however often it is repeated.
     One(&'r str),
-    /// Different values. A sibling host can set a cookie of this name over plain HTTP (SEC T28),
-    /// and an old path or domain can leave one behind.
+    /// Different values. A sibling host can set a cookie of this name over plain HTTP
+    /// (docs/SECURITY.md T28), and an old path or domain can leave one behind.
     Several(Vec<&'r str>),
 }
 

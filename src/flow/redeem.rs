@@ -134,8 +134,8 @@ impl Session {
     ///
     /// The store is asked first and the limit afterwards: behind one address there may be a prober,
     /// a bank that calls back, and everyone who reads mail there. Only a token that was never
-    /// minted counts; one that is used or expired is no guess (SEC T02). A prober is held to the
-    /// limit of requests, at which 128 bits cannot be guessed.
+    /// minted counts; one that is used or expired is no guess (docs/SECURITY.md T02). A prober is
+    /// held to the limit of requests, at which 128 bits cannot be guessed.
     pub(crate) async fn redeem(
         &self,
         attempt: TokenAttempt<'_>,

@@ -77,7 +77,7 @@ pub struct Sessions {
     /// The mount prefix that callback URLs begin with, such as `/tools`; may be empty.
     pub base_path: String,
     /// Scheme and host of callback URLs. Set from `public_origin`, or once the listener's own
-    /// address is known; never from a request (SEC T32).
+    /// address is known; never from a request (docs/SECURITY.md T32).
     pub public_origin: OnceLock<String>,
     /// Whether that is the listener's own address, and it was not logged yet that a link leads
     /// there for a browser that requested another host.

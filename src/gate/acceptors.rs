@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// Connections to the internal listener at once: probes, scrapers, a few operators, and upstreams
 /// with a pool of connections each.
 const INTERNAL_CONNECTIONS_MAX: usize = 1_024;
-/// HTTP/2 requests of one connection for each that HTTP/1.1 may have (SEC D.2).
+/// HTTP/2 requests of one connection for each that HTTP/1.1 may have (docs/SECURITY.md D.2).
 const H2_REQUESTS_FACTOR: u64 = 10;
 
 /// The acceptors for clients and operators.

@@ -1,5 +1,5 @@
 //! Reloads the table and the class files while they are in use: a valid change is swapped in as a
-//! whole, and an invalid one never replaces a valid one (SEC G44).
+//! whole, and an invalid one never replaces a valid one (docs/SECURITY.md G44).
 
 use std::path::PathBuf;
 use std::sync::Arc;

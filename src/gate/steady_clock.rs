@@ -19,11 +19,11 @@ const STEP: Duration = Duration::from_secs(1);
 /// The system's wall clock, checked against the clock that never steps.
 ///
 /// A store's time never goes back, so a wall clock that is wrong once and far ahead would end every
-/// session and every token for good (SEC E.5). A jump of more than a day is therefore ignored: time
-/// continues as if it had not happened, and the event `clock.leapt` is logged. An operator confirms
-/// the new time by restarting callgate. Sleep of the machine is not a jump, where the system can
-/// distinguish it (Linux). Smaller steps and steps back are accepted; the store ensures that they
-/// revive nothing.
+/// session and every token for good (docs/SECURITY.md E.5). A jump of more than a day is therefore
+/// ignored: time continues as if it had not happened, and the event `clock.leapt` is logged. An
+/// operator confirms the new time by restarting callgate. Sleep of the machine is not a jump, where
+/// the system can distinguish it (Linux). Smaller steps and steps back are accepted; the store
+/// ensures that they revive nothing.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     /// The wall time at which the machine was started, in milliseconds.

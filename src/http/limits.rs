@@ -12,7 +12,7 @@ const HOUR_SECS: u64 = 3600;
 const DAY_SECS: u64 = 24 * HOUR_SECS;
 
 settings! {
-    /// What one client may cost (SEC D.1, D.2).
+    /// What one client may cost (docs/SECURITY.md D.1, D.2).
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Limits {
         /// Connections open at once; further ones wait. Each needs a file descriptor: four fifths

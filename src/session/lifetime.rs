@@ -50,8 +50,9 @@ impl Lifetime {
 
     /// How far the durable "last used" time may lag behind: a tenth of the idle timeout.
     ///
-    /// Every request updates this time, but a store need not make each update durable (SEC D.5).
-    /// After a crash a store adds the lag, so that a session never ends before its idle timeout.
+    /// Every request updates this time, but a store need not make each update durable
+    /// (docs/SECURITY.md D.5). After a crash a store adds the lag, so that a session never ends
+    /// before its idle timeout.
     pub fn touch_lag(self) -> Duration {
         (self.idle() / 10).max(Duration::from_mins(1))
     }

@@ -28,7 +28,8 @@ pub struct Patch {
     /// A new idle timeout in minutes, within its limits.
     pub idle_minutes: Option<u32>,
     /// Ends every right to the session and every unspent token of it, and adds this browser: new
-    /// privileges are not shared with browsers that were in the session before (SEC T21).
+    /// privileges are not shared with browsers that were in the session before
+    /// (docs/SECURITY.md T21).
     pub rotate: Option<Device>,
 }
 

@@ -83,7 +83,7 @@ choice!(
         /// Starts with whatever works; the default.
         #[default]
         "normal" => Normal,
-        /// Refuses settings and stores that are not fit for production (SEC G47).
+        /// Refuses settings and stores that are not fit for production (docs/SECURITY.md G47).
         "strict" => Strict,
     }
 );
@@ -100,7 +100,7 @@ choice!(
 );
 
 choice!(
-    /// Whether `__Host-` stands in front of the session cookie's name (SEC D.4).
+    /// Whether `__Host-` stands in front of the session cookie's name (docs/SECURITY.md D.4).
     CookiePrefix {
         /// When the cookie is `Secure`; the default.
         #[default]

@@ -1,4 +1,4 @@
-//! Settings that are each fine and do not go together (SEC G47, D.4).
+//! Settings that are each fine and do not go together (docs/SECURITY.md G47, D.4).
 
 use super::keys::SHARE;
 use super::keys::UNSHARED;

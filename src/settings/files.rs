@@ -80,13 +80,14 @@ fn confirm_page(settings: &Settings, raw: &Raw) -> Vec<Problem> {
 
 /// Everybody but the owner of a file.
 const OTHERS: u32 = 0o077;
-/// Everybody but its owner and group: certificates are often handed out through a group (SEC D.3).
+/// Everybody but its owner and group: certificates are often handed out through a group
+/// (docs/SECURITY.md D.3).
 const STRANGERS: u32 = 0o007;
 
 /// Whoever reads the keys can make a cookie for any session, or pass for this server; whoever reads
 /// the password of the store can read and write every session. `strict`
-/// refuses such a file (SEC G47); otherwise it is a warning, because a container's secrets are often mounted that
-/// way and nobody else lives in the container.
+/// refuses such a file (docs/SECURITY.md G47); otherwise it is a warning, because a container's
+/// secrets are often mounted that way and nobody else lives in the container.
 fn open_to_others(path: &Path, safety: Safety) -> Flaw {
     let what = format!("is in {}, which other users of this machine can read", path.display());
     let fix = format!("chmod 600 {}", path.display());

@@ -6,7 +6,7 @@ use url::Host;
 use url::Url;
 
 /// The name of the application, part of the cookie's name: 1 to 32 of `A-Z a-z 0-9 _ -`
-/// (SEC D.4). Default: `callgate`.
+/// (docs/SECURITY.md D.4). Default: `callgate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppName(String);
 

@@ -12,7 +12,7 @@ use crate::base::secret::SecretText;
 
 /// Longest file of keys or of a password that is read.
 pub(super) const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
-/// Longest key file that an operator's command trusts (contract §12).
+/// Longest key file that an operator's command trusts (docs/CONTRACT.md §12).
 pub(super) const TRUSTED_KEY_BYTES_MAX: u64 = 4 * 1024;
 
 /// Reads a file that the settings name. It may be a link, as secrets of containers are.

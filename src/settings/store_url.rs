@@ -11,7 +11,7 @@ use crate::store::redis::Address as RedisAddress;
 
 use super::{Settings, private_file};
 
-/// Where sessions and tokens are kept (contract §11). Default: `embedded:data`.
+/// Where sessions and tokens are kept (docs/CONTRACT.md §11). Default: `embedded:data`.
 ///
 /// Its texts, `Display` and `Debug`, are without the password.
 #[derive(Debug, Clone)]

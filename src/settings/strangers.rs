@@ -1,4 +1,5 @@
-//! What other users of the machine could change or read: `safety = "strict"` refuses it (SEC G47).
+//! What other users of the machine could change or read: `safety = "strict"` refuses it
+//! (docs/SECURITY.md G47).
 //!
 //! Whoever can write a table, a class or the store decides what callgate does; whoever can replace
 //! a folder above one of them can, too. Keys must not even be read.

@@ -51,7 +51,7 @@ pub enum Resolution {
 
 /// How one request is handled, and the steps of the decision.
 ///
-/// Serialized it has the shape of contract §2; `Display` is for people.
+/// Serialized it has the shape of docs/CONTRACT.md §2; `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// How the request is handled.

@@ -15,7 +15,7 @@ use crate::base::limits::QUERY_NAME_BYTES_MAX;
 
 const PROPERTIES: [&str; 5] = ["param", "mode", "confirm", "strip", "onRefused"];
 
-/// The property `otp` of a row (contract §6.2, §6.4).
+/// The property `otp` of a row (docs/CONTRACT.md §6.2, §6.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OtpRule {
     /// Where a token is read from, besides `$4DSID`.
@@ -33,7 +33,7 @@ pub struct OtpRule {
     pub unless_signed_in: bool,
 }
 
-/// Where a row reads a token from, besides `$4DSID` (contract §6.2).
+/// Where a row reads a token from, besides `$4DSID` (docs/CONTRACT.md §6.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenPlace {
     /// A parameter of the query or of a form, such as `state`.

@@ -1,7 +1,8 @@
 //! The canonical form of a request's path, which is matched and handed to handlers.
 //!
 //! A path is decoded once and either has exactly one meaning or is refused, so that no second
-//! spelling of a path can bypass a row (SEC T34). Nothing after this module decodes again.
+//! spelling of a path can bypass a row (docs/SECURITY.md T34). Nothing after this module decodes
+//! again.
 
 use std::fmt;
 

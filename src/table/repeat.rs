@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::REPEAT_SECS_MAX;
 
-/// The properties `repeat` and `onInterrupted` of a row (contract §6.5).
+/// The properties `repeat` and `onInterrupted` of a row (docs/CONTRACT.md §6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatRule {
     /// How long after the redemption a repeat gets the stored response.

@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::problem::Flaw;
 use crate::base::limits::UPSTREAM_URL_BYTES_MAX;
 
-/// What handles the requests of a row (contract §3).
+/// What handles the requests of a row (docs/CONTRACT.md §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A function of a singleton class.
@@ -20,8 +20,8 @@ pub enum Target {
         /// The function of the class. It has no dot.
         method: Box<str>,
     },
-    /// An external program (contract §7): the base URL under which requests are forwarded. Its
-    /// scheme is `http` or `https`, and it has neither user, query nor fragment.
+    /// An external program (docs/CONTRACT.md §7): the base URL under which requests are forwarded.
+    /// Its scheme is `http` or `https`, and it has neither user, query nor fragment.
     Upstream(Box<Url>),
 }
 
@@ -116,7 +116,7 @@ pub(super) fn identifier<'n>(property: &str, text: &'n str) -> Result<&'n str, F
 }
 
 /// The base URL of an upstream. Nothing of a request ever becomes part of its scheme, host or port
-/// (SEC T36).
+/// (docs/SECURITY.md T36).
 fn upstream(text: &str) -> Result<Url, Flaw> {
     const SHAPE: &str = "write the base URL of the upstream, such as \"http://127.0.0.1:3000\"";
     let bad =

@@ -20,7 +20,7 @@ use crate::base::entropy::NoEntropy;
 use crate::base::entropy::random;
 use crate::token::TokenSecret;
 
-/// Longest body of a stored response (contract §6.5).
+/// Longest body of a stored response (docs/CONTRACT.md §6.5).
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Total size of the header fields of a stored response, names and values. More than most clients
 /// read.

@@ -50,10 +50,10 @@ pub enum Consent {
 /// What a person must confirm before the token is redeemed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// That opening the link was intended at all (SEC T13, T21).
+    /// That opening the link was intended at all (docs/SECURITY.md T13, T21).
     Click,
     /// That leaving the signed-in session for another one is intended: the sender of the link may
-    /// want the user to work in the sender's session (SEC T21, G13).
+    /// want the user to work in the sender's session (docs/SECURITY.md T21, G13).
     Switch,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::base::Timestamp;
 
-/// The result for the token of a request (contract §6.3).
+/// The result for the token of a request (docs/CONTRACT.md §6.3).
 ///
 /// A client cannot distinguish them unless the handler reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

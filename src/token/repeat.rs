@@ -14,7 +14,7 @@
 //! nodes soon detect that it died.
 //!
 //! Two requests are one callback when they have the same token, method, path, query and body, and
-//! come from the same browser or both from a program (contract §6.5).
+//! come from the same browser or both from a program (docs/CONTRACT.md §6.5).
 
 use std::time::Duration;
 

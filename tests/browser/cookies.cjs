@@ -1,5 +1,5 @@
 // Signs in with a real browser while other requests of the same page are under way, and among many
-// cookies: whatever arrives last, the browser stays signed in (CONTRACT §5).
+// cookies: whatever arrives last, the browser stays signed in (docs/CONTRACT.md §5).
 //
 //   cargo build --examples && npm --prefix tests/browser install && node tests/browser/cookies.cjs
 //

@@ -1,5 +1,5 @@
-// Opens links as scanners, attackers and people do, with real browsers (SEC T04, T13, T14, T21,
-// T24, T30).
+// Opens links as scanners, attackers and people do, with real browsers (docs/SECURITY.md T04, T13,
+// T14, T21, T24, T30).
 //
 //   cargo build --examples && npm --prefix tests/browser install && node tests/browser/links.cjs
 //
@@ -131,7 +131,7 @@ async function logged(gate, wanted, count) {
   assert.fail(`the server has not seen ${count} requests of ${wanted}`);
 }
 
-/** What opens links without anybody meaning it (SEC T13). */
+/** What opens links without anybody meaning it (docs/SECURITY.md T13). */
 function scanners(gate, browser, origin, other) {
   const get = (target, options) => ask(gate, "GET", target, options);
   const html = { accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "accept-language": "en" };
@@ -210,7 +210,7 @@ async function scannersSpendNothing(gate, browser, other) {
   return `${restored}/${shapes.length} scanner shapes, each followed by a click that restores`;
 }
 
-/** An attacker's link, opened by a guest and by somebody who is signed in (SEC T21). */
+/** An attacker's link, opened by a guest and by a signed-in visitor (docs/SECURITY.md T21). */
 async function attackersLink(gate, browser) {
   for (const host of HOSTS) {
     const origin = `http://${host}:${gate.port}`;
@@ -247,7 +247,7 @@ async function attackersLink(gate, browser) {
   return "an attacker's link moves nobody without a click, and nobody rides along";
 }
 
-/** Another site sends the form by itself, and frames the page (SEC T14, T30). */
+/** Another site sends the form by itself, and frames the page (docs/SECURITY.md T14, T30). */
 async function forgeries(gate, browser, other) {
   for (const host of HOSTS) {
     const origin = `http://${host}:${gate.port}`;
@@ -289,7 +289,7 @@ async function forgeries(gate, browser, other) {
   return "forms and frames of another site: 403, nothing spent";
 }
 
-/** A provider's page sends a form back after a while (SEC T24). */
+/** A provider's page sends a form back after a while (docs/SECURITY.md T24). */
 async function formPost(gate, browser, other, secs) {
   const origin = `http://a.test:${gate.port}`;
   await inContext(browser, async (page) => {
@@ -319,7 +319,7 @@ async function formPost(gate, browser, other, secs) {
   });
 }
 
-/** Somebody comes back from another site with a GET, which the row answers in place (SEC T24). */
+/** A return from another site by a GET, which the row answers in place (docs/SECURITY.md T24). */
 async function comeBack(gate, browser, other) {
   const origin = `http://a.test:${gate.port}`;
   await inContext(browser, async (page) => {
@@ -340,7 +340,7 @@ async function comeBack(gate, browser, other) {
   });
 }
 
-/** The page that a link leads to loads something from another site (SEC T04). */
+/** The page that a link leads to loads something from another site (docs/SECURITY.md T04). */
 async function nothingLeaks(gate, browser, other) {
   const origin = `http://a.localhost:${gate.port}`;
   for (const row of ["strip-say", "foreign-strip-say"]) {

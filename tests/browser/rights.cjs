@@ -1,5 +1,6 @@
 // Polls a handler that updates the session in one browser while another browser signs in to that
-// session by a link: the one that is put out sees nothing of what the session becomes (CONTRACT §5).
+// session by a link: the one that is put out sees nothing of what the session becomes
+// (docs/CONTRACT.md §5).
 //
 //   cargo build --examples && npm --prefix tests/browser install && node tests/browser/rights.cjs
 //

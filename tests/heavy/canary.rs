@@ -1,4 +1,5 @@
-//! Every secret there is, looked for everywhere it must not be (SEC C-23, contract §6.6).
+//! Every secret there is, looked for everywhere it must not be (docs/SECURITY.md C-23,
+//! docs/CONTRACT.md §6.6).
 
 mod flows;
 mod operator;

@@ -1,4 +1,4 @@
-//! Tables and class files that change under load, a third of them broken (SEC C-11).
+//! Tables and class files that change under load, a third of them broken (docs/SECURITY.md C-11).
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A server that is told to stop while it has much to do (SEC C-10).
+//! A server that is told to stop while it has much to do (docs/SECURITY.md C-10).
 
 use bytes::Bytes;
 use callgate::base::clock::Stopwatch;

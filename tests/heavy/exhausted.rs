@@ -1,4 +1,4 @@
-//! A server that is asked for more connections than it may open files (SEC T49).
+//! A server that is asked for more connections than it may open files (docs/SECURITY.md T49).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The server breaks off, fails or is held up at every place that has a name (SEC C-04), while
-//! clients work; whatever they were told must hold afterwards.
+//! The server breaks off, fails or is held up at every place that has a name
+//! (docs/SECURITY.md C-04), while clients work; whatever they were told must hold afterwards.
 
 use std::io;
 use std::io::ErrorKind;

@@ -1,5 +1,5 @@
-//! A flood of callers without a cookie: nothing is stored, and memory stays flat (SEC C-19). Those
-//! that have something stored keep to the share of guests.
+//! A flood of callers without a cookie: nothing is stored, and memory stays flat
+//! (docs/SECURITY.md C-19). Those that have something stored keep to the share of guests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::support::size;
 
 /// Connections that ask at the same time.
 const CONNECTIONS: usize = 64;
-/// How much the resident memory may grow in a flood (SEC C-19 grants 50 MiB).
+/// How much the resident memory may grow in a flood (docs/SECURITY.md C-19 grants 50 MiB).
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 
 #[test]

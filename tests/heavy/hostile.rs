@@ -1,7 +1,7 @@
-//! Class files that try to spin, hog, break out or break down (SEC T50): each ends on its budget,
-//! is told in the log, and hurts nobody else. The files are in `hostile/`; the first line of each
-//! says what it must come to. The engine knows no place of its own for an empty loop: it is told by
-//! the line before.
+//! Class files that try to spin, hog, break out or break down (docs/SECURITY.md T50): each ends on
+//! its budget, is told in the log, and hurts nobody else. The files are in `hostile/`; the first
+//! line of each says what it must come to. The engine knows no place of its own for an empty loop:
+//! it is told by the line before.
 
 use std::collections::BTreeSet;
 use std::io;

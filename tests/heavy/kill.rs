@@ -1,5 +1,5 @@
 //! A server that is killed again and again while clients work, and a record of what they were
-//! told (SEC C-05): whatever was acknowledged must hold after every restart.
+//! told (docs/SECURITY.md C-05): whatever was acknowledged must hold after every restart.
 
 use std::io;
 use std::net::SocketAddr;

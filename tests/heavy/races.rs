@@ -1,4 +1,4 @@
-//! One token and many bearers who arrive in the same instant (SEC C-02).
+//! One token and many bearers who arrive in the same instant (docs/SECURITY.md C-02).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tables that change under load, a third of them broken (SEC C-11).
+//! Tables that change under load, a third of them broken (docs/SECURITY.md C-11).
 
 use std::fs;
 use std::os::unix::fs::symlink;

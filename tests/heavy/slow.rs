@@ -1,5 +1,5 @@
 //! Thousands of clients that only hold connections, of every kind, while others want to be
-//! served (SEC C-12, G32).
+//! served (docs/SECURITY.md C-12, G32).
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -18,8 +18,8 @@ use crate::support::size;
 const CLIENTS: usize = 8;
 /// Requests on one connection, before the next one is opened.
 const ON_A_CONNECTION: usize = 25;
-/// How much the second half may add to the resident memory: 2 % (SEC C-22), and pages of the
-/// allocator.
+/// How much the second half may add to the resident memory: 2 % (docs/SECURITY.md C-22), and pages
+/// of the allocator.
 const GROWTH_PERCENT: u64 = 2;
 const GROWTH_KIB: u64 = 2 * 1024;
 

@@ -1,4 +1,4 @@
-//! Many who write into one session, and one who logs out in between (SEC G21, G22).
+//! Many who write into one session, and one who logs out in between (docs/SECURITY.md G21, G22).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The index, the explanation and a naive loop must agree on every request.
 //!
 //! The loop below knows nothing of the crate's matching: it keeps the properties as written and
-//! applies the rules of contract §3 one by one.
+//! applies the rules of docs/CONTRACT.md §3 one by one.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! Who is a browser, and so may be given a session cookie, and who is a program (contract §6.2).
+//! Who is a browser, and so may be given a session cookie, and who is a program
+//! (docs/CONTRACT.md §6.2).
 
 use crate::support::house;
 

@@ -551,7 +551,7 @@ async fn who_is_signed_in_is_asked_before_he_is_moved_whatever_the_row_says() {
         assert!(page.text.contains("<a href=\"/\">"), "{}", page.text);
         assert_eq!((victim.id().await, victim.cookie()), (own.clone(), cookie.clone()));
         assert!(is_unspent(&house, 1).await, "{path}");
-        // Another verb is another matter (contract §6.4), and so is a click.
+        // Another verb is another matter (docs/CONTRACT.md §6.4), and so is a click.
         let moved = page.press(&victim).send().await;
         assert!(matches!(moved.status, 200 | 303), "{path}");
         assert_eq!(victim.id().await, id, "{path}");

@@ -260,7 +260,7 @@ async fn a_session_mints_sixty_at_once_and_then_ten_a_minute() {
     for _ in 0..61 {
         statuses.push(mint("lifespan=10").await.status);
     }
-    assert_eq!(statuses[..16], [200; 16], "contract §6.1: sixteen unspent ones");
+    assert_eq!(statuses[..16], [200; 16], "docs/CONTRACT.md §6.1: sixteen unspent ones");
     assert_eq!(statuses[16..60], [500; 44], "more than sixteen are refused for that");
     assert_eq!(statuses[60], 429);
     house.wait_secs(12);

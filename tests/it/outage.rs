@@ -1,5 +1,6 @@
-//! Every verb of a store loses its request or its reply, under every kind of request (SEC G03,
-//! G42): the answer is the right one or 503, nobody becomes a guest, and nothing is granted twice.
+//! Every verb of a store loses its request or its reply, under every kind of request
+//! (docs/SECURITY.md G03, G42): the answer is the right one or 503, nobody becomes a guest, and
+//! nothing is granted twice.
 
 use callgate::gate::Answer;
 use callgate::store::faulty::Lose;

@@ -1,6 +1,7 @@
 //! Spellings of one protected path that must not reach its row by an alias, and those that may.
 //!
-//! The list is that of SEC T34: what proxies, decoders and file systems have been fooled with.
+//! The list is that of docs/SECURITY.md T34: what proxies, decoders and file systems have been
+//! fooled with.
 
 use callgate::table::BasePath;
 use callgate::table::Resolution;

@@ -15,7 +15,7 @@ use crate::support::wire::Served;
 
 const ORIGIN: &str = "https://shop.example";
 
-/// Where attackers have sent browsers by what looked like a path (SEC T33).
+/// Where attackers have sent browsers by what looked like a path (docs/SECURITY.md T33).
 const ELSEWHERE: [&str; 64] = [
     "//evil.example",
     "///evil.example",
@@ -168,7 +168,7 @@ fn a_redirect_of_a_handler_is_one_field_or_none() {
     }
 }
 
-/// Header fields by which answers have been split, ended and doubled (SEC T41).
+/// Header fields by which answers have been split, ended and doubled (docs/SECURITY.md T41).
 const FIELDS: [(&str, &str); 48] = [
     ("X-A", "a\r\nSet-Cookie: b=c"),
     ("X-A", "a\nSet-Cookie: b=c"),

@@ -1,4 +1,5 @@
-//! Callbacks that come again on rows with `repeat`: one run, and its answer for all (contract §6.5).
+//! Callbacks that come again on rows with `repeat`: one run, and its answer for all
+//! (docs/CONTRACT.md §6.5).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The session API: how an upstream works in the session of the request that was forwarded to it,
-//! with the capability that came with the request (contract §7).
+//! with the capability that came with the request (docs/CONTRACT.md §7).
 //!
 //! | method, path | effect | response |
 //! |---|---|---|
@@ -139,7 +139,7 @@ impl SessionApi {
     }
 }
 
-/// Admits programs on this machine, and no browser (SEC T52).
+/// Admits programs on this machine, and no browser (docs/SECURITY.md T52).
 fn admit(hosts: &InternalHosts, head: &Head, conn: ConnInfo) -> Result<(), Fault> {
     let local = conn.local.ip().to_canonical();
     let refused = match hosts.admit_program(head) {

@@ -1,5 +1,5 @@
-//! Fail points: places at which a test can abort callgate, fail an operation or delay it (SEC
-//! C-04).
+//! Fail points: places at which a test can abort callgate, fail an operation or delay it
+//! (docs/SECURITY.md C-04).
 //!
 //! A fail point is one line of shipped code, and compiles to nothing without the feature
 //! `failpoints`. The test decides what happens at it: it installs a hook, which may end the

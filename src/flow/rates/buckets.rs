@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::base::Timestamp;
 
-/// Buckets kept at once (SEC D.6).
+/// Buckets kept at once (docs/SECURITY.md D.6).
 pub(crate) const BUCKETS_MAX: usize = 200_000;
 /// Buckets that share a lock and make room for each other.
 const WAYS: usize = 8;

@@ -28,7 +28,7 @@ const HUSH: Duration = Duration::from_secs(10);
 const RATE_MAX: u64 = 1_000_000;
 
 settings! {
-    /// How often what may be done (SEC D.6).
+    /// How often what may be done (docs/SECURITY.md D.6).
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Rules {
         /// Requests of one client, more are answered 429: how many a second.
@@ -118,7 +118,8 @@ impl Rates {
         let failures = per_min(rules.failures_per_min, rules.failures_burst);
         // It refuses nothing, so a burst of its own would mean nothing.
         let alarm = per_min(rules.failures_alarm_per_min, rules.failures_alarm_per_min);
-        // A session may hold 16 unspent tokens (contract §6.1), so its burst must not be less.
+        // A session may hold 16 unspent tokens (docs/CONTRACT.md §6.1), so its burst must not be
+        // less.
         let session_mints = per_min(rules.session_mints_per_min, rules.session_mints_burst);
         let mints = per_min(rules.mints_per_min, rules.mints_burst);
         let guests = per_min(rules.guests_per_min, rules.guests_burst);

@@ -44,7 +44,7 @@ pub(crate) struct RedeemContext {
 pub(crate) enum ShownConsent {
     /// It is a GET, which opens a link: a person may stand behind it, or a mail filter.
     Opened,
-    /// It has another method, with which nothing is only looked at (contract §6.4).
+    /// It has another method, with which nothing is only looked at (docs/CONTRACT.md §6.4).
     Sent,
     /// It is a GET, and a person agreed on the page that asked this about this token.
     Clicked(Question, Digest),

@@ -1,4 +1,4 @@
-//! The same-site hop of a form that another site sends with a token (contract §6.2).
+//! The same-site hop of a form that another site sends with a token (docs/CONTRACT.md §6.2).
 //!
 //! What comes back is the request as it was sent, without cookies: those of the hop only say
 //! whether the browser is signed in. Otherwise any site could have a browser post to this one as if

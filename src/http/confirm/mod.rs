@@ -1,4 +1,4 @@
-//! Asking a person before a link counts (contract §6.4).
+//! Asking a person before a link counts (docs/CONTRACT.md §6.4).
 //!
 //! ```text
 //!   GET /paid?$4DSID=T      ─▶  the store says who must be asked    token::consent
@@ -13,9 +13,9 @@
 //! ```
 //!
 //! Whatever only opens links stops at the page: nothing has changed in any store until the form
-//! of the page comes back. It cannot be sent by another site (SEC T14): the browser must hold a
-//! nonce in a `Strict` cookie, the form must hold its proof for this very token, and the request
-//! must say that it comes from here.
+//! of the page comes back. It cannot be sent by another site (docs/SECURITY.md T14): the browser
+//! must hold a nonce in a `Strict` cookie, the form must hold its proof for this very token, and
+//! the request must say that it comes from here.
 
 mod click;
 mod form_redirect;

@@ -143,7 +143,8 @@ fn filled(
     ])
 }
 
-/// The page cannot be framed, cached or indexed, nor made to load or run anything (SEC D.10, T30).
+/// The page cannot be framed, cached or indexed, nor made to load or run anything
+/// (docs/SECURITY.md D.10, T30).
 fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
     const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");

@@ -114,7 +114,7 @@ impl Template {
         page
     }
 
-    /// The page's `Content-Security-Policy` (SEC D.10).
+    /// The page's `Content-Security-Policy` (docs/SECURITY.md D.10).
     pub(super) fn policy(&self) -> &str {
         &self.0.policy
     }

@@ -24,7 +24,7 @@ use crate::http::limits::Limits;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 
-/// How connections are treated (SEC D.1, D.2).
+/// How connections are treated (docs/SECURITY.md D.1, D.2).
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Connections at once; more wait to be accepted.

@@ -34,8 +34,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// [`Certificates::reload`] has read something better.
 ///
 /// TLS 1.3 and 1.2 only, with keys agreed upon per connection and authenticated encryption; no
-/// early data, which could be replayed (SEC D.3). A connection may be resumed by a ticket, whose
-/// key changes every six hours and dies after twelve.
+/// early data, which could be replayed (docs/SECURITY.md D.3). A connection may be resumed by a
+/// ticket, whose key changes every six hours and dies after twelve.
 pub struct Certificates {
     cert: PathBuf,
     key: PathBuf,

@@ -59,7 +59,7 @@ use crate::http::outbound::tunnel::Tunnel;
 
 /// Bytes that HTTP/1.1 reads ahead at most.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// HTTP/2 streams that a peer may reset before it is sent away (SEC D.2, rapid reset).
+/// HTTP/2 streams that a peer may reset before it is sent away (docs/SECURITY.md D.2, rapid reset).
 const PENDING_RESETS_MAX: usize = 20;
 /// HTTP/2 streams that may be reset for the peer's errors before it is sent away.
 const ERROR_RESETS_MAX: usize = 128;

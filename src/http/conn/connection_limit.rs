@@ -1,4 +1,5 @@
-//! How many connections each address has, so that no single one can take them all (SEC T42).
+//! How many connections each address has, so that no single one can take them all
+//! (docs/SECURITY.md T42).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

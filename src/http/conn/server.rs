@@ -28,7 +28,7 @@ pub enum Drained {
 }
 
 /// Opens a listener whose queue holds as many clients as come at once on a bad day: the usual 128
-/// would leave the next one waiting for seconds (SEC D.1).
+/// would leave the next one waiting for seconds (docs/SECURITY.md D.1).
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const BACKLOG: i32 = 1024;
     let listener = TcpListener::bind(address).await?;

@@ -1,8 +1,8 @@
 //! The first bytes of a connection: which protocol it speaks, decided within a deadline.
 //!
 //! `hyper-util` can tell the protocols apart too, but waits for ever for a client that sends
-//! nothing or only the beginning of the HTTP/2 preface (SEC decision 11). Here the caller puts a
-//! deadline around [`sniff`], and hyper sees a connection only once it has begun to speak.
+//! nothing or only the beginning of the HTTP/2 preface (docs/SECURITY.md D.1). Here the caller puts
+//! a deadline around [`sniff`], and hyper sees a connection only once it has begun to speak.
 
 use std::io;
 use std::pin::Pin;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::base::clock::Stopwatch;
 use crate::base::limits::BYTES_PER_SEC_MIN;
 
-/// Frames that carry neither a request nor a body, in so many seconds (SEC D.2), beyond those that
-/// requests and responses explain.
+/// Frames that carry neither a request nor a body, in so many seconds (docs/SECURITY.md D.2),
+/// beyond those that requests and responses explain.
 const IDLE_FRAMES_MAX: u32 = 1_000;
 const IDLE_FRAMES_SPAN: Duration = Duration::from_secs(10);
 /// Such frames that a request explains: priorities, a reset, the windows of its stream.

@@ -8,10 +8,10 @@
 //!   501
 //! ```
 //!
-//! A request that is refused here has reached no row, no session and no token (contract §6.2). What
-//! hyper cannot parse, such as a header that never ends or a length that is no number, it has
-//! refused before: with a bare 400 or 431 that has no request id and is not in the log, and by
-//! closing the connection.
+//! A request that is refused here has reached no row, no session and no token
+//! (docs/CONTRACT.md §6.2). What hyper cannot parse, such as a header that never ends or a length
+//! that is no number, it has refused before: with a bare 400 or 431 that has no request id and is
+//! not in the log, and by closing the connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;

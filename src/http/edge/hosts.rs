@@ -3,7 +3,7 @@
 //! A name that leads to this machine is not yet a name of this site: an attacker's own name can
 //! be made to lead here, in a cache, in a certificate, or in a browser that is told a new address
 //! for it (DNS rebinding). Nothing callgate writes is ever made from a request's host, so this is
-//! the second lock and not the first (SEC T32, G28, G34).
+//! the second lock and not the first (docs/SECURITY.md T32, G28, G34).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -2,9 +2,9 @@
 //!
 //! A proxy hides the address of its clients and passes it on in a header; any client can write that
 //! header, too. It is believed from peers that the settings name, and read from the right, because
-//! what stands to the left of a proxy's own entry came from outside (SEC D.1, ASVS 4.1.3). The
-//! address is for logs, limits and handlers: neither these headers nor `X-Forwarded-Host` and
-//! `X-Forwarded-Proto` ever become part of an address that callgate writes.
+//! what stands to the left of a proxy's own entry came from outside (docs/SECURITY.md D.1, ASVS
+//! 4.1.3). The address is for logs, limits and handlers: neither these headers nor
+//! `X-Forwarded-Host` and `X-Forwarded-Proto` ever become part of an address that callgate writes.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The way from plain HTTP to HTTPS, for people; never for a token (SEC D.3).
+//! The way from plain HTTP to HTTPS, for people; never for a token (docs/SECURITY.md D.3).
 
 use std::sync::Arc;
 

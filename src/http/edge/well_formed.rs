@@ -15,7 +15,7 @@ use crate::table;
 /// too long, too much, or framed ambiguously.
 ///
 /// Which other methods there are is for the table to say: verbs of rows are any names
-/// (contract §3).
+/// (docs/CONTRACT.md §3).
 pub(crate) fn check(head: &Head, policy: &Policy) -> Result<(), Fault> {
     let Head { method, uri, headers, .. } = head;
     if !table::is_implemented(method.as_str()) {

@@ -109,7 +109,7 @@ impl Dispatch {
     }
 
     /// The response of an upstream, which must not change what browsers keep for callgate
-    /// (SEC T38).
+    /// (docs/SECURITY.md T38).
     fn passed_on(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let (mut head, body) = response.into_parts();
         head.headers.remove(CLEAR_SITE_DATA);

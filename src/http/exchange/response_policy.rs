@@ -90,8 +90,8 @@ impl ResponsePolicy {
         self.saw_token |= !matches!(brought, Brought::Nothing);
     }
 
-    /// A token must not leave in a `Referer` or stay in a cache, on any response (SEC T04). The
-    /// rest are the defaults of SEC D.10.
+    /// A token must not leave in a `Referer` or stay in a cache, on any response
+    /// (docs/SECURITY.md T04). The rest are the defaults of docs/SECURITY.md D.10.
     pub(crate) fn apply(self, response: &mut Response<ResponseBody>, id: RequestId, is_head: bool) {
         let headers = response.headers_mut();
         for cookie in [self.cookie, self.binding].into_iter().flatten() {

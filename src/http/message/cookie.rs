@@ -129,9 +129,9 @@ impl CookieRule {
 ///
 /// The header is split at `;` as bytes, and nothing but spaces and tabs is trimmed: no quotes, no
 /// escapes, no attributes. Names that only look alike after some other program's decoding are
-/// other names, and neither the number nor the content of other cookies matters (SEC T29): the
-/// size of the whole header is limited where it is received. A value that is not text cannot be
-/// one of callgate's.
+/// other names, and neither the number nor the content of other cookies matters
+/// (docs/SECURITY.md T29): the size of the whole header is limited where it is received. A value
+/// that is not text cannot be one of callgate's.
 fn find<'r, const N: usize>(headers: &'r HeaderMap, names: [&str; N]) -> [Presented<'r>; N] {
     let mut found = [const { Presented::Nothing }; N];
     let fields = headers.get_all(COOKIE).iter();

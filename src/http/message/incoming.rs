@@ -131,7 +131,7 @@ impl IncomingMessage {
         self.0.remote
     }
 
-    /// What became of the token that this request carried (contract §6.3).
+    /// What became of the token that this request carried (docs/CONTRACT.md §6.3).
     pub fn otp(&self) -> Outcome {
         self.0.otp
     }

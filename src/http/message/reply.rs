@@ -82,7 +82,7 @@ impl fmt::Display for BadReply {
 impl std::error::Error for BadReply {}
 
 /// Fields that only the connection may set: a handler that could write them could end its response
-/// early and write another one (SEC T41).
+/// early and write another one (docs/SECURITY.md T41).
 const RESERVED: [HeaderName; 7] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
@@ -231,7 +231,7 @@ impl Default for OutgoingMessage {
 }
 
 impl Reply {
-    /// The message that is sent (contract §4).
+    /// The message that is sent (docs/CONTRACT.md §4).
     pub(crate) fn into_message(self) -> OutgoingMessage {
         match self {
             Self::Message(message) => message,

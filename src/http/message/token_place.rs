@@ -1,4 +1,4 @@
-//! The token of a request, wherever its row lets it stand (contract §6.2).
+//! The token of a request, wherever its row lets it stand (docs/CONTRACT.md §6.2).
 
 use std::fmt::Write as _;
 use std::ops::Range;

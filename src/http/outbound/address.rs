@@ -1,4 +1,4 @@
-//! Which addresses callgate may call (SEC T36).
+//! Which addresses callgate may call (docs/SECURITY.md T36).
 //!
 //! Whoever controls a name can point it at the cloud's metadata server, at a database beside
 //! callgate, or at callgate itself. So a *name* leads to public addresses only, unless the setting
@@ -159,7 +159,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    /// The addresses of SEC T36: what a name must not lead to, in every range and at its edges.
+    /// The addresses of docs/SECURITY.md T36: what a name must not lead to, in every range and at
+    /// its edges.
     const PRIVATE: [&str; 60] = [
         "0.0.0.0",
         "0.0.0.1",

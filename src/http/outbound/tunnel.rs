@@ -24,7 +24,7 @@ use crate::http::message::body::progress::Progress;
 /// The other end of a tunnel, as the response that opens it carries it among its extensions.
 ///
 /// It is made after an upstream has agreed to switch protocols, and from nothing else: what a
-/// client sends before that is a request or it is dropped (SEC T40).
+/// client sends before that is a request or it is dropped (docs/SECURITY.md T40).
 #[derive(Clone)]
 pub struct Tunnel {
     upstream: OnUpgrade,

@@ -34,7 +34,7 @@ use crate::store::port::Resumed;
 use crate::store::port::Store;
 
 /// Lets `claimers` tasks race for each of `tokens` tokens; each must have one winner, and all
-/// others must be told that it is used (SEC C-01).
+/// others must be told that it is used (docs/SECURITY.md C-01).
 pub async fn race(start: Timestamp, store: Arc<dyn Store>, tokens: usize, claimers: usize) -> Kept {
     let stage = Stage::new(start, store);
     // As many as a session may hold at a time, and several races under way at once.

@@ -7,7 +7,7 @@
 //!
 //! After the first failure of the disk nothing is answered any more until a restart: a page that
 //! could not be written may be dropped by the operating system and reported as written the next
-//! time, so an fsync is never tried twice (SEC T60).
+//! time, so an fsync is never tried twice (docs/SECURITY.md T60).
 
 mod codec;
 mod error;

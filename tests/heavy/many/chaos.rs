@@ -1,5 +1,6 @@
 //! Three nodes whose ways to the database are cut, held up and torn by seed while clients work
-//! (SEC C-08); whatever they were told must hold, and service is normal again soon after.
+//! (docs/SECURITY.md C-08); whatever they were told must hold, and service is normal again soon
+//! after.
 //!
 //! `CALLGATE_TEST_SEED=17 cargo test --test heavy many::chaos` plays one seed again: the same
 //! weather and the same clients, though not the same instants.

@@ -1,5 +1,6 @@
-//! A replica takes over that has not heard of the last redemptions (SEC C-07, T20): no token is
-//! granted a second time, also where the old primary lives on with a node that still talks to it.
+//! A replica takes over that has not heard of the last redemptions (docs/SECURITY.md C-07, T20): no
+//! token is granted a second time, also where the old primary lives on with a node that still talks
+//! to it.
 //!
 //! The same without the fence is the negative control: there tokens are granted twice.
 

@@ -1,5 +1,6 @@
-//! Nodes and databases that are killed again and again while clients work (SEC C-05, C-06):
-//! whatever was acknowledged must hold, as far as the database keeps what it has acknowledged.
+//! Nodes and databases that are killed again and again while clients work (docs/SECURITY.md C-05,
+//! C-06): whatever was acknowledged must hold, as far as the database keeps what it has
+//! acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
 //! One token and many bearers who arrive in the same instant, at three nodes and at the store
-//! (SEC C-01, C-02).
+//! (docs/SECURITY.md C-01, C-02).
 
 use callgate::base::Timestamp;
 use callgate::store::contract;

@@ -1,4 +1,4 @@
-//! The cases of HTTP/1.1: SEC F.1.
+//! The cases of HTTP/1.1: docs/SECURITY.md F.1.
 
 use super::Ends;
 use super::GoesOn;

@@ -1,4 +1,4 @@
-//! The cases of HTTP/2: SEC F.2.
+//! The cases of HTTP/2: docs/SECURITY.md F.2.
 
 use crate::support::peer::Said;
 

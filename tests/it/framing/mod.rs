@@ -1,8 +1,8 @@
 //! Requests that two readers could read in two ways: what becomes of each, byte for byte.
 //!
-//! The cases are those of SEC F.1 and F.2. Behind each stands a second request, the canary: where
-//! it is unclear at which byte the first one ends, the canary must not be answered, because a
-//! proxy in front may have taken it for somebody else's body (SEC T39, G30).
+//! The cases are those of docs/SECURITY.md F.1 and F.2. Behind each stands a second request, the
+//! canary: where it is unclear at which byte the first one ends, the canary must not be answered,
+//! because a proxy in front may have taken it for somebody else's body (docs/SECURITY.md T39, G30).
 
 mod http1;
 mod http2;

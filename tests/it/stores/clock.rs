@@ -1,5 +1,6 @@
-//! Clocks that are set wrong, forward and back, while a store runs and while it does not (SEC
-//! C-21): what was over stays over, and nothing lives longer than it was given; on every store.
+//! Clocks that are set wrong, forward and back, while a store runs and while it does not
+//! (docs/SECURITY.md C-21): what was over stays over, and nothing lives longer than it was given;
+//! on every store.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Disks that fail at every single call, and power cuts in the middle of everything (SEC C-09):
-//! the store stops loudly, and after a restart every word it gave holds, or it does not start.
+//! Disks that fail at every single call, and power cuts in the middle of everything
+//! (docs/SECURITY.md C-09): the store stops loudly, and after a restart every word it gave holds,
+//! or it does not start.
 
 use callgate::session::Right;
 use callgate::store::Store;

@@ -169,7 +169,7 @@ async fn a_write_after_a_fail_over_is_not_taken_back_by_a_node_that_remembers_ol
     assert_eq!(value(&*there, id, "lost").await, json!(null));
 }
 
-/// A replica that has not heard of a redemption takes over (SEC T20, C-07).
+/// A replica that has not heard of a redemption takes over (docs/SECURITY.md T20, C-07).
 async fn granted_after_a_fail_over(engine: MapEngine) -> usize {
     let engine = Arc::new(engine);
     let store = SharedStore::new(Arc::clone(&engine) as _);

@@ -1,4 +1,4 @@
-//! Random runs of every verb, on each store and on a plain model (SEC C-16): they must
+//! Random runs of every verb, on each store and on a plain model (docs/SECURITY.md C-16): they must
 //! answer alike, whatever the order, the clock and the restarts in between.
 
 use std::cell::Cell;

@@ -1,7 +1,7 @@
 //! The port of what passes requests on to an upstream.
 //!
 //! What goes through this port is free of callgate's own secrets: they are taken out here, before
-//! any proxy sees the request, so that none can forget to (SEC T37).
+//! any proxy sees the request, so that none can forget to (docs/SECURITY.md T37).
 
 use std::fmt;
 use std::net::IpAddr;

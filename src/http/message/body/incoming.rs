@@ -68,7 +68,7 @@ impl Body for RequestBody {
     }
 }
 
-/// How fast a body must arrive (SEC D.1).
+/// How fast a body must arrive (docs/SECURITY.md D.1).
 ///
 /// It gets 20 s, and a second more for every 500 bytes that have come, so that a slow connection is
 /// not taken for a client that only holds one open.

@@ -199,7 +199,7 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", text)
     }
 
-    /// The request has several tokens, and it is unknown which one is meant (SEC T16).
+    /// The request has several tokens, and it is unknown which one is meant (docs/SECURITY.md T16).
     pub(crate) fn several_tokens() -> Self {
         let text = "The request brings more than one token; none was used.";
         Self::bad_request("several_tokens", text)

@@ -1,4 +1,5 @@
-//! Responses to a repeat of a callback that cannot be given the first response (contract §6.5).
+//! Responses to a repeat of a callback that cannot be given the first response
+//! (docs/CONTRACT.md §6.5).
 
 use hyper::StatusCode;
 

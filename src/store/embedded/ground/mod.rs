@@ -2,7 +2,7 @@
 //!
 //! A commit that finds no room fails, and then the store answers nobody until a restart. So it
 //! stops growing before that: new sessions and tokens are refused while redemptions, logouts and
-//! writes, which need little, go on (SEC E.5).
+//! writes, which need little, go on (docs/SECURITY.md E.5).
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
