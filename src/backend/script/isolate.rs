@@ -14,6 +14,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use tracing::subscriber::NoSubscriber;
 
 use crate::{
     backend::script::{
@@ -92,10 +93,15 @@ impl Isolate {
         };
         let stack = environment.limits.stack_bytes * 2 + (2 << 20);
         let thread = thread::Builder::new().name(format!("class {class}")).stack_size(stack);
-        // The thread logs to the same subscriber as the thread that loads the class.
+        // The thread logs to the same subscriber as the thread that loads the class. If that has
+        // none, one may be installed for the whole process later.
         let log = tracing::dispatcher::get_default(Clone::clone);
         let run = move || {
-            tracing::dispatcher::with_default(&log, || worker.run(&commands, &report));
+            if log.is::<NoSubscriber>() {
+                worker.run(&commands, &report);
+            } else {
+                tracing::dispatcher::with_default(&log, || worker.run(&commands, &report));
+            }
         };
         thread.spawn(run).map_err(|error| {
             let what = format!("no thread can be started for it: {error}");

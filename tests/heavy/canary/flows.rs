@@ -230,7 +230,9 @@ impl Visit {
 
     async fn privileges(&mut self) {
         self.plain(Ask::get("/write?key=a&value=1")).await;
+        let ended = self.mint().await;
         self.plain(Ask::get("/login?privileges=admin&user=ann")).await;
+        self.stranger(Ask::get(&format!("/share?$4DSID={ended}"))).await;
         self.plain(Ask::get("/admin")).await;
         self.stranger(Ask::get("/admin").browser()).await;
         self.plain(Ask::get("/devices")).await;
