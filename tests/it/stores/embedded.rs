@@ -117,6 +117,14 @@ async fn a_use_that_no_restart_would_give_back_is_durable_before_it_is_answered(
     let later = late.after_secs(59 * 60);
     let resumed = store.resume(later, record.id, credential).await.unwrap();
     assert!(matches!(resumed, Resumed::Open(_)), "{resumed:?}");
+
+    // However slow the disk is: on one that fails from now on, it is not answered at all.
+    let disk = Disk::new();
+    let store = open(&disk);
+    let record = session(&store).await;
+    disk.fail_after(0);
+    let answer = store.resume(late, record.id, record.devices[0].digest).await;
+    assert!(matches!(answer, Err(StoreError::Unreachable(_))), "{answer:?}");
 }
 
 #[tokio::test]
