@@ -14,10 +14,11 @@
 //!   copy       moves what lives from one store to another
 //! ```
 //!
-//! At most one redemption, and no session that comes back, hold in every store. What differs is
-//! what is left after a crash: nothing in `memory`; in `embedded` everything that was answered,
-//! and of the moments sessions were last used all but a tenth of the idle timeout; on a database
-//! what it keeps ([`port::Guarantees`]), and of those moments all but the last seconds.
+//! Every store guarantees at most one redemption per token, and that an ended session never comes
+//! back. They differ in what survives a crash. `memory` keeps nothing. `embedded` keeps everything
+//! it has acknowledged, and the last-used times up to a tenth of the idle timeout. A database
+//! keeps what it guarantees ([`port::Guarantees`]), and the last-used times up to the last
+//! seconds.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

@@ -1,4 +1,4 @@
-//! The loop that gives up what is over, a bounded piece at a time.
+//! The loop that removes expired records, a bounded number at a time.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::store::error::StoreError;
 use crate::store::port::Store;
 
-/// Sweeps a store until `stop` says true, or nobody is left who could say so.
+/// Sweeps a store until `stop` is true or its sender is dropped.
 ///
 /// After a sweep that found as much as it may drop, the next one follows at once; otherwise
 /// there is a pause of [`SWEEP_PAUSE`]. An error is logged and is no reason to stop: expiry does
@@ -46,7 +46,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::
     }
 }
 
-/// Drops what nobody needs to remember, as much as one sweep may; the number of records.
+/// Drops records that are no longer needed, as many as one sweep may, and returns how many.
 pub async fn once(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
     failpoint::reached(Place::Sweep)?;
     store.sweep(now, SWEEP_RECORDS_MAX).await

@@ -22,7 +22,7 @@ use crate::token::Token;
 
 /// About what the full copy of a tombstone takes in a journal.
 const TOMBSTONE_BYTES: usize = 96;
-/// About what a run takes in the copy of its token, without its answer.
+/// Approximate bytes of a run in the copy of its token, without its response.
 const RUN_BYTES: usize = 320;
 
 impl Live {
@@ -92,7 +92,7 @@ impl Live {
         self.unspent_of(id).map(|token| token.expires_at).max().unwrap_or_default()
     }
 
-    /// Has the life of a session follow its tokens, after one of them came or went.
+    /// Updates the lifetime of a session after one of its tokens was added or removed.
     fn follow_tokens(&mut self, id: SessionId) {
         let needed_until = self.needed_until(id);
         let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
@@ -101,8 +101,8 @@ impl Live {
         self.place(id);
     }
 
-    /// Brings the deadline of a session forward to the end of its life. One that is too early
-    /// is put right when it comes (see `expiry`).
+    /// Moves the deadline of a session forward to the end of its life. A deadline that is too
+    /// early is corrected when it is reached (see `expiry`).
     fn advance(&mut self, id: SessionId) {
         let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
         let due_at = living.ends_at();
@@ -158,8 +158,8 @@ impl Live {
         self.drop_session(id);
         let tombstone = Tombstone { ended_at: at, rows: Rows { home: row, last: row } };
         let forget_at = tombstone.forget_at();
-        // Its tokens are remembered as long as it is, which is long enough to say why they are
-        // refused; a token that would have lived for a year is not kept for a year.
+        // Its tokens are remembered as long as the session, which is long enough to report why
+        // they are refused. A token that would have lived for a year is not kept for a year.
         for digest in self.tokens_of.remove(&id).unwrap_or_default() {
             self.forget_token_by(digest, forget_at);
         }

@@ -16,12 +16,12 @@ use crate::token::Token;
 
 /// One thing that happened.
 ///
-/// A change says what it does and depends on nothing but the thing it names, so that a journal
-/// whose oldest rows are gone still replays: a change of something unknown does nothing, and a
-/// full copy further on has its effect already.
+/// A change states its effect and depends on nothing but the entry it names, so a journal whose
+/// oldest rows were removed can still be replayed. A change of an unknown entry does nothing,
+/// because a full copy further on includes its effect.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// An answer depended on the present being no earlier than this.
+    /// A result depended on the present being no earlier than this.
     Noted { at: Timestamp },
     /// A session was founded; also the full copy of a session.
     Founded { record: Arc<Record>, seen_at: Timestamp },
@@ -51,7 +51,7 @@ pub(crate) enum Change {
     Ran { token: Digest, run: Run },
     /// An unspent token was taken back.
     Dropped { token: Digest },
-    /// A session turned out to be in use when its deadline came.
+    /// A session was still in use when its deadline was reached.
     Postponed { id: SessionId },
     /// The store was closed in order: what it knew of uses is written down.
     Rested,
@@ -100,7 +100,7 @@ impl Change {
     }
 }
 
-/// About how many bytes the kept answer of a run takes in a journal, where it is text.
+/// Approximate bytes of the kept response of a run in a journal, where it is text.
 pub(super) fn answer_bytes(run: &Run) -> usize {
     run.answer().map_or(0, |(_, answer)| answer.bytes().len().div_ceil(3) * 4)
 }
