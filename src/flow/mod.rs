@@ -1,4 +1,4 @@
-//! What happens to sessions and tokens on behalf of one request. Nothing here knows HTTP.
+//! The operations on sessions and tokens on behalf of one request. Nothing here depends on HTTP.
 //!
 //! - `sessions`: what all requests share: store, clock, keys, rules
 //! - `open`: how a request gets its session, or a guest's
