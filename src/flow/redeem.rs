@@ -1,10 +1,10 @@
-//! One redemption: a [`TokenAttempt`] goes in, a [`Redemption`] comes out.
+//! One redemption: takes a [`TokenAttempt`], returns a [`Redemption`].
 //!
 //! ```text
 //! the phase redeem, or Session::restore
 //!   └─ Session::redeem        the token, or the one that is bound to this browser; counts guesses
-//!       └─ redeem_one         under which claim, and what a grant does to the request
-//!           └─ claim          asks the store, once more where its reply was lost
+//!       └─ redeem_one         makes the claim, and applies a grant to the request
+//!           └─ claim          calls the store, and retries where its reply was lost
 //!               └─ Store::redeem
 //! ```
 //!

@@ -4,10 +4,10 @@
 //! defaults < callgate.toml < CALLGATE_* < --flags     declared, sources, file
 //!     └───────────┴──────┬──────┴──────────┘
 //!                       Raw    every value with its origin     base::setting
-//!                        │     understood, or a Problem        reading
+//!                        │     parsed, or a Problem            reading
 //!                     Settings                                 declared
-//!                        │     what does not go together       contradictions
-//!                        │     what must be there on disk      files, keys
+//!                        │     conflicts between settings      contradictions
+//!                        │     files that must exist           files, keys
 //! ```
 //!
 //! A setting is declared once (see [`crate::base::setting`]): in `declared`, or in the part of

@@ -50,7 +50,7 @@ pub enum Lose {
     Reply,
 }
 
-/// Which calls of a verb lose something.
+/// Which calls of an operation lose something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// The next so many calls.
@@ -61,7 +61,7 @@ pub enum When {
 
 macro_rules! verbs {
     ($($verb:ident)*) => {
-        /// A verb of the port.
+        /// An operation of the port.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each is the verb of the port of the same name")]
         pub enum Verb {
@@ -69,7 +69,7 @@ macro_rules! verbs {
         }
 
         impl Verb {
-            /// Every verb.
+            /// Every operation.
             pub const ALL: &[Self] = &[$(Self::$verb),*];
         }
     };

@@ -1,17 +1,17 @@
-//! Keeping sessions and tokens: the port, its promises, and the stores that keep them.
+//! The stores of sessions and tokens: the interface, its contract, and the implementations.
 //!
 //! ```text
-//!   port       what a store is asked, and the rules for whoever implements it
+//!   port       the interface of a store, and the rules for implementations
 //!   contract   the rules as a test suite that any store can run      (feature `testing`)
-//!   faulty     loses requests and replies when a test says so        (feature `testing`)
+//!   faulty     loses requests and replies on demand                  (feature `testing`)
 //!   live       the state machine that all stores below share
 //!   memory     loses everything with the process
-//!   embedded   one machine; what it answered survives a crash and a power cut
+//!   embedded   one machine; acknowledged writes survive a crash and a power loss
 //!   shared     many nodes on one database: read, decide, write
 //!   redis      such a database: Redis or Valkey, one server, with Sentinel, or a Cluster
 //!   postgres   such a database: PostgreSQL
-//!   sweep      the loop that gives up what is over
-//!   copy       moves what lives from one store to another
+//!   sweep      the loop that removes expired records
+//!   copy       copies living sessions and tokens from one store to another
 //! ```
 //!
 //! Every store guarantees at most one redemption per token, and that an ended session never comes

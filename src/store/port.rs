@@ -68,10 +68,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// crash extends the session by that much.
     fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed>;
 
-    /// Founds a session, with the first writes in it and perhaps its first token.
+    /// Creates a session, with its first writes and possibly its first token.
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created>;
 
-    /// Changes a session that lives.
+    /// Changes a living session.
     fn patch(
         &self,
         now: Timestamp,
@@ -80,8 +80,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         patch: Patch,
     ) -> Pending<'_, Patched>;
 
-    /// Changes a session and keeps a new token of it, in one step: what the handler wrote before
-    /// it minted must be there when the token comes back. The store sets [`Token::generation`].
+    /// Changes a session and stores a new token of it, in one step: whatever the handler wrote
+    /// before the mint must be stored when the token is redeemed. The store sets
+    /// [`Token::generation`].
     fn mint(&self, now: Timestamp, right: Right, patch: Patch, token: Token)
     -> Pending<'_, Minted>;
 
@@ -95,7 +96,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// result again.
     fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
 
-    /// Ends one browser's right to a session, and no other right; false if it had none.
+    /// Ends one browser's right to a session, and no other right. Returns false if it had none.
     fn detach(
         &self,
         now: Timestamp,
@@ -107,10 +108,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Ends a session, every right to it and its tokens, for good.
     fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>>;
 
-    /// Ends an unspent token; false if there is none of that name.
+    /// Revokes an unspent token. Returns false if there is none of that name.
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool>;
 
-    /// Looks at a session without counting it as used.
+    /// Reads a session without counting it as used.
     fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>>;
 
     /// One page of living sessions in the order of their ids, beginning after `after`.
@@ -135,18 +136,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Checks whether the store can work, and returns what it guarantees.
     fn self_check(&self) -> Pending<'_, Guarantees>;
 
-    /// Finishes what was begun and closes; every later verb is refused.
+    /// Completes pending operations and closes. Every later operation is refused.
     fn close(&self) -> Pending<'_, ()>;
 }
 
-/// A session that lives, as it was at one moment.
+/// A living session, as it was at one moment.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// The session.
     pub record: Arc<Record>,
     /// When it was last used.
     pub seen_at: Timestamp,
-    /// When the last of its unspent tokens expires, until when it lives at least; the epoch if it
+    /// When the last of its unspent tokens expires, until which it lives at least; the epoch if it
     /// has none.
     pub needed_until: Timestamp,
 }
@@ -163,9 +164,9 @@ impl Opened {
 pub enum Checked<T> {
     /// It is done, with this result.
     Done(T),
-    /// The session has ended, or there never was one.
+    /// The session has ended, or never existed.
     Gone,
-    /// The session lives, and the right to it has ended.
+    /// The session is alive, and the right to it has ended.
     Replaced,
 }
 
@@ -182,13 +183,13 @@ impl<T> Checked<T> {
 /// The result of [`Store::resume`].
 #[derive(Debug, Clone)]
 pub enum Resumed {
-    /// The session lives and accepts the credential.
+    /// The session is alive and accepts the credential.
     Open(Opened),
     /// The store has no record of the session.
     Unheard,
     /// The session has ended.
     Closed,
-    /// The session lives, and does not accept the credential (any more).
+    /// The session is alive, and does not accept the credential (any more).
     Replaced {
         /// When the newest of its browsers joined, if it has any. This is the only information
         /// given, and it lets the caller recognise a request that was overtaken by a response.
@@ -196,12 +197,12 @@ pub enum Resumed {
     },
 }
 
-/// A session to be founded.
+/// A session to be created.
 #[derive(Debug, Clone)]
 pub struct Founding {
-    /// The session with its first browser, without what was written.
+    /// The session with its first browser, without any writes.
     pub record: Record,
-    /// What was written. Its `rotate` replaces the first browser.
+    /// The first writes. Their `rotate` replaces the first browser.
     pub patch: Patch,
     /// A token that the first request minted.
     pub token: Option<Token>,
@@ -210,14 +211,14 @@ pub struct Founding {
 /// The result of [`Store::create`].
 #[derive(Debug, Clone)]
 pub enum Created {
-    /// The session is founded.
+    /// The session was created.
     New(Opened),
-    /// Another request of the same browser founded it first; nothing was written. The caller
-    /// goes on with [`Store::patch`] or [`Store::mint`].
+    /// Another request of the same browser created it first; nothing was written. The caller
+    /// continues with [`Store::patch`] or [`Store::mint`].
     Met(Opened),
     /// The session has ended; nothing was written.
     Closed,
-    /// The session lives, and does not accept the founder's credential (any more); nothing was
+    /// The session is alive, and does not accept the founder's credential (any more); nothing was
     /// written.
     Replaced,
     /// The session would outgrow its limits; nothing was written.
@@ -229,11 +230,11 @@ pub enum Created {
 pub enum Patched {
     /// The session as it is now.
     Done(Opened),
-    /// The revision that the patch expects is gone; the session as it is now.
+    /// The patch expects an older revision; the session as it is now.
     Conflict(Opened),
     /// The session has ended; nothing was written.
     Gone,
-    /// The session lives, and the right to it has ended; nothing was written.
+    /// The session is alive, and the right to it has ended; nothing was written.
     Replaced,
     /// The session would outgrow its limits; nothing was written.
     TooLarge,
@@ -248,10 +249,10 @@ pub enum Minted {
     TooMany,
     /// The session has ended; nothing was written.
     Gone,
-    /// The session lives, and the right to it has ended; nothing was written.
+    /// The session is alive, and the right to it has ended; nothing was written.
     Replaced,
-    /// The session would outgrow its limits, or the patch expects a revision that is gone;
-    /// nothing was written.
+    /// The session would outgrow its limits, or the patch expects an older revision; nothing was
+    /// written.
     Refused,
 }
 
@@ -260,7 +261,7 @@ pub enum Minted {
 pub struct Claim {
     /// The digest of the token.
     pub token: Digest,
-    /// The name of this attempt. Only a repetition of the very same attempt may use it again.
+    /// The id of this attempt. Only a retry of the very same attempt may use it again.
     pub id: ClaimId,
     /// The handler that is about to run, as `Class.method`.
     pub handler: Arc<str>,
@@ -268,7 +269,7 @@ pub struct Claim {
     pub row_mode: RestoreMode,
     /// The caller that redeems.
     pub caller: Caller,
-    /// Whether a person has agreed to it.
+    /// The user's consent to it.
     pub consent: Consent,
     /// The session that the request works in so far, with the digest of the credential that
     /// opened it. A browser that redeems a token of its own session keeps its credential.
@@ -285,23 +286,24 @@ pub struct Claim {
 pub enum Redeemed {
     /// This attempt won.
     Granted(Grant),
-    /// Another attempt won, at this moment, and was let into this session.
+    /// Another attempt won, at this time, and entered this session.
     Used(Timestamp, SessionId),
-    /// Its lifespan was over.
+    /// It has expired.
     Expired,
-    /// The store knows no such token.
+    /// The store has no such token.
     Unknown,
-    /// Its session has ended; the token leads nowhere any more.
+    /// Its session has ended, so the token opens nothing any more.
     SessionGone,
-    /// A rotation ended the unspent tokens of its session, of which it was one. A store remembers
-    /// that until the token would have expired, or for [`TOMBSTONE`](crate::base::limits::TOMBSTONE)
-    /// if that is over earlier; it does not count as unspent.
+    /// A rotation ended the unspent tokens of its session, including this one. A store remembers
+    /// that until the token would have expired, or for
+    /// [`TOMBSTONE`](crate::base::limits::TOMBSTONE) if that is shorter. The token does not count
+    /// as unspent.
     EndedBySignIn,
     /// It is for other handlers; nothing changed.
     WrongHandler,
     /// Consent is required first. Nothing changed.
     AskFirst(Question),
-    /// It repeats the callback that won at this moment, and may not run the handler.
+    /// It repeats the callback that won at this time, and may not run the handler.
     Repeats(Timestamp, Repeat),
     /// The claim repeats a callback that was cut off or never began, and runs the handler in its
     /// place. The grant adds no device.
@@ -309,7 +311,7 @@ pub enum Redeemed {
 }
 
 impl Claim {
-    /// What [`Token::judge`] looks at.
+    /// The properties that [`Token::judge`] evaluates.
     pub fn attempt(&self) -> Attempt<'_> {
         Attempt {
             id: self.id,
@@ -331,20 +333,20 @@ pub struct Grant {
     pub token: TokenId,
     /// What the bearer gets; never [`RestoreMode::Auto`].
     pub mode: RestoreMode,
-    /// Whether the newcomer's credential was let in. It is not in `context`, and not when the
+    /// Whether the newcomer's credential was added. It is not in mode `context`, and not when the
     /// request works in the session already.
     pub joined: bool,
     /// Whether the mode is `context` although neither the row nor the mint requested it. Such a
     /// caller may be any program that follows links, so it gains no privileges for any device.
     pub automatic: bool,
-    /// The browser that had been unused longest and made room for this one.
+    /// The browser that had been unused longest and was removed to make room for this one.
     pub put_out: Option<DeviceId>,
 }
 
-/// What a store really guarantees, for the person who starts it.
+/// What a store guarantees, for its operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guarantees {
-    /// What it is, such as `embedded`, without secrets.
+    /// The kind of store, such as `embedded`, without secrets.
     pub store: &'static str,
     /// Whether acknowledged results survive a crash of the process.
     pub survives_crash: bool,
@@ -352,18 +354,18 @@ pub struct Guarantees {
     pub survives_power_loss: bool,
     /// Whether several nodes may use it at once.
     pub shared: bool,
-    /// Anything else worth knowing, one sentence each.
+    /// Further notes, one sentence each.
     pub notes: Vec<String>,
     /// What is missing for production, which `safety = "strict"` refuses.
     pub lacks: Vec<Lack>,
 }
 
-/// Something that a store does not guarantee as it is set up.
+/// A guarantee that a store does not give in its present configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// What can happen, as a sentence without a full stop.
+    /// The risk, as a sentence without a full stop.
     pub what: String,
-    /// What to change, as an order without a full stop.
+    /// The remedy, as an instruction without a full stop.
     pub remedy: String,
 }
 

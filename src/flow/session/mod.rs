@@ -1,13 +1,13 @@
 //! The session of one request, as its handler sees it (4D `Session`).
 //!
-//! - this file: reading, and drafting what is to be written; nothing here waits
-//! - `context`: what the request and its row say about it
-//! - `draft`, `state`: what was written and not kept yet; where the request stands
-//! - `settle`: what talks to the store: writing, reading again, ending
-//! - `write_guard`: single writes for an upstream, which are kept at once
-//! - `gain`, `privileges`: who gains privileges, and what that does to other browsers
-//! - `handles`: the handle for those that outlive the request
-//! - `watch`: the right of a request that goes on after its response has begun
+//! - this file: reading, and drafting writes; nothing here is async
+//! - `context`: the properties of the request and its row that concern it
+//! - `draft`, `state`: writes that are not stored yet; the state of the request
+//! - `settle`: the operations that use the store: writing, reloading, ending
+//! - `write_guard`: single writes for an upstream, which are stored at once
+//! - `gain`, `privileges`: gains of privileges, and their effect on other browsers
+//! - `handles`: the handle for parts that outlive the request
+//! - `watch`: the right of a request that continues after its response has begun
 //! - `text`: values as JSON text, for script handlers
 
 mod context;

@@ -5,9 +5,9 @@
 //! this site, which includes the cookie:
 //!
 //! ```text
-//!   POST /paid  (from another site, with a token)  ─▶ kept, 303 to
-//!   GET /paid?$4DHOP=ticket  (with the cookie)     ─▶ signed in elsewhere? the page that asks
-//!                                                  ─▶ otherwise the POST that it was
+//!   POST /paid  (from another site, with a token)  ─▶ stored, 303 to
+//!   GET /paid?$4DHOP=ticket  (with the cookie)     ─▶ other session? the confirmation page
+//!                                                  ─▶ otherwise the original POST
 //! ```
 //!
 //! The stored request is encrypted with its ticket, which only the browser has, and can be

@@ -1,15 +1,15 @@
 //! The confirmation that a link may require before it counts (docs/CONTRACT.md §6.4).
 //!
 //! ```text
-//!   GET /paid?$4DSID=T      ─▶  the store says who must be asked    token::consent
+//!   GET /paid?$4DSID=T      ─▶  the store requires consent          token::consent
 //!                                    │
 //!                                page with one button               page, words, template
-//!                                    │ a person presses it
-//!   POST /paid?$4DCONFIRM=0 ─▶  was it our page, in this browser?   click
+//!                                    │ the user presses it
+//!   POST /paid?$4DCONFIRM=0 ─▶  is the form authentic?              click
 //!                                    │
-//!                           ─▶  GET /paid?$4DSID=T, agreed to       dispatch, as ever
+//!                           ─▶  GET /paid?$4DSID=T with consent     dispatch, as usual
 //!                                    │
-//!                                a redirection that fits a form      form_redirect
+//!                                a redirect that suits a form        form_redirect
 //! ```
 //!
 //! A client that only opens links stops at the page, and no store changes until the form of the

@@ -1,8 +1,8 @@
-//! The client for everything that callgate itself calls: upstreams of rows, and what classes fetch.
+//! The client for every outbound request: to the upstreams of rows, and for the `fetch` of classes.
 //!
 //! ```text
-//!   send ─▶ idle connection ──────────────────────────────────────▶ request ─▶ head of the answer
-//!      └──▶ name ─▶ addresses ─▶ rule ─▶ one of these very addresses ─▶ TLS ──┘
+//!   send ─▶ idle connection ────────────────────────────────────▶ request ─▶ head of the response
+//!      └──▶ name ─▶ addresses ─▶ rule ─▶ one of these addresses ─▶ TLS ──┘
 //! ```
 //!
 //! It follows no redirects, keeps no cookies, and uses no proxy from the environment: a request is

@@ -1,9 +1,9 @@
 //! The one thread that decides and writes: operations that arrive together are committed together.
 //!
 //! ```text
-//!   verbs ──▶ queue ──▶ decide · apply   (under the lock, in the order of conn)
-//!                       append one row   (no lock: reads of settled sessions go on)
-//!                       answer all
+//!   operations ──▶ queue ──▶ decide · apply   (under the lock, in the order of arrival)
+//!                            append one row   (no lock: reads of settled sessions continue)
+//!                            send all results
 //! ```
 //!
 //! Operations that arrive during an fsync form the next batch, so load grows the batch and not the

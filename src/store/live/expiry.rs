@@ -15,9 +15,9 @@ use crate::store::live::Held;
 use crate::store::live::Index;
 use crate::store::live::Live;
 
-/// Deadlines one sweep sets anew for each record it may drop. All sessions of a full store come
-/// up once per idle timeout, an hour at least, and a sweep runs every ten seconds: 2,800 of a
-/// million sessions, against 16 times 512.
+/// Deadlines that one sweep postpones for each record it may drop. All sessions of a full store
+/// become due once per idle timeout, an hour at least, and a sweep runs every ten seconds: 2,800
+/// of a million sessions, against 16 times 512.
 const POSTPONED_PER_RECORD: usize = 16;
 
 impl Live {
@@ -59,9 +59,9 @@ impl Live {
         }
     }
 
-    /// Makes a state that was replayed fit to work: forgets what is over, gives each session the
-    /// time by which its "last used" may have been behind (unless the store was closed in order), and takes every run that was under way
-    /// for cut off, because the one process that ran them is gone.
+    /// Prepares a replayed state for use. It drops expired entries, moves the last-used time of
+    /// each session to the latest that may have been lost (unless the store was closed cleanly),
+    /// and marks every run in progress as cut off, because the one process that ran them is gone.
     pub(crate) fn wake(&mut self) {
         let rested = self.rested;
         for held in self.sessions.values_mut().filter(|_| !rested) {

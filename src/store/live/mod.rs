@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!   memory store     lock · decide · apply
-//!   embedded store   lock · decide · apply · write the changes down · answer
+//!   embedded store   lock · decide · apply · write the changes · return
 //!   after a restart  apply
-//!   shared store     read one session · decide · apply · write it under its version · answer
+//!   shared store     read one session · decide · apply · write it under its version · return
 //! ```
 //!
 //! Pure and synchronous: no lock, no I/O, no clock. The present is an argument, and it never goes

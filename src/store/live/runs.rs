@@ -1,5 +1,5 @@
-//! Deciding the verb that renews or ends the run of a callback, and the take-over of one that was
-//! cut off.
+//! Decides the operation that renews or ends the run of a callback, and the take-over of one that
+//! was cut off.
 
 use std::sync::Arc;
 

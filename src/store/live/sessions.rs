@@ -1,4 +1,4 @@
-//! Deciding the verbs about sessions.
+//! Decides the operations on sessions.
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Deciding the verbs about tokens.
+//! Decides the operations on tokens.
 
 use std::ops::Bound;
 use std::sync::Arc;

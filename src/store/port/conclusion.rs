@@ -43,6 +43,6 @@ pub enum Concluded {
     NotKept,
     /// Another attempt has taken the run over; nothing was kept.
     Late,
-    /// The store knows of no such run (any more); nothing was kept.
+    /// The store has no such run (any more); nothing was stored.
     Forgotten,
 }

@@ -5,14 +5,14 @@
 //! pooler in front of the database may send each of them to another connection.
 //!
 //! ```text
-//!   address   where the database is, from its URL
-//!   tls       whom to believe
-//!   line      one connection, and what is heard on it
-//!   pool      a bounded number of them
-//!   ask       one command, its bound in time, and what its failure means
-//!   rows      values there and here
-//!   schema    making and renewing the tables and steps
-//!   check     what the database guarantees as it is set up
+//!   address   the parsed URL of the database
+//!   tls       encryption, and the authorities to trust
+//!   line      one connection, and the notices that arrive on it
+//!   pool      a bounded number of connections
+//!   ask       one command, its timeout, and the meaning of its failure
+//!   rows      conversions of rows and values
+//!   schema    creating and upgrading the tables and functions
+//!   check     the guarantees of the database with its present configuration
 //! ```
 
 mod address;

@@ -8,9 +8,9 @@
 //!   cg:{app:0A}:t:9c…              a token of a session of this shard
 //!   cg:{app:0A}:ids                the sessions of the shard that have not ended
 //!   cg:{app:0A}:names              its unclaimed tokens: name and digest, as bytes
-//!   cg:{app:0A}:due                what the sweep looks at, and when
-//!   cg:{app:0A}:guests             the guests of the shard, in the order in which they make room
-//!   cg:{app:0A}:sizes              how many bytes each of them takes, and all together
+//!   cg:{app:0A}:due                what the sweep checks, and when
+//!   cg:{app:0A}:guests             the guests of the shard, in the order of eviction
+//!   cg:{app:0A}:sizes              the bytes of each of them, and of all together
 //!   cg:{app:p:9c}:p:9c…            the session of a token, found by the token alone
 //! ```
 //!

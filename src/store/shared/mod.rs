@@ -1,13 +1,13 @@
-//! Stores that many nodes use at once: a verb reads a session, decides in the node, and writes.
+//! Stores that many nodes share: an operation reads a session, decides in the node, and writes.
 //!
 //! ```text
-//!   engine     what a database must do: rows, read and written in atomic steps
+//!   engine     the interface of a database: rows, read and written in atomic steps
 //!   piece      one session as rows, as a small `Live` to decide on, and as a commit
-//!   order      a claim in the plain words that a database grants by itself
-//!   lanes      whose turn it is to write a session, and what it was like last
+//!   order      a claim in the form in which a database grants it by itself
+//!   lanes      a lock for the writers of each session, and its last known state
 //!   leases     which runs of callbacks are cut off, as far as this node has seen
-//!   guests     how many more guests a node may let in
-//!   touches    uses of sessions on their way to the database
+//!   guests     how many more guests a node may admit
+//!   touches    pending uses of sessions
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
 //! ```
 //!

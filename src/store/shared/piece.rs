@@ -46,7 +46,7 @@ pub(super) struct Piece {
     /// The version under which it may be written; `None` without a row.
     pub(super) version: Option<u64>,
     life: Life,
-    /// The last use that the database knows of.
+    /// The last use that the database has.
     stored_seen: Timestamp,
     /// The latest use known to this node or the database.
     seen_at: Timestamp,
