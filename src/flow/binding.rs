@@ -14,9 +14,9 @@ use crate::token::TokenSecret;
 /// The content of the binding cookie: a nonce of this browser, and until when it is kept.
 ///
 /// A token holds the digest of the nonce. A browser whose request has the nonce minted the token,
-/// so the person behind it is not asked to confirm the link; the nonce opens nothing by itself. It
-/// is apart from the session cookie because browsers must send it on a return from another site
-/// even where that one is `Strict` (docs/SECURITY.md D.4), and because it outlives a change of
+/// so its user is not asked to confirm the link. The nonce opens nothing by itself. It is separate
+/// from the session cookie because browsers must send it on a return from another site even where
+/// the session cookie is `Strict` (docs/SECURITY.md D.4), and because it outlives a change of
 /// sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
@@ -39,8 +39,8 @@ impl Binding {
     }
 
     /// The secret of the credential that a redemption of this token gives the browser. It is
-    /// derived from what the browser has, so that a browser which has lost the response can be
-    /// given the same credential again, and no other client can.
+    /// derived from secrets that the browser has, so that a browser which has lost the response
+    /// can be given the same credential again, and no other client can.
     pub(crate) fn newcomer(&self, secret: &TokenSecret) -> Secret<16> {
         secret.newcomer_of(&self.nonce)
     }
@@ -79,7 +79,7 @@ impl Binding {
         until.millis().div_ceil(1_000) <= self.until.millis().div_ceil(1_000)
     }
 
-    /// What a token holds in its place.
+    /// The digest that a token stores.
     pub(crate) fn digest(&self, app: &str) -> Digest {
         Digest::of("binding", app, &self.nonce)
     }
@@ -91,7 +91,7 @@ impl Binding {
         SecretText::new(format!("{nonce}.{}", self.until.millis().div_ceil(1_000)))
     }
 
-    /// For how many seconds the browser is to keep it.
+    /// The `Max-Age` of the cookie, in seconds.
     pub(crate) fn max_age_secs(&self, now: Timestamp) -> u64 {
         self.until.millis().div_ceil(1_000).saturating_sub(now.millis() / 1_000)
     }

@@ -1,4 +1,4 @@
-//! What lets an upstream work in the session of the one request that was forwarded to it
+//! Lets an upstream work in the session of the one request that was forwarded to it
 //! (docs/CONTRACT.md §7).
 //!
 //! A capability opens the request's own handle, so that what is written through it is seen by the
@@ -40,14 +40,14 @@ pub struct Granted {
     secret: Secret<32>,
 }
 
-/// The capabilities that open something. Only requests that are forwarded have one.
+/// The valid capabilities. Only forwarded requests have one.
 #[derive(Default)]
 pub struct Capabilities(Mutex<CapabilityTable>);
 
 #[derive(Default)]
 struct CapabilityTable {
     held: HashMap<Digest, CapabilityState>,
-    /// Those whose request has ended, in the order in which they end themselves.
+    /// Those whose request has ended, in the order of their expiry.
     left: VecDeque<(Timestamp, Digest)>,
 }
 
@@ -58,20 +58,21 @@ enum CapabilityState {
     Over { until: Timestamp, left: Arc<EndedHandle> },
 }
 
-/// Why a capability opens nothing.
+/// Why a capability is refused.
 #[derive(Debug)]
 pub enum NotOpened {
-    /// It never was one, or is none any more; the error does not say which.
+    /// It never existed or has expired. The error does not distinguish the two.
     Unknown,
     /// The session has ended.
     Ended,
     /// The session is open, but the right of the request's browser to it has ended.
     Replaced,
-    /// The store cannot tell.
+    /// The store failed.
     Store(StoreError),
 }
 
 impl Session {
+    /// Makes a capability that opens this session, as this request sees it, on the internal
     /// Makes a capability that opens this session, as this request sees it, on the internal
     /// listener.
     pub fn capability(&self) -> Result<Granted, NoEntropy> {
@@ -129,7 +130,7 @@ impl Sessions {
     }
 }
 
-/// What a capability was found to be.
+/// The state of a capability.
 enum Opens {
     Request(ActiveHandle),
     Ended(Arc<EndedHandle>),
@@ -142,7 +143,7 @@ impl Capabilities {
         ledger.held.insert(digest, CapabilityState::Under(kept));
     }
 
-    /// The request has ended: only what names its session is kept.
+    /// Called when the request has ended: only the reference to its session is kept.
     fn leave(&self, digest: &Digest, app: &str, now: Timestamp) {
         let mut ledger = self.lock();
         ledger.sweep(now);
@@ -168,7 +169,7 @@ impl Capabilities {
 }
 
 impl CapabilityTable {
-    /// Forgets what opens nothing any more, and beyond the bound what would have ended first.
+    /// Removes expired capabilities, and beyond the bound those that would have expired first.
     ///
     /// Every grant and every end of a request sweeps, so that no timer is needed. A capability is
     /// swept once, so the cost of each is constant.
@@ -182,7 +183,7 @@ impl CapabilityTable {
     }
 }
 
-/// How many there are, and nothing that opens.
+/// Their number only, and no secret.
 impl fmt::Debug for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ledger = self.lock();

@@ -1,4 +1,4 @@
-//! Whether a person has consented to what a token does, as far as a request shows it.
+//! Whether the user has consented to the effect of a token, as far as a request shows it.
 
 use crate::base::Confirm;
 use crate::base::Digest;
@@ -9,7 +9,7 @@ use crate::token::Question;
 use crate::token::TokenSecret;
 
 impl Session {
-    /// The consent to the token that stands in the request itself.
+    /// The consent to the token in the request itself.
     pub(super) fn consent_to(&self, token: Option<&TokenSecret>) -> Consent {
         let context = &self.context;
         let signed_in = self.signed_in();
@@ -25,7 +25,7 @@ impl Session {
             ShownConsent::Opened | ShownConsent::Stale | ShownConsent::Clicked(..) => {
                 Consent::Open {
                     row: context.row_confirm,
-                    // What a page embeds, or a script fetches, was not opened by a person.
+                    // An embedded resource or a script's fetch was not opened by the user.
                     browser: self.browser().filter(|_| context.navigates),
                     signed_in,
                 }
@@ -33,8 +33,8 @@ impl Session {
         }
     }
 
-    /// The consent to a token that a handler gives to [`Session::restore`]. `switch` says that the
-    /// handler has asked whether the browser's own session may be left.
+    /// The consent to a token that a handler passes to [`Session::restore`]. `switch` means that
+    /// the user has agreed to leave the browser's present session.
     pub(super) fn consent_of_handler(&self, switch: bool) -> Consent {
         let signed_in = if switch { None } else { self.signed_in() };
         match self.context.consent {
@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// What tokens hold of the browser of this request.
+    /// The digest by which tokens identify the browser of this request.
     fn browser(&self) -> Option<Digest> {
         self.context.binding.as_ref().map(|binding| binding.digest(self.sessions.app()))
     }

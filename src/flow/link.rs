@@ -1,5 +1,5 @@
-//! Callback URLs: made of settings and of what the application says, and only where a row is for
-//! them.
+//! Callback URLs, built from the settings and the application's arguments, and only for paths that
+//! have a row.
 
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
@@ -20,10 +20,11 @@ use crate::token::MintOptions;
 use crate::token::text::brings_token;
 use crate::token::text::carries;
 
-/// The key of a token as links have it: shells, mail templates and string replacements take a bare
-/// `$` for one of theirs.
+/// The parameter name of a token in links. Shells, mail templates and string replacements
+/// interpret a bare `$`.
 const WRITTEN_KEY: &str = "%244DSID";
-/// What a URL does not have, beside what is not ASCII; the braces of placeholders stay.
+/// ASCII characters that are invalid in a URL and percent-encoded. The braces of placeholders
+/// stay.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
 /// Longest link; browsers and servers read at least 8,000 bytes (RFC 9110 §4.1).
 const LINK_BYTES_MAX: usize = 8_000;
@@ -36,7 +37,7 @@ pub(crate) struct CallbackLink {
 }
 
 impl CallbackLink {
-    /// The whole URL. It holds a secret from now on.
+    /// The whole URL, which contains a secret.
     pub(crate) fn with(&self, token: &str) -> String {
         [&self.before, token, &self.after].concat()
     }
@@ -71,8 +72,8 @@ impl Session {
         Ok(CallbackLink { before, after: fragment.to_owned() })
     }
 
-    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. What is
-    /// not ASCII is percent-encoded; `{PLACEHOLDERS}` stay.
+    /// The absolute URL of a path of this site, such as the `redirect_uri` of a sign-in. Non-ASCII
+    /// characters are percent-encoded; `{PLACEHOLDERS}` stay.
     ///
     /// It begins with the setting `public_origin`, never with anything from the request: an
     /// attacker who chose the `Host` of a request could have the token sent to itself.
@@ -95,7 +96,7 @@ impl Session {
         Ok(format!("{origin}{}{encoded}", self.sessions().base_path))
     }
 
-    /// Refuses names that no row has: a token for them could not be redeemed.
+    /// Refuses names without a row, because a token for them could not be redeemed.
     pub(super) fn require_named_rows(&self, wish: &MintOptions) -> Result<(), SessionError> {
         let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
         let rows = table.rows();
@@ -117,7 +118,7 @@ impl Session {
 fn require_row(table: &Table, path: &str, wish: &MintOptions) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
-    // What a platform puts in the place of a placeholder is not known here.
+    // The value that a platform substitutes for a placeholder is unknown here.
     if address.contains('{') {
         return Ok(());
     }

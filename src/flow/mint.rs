@@ -15,11 +15,11 @@ use crate::token::Token;
 use crate::token::mint::MintTimes;
 
 impl Session {
-    /// Mints a token that brings one later request back into this session (4D `createOTP`).
+    /// Mints a token that restores this session in one later request (4D `createOTP`).
     ///
-    /// What the handler has written so far is kept first, in the same step. Returns after the token
-    /// is durable. A cookie of the response lets the browser be recognized, so that it is not asked
-    /// to confirm where the row or [`MintOptions::confirm`] says `foreign`.
+    /// The handler's writes so far are stored first, in the same step. Returns after the token is
+    /// durable. A cookie in the response lets the browser be recognized, so that its user is not
+    /// asked to confirm where the row or [`MintOptions::confirm`] is `foreign`.
     pub async fn create_otp(&self, wish: MintOptions) -> Result<String, SessionError> {
         let now = self.sessions.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
@@ -44,8 +44,8 @@ impl Session {
         Ok(secret.expose())
     }
 
-    /// Mints a token and returns the absolute URL of `path` that brings it back: under `%244DSID`,
-    /// or under the row's own parameter that [`MintOptions::param`] names, in front of a fragment.
+    /// Mints a token and returns the absolute URL of `path` with it: under `%244DSID`, or under
+    /// the row's own parameter in [`MintOptions::param`], in front of a fragment.
     ///
     /// The URL is made as [`Session::public_url`] makes it. A path that no row matches, that no
     /// request can have, or that has a token already is refused.
@@ -73,8 +73,8 @@ impl Session {
         }
     }
 
-    /// The binding by which this browser is recognized at least until `until`. A client that must
-    /// not be given a cookie, or whose own cannot be told from a planted one, gets none.
+    /// The binding by which this browser is recognized at least until `until`. `None` for a client
+    /// that must not be given a cookie, or whose own cannot be told from a planted one.
     fn binding_until(&self, until: Timestamp) -> Result<Option<Binding>, NoEntropy> {
         let state = self.lock();
         match &state.binding {
@@ -88,8 +88,8 @@ impl Session {
         }
     }
 
-    /// The digest by which this browser is recognized for so long; `None` for a program. A browser
-    /// without a binding is given one with the response, unless it must get no cookie.
+    /// The digest by which this browser is recognized for that long; `None` for a program. The
+    /// response gives a binding to a browser without one, unless it must set no cookie.
     pub(crate) fn known_browser(&self, within: Duration) -> Result<Option<Digest>, NoEntropy> {
         if self.context.caller != Caller::Browser {
             return Ok(None);

@@ -24,7 +24,7 @@ use crate::store::port::Resumed;
 /// the longest time that the response to a sign-in may take, and some more.
 const OVERTAKEN_WITHIN: Duration = Duration::from_mins(2);
 
-/// What a request presents in the two cookies that every request is looked at for.
+/// The two cookies that are read from every request.
 pub(crate) struct Cookies<'r> {
     /// The name of the session cookie.
     pub(crate) name: &'r str,
@@ -32,7 +32,7 @@ pub(crate) struct Cookies<'r> {
     pub(crate) binding: Presented<'r>,
 }
 
-/// What a request presents under a cookie's name.
+/// The values of one cookie in a request.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) enum Presented<'r> {
@@ -113,10 +113,10 @@ impl<'r> Presented<'r> {
 }
 
 impl Sessions {
-    /// Opens the session that a request's cookie names, or makes its caller a guest.
+    /// Opens the session of a request's cookie, or begins a guest's.
     ///
-    /// Of several cookies the authentic one counts; forged and damaged ones are discarded here,
-    /// before the store is asked.
+    /// Of several cookies the authentic one counts. Forged and damaged ones are discarded before
+    /// the store is queried.
     pub(crate) async fn open(
         self: &Arc<Self>,
         cookies: &Cookies<'_>,

@@ -1,10 +1,10 @@
-//! One redemption: a [`TokenAttempt`] goes in, a [`Redemption`] comes out.
+//! One redemption: takes a [`TokenAttempt`], returns a [`Redemption`].
 //!
 //! ```text
 //! the phase redeem, or Session::restore
 //!   └─ Session::redeem        the token, or the one that is bound to this browser; counts guesses
-//!       └─ redeem_one         under which claim, and what a grant does to the request
-//!           └─ claim          asks the store, once more where its reply was lost
+//!       └─ redeem_one         makes the claim, and applies a grant to the request
+//!           └─ claim          calls the store, and retries where its reply was lost
 //!               └─ Store::redeem
 //! ```
 //!
@@ -45,48 +45,50 @@ use crate::token::ReplayOptions;
 use crate::token::TokenSecret;
 use crate::token::text::token_in;
 
-/// How long a browser that has lost the response to its redemption may come for it again.
+/// How long after a lost response the browser may request its credential again.
 const REGRANT_WITHIN: Duration = Duration::from_mins(1);
 
 /// One attempt of a request to redeem a token.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenAttempt<'t> {
-    /// `None` for something in the place of a token that cannot be one.
+    /// `None` for a value that cannot be a token.
     token: Option<&'t TokenSecret>,
     consent: Consent,
-    /// What the attempt says about repeats, on a row that keeps responses for them.
+    /// How the attempt handles repeats, on a row that keeps responses for them.
     repeat: Option<ReplayOptions>,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub(crate) enum Redemption {
-    /// It ended, with what the handler is told.
+    /// It ended, with this outcome for the handler.
     Ended(Outcome),
-    /// A person must be asked first.
+    /// Consent is required first.
     Asks(Question),
     /// The request works in the session, and its response is kept for repeats: this claim on this
     /// token must be concluded.
     Began(ClaimId, TokenSecret),
-    /// It repeats the callback of this token that won at this moment.
+    /// It repeats a callback of this token that was won at this time.
     Repeats(Timestamp, Repeat, TokenSecret),
 }
 
 impl Session {
-    /// Redeems a token that came some other way than under `$4DSID` (4D `restore`).
+    /// Redeems a token that arrived by other means than `$4DSID` (4D `restore`).
     ///
     /// True: from now on this is the session that minted it. False: nothing has changed, and
-    /// [`Session::restore_outcome`] says why. What was written before stays with the session that
-    /// it was written to. A request that only looks (HEAD, OPTIONS, prefetch) redeems nothing:
-    /// false, with the outcome `absent`.
+    /// [`Session::restore_outcome`] returns the reason. Earlier writes stay with the session that
+    /// they were written to. A request that only reads (HEAD, OPTIONS, prefetch) redeems nothing:
+    /// the result is false, with the outcome `absent`.
     ///
-    /// False with the outcome `askFirst`, and the token unspent, where a person must agree first:
+    /// The result is false with the outcome `askFirst`, and the token remains unspent, where the
+    /// user must consent first:
     ///
     /// - the browser is signed in to another session. Otherwise an attacker could make a signed-in
-    ///   person open a link and go on in the attacker's session (RFC 9700 §4.7). A handler that has
-    ///   asked says so with [`Session::restore_with`];
-    /// - the token was minted with [`Confirm::Foreign`] and comes in a GET of a browser that did
-    ///   not mint it, or it was minted with [`Confirm::Always`]. The page that asks is served for
-    ///   links, before a handler runs; a handler that wants such tokens takes them in a POST.
+    ///    user open a link and continue in the attacker's session (RFC 9700 §4.7). A handler that
+    ///    has obtained the consent uses [`Session::restore_with`];
+    /// - the token was minted with [`Confirm::Foreign`] and arrives in a GET of a browser that did
+    ///    not mint it, or it was minted with [`Confirm::Always`]. The confirmation page is served
+    ///    for links, before a handler runs. A handler that expects such tokens takes them in a
+    ///    POST.
     ///
     /// The row's own `confirm` has no effect here.
     ///
@@ -120,8 +122,8 @@ impl Session {
         Ok(outcome.is_restored())
     }
 
-    /// The attempt to redeem what stands in the request itself; `None` for something in the place
-    /// of a token that cannot be one.
+    /// The attempt to redeem the token in the request itself. Its token is `None` if the value
+    /// cannot be a token.
     pub(crate) fn attempt<'t>(
         &self,
         token: Option<&'t TokenSecret>,
@@ -130,12 +132,12 @@ impl Session {
         TokenAttempt { token, consent: self.consent_to(token), repeat }
     }
 
-    /// Redeems a token, or finds out why it cannot be redeemed.
+    /// Redeems a token, or determines why it cannot be redeemed.
     ///
-    /// The store is asked first and the limit afterwards: behind one address there may be a prober,
-    /// a bank that calls back, and everyone who reads mail there. Only a token that was never
-    /// minted counts; one that is used or expired is no guess (docs/SECURITY.md T02). A prober is
-    /// held to the limit of requests, at which 128 bits cannot be guessed.
+    /// The store is queried before the limit is applied, because one address may be shared by a
+    /// prober, a bank that calls back, and everyone who reads mail there. Only a token that was
+    /// never minted counts; a used or expired one is no guess (docs/SECURITY.md T02). A prober is
+    /// bound by the limit of requests, at which 128 bits cannot be guessed.
     pub(crate) async fn redeem(
         &self,
         attempt: TokenAttempt<'_>,
@@ -157,8 +159,8 @@ impl Session {
         Ok(redemption)
     }
 
-    /// The session in which the browser is signed in at present, or will be once what the handler
-    /// has written is kept.
+    /// The session in which the browser is signed in at present, or will be once the handler's
+    /// writes are stored.
     pub(super) fn signed_in(&self) -> Option<SessionId> {
         let state = self.lock();
         state.access().known.then(|| state.id())

@@ -28,7 +28,7 @@ use crate::session::Roles;
 use crate::store::Store;
 use crate::table::Table;
 
-/// Most names that are logged; handlers may grant what a request says.
+/// Most names that are logged, because a handler may take the names to grant from a request.
 const UNKNOWN_NAMES_MAX: usize = 256;
 /// Longest part of such a name that is logged.
 const UNKNOWN_NAME_BYTES_MAX: usize = 80;
@@ -39,7 +39,7 @@ const UNKNOWN_NAME_BYTES_MAX: usize = 80;
 pub struct UnknownNames(Mutex<BTreeSet<String>>);
 
 impl UnknownNames {
-    /// Logs that a name was left out, unless that was said before.
+    /// Logs that a name was ignored, unless it was logged before.
     pub(crate) fn tell(&self, kind: &'static str, name: &str) {
         let name = masked(name.trim(), UNKNOWN_NAME_BYTES_MAX).into_owned();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,11 +62,11 @@ pub type CurrentTable = ArcSwapOption<Table>;
 pub struct Sessions {
     /// Where sessions and tokens are kept.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Where secrets come from.
+    /// The source of secrets.
     pub entropy: Arc<dyn Entropy>,
-    /// What seals cookies.
+    /// The keys that seal cookies.
     pub keyring: Keyring,
     /// Which privileges exist.
     pub roles: Roles,
@@ -84,9 +84,9 @@ pub struct Sessions {
     pub guesses_origin: AtomicBool,
     /// Whether it was logged that browsers send session cookies of another callgate.
     pub saw_foreign_cookie: AtomicBool,
-    /// How often what may be done.
+    /// The rate limits.
     pub rates: Arc<Rates>,
-    /// What lets upstreams work in the sessions of their requests.
+    /// The capabilities by which upstreams work in the sessions of their requests.
     pub capabilities: Capabilities,
     /// Requests that run a callback or wait for its response.
     pub waiters: Arc<Waiters>,

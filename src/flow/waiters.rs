@@ -73,7 +73,7 @@ impl Waiters {
 
 impl CallbackWaiter {
     /// Completes when another waiter notifies, counted from this call and not from the first poll,
-    /// so that nothing is missed while the store is asked in between.
+    /// so that no notification is missed during a query of the store in between.
     pub(crate) fn news(&self) -> Notified<'_> {
         self.shared.notify.notified()
     }

@@ -1,4 +1,4 @@
-//! Every setting by its full name, as the declaration has them.
+//! Every setting by its full name, collected from the declaration.
 
 use std::sync::LazyLock;
 
@@ -7,14 +7,14 @@ use crate::base::setting::{Declared, Entry, Kind, Origin, Raw, Shape, Value, Val
 use super::Settings;
 use super::manual::plain;
 
-/// The declaration: what may stand in a settings file.
+/// The declaration: the valid content of a settings file.
 pub(super) static DECLARATION: LazyLock<Vec<Entry>> = LazyLock::new(|| match Settings::shape() {
     Shape::Section(entries) => entries,
     Shape::Value(..) | Shape::Named(_) | Shape::List(_) => Vec::new(),
 });
 
-/// Every setting, in the order of the default file. What stands in named tables and in lists of
-/// tables is given in the settings file only, and is not among them.
+/// Every setting, in the order of the default file. Settings in named tables and in lists of
+/// tables can be given in the settings file only, and are not included.
 pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let mut all = Vec::new();
     list(&DECLARATION, "", &mut all);
@@ -26,7 +26,7 @@ fn list(entries: &[Entry], section: &str, all: &mut Vec<Setting>) {
         let name = Values::below(section, entry.key);
         match &entry.shape {
             Shape::Value(kind, placeholder) => all.push(Setting {
-                // The list lives as long as the program.
+                // The list lives as long as the program, so the leak is bounded.
                 name: name.leak(),
                 kind: *kind,
                 placeholder,
@@ -45,11 +45,11 @@ fn list(entries: &[Entry], section: &str, all: &mut Vec<Setting>) {
 pub struct Setting {
     /// The path in the settings file, such as `session.idle_minutes`.
     pub name: &'static str,
-    /// What a value must be.
+    /// The type of a value.
     pub kind: Kind,
-    /// What `--help` calls a value that is not one of a few words.
+    /// The placeholder in `--help` for a value that is not an enumeration.
     pub placeholder: &'static str,
-    /// What it means, in one paragraph of Markdown.
+    /// Its meaning, in one paragraph of Markdown.
     pub manual: String,
     /// The default; `None` for a setting that is unset.
     pub default: Option<Value>,
@@ -58,7 +58,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// What it means, in plain text.
+    /// Its meaning, in plain text.
     pub fn meaning(&self) -> String {
         plain(&self.manual)
     }

@@ -1,11 +1,11 @@
-//! Settings that are one word out of a few.
+//! Settings with a few possible values.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::base::setting::{BadValue, Form, Kind, Value, parsed};
 
-/// The word is none of those the setting knows.
+/// The value is not one of those that the setting accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAChoice;
 
@@ -26,7 +26,7 @@ macro_rules! choice {
         }
 
         impl $name {
-            /// The words for it in settings, in the order of the variants.
+            /// The values in settings, in the order of the variants.
             pub const NAMES: &'static [&'static str] = &[$($text,)+];
         }
 

@@ -1,4 +1,4 @@
-//! Settings that are each fine and do not go together (docs/SECURITY.md G47, D.4).
+//! Settings that are valid alone and conflict with each other (docs/SECURITY.md G47, D.4).
 
 use super::keys::SHARE;
 use super::keys::UNSHARED;
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::base::setting::Raw;
 
-/// Everything that does not go together; `raw` knows where each value came from.
+/// Every conflict; `raw` has the origin of each value.
 pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut found = Vec::new();
     cookie(settings, &mut found);
@@ -27,14 +27,14 @@ pub(super) fn find(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     found.into_iter().map(|(name, flaw)| Problem::of(name, &raw.origin(name), flaw)).collect()
 }
 
-/// A flaw and the setting that is to blame for it.
+/// A flaw and the setting that it is reported for.
 type Found = Vec<(&'static str, Flaw)>;
 
 fn cookie(settings: &Settings, found: &mut Found) {
     const FIX: &str = "set public_origin to an https address, or cookie.secure = \"on\"";
     let secure = settings.is_cookie_secure();
-    // Browsers drop such cookies without a word (RFC 6265bis §5.7), so every visitor would
-    // arrive with a new session each time.
+    // Browsers drop such cookies silently (RFC 6265bis §5.7), so every request of a visitor would
+    // begin a new session.
     if settings.cookie.same_site == SameSite::None && !secure {
         let what = "is \"None\", which browsers only take from a Secure cookie";
         found.push(("cookie.same_site", Flaw::error("insecure-none", what, FIX)));
@@ -78,7 +78,7 @@ fn proxies(settings: &Settings, found: &mut Found) {
     }
 }
 
-/// Bounds that another one keeps from ever being reached.
+/// Limits that can never be reached because of another limit.
 fn idle(settings: &Settings, found: &mut Found) {
     let limits = &settings.limits;
     if settings.rate_limits && limits.connections_per_address > limits.connections {
@@ -135,7 +135,7 @@ fn keys(settings: &Settings, found: &mut Found) {
             let fix = "drop one of them";
             found.push(("keys_file", Flaw::error("two-keys", "stands beside keys", fix)));
         }
-        // A key of its own would make every node throw out the visitors of the others.
+        // With a key of its own, every node would discard the cookies of the others.
         (true, None) if settings.store.is_shared() => {
             found.push(("keys", Flaw::error("unshared-keys", UNSHARED, SHARE)));
         }

@@ -1,4 +1,4 @@
-//! The declaration of the settings: what stands in a settings file, in the order of the default
+//! The declaration of the settings: the content of a settings file, in the order of the default
 //! file. Sections that other parts of callgate declare are fields here.
 
 use std::net::SocketAddr;

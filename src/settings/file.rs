@@ -1,4 +1,4 @@
-//! Reads a settings file into the layer of what it gives.
+//! Reads a settings file into a layer.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::problem::{Flaw, Problem};
 
 /// A settings file: TOML (<https://toml.io>, version 1.1).
 pub(super) struct File<'t> {
-    /// The file as it was named to the program.
+    /// The path of the file, as it was given to the program.
     name: Arc<str>,
     text: &'t str,
-    /// What may stand in it.
+    /// The valid content.
     declaration: &'t [Entry],
 }
 
@@ -29,16 +29,16 @@ impl<'t> File<'t> {
         Self::of(&DECLARATION, name, text)
     }
 
-    /// A file in which other settings may stand.
+    /// A file with the settings of this declaration.
     pub(super) fn of(declaration: &'t [Entry], name: &str, text: &'t str) -> Self {
         let text = text.trim_start_matches('\u{feff}');
         Self { name: name.into(), text, declaration }
     }
 
-    /// Puts everything that the file gives over `raw`, and returns everything wrong with it.
+    /// Writes the values of the file over those of `raw`, and returns every problem.
     ///
-    /// Values are only taken from a file that is well formed: what stands behind a missing quote
-    /// is not what its author meant.
+    /// Values are taken only from a well-formed file, because the text after a missing quote may
+    /// not be what its author meant.
     pub(super) fn read(&self, raw: &mut Raw) -> Vec<Problem> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         let mut problems: Vec<Problem> = errors
@@ -60,7 +60,8 @@ impl<'t> File<'t> {
         problems
     }
 
-    /// Where the other files are, so that a slip in this one does not hide what is wrong with them.
+    /// Reads the paths of the other files, so that an error in this file does not hide problems of
+    /// those.
     fn read_places(&self, table: &DeTable<'_>, raw: &mut Raw) {
         for (key, value) in table {
             let is_place = ["handlers", "classes", "roles"].contains(&&**key.get_ref());
@@ -70,7 +71,7 @@ impl<'t> File<'t> {
         }
     }
 
-    /// The way out of what another program has left in the file.
+    /// How to fix what another program has left in the file.
     fn way_out(&self, span: &Range<usize>) -> Option<&'static str> {
         let rest = self.text.get(span.start..)?;
         let line = self.text.get(..span.start)?.rsplit('\n').next().unwrap_or_default();
@@ -119,7 +120,7 @@ struct Reader<'f, 't> {
 }
 
 impl Reader<'_, '_> {
-    /// Reads the table at `path`, in which `entries` may stand.
+    /// Reads the table at `path`, which may contain `entries`.
     fn table(&mut self, table: &DeTable<'_>, entries: &[Entry], path: &str) {
         for (key, value) in table {
             let name = Values::below(path, key.get_ref());
@@ -213,8 +214,7 @@ fn names(entries: &[Entry], path: &str, all: &mut Vec<String>) {
 }
 
 fn unknown(name: &str, known: &[String]) -> Flaw {
-    // A setting without its section is the likeliest slip: `idle_minutes` for
-    // `session.idle_minutes`.
+    // A missing section is the likeliest mistake: `idle_minutes` for `session.idle_minutes`.
     let is_below = |known: &&String| known.rsplit_once('.').is_some_and(|(_, key)| key == name);
     let astray = known.iter().find(is_below).map(String::as_str);
     let fix = match astray.or_else(|| nearest(name, known.iter().map(String::as_str))) {

@@ -1,4 +1,4 @@
-//! Whether the files that the settings name are there, and closed to strangers where they must be.
+//! Checks that the files in the settings exist, and that other users cannot access secret ones.
 
 use crate::base::setting::{Origin, Raw};
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::problem::{Flaw, Problem};
 use super::strangers;
 use super::{Safety, Settings};
 
-/// Everything wrong on disk. The table itself is not looked at here: it has problems of its own.
+/// Every problem on disk. The table is not checked here, because it reports problems of its own.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut problems = confirm_page(settings, raw);
     let named = [
@@ -56,7 +56,7 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     problems
 }
 
-/// Every flaw of the page that asks before a link counts.
+/// Every flaw of the confirmation page.
 fn confirm_page(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let Some(path) = &settings.confirm_page else { return Vec::new() };
     let flaws = match std::fs::read_to_string(path) {
@@ -78,16 +78,16 @@ fn confirm_page(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     flaws.into_iter().map(|flaw| Problem::of("confirm_page", &origin, flaw)).collect()
 }
 
-/// Everybody but the owner of a file.
+/// The permission bits of all users but the owner.
 const OTHERS: u32 = 0o077;
-/// Everybody but its owner and group: certificates are often handed out through a group
-/// (docs/SECURITY.md D.3).
+/// The permission bits of all users but the owner and the group, because certificates are often
+/// shared through a group (docs/SECURITY.md D.3).
 const STRANGERS: u32 = 0o007;
 
-/// Whoever reads the keys can make a cookie for any session, or pass for this server; whoever reads
-/// the password of the store can read and write every session. `strict`
-/// refuses such a file (docs/SECURITY.md G47); otherwise it is a warning, because a container's
-/// secrets are often mounted that way and nobody else lives in the container.
+/// A user who can read the keys can make a cookie for any session, or impersonate this server. A
+/// user who can read the password of the store can read and write every session. `strict` refuses
+/// such a file (docs/SECURITY.md G47). Otherwise it is a warning, because a container's secrets
+/// are often mounted that way and the container has no other users.
 fn open_to_others(path: &Path, safety: Safety) -> Flaw {
     let what = format!("is in {}, which other users of this machine can read", path.display());
     let fix = format!("chmod 600 {}", path.display());
@@ -103,7 +103,7 @@ fn is_open(path: &Path, who: u32) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & who != 0)
 }
 
-/// Elsewhere access lists decide, which the standard library does not show.
+/// On other systems access lists decide, which the standard library does not expose.
 #[cfg(not(unix))]
 fn is_open(_: &Path, _: u32) -> bool {
     false

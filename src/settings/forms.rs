@@ -1,4 +1,4 @@
-//! How settings are read whose types belong to other parts of callgate.
+//! Parsing of settings whose types belong to other parts of callgate.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::table::BasePath;
 use super::names::{AppName, PublicOrigin};
 use super::store_url::{StoreUrl, kind_of};
 
-/// A form for a text: what `--help` calls it, and the function that parses it, whose error is the
-/// way out.
+/// A textual setting: its placeholder in `--help`, and the function that parses it, whose error
+/// says how to fix it.
 macro_rules! text {
     ($($form:ty: $value:ty, $placeholder:literal, $parse:expr;)+) => {
         $(impl Form for $form {
@@ -128,7 +128,7 @@ impl Form for tracing::Level {
     }
 }
 
-/// Keys for cookies. Which of them is none is said by its place, never by its text.
+/// Keys for cookies. Errors name an invalid key by its index, never by its text.
 #[derive(Debug)]
 pub(super) struct Keys;
 
@@ -143,7 +143,7 @@ impl Form for Keys {
     fn read(value: &Value) -> Result<Self::Value, BadValue> {
         let Value::Secrets(keys) = value else { return Err(mismatch(value)) };
         for (key, place) in keys.iter().zip(1..) {
-            // A key is one or not, whatever the application is called.
+            // Whether a key is valid does not depend on the name of the application.
             if let Err(error) = Keyring::read("", std::slice::from_ref(key)) {
                 let what = format!("has no key at place {place}");
                 return Err(BadValue { code: "bad-key", what, fix: error.to_string() });

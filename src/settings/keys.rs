@@ -19,7 +19,7 @@ use super::{Settings, StoreUrl, private_file};
 /// What is wrong with a node that shares its store and was given no keys.
 pub(super) const UNSHARED: &str =
     "is not set, and every node that shares the store must seal cookies with the same keys";
-/// The way out of that.
+/// How to fix that.
 pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give it to every node in \
                                 a keys_file or with CALLGATE_KEYS";
 
@@ -27,11 +27,11 @@ pub(super) const SHARE: &str = "make one with \"openssl rand -hex 32\", and give
 const FILE_NAME: &str = "callgate.key";
 
 impl Settings {
-    /// The keys to work with, from the first of these that there is: `keys`, `keys_file`, the
-    /// file `callgate.key` in the folder of the embedded store. The last one is made, with one
-    /// new key and for the owner only, if it is not there yet; with `memory:` the new key lives
-    /// and ends with the process, as the sessions do. A store that many nodes share has no folder
-    /// for one: all of them must be given the same.
+    /// The keys, from the first of these that exists: `keys`, `keys_file`, the file `callgate.key`
+    /// in the folder of the embedded store. The last one is created, with one new key and readable
+    /// by the owner only, if it does not exist yet. With `memory:` the new key exists only in the
+    /// process, as the sessions do. A store that many nodes share has no folder for a key file, so
+    /// all nodes must be given the same keys.
     pub fn keyring(&self, entropy: &dyn Entropy) -> Result<Keyring, KeyFault> {
         let app = self.app.as_str();
         if !self.keys.is_empty() {
@@ -48,15 +48,15 @@ impl Settings {
         }
     }
 
-    /// The key file that [`Settings::keyring`] would make for an embedded store. A store that has
-    /// sessions had one, which is lost.
+    /// The key file that [`Settings::keyring`] would create for an embedded store. If the store
+    /// has sessions, it had a key file, which is lost.
     pub fn missing_key(&self) -> Option<PathBuf> {
         let path = self.key_path().filter(|path| self.keys_file.is_none() && !path.exists());
         path.filter(|_| !self.new_key)
     }
 
     /// The keys that [`Settings::keyring`] would find, for an operator's command; `None` where it
-    /// would make one. The file must be one that nobody but this user and root can have put there.
+    /// would create one. No other user but root may be able to replace the file.
     pub fn found_keyring(&self) -> Result<Option<Keyring>, KeyFault> {
         let app = self.app.as_str();
         match self.key_path() {
@@ -83,19 +83,19 @@ impl Settings {
     }
 }
 
-/// Why there are no keys to work with.
+/// Why there are no usable keys.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeyFault {
-    /// A key in `keys` is not one.
+    /// A key in `keys` is invalid.
     Given(BadKey),
     /// The file cannot be read or written.
     Io(PathBuf, std::io::Error),
-    /// The file is there and holds no usable key.
+    /// The file exists and has no usable key.
     Content(PathBuf, BadKey),
-    /// The file is gone, and the store is there whose cookies its key has sealed.
+    /// The file is missing, and a store exists whose cookies were sealed with its key.
     Lost(PathBuf),
-    /// The store is for many nodes, and this one was given no keys.
+    /// The store is shared by many nodes, and this one was given no keys.
     Unshared,
     /// The operating system gave no randomness for a new key.
     NoEntropy(NoEntropy),
@@ -151,8 +151,8 @@ pub(super) fn keys_of(text: &SecretText) -> Vec<SecretText> {
     keys.map(|line| SecretText::new(line.to_owned())).collect()
 }
 
-/// Why somebody could guess a key, as the end of a sentence; none for one that looks random. Of
-/// random keys, fewer than one in a million million are held for one of these.
+/// Why a key could be guessed, as the end of a sentence; `None` for one that looks random. Of
+/// random keys, fewer than one in a million million match.
 pub(super) fn weakness(key: &SecretText) -> Option<&'static str> {
     let text = key.expose().trim();
     let bytes: [u8; 32] = hex::read(text).ok()?;
@@ -179,10 +179,10 @@ pub(super) fn weakness(key: &SecretText) -> Option<&'static str> {
     }
 }
 
-/// Makes the file with one new key, unless it is there.
+/// Creates the file with one new key, unless it exists.
 ///
-/// The key is written under another name and linked to its own: of two processes that start
-/// together one wins and both read its key, and a crash leaves no half file behind.
+/// The key is written under another name and then linked to its final one. Of two processes that
+/// start together one wins and both read its key, and a crash leaves no partial file.
 fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFault> {
     let fault = |error| KeyFault::Io(path.to_owned(), error);
     if path.try_exists().map_err(fault)? {
@@ -195,7 +195,7 @@ fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFault> {
     }
     let draft = path.with_extension(format!("key.{}", std::process::id()));
     let linked = write_private(&draft, &key).and_then(|()| std::fs::hard_link(&draft, path));
-    // The draft holds a key that may be in use from now on: it must not stay behind.
+    // The temporary file has a key that may be in use from now on, so it must be removed.
     let removed = std::fs::remove_file(&draft);
     match linked {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(fault(error)),
@@ -215,7 +215,7 @@ fn write_private(path: &Path, key: &SecretText) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the new name itself durable; elsewhere than on Unix a folder cannot be opened for it.
+/// Makes the new name durable. On systems other than Unix a folder cannot be opened for that.
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     if cfg!(unix) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

@@ -1,4 +1,5 @@
-//! The default file: every setting with its default and what it means, made of the declaration.
+//! The default file: every setting with its default and its meaning, generated from the
+//! declaration.
 
 use std::sync::LazyLock;
 
@@ -31,8 +32,8 @@ pub(super) fn text(declaration: &[Entry]) -> String {
     lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Writes the settings of a table: values first, as TOML wants them, then the tables in it. Where
-/// the table is an example of one, every line is a comment.
+/// Writes the settings of a table: values first, as TOML requires, then the tables in it. If the
+/// table is an example, every line is a comment.
 fn write(entries: &[Entry], path: &str, is_example: bool, lines: &mut Vec<String>) {
     let (values, tables): (Vec<_>, Vec<_>) =
         entries.iter().partition(|entry| matches!(entry.shape, Shape::Value(..)));
@@ -55,7 +56,7 @@ fn write(entries: &[Entry], path: &str, is_example: bool, lines: &mut Vec<String
     }
 }
 
-/// A paragraph of Markdown as plain text. Backticks are all that manuals have of it.
+/// A paragraph of Markdown as plain text. Manuals use no other markup than backticks.
 pub(super) fn plain(markdown: &str) -> String {
     markdown.replace('`', "")
 }

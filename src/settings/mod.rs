@@ -1,22 +1,22 @@
-//! Everything that can be set: flags, environment and settings file, made into one checked value.
+//! The settings: flags, environment and settings file, combined into one checked value.
 //!
 //! ```text
 //! defaults < callgate.toml < CALLGATE_* < --flags     declared, sources, file
 //!     └───────────┴──────┬──────┴──────────┘
 //!                       Raw    every value with its origin     base::setting
-//!                        │     understood, or a Problem        reading
+//!                        │     parsed, or a Problem            reading
 //!                     Settings                                 declared
-//!                        │     what does not go together       contradictions
-//!                        │     what must be there on disk      files, keys
+//!                        │     conflicts between settings      contradictions
+//!                        │     files that must exist           files, keys
 //! ```
 //!
-//! A setting is declared once ([`crate::base::setting`] says how): in `declared`, or in the part of
-//! callgate that it is about, whose struct is then a field in `declared`. The default file, its
-//! environment variable, its flag, `--help`, `docs/SETTINGS.md` and its typed value follow. To add
-//! one, declare it, use it, and show in `tests/it/settings_reach.rs` that it reaches a gate. What
-//! must go together with other settings is in `contradictions`.
+//! A setting is declared once (see [`crate::base::setting`]): in `declared`, or in the part of
+//! callgate that uses it, whose struct is then a field in `declared`. The default file, its
+//! environment variable, its flag, `--help`, `docs/SETTINGS.md` and its typed value are generated
+//! from the declaration. To add one, declare it, use it, and show in `tests/it/settings_reach.rs`
+//! that it reaches a gate. Conflicts with other settings belong in `contradictions`.
 //!
-//! Every problem of every layer is reported at once. Relative paths count from the working
+//! Every problem of every layer is reported at once. Relative paths start from the working
 //! directory, in the settings file as on the command line.
 
 mod all;
@@ -59,8 +59,8 @@ pub use crate::http::limits::Limits;
 use std::path::{Path, PathBuf};
 
 impl Settings {
-    /// What does not go together in settings that a program has put together itself. Errors
-    /// and warnings; empty when all is well.
+    /// The conflicts in settings that a program has built itself: errors and warnings. Empty
+    /// without conflicts.
     pub fn check(&self) -> Vec<Problem> {
         contradictions::find(self, &Raw::default())
     }
@@ -77,8 +77,8 @@ impl Settings {
         self.roles.clone().or_else(beside)
     }
 
-    /// Whether the public comes over https: callgate speaks it itself, or `public_origin` says
-    /// that a proxy in front does.
+    /// Whether clients use https: callgate serves TLS itself, or `public_origin` indicates a proxy
+    /// that does.
     pub fn is_https(&self) -> bool {
         self.tls.is_on() || self.public_origin.as_ref().is_some_and(PublicOrigin::is_https)
     }

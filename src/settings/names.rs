@@ -1,4 +1,4 @@
-//! Settings that are a name or an address with a shape of their own.
+//! Settings that are a name or an address with a syntax of their own.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use url::Url;
 pub struct AppName(String);
 
 impl AppName {
-    /// Reads a name; the error ends with the way out.
+    /// Parses a name. The error ends with how to fix it.
     pub fn parse(text: &str) -> Result<Self, String> {
         const BYTES_MAX: usize = 32;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -39,7 +39,7 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The address that the public knows: scheme, host and port, nothing else (RFC 6454).
+/// The public address: scheme, host and port, nothing else (RFC 6454).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicOrigin {
     text: String,
@@ -48,8 +48,8 @@ pub struct PublicOrigin {
 }
 
 impl PublicOrigin {
-    /// Reads an origin and writes it the way browsers do: lower case, without the usual port.
-    /// The error ends with the way out.
+    /// Parses an origin and writes it as browsers do: lower case, without the default port. The
+    /// error ends with how to fix it.
     pub fn parse(text: &str) -> Result<Self, String> {
         const FIX: &str = "use scheme://host[:port], such as \"https://shop.example\"";
         let url = Url::parse(text).map_err(|_| FIX.to_owned())?;
@@ -62,7 +62,7 @@ impl PublicOrigin {
             _ => return Err(FIX.to_owned()),
         };
         let origin = url.origin().ascii_serialization();
-        // A path here would vanish from every link without a word, so it is refused.
+        // A path would be dropped silently from every link, so it is refused.
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(format!("leave only the origin: {origin:?}"));
         }
@@ -83,7 +83,7 @@ impl PublicOrigin {
         &self.text
     }
 
-    /// Whether the public comes over https.
+    /// Whether clients use https.
     pub fn is_https(&self) -> bool {
         self.https
     }

@@ -1,4 +1,4 @@
-//! Shows that declarations nest: named tables and lists of tables, with a declaration of the
+//! Tests that declarations nest: named tables and lists of tables, with a declaration of the
 //! tests' own.
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Small files that hold secrets, read so that nobody else can put another thing in their place.
+//! Small files with secrets, read in a way that other users cannot substitute.
 //!
-//! What is judged is the opened file and not its name, which could lead elsewhere a moment later.
+//! The checks apply to the opened file and not to its name, which could lead elsewhere a moment
+//! later.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -15,13 +16,14 @@ pub(super) const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest key file that an operator's command trusts (docs/CONTRACT.md §12).
 pub(super) const TRUSTED_KEY_BYTES_MAX: u64 = 4 * 1024;
 
-/// Reads a file that the settings name. It may be a link, as secrets of containers are.
+/// Reads a file that the settings name. It may be a symbolic link, as the secrets of containers
+/// are.
 pub(super) fn read(path: &Path) -> io::Result<SecretText> {
     text_of(&open(path, false)?, SECRET_FILE_BYTES_MAX)
 }
 
-/// Reads a file that must be the user's own or root's, and neither a link nor longer than
-/// [`TRUSTED_KEY_BYTES_MAX`].
+/// Reads a file that must be owned by the user or root, and must not be a symbolic link or longer
+/// than [`TRUSTED_KEY_BYTES_MAX`].
 pub(super) fn read_trusted(path: &Path) -> io::Result<SecretText> {
     let file = open(path, true)?;
     let owner = owner(&file)?;
@@ -32,7 +34,7 @@ pub(super) fn read_trusted(path: &Path) -> io::Result<SecretText> {
     text_of(&file, TRUSTED_KEY_BYTES_MAX)
 }
 
-/// Opens without waiting, as for a writer of a pipe.
+/// Opens without blocking, for example on a pipe without a writer.
 fn open(path: &Path, no_link: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -87,7 +89,7 @@ fn owner(_: &File) -> io::Result<u32> {
     Ok(0)
 }
 
-/// Elsewhere access lists decide, which the standard library does not show.
+/// On other systems access lists decide, which the standard library does not expose.
 #[cfg(not(unix))]
 pub(super) fn is_ours(_: u32) -> bool {
     true

@@ -1,42 +1,42 @@
-//! What is wrong with a setting: where it was given, how badly, and the way out.
+//! A problem with a setting: its origin, its severity, and how to fix it.
 
 use std::fmt;
 
 use crate::base::setting::{BadValue, Origin};
 use crate::table::Severity;
 
-/// One thing that is wrong with the settings, and what to do about it.
+/// One problem of the settings, and how to fix it.
 ///
 /// `Display` writes one line: `callgate.toml:3:10: error: listen is "x", not an address; …`, or
-/// for a value that came from elsewhere `error: CALLGATE_LISTEN is "x", …`. No value of a secret
-/// setting is ever part of it.
+/// for a value with another origin `error: CALLGATE_LISTEN is "x", …`. The value of a secret
+/// setting is never included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The settings file as it was named to the program; `None` when the value came from a flag,
-    /// a variable or a default, which `what` then names.
+    /// The settings file, as its path was given to the program. `None` for a value from a flag, a
+    /// variable or a default, which `what` then names.
     pub file: Option<String>,
     /// Line in the file, counted from 1.
     pub line: Option<u32>,
     /// Column in characters, counted from 1.
     pub column: Option<u32>,
-    /// Whether the program can start all the same.
+    /// Whether the program can start nevertheless.
     pub severity: Severity,
     /// A stable name of this kind of problem, in kebab case.
     pub code: &'static str,
-    /// What is wrong, beginning with the setting, flag or variable it is about.
+    /// The problem, beginning with the setting, flag or variable that it concerns.
     pub what: String,
-    /// The way out.
+    /// How to fix it.
     pub fix: String,
 }
 
 impl Problem {
-    /// Whether the settings cannot be used; otherwise they can, and are probably not what is
-    /// meant.
+    /// Whether the settings cannot be used. Otherwise they can, but are probably not what was
+    /// intended.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// A flaw of the setting `name`, whose value came from `origin`.
+    /// A flaw of the setting `name`, with the origin of its value.
     pub(super) fn of(name: &str, origin: &Origin, flaw: impl Into<Flaw>) -> Self {
         let flaw = flaw.into();
         let subject = match origin {
@@ -73,7 +73,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A problem before it is known where the value came from.
+/// A problem before its origin is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flaw {
     pub(super) severity: Severity,

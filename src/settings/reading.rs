@@ -1,4 +1,4 @@
-//! Reads the settings: every layer, then typed values of what the layers give, then the checks.
+//! Reads the settings: every layer, then typed values, then the checks.
 
 use crate::base::setting::{Declared, Raw, Values};
 
@@ -8,8 +8,8 @@ use super::sources::{Environment, Flags};
 use super::{Settings, contradictions, files};
 
 impl Settings {
-    /// Reads every layer and checks what they amount to. The settings file itself, and whether
-    /// the files that the settings name are there, are looked up on disk.
+    /// Reads every layer and checks the result. The settings file is read from disk, and the files
+    /// that the settings name are checked there.
     pub fn read(flags: &Flags, environment: &Environment) -> Reading {
         let (raw, mut problems) = sources::read(flags, environment);
         let settings = understood(&raw, &mut problems);
@@ -21,7 +21,7 @@ impl Settings {
     }
 }
 
-/// The settings that `raw` amounts to; where a value is wrong, the default stays.
+/// The settings in `raw`. Where a value is invalid, the default is used.
 fn understood(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     let mut values = Values::of(raw);
     let settings = Settings::take(&mut values, "", None);
@@ -31,14 +31,14 @@ fn understood(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     settings.unwrap_or_default()
 }
 
-/// What reading the settings came to.
+/// The result of reading the settings.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The settings; where a value was wrong, the default stands in for it.
+    /// The settings, with the default for each invalid value.
     pub settings: Settings,
     /// Every value with its origin.
     pub raw: Raw,
-    /// Everything that is wrong, in all layers.
+    /// Every problem, in all layers.
     pub problems: Vec<Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! Where settings come from: flags, the environment, the file, the defaults, in this order.
+//! The sources of settings: flags, the environment, the file, the defaults, in this order.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,9 +15,9 @@ use super::all::{SETTINGS, Setting};
 use super::file::File;
 use super::problem::{Flaw, Problem};
 
-/// What every variable of ours begins with.
+/// The prefix of every variable of callgate.
 const PREFIX: &str = "CALLGATE_";
-/// Variables of the test programs begin with this and are none of ours.
+/// The prefix of the variables of the test programs, which are not settings.
 const TEST_PREFIX: &str = "CALLGATE_TEST_";
 /// Names the settings file; not a setting itself.
 const FILE_VARIABLE: &str = "CALLGATE_SETTINGS";
@@ -47,7 +47,7 @@ impl Environment {
         }))
     }
 
-    /// A warning for each variable that no setting is called by.
+    /// A warning for each variable that is not the name of a setting.
     fn unknown(&self) -> Vec<Problem> {
         let ours = SETTINGS.iter().map(Setting::variable);
         let known: Vec<String> = ours.chain([FILE_VARIABLE.to_owned()]).collect();
@@ -79,7 +79,7 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// What the command line gives.
+/// The settings of the command line.
 #[derive(Clone, Default)]
 pub struct Flags {
     /// The settings file; unset: `CALLGATE_SETTINGS`, then `callgate.toml` if it is there.
@@ -96,8 +96,8 @@ impl fmt::Debug for Flags {
     }
 }
 
-/// Reads every layer. The result holds, for every setting, the value of the highest layer that
-/// gives one; the problems are those of all layers.
+/// Reads every layer. The result has the value of the highest layer that sets it, for every
+/// setting. The problems are those of all layers.
 pub(super) fn read(flags: &Flags, environment: &Environment) -> (Raw, Vec<Problem>) {
     let mut raw = all::defaults();
     let mut problems = read_file(flags, environment, &mut raw);
@@ -179,14 +179,14 @@ mod tests {
         variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect()
     }
 
-    /// Reads the layers over an empty settings file, wherever the test runs.
+    /// Reads the layers over an empty settings file, independent of the test's directory.
     fn read_without_file(flags: Flags, environment: &Environment) -> (Raw, Vec<Problem>) {
         let empty = tempfile::NamedTempFile::new().unwrap();
         let file = Some(empty.path().display().to_string());
         read(&Flags { file, ..flags }, environment)
     }
 
-    /// What the layers make of `session.idle_minutes`: its value and where it came from.
+    /// The value and origin of `session.idle_minutes` from these layers.
     fn idle(file: Option<&str>, variable: Option<&str>, flag: Option<&str>) -> (u64, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("callgate.toml").display().to_string();

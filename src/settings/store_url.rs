@@ -1,4 +1,4 @@
-//! Where sessions and tokens are kept, as a URL, and the password that goes with it.
+//! The URL of the store of sessions and tokens, and its password.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::store::redis::Address as RedisAddress;
 
 use super::{Settings, private_file};
 
-/// Where sessions and tokens are kept (docs/CONTRACT.md §11). Default: `embedded:data`.
+/// The store of sessions and tokens (docs/CONTRACT.md §11). Default: `embedded:data`.
 ///
-/// Its texts, `Display` and `Debug`, are without the password.
+/// `Display` and `Debug` omit the password.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StoreUrl {
@@ -27,15 +27,15 @@ pub enum StoreUrl {
     /// `postgres://…`: for many nodes.
     #[cfg(feature = "postgres")]
     Postgres(PostgresAddress),
-    /// A store that this callgate was built without, by the feature that it wants.
+    /// A store that this build does not include, by the feature that it requires.
     Missing(&'static str),
 }
 
-/// The ways to say where a store is.
+/// The forms of a store's address.
 const FORMS: &str =
     "use \"embedded:FOLDER\", \"memory:\", \"redis://HOST\" or \"postgres://USER@HOST/DATABASE\"";
 
-/// Says of a URL that cannot be read as much as is no password: the word before the colon.
+/// The part of an invalid URL that cannot contain a password: the word before the colon.
 pub fn kind_of(text: &str) -> String {
     const CHARS_MAX: usize = 40;
     let is_plain = |word: &str| {
@@ -49,7 +49,7 @@ pub fn kind_of(text: &str) -> String {
 }
 
 impl StoreUrl {
-    /// Reads a store URL; the error ends with the way out and never repeats a password.
+    /// Parses a store URL. The error ends with how to fix it, and never quotes a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
@@ -78,12 +78,12 @@ impl StoreUrl {
         }
     }
 
-    /// Whether it names a user who is nobody without a password, and has none.
+    /// Whether a user is named and its password is missing.
     pub fn wants_password(&self) -> bool {
         match self {
             #[cfg(feature = "redis")]
             Self::Redis(address) => address.wants_password(),
-            // A database may know its users by other means.
+            // A database may authenticate users by other means.
             _ => false,
         }
     }
@@ -91,7 +91,7 @@ impl StoreUrl {
     fn with_password(self, password: SecretText) -> Self {
         match self {
             Self::Memory | Self::Embedded(_) | Self::Missing(_) => {
-                // Nobody asks for it.
+                // Not used by the store.
                 drop(password);
                 self
             }
@@ -103,7 +103,7 @@ impl StoreUrl {
     }
 }
 
-/// Whether a scheme is the one of this name, encrypted (`rediss`) and in a form (`redis+cluster`).
+/// Whether a scheme has this name, also encrypted (`rediss`) or with a suffix (`redis+cluster`).
 fn is_of(name: &str, scheme: &str) -> bool {
     let plain = scheme.split_once(['+', '-']).map_or(scheme, |(plain, _)| plain);
     plain == name || plain.strip_suffix('s') == Some(name)
@@ -150,7 +150,7 @@ impl fmt::Display for StoreUrl {
 }
 
 impl Settings {
-    /// The store with its password, wherever that is kept: reads `store_password_file`.
+    /// The store with its password from either source: reads `store_password_file`.
     pub fn store_with_password(&self) -> Result<StoreUrl, PasswordFault> {
         match &self.store_password_file {
             Some(path) if self.store.is_shared() => {
@@ -200,7 +200,7 @@ impl std::error::Error for PasswordFault {
     }
 }
 
-/// Reads a file that holds a password and, as editors leave it, the end of its line.
+/// Reads a file with a password, and strips the end of its line, which editors add.
 fn password(path: &Path) -> Result<SecretText, PasswordFault> {
     let text = private_file::read(path);
     let text = text.map_err(|error| PasswordFault::Io(path.to_owned(), error))?;

@@ -1,8 +1,8 @@
-//! What other users of the machine could change or read: `safety = "strict"` refuses it
+//! Files that other users of the machine could change or read. `safety = "strict"` refuses them
 //! (docs/SECURITY.md G47).
 //!
-//! Whoever can write a table, a class or the store decides what callgate does; whoever can replace
-//! a folder above one of them can, too. Keys must not even be read.
+//! A user who can write a table, a class or the store controls callgate, and so does one who can
+//! replace a folder above one of them. Keys must not even be readable.
 
 use crate::base::setting::{Origin, Raw};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::problem::{Flaw, Problem};
 use super::{Settings, keys, private_file};
 use crate::base::secret::SecretText;
 
-/// Class files and folders that are looked at; what is beyond them is refused by the loader.
+/// Maximum number of class files and folders that are checked. The loader refuses more.
 const ENTRIES_MAX: usize = 20_000;
 
-/// Everything that strangers could have their hands in, and keys that they could guess.
+/// Every file that other users could change, and keys that could be guessed.
 pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     let mut found = Vec::new();
     for (name, path) in secrets(settings) {
@@ -30,7 +30,7 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     found.extend(guessable(settings));
     let mut problems: Vec<Problem> =
         found.into_iter().map(|(name, flaw)| Problem::of(name, &raw.origin(name), flaw)).collect();
-    // One folder above several of them is one problem.
+    // One folder above several of them is reported once.
     let mut seen: Vec<String> = Vec::new();
     problems.retain(|problem| {
         let text = problem.fix.clone();
@@ -41,20 +41,20 @@ pub(super) fn check(settings: &Settings, raw: &Raw) -> Vec<Problem> {
     problems
 }
 
-/// Everybody but the owner may neither read nor write a key.
+/// The permission bits of all users but the owner, who may neither read nor write a key.
 const OTHERS_READ: u32 = 0o077;
-/// Anybody at all.
+/// The write permission of all users.
 const ANYBODY_WRITES: u32 = 0o002;
-/// A folder in which nobody can replace what belongs to somebody else, such as `/tmp`.
+/// The sticky bit of a folder in which users cannot replace each other's files, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 
-/// The files of secrets that the settings do not look at themselves already.
+/// The files of secrets that are not checked elsewhere.
 fn secrets(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
     let made = settings.key_path().filter(|_| settings.keys_file.is_none());
     made.map(|path| ("store", path)).into_iter().collect()
 }
 
-/// The files and folders that decide what callgate does.
+/// The files and folders that control callgate.
 fn programs(settings: &Settings, raw: &Raw) -> Vec<(&'static str, PathBuf)> {
     let mut all = vec![("handlers", settings.handlers.clone())];
     all.extend(settings.roles_file().map(|path| ("roles", path)));
@@ -77,7 +77,7 @@ fn programs(settings: &Settings, raw: &Raw) -> Vec<(&'static str, PathBuf)> {
     all
 }
 
-/// The settings file, if one says anything.
+/// The settings file, if there is one.
 fn settings_file(raw: &Raw) -> Option<PathBuf> {
     raw.origins().find_map(|origin| match origin {
         Origin::File { file, .. } => Some(PathBuf::from(&**file)),
@@ -91,7 +91,7 @@ fn inside(folder: &Path) -> Vec<PathBuf> {
     let mut at = 0;
     while let Some(path) = all.get(at).cloned() {
         at += 1;
-        // A link is judged by what it leads to, and not gone into: links may form circles.
+        // A link is judged by its target, and not descended into, because links may form cycles.
         let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir()) || at == 1;
         let entries =
             std::fs::read_dir(&path).into_iter().filter(|_| is_folder).flatten().flatten();
@@ -109,13 +109,13 @@ fn mode_and_owner(path: &Path) -> Option<(u32, u32)> {
     Some((found.mode(), found.uid()))
 }
 
-/// Elsewhere access lists decide, which the standard library does not show.
+/// On other systems access lists decide, which the standard library does not expose.
 #[cfg(not(unix))]
 fn mode_and_owner(_: &Path) -> Option<(u32, u32)> {
     None
 }
 
-/// Why a file of secrets is not closed.
+/// Why other users can access a file of secrets.
 fn closed(path: &Path, who: u32) -> Vec<Flaw> {
     let Some((mode, owner)) = mode_and_owner(path) else { return Vec::new() };
     let shown = path.display();
@@ -126,7 +126,7 @@ fn closed(path: &Path, who: u32) -> Vec<Flaw> {
     foreign(path, owner)
 }
 
-/// Why a file or folder is not only its owner's and root's to write.
+/// Why users other than the owner and root can write a file or folder.
 fn written_by_strangers(path: &Path) -> Vec<Flaw> {
     let Some((mode, owner)) = mode_and_owner(path) else { return Vec::new() };
     let shown = path.display();
@@ -147,10 +147,10 @@ fn foreign(path: &Path, owner: u32) -> Vec<Flaw> {
     vec![Flaw::error("foreign-file", what, fix)]
 }
 
-/// Folders above a file in which every user could put another one in its place.
+/// Folders above a file in which every user could replace it.
 fn parents(path: &Path) -> Vec<Flaw> {
     let Ok(path) = std::path::absolute(path) else { return Vec::new() };
-    // Where a name is a link, both the folders of the name and those of the file count.
+    // If a name is a link, the folders of the name and those of the file both count.
     let real = path.canonicalize().ok();
     let all = path.ancestors().skip(1).map(Path::to_owned);
     let all = all.chain(real.iter().flat_map(|real| real.ancestors().skip(1)).map(Path::to_owned));
@@ -171,7 +171,7 @@ fn parents(path: &Path) -> Vec<Flaw> {
     flaws
 }
 
-/// Keys that somebody could guess. Which one it is is told by its place, never by its text.
+/// Keys that could be guessed. Errors name a key by its index, never by its text.
 fn guessable(settings: &Settings) -> Vec<(&'static str, Flaw)> {
     let (name, keys): (_, Vec<SecretText>) = match settings.key_path() {
         None => ("keys", settings.keys.clone()),

@@ -1,11 +1,11 @@
-//! Moving what lives from one store to another, a bounded piece at a time.
+//! Copies living sessions and tokens from one store to another, a bounded page at a time.
 //!
-//! It can be broken off anywhere and begun again: a session that is there already is left as it
-//! is there. A token can never be redeemed in both stores, because it is taken back in the one
-//! before it is minted in the other; what breaks off in between has lost that token.
+//! A copy can be interrupted at any point and started again: a session that the target already has
+//! is left unchanged. A token can never be redeemed in both stores, because it is revoked in the
+//! source before it is minted in the target. An interruption between the two loses that token.
 //!
-//! Only what lives is moved. That a session ended or a token was used is known to the old store
-//! alone, and an answer that is kept for the repeats of a callback stays there, too.
+//! Only living entries are copied. Tombstones of ended sessions, records of used tokens and the
+//! kept responses of callbacks stay in the source.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,73 +28,73 @@ use crate::store::port::Pending;
 use crate::store::port::Store;
 use crate::token::Token;
 
-/// Sessions that are read at once: of the largest possible, 32 MiB.
+/// Sessions read in one page: of the largest possible, 32 MiB.
 const SESSIONS_PER_PAGE: usize = 128;
-/// Sessions that are written at once, so that those of one commit share its fsync.
+/// Sessions written concurrently, so that those of one commit share its fsync.
 const SESSIONS_AT_ONCE: usize = 32;
-/// Tokens that are read at once.
+/// Tokens read in one page.
 const TOKENS_PER_PAGE: usize = 512;
-/// Tokens that are on their way at once: as many are lost when the process is killed.
+/// Tokens moved concurrently. As many are lost when the process is killed.
 const TOKENS_AT_ONCE: usize = 8;
-/// How often a store that does not answer, or has no time, is asked again.
+/// Attempts of an operation on a store that is unreachable or busy.
 const ATTEMPTS_MAX: u32 = 7;
-/// The pause before the first time; each further one is twice as long.
+/// The pause before the first retry. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// From where to where.
+/// Source and target of a copy.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// The store that is read, and whose tokens are taken back.
+    /// The source, whose tokens are revoked as they are moved.
     pub from: Arc<dyn Store>,
-    /// The store that is written.
+    /// The target.
     pub to: Arc<dyn Store>,
-    /// What says which sessions and tokens live.
+    /// The clock that decides which sessions and tokens are still alive.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a copy has come to so far.
+/// Progress of a copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// What became of the sessions.
+    /// Outcomes of the sessions.
     pub sessions: Sessions,
-    /// What became of the tokens.
+    /// Outcomes of the tokens.
     pub tokens: Tokens,
 }
 
-/// What became of the sessions that were read.
+/// Outcomes of the sessions that were read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sessions {
-    /// They were founded in the new store.
+    /// Created in the target.
     pub copied: u64,
-    /// They were there already, and stay as they are there.
+    /// Present in the target before, and unchanged there.
     pub present: u64,
-    /// They have ended in the new store, or while they were being copied.
+    /// Ended in the target, or ended while being copied.
     pub ended: u64,
-    /// They do not fit into the new store.
+    /// Too large for the target.
     pub too_large: u64,
 }
 
-/// What became of the tokens that were read.
+/// Outcomes of the tokens that were read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// They can be redeemed in the new store, and there only.
+    /// Redeemable in the target, and only there.
     pub moved: u64,
-    /// The new store knew them already; what it knows of them counts.
+    /// Known to the target before, whose state of them prevails.
     pub present: u64,
-    /// They were redeemed, revoked or over before they could be moved.
+    /// Redeemed, revoked or expired before they could be moved.
     pub ended: u64,
-    /// Their session is not in the new store, so that they stay where they are.
+    /// Left in the source, because the target does not have their session.
     pub left: u64,
-    /// They were taken back in the old store, and the new one did not take them.
+    /// Revoked in the source and not accepted by the target.
     pub lost: u64,
 }
 
-/// Why a copy stopped. What was done until then stays done.
+/// Why a copy stopped. What was copied until then remains copied.
 #[derive(Debug)]
 pub enum CopyError {
-    /// The store that is read gave no answer.
+    /// The source failed.
     From(StoreError),
-    /// The store that is written gave no answer.
+    /// The target failed.
     To(StoreError),
     /// A part of the copy failed within callgate.
     Within(JoinError),
@@ -119,7 +119,7 @@ impl std::error::Error for CopyError {
     }
 }
 
-/// What became of one session.
+/// The outcome of one session.
 #[derive(Clone, Copy)]
 enum SessionFate {
     Copied,
@@ -128,7 +128,7 @@ enum SessionFate {
     TooLarge,
 }
 
-/// What became of one token.
+/// The outcome of one token.
 #[derive(Clone, Copy)]
 enum TokenFate {
     Moved,
@@ -138,14 +138,14 @@ enum TokenFate {
     Lost,
 }
 
-/// Hears what was done so far, and says whether there is to be more.
+/// Receives the progress so far, and returns whether to continue.
 pub type GoOn<'a> = &'a mut (dyn FnMut(&Tally) -> bool + Send);
 
 impl Copy {
-    /// Copies every session that lives; false if `go_on` did not want all of them.
+    /// Copies every living session. Returns false if `go_on` stopped it.
     ///
-    /// A session counts as used when it was used last. A store that never goes back (rule 3 of
-    /// the port) may take that for later, up to now: then a session lives as much longer.
+    /// A copied session keeps the time of its last use. A store whose time never goes back (rule 3
+    /// of the port) may round that up to its present, which only makes the session live longer.
     pub async fn sessions(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, CopyError> {
         let mut after = None;
         loop {
@@ -171,8 +171,8 @@ impl Copy {
         }
     }
 
-    /// Moves every token that can be redeemed and whose session is in the new store; false if
-    /// `go_on` did not want all of them.
+    /// Moves every redeemable token whose session is in the target. Returns false if `go_on`
+    /// stopped it.
     pub async fn tokens(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, CopyError> {
         let mut after = None;
         loop {
@@ -206,9 +206,11 @@ impl Copy {
         let (created, heard) = (asked.0.map_err(CopyError::To)?, asked.1);
         let now = self.clock.now();
         Ok(match (created, heard) {
-            // What is met after a silence is what was founded in it.
+            // A session that exists after an attempt without a response was created by that
+            // attempt.
             (Created::New(_), _) | (Created::Met(_), Heard::AfterSilence) => {
-                // It must not come back there if it has ended here since it was read.
+                // A session that has ended in the source since it was read must not come back in
+                // the target.
                 let still = patiently(|| self.from.look(now, id, Right::Operator))
                     .await
                     .map_err(CopyError::From)?;
@@ -218,7 +220,7 @@ impl Copy {
                 patiently(|| self.to.end(now, id, Right::Operator)).await.map_err(CopyError::To)?;
                 SessionFate::Ended
             }
-            // Its first browser may have been put out since an earlier run copied it.
+            // Its first browser may have been signed out since an earlier run copied it.
             (Created::Met(_), Heard::AtOnce) | (Created::Replaced, _) => SessionFate::Present,
             (Created::Closed, _) => SessionFate::Ended,
             (Created::TooLarge, _) => SessionFate::TooLarge,
@@ -235,14 +237,16 @@ impl Copy {
         match asked_again(|| self.from.revoke(now, token.id)).await {
             (Ok(true), _) => {}
             (Ok(false), Heard::AtOnce) => return (TokenFate::Ended, Ok(())),
-            // Either this has taken it back or somebody has redeemed it, and nobody knows which.
+            // Either this attempt revoked the token or a client redeemed it, and the two cannot be
+            // told apart.
             (Ok(false), Heard::AfterSilence) => return (TokenFate::Lost, Ok(())),
             (Err(error), _) => return (TokenFate::Lost, Err(CopyError::From(error))),
         }
         match asked_again(|| self.to.mint(now, Right::Operator, Patch::default(), token.clone()))
             .await
         {
-            // Nothing is expected of the session, so what is refused is there already.
+            // Nothing is expected of the session, so a refusal means that the token is present
+            // already.
             (Ok(Minted::Done(_)), _) | (Ok(Minted::Refused), Heard::AfterSilence) => {
                 (TokenFate::Moved, Ok(()))
             }
@@ -253,7 +257,7 @@ impl Copy {
     }
 }
 
-/// Does pieces of work at once, and says how each of them ended.
+/// Runs tasks concurrently, and returns the outcome of each.
 async fn at_once<T: Send + 'static>(
     work: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<Result<T, JoinError>> {
@@ -275,7 +279,7 @@ impl Sessions {
         } += 1;
     }
 
-    /// How many were read.
+    /// The number of sessions read.
     pub fn all(&self) -> u64 {
         self.copied + self.present + self.ended + self.too_large
     }
@@ -292,25 +296,25 @@ impl Tokens {
         } += 1;
     }
 
-    /// How many were read.
+    /// The number of tokens read.
     pub fn all(&self) -> u64 {
         self.moved + self.present + self.ended + self.left + self.lost
     }
 }
 
-/// Whether an answer is to the first question that may have had an effect.
+/// Whether a result belongs to the first attempt that may have had an effect.
 enum Heard {
     AtOnce,
-    /// A question before it was not answered, and may have done what was asked.
+    /// An earlier attempt got no response and may have had its effect.
     AfterSilence,
 }
 
-/// Asks what may be asked any number of times.
+/// Retries an operation that is safe to repeat.
 async fn patiently<'a, T>(ask: impl Fn() -> Pending<'a, T>) -> Result<T, StoreError> {
     asked_again(ask).await.0
 }
 
-/// Asks until there is an answer, or patience is at an end.
+/// Retries until there is a result or the attempts are used up.
 async fn asked_again<'a, T>(ask: impl Fn() -> Pending<'a, T>) -> (Result<T, StoreError>, Heard) {
     let (mut heard, mut pause) = (Heard::AtOnce, FIRST_PAUSE);
     for _ in 1..ATTEMPTS_MAX {

@@ -1,4 +1,4 @@
-//! Saying that guests make room, without a line for each of them.
+//! Logs that guests were displaced, at a bounded rate instead of once per guest.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::base::Timestamp;
 
-/// Time between two lines.
+/// Time between two log lines.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How many guests made room since that was said last.
+/// Guests displaced since the last log line.
 #[derive(Debug, Default)]
 pub(crate) struct Displaced(Mutex<Unsaid>);
 
@@ -20,12 +20,12 @@ struct Unsaid {
 }
 
 impl Displaced {
-    /// Takes note of so many guests that made room at `now`.
+    /// Counts `guests` that were displaced at `now`.
     pub(crate) fn note(&self, now: Timestamp, guests: usize) {
         if guests == 0 {
             return;
         }
-        // Two numbers, each whole by itself.
+        // Two numbers that are consistent after each single write.
         let mut unsaid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         unsaid.guests += guests;
         if unsaid.said_at.is_none_or(|said_at| now.since(said_at) >= PAUSE) {

@@ -1,26 +1,26 @@
-//! What can go wrong between callgate and a store.
+//! Errors between callgate and a store.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::base::failpoint::Broken;
 
-/// A store gave no answer that can be acted on.
+/// A store returned no result that can be acted on.
 ///
-/// An answer that somebody may dislike (a token that was used, a session that is gone) is no
-/// error but an outcome of the verb. The kinds say what may be done next.
+/// An unwelcome result (a used token, an ended session) is no error but an outcome of the
+/// operation. The variants state what the caller may do next.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// No reply: the operation may or may not have happened. A redemption counts as spent, and
-    /// may be asked again only with the same claim id.
+    /// No response: the operation may or may not have happened. A redemption counts as spent, and
+    /// may be retried only with the same claim id.
     Unreachable(Box<dyn StdError + Send + Sync>),
-    /// The store is there and did nothing, because it is busy or shutting down.
+    /// The store did nothing, because it is busy or shutting down.
     Refused(&'static str),
-    /// The store is there and did nothing, because it has no room.
+    /// The store did nothing, because it has no room.
     Full,
-    /// What is stored cannot be understood, or the disk failed: nothing may be trusted until a
-    /// person has looked at it.
+    /// The stored data cannot be decoded, or the disk failed. The store must not be trusted until
+    /// an operator has inspected it.
     Corrupt(Box<dyn StdError + Send + Sync>),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for StoreError {
     }
 }
 
-/// As a store that was lost sight of at this place.
+/// Maps an injected failure at this call site to an unreachable store.
 impl From<Broken> for StoreError {
     fn from(broken: Broken) -> Self {
         Self::Unreachable(Box::new(broken))

@@ -1,4 +1,4 @@
-//! A store that loses requests or replies when a test says so.
+//! A store that loses requests or replies on demand, for tests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::store::port::Resumed;
 use crate::store::port::Store;
 use crate::token::Token;
 
-/// Wraps a store and loses what it is told to lose; everything else goes through.
+/// Wraps a store and loses the calls it is configured to lose. Everything else is passed on.
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<dyn Store>,
@@ -43,24 +43,25 @@ pub struct Faulty {
 /// What is lost of a call. The caller sees [`StoreError::Unreachable`] in both cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lose {
-    /// The store never hears of it.
+    /// The request, so that the store does nothing.
     Request,
-    /// The store does it, and nobody is told.
+    /// The reply, so that the store performs the operation and the caller does not learn the
+    /// result.
     Reply,
 }
 
-/// Which calls of a verb lose something.
+/// Which calls of an operation lose something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// The next so many calls.
     Next(u32),
-    /// Every so-manieth call from now on: with 3, the third, the sixth, …; with 0, none.
+    /// Every n-th call from now on: with 3, the third, the sixth, …; with 0, none.
     Every(u32),
 }
 
 macro_rules! verbs {
     ($($verb:ident)*) => {
-        /// A verb of the port.
+        /// An operation of the port.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each is the verb of the port of the same name")]
         pub enum Verb {
@@ -68,7 +69,7 @@ macro_rules! verbs {
         }
 
         impl Verb {
-            /// Every verb.
+            /// Every operation.
             pub const ALL: &[Self] = &[$(Self::$verb),*];
         }
     };
@@ -87,17 +88,17 @@ struct Planned {
 }
 
 impl Faulty {
-    /// Wraps a store; nothing is lost yet.
+    /// Wraps a store. Nothing is lost yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, plan: Mutex::new(HashMap::new()), losses: AtomicU32::new(0) }
     }
 
-    /// The store inside.
+    /// The wrapped store.
     pub fn inner(&self) -> &dyn Store {
         &*self.inner
     }
 
-    /// Loses `lose` of the calls of `verb` that `when` names, in place of what was planned for
+    /// Loses `lose` of the calls of `verb` that `when` selects, replacing what was configured for
     /// this verb before.
     pub fn lose(&self, verb: Verb, lose: Lose, when: When) {
         self.plan().insert(verb, Planned { lose, when, calls: 0 });
@@ -108,7 +109,7 @@ impl Faulty {
         self.losses.load(Ordering::SeqCst)
     }
 
-    /// Loses nothing any more.
+    /// Stops losing calls.
     pub fn heal(&self) {
         self.plan().clear();
     }
@@ -136,7 +137,7 @@ impl Faulty {
                 None => call.await,
                 Some(Lose::Request) => Err(lost("the request was lost")),
                 Some(Lose::Reply) => {
-                    // What it would have said is what is lost.
+                    // The result is what is lost.
                     let _ = call.await;
                     Err(lost("the reply was lost"))
                 }

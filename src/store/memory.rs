@@ -34,8 +34,8 @@ use crate::token::Token;
 
 /// Keeps everything in the memory of this process.
 ///
-/// Every verb takes one lock for a few microseconds; nothing is awaited while it is held, so a
-/// future that is dropped has done its work or has not begun.
+/// Every operation takes one lock for a few microseconds, and nothing is awaited under it. A
+/// dropped future has therefore completed its operation or not started it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
@@ -72,7 +72,7 @@ impl MemoryStore {
         decide: impl FnOnce(&Live, Timestamp) -> Decided<T> + Send + 'a,
     ) -> Pending<'a, T> {
         Box::pin(async move {
-            // A panic while the lock was held may have left half a verb behind.
+            // A panic under the lock may have left an operation half applied.
             let mut state = self.state.lock().map_err(|_| {
                 StoreError::Corrupt("a verb of the memory store panicked; restart it".into())
             })?;

@@ -1,23 +1,24 @@
-//! Keeping sessions and tokens: the port, its promises, and the stores that keep them.
+//! The stores of sessions and tokens: the interface, its contract, and the implementations.
 //!
 //! ```text
-//!   port       what a store is asked, and the rules for whoever implements it
+//!   port       the interface of a store, and the rules for implementations
 //!   contract   the rules as a test suite that any store can run      (feature `testing`)
-//!   faulty     loses requests and replies when a test says so        (feature `testing`)
+//!   faulty     loses requests and replies on demand                  (feature `testing`)
 //!   live       the state machine that all stores below share
 //!   memory     loses everything with the process
-//!   embedded   one machine; what it answered survives a crash and a power cut
+//!   embedded   one machine; acknowledged writes survive a crash and a power loss
 //!   shared     many nodes on one database: read, decide, write
 //!   redis      such a database: Redis or Valkey, one server, with Sentinel, or a Cluster
 //!   postgres   such a database: PostgreSQL
-//!   sweep      the loop that gives up what is over
-//!   copy       moves what lives from one store to another
+//!   sweep      the loop that removes expired records
+//!   copy       copies living sessions and tokens from one store to another
 //! ```
 //!
-//! At most one redemption, and no session that comes back, hold in every store. What differs is
-//! what is left after a crash: nothing in `memory`; in `embedded` everything that was answered,
-//! and of the moments sessions were last used all but a tenth of the idle timeout; on a database
-//! what it keeps ([`port::Guarantees`]), and of those moments all but the last seconds.
+//! Every store guarantees at most one redemption per token, and that an ended session never comes
+//! back. They differ in what survives a crash. `memory` keeps nothing. `embedded` keeps everything
+//! it has acknowledged, and the last-used times up to a tenth of the idle timeout. A database
+//! keeps what it guarantees ([`port::Guarantees`]), and the last-used times up to the last
+//! seconds.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

@@ -1,27 +1,29 @@
-//! What callgate asks of a store: verbs of its own trade, each of them atomic.
+//! The interface of a store: a small set of domain operations, each of them atomic.
 //!
-//! A store may be a map, a file or a server; what it must not be is clever. Each verb happens
-//! as a whole or not at all, in one round trip where the engine allows, and the store answers
-//! only when the effect is as durable as it will ever be. `store::contract` is the list of
-//! promises as a test suite that any store can run.
+//! A store may be a map, a file or a server. Each operation happens completely or not at all, in
+//! one round trip where the engine allows it. The store returns only when the effect is as durable
+//! as it will ever be. `store::contract` checks these promises as a test suite that any store can
+//! run.
 //!
-//! Rules for whoever implements it:
+//! Rules for implementations:
 //!
 //! 1. **At most one redemption.** Of any number of [`Store::redeem`] calls for one token, one
-//!    wins; asked again with the same claim id, the winner is told the same again.
-//!    A claim that says what its repeats are begins a run, and [`Store::conclude`] ends it. Of the
-//!    same callback no two attempts hold the run at once.
-//! 2. **No verb creates on update.** Only [`Store::create`] makes a session. A session that
-//!    ended is remembered for [`TOMBSTONE`] and is not created again.
-//! 3. **`now` is the caller's.** A store may be stricter (its own clock may be ahead), and it
-//!    never goes back: what has expired once stays expired, whatever `now` says later.
-//! 4. **An answer is a fact.** Whatever a verb has answered survives a crash of the process,
-//!    and of the machine where the store says so in [`Store::self_check`].
-//! 5. **A future that is dropped** leaves the operation done or not done, never half done.
-//! 6. **A right comes first.** Each verb that reads or changes a session is given the [`Right`] it
-//!    is done under, and checks it before anything else, in the step that has the effect. Under a
-//!    right that has ended nothing is changed and nothing of the session is returned. There is no
-//!    verb without one: whoever acts for the operator says so by [`Right::Operator`].
+//!    wins. A retry with the same claim id gets the same result again. A claim that states how
+//!    repeats are handled begins a run, and [`Store::conclude`] ends it. No two attempts at the
+//!    same callback hold the run at once.
+//! 2. **No operation creates on update.** Only [`Store::create`] creates a session. An ended
+//!    session is remembered for [`TOMBSTONE`] and cannot be created again.
+//! 3. **`now` is the caller's.** A store may be stricter (its own clock may be ahead), and its
+//!    time never goes back: what has expired once stays expired, whatever `now` a later call
+//!    passes.
+//! 4. **A result is durable.** Every result that was returned survives a crash of the process, and
+//!    of the machine where the store reports so in [`Store::self_check`].
+//! 5. **A dropped future** leaves the operation done or not done, never half done.
+//! 6. **The right is checked first.** Each operation that reads or changes a session is given the
+//!    [`Right`] it runs under, and checks it before anything else, in the step that has the
+//!    effect. Under a right that has ended nothing is changed and nothing of the session is
+//!    returned. No operation works without a right: a call on behalf of the operator passes
+//!    [`Right::Operator`].
 //!
 //! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
 
@@ -53,7 +55,7 @@ use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
 
-/// The answer of a store, still on its way.
+/// The pending result of a store operation.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps sessions and tokens.
@@ -61,15 +63,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Opens the session `id` for the browser whose credential has this digest, and counts it
     /// as used at `now`.
     ///
-    /// The new "last used" moment may become durable later than the answer, by no more than
-    /// [`Lifetime::touch_lag`](crate::session::Lifetime::touch_lag); a store that lost it in a
-    /// crash gives that much time back.
+    /// The new last-used time may become durable later than the result, by at most
+    /// [`Lifetime::touch_lag`](crate::session::Lifetime::touch_lag). A store that lost it in a
+    /// crash extends the session by that much.
     fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed>;
 
-    /// Founds a session, with the first writes in it and perhaps its first token.
+    /// Creates a session, with its first writes and possibly its first token.
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created>;
 
-    /// Changes a session that lives.
+    /// Changes a living session.
     fn patch(
         &self,
         now: Timestamp,
@@ -78,22 +80,23 @@ pub trait Store: fmt::Debug + Send + Sync {
         patch: Patch,
     ) -> Pending<'_, Patched>;
 
-    /// Changes a session and keeps a new token of it, in one step: what the handler wrote before
-    /// it minted must be there when the token comes back. The store sets [`Token::generation`].
+    /// Changes a session and stores a new token of it, in one step: whatever the handler wrote
+    /// before the mint must be stored when the token is redeemed. The store sets
+    /// [`Token::generation`].
     fn mint(&self, now: Timestamp, right: Right, patch: Patch, token: Token)
     -> Pending<'_, Minted>;
 
     /// Redeems a token and opens its session, in one step.
     fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
 
-    /// Keeps how the run of a callback ended that may come again, before its answer is sent, or that
-    /// it goes on.
+    /// Stores how the run of a callback ended, before its response is sent, or that the run
+    /// continues.
     ///
-    /// Only the attempt that holds the run can do so, and it ends once; asked again, the store says
-    /// what it said first.
+    /// Only the attempt that holds the run can do so, and it ends once. A retry gets the first
+    /// result again.
     fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
 
-    /// Ends one browser's right to a session, and no other right; false if it had none.
+    /// Ends one browser's right to a session, and no other right. Returns false if it had none.
     fn detach(
         &self,
         now: Timestamp,
@@ -105,10 +108,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Ends a session, every right to it and its tokens, for good.
     fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>>;
 
-    /// Ends an unspent token; false if there is none of that name.
+    /// Revokes an unspent token. Returns false if there is none of that name.
     fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool>;
 
-    /// Looks at a session without counting it as used.
+    /// Reads a session without counting it as used.
     fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>>;
 
     /// One page of living sessions in the order of their ids, beginning after `after`.
@@ -127,24 +130,24 @@ pub trait Store: fmt::Debug + Send + Sync {
         at_most: usize,
     ) -> Pending<'_, Vec<Token>>;
 
-    /// Drops what nobody needs to remember, `at_most` records; the number dropped.
+    /// Drops up to `at_most` records that are no longer needed, and returns how many.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
 
-    /// Asks whether the store can work, and what it guarantees.
+    /// Checks whether the store can work, and returns what it guarantees.
     fn self_check(&self) -> Pending<'_, Guarantees>;
 
-    /// Finishes what was begun and closes; every later verb is refused.
+    /// Completes pending operations and closes. Every later operation is refused.
     fn close(&self) -> Pending<'_, ()>;
 }
 
-/// A session that lives, as it was at one moment.
+/// A living session, as it was at one moment.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// The session.
     pub record: Arc<Record>,
     /// When it was last used.
     pub seen_at: Timestamp,
-    /// When the last of its unspent tokens expires, until when it lives at least; the epoch if it
+    /// When the last of its unspent tokens expires, until which it lives at least; the epoch if it
     /// has none.
     pub needed_until: Timestamp,
 }
@@ -156,14 +159,14 @@ impl Opened {
     }
 }
 
-/// What a verb comes to that asks nothing of a session but that it lives and that the right holds.
+/// The result of an operation that requires only a living session and a valid right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked<T> {
     /// It is done, with this result.
     Done(T),
-    /// The session has ended, or there never was one.
+    /// The session has ended, or never existed.
     Gone,
-    /// The session lives, and the right to it has ended.
+    /// The session is alive, and the right to it has ended.
     Replaced,
 }
 
@@ -177,67 +180,67 @@ impl<T> Checked<T> {
     }
 }
 
-/// The answer to [`Store::resume`].
+/// The result of [`Store::resume`].
 #[derive(Debug, Clone)]
 pub enum Resumed {
-    /// The session lives and accepts the credential.
+    /// The session is alive and accepts the credential.
     Open(Opened),
-    /// The store has never heard of the session.
+    /// The store has no record of the session.
     Unheard,
     /// The session has ended.
     Closed,
-    /// The session lives, and does not accept the credential (any more).
+    /// The session is alive, and does not accept the credential (any more).
     Replaced {
-        /// When the newest of its browsers joined, if it has any: the one thing that is told, so
-        /// that a response which overtook this request can be guessed at.
+        /// When the newest of its browsers joined, if it has any. This is the only information
+        /// given, and it lets the caller recognise a request that was overtaken by a response.
         joined_last: Option<Timestamp>,
     },
 }
 
-/// A session to be founded.
+/// A session to be created.
 #[derive(Debug, Clone)]
 pub struct Founding {
-    /// The session with its first browser, without what was written.
+    /// The session with its first browser, without any writes.
     pub record: Record,
-    /// What was written. Its `rotate` replaces the first browser.
+    /// The first writes. Their `rotate` replaces the first browser.
     pub patch: Patch,
     /// A token that the first request minted.
     pub token: Option<Token>,
 }
 
-/// The answer to [`Store::create`].
+/// The result of [`Store::create`].
 #[derive(Debug, Clone)]
 pub enum Created {
-    /// The session is founded.
+    /// The session was created.
     New(Opened),
-    /// Another request of the same browser founded it first; nothing was written. The caller
-    /// goes on with [`Store::patch`] or [`Store::mint`].
+    /// Another request of the same browser created it first; nothing was written. The caller
+    /// continues with [`Store::patch`] or [`Store::mint`].
     Met(Opened),
     /// The session has ended; nothing was written.
     Closed,
-    /// The session lives, and does not accept the founder's credential (any more); nothing was
+    /// The session is alive, and does not accept the founder's credential (any more); nothing was
     /// written.
     Replaced,
     /// The session would outgrow its limits; nothing was written.
     TooLarge,
 }
 
-/// The answer to [`Store::patch`].
+/// The result of [`Store::patch`].
 #[derive(Debug, Clone)]
 pub enum Patched {
     /// The session as it is now.
     Done(Opened),
-    /// The revision that the patch expects is gone; the session as it is now.
+    /// The patch expects an older revision; the session as it is now.
     Conflict(Opened),
     /// The session has ended; nothing was written.
     Gone,
-    /// The session lives, and the right to it has ended; nothing was written.
+    /// The session is alive, and the right to it has ended; nothing was written.
     Replaced,
     /// The session would outgrow its limits; nothing was written.
     TooLarge,
 }
 
-/// The answer to [`Store::mint`].
+/// The result of [`Store::mint`].
 #[derive(Debug, Clone)]
 pub enum Minted {
     /// The token can be redeemed; the session as it is now.
@@ -246,10 +249,10 @@ pub enum Minted {
     TooMany,
     /// The session has ended; nothing was written.
     Gone,
-    /// The session lives, and the right to it has ended; nothing was written.
+    /// The session is alive, and the right to it has ended; nothing was written.
     Replaced,
-    /// The session would outgrow its limits, or the patch expects a revision that is gone;
-    /// nothing was written.
+    /// The session would outgrow its limits, or the patch expects an older revision; nothing was
+    /// written.
     Refused,
 }
 
@@ -258,56 +261,57 @@ pub enum Minted {
 pub struct Claim {
     /// The digest of the token.
     pub token: Digest,
-    /// The name of this attempt. Only a repetition of the very same attempt may use it again.
+    /// The id of this attempt. Only a retry of the very same attempt may use it again.
     pub id: ClaimId,
-    /// The handler that is about to answer, as `Class.method`.
+    /// The handler that is about to run, as `Class.method`.
     pub handler: Arc<str>,
-    /// What the row wants the bearer to get.
+    /// The restore mode that the row sets for the bearer.
     pub row_mode: RestoreMode,
-    /// Who asks.
+    /// The caller that redeems.
     pub caller: Caller,
-    /// Whether a person has agreed to it.
+    /// The user's consent to it.
     pub consent: Consent,
     /// The session that the request works in so far, with the digest of the credential that
     /// opened it. A browser that redeems a token of its own session keeps its credential.
     pub current: Option<(SessionId, Digest)>,
-    /// The credential that the bearer gets if the mode gives him one.
+    /// The credential that the bearer gets if the mode grants one.
     pub newcomer: Device,
-    /// What the row says about repeats; `None` if it has no `repeat`, or if the token is redeemed
-    /// by the handler itself.
+    /// How the row handles repeats. `None` if it has no `repeat`, or if the handler itself redeems
+    /// the token.
     pub repeat: Option<ReplayOptions>,
 }
 
-/// The answer to [`Store::redeem`].
+/// The result of [`Store::redeem`].
 #[derive(Debug, Clone)]
 pub enum Redeemed {
     /// This attempt won.
     Granted(Grant),
-    /// Another attempt won, at this moment, and was let into this session.
+    /// Another attempt won, at this time, and entered this session.
     Used(Timestamp, SessionId),
-    /// Its lifespan was over.
+    /// It has expired.
     Expired,
-    /// The store knows no such token.
+    /// The store has no such token.
     Unknown,
-    /// Its session has ended; the token leads nowhere any more.
+    /// Its session has ended, so the token opens nothing any more.
     SessionGone,
-    /// A rotation ended the unspent tokens of its session, of which it was one. A store remembers
-    /// that until the token would have expired, or for [`TOMBSTONE`](crate::base::limits::TOMBSTONE)
-    /// if that is over earlier; it does not count as unspent.
+    /// A rotation ended the unspent tokens of its session, including this one. A store remembers
+    /// that until the token would have expired, or for
+    /// [`TOMBSTONE`](crate::base::limits::TOMBSTONE) if that is shorter. The token does not count
+    /// as unspent.
     EndedBySignIn,
     /// It is for other handlers; nothing changed.
     WrongHandler,
-    /// A person must be asked first; nothing changed.
+    /// Consent is required first. Nothing changed.
     AskFirst(Question),
-    /// It repeats the callback that won at this moment, and may not run the handler.
+    /// It repeats the callback that won at this time, and may not run the handler.
     Repeats(Timestamp, Repeat),
-    /// It repeats a callback that was cut off or never began, and runs the handler in its place.
-    /// The grant lets nobody in.
+    /// The claim repeats a callback that was cut off or never began, and runs the handler in its
+    /// place. The grant adds no device.
     TakenOver(Grant),
 }
 
 impl Claim {
-    /// What [`Token::judge`] looks at.
+    /// The properties that [`Token::judge`] evaluates.
     pub fn attempt(&self) -> Attempt<'_> {
         Attempt {
             id: self.id,
@@ -329,39 +333,39 @@ pub struct Grant {
     pub token: TokenId,
     /// What the bearer gets; never [`RestoreMode::Auto`].
     pub mode: RestoreMode,
-    /// Whether the newcomer's credential was let in. It is not in `context`, and not when the
+    /// Whether the newcomer's credential was added. It is not in mode `context`, and not when the
     /// request works in the session already.
     pub joined: bool,
-    /// Whether the mode is `context` though neither row nor mint asked for it. Such a caller may be
-    /// any program that follows links, and gains no privileges for anybody.
+    /// Whether the mode is `context` although neither the row nor the mint requested it. Such a
+    /// caller may be any program that follows links, so it gains no privileges for any device.
     pub automatic: bool,
-    /// The browser that had been unused longest and made room for this one.
+    /// The browser that had been unused longest and was removed to make room for this one.
     pub put_out: Option<DeviceId>,
 }
 
-/// What a store really guarantees, for the person who starts it.
+/// What a store guarantees, for its operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guarantees {
-    /// What it is, such as `embedded`, without secrets.
+    /// The kind of store, such as `embedded`, without secrets.
     pub store: &'static str,
-    /// Whether what was answered survives a crash of the process.
+    /// Whether acknowledged results survive a crash of the process.
     pub survives_crash: bool,
-    /// Whether what was answered survives a power cut.
+    /// Whether acknowledged results survive a power loss.
     pub survives_power_loss: bool,
     /// Whether several nodes may use it at once.
     pub shared: bool,
-    /// Anything else worth knowing, one sentence each.
+    /// Further notes, one sentence each.
     pub notes: Vec<String>,
     /// What is missing for production, which `safety = "strict"` refuses.
     pub lacks: Vec<Lack>,
 }
 
-/// Something that a store does not guarantee as it is set up.
+/// A guarantee that a store does not give in its present configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// What can happen, as a sentence without a full stop.
+    /// The risk, as a sentence without a full stop.
     pub what: String,
-    /// What to change, as an order without a full stop.
+    /// The remedy, as an instruction without a full stop.
     pub remedy: String,
 }
 

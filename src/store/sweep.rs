@@ -1,4 +1,4 @@
-//! The loop that gives up what is over, a bounded piece at a time.
+//! The loop that removes expired records, a bounded number at a time.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::store::error::StoreError;
 use crate::store::port::Store;
 
-/// Sweeps a store until `stop` says true, or nobody is left who could say so.
+/// Sweeps a store until `stop` is true or its sender is dropped.
 ///
-/// After a sweep that found as much as it may drop, the next one follows at once; otherwise
-/// there is a pause of [`SWEEP_PAUSE`]. An error is logged and is no reason to stop: expiry does
+/// After a sweep that dropped as much as it may, the next one follows at once. Otherwise there is
+/// a pause of [`SWEEP_PAUSE`]. An error is logged and does not stop the loop, because expiry does
 /// not depend on the sweep, only memory does. Dropping the future at any point is safe.
 pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow_and_update() {
@@ -31,7 +31,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::
             tracing::debug!(event = "store.swept", records = swept);
         }
         if swept >= SWEEP_RECORDS_MAX {
-            // A store that is never busy must not keep this task from seeing `stop`.
+            // If the store never suspends, this lets the task see `stop`.
             tokio::task::yield_now().await;
             continue;
         }
@@ -46,7 +46,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut stop: watch::
     }
 }
 
-/// Drops what nobody needs to remember, as much as one sweep may; the number of records.
+/// Drops records that are no longer needed, as many as one sweep may, and returns how many.
 pub async fn once(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
     failpoint::reached(Place::Sweep)?;
     store.sweep(now, SWEEP_RECORDS_MAX).await
@@ -90,7 +90,7 @@ mod tests {
         }
         clock.advance(Lifetime::default().idle());
         store.sweep(clock.now(), usize::MAX).await.unwrap();
-        // All of them are tombstones now, which a first sweep of the loop would only begin with.
+        // All of them are tombstones now, which the first sweep of the loop would only create.
         clock.advance(TOMBSTONE);
         let (stopper, stop) = watch::channel(false);
         let loops = tokio::spawn(run(Arc::clone(&store) as _, Arc::clone(&clock) as _, stop));

@@ -25,9 +25,9 @@ const MICROS_PER_SEC: u64 = 1_000_000;
 /// How much of something there may be: a steady rate, and how much at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many in `per`; at least 1.
+    /// The number allowed in `per`; at least 1.
     pub count: u32,
-    /// The time in which there may be so many.
+    /// The period of `count`.
     pub per: Duration,
     /// The burst: how many at once after a pause; at least 1.
     pub burst: u32,
@@ -48,7 +48,7 @@ impl Wait {
     }
 }
 
-/// A rate as the table reckons with it, in microseconds.
+/// A rate in the units of the table, microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BucketPace {
     interval: u64,
@@ -63,8 +63,8 @@ impl BucketPace {
         Self { interval, span: interval.saturating_mul(u64::from(rate.burst.max(1))) }
     }
 
-    /// Takes one more at `now` from somebody who is paid for until `due`: the new moment, or how
-    /// long to wait.
+    /// Takes one at `now` from a bucket whose arrival time is `due`. Returns the new arrival time,
+    /// or how long to wait.
     pub(crate) fn take(self, due: u64, now: u64) -> Result<u64, Wait> {
         // The time is never further ahead than this, unless the clock was set back since; and that
         // must not lock the owner out until it has caught up.
@@ -81,12 +81,12 @@ pub(crate) fn micros(now: Timestamp) -> u64 {
     now.millis().saturating_mul(1_000)
 }
 
-/// Every bucket that is not full.
+/// The table of all buckets that are not full.
 ///
-/// The place of a bucket, and its name within it, come from a hash with a key of this process:
-/// nobody outside can tell who shares a place with whom. Where a place is full, the bucket that
-/// is full again soonest makes room. So a client gets rid of his own debt only where eight others
-/// that happen to share its place owe more, which costs more than waiting.
+/// A bucket's slot group, and its name within it, come from a hash with a key of this process, so
+/// clients cannot find out which of them share a group. In a full group, the bucket that becomes
+/// full soonest is evicted. A client can therefore shed its own debt only if eight others in its
+/// group owe more, which costs more than waiting.
 pub(crate) struct Buckets {
     places: Box<[Mutex<Vec<Bucket>>]>,
     hasher: RandomState,
@@ -108,7 +108,8 @@ impl Buckets {
         Self { places, hasher: RandomState::new() }
     }
 
-    /// Takes one from the bucket of `owner`, or says how long to wait; then nothing is taken.
+    /// Takes one from the bucket of `owner`. Otherwise returns how long to wait, and takes
+    /// nothing.
     pub(crate) fn take(&self, owner: impl Hash, pace: BucketPace, now: u64) -> Result<(), Wait> {
         self.at(owner, |place, owner| {
             if let Some(bucket) = place.iter_mut().find(|bucket| bucket.owner == owner) {
@@ -125,7 +126,7 @@ impl Buckets {
         })
     }
 
-    /// Visits the place of a bucket, which is locked for a few comparisons.
+    /// Runs a function on the group of a bucket, which is locked for a few comparisons.
     fn at<T>(
         &self,
         owner: impl Hash,
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     impl Buckets {
-        /// Whether `owner` could take one now; nothing is taken.
+        /// Whether `owner` could take one now, without taking it.
         fn look(&self, owner: impl Hash, pace: BucketPace, now: u64) -> Result<(), Wait> {
             self.at(owner, |place, owner| {
                 let bucket = place.iter().find(|bucket| bucket.owner == owner);
@@ -226,7 +227,7 @@ mod tests {
         };
         take(0, 100);
         assert!(buckets.look(0, pace, SEC).is_err());
-        // A crowd of newcomers, each owing little: they throw out each other.
+        // Many new clients, each owing little, evict each other.
         for stranger in 1..10_000 {
             take(stranger, 1);
         }

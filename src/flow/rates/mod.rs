@@ -1,8 +1,8 @@
-//! Rate limits: how often one client, one session and everybody together may do what costs.
+//! Rate limits on expensive operations: per client, per session, and for all clients together.
 //!
 //! A client is the network prefix that one customer of a provider is given: an IPv4 address, or
-//! the 64 bits in front of an IPv6 address. What was not asked over a connection has no address
-//! and is not limited by it. With several nodes, each counts for itself.
+//! the first 64 bits of an IPv6 address. A request without a connection has no address and is not
+//! limited by it. With several nodes, each counts for itself.
 
 mod buckets;
 
@@ -85,34 +85,34 @@ struct Counters {
     mints: Limit,
     guests: Limit,
     all_guests: Limit,
-    /// How often a proxy is suspected; nothing is refused.
+    /// Counts reports of a suspected proxy; nothing is refused.
     suspicions: Limit,
 }
 
 /// One of the limits.
 #[derive(Debug)]
 struct Limit {
-    /// Its name in the log, and what tells its buckets from those of other limits.
+    /// Its name in the log, which also separates its buckets from those of other limits.
     name: &'static str,
     pace: BucketPace,
-    /// The one bucket of a limit for everybody.
+    /// The one bucket of a limit for all clients.
     due: AtomicU64,
     /// Until when nothing is logged, and what has not been logged since.
     hushed_until: AtomicU64,
     unsaid: AtomicU64,
 }
 
-/// Whom a limit is for.
+/// The subject of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
     V4(u32),
-    /// The 64 bits in front.
+    /// The first 64 bits.
     V6(u64),
     Session(SessionId),
 }
 
 impl Rates {
-    /// Counts by these rules.
+    /// Applies these rules.
     pub fn new(rules: &Rules) -> Self {
         let requests = per_sec(rules.requests_per_sec, rules.requests_burst);
         let failures = per_min(rules.failures_per_min, rules.failures_burst);
@@ -170,7 +170,7 @@ impl Rates {
         counters.take(&counters.mints, client.map(Owner::of), now)
     }
 
-    /// Counts a session that this client is about to found.
+    /// Counts a session that this client is about to create.
     pub(crate) fn found(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), Wait> {
         let Some(counters) = &self.0 else { return Ok(()) };
         counters.take(&counters.guests, client.map(Owner::of), now)?;
@@ -215,8 +215,8 @@ impl Limit {
         waits
     }
 
-    /// Logs that a client is over this limit; not each time, or the log would be what a flood
-    /// fills.
+    /// Logs that a client is over this limit, but not each time, because a flood would fill the
+    /// log.
     fn tell(&self, owner: Option<Owner>, now: Timestamp) {
         if let Some(unsaid) = self.may_speak(now) {
             let (limit, client) = (self.name, owner.map(tracing::field::display));
@@ -231,11 +231,11 @@ impl Limit {
         }
     }
 
-    /// How often nothing was said before this; `None` while the limit is hushed.
+    /// The number of log lines suppressed before this one; `None` while the limit is suppressed.
     fn may_speak(&self, now: Timestamp) -> Option<u64> {
         let until = self.hushed_until.load(Ordering::Relaxed);
         let next = now.after(HUSH).millis();
-        // A moment further away than one pause was set before the clock was.
+        // A time more than one pause ahead was set before the clock was set back.
         let hushed = now.millis() < until && until <= next;
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
         if hushed || self.hushed_until.compare_exchange(until, next, success, failure).is_err() {

@@ -1,4 +1,4 @@
-//! What a request and its row say about redemptions and cookies.
+//! The properties of a request and its row that concern redemptions and cookies.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use crate::base::RestoreMode;
 use crate::flow::binding::Binding;
 use crate::token::Question;
 
-/// What the row and the request say about a redemption.
+/// The properties of the row and the request that concern a redemption.
 #[derive(Debug, Clone)]
 pub(crate) struct RedeemContext {
     /// The handler of the row, as `Class.method`.
     pub(crate) handler: Arc<str>,
-    /// What the row wants the bearer of a token to get.
+    /// The restore mode that the row sets for the bearer of a token.
     pub(crate) row_mode: RestoreMode,
     /// Whether a browser or a program sends it.
     pub(crate) caller: Caller,
-    /// Whether the request may redeem at all; one that only looks may not.
+    /// Whether the request may redeem at all. A request that only reads may not.
     pub(crate) may_redeem: bool,
-    /// What the browser says it is.
+    /// The label of the browser, from its `User-Agent`.
     pub(crate) label: String,
-    /// Whether the row asks before a link counts.
+    /// Whether the row requires a confirmation before a link counts.
     pub(crate) row_confirm: Confirm,
-    /// How far the request shows that a person means to redeem its token.
+    /// How far the request shows that the user intends to redeem its token.
     pub(crate) consent: ShownConsent,
     /// Whether the response may be shown as a page of its own.
     pub(crate) navigates: bool,
-    /// What this browser was given when it minted a token, if its request has it.
+    /// The binding that this browser was given when it minted a token, if its request has it.
     pub(crate) binding: Option<Binding>,
     /// Whether the request has several, of which none counts and none is overwritten.
     pub(crate) binding_doubled: bool,
@@ -39,22 +39,22 @@ pub(crate) struct RedeemContext {
     pub(crate) client: Option<IpAddr>,
 }
 
-/// How far a request shows by itself that a person means to redeem the token in it.
+/// How far a request shows by itself that the user intends to redeem its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShownConsent {
-    /// It is a GET, which opens a link: a person may stand behind it, or a mail filter.
+    /// A GET, which may have been sent by a user who opened a link, or by a mail filter.
     Opened,
-    /// It has another method, with which nothing is only looked at (docs/CONTRACT.md §6.4).
+    /// Another method, which links do not use (docs/CONTRACT.md §6.4).
     Sent,
-    /// It is a GET, and a person agreed on the page that asked this about this token.
+    /// A GET whose user agreed to this question about this token on the confirmation page.
     Clicked(Question, Digest),
-    /// It is a GET that a form of callgate's own tried to confirm and could not, such as one that
-    /// stood too long. It redeems nothing, and the page is shown again.
+    /// A GET that a confirmation form failed to confirm, for example because it had expired. It
+    /// redeems nothing, and the page is shown again.
     Stale,
 }
 
 impl ShownConsent {
-    /// What a request of this method shows as it comes in.
+    /// The consent that a request shows by its method.
     pub(crate) fn of(method: &str) -> Self {
         if method == "GET" { Self::Opened } else { Self::Sent }
     }

@@ -1,4 +1,4 @@
-//! What a handler has written and no store has seen yet.
+//! A handler's writes that are not stored yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ pub(crate) struct Draft {
     pub(crate) entries: BTreeMap<Arc<str>, Option<JsonText>>,
     pub(crate) access: Option<AccessChange>,
     pub(crate) idle_minutes: Option<u32>,
-    /// Whether a gain of privileges ends the session's other credentials and tokens. One wish
-    /// that does not say `keepDevices` decides for all of the request.
+    /// Whether a gain of privileges ends the session's other credentials and tokens. A single
+    /// change without `keepDevices` decides this for the whole request.
     pub(crate) puts_others_out: bool,
 }
 
@@ -37,14 +37,14 @@ impl Draft {
         self.access.as_ref().is_some_and(|change| change.known)
     }
 
-    /// Whether somebody could gain by this, depending on what the session's user may do before.
+    /// Whether this could gain privileges, depending on those the session's user has before.
     pub(crate) fn may_gain(&self) -> bool {
         self.access.as_ref().is_some_and(|change| {
             change.known || change.user_name.is_some() || !change.grant.is_empty()
         })
     }
 
-    /// Whether the privileges there were are taken away first.
+    /// Whether existing privileges are removed first.
     pub(crate) fn starts_over(&self) -> bool {
         self.access.as_ref().is_some_and(|change| change.clear)
     }
@@ -57,8 +57,8 @@ impl Draft {
         }
     }
 
-    /// What the session's user may do once this is written. A change that a store would refuse
-    /// as too large shows as no change.
+    /// The privileges of the session's user once this is written. A change that a store would
+    /// refuse as too large counts as no change.
     pub(crate) fn access_over(&self, stored: &Access) -> Access {
         let mut access = stored.clone();
         match &self.access {
@@ -67,7 +67,7 @@ impl Draft {
         }
     }
 
-    /// The patch that writes this; whether credentials are rotated is for the caller to say.
+    /// The patch that writes this. The caller decides whether credentials are rotated.
     pub(crate) fn patch(&self) -> Patch {
         let entries = self.entries.iter();
         Patch {
@@ -80,7 +80,7 @@ impl Draft {
         }
     }
 
-    /// Puts back what could not be written, beneath what was drafted since.
+    /// Restores changes that could not be written, beneath those drafted since.
     pub(crate) fn put_back(&mut self, earlier: Self) {
         let later = std::mem::replace(self, earlier);
         self.entries.extend(later.entries);

@@ -39,7 +39,7 @@ pub enum SessionError {
     TooManyGuests(Wait),
     /// The value cannot be kept as JSON.
     NotJson(String),
-    /// A storage key, user name or path that is not acceptable; the text says why.
+    /// A storage key, user name or path that is not acceptable, with the reason.
     Refused(String),
     /// So many requests changed the key at once that this one always lost.
     Contended,
@@ -50,7 +50,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// A stable word for it, for handlers that are no Rust.
+    /// A stable error code, for handlers that are not written in Rust.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Store(_) => "storeUnavailable",

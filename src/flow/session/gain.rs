@@ -36,7 +36,7 @@ pub(in crate::flow) fn refused_in_a_context(
 }
 
 impl Session {
-    /// The session as it is now, if what its user may do is not what was `expected`.
+    /// The session as it is now, if the privileges of its user are not as `expected`.
     pub(super) async fn changed_access(
         &self,
         expected: Option<&Access>,

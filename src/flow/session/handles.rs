@@ -23,7 +23,7 @@ pub(crate) struct ActiveHandle {
     request: Arc<RequestState>,
 }
 
-/// What is kept of a request that has ended: its session, and its right to it. Its copy of the
+/// The rest of a request that has ended: its session, and its right to it. Its copy of the
 /// session, which may be large, is dropped.
 pub(crate) struct EndedHandle {
     context: Arc<RedeemContext>,
@@ -60,7 +60,7 @@ impl ActiveHandle {
         Session { sessions: Arc::clone(sessions), context: self.context, request: self.request }
     }
 
-    /// Keeps only what names the session.
+    /// Keeps only the reference to the session.
     pub(crate) fn leave(&self, app: &str) -> EndedHandle {
         let state = self.request.lock();
         EndedHandle {

@@ -1,13 +1,13 @@
 //! The session of one request, as its handler sees it (4D `Session`).
 //!
-//! - this file: reading, and drafting what is to be written; nothing here waits
-//! - `context`: what the request and its row say about it
-//! - `draft`, `state`: what was written and not kept yet; where the request stands
-//! - `settle`: what talks to the store: writing, reading again, ending
-//! - `write_guard`: single writes for an upstream, which are kept at once
-//! - `gain`, `privileges`: who gains privileges, and what that does to other browsers
-//! - `handles`: the handle for those that outlive the request
-//! - `watch`: the right of a request that goes on after its response has begun
+//! - this file: reading, and drafting writes; nothing here is async
+//! - `context`: the properties of the request and its row that concern it
+//! - `draft`, `state`: writes that are not stored yet; the state of the request
+//! - `settle`: the operations that use the store: writing, reloading, ending
+//! - `write_guard`: single writes for an upstream, which are stored at once
+//! - `gain`, `privileges`: gains of privileges, and their effect on other browsers
+//! - `handles`: the handle for parts that outlive the request
+//! - `watch`: the right of a request that continues after its response has begun
 //! - `text`: values as JSON text, for script handlers
 
 mod context;
@@ -86,7 +86,7 @@ pub struct DeviceView {
     pub id: DeviceId,
     /// When it joined.
     pub since: Timestamp,
-    /// What it said it is (`User-Agent`).
+    /// Its label, from its `User-Agent`.
     pub label: String,
     /// Whether it sent this request.
     pub current: bool,
@@ -186,9 +186,9 @@ impl Session {
 
     /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
     ///
-    /// Unless [`Privileges::keep_devices`] says otherwise, a gain ends the rights of all other
-    /// browsers: see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be
-    /// gained: see [`SessionError::ContextMayNotGain`].
+    /// A gain ends the rights of all other browsers, unless [`Privileges::keep_devices`] is set:
+    /// see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be gained: see
+    /// [`SessionError::ContextMayNotGain`].
     pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
         let wish = wish.into();
         let keep_devices = wish.keep_devices;
@@ -203,8 +203,8 @@ impl Session {
         Ok(true)
     }
 
-    /// Takes all privileges away. Always true; the user's name stays, and the session does not
-    /// become a guest's again (4D 21 `clearPrivileges`).
+    /// Removes all privileges. Always true; the user's name stays, and the session does not become
+    /// a guest's again (4D 21 `clearPrivileges`).
     pub fn clear_privileges(&self) -> bool {
         let change = AccessChange { clear: true, ..AccessChange::default() };
         self.lock().draft.change_access(change);
@@ -236,24 +236,24 @@ impl Session {
         devices.map(view).collect()
     }
 
-    /// What became of the token that the handler gave to [`Session::restore`] last.
+    /// The outcome of the token that the handler passed to [`Session::restore`] last.
     pub fn restore_outcome(&self) -> Outcome {
         self.lock().restore_outcome
     }
 
-    /// What became of the token of the request itself.
+    /// The outcome of the token of the request itself.
     pub(crate) fn otp(&self) -> Outcome {
         self.lock().otp
     }
 
-    /// Remembers that for the handler.
+    /// Stores the outcome for the handler.
     pub(crate) fn set_outcome(&self, otp: Outcome) {
         self.lock().otp = otp;
     }
 
-    /// The value of the session cookie that the response gives to the browser. A failure gives none,
-    /// unless a token has brought the request into a session: the token is spent, so the browser
-    /// would be left with neither.
+    /// The value of the session cookie that the response gives to the browser. An error response
+    /// sets none, unless a token has moved the request into a session: the token is spent, so the
+    /// browser would be left with neither.
     pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
         let mut state = self.lock();
         state.enter(Phase::HandlerFuture);
@@ -296,7 +296,7 @@ impl Session {
         self.request.lock()
     }
 
-    /// What a key holds from now on, if it may.
+    /// The value that a key gets, if it is valid.
     fn entry(key: &str, value: &Value) -> Result<JsonText, SessionError> {
         let json = JsonText::of(value).map_err(|deep| SessionError::NotJson(deep.to_string()))?;
         Self::admit(key, &json)?;
@@ -310,7 +310,7 @@ impl Session {
         Ok(())
     }
 
-    /// The change that these privileges amount to by `roles.json`.
+    /// The change that these privileges mean by `roles.json`.
     fn access_change(&self, wish: Privileges) -> Result<AccessChange, SessionError> {
         if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
             let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");

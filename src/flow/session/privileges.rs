@@ -1,11 +1,11 @@
 //! What handlers pass to `setPrivileges` and `restore`.
 
-/// What a handler says about a token that it gives to
+/// The options of a token that a handler passes to
 /// [`Session::restore_with`](super::Session::restore_with).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RestoreOptions {
-    /// Leaves the session in which the browser is signed in, if it is another one. The handler
-    /// has seen to it that the person wants this.
+    /// Leaves the session in which the browser is signed in, if it is another one. The handler has
+    /// obtained the user's consent to this.
     pub switch: bool,
 }
 
@@ -18,8 +18,8 @@ pub struct Privileges {
     pub roles: Vec<String>,
     /// The user's name; `None` leaves it as it is.
     pub user_name: Option<String>,
-    /// Leaves the session's other browsers and unspent tokens alone. Without it, a user who gains
-    /// privileges shares them with nobody who was there before.
+    /// Keeps the session's other browsers and unspent tokens. Without it, a user who gains
+    /// privileges does not share them with the browsers that could open the session before.
     pub keep_devices: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The operations of a session that ask the store: keeping what was written, reading again, ending.
+//! The operations of a session that use the store: storing what was written, reloading, ending.
 
 use std::sync::Arc;
 
@@ -122,8 +122,8 @@ impl Session {
         Ok(())
     }
 
-    /// Ends one browser's right to the session; false if it had none. What the handler has written
-    /// so far is kept first: it may end the right of this request's own browser.
+    /// Ends one browser's right to the session; false if it had none. The handler's writes so far
+    /// are stored first, because the call may end the right of this request's own browser.
     pub async fn end_device(&self, device: DeviceId) -> Result<bool, SessionError> {
         self.publish(None).await?;
         if self.lock().opened().is_none() {
@@ -143,7 +143,7 @@ impl Session {
             }
         };
         match self.reload().await {
-            // It has ended its own.
+            // The browser has ended its own right.
             Err(SessionError::Replaced) => Ok(ended),
             reloaded => reloaded.map(|_| ended),
         }
@@ -165,7 +165,7 @@ impl Session {
         }
     }
 
-    /// The session that the request works in, and by what right.
+    /// The session that the request works in, and its right.
     pub(in crate::flow) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
         (state.id(), state.right(self.sessions.app()))
@@ -374,7 +374,7 @@ impl Session {
         Ok(Record::new(founder.session(), now, sessions.lifetime, device))
     }
 
-    /// Replaces the view by what the store says the session is now.
+    /// Replaces the view by the state in the store.
     fn adopt(&self, written: Written, renewed: Option<Credential>) {
         let (Written::Done(opened) | Written::Conflict(opened)) = written;
         let mut state = self.lock();

@@ -21,8 +21,8 @@ use crate::token::Outcome;
 /// The state of one request and the locks of its handles.
 pub(crate) struct RequestState {
     state: Mutex<SessionView>,
-    /// Held while an upstream writes: its writes come one after the other, and none of them while
-    /// the response begins.
+    /// Held while an upstream writes. Its writes are serialized, and none of them overlaps the
+    /// start of the response.
     pub(in crate::flow) turn: tokio::sync::Mutex<()>,
     /// Held shared while a verb of the store is done under the request's right, and alone while
     /// that right may change: operations that one request does concurrently all continue under the
@@ -56,7 +56,7 @@ pub(in crate::flow) struct SessionView {
     pub(in crate::flow) binding: Option<Binding>,
     /// Whether the response has to give it to the browser.
     pub(in crate::flow) binds: bool,
-    /// What became of the token of the request itself.
+    /// The outcome of the token of the request itself.
     pub(in crate::flow) otp: Outcome,
     pub(in crate::flow) phase: Phase,
 }
@@ -66,11 +66,11 @@ pub(in crate::flow) struct SessionView {
 pub(in crate::flow) enum LetIn {
     /// Not more than once.
     Once,
-    /// Again, because it has lost the first response.
+    /// Twice, because it has lost the first response.
     Again,
 }
 
-/// How far a request is: what its browser can still be given.
+/// The phase of a request, which decides what its browser can still be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::flow) enum Phase {
     Working,
@@ -82,9 +82,9 @@ pub(in crate::flow) enum Phase {
 
 /// Which session cookie a response may give the browser, by what its request had.
 ///
-/// Browsers keep whichever cookie arrives last. A response that is late must not replace a
-/// credential that another response has given meanwhile, so a guest's credential is given only to
-/// a browser that cannot hold a better one.
+/// Browsers keep whichever cookie arrives last. A late response must not replace a credential that
+/// another response has given meanwhile, so a guest's credential is given only to a browser that
+/// cannot hold a better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gives {
     /// The request had no credential: a guest's, at once.
@@ -115,7 +115,7 @@ pub(crate) enum Bound {
     },
 }
 
-/// What gave a request its right to the session: the one place that says which right it is.
+/// The origin of a request's right to the session, which determines the right.
 #[derive(Debug, Clone)]
 pub(crate) enum HeldBy {
     /// The browser has this credential of the session.
@@ -239,7 +239,7 @@ impl SessionView {
         matches!(self.bound, Bound::Open { entry: HeldBy::Context { automatic: true, .. }, .. })
     }
 
-    /// Replaces the view by what the store says the session is now.
+    /// Replaces the view by the state in the store.
     pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
         let entry = match &self.bound {
             Bound::Guest(credential) => HeldBy::Credential(credential.clone()),
@@ -248,14 +248,14 @@ impl SessionView {
         self.bound = Bound::Open { opened, entry };
     }
 
-    /// What the session's user may do, drafts included.
+    /// The privileges of the session's user, drafts included.
     pub(in crate::flow) fn access(&self) -> Access {
         let stored = self.opened().map(|opened| &opened.record.access);
         self.draft.access_over(stored.unwrap_or(&Access::default()))
     }
 
-    /// Whether there is nothing to write. Where nothing is stored there is nothing to take away:
-    /// a guest still costs nothing.
+    /// Whether there is nothing to write. Where nothing is stored there is nothing to remove, so a
+    /// guest without writes costs nothing.
     pub(in crate::flow) fn is_idle(&self, draft: &Draft) -> bool {
         draft.is_empty() || (self.opened().is_none() && draft.only_takes_away())
     }

@@ -1,4 +1,4 @@
-//! The part of a session's handle for handlers that have values as JSON text: classes, whose
+//! The part of a session's handle for handlers that hold values as JSON text: classes, whose
 //! engine reads and writes it itself.
 
 use std::collections::BTreeSet;
@@ -36,8 +36,8 @@ impl Session {
         self.put(key, json)
     }
 
-    /// Reads JSON text that is to be kept. What an engine takes for JSON may still be nested too
-    /// deeply, or hold half a character (a lone surrogate), which no UTF-8 can say.
+    /// Reads JSON text that is to be stored. Text that an engine accepts as JSON may still be
+    /// nested too deeply, or contain a lone surrogate, which cannot be encoded in UTF-8.
     pub(crate) fn read_json(text: &str) -> Result<JsonText, SessionError> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| SessionError::NotJson(error.to_string()))?;

@@ -68,9 +68,9 @@ impl fmt::Debug for Watchers {
 }
 
 impl Session {
-    /// Completes once the right of the request has ended, or its session. The store is asked at
+    /// Completes once the right of the request, or its session, has ended. The store is queried at
     /// once, each time this node ends rights to the session, and at intervals, because other nodes
-    /// do so too; none of it counts as use. A store that fails has ended nothing.
+    /// end rights too. None of these queries counts as use. An error of the store ends nothing.
     pub(crate) async fn right_ended(&self, every: Duration) {
         loop {
             let (id, _) = self.working();

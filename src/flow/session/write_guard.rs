@@ -1,5 +1,5 @@
-//! Writes for an upstream: each is kept before the upstream gets its response, and apart from what
-//! a handler has drafted.
+//! Writes for an upstream. Each is stored before the upstream gets its response, and separately
+//! from the handler's draft.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::flow::session::state::Phase;
 
 /// Exclusive access for one of several writers, before the response begins.
 ///
-/// A draft is kept when the handler has returned, and a failure of it is a failure of the whole
-/// request. An upstream gets the result of each write by itself: what was kept is durable, and what
-/// was not will not be kept later.
+/// A draft is stored when the handler has returned, and a failure of that fails the whole request.
+/// An upstream gets the result of each write by itself: a successful write is durable, and a
+/// failed one is not stored later.
 pub(crate) struct WriteGuard<'s> {
     session: &'s Session,
     _held: MutexGuard<'s, ()>,

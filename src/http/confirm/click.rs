@@ -1,4 +1,4 @@
-//! The form of the page: whether it is ours, and the request that it stands for.
+//! The form of the confirmation page: its verification, and the request that it confirms.
 
 use hyper::HeaderMap;
 use hyper::Method;
@@ -24,23 +24,23 @@ use crate::http::message::parse::form::submitted;
 use crate::http::message::token_place;
 use crate::token::Question;
 
-/// The form is a token, a word and a proof; parameter names are bounded, too.
+/// The form has a token, a short value and a proof; parameter names are bounded, too.
 const FORM_BYTES_MAX: u64 = 8 * 1024;
 
-/// Whether a request may be the form of the page: whether it is, [`hear`] finds out.
+/// Whether a request may be the form of the page. [`hear`] verifies it.
 pub(crate) fn is_click(head: &Head) -> bool {
     stands_for_get(head.method.as_str(), head.uri.query().unwrap_or(""))
 }
 
-/// Whether a request with this raw query is taken for the button of the page, and so for the GET
-/// that the page asked about, whatever rows there are for its own verb. Without the form of the
-/// page it is refused before any row is looked for.
+/// Whether a request with this raw query is treated as the form of the page, and so as the GET
+/// that the page was about, whatever rows there are for its own verb. If it does not contain the
+/// form, it is refused before any row is looked up.
 pub fn stands_for_get(verb: &str, raw_query: &str) -> bool {
     verb == Method::POST.as_str() && MARKS.iter().any(|mark| query::has(raw_query, mark))
 }
 
-/// Makes of the form of the page the request that was asked about, agreed to. Any other form is
-/// refused, and its token is left alone; a person who pressed the button too late is asked again.
+/// Turns the form of the page into the request that it was about, with consent. Any other form is
+/// refused, and its token remains unspent. If the form has expired, the page is shown again.
 pub(crate) async fn hear(
     site: &Site,
     head: &mut Head,
@@ -81,21 +81,21 @@ fn refused(why: &'static str) -> Fault {
     Fault::confirm_refused()
 }
 
-/// Whether the browser says that a page of this site sent the request.
+/// Whether the browser indicates that a page of this site sent the request.
 pub(crate) fn comes_from_here(site: &Site, head: &Head) -> bool {
     FormOrigin::of(site, head) == FormOrigin::Own
 }
 
-/// Where the form stood, as far as the browser says.
+/// The origin of the form, as far as the browser indicates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FormOrigin {
     /// On this site.
     Own,
-    /// Unknown. Browsers do not name the origin of a page that sends no `Referer`, as ours is, and
-    /// say `null` (Fetch §3.2); over plain HTTP they leave `Sec-Fetch-Site` out. It is for the
-    /// cookie then, which is `Strict`.
+    /// Unknown. Browsers do not send the origin of a page without a `Referer`, such as this one,
+    /// but `null` (Fetch §3.2), and over plain HTTP they omit `Sec-Fetch-Site`. Then the check
+    /// relies on the cookie, which is `Strict`.
     Unsaid,
-    /// On another.
+    /// On another site.
     Foreign,
 }
 
@@ -134,7 +134,7 @@ struct SubmittedForm {
 }
 
 impl SubmittedForm {
-    /// Reads the fields; `None` unless each is there exactly once.
+    /// Parses the fields; `None` unless each is present exactly once.
     fn read(text: &str) -> Option<Self> {
         let (mut token, mut question, mut proof) = (None, None, None);
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -156,7 +156,7 @@ impl SubmittedForm {
         Some(Self { token: token?, question, proof: proof? })
     }
 
-    /// The token about which this browser was shown the page that holds this form.
+    /// The token for which this browser was shown the page with this form.
     fn check(&self, site: &Site, headers: &HeaderMap) -> Result<Digest, &'static str> {
         let presented = site.cookie.find_confirm(headers);
         let nonces: Vec<Nonce> =
@@ -175,8 +175,8 @@ impl SubmittedForm {
     }
 }
 
-/// The query with the token back in its place; `None` unless the mark stands where the page has
-/// put it.
+/// The query with the token in its place again; `None` unless the mark is where the page has put
+/// it.
 fn with_token(raw: &str, token: &str) -> Option<String> {
     let mut parts: Vec<&str> = raw.split('&').collect();
     let last = parts.pop()?;

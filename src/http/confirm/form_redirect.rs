@@ -10,12 +10,12 @@ use hyper::header::HeaderValue;
 use crate::base::markup::escaped;
 use crate::http::message::body::outgoing::ResponseBody;
 
-/// Turns a redirection for a link into one that may be the response to a form.
+/// Turns a redirect for a link into one that may be the response to a form.
 ///
-/// Two things would go wrong otherwise. A 307 or 308 has the browser send the form once more, to
-/// wherever it leads, and the form holds the token. And the page's `form-action 'self'` covers
-/// redirections in some browsers, which then stay on the page without a word; from a page of its
-/// own they may go anywhere.
+/// A plain redirect has two problems. A 307 or 308 makes the browser send the form once more, to
+/// the redirect's target, and the form contains the token. And some browsers apply the page's
+/// `form-action 'self'` to redirects, and then silently stay on the page. A redirect from a page
+/// without that policy may lead anywhere.
 pub(crate) fn fit_for_form(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(header::LOCATION).cloned();
@@ -50,7 +50,7 @@ pub(crate) fn fit_for_form(mut response: Response<ResponseBody>) -> Response<Res
     response
 }
 
-/// A path of this site; `//host` and, to browsers, `/\host` lead elsewhere.
+/// A path of this site. `//host` and, to browsers, `/\host` lead elsewhere.
 fn is_local(location: &[u8]) -> bool {
     matches!(location, [b'/'] | [b'/', b'!'..=b'.' | b'0'..=b'[' | b']'..=b'~', ..])
 }

@@ -1,18 +1,18 @@
-//! Requests that wait for a browser to show its cookie, or for a person to agree.
+//! Requests that wait for a browser to send its cookie, or for a user to consent.
 //!
-//! A form that another site sends comes without the `Lax` session cookie, so that it is unknown
-//! whether the browser is signed in. The request is kept and the browser sent to a GET of this
-//! site, with which the cookie comes:
+//! A form that another site sends arrives without the `Lax` session cookie, so it is unknown
+//! whether the browser is signed in. The request is stored and the browser redirected to a GET of
+//! this site, which includes the cookie:
 //!
 //! ```text
-//!   POST /paid  (from another site, with a token)  ─▶ kept, 303 to
-//!   GET /paid?$4DHOP=ticket  (with the cookie)     ─▶ signed in elsewhere? the page that asks
-//!                                                  ─▶ otherwise the POST that it was
+//!   POST /paid  (from another site, with a token)  ─▶ stored, 303 to
+//!   GET /paid?$4DHOP=ticket  (with the cookie)     ─▶ other session? the confirmation page
+//!                                                  ─▶ otherwise the original POST
 //! ```
 //!
-//! What is kept is sealed with its ticket, which only the browser has, and is given out once. It is
-//! kept in the memory of this node: behind a balancer the GET must reach the same one within the
-//! minute, or the sender is asked to send again.
+//! The stored request is encrypted with its ticket, which only the browser has, and can be
+//! retrieved once. It is kept in the memory of this node. Behind a balancer the GET must reach the
+//! same node within the minute, or the sender is asked to send again.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -40,14 +40,14 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::hex;
 
-/// How long a request is kept for a browser that was sent on.
+/// How long a request is stored for a redirected browser.
 pub(crate) const HOP_SECS: u64 = 60;
-/// Requests that are kept at once; beyond it the oldest makes room.
+/// Requests stored at once; beyond that the oldest is evicted.
 const HELD_MAX: usize = 4_096;
-/// The bytes of all of them.
+/// Maximum bytes of all of them.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The requests that are kept.
+/// The stored requests.
 #[derive(Default)]
 pub struct HeldRequests(Mutex<HeldTable>);
 
@@ -63,7 +63,7 @@ struct Sealed {
     bytes: Vec<u8>,
 }
 
-/// A request as it came.
+/// A stored request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HeldRequest {
     pub(crate) method: Method,
@@ -73,7 +73,7 @@ pub(crate) struct HeldRequest {
 }
 
 impl HeldRequests {
-    /// Keeps a request until then; the ticket that gives it out. `None` if it is too large.
+    /// Stores a request until then, and returns its ticket. `None` if it is too large.
     pub(crate) fn keep(
         &self,
         request: &HeldRequest,
@@ -85,7 +85,7 @@ impl HeldRequests {
         if bytes.len() > HELD_BYTES_MAX / 4 {
             return Ok(None);
         }
-        // Each ticket seals once, so that its nonce needs not differ.
+        // Each ticket encrypts once, so its nonce need not be unique.
         let nonce = Nonce::assume_unique_for_key([0; aead::NONCE_LEN]);
         let sealed = key(&ticket)?.seal_in_place_append_tag(nonce, Aad::empty(), &mut bytes);
         sealed.map_err(|ring::error::Unspecified| NoEntropy)?;
@@ -98,7 +98,7 @@ impl HeldRequests {
         Ok(Some(hex::upper(ticket.expose())))
     }
 
-    /// Gives out the request of a ticket, once.
+    /// Retrieves the request of a ticket, once.
     pub(crate) fn take(&self, ticket: &str, now: Timestamp) -> Option<HeldRequest> {
         let ticket: Secret<16> = hex::read(ticket).map(Secret::new).ok()?;
         let sealed = self.lock().remove(&name(&ticket))?;
@@ -112,13 +112,13 @@ impl HeldRequests {
     }
 
     fn lock(&self) -> MutexGuard<'_, HeldTable> {
-        // Whatever panicked has changed one entry or none.
+        // A panic under the lock has changed one entry or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldTable {
-    /// Forgets what is over, and beyond the bounds what was kept first.
+    /// Removes expired requests, and beyond the bounds the oldest ones.
     fn make_room(&mut self, bytes: usize, now: Timestamp) {
         while let Some(oldest) = self.order.front().copied() {
             let is_over = self.sealed.get(&oldest).is_none_or(|sealed| sealed.until <= now);
@@ -139,7 +139,7 @@ impl HeldTable {
 }
 
 impl HeldRequest {
-    /// The request of a head and its body, without what only the connection needs.
+    /// The request from a head and its body, without connection-specific fields.
     pub(crate) fn of(head: &Head, body: &Bytes) -> Self {
         let (method, uri) = (head.method.clone(), head.uri.clone());
         Self { method, uri, headers: head.headers.clone(), body: body.clone() }
@@ -189,19 +189,19 @@ impl HeldRequest {
     }
 }
 
-/// Under which a sealed request is kept; the ticket cannot be told from it.
+/// The key under which an encrypted request is stored. The ticket cannot be derived from it.
 fn name(ticket: &Secret<16>) -> Digest {
     Digest::of("held", "", ticket)
 }
 
 fn key(ticket: &Secret<16>) -> Result<LessSafeKey, NoEntropy> {
     let bytes: Secret<32> = ticket.derived("held", &[]);
-    // Its length is right.
+    // The length of the key is correct.
     let key = UnboundKey::new(&aead::AES_256_GCM, bytes.expose()).map_err(|_| NoEntropy)?;
     Ok(LessSafeKey::new(key))
 }
 
-/// How many there are.
+/// Their number only.
 impl fmt::Debug for HeldRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HeldRequests({} requests)", self.lock().sealed.len())

@@ -1,8 +1,8 @@
-//! The same-site hop of a form that another site sends with a token (docs/CONTRACT.md §6.2).
+//! The same-site redirect of a form that another site sends with a token (docs/CONTRACT.md §6.2).
 //!
-//! What comes back is the request as it was sent, without cookies: those of the hop only say
-//! whether the browser is signed in. Otherwise any site could have a browser post to this one as if
-//! `SameSite=Lax` were not there.
+//! The request is restored as it was sent, without cookies. The cookies of the redirected GET only
+//! show whether the browser is signed in. Otherwise any site could make a browser POST to this one
+//! as if `SameSite=Lax` were not set.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -27,7 +27,7 @@ use crate::http::message::head;
 use crate::table::Row;
 use crate::token::text::brings_token;
 
-/// The parameter that brings a ticket.
+/// The query parameter with a ticket.
 pub(crate) const HOP: &str = "$4DHOP";
 
 /// A request that was kept, and came back.
@@ -76,8 +76,8 @@ pub(crate) fn keep(site: &Site, head: &Head, body: &Bytes, secs: u64) -> Result<
     ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
 }
 
-/// Makes of a GET with a ticket the request that was kept; `None` for any other, which stays as it
-/// is.
+/// Turns a GET with a ticket into the stored request. `None` for any other request, which is left
+/// unchanged.
 pub(crate) fn arrive(site: &Site, head: &mut Head) -> Result<Option<KeptRequest>, Fault> {
     let Some(ticket) = ticket(head) else { return Ok(None) };
     if head::prefetches(&head.headers) {
@@ -100,7 +100,7 @@ fn ticket(head: &Head) -> Option<String> {
     matches!(name, HOP | "%244DHOP").then(|| ticket.to_owned())
 }
 
-/// Whether a browser sends the request to show its response as a page; nothing else can be asked.
+/// Whether the response would be displayed as a page, without which no confirmation can be shown.
 fn is_navigation(head: &Head) -> bool {
     head.method == Method::POST
         && head::caller(&head.headers) == Caller::Browser

@@ -1,21 +1,21 @@
-//! Asking a person before a link counts (docs/CONTRACT.md §6.4).
+//! The confirmation that a link may require before it counts (docs/CONTRACT.md §6.4).
 //!
 //! ```text
-//!   GET /paid?$4DSID=T      ─▶  the store says who must be asked    token::consent
+//!   GET /paid?$4DSID=T      ─▶  the store requires consent          token::consent
 //!                                    │
 //!                                page with one button               page, words, template
-//!                                    │ a person presses it
-//!   POST /paid?$4DCONFIRM=0 ─▶  was it our page, in this browser?   click
+//!                                    │ the user presses it
+//!   POST /paid?$4DCONFIRM=0 ─▶  is the form authentic?              click
 //!                                    │
-//!                           ─▶  GET /paid?$4DSID=T, agreed to       dispatch, as ever
+//!                           ─▶  GET /paid?$4DSID=T with consent     dispatch, as usual
 //!                                    │
-//!                                a redirection that fits a form      form_redirect
+//!                                a redirect that suits a form        form_redirect
 //! ```
 //!
-//! Whatever only opens links stops at the page: nothing has changed in any store until the form
-//! of the page comes back. It cannot be sent by another site (docs/SECURITY.md T14): the browser
-//! must hold a nonce in a `Strict` cookie, the form must hold its proof for this very token, and
-//! the request must say that it comes from here.
+//! A client that only opens links stops at the page, and no store changes until the form of the
+//! page is sent. Another site cannot send it (docs/SECURITY.md T14): the browser must have a nonce
+//! in a `Strict` cookie, the form must contain its proof for this very token, and the request must
+//! indicate that it comes from this site.
 
 mod click;
 mod form_redirect;
@@ -39,7 +39,7 @@ pub use template::{BadPage, PAGE_BYTES_MAX, Template};
 
 /// The query parameter that marks the form of the page.
 const MARK: &str = "$4DCONFIRM";
-/// Its spellings: what rewrites the `$` of a token's key on the way rewrites this one, too.
+/// Its spellings. Software that rewrites the `$` of a token's parameter rewrites this one, too.
 const MARKS: [&str; 2] = [MARK, "%244DCONFIRM"];
-/// What the mark says where the token stands in the path, and has no place in the query.
+/// The value of the mark when the token is in the path, and not in the query.
 const IN_PATH: &str = "path";

@@ -9,10 +9,10 @@ use crate::base::secret::SecretText;
 use crate::session::Keyring;
 use crate::token::Question;
 
-/// The secret of one browser that has been shown the page.
+/// The secret of one browser that was shown the page.
 ///
-/// Pages that stand in several windows share it where the browser sends it along, so that none
-/// of them makes the others void.
+/// Pages open in several windows share it where the browser sends it, so that none of them
+/// invalidates the others.
 #[derive(Debug, Clone)]
 pub(super) struct Nonce(Secret<16>);
 
@@ -30,12 +30,12 @@ impl Nonce {
         SecretText::new(hex::upper(self.0.expose()))
     }
 
-    /// What the form of a page carries that asks `question` about `token`.
+    /// The proof in the form of a page about `question` and `token`.
     pub(super) fn proof(&self, keyring: &Keyring, token: &Digest, question: Question) -> String {
         hex::lower(&keyring.prove(&self.words(token, question)))
     }
 
-    /// Whether a form carries just that. Takes as long for any wrong proof.
+    /// Whether a form has this proof. Takes the same time for any wrong proof.
     pub(super) fn proves(
         &self,
         keyring: &Keyring,
@@ -51,7 +51,7 @@ impl Nonce {
             Question::Click => b'C',
             Question::Switch => b'S',
         };
-        // Parts of fixed length need nothing between them.
+        // Parts of fixed length need no separator.
         [&[asked][..], self.0.expose(), token.bytes()].concat()
     }
 }

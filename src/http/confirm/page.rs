@@ -1,4 +1,4 @@
-//! The page that asks, as a response: what it says, and the headers that protect it.
+//! The confirmation page as a response: its text, and the headers that protect it.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -25,24 +25,24 @@ use crate::table::TokenPlace;
 use crate::token::Question;
 use crate::token::TokenSecret;
 
-/// What is asked, and about which request.
+/// The question, and the request that it is about.
 pub(crate) struct Asking<'r> {
     /// The request with the token.
     pub(crate) head: &'r Head,
     /// The token.
     pub(crate) token: &'r TokenSecret,
-    /// The ticket of the request, if it is no GET and was kept.
+    /// The ticket of the request, if it is not a GET and was stored.
     pub(crate) ticket: Option<&'r str>,
     /// The row's own place for tokens.
     pub(crate) place: Option<&'r TokenPlace>,
     pub(crate) question: Question,
-    /// The name of the user who is signed in; may be empty.
+    /// The name of the signed-in user; may be empty.
     pub(crate) user: String,
-    /// Whether it is asked once more, because the form that came did not count.
+    /// Whether the page is shown again because the form that was sent did not count.
     pub(crate) is_stale: bool,
 }
 
-/// The page with its cookie. No store has been changed, and none is asked.
+/// The page with its cookie. No store is changed or queried.
 pub(crate) fn page(
     site: &Site,
     template: &Template,
@@ -61,7 +61,7 @@ pub(crate) fn page(
             (format!("{HOP}={ticket}&{MARK}={IN_PATH}"), &*written)
         }
         (None, Some(part)) => (part.action(), part.text),
-        // It stands in the path, to which the form is sent.
+        // The token is in the path, to which the form is sent.
         (None, None) => {
             let rest = if raw.is_empty() { String::new() } else { format!("{raw}&") };
             written = format!("token={}", asking.token.expose());
@@ -87,11 +87,11 @@ pub(crate) fn page(
     Ok(response)
 }
 
-/// What the form sends, and where to.
+/// The content of the form, and its target.
 struct PageForm<'f> {
     /// The query without the token.
     action: &'f str,
-    /// The token, as it stood in the query.
+    /// The token, as it appeared in the query.
     token: &'f str,
     proof: &'f str,
 }
@@ -106,7 +106,7 @@ fn filled(
     let question = asking.question;
     let asked = words.asked(question);
     let text = words.text(question, !asking.user.is_empty());
-    // Cut at the holes of our own words, so that a user's name brings no hole.
+    // Split at the holes of the shipped text, so that a user's name cannot add a hole.
     let text: String = text
         .split_inclusive('}')
         .map(|part| match part.split_once('{') {
@@ -143,8 +143,8 @@ fn filled(
     ])
 }
 
-/// The page cannot be framed, cached or indexed, nor made to load or run anything
-/// (docs/SECURITY.md D.10, T30).
+/// Headers that prevent the page from being framed, cached or indexed, and from loading or running
+/// anything (docs/SECURITY.md D.10, T30).
 fn guard(headers: &mut HeaderMap, template: &Template, words: &Words) {
     const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -172,8 +172,7 @@ fn accepted(headers: &HeaderMap) -> String {
 }
 
 impl TokenPart<'_> {
-    /// The query of the form: the one of the request without the token, and the mark that says
-    /// where it stood.
+    /// The query of the form: that of the request without the token, and the mark with its place.
     fn action(&self) -> String {
         let mark = format!("{MARK}={}", self.at);
         self.rest.as_ref().map_or_else(|| mark.clone(), |rest| format!("{rest}&{mark}"))

@@ -1,4 +1,4 @@
-//! What the requests to one site share beside their sessions.
+//! The state that the requests to one site share, besides their sessions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use crate::flow::sessions::Sessions;
 use crate::http::confirm::held::HeldRequests;
 use crate::http::message::cookie::CookieRule;
 
-/// The sessions of a site, the cookies that open them, and the requests that wait for a browser.
+/// The sessions of a site, the cookies that open them, and the stored requests.
 pub struct Site {
-    /// What works with sessions.
+    /// The sessions.
     pub sessions: Arc<Sessions>,
-    /// How the cookies are named and guarded.
+    /// The names and attributes of the cookies.
     pub cookie: CookieRule,
-    /// Requests that wait for a browser to show its cookie, or for a person to agree.
+    /// Requests that wait for a browser to send its cookie, or for a user to consent.
     pub held: HeldRequests,
 }
 
@@ -23,7 +23,7 @@ impl Site {
         Self { sessions, cookie, held: HeldRequests::default() }
     }
 
-    /// Whether the public comes over https, so that its browsers may be given Secure cookies.
+    /// Whether clients use https, so that browsers may be given Secure cookies.
     pub(crate) fn is_https(&self) -> bool {
         let origin = self.sessions.public_origin.get();
         origin.is_some_and(|origin| origin.starts_with("https:")) || self.cookie.is_secure()

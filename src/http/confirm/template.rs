@@ -1,4 +1,4 @@
-//! The shape of the page, shipped or the owner's own: HTML with five holes.
+//! The template of the page, shipped or the operator's own: HTML with five holes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::base::digest::sha256;
 use crate::base::nearest::nearest;
 
-/// Longest page of an owner, in bytes.
+/// Longest page of an operator, in bytes.
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 
-/// The holes of a page, and whether it is a page without them.
+/// The holes of a page, and whether a page must have them.
 const HOLES: [(&str, Needed); 5] = [
     ("lang", Needed::Never),
     ("title", Needed::Never),
@@ -21,7 +21,7 @@ const HOLES: [(&str, Needed); 5] = [
     ("form", Needed::Once),
 ];
 
-/// What the policy of the page blocks, or what would take the button's form apart.
+/// Elements that the policy of the page blocks, or that would break the button's form.
 const BLOCKED: [(&str, &str); 7] = [
     ("<script", "the page runs no scripts; take it out"),
     ("<link", "the page loads nothing; put styles into <style>"),
@@ -38,18 +38,18 @@ enum Needed {
     Once,
 }
 
-/// A page that was checked, cut at its holes.
+/// A page that was checked, split at its holes.
 ///
-/// Holes instead of a template language: the one thing that a page must not get wrong is that
-/// the form is there, once, whoever asks for what in which language. That can be seen at the
-/// start in a text with holes, and cannot in a text with conditions.
+/// Holes are used instead of a template language because the page must always contain the form,
+/// exactly once, in every language. That can be checked at the start in a text with holes, and
+/// cannot in a text with conditions.
 #[derive(Clone)]
 pub struct Template(Arc<TemplateParts>);
 
 struct TemplateParts {
-    /// What stands before the first hole.
+    /// The text before the first hole.
     start: String,
-    /// Each hole, and what stands behind it.
+    /// Each hole, and the text after it.
     rest: Vec<(&'static str, String)>,
     policy: String,
 }
@@ -57,11 +57,11 @@ struct TemplateParts {
 /// Why a text cannot be the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadPage {
-    /// The line in question, counted from 1; `None` where it is about the whole.
+    /// The line in question, counted from 1; `None` if it concerns the whole page.
     pub line: Option<usize>,
     /// What is wrong, after the name of the file.
     pub what: String,
-    /// The way out.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -77,8 +77,8 @@ impl fmt::Display for BadPage {
 impl std::error::Error for BadPage {}
 
 impl Template {
-    /// Reads a page. `{{text}}` and `{{form}}` stand in it once each; `{{lang}}`, `{{title}}` and
-    /// `{{app}}` where it likes. Every flaw is reported.
+    /// Parses a page. `{{text}}` and `{{form}}` must appear once each; `{{lang}}`, `{{title}}` and
+    /// `{{app}}` may appear anywhere. Every flaw is reported.
     pub fn read(text: &str) -> Result<Self, Vec<BadPage>> {
         let mut flaws = blocked(text);
         if text.len() > PAGE_BYTES_MAX {
@@ -102,8 +102,8 @@ impl Template {
         Ok(Self(Arc::new(TemplateParts { start, rest, policy: policy(&styles) })))
     }
 
-    /// The page with its holes filled. What is filled in is not read again, so that it cannot add a
-    /// hole; it must be markup already.
+    /// The page with its holes filled. The inserted text is not scanned again, so it cannot add a
+    /// hole. It must be markup already.
     pub(super) fn fill(&self, values: &[(&str, &str)]) -> String {
         let mut page = self.0.start.clone();
         for (hole, after) in &self.0.rest {
@@ -180,7 +180,7 @@ fn unknown(name: &str, line: Option<usize>) -> BadPage {
     BadPage { line, what: format!("nothing fills {name:?}"), fix }
 }
 
-/// What stands in the `<style>` elements, which the policy names by their hashes.
+/// The content of the `<style>` elements, whose hashes the policy lists.
 fn styles<'t>(text: &'t str, flaws: &mut Vec<BadPage>) -> Vec<&'t str> {
     // Lower case has the same length in ASCII, so positions hold for both.
     let lower = text.to_ascii_lowercase();

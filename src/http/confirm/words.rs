@@ -1,4 +1,4 @@
-//! What the page says, in every language that is shipped.
+//! The texts of the page, in every shipped language.
 
 use crate::token::Question;
 
@@ -9,11 +9,11 @@ pub(super) struct Words {
     pub(super) tag: &'static str,
     click: QuestionWords,
     switch: QuestionWords,
-    /// As `switch.text`, where the user has no name.
+    /// As `switch.text`, for a user without a name.
     switch_unnamed: &'static str,
-    /// The link that leaves everything as it is.
+    /// The link that changes nothing.
     pub(super) stay: &'static str,
-    /// In place of the note, after a click that did not count.
+    /// Replaces the note, after a form that did not count.
     pub(super) again: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct QuestionWords {
     pub(super) button: &'static str,
 }
 
-/// The first language stands in for every other.
+/// The first language is the fallback.
 const LANGUAGES: [Words; 5] = [
     Words {
         tag: "en",
@@ -137,12 +137,12 @@ const LANGUAGES: [Words; 5] = [
     },
 ];
 
-/// Languages of one request that are looked at.
+/// Maximum number of languages read from one request.
 const RANGES_MAX: usize = 32;
 
 impl Words {
-    /// The shipped language that an `Accept-Language` likes best (RFC 9110 §12.5.4); English
-    /// where it likes none. A regional range such as `fr-CH` is as good as its language.
+    /// The shipped language that an `Accept-Language` prefers (RFC 9110 §12.5.4), or English
+    /// without a match. A regional range such as `fr-CH` matches its language.
     pub(super) fn liked(accept: &str) -> &'static Self {
         let mut best: Option<(&'static Self, f32)> = None;
         for range in accept.split(',').take(RANGES_MAX) {
@@ -165,7 +165,7 @@ impl Words {
         }
     }
 
-    /// The sentence that says what is asked.
+    /// The sentence with the question.
     pub(super) fn text(&self, question: Question, has_name: bool) -> &'static str {
         match question {
             Question::Switch if !has_name => self.switch_unnamed,

@@ -1,4 +1,4 @@
-//! Where connections come in: how many, from whom, and whether they are encrypted.
+//! Accepting connections: how many, from which addresses, and with or without TLS.
 
 use std::fmt;
 use std::io;
@@ -29,15 +29,15 @@ use crate::http::message::conn_info::ConnInfo;
 pub struct Config {
     /// Connections at once; more wait to be accepted.
     pub connections_max: usize,
-    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 is any
-    /// number.
+    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 means no
+    /// limit.
     pub connections_per_address_max: usize,
     /// Requests on one HTTP/1.1 connection.
     pub requests_max: u64,
     /// Requests on one HTTP/2 connection.
     pub h2_requests_max: u64,
-    /// Everything else, as the settings say it. Of those above, what the settings say is changed
-    /// for this listener, and `limits` is not looked at.
+    /// All other limits, as set in the settings. The fields above are specific to this listener,
+    /// and their counterparts in `limits` are ignored.
     pub limits: Limits,
 }
 
@@ -51,7 +51,7 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
-/// Accepts the connections of a listener. It counts across all listeners that share it.
+/// Accepts the connections of a listener. Its limits cover all listeners that share it.
 pub struct Acceptor {
     pub(crate) config: Config,
     permits: Arc<Semaphore>,
@@ -66,7 +66,7 @@ pub(crate) struct Accepted {
     pub(crate) permit: ConnectionPermit,
 }
 
-/// The permit of a connection; free again when this is dropped.
+/// The permit of a connection, released when this is dropped.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     _place: AddressSlot,
@@ -77,20 +77,20 @@ pub(crate) struct ConnectionPermit {
 pub struct ConnectionCounts {
     /// Connections that are open.
     pub open: usize,
-    /// Connections that were closed at once since the start, because their address had as many as
-    /// it may.
+    /// Connections that were closed at once since the start, because their address had reached its
+    /// limit.
     pub turned_away: u64,
 }
 
 impl Acceptor {
-    /// Accepts plain connections; those of `spared` addresses are not counted by address.
+    /// Accepts plain connections. Those of `spared` addresses are not counted by address.
     pub fn new(config: Config, spared: Spared) -> Self {
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let limit = ConnectionLimit::new(config.connections_per_address_max, spared);
         Self { config, permits, limit, tls: None }
     }
 
-    /// The same for connections that are encrypted.
+    /// Accepts encrypted connections with these certificates instead.
     pub fn encrypted(self, certificates: &Arc<Certificates>) -> Result<Self, BadCertificate> {
         let server = certificates.server().map_err(BadCertificate::Unavailable)?;
         Ok(Self { tls: Some(Arc::new(server).into()), ..self })
@@ -123,8 +123,8 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// Completes once the server is to end.
+/// Completes once the server must end.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that was dropped cannot send a stop any more, which means the server is to end.
+    // A dropped sender cannot send a stop any more, which means that the server must end.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,4 +1,4 @@
-//! The certificate that HTTPS shows, and how it is changed while connections go on.
+//! The certificate of HTTPS, and how it is replaced while connections are open.
 
 use std::fmt;
 use std::io;
@@ -27,15 +27,15 @@ use rustls::version::TLS13;
 use crate::base::Timestamp;
 use crate::base::secret::SecretText;
 
-/// The protocols that are offered, the better one first (RFC 7301, RFC 9113 §3.2).
+/// The offered protocols, the preferred one first (RFC 7301, RFC 9113 §3.2).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A certificate and its key from two PEM files. What is read once is used until
-/// [`Certificates::reload`] has read something better.
+/// A certificate and its key from two PEM files. They are used until [`Certificates::reload`] has
+/// read a valid replacement.
 ///
-/// TLS 1.3 and 1.2 only, with keys agreed upon per connection and authenticated encryption; no
+/// TLS 1.3 and 1.2 only, with ephemeral key exchange and authenticated encryption. There is no
 /// early data, which could be replayed (docs/SECURITY.md D.3). A connection may be resumed by a
-/// ticket, whose key changes every six hours and dies after twelve.
+/// ticket, whose key changes every six hours and expires after twelve.
 pub struct Certificates {
     cert: PathBuf,
     key: PathBuf,
@@ -44,17 +44,18 @@ pub struct Certificates {
 
 impl Certificates {
     /// Reads both files. A certificate that has expired by `now`, or is not valid yet, is used
-    /// all the same, and logged as `tls.not_valid`: no connection at all would help nobody.
+    /// nevertheless and logged as `tls.not_valid`, because refusing every connection would be
+    /// worse.
     pub fn open(cert: &Path, key: &Path, now: Timestamp) -> Result<Self, BadCertificate> {
         let current = ArcSwap::new(read(cert, key, now)?);
         Ok(Self { cert: cert.to_owned(), key: key.to_owned(), current })
     }
 
-    /// Reads both files again; new handshakes get what is in them. If that cannot be used, the
-    /// certificate in use stays. Either way the log tells (`tls.reloaded`, `tls.refused`).
+    /// Reads both files again, for new handshakes. If they cannot be used, the certificate in use
+    /// stays. Either result is logged (`tls.reloaded`, `tls.refused`).
     ///
-    /// Two files cannot be replaced at once: between the two they do not belong together, which
-    /// is refused like any other mistake and is over when the second one is there.
+    /// Two files cannot be replaced atomically. Between the two writes they do not match, which is
+    /// refused like any other error and resolved by the next reload.
     pub fn reload(&self, now: Timestamp) -> Result<(), BadCertificate> {
         match read(&self.cert, &self.key, now) {
             Ok(read) => {
@@ -74,7 +75,7 @@ impl Certificates {
         [&self.cert, &self.key]
     }
 
-    /// How handshakes are done with it.
+    /// The server configuration for handshakes.
     pub(crate) fn server(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let mut server = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -98,7 +99,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// Why a certificate and its key cannot be used. No word of a key is repeated.
+/// Why a certificate and its key cannot be used. The error never quotes a key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BadCertificate {
@@ -106,15 +107,15 @@ pub enum BadCertificate {
     Io(PathBuf, io::Error),
     /// The file holds no certificate.
     NoCertificate(PathBuf),
-    /// The first certificate of the file cannot be read.
+    /// The first certificate of the file cannot be parsed.
     Garbled(PathBuf),
-    /// The file holds no private key, or only one under a passphrase.
+    /// The file holds no private key, or only an encrypted one.
     NoKey(PathBuf),
-    /// The key is of a kind or of a length that is not used for TLS any more.
+    /// The type or length of the key is no longer accepted for TLS.
     Unusable(PathBuf),
-    /// The key, which is the second file, is not that of the certificate.
+    /// The key, in the second file, does not belong to the certificate.
     Strangers(PathBuf, PathBuf),
-    /// The cryptography would not start.
+    /// The cryptography provider could not be initialized.
     Unavailable(rustls::Error),
 }
 
@@ -161,8 +162,8 @@ impl std::error::Error for BadCertificate {
     }
 }
 
-/// The one provider of cryptography, named wherever one is needed: none is installed for the
-/// whole process, which may belong to somebody who embeds a gate.
+/// The cryptography provider, passed wherever one is needed. None is installed for the whole
+/// process, which may belong to a program that embeds a gate.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
@@ -174,7 +175,7 @@ fn read(cert: &Path, key: &Path, now: Timestamp) -> Result<Arc<CertifiedKey>, Ba
     };
     let text = std::fs::read(cert).map_err(io(cert))?;
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    // The error would repeat the line that it stumbled over.
+    // The parser's error would quote the line.
     let chain = chain.map_err(|_| BadCertificate::NoCertificate(cert.to_owned()))?;
     let Some(own) = chain.first() else {
         return Err(BadCertificate::NoCertificate(cert.to_owned()));
@@ -195,7 +196,7 @@ fn read(cert: &Path, key: &Path, now: Timestamp) -> Result<Arc<CertifiedKey>, Ba
     }
 }
 
-/// Whether `now` is inside the certificate's time.
+/// Whether `now` is within the certificate's validity.
 ///
 /// A verifier without roots checks the time first, and reports it.
 fn is_valid(cert: &CertificateDer<'_>, now: Timestamp) -> Result<bool, rustls::Error> {
@@ -224,7 +225,7 @@ mod tests {
     /// 2026-11-20.
     const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
-    /// Two files, and what is in them.
+    /// Two files, and their content.
     struct Place(TempDir);
 
     impl Place {

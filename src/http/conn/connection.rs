@@ -1,4 +1,4 @@
-//! One connection: what it speaks, how long it may take for what, and how it ends.
+//! One connection: its protocol, its deadlines, and how it ends.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -68,13 +68,13 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of one HTTP/2 response that are held for a peer that does not read them.
 const SEND_BYTES_MAX: usize = 128 * 1024;
-/// Pause after which a silent HTTP/2 peer is pinged, and how long it may take to answer.
+/// Pause after which a silent HTTP/2 peer is pinged, and the timeout of its reply.
 const PING_PAUSE: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection without requests may still take to end.
+/// How long a connection without requests may take to close.
 const PARTING: Duration = Duration::from_millis(500);
-/// How long the server still reads after it has closed its side, and after which pause the client
-/// is taken to have nothing more to send.
+/// How long the server keeps reading after it has closed its side, and the pause after which the
+/// client is assumed to have nothing more to send.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_GAP: Duration = Duration::from_millis(300);
 
@@ -84,20 +84,20 @@ struct ClientStream {
     conn: ConnInfo,
 }
 
-/// Passes the requests of one connection on to the service, and counts them.
+/// Passes the requests of one connection to the service, and counts them.
 struct RequestService<S> {
     service: Arc<S>,
     conn: ConnInfo,
-    /// Requests that have begun, and how many there may be.
+    /// Requests that have begun, and their maximum.
     begun: AtomicU64,
     max: u64,
-    /// Told when there were as many.
+    /// Notified when the maximum is reached.
     worn: Notify,
     /// Whether something may have followed the header of the last request.
     had_body: AtomicBool,
-    /// Where the bytes of the connection go once the last response has left it.
+    /// Where the bytes of the connection go after its last response.
     tunnel: Mutex<Option<Tunnel>>,
-    /// What passes over HTTP/2; hyper itself watches HTTP/1.1.
+    /// The HTTP/2 traffic; hyper itself watches HTTP/1.1.
     traffic: Option<Arc<Traffic>>,
 }
 
@@ -115,10 +115,10 @@ impl<S: Service> RequestService<S> {
         })
     }
 
-    /// Responds to a request, and returns whether it was the last that the connection may have.
+    /// Responds to a request, and returns whether it was the last allowed on the connection.
     async fn call(&self, request: Request<Incoming>) -> (Response<ResponseBody>, bool) {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        // A client that asks for another protocol may have begun to use it.
+        // A client that requests an upgrade may have begun to use the other protocol.
         let more =
             !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
         self.had_body.store(more, Ordering::Relaxed);
@@ -130,7 +130,7 @@ impl<S: Service> RequestService<S> {
     }
 
     fn tunnel(&self) -> MutexGuard<'_, Option<Tunnel>> {
-        // It is put in and taken out whole.
+        // It is only set or taken as a whole.
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,7 +138,7 @@ impl<S: Service> RequestService<S> {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Completes once the connection is of no more use: the peer has sent no request for as long as
+    /// Completes once the connection is useless: the peer has sent no request for as long as
     /// `idle`, or does not read its responses.
     async fn useless(&self, idle: Duration) {
         if let Some(traffic) = &self.traffic {
@@ -158,11 +158,11 @@ pub(crate) async fn connection<S: Service>(
     entrance: &Acceptor,
     mut stop: watch::Receiver<bool>,
 ) {
-    // The permit is free again when this function ends.
+    // The permit is released when this function ends.
     let Accepted { stream, peer, permit: _seat } = client;
-    // Answers are small and complete: there is nothing to wait for before they are sent.
+    // Responses are written completely, so Nagle's algorithm would only add latency.
     let _ = stream.set_nodelay(true);
-    // A client that is gone already needs no response.
+    // A client that has disconnected needs no response.
     let Ok(local) = stream.local_addr() else { return };
     let conn = ConnInfo { peer, local, tls: entrance.tls().is_some() };
     let begun = tokio::select! {
@@ -170,7 +170,8 @@ pub(crate) async fn connection<S: Service>(
         () = stopped(&mut stop) => return,
         begun = begin(stream, entrance) => begun,
     };
-    // Anything else is silent, gone, or neither protocol: there is no request to respond to.
+    // Otherwise the client was silent, has disconnected, or sent neither protocol, and there is no
+    // request.
     if let Some((protocol, stream)) = begun {
         let client = ClientStream { stream, conn };
         match protocol {
@@ -180,7 +181,7 @@ pub(crate) async fn connection<S: Service>(
     }
 }
 
-/// Shakes hands and finds out what the connection speaks.
+/// Performs the TLS handshake and determines the protocol.
 async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Sniffed<Transport>)> {
     let config = &entrance.config;
     let stream = Unstalled::new(stream, config.limits.write_stall);
@@ -189,8 +190,7 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
         Some(tls) => {
             let shaken = tokio::time::timeout(config.limits.handshake, tls.accept(stream)).await;
             let stream = shaken.ok()?.ok()?;
-            // Over TLS, HTTP/2 is spoken where both ends agreed on it, and only there (RFC 9113
-            // §3.2).
+            // Over TLS, HTTP/2 is used if and only if both ends negotiated it (RFC 9113 §3.2).
             let agreed = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Protocol::Http2,
                 _ => Protocol::Http1,
@@ -214,12 +214,12 @@ async fn http1<S: Service>(
     let answer = service_fn(move |request| {
         let requests = Arc::clone(&answering);
         async move {
-            // As documented, HTTP/1.0 has one request on a connection, whatever it asks for.
+            // As documented, HTTP/1.0 has one request on a connection, even with keep-alive.
             let is_old = request.version() == Version::HTTP_10;
             let (mut response, is_last) = requests.call(request).await;
             let is_last = is_last || is_old;
             if is_old {
-                // Otherwise hyper says itself that the connection is kept.
+                // Otherwise hyper announces that the connection is kept alive.
                 *response.version_mut() = Version::HTTP_10;
             }
             *requests.tunnel() = response.extensions_mut().remove();
@@ -247,7 +247,7 @@ async fn http1<S: Service>(
         return pass(passing, stop, config.limits.drain).await;
     }
     if ended.as_ref().is_err_and(hyper::Error::is_user) {
-        // A response broke off. A client that knows no length would take a regular close for its
+        // A response was cut off. A client that knows no length would take a regular close for its
         // end.
         return connection.into_parts().io.into_inner().abandon();
     }
@@ -272,7 +272,8 @@ async fn http2<S: Service>(
         async move {
             let is_head = request.method() == Method::HEAD;
             let (mut response, _) = requests.call(request).await;
-            // hyper sends what it is given, and clients reset the stream of a HEAD with a body.
+            // hyper sends the body it is given, and clients reset the stream of a HEAD with a
+            // body.
             if is_head && !response.body().is_end_stream() {
                 cut_body(&mut response, is_head);
             }
@@ -282,7 +283,7 @@ async fn http2<S: Service>(
                 }
                 (body, _) => body,
             });
-            // Fields of HTTP/1.1's connections must not be sent here (RFC 9113 §8.2.2).
+            // Connection-specific fields of HTTP/1.1 must not be sent here (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
             Ok::<_, Infallible>(response)
         }
@@ -303,11 +304,11 @@ async fn http2<S: Service>(
     let _ = attend(connection, &requests, config, stop).await;
 }
 
-/// Lets a connection live until it ends, has served its time, serves nobody any more, or the
-/// server stops; then lets it finish what it has begun.
+/// Runs a connection until it ends, reaches its maximum age, is useless, or the server stops; then
+/// lets it finish pending requests.
 ///
-/// Every wait has an end: hyper's own do not all have one, such as that for the first frame of an
-/// HTTP/2 peer, or for one that takes no response.
+/// Every wait has a timeout here, because some of hyper's own have none, such as that for the
+/// first frame of an HTTP/2 peer, or for a peer that does not read a response.
 async fn attend<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
     requests: &RequestService<S>,
@@ -324,14 +325,15 @@ async fn attend<S: Service>(
         Some(ended) => ended,
         None => part(connection, requests, config.limits.drain).await,
     };
-    // Clients hang up and send nonsense all the time; that is worth a look only when debugging.
+    // Clients disconnect and send malformed data all the time, which is worth logging only for
+    // debugging.
     if let Err(error) = &ended {
         tracing::debug!(event = "server.connection_ended", %error);
     }
     ended
 }
 
-/// Says goodbye; who is being served is served to the end, but for no longer than `drain`.
+/// Starts a graceful shutdown. Pending requests are completed, within `drain` at most.
 async fn part<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
     requests: &RequestService<S>,
@@ -348,8 +350,8 @@ async fn part<S: Service>(
     }
 }
 
-/// Passes the bytes of a tunnel until they end, or the server does. Its ends cannot be asked to
-/// finish: a tunnel that is open when the time to finish is nearly over is cut off.
+/// Passes the bytes of a tunnel until it ends or the server stops. The ends of a tunnel cannot be
+/// shut down gracefully, so a tunnel that is still open near the end of the drain time is cut off.
 async fn pass(
     passing: impl Future<Output = io::Result<()>>,
     mut stop: watch::Receiver<bool>,
@@ -370,8 +372,8 @@ async fn pass(
 
 /// Closes the server's side and reads on for a moment.
 ///
-/// A client that is still sending the body of a request that has been refused would otherwise be
-/// cut off by a reset, which can take the response with it (RFC 9112 §9.6).
+/// Without this, a client that is still sending the body of a refused request would be cut off by
+/// a reset, which can discard the response as well (RFC 9112 §9.6).
 async fn linger(mut stream: Sniffed<Transport>) {
     let mut dropped = vec![0; 4 * 1024];
     let reading = async {
@@ -383,7 +385,7 @@ async fn linger(mut stream: Sniffed<Transport>) {
     let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
-/// When a connection is to finish: the server stops, or it has become old.
+/// When a connection must finish: the server stops, or the connection has reached its maximum age.
 async fn end_of(mut stop: watch::Receiver<bool>, age_max: Duration) {
     tokio::select! {
         () = stopped(&mut stop) => {}

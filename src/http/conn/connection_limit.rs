@@ -1,4 +1,4 @@
-//! How many connections each address has, so that no single one can take them all
+//! A limit of connections per address, so that no single address can take them all
 //! (docs/SECURITY.md T42).
 
 use std::collections::HashMap;
@@ -16,37 +16,38 @@ use std::time::Duration;
 
 use crate::base::clock::Stopwatch;
 
-/// Pause between two log lines about addresses that are full, which a flood could fill a disk with.
+/// Pause between two log lines about addresses at their limit, because a flood could fill a disk
+/// with them.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
-/// The part of an IPv6 address that one customer is given whole (RFC 6177).
+/// The part of an IPv6 address that identifies one customer (RFC 6177).
 const PREFIX_MASK: u128 = !0 << 64;
 
-/// Addresses whose connections are not counted, such as those of proxies that speak for many.
+/// Addresses whose connections are not counted, such as those of proxies with many clients.
 #[derive(Clone)]
 pub struct Spared(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
 
 /// Counts connections by address.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
-    /// Connections of one address; 0 is any number.
+    /// Maximum number of connections of one address; 0 means no limit.
     max: usize,
     spared: Spared,
     inside: Mutex<OpenByAddress>,
-    /// All that are inside, counted by address or not.
+    /// All open connections, counted by address or not.
     open: AtomicUsize,
     turned_away: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct OpenByAddress {
-    /// Never longer than there are connections.
+    /// At most as many entries as connections.
     counts: HashMap<IpAddr, usize>,
-    /// When the last line was logged, and how many were turned away since.
+    /// When the last line was logged, and how many connections were refused since.
     said: Option<Stopwatch>,
     unsaid: u64,
 }
 
-/// The place of one connection, which is free again when this is dropped.
+/// The slot of one connection, released when this is dropped.
 #[derive(Debug)]
 pub(crate) struct AddressSlot {
     limit: Arc<ConnectionLimit>,
@@ -55,12 +56,12 @@ pub(crate) struct AddressSlot {
 }
 
 impl Spared {
-    /// Those of whom `is_spared` says so.
+    /// The addresses for which `is_spared` returns true.
     pub fn when(is_spared: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_spared))
     }
 
-    /// Nobody.
+    /// No address.
     pub fn nobody() -> Self {
         Self::when(|_| false)
     }
@@ -73,13 +74,13 @@ impl fmt::Debug for Spared {
 }
 
 impl ConnectionLimit {
-    /// Lets `max` connections of one address in; 0 is any number.
+    /// Admits `max` connections of one address; 0 means no limit.
     pub(crate) fn new(max: usize, spared: Spared) -> Arc<Self> {
         let (open, turned_away) = (AtomicUsize::new(0), AtomicU64::new(0));
         Arc::new(Self { max, spared, inside: Mutex::default(), open, turned_away })
     }
 
-    /// A place for a connection from `address`; `None` when that has as many as it may.
+    /// A slot for a connection from `address`; `None` when the address has reached its limit.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
         if self.max == 0 || (self.spared.0)(address.to_canonical()) {
             return Some(self.place(None));
@@ -96,12 +97,12 @@ impl ConnectionLimit {
         None
     }
 
-    /// Connections that have a place now.
+    /// Connections that hold a slot now.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Connections that got no place since the start.
+    /// Connections that were refused since the start.
     pub(crate) fn turned_away(&self) -> u64 {
         self.turned_away.load(Ordering::Relaxed)
     }
@@ -147,7 +148,7 @@ impl Drop for AddressSlot {
     }
 }
 
-/// What counts as one address: an IPv4 address, also in its IPv6 form, or an IPv6 /64.
+/// The unit of counting: an IPv4 address, also in its IPv6 form, or an IPv6 /64.
 fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & PREFIX_MASK).into()),

@@ -1,9 +1,9 @@
-//! The frames of an HTTP/2 connection as they pass: what the peer costs, and whether it makes
-//! progress.
+//! A reader of the frames of an HTTP/2 connection, which measures the cost of the peer and whether
+//! it makes progress.
 //!
-//! h2 answers frames that carry nothing for as long as they come, and keeps a response for as long
-//! as its peer grants no window for it; a peer who answers pings looks alive meanwhile. Here the
-//! heads of the frames are read on their way, and nothing is changed in them (RFC 9113 §4.1).
+//! h2 accepts empty frames without a limit, and keeps a response for as long as its peer grants no
+//! window for it, while a peer that replies to pings looks alive. Here the frame headers are read
+//! as they pass, and nothing is changed (RFC 9113 §4.1).
 
 use std::io;
 use std::io::IoSlice;
@@ -32,19 +32,18 @@ pub(crate) struct Framed<S> {
     traffic: Arc<Traffic>,
 }
 
-/// Finds the heads in one direction of a connection.
+/// Finds the frame headers in one direction of a connection.
 #[derive(Debug)]
 struct Frames {
-    /// Bytes until the next head: of the preface or of a payload.
+    /// Bytes until the next header: of the preface or of a payload.
     left: usize,
     head: [u8; HEAD_BYTES],
-    /// How much of the head there is.
+    /// Bytes of the header read so far.
     filled: usize,
 }
 
 impl<S> Framed<S> {
-    /// Reads along on a connection whose peer still has `preface` bytes to send before his first
-    /// frame.
+    /// Watches a connection whose peer still has `preface` bytes to send before its first frame.
     pub(crate) fn new(stream: S, preface: usize, traffic: Arc<Traffic>) -> Self {
         Self { stream, received: Frames::after(preface), sent: Frames::after(0), traffic }
     }
@@ -59,7 +58,7 @@ impl Frames {
         Self { left: preface, head: [0; HEAD_BYTES], filled: 0 }
     }
 
-    /// Reads the next bytes and hands on every head that is complete.
+    /// Reads the next bytes and passes on every complete header.
     fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(FrameHead)) {
         while !bytes.is_empty() {
             let skipped = self.left.min(bytes.len());

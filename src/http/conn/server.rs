@@ -23,22 +23,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub enum Drained {
     /// Every accepted request got its response.
     Clean,
-    /// Some connections were still busy when the time was over.
+    /// Some connections were still busy at the end of the drain time.
     CutOff(usize),
 }
 
-/// Opens a listener whose queue holds as many clients as come at once on a bad day: the usual 128
-/// would leave the next one waiting for seconds (docs/SECURITY.md D.1).
+/// Opens a listener with a queue that is long enough for a burst of clients: with the usual 128,
+/// the next one would wait for seconds (docs/SECURITY.md D.1).
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const BACKLOG: i32 = 1024;
     let listener = TcpListener::bind(address).await?;
-    // To listen again changes nothing but the length of the queue.
+    // Calling listen again changes only the length of the queue.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(listener)
 }
 
-/// Serves connections of `listener` that come in through `entrance` until `stop` turns true, then
-/// lets them finish.
+/// Serves connections of `listener` that `entrance` admits until `stop` turns true, then lets them
+/// finish.
 ///
 /// A future that is dropped closes every connection at once.
 pub async fn serve<S: Service>(
@@ -55,7 +55,8 @@ pub async fn serve<S: Service>(
             accepted = entrance.admit(&listener) => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        // A flood that never leaves the queue empty would keep what has ended from being cleared.
+        // During a flood that never leaves the queue empty, finished tasks would otherwise not be
+        // removed.
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(Some(client)) => {

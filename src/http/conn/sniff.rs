@@ -1,8 +1,8 @@
-//! The first bytes of a connection: which protocol it speaks, decided within a deadline.
+//! The first bytes of a connection, which determine its protocol within a deadline.
 //!
-//! `hyper-util` can tell the protocols apart too, but waits for ever for a client that sends
-//! nothing or only the beginning of the HTTP/2 preface (docs/SECURITY.md D.1). Here the caller puts
-//! a deadline around [`sniff`], and hyper sees a connection only once it has begun to speak.
+//! `hyper-util` can detect the protocol too, but waits forever for a client that sends nothing or
+//! only the beginning of the HTTP/2 preface (docs/SECURITY.md D.1). Here the caller sets a
+//! deadline around [`sniff`], and hyper gets a connection only once it has sent enough bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -16,24 +16,24 @@ use tokio::io::ReadBuf;
 
 use crate::http::conn::stall::Abandon;
 
-/// The HTTP/2 preface (RFC 9113 §3.4). It is read whole: hyper's handshake has no deadline of
-/// its own, so a client could stop in the middle of it and stay.
+/// The HTTP/2 preface (RFC 9113 §3.4). It is read completely, because hyper's handshake has no
+/// deadline of its own, and a client could stop in the middle of it and stay connected.
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// So much of it is enough to know that it is no HTTP/1.1 request.
+/// Bytes of the preface that rule out an HTTP/1.1 request.
 const TELLTALE: usize = 3;
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
     Http2,
 }
 
-/// A stream whose first bytes have been looked at and are read again.
+/// A stream whose first bytes were read and are returned again by its reads.
 #[derive(Debug)]
 pub(crate) struct Sniffed<S> {
     first: [u8; PREFACE.len()],
-    /// How many of the first bytes there are, and how many have been read again.
+    /// How many of the first bytes were read, and how many were returned again.
     filled: usize,
     given: usize,
     stream: S,
@@ -45,7 +45,7 @@ impl<S: Abandon> Abandon for Sniffed<S> {
     }
 }
 
-/// Reads just enough of a stream to tell what it speaks.
+/// Reads just enough of a stream to determine its protocol.
 pub(crate) async fn sniff<S: AsyncRead + Unpin>(
     mut stream: S,
 ) -> io::Result<(Protocol, Sniffed<S>)> {

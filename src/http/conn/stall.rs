@@ -1,7 +1,7 @@
-//! A stream whose writes fail when the peer reads nothing, or next to nothing.
+//! A stream whose writes fail when the peer reads nothing, or almost nothing.
 //!
-//! hyper waits for ever for a client that has stopped reading; each such client would keep its
-//! connection and its response in memory. So would one that reads a byte now and then.
+//! hyper waits forever for a client that has stopped reading. Each such client would keep its
+//! connection and its response in memory, and so would one that reads a byte now and then.
 
 use std::io;
 use std::pin::Pin;
@@ -18,27 +18,28 @@ use tokio::time::Sleep;
 
 use crate::base::limits::BYTES_PER_SEC_MIN;
 
-/// Fails when what is to be written makes no progress, or too little, for a while.
+/// Fails when pending writes make no progress, or too little, for a while.
 #[derive(Debug)]
 pub(crate) struct Unstalled<S> {
     stream: S,
     patience: Duration,
-    /// Runs from the moment that a write has to wait until the reader has taken enough, or all.
+    /// Runs from when a write has to wait until the reader has taken enough, or everything.
     alarm: Option<Pin<Box<Sleep>>>,
     /// Bytes taken since then.
     taken: u64,
 }
 
-/// What can be closed without caring for bytes that are still to be sent.
+/// A stream that can be closed without sending its pending bytes.
 pub(crate) trait Abandon {
-    /// From now on a close sends nothing more.
+    /// Makes the close send nothing more.
     fn abandon(&self);
 }
 
 impl Abandon for TcpStream {
-    /// Otherwise the kernel would go on where the server gave up, and keep megabytes for it.
+    /// Otherwise the kernel would keep sending after the server gave up, and hold megabytes for
+    /// it.
     fn abandon(&self) {
-        // Whatever is wrong with the socket, it is closed next.
+        // The socket is closed next, so an error does not matter.
         let _ = self.set_zero_linger();
     }
 }
@@ -61,7 +62,7 @@ impl<S> Unstalled<S> {
 }
 
 impl<S: Abandon> Unstalled<S> {
-    /// Passes a write on that went through in whole or in part.
+    /// Records a write that succeeded completely or in part.
     fn note(
         &mut self,
         context: &mut Context<'_>,
@@ -76,7 +77,7 @@ impl<S: Abandon> Unstalled<S> {
         self.watch(context, written)
     }
 
-    /// Passes on what has ended; lets what waits do so no longer than the patience lasts.
+    /// Passes on a result that is ready. A pending write fails once its time is over.
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -131,7 +132,7 @@ impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let progress = Pin::new(&mut this.stream).poll_flush(context);
-        // A flush comes after the last write: the next write has its own time.
+        // A flush comes after the last write, and the next write has its own time.
         if progress.is_ready() {
             this.rest();
         }
@@ -172,7 +173,7 @@ mod tests {
                 }
             };
             let writing = async {
-                // What has been taken whole says nothing about the next response.
+                // A completed write says nothing about the next response.
                 for _ in 0..2 {
                     server.write_all(&answer).await?;
                     server.flush().await?;

@@ -1,4 +1,4 @@
-//! What passes over one HTTP/2 connection, and when it has gone on for too long without use.
+//! The traffic of one HTTP/2 connection, and when it has been useless for too long.
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -8,16 +8,17 @@ use std::time::Duration;
 use crate::base::clock::Stopwatch;
 use crate::base::limits::BYTES_PER_SEC_MIN;
 
-/// Frames that carry neither a request nor a body, in so many seconds (docs/SECURITY.md D.2),
-/// beyond those that requests and responses explain.
+/// Maximum number of frames that carry neither a request nor a body, per so many seconds
+/// (docs/SECURITY.md D.2), beyond those that requests and responses account for.
 const IDLE_FRAMES_MAX: u32 = 1_000;
 const IDLE_FRAMES_SPAN: Duration = Duration::from_secs(10);
-/// Such frames that a request explains: priorities, a reset, the windows of its stream.
+/// Such frames that a request accounts for: priorities, a reset, the windows of its stream.
 const PER_REQUEST: u32 = 4;
-/// And a frame of a response: a window for the stream and one for the connection.
+/// Such frames that a frame of a response accounts for: a window for the stream and one for the
+/// connection.
 const PER_DATA: u32 = 2;
-/// Streams that are followed. h2 refuses most of what is beyond its own limit; a peer who gets
-/// past this one sends faster than he can be refused.
+/// Streams that are tracked. h2 refuses most streams beyond its own limit, and a peer that exceeds
+/// this one sends faster than it can be refused.
 const STREAMS_MAX: usize = 2_000;
 
 // Types of frames (RFC 9113 §6) and the one flag that matters here.
@@ -27,7 +28,7 @@ const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
-/// What the head of a frame says.
+/// The fields of a frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHead {
     pub(crate) length: usize,
@@ -36,7 +37,7 @@ pub(crate) struct FrameHead {
     pub(crate) stream: u32,
 }
 
-/// Keeps the account of one connection.
+/// The statistics of one connection.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     /// How long the peer may take nothing, or too little, of a response.
@@ -46,9 +47,9 @@ pub(crate) struct Traffic {
 
 #[derive(Debug)]
 struct Account {
-    /// Requests whose responses are not sent in full.
+    /// Requests whose responses are not completely sent.
     streams: Vec<Stream>,
-    /// How much was sent of each response that waits for its upstream.
+    /// The bytes sent of each response that waits for its upstream.
     quiet: Vec<u64>,
     /// The newest stream that the peer has opened.
     newest: u32,
@@ -57,7 +58,7 @@ struct Account {
     frames: IdleFrames,
 }
 
-/// A request, and how its peer reads the response.
+/// A request, and the progress of its response.
 #[derive(Debug)]
 struct Stream {
     id: u32,
@@ -69,7 +70,7 @@ struct Stream {
     taken: u64,
 }
 
-/// The frames of the current span that carry nothing.
+/// The empty frames of the current period.
 #[derive(Debug)]
 struct IdleFrames {
     since: Stopwatch,
@@ -78,7 +79,7 @@ struct IdleFrames {
 }
 
 impl Traffic {
-    /// Begins with nothing. A peer may take no byte of a response for `stall`, or too few.
+    /// Starts empty. A peer may take nothing of a response, or too little, for `stall`.
     pub(crate) fn new(stall: Duration) -> Self {
         let start = Stopwatch::start();
         let frames = IdleFrames { since: start, count: 0, explained: 0 };
@@ -87,17 +88,17 @@ impl Traffic {
         Self { stall, account: Mutex::new(account) }
     }
 
-    /// The peer has sent a frame.
+    /// Records a frame from the peer.
     pub(crate) fn received(&self, head: FrameHead) {
         let mut account = self.account();
         match head.kind {
-            // Trailers are the headers of a stream that there was before.
+            // Headers on an existing stream are trailers.
             HEADERS if head.stream > account.newest => {
                 account.newest = head.stream;
                 account.streams.push(Stream { id: head.stream, sent: 0, waiting: None, taken: 0 });
                 account.frames.explain(PER_REQUEST);
             }
-            // h2 counts those of them that are empty.
+            // h2 limits the empty ones of these itself.
             DATA | HEADERS | CONTINUATION => {}
             kind => {
                 if kind == RST_STREAM {
@@ -108,7 +109,7 @@ impl Traffic {
         }
     }
 
-    /// The peer has been sent a frame.
+    /// Records a frame to the peer.
     pub(crate) fn sent(&self, head: FrameHead) {
         let mut account = self.account();
         let ends = match head.kind {
@@ -172,7 +173,7 @@ impl Account {
         self.idle = Stopwatch::start();
     }
 
-    /// A response has begun, or some of it was taken; `enough` bytes begin a new wait.
+    /// A response has begun, or some of it was taken. After `enough` bytes a new wait begins.
     fn progress(&mut self, head: FrameHead, enough: u64) {
         let Some(stream) = self.streams.iter_mut().find(|each| each.id == head.stream) else {
             return;
@@ -185,11 +186,12 @@ impl Account {
         }
     }
 
-    /// The streams that wait for their upstreams, each by its place.
+    /// The indexes of the streams that wait for their upstreams.
     ///
-    /// hyper does not say which stream a response is sent on, so they are told apart by how much has
-    /// been sent: all that was handed over, or the peer would owe something. Of streams that look
-    /// the same it is the one that has waited longest, until one of them moves.
+    /// hyper does not report the stream of a response, so streams are identified by the bytes
+    /// sent, which must be all that were handed over, or the peer would be the slow side. Among
+    /// streams with equal counts, the one that has waited longest is chosen until one of them
+    /// makes progress.
     fn excused(&self) -> Vec<usize> {
         let mut excused = Vec::with_capacity(self.quiet.len());
         for handed in &self.quiet {
@@ -201,15 +203,15 @@ impl Account {
         excused
     }
 
-    /// How long nothing may happen from now on; zero when that is over.
+    /// The remaining time without progress; zero once it is over.
     fn left(&self, idle: Duration, stall: Duration) -> Duration {
         let excused = self.excused();
         let all = self.streams.iter().enumerate();
         let owing = all.filter(|(at, _)| !excused.contains(at));
         let waiting = owing.filter_map(|(_, stream)| stream.waiting);
         let stalled = waiting.map(|since| stall.saturating_sub(since.elapsed())).min();
-        // Whatever works on a request has a deadline of its own; once it is done, the peer has as
-        // long as this from then on, so nobody may look away for longer.
+        // The handler of a request has a deadline of its own. Once it is done, the peer has this
+        // long from then on, so the check must not be postponed any further.
         let idle =
             if self.streams.is_empty() { idle.saturating_sub(self.idle.elapsed()) } else { idle };
         stalled.unwrap_or(stall).min(idle)
@@ -217,7 +219,7 @@ impl Account {
 }
 
 impl Stream {
-    /// Whether its response has begun, and so many bytes of it are all that were sent.
+    /// Whether its response has begun, and exactly this many bytes of it were sent.
     fn is_up_to_date(&self, handed: u64) -> bool {
         self.waiting.is_some() && self.sent == handed
     }
@@ -295,7 +297,7 @@ mod tests {
         assert!(!is_dead(&traffic, LONG, LONG) && is_dead(&traffic, SHORT, LONG));
         traffic.received(head(HEADERS, 0, 1));
         assert!(!is_dead(&traffic, SHORT, LONG));
-        // Trailers open nothing.
+        // Trailers open no stream.
         traffic.received(head(HEADERS, END_STREAM, 1));
         traffic.sent(head(HEADERS, END_STREAM, 1));
         assert!(is_dead(&traffic, SHORT, LONG));
@@ -311,7 +313,7 @@ mod tests {
         assert!(!is_dead(&traffic, LONG, SHORT), "the handler has its own deadline");
         traffic.sent(head(HEADERS, 0, 1));
         assert!(!is_dead(&traffic, LONG, LONG) && is_dead(&traffic, LONG, SHORT));
-        // Another response that moves does not hide the one that stands.
+        // Progress of another response does not hide the stalled one.
         traffic.received(head(HEADERS, END_STREAM, 3));
         traffic.sent(head(HEADERS, 0, 3));
         traffic.sent(head(DATA, END_STREAM, 3));

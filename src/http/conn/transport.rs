@@ -15,13 +15,13 @@ use tokio_rustls::server::TlsStream;
 use crate::http::conn::stall::Abandon;
 use crate::http::conn::stall::Unstalled;
 
-/// A connection that has been accepted, and has shaken hands if it had to.
+/// An accepted connection, after its TLS handshake if it is encrypted.
 ///
-/// The slow reader is looked for below the encryption: above it, bytes count as taken that only
-/// wait to be encrypted.
+/// Slow readers are detected below the encryption. Above it, bytes that only wait to be encrypted
+/// would count as taken.
 pub(crate) enum Transport {
     Plain(Unstalled<TcpStream>),
-    /// In a box, because it is much larger and plain connections are many, too.
+    /// Boxed, because it is much larger, and many connections are plain.
     Tls(Box<TlsStream<Unstalled<TcpStream>>>),
 }
 
@@ -34,7 +34,7 @@ impl Abandon for Transport {
     }
 }
 
-/// Hands a call on to whichever stream there is.
+/// Delegates a call to the stream of either kind.
 macro_rules! either {
     ($this:expr, $stream:ident => $call:expr) => {
         match $this.get_mut() {

@@ -17,7 +17,7 @@ use crate::http::message::body::outgoing::ResponseBody;
 /// A body that reports to the connection's traffic when its upstream sends nothing.
 ///
 /// hyper polls for more only while the peer's window is open. If the body has nothing then, the
-/// upstream is slow; at any other time the peer is.
+/// upstream is slow. At any other time the peer is.
 pub(crate) struct WatchedBody {
     body: ResponseBody,
     traffic: Arc<Traffic>,

@@ -1,9 +1,9 @@
-//! Which addresses callgate may call (docs/SECURITY.md T36).
+//! The rule for the addresses that callgate may connect to (docs/SECURITY.md T36).
 //!
-//! Whoever controls a name can point it at the cloud's metadata server, at a database beside
-//! callgate, or at callgate itself. So a *name* leads to public addresses only, unless the setting
-//! `private_hosts` knows it. An address that is written out in the table has been seen by the
-//! operator who wrote it, and `localhost` means what it says.
+//! The owner of a name can point it at the cloud's metadata server, at a database beside callgate,
+//! or at callgate itself. A *name* may therefore resolve to public addresses only, unless the
+//! setting `private_hosts` lists it. An address in the table was written by the operator and is
+//! allowed, and `localhost` means the local machine.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -14,17 +14,17 @@ use std::sync::RwLock;
 
 use crate::http::outbound::error::NoConnection;
 
-/// Decides where connections may go.
+/// Decides which addresses connections may be made to.
 #[derive(Debug, Default)]
 pub struct AddressRule {
-    /// Names that may lead anywhere, in lower case.
+    /// Names that may resolve to any address, in lower case.
     private_hosts: Vec<String>,
-    /// Our own listeners.
+    /// This process's own listeners.
     own: RwLock<Vec<SocketAddr>>,
 }
 
 impl AddressRule {
-    /// A rule that lets these names lead into private networks.
+    /// A rule that lets these names resolve to private networks.
     pub fn new(private_hosts: Vec<String>) -> Self {
         let lower = |host: String| host.trim_end_matches('.').to_ascii_lowercase();
         Self {
@@ -33,13 +33,13 @@ impl AddressRule {
         }
     }
 
-    /// Adds a listener of our own.
+    /// Adds a listener of this process.
     pub(super) fn refuse(&self, own: SocketAddr) {
         // A panic under this lock leaves no address half written.
         self.own.write().unwrap_or_else(PoisonError::into_inner).push(own);
     }
 
-    /// Whether an address that stands in a URL itself may be called.
+    /// Whether an address literal in a URL may be called.
     pub(super) fn admit_written(
         &self,
         address: SocketAddr,
@@ -52,7 +52,7 @@ impl AddressRule {
         Ok(vec![address])
     }
 
-    /// Those of a name's addresses that may be called; it is refused when none is left.
+    /// The permitted addresses of a name; an error when there are none.
     pub(super) fn admit_found(
         &self,
         host: &str,
@@ -76,8 +76,8 @@ impl AddressRule {
         Ok(found)
     }
 
-    /// Whether a connection that was made leads to ourselves after all: a listener on all
-    /// addresses of a machine is reached under each of them.
+    /// Whether a connection leads to this process after all: a listener on all addresses of a
+    /// machine is reached under each of them.
     pub(super) fn admit_connected(
         &self,
         host: &str,
@@ -114,9 +114,8 @@ fn refused_as_own(host: &str) -> NoConnection {
     refused(host, "is callgate itself, and the request would go round for ever")
 }
 
-/// Whether an address is one of the public Internet, by the registries of special addresses
-/// (RFC 6890 and what IANA has added to it). One that carries an IPv4 address is only as public
-/// as that is.
+/// Whether an address is public, by the registries of special addresses (RFC 6890 and IANA's
+/// additions to it). An address that embeds an IPv4 address is only as public as that one.
 fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -140,17 +139,17 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let bits = ip.to_bits();
     let embedded = |from_right: u32| {
-        // The lower 32 bits of what is left are the IPv4 address.
+        // The lower 32 bits of the rest are the IPv4 address.
         u32::try_from(bits >> from_right & u128::from(u32::MAX))
             .is_ok_and(|v4| is_public_v4(Ipv4Addr::from_bits(v4)))
     };
     match (bits >> 112, bits >> 96 & 0xffff) {
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056) end at the IPv4 address within.
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to the embedded IPv4 address.
         (0x64, 0xff9b) => bits >> 32 & u128::from(u64::MAX) == 0 && embedded(0),
         (0x2002, _) => embedded(80),
         // Protocol assignments, Teredo among them; documentation.
         (0x2001, 0..=0x1ff | 0xdb8) | (0x3fff, 0..=0xfff) => false,
-        // Everything that was ever given out for the Internet begins with 001 (RFC 4291 §2.4).
+        // All global unicast addresses assigned so far begin with 001 (RFC 4291 §2.4).
         (first, _) => first & 0xe000 == 0x2000,
     }
 }
@@ -159,8 +158,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    /// The addresses of docs/SECURITY.md T36: what a name must not lead to, in every range and at
-    /// its edges.
+    /// The addresses of docs/SECURITY.md T36 that a name must not resolve to, in every range and
+    /// at its edges.
     const PRIVATE: [&str; 60] = [
         "0.0.0.0",
         "0.0.0.1",

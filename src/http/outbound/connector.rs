@@ -1,4 +1,4 @@
-//! Makes connections: looks a name up, asks the rule, and connects to what it let through.
+//! Makes connections: resolves a name, applies the rule, and connects to a permitted address.
 
 use std::error::Error as StdError;
 use std::net::IpAddr;
@@ -25,14 +25,14 @@ use crate::http::outbound::resolve::Resolve;
 type ConnectFailed = Box<dyn StdError + Send + Sync>;
 type Connecting<C> = Pin<Box<dyn Future<Output = Result<C, ConnectFailed>> + Send>>;
 
-/// Makes connections, encrypted where the URI says so, each within the time for it.
+/// Makes connections, encrypted for `https` URIs, each within its timeout.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<CheckedConnector>,
     patience: Duration,
 }
 
-/// Makes plain connections, to addresses that the rule lets through.
+/// Makes plain connections to permitted addresses.
 #[derive(Clone)]
 pub(super) struct CheckedConnector {
     pub(super) rule: Arc<AddressRule>,
@@ -93,14 +93,15 @@ impl CheckedConnector {
     async fn connect(&self, uri: &Uri) -> Result<TcpStream, ConnectFailed> {
         let host = bare_host(uri);
         let addresses = self.addresses(host, port(uri)).await?;
-        // A dead address must not use up the time of those behind it.
+        // An unreachable address must not use up the time of the addresses after it.
         let share = self.patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let mut failed = ConnectFailed::from(NoConnection::NoAddress(host.to_owned()));
         for address in addresses {
             match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     self.rule.admit_connected(host, stream.local_addr()?, stream.peer_addr()?)?;
-                    // What is written is complete: there is nothing to wait for.
+                    // Requests are written completely, so Nagle's algorithm would only add
+                    // latency.
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
@@ -111,13 +112,14 @@ impl CheckedConnector {
         Err(failed)
     }
 
-    /// The addresses that a host may be called at.
+    /// The permitted addresses of a host.
     pub(super) async fn addresses(
         &self,
         host: &str,
         port: u16,
     ) -> Result<Vec<SocketAddr>, ConnectFailed> {
-        // An address was written by the operator; a name leads wherever its owner says.
+        // An address literal was written by the operator, while a name resolves to whatever its
+        // owner sets.
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(self.rule.admit_written(SocketAddr::new(address, port))?);
         }

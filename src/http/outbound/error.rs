@@ -1,4 +1,4 @@
-//! Why a call came to nothing.
+//! Errors of outbound requests.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,26 +9,26 @@ use hyper_util::client::legacy::Error as ClientError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OutboundError {
-    /// A rule forbids to call this host. Nothing was sent. The text says which one, and names
-    /// the host and no address: that would tell a caller about the network he is kept out of.
+    /// A rule forbids calls to this host, and nothing was sent. The text names the rule and the
+    /// host but no address, which would reveal the internal network to the caller.
     Refused(String),
-    /// There is no connection: no such name, no listener, no handshake, or a timeout. Nothing was
-    /// sent, unless the request may be sent again and a kept connection had closed on it before;
-    /// one that is marked [`OnlyOnce`](super::OnlyOnce) never is.
+    /// The connection failed: no such name, no listener, no handshake, or a timeout. Nothing was
+    /// sent, unless the request may be sent again and a kept connection had closed on it before. A
+    /// request that is marked [`OnlyOnce`](super::OnlyOnce) is never sent again.
     Unreachable(OutboundCause),
-    /// The head of the response did not come in time. What became of the request is unknown.
+    /// The head of the response did not arrive in time. The outcome of the request is unknown.
     TooSlow,
-    /// The connection or the response broke. What became of the request is unknown.
+    /// The connection or the response broke off. The outcome of the request is unknown.
     Broken(OutboundCause),
 }
 
-/// What a library says about it, for the log.
+/// The underlying error of a library, for the log.
 type OutboundCause = Box<dyn StdError + Send + Sync>;
 
 /// Why no connection was made.
 #[derive(Debug)]
 pub(super) enum NoConnection {
-    /// A rule is against it.
+    /// A rule forbids it.
     Refused(String),
     /// The name has no address, or is not found.
     NoAddress(String),
@@ -61,7 +61,7 @@ impl fmt::Display for NoConnection {
 
 impl StdError for NoConnection {}
 
-/// An error with everything behind it, in one line: the outermost says the least.
+/// An error with all its sources, in one line, because the outermost says the least.
 struct Chain<'e>(&'e (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {

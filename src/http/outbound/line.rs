@@ -1,4 +1,4 @@
-//! A connection to an upstream, and what is known about its progress.
+//! A connection to an upstream, and its progress.
 
 use std::io;
 use std::io::IoSlice;
@@ -24,16 +24,16 @@ pub(super) struct UpstreamStream {
     pulse: Pulse,
 }
 
-/// Whether a connection has been used before, and whether it has said anything about the request
-/// that it was given last.
+/// Whether a connection has been used before, and whether any byte has arrived since its last
+/// request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulse(Arc<Beats>);
 
 #[derive(Debug, Default)]
 struct Beats {
-    /// A response has come over it.
+    /// A response has arrived on it.
     answered: AtomicBool,
-    /// Something has been read since something was written.
+    /// Bytes were read since the last write.
     heard: AtomicBool,
 }
 
@@ -44,7 +44,7 @@ impl UpstreamStream {
 }
 
 impl Pulse {
-    /// The head of a response came.
+    /// Records that the head of a response arrived.
     pub(super) fn answered(&self) {
         self.0.answered.store(true, Ordering::Relaxed);
     }

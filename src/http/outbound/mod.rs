@@ -1,12 +1,12 @@
-//! The client for everything that callgate itself calls: upstreams of rows, and what classes fetch.
+//! The client for every outbound request: to the upstreams of rows, and for the `fetch` of classes.
 //!
 //! ```text
-//!   send ─▶ idle connection ──────────────────────────────────────▶ request ─▶ head of the answer
-//!      └──▶ name ─▶ addresses ─▶ rule ─▶ one of these very addresses ─▶ TLS ──┘
+//!   send ─▶ idle connection ────────────────────────────────────▶ request ─▶ head of the response
+//!      └──▶ name ─▶ addresses ─▶ rule ─▶ one of these addresses ─▶ TLS ──┘
 //! ```
 //!
-//! It follows no redirects, keeps no cookies, and takes no proxy from the environment: a request
-//! goes where it says, or nowhere. HTTP/1.1 only, because one request per connection cannot be
+//! It follows no redirects, keeps no cookies, and uses no proxy from the environment: a request is
+//! sent to its own URI or not at all. HTTP/1.1 only, because one request per connection cannot be
 //! confused with another.
 
 mod address;
@@ -42,29 +42,30 @@ use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::outbound::connector::Connector;
 use crate::http::outbound::line::Pulse;
 
-/// The body of a request that is sent: there as a whole, or passed on as it comes.
+/// The body of an outbound request: complete, or streamed.
 pub type SentBody = ResponseBody;
 
 /// Connections to one server that are kept for later requests.
 const IDLE_MAX: usize = 64;
-/// How long they are kept. Servers close theirs after a minute or more; whoever closes first is
-/// spared the question whether a request was still read.
+/// How long they are kept. Servers close theirs after a minute or more. The side that closes first
+/// never has to find out whether a last request was still read.
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of a response's head, and of what is read ahead.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Fields of a response's head.
 const FIELDS_MAX: usize = 200;
-/// How often a request may find that the kept connection it was given is closed.
+/// Attempts of a request whose kept connection turns out to be closed.
 const ATTEMPTS_MAX: usize = 4;
 
-/// How callgate calls others.
+/// The configuration of outbound calls.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How long name, connection and handshake may take together. Default 5 s.
+    /// Timeout of name resolution, connection and handshake together. Default 5 s.
     pub connect_timeout: Duration,
-    /// The hosts whose names may lead into a private network, in any case of letters. Default none.
+    /// The hosts whose names may resolve to a private network, in any case of letters. Default
+    /// none.
     pub private_hosts: Vec<String>,
-    /// What finds the addresses of a name. Default the machine's own.
+    /// Resolves names. Default the machine's own resolver.
     pub resolver: Arc<dyn Resolve>,
 }
 
@@ -78,21 +79,21 @@ impl Default for Config {
     }
 }
 
-/// The client; one for a gate, shared by all who call.
+/// The client; one for a gate, shared by all its callers.
 pub struct Outbound {
     client: Client<Connector, SentBody>,
-    /// The same without kept connections, for what is sent once.
+    /// The same client without kept connections, for requests that are sent once.
     fresh: Client<Connector, SentBody>,
     rule: Arc<AddressRule>,
 }
 
-/// A mark among the extensions of a request that must not be sent twice, whatever its method. It
-/// gets a connection of its own: a kept one may be closed by the server just as it is used, and
-/// nobody would know whether the request was heard.
+/// An extension of a request that must not be sent twice, whatever its method. It gets a
+/// connection of its own, because the server may close a kept one just as it is used, and then it
+/// is unknown whether the request was read.
 #[derive(Debug, Clone, Copy)]
 pub struct OnlyOnce;
 
-/// What is left of a request for sending it again.
+/// The parts of a request that are needed to send it again.
 struct Again {
     method: Method,
     uri: hyper::Uri,
@@ -117,22 +118,21 @@ impl Outbound {
         Ok(Self { client: client(IDLE_MAX), fresh: client(0), rule })
     }
 
-    /// Never calls this address from now on: it is a listener of our own, and a request that comes
-    /// back in would go round for ever.
+    /// Refuses this address from now on: it is a listener of this process, and a request to it
+    /// would loop.
     pub fn refuse(&self, own: SocketAddr) {
         self.rule.refuse(own);
     }
 
-    /// Sends a request to the absolute `http` or `https` URI that it has, and waits for the head
-    /// of the response for as long as `within`. The time that the response's body takes is the
-    /// caller's to watch.
+    /// Sends a request to its absolute `http` or `https` URI, and waits for the head of the
+    /// response for at most `within`. A timeout of the response's body is up to the caller.
     ///
-    /// `Host` is made from the URI unless it is there. A future that is dropped takes the request
-    /// back: its connection is closed.
+    /// `Host` is derived from the URI unless it is set. Dropping the future cancels the request by
+    /// closing its connection.
     ///
-    /// A request goes out a second time if nothing of it was written the first time; or if it is a
-    /// `GET` or `HEAD` without a body and not marked [`OnlyOnce`], and a kept connection was closed
-    /// before any byte of a response (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    /// A request is sent a second time if nothing of it was written the first time. It is also
+    /// sent again if it is a `GET` or `HEAD` without a body, not marked [`OnlyOnce`], and a kept
+    /// connection was closed before any byte of a response (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub async fn send(
         &self,
         request: Request<SentBody>,
@@ -196,7 +196,7 @@ fn answered(response: Response<Incoming>) -> Response<Incoming> {
     response
 }
 
-/// Whether a request failed on a kept connection that did not say a word about it.
+/// Whether a request failed on a kept connection before any byte of a response.
 fn went_unheard(error: &ClientError) -> bool {
     let mut found = hyper::http::Extensions::new();
     if let Some(connected) = error.connect_info() {
@@ -219,7 +219,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
 
-    /// A name server that gives a different answer each time, and counts.
+    /// A name server that returns a different result each time, and counts its calls.
     #[derive(Debug)]
     struct Stub(Mutex<Vec<Vec<SocketAddr>>>);
 
@@ -241,7 +241,7 @@ mod tests {
         Request::get(uri).body(SentBody::empty()).unwrap()
     }
 
-    /// A listener that answers one request, then closes; how many bytes it was sent.
+    /// A listener that responds to one request, then closes. Returns how many bytes it received.
     async fn listener() -> (SocketAddr, tokio::task::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

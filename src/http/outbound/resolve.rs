@@ -1,20 +1,20 @@
-//! How the name of a host is turned into addresses.
+//! Resolution of host names to addresses.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-/// The addresses of a name, still being looked up.
+/// The pending addresses of a name.
 pub type Resolving<'r> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'r>>;
 
-/// Looks names up. Its answer is checked and then connected to, without a second look-up.
+/// Resolves names. The result is checked and then connected to, without a second lookup.
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// The addresses of `host`, each with `port`, best first.
     fn resolve<'r>(&'r self, host: &'r str, port: u16) -> Resolving<'r>;
 }
 
-/// The machine's own way: its hosts file, its name servers.
+/// The machine's own resolver: its hosts file and name servers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemResolver;
 

@@ -1,4 +1,4 @@
-//! A connection that was upgraded: bytes pass both ways and are not inspected.
+//! A connection that was upgraded: bytes pass in both directions and are not inspected.
 
 use std::fmt;
 use std::io;
@@ -21,24 +21,24 @@ use crate::flow::capability::Granted;
 use crate::flow::session::Session;
 use crate::http::message::body::progress::Progress;
 
-/// The other end of a tunnel, as the response that opens it carries it among its extensions.
+/// The upstream end of a tunnel, which the response that opens it carries in its extensions.
 ///
-/// It is made after an upstream has agreed to switch protocols, and from nothing else: what a
-/// client sends before that is a request or it is dropped (docs/SECURITY.md T40).
+/// It is created only after an upstream has agreed to switch protocols. Anything that a client
+/// sends before that is treated as a request or dropped (docs/SECURITY.md T40).
 #[derive(Clone)]
 pub struct Tunnel {
     upstream: OnUpgrade,
     idle: Duration,
     /// Open for as long as the tunnel is.
     granted: Option<Arc<Granted>>,
-    /// The session under whose right it works.
+    /// The session whose right keeps it open.
     session: Session,
 }
 
 impl Tunnel {
-    /// A tunnel to the connection that `upstream` becomes; it is closed once nothing has passed for
-    /// as long as `idle`, and when the right under which it was opened ends. Until then the upstream
-    /// may work in the session by what it was granted.
+    /// A tunnel to the connection that `upstream` becomes. It is closed once nothing has passed
+    /// for as long as `idle`, and when the right under which it was opened ends. Until then the
+    /// upstream may work in the session by its capability.
     pub fn new(
         upstream: OnUpgrade,
         idle: Duration,
@@ -47,8 +47,8 @@ impl Tunnel {
         Self { upstream, idle, granted: granted.map(Arc::new), session }
     }
 
-    /// Passes bytes both ways until both ends have said all, one breaks, or nothing passes.
-    /// `ahead` is what the client has sent already.
+    /// Passes bytes in both directions until both ends have finished, one breaks, or nothing
+    /// passes. `ahead` is what the client has sent already.
     pub(crate) async fn pass<C>(self, client: C, ahead: Bytes) -> io::Result<()>
     where
         C: AsyncRead + AsyncWrite + Unpin,
@@ -79,7 +79,7 @@ impl fmt::Debug for Tunnel {
     }
 }
 
-/// A stream that notes when bytes pass.
+/// A stream that records when bytes pass.
 struct ProgressStream<S> {
     stream: S,
     progress: Progress,

@@ -1,4 +1,4 @@
-//! Promises about asking a person before a token is redeemed.
+//! Promises about the consent that is required before a token is redeemed.
 
 use std::time::Duration;
 

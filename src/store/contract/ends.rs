@@ -18,12 +18,12 @@ use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Minted;
 
-/// Whose right it is.
+/// The holder of a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// The browser that founded the session.
+    /// The browser that created the session.
     Browser,
-    /// A caller that a token has let in without a credential.
+    /// A caller that a token has admitted without a credential.
     Context,
 }
 
@@ -36,11 +36,11 @@ pub(super) enum Way {
     RotatingMint,
     /// Another browser takes the session over.
     Transfer,
-    /// Its browser is put out alone, which is the end of no context.
+    /// Its browser alone is signed out, which does not end a context.
     Detachment,
     Logout,
     Expiry,
-    /// It was none of this session, ever.
+    /// It was never a right to this session.
     Never,
 }
 
@@ -55,7 +55,7 @@ impl Way {
         Self::Never,
     ];
 
-    /// Whether the session goes on without it.
+    /// Whether the session continues without it.
     pub(super) const fn leaves_the_session(self) -> bool {
         !matches!(self, Self::Logout | Self::Expiry)
     }
@@ -66,14 +66,14 @@ impl Way {
 pub(super) struct Held {
     pub(super) id: SessionId,
     pub(super) right: Right,
-    /// The browser that founded the session.
+    /// The browser that created the session.
     pub(super) founder: Device,
-    /// A browser that is in it when the right has ended.
+    /// A browser that is in the session when the right has ended.
     pub(super) other: Option<Device>,
 }
 
 impl Stage {
-    /// A right to a new session that holds something.
+    /// A right to a new session with content.
     pub(super) async fn held(&self, holder: Holder) -> Result<Held, Broken> {
         let session = self.session().await?;
         let (id, founder) = (session.id, founder(&session)?.clone());
@@ -90,7 +90,8 @@ impl Stage {
         Ok(Held { id, right, founder, other: None })
     }
 
-    /// Ends a right in this way; the stage on which it has ended. `None`: this is no end of it.
+    /// Ends a right in this way, and returns the stage after the end. `None`: it does not end this
+    /// right.
     pub(super) async fn ends(&self, held: &mut Held, way: Way) -> Result<Option<Self>, Broken> {
         let (id, fresh) = (held.id, self.device()?);
         let rotation = Patch { rotate: Some(fresh.clone()), ..set("n", &json!("secret")) };

@@ -1,4 +1,4 @@
-//! Promises about the end of things by time.
+//! Promises about expiry.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ pub(super) async fn a_clock_that_steps_back_revives_nothing(stage: Stage) -> Kep
     let after = stage.later(idle());
     after.is_over(session.id, founder(&session)?).await?;
     stage.is_over(session.id, founder(&session)?).await?;
-    // Nor does a session that nobody has asked about yet profit from it.
+    // Nor does a session that was not read since profit from it.
     let resumed = stage.resume(stage.now, other.id, founder(&other)?.digest).await?;
     ensure_is!(resumed, Resumed::Closed);
     Ok(())
@@ -181,7 +181,7 @@ pub(super) async fn a_sweep_takes_nothing_that_lives(stage: Stage) -> Kept {
     let almost = stage.later(idle().saturating_sub(INSTANT));
     ensure!(almost.opens(session.id, founder(&session)?).await?, "it ended too early");
     let token = almost.minted(session.id).await?;
-    // The time is over that it would have had if it had not been used.
+    // It would have expired by now if it had not been used.
     let late = almost.later(TOKEN_LIFE.saturating_sub(INSTANT));
     late.sweep(late.now, 1_000).await?;
     ensure!(late.opens(session.id, founder(&session)?).await?, "the sweep took a session");
@@ -191,7 +191,7 @@ pub(super) async fn a_sweep_takes_nothing_that_lives(stage: Stage) -> Kept {
     Ok(())
 }
 
-/// A token that lives for a day, of a session that nobody uses meanwhile.
+/// A token that lives for a day, of a session that is not used meanwhile.
 async fn long_token(stage: &Stage, id: SessionId) -> Result<Token, Broken> {
     let expires_at = stage.now.after(DAY);
     stage.keep(Token { expires_at, ..stage.token(id)? }).await
@@ -217,7 +217,7 @@ pub(super) async fn an_unspent_token_keeps_its_session(stage: Stage) -> Kept {
     }
     let last = stage.later(DAY.saturating_sub(INSTANT));
     last.granted(last.claim(&token)?).await?;
-    // From the last use on its time is counted as ever.
+    // Its idle timeout is counted from the last use as before.
     let over = last.later(idle());
     over.is_over(session.id, founder(&session)?).await
 }

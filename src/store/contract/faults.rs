@@ -56,7 +56,7 @@ pub(super) async fn a_claim_that_was_given_up_is_done_or_not_done(stage: Stage) 
         let token = stage.minted(id).await?;
         let claim = stage.claim(&token)?;
         {
-            // Polled once and dropped, as when the client of a request goes away.
+            // Polled once and dropped, as when the client of a request disconnects.
             let mut attempt = pin!(stage.redeem(stage.now, claim.clone()));
             let _ = attempt.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
@@ -89,7 +89,7 @@ pub(super) async fn a_patch_whose_reply_was_lost_shows_in_its_revision(stage: St
     let second = Patch { expect: Some(("n".into(), read)), ..set("n", &json!(2)) };
     let lost = faulty.patch(stage.now, id, Right::Operator, second.clone()).await;
     ensure_is!(lost, Err(StoreError::Unreachable(_)));
-    // Who repeats it is told that it happened already, by him or by somebody else.
+    // A retry gets the result that the session has changed, by this caller or by another one.
     let again = faulty.patch(stage.now, id, Right::Operator, second).await?;
     ensure_is!(again, Patched::Conflict(now) if value(&now.record, "n") == json!(2));
     Ok(())

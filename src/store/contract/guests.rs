@@ -1,4 +1,4 @@
-//! What guests may take of a store: a suite of its own, for a store that is made small.
+//! Promises about the share of guests: a suite of its own, for a store that is made small.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
 
-/// Sees that guests have their share of a fresh store of this size and no more, that the one that
-/// was idle longest makes room, and that nobody who is signed in does. A store that spreads its
-/// guests over parts may be above the share by `slack` of them.
+/// Checks that guests have their share of a fresh store of this size and no more, that the one
+/// that was idle longest is evicted, and that no signed-in session is. A store that distributes
+/// its guests over parts may exceed the share by `slack` of them.
 ///
 /// The store must hold 40 sessions at least.
 pub async fn guests_have_their_share(
@@ -45,7 +45,7 @@ pub async fn guests_have_their_share(
     for n in 0..2 * most {
         let then = stage.later(Duration::from_secs(u64::try_from(n).unwrap_or_default()));
         ensure!(then.opens(used.id, founder(&used)?).await?, "a guest in use made room at {n}");
-        // Nodes tell each other of uses every few seconds, and before a sweep.
+        // Nodes share uses every few seconds, and before a sweep.
         then.sweep(then.now, 1).await?;
         then.session().await?;
         let guests = guests(&then).await?;
@@ -95,7 +95,7 @@ async fn sign_in(stage: &Stage) -> Result<Record, Broken> {
     Ok(record)
 }
 
-/// Every guest that lives.
+/// Every living guest.
 async fn all(stage: &Stage) -> Result<Vec<Arc<Record>>, Broken> {
     let mut all = Vec::new();
     let mut after: Option<SessionId> = None;

@@ -1,4 +1,4 @@
-//! Promises about the lease of a run: renewed by its holder it goes on, left alone it is over.
+//! Promises about the lease of a run: it continues while its holder renews it, and ends otherwise.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::store::port::Redeemed;
 use crate::token::Repeat;
 use crate::token::Token;
 
-/// Nodes that a store may consist of at most, if verbs go to each of them in turn.
+/// The maximum number of nodes of a store whose operations go to each of them in turn.
 const NODES_MAX: usize = 4;
 
 impl Stage {
-    /// Sees that a run counts as under way, on every node.
+    /// Checks that a run counts as in progress, on every node.
     async fn is_under_way(&self, token: &Token) -> Kept {
         for _ in 0..NODES_MAX {
             let told = self.try_again(token, again()).await?;
@@ -62,7 +62,7 @@ pub(super) async fn a_run_is_renewed_by_its_holder_and_until_it_ends(stage: Stag
     let late = stage.later(RUN);
     let heir = late.callback(&token, again())?;
     ensure_is!(late.redeem(late.now, heir.clone()).await?, Redeemed::TakenOver(_));
-    // Who has lost it renews nothing for the one who has it now.
+    // A holder that has lost the lease does not renew it for the present holder.
     late.is_under_way(&token).await?;
     let last = late.later(RUN.saturating_sub(Duration::from_millis(1)));
     ensure_is!(last.ended(&claim, Ending::Running).await?, Concluded::Late);

@@ -10,7 +10,7 @@
 //! # }
 //! ```
 //!
-//! Run it on a runtime with several threads, or the races are none.
+//! Run it on a runtime with several threads, or the races do not happen.
 
 mod consent;
 mod ends;
@@ -43,13 +43,14 @@ pub type Kept = Result<(), Broken>;
 /// One promise of the port.
 #[derive(Clone, Copy)]
 pub struct Promise {
-    /// What is promised, as a sentence with underscores.
+    /// The promise, as a sentence with underscores.
     pub name: &'static str,
     keep: fn(Stage) -> Pin<Box<dyn Future<Output = Kept> + Send>>,
 }
 
 impl Promise {
-    /// Holds a store to it. The store must be fresh: some promises go far into the future.
+    /// Checks that a store keeps it. The store must be fresh, because some promises go far into
+    /// the future.
     pub async fn check(&self, start: Timestamp, store: Arc<dyn Store>) -> Kept {
         (self.keep)(Stage::new(start, store)).await
     }
@@ -76,11 +77,11 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Holds a store to every promise, each time a fresh one; the number of promises, or all that
-/// were broken.
+/// Checks every promise on a fresh store each. Returns the number of promises, or all that were
+/// broken.
 ///
-/// `start` is where the clock of the suite begins. A store that has a clock of its own must be
-/// given a moment ahead of it.
+/// `start` is where the clock of the suite begins. For a store with a clock of its own it must be
+/// ahead of that clock.
 pub async fn run<F, Fut>(start: Timestamp, fresh: F) -> Result<usize, Vec<Breach>>
 where
     F: Fn() -> Fut,

@@ -1,4 +1,4 @@
-//! Promises about many callers at once.
+//! Promises about concurrent callers.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -33,11 +33,11 @@ use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
 
-/// Lets `claimers` tasks race for each of `tokens` tokens; each must have one winner, and all
-/// others must be told that it is used (docs/SECURITY.md C-01).
+/// Lets `claimers` tasks race for each of `tokens` tokens. Each token must have one winner, and
+/// all others must get the result that it is used (docs/SECURITY.md C-01).
 pub async fn race(start: Timestamp, store: Arc<dyn Store>, tokens: usize, claimers: usize) -> Kept {
     let stage = Stage::new(start, store);
-    // As many as a session may hold at a time, and several races under way at once.
+    // As many as a session may hold at a time, and several races concurrently.
     for round in 0..tokens.div_ceil(TOKENS_PER_SESSION_MAX) {
         let id = stage.session().await?.id;
         let mut races = JoinSet::new();
@@ -131,7 +131,7 @@ pub(super) async fn writers_of_one_key_lose_no_update(stage: Stage) -> Kept {
 async fn increment(stage: &Stage, id: SessionId) -> Kept {
     let mut record = stage.seen(id).await?;
     for _ in 0..UPDATE_ATTEMPTS_MAX {
-        // Lets another writer come between, also where the store itself never waits.
+        // Lets another writer interleave, even where the store itself never waits.
         tokio::task::yield_now().await;
         let next = value(&record, "n").as_u64().unwrap_or(0) + 1;
         let expect = Some(("n".into(), record.storage.revision("n")));

@@ -1,4 +1,4 @@
-//! Promises about callbacks that come again: one run, one answer, and who may run in its place.
+//! Promises about repeated callbacks: one run, one response, and who may run in its place.
 
 use std::time::Duration;
 
@@ -34,18 +34,18 @@ use crate::token::ReplayOptions;
 use crate::token::SealedAnswer;
 use crate::token::Token;
 
-/// How long a callback of these promises counts as under way without being renewed.
+/// How long a callback of these promises counts as in progress without being renewed.
 pub(super) const RUN: Duration = Duration::from_secs(30);
 /// When it counts as cut off on a node that has seen nothing of it before.
 pub(super) const OVER: Duration = RUN.saturating_add(CLOCKS_APART_MAX);
-/// How long it has repeats: longer than the token is remembered without.
+/// How long it may be repeated: longer than the token is remembered otherwise.
 const WINDOW: Duration = Duration::from_hours(2);
 
 fn key(call: u8, body: u8) -> ReplayKey {
     ReplayKey { call: Digest::from_bytes([call; 32]), body: Digest::from_bytes([body; 32]) }
 }
 
-/// The callback of these promises, on a row that lets nobody take over.
+/// The callback of these promises, on a row that does not allow a take-over.
 pub(super) fn once() -> ReplayOptions {
     ReplayOptions { key: key(1, 1), window: WINDOW, lease: RUN, may_take_over: false }
 }
@@ -60,12 +60,12 @@ pub(super) fn answer(bytes: &[u8]) -> Ending {
 }
 
 impl Stage {
-    /// A new attempt that says this about repeats.
+    /// A new attempt with these options for repeats.
     pub(super) fn callback(&self, token: &Token, wish: ReplayOptions) -> Result<Claim, Broken> {
         Ok(Claim { repeat: Some(wish), ..self.claim(token)? })
     }
 
-    /// A token of a new session whose callback is under way, and the claim that runs it.
+    /// A token of a new session whose callback is in progress, and the claim that runs it.
     pub(super) async fn running(&self) -> Result<(Token, Claim), Broken> {
         let token = self.minted(self.session().await?.id).await?;
         let claim = self.callback(&token, once())?;
@@ -73,7 +73,7 @@ impl Stage {
         Ok((token, claim))
     }
 
-    /// What one more attempt is told.
+    /// The result of one more attempt.
     pub(super) async fn try_again(
         &self,
         token: &Token,
@@ -87,7 +87,7 @@ impl Stage {
         Ok(self.conclude(self.now, conclusion).await?)
     }
 
-    /// Sees that a repeat gets this answer.
+    /// Checks that a repeat gets this response.
     pub(super) async fn answers(&self, token: &Token, bytes: &[u8]) -> Kept {
         match self.try_again(token, once()).await? {
             Redeemed::Repeats(_, Repeat::Answered(sealed)) if sealed.bytes() == bytes => Ok(()),
@@ -103,7 +103,7 @@ pub(super) async fn a_run_that_is_under_way_has_repeats_that_wait(stage: Stage) 
         let told = late.try_again(&token, wish).await?;
         ensure_is!(told, Redeemed::Repeats(at, Repeat::Running) if at == stage.now);
     }
-    // The winner whose reply was lost is told the same again, and no repeat is let in.
+    // The winner whose reply was lost gets the same result again, and no repeat is admitted.
     stage.granted(claim).await?;
     let devices = stage.seen(token.session).await?.devices.len();
     ensure!(devices == 2, "{devices} browsers after one redemption");
@@ -114,7 +114,7 @@ pub(super) async fn a_concluded_run_answers_its_repeats(stage: Stage) -> Kept {
     let (token, claim) = stage.running().await?;
     ensure_is!(stage.ended(&claim, answer(b"first")).await?, Concluded::Kept);
     stage.answers(&token, b"first").await?;
-    // Whoever ran it gets it, too, should he not know that he has.
+    // The attempt that ran it gets it, too, in case it has lost the reply.
     let told = stage.redeem(stage.now, claim).await?;
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Answered(_)));
     // A handler may have ended the session.
@@ -149,7 +149,7 @@ pub(super) async fn another_call_is_no_repeat(stage: Stage) -> Kept {
         let plain = stage.redeem(stage.now, stage.claim(&token)?).await?;
         ensure_is!(plain, Redeemed::Used(..));
     }
-    // Who redeemed it without a word of repeats has none.
+    // A redemption without options for repeats has none.
     let plain = stage.minted(token.session).await?;
     stage.granted(stage.claim(&plain)?).await?;
     ensure_is!(stage.try_again(&plain, again()).await?, Redeemed::Used(..));
@@ -377,7 +377,7 @@ pub(super) async fn nobody_takes_over_a_run_after_others_were_put_out(stage: Sta
                 let told = stage.try_again(&token, again()).await?;
                 ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
             }
-            // Whoever is in the session by another right takes over as before.
+            // A caller that is in the session by another right takes over as before.
             let current = Some((token.session, last.digest));
             let own = Claim { current, ..stage.callback(&token, again())? };
             ensure_is!(stage.redeem(stage.now, own).await?, Redeemed::TakenOver(_));

@@ -1,8 +1,8 @@
-//! Promises about rights: under one that has ended no verb reads or changes anything.
+//! Promises about rights: under one that has ended no operation reads or changes anything.
 //!
-//! The table is every verb of the port times every way in which a right can end. Its verbs are
-//! those of [`Verb`], and a `match` without a rest says of each how it is held to its right: a verb
-//! that is added to the port does not compile here until somebody has said so.
+//! The table is every operation of the port times every way in which a right can end. Its
+//! operations are those of [`Verb`], and an exhaustive `match` defines how the right of each is
+//! checked. A variant that is added to [`Verb`] does not compile until it is handled here.
 
 use serde_json::json;
 
@@ -36,13 +36,13 @@ use crate::store::port::Patched;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 
-/// What a verb came to under a right.
+/// The result of an operation under a right.
 #[derive(Debug, PartialEq, Eq)]
 enum Came {
     Done,
     Gone,
     Replaced,
-    /// Anything else, and whatever it said.
+    /// Any other result, as text.
     Otherwise(String),
 }
 
@@ -81,7 +81,7 @@ impl From<Minted> for Came {
 }
 
 impl Stage {
-    /// Everything that a session is.
+    /// The complete content of a session.
     async fn whole(&self, id: SessionId) -> Result<String, Broken> {
         let session = self.look(self.now, id, Right::Operator).await?;
         let mut tokens = self.tokens(self.now, None, 1_000).await?;
@@ -89,8 +89,8 @@ impl Stage {
         Ok(format!("{session:?} {tokens:?}"))
     }
 
-    /// What this verb comes to under this right, in every shape it can have. `None`: its right is
-    /// none to a session.
+    /// The result of this operation under this right, in every form it can have. `None`: it needs
+    /// no right to a session.
     async fn under(&self, verb: Verb, held: &Held) -> Result<Option<Vec<Came>>, Broken> {
         let (now, id, right) = (self.now, held.id, held.right);
         let mut came = Vec::new();
@@ -134,10 +134,9 @@ impl Stage {
                 }
                 Right::Grant { .. } | Right::Operator => return Ok(None),
             },
-            // Of the first two the token is the right, or the claim that has won it. What becomes
-            // of a claim whose bearer was put out, and of one that says that it comes from a
-            // browser of the session, is promised below. The others are the operator's, or about
-            // no session.
+            // For the first two the right is the token, or the claim that has won it. A claim
+            // whose bearer was signed out, and one that names a credential of the session, are
+            // covered below. The others belong to the operator, or concern no session.
             Verb::Redeem
             | Verb::Conclude
             | Verb::Revoke
@@ -159,7 +158,7 @@ impl Stage {
         })
     }
 
-    /// Patches of every kind, those included that would be refused for another reason.
+    /// Patches of every kind, including those that would be refused for another reason.
     fn patches(&self, held: &Held) -> Result<Vec<Patch>, Broken> {
         let grant = AccessChange {
             grant: vec!["admin".into()],
@@ -210,7 +209,7 @@ pub(super) async fn under_a_right_that_has_ended_no_verb_does_anything(stage: St
             // A store's time does not go back.
             stage = after.clone();
             if way == Way::Never {
-                // Even where a token could not be minted for want of room.
+                // Even where a token could not be minted for lack of room.
                 for _ in 0..TOKENS_PER_SESSION_MAX {
                     after.minted(held.id).await?;
                 }
@@ -306,7 +305,7 @@ pub(super) async fn what_keeps_others_ends_no_right(stage: Stage) -> Kept {
     Ok(())
 }
 
-/// Whatever the order in which they come: what the old right is shown is from before.
+/// In either order of arrival: what the old right is shown is from before.
 pub(super) async fn an_old_right_sees_nothing_of_a_rotation_that_it_races(stage: Stage) -> Kept {
     for round in 0..96 {
         let holder = if round % 2 == 0 { Holder::Browser } else { Holder::Context };

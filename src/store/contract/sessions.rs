@@ -1,4 +1,4 @@
-//! Promises about sessions: founding, changing, ending.
+//! Promises about sessions: creating, changing, ending.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -160,7 +160,8 @@ pub(super) async fn a_patch_that_expects_other_privileges_is_a_conflict(stage: S
         return Err(Broken::new("a patch that expected no privileges was accepted"));
     };
     ensure!(now.record.access == held, "the conflict shows other privileges");
-    // A mint is held to it, too, and whoever expects what there is goes on.
+    // The expectation applies to a mint, too, and a caller that expects the present value
+    // succeeds.
     let token = stage.token(id)?;
     let minted = stage.mint(stage.now, Right::Operator, first, token).await?;
     ensure_is!(minted, Minted::Refused);

@@ -1,4 +1,4 @@
-//! The stage of a promise: a fresh store, a clock that stands still, and short ways to say things.
+//! The setup of a promise: a fresh store, a fixed clock, and shorthands for its operations.
 
 use std::fmt;
 use std::ops::Deref;
@@ -57,8 +57,8 @@ impl Broken {
         Self { how: how.into(), is_unanswered: false }
     }
 
-    /// Whether a verb failed, so that nothing is known of the promise: a database may have been too
-    /// slow.
+    /// Whether an operation failed, so that nothing is known of the promise. A database may have
+    /// been too slow.
     pub fn is_unanswered(&self) -> bool {
         self.is_unanswered
     }
@@ -97,7 +97,7 @@ macro_rules! ensure {
     };
 }
 
-/// Ends a promise as broken unless the answer has this shape.
+/// Ends a promise as broken unless the result matches this pattern.
 macro_rules! ensure_is {
     ($answer:expr, $shape:pat $(if $guard:expr)?) => {
         match $answer {
@@ -153,14 +153,14 @@ impl Stage {
         })
     }
 
-    /// A session to be founded by a browser of its own.
+    /// A session to be created by a browser of its own.
     pub(super) fn founding(&self) -> Result<Founding, Broken> {
         let id = SessionId::random(&OsEntropy::new())?;
         let record = Record::new(id, self.now, Lifetime::default(), self.device()?);
         Ok(Founding { record, patch: Patch::default(), token: None })
     }
 
-    /// Founds a session; its record says by whom.
+    /// Creates a session, whose record contains the browser.
     pub(super) async fn session(&self) -> Result<Record, Broken> {
         let founding = self.founding()?;
         let record = founding.record.clone();
@@ -248,7 +248,7 @@ impl Stage {
         opened.map(|opened| opened.record).ok_or(Broken::new("a session that should live is gone"))
     }
 
-    /// Sees that the session is over for everybody, whoever asks.
+    /// Checks that the session is over for every caller.
     pub(super) async fn is_over(&self, id: SessionId, device: &Device) -> Kept {
         ensure_is!(self.resume(self.now, id, device.digest).await?, Resumed::Closed);
         let (now, all) = (self.now, Right::Operator);
@@ -279,7 +279,7 @@ pub(super) fn value(record: &Record, key: &str) -> Value {
     record.storage.find(key).map_or(Value::Null, |entry| entry.json.value())
 }
 
-/// The browser that founded a session.
+/// The browser that created a session.
 pub(super) fn founder(record: &Record) -> Result<&Device, Broken> {
     record.devices.first().ok_or(Broken::new("a session without a founder"))
 }

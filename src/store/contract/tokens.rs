@@ -1,4 +1,4 @@
-//! Promises about tokens before anybody redeems them.
+//! Promises about unclaimed tokens.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub(super) async fn a_session_holds_sixteen_unspent_tokens(stage: Stage) -> Kept
     stage.minted(stage.session().await?.id).await?;
     let Some(first) = tokens.first() else { return Ok(()) };
     stage.granted(stage.claim(first)?).await?;
-    // A spent token makes room for one, and so do those whose lifespan is over.
+    // A spent token makes room for one, and so do expired ones.
     stage.minted(id).await?;
     ensure_is!(
         stage.mint(stage.now, Right::Operator, Patch::default(), stage.token(id)?).await?,
@@ -127,7 +127,7 @@ pub(super) async fn a_token_that_a_rotation_ended_says_so_as_long_as_it_would_ha
     ensure_is!(told(&at, &spent).await?, Redeemed::Used(..));
     let late = stage.later(TOKEN_LIFE.saturating_sub(INSTANT));
     late.sweep(late.now, usize::MAX).await?;
-    // Whoever asks, and however often.
+    // For every caller, and however often.
     for _ in 0..2 {
         ensure_is!(told(&late, &token).await?, Redeemed::EndedBySignIn);
         let elsewhere = Claim { handler: "Other.one".into(), ..late.claim(&token)? };
@@ -137,7 +137,7 @@ pub(super) async fn a_token_that_a_rotation_ended_says_so_as_long_as_it_would_ha
     ensure_is!(told(&late, &late.token(id)?).await?, Redeemed::Unknown);
     let over = stage.later(TOKEN_LIFE);
     ensure_is!(told(&over, &token).await?, Redeemed::Unknown);
-    // One that would have lived for long is forgotten with the tombstones of sessions.
+    // A token with a longer lifetime is forgotten with the tombstones of sessions.
     let last = at.later(TOMBSTONE.saturating_sub(INSTANT));
     ensure_is!(told(&last, &long).await?, Redeemed::EndedBySignIn);
     let over = at.later(TOMBSTONE);
@@ -165,7 +165,7 @@ pub(super) async fn a_token_that_a_rotation_ended_counts_for_nothing(stage: Stag
         let told = stage.redeem(stage.now, stage.claim(token)?).await?;
         ensure_is!(told, Redeemed::EndedBySignIn);
     }
-    // The session does not live for their sake, and they are forgotten one day.
+    // The session does not live longer because of them, and they are forgotten eventually.
     let late = stage.later(session.lifetime.idle());
     ensure_is!(late.look(late.now, id, Right::Operator).await?, Checked::Gone);
     let late = stage.later(TOMBSTONE);

@@ -26,12 +26,12 @@ use crate::token::codec::StoredToken;
 /// The version this program writes; later ones are refused.
 const VERSION: u8 = 3;
 
-/// What one commit wrote down.
+/// The content of one commit.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The clock of the store when it was written.
+    /// The store's time when it was written.
     pub(super) at: Timestamp,
-    /// What happened, in this order.
+    /// The changes, in this order.
     pub(super) changes: Vec<Change>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Row {
 pub(super) enum BadRow {
     /// Written by a later version of callgate.
     Newer(u8),
-    /// Not what any version writes.
+    /// Not the format of any version.
     Malformed(String),
 }
 
@@ -89,7 +89,7 @@ struct ReadRow {
     did: ReadChanges,
 }
 
-/// The changes of a row, each made from its stored form as soon as that is read: a row of
+/// The changes of a row, each converted from its stored form as soon as it is read. A row of
 /// hundreds of sessions would otherwise be in memory twice, and a replay spends its time there.
 struct ReadChanges(Result<Vec<Change>, BadRow>);
 
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for ChangesVisitor {
     }
 }
 
-/// Only the version, which is read first: a later one may have any other shape.
+/// Only the version, which is read first, because a later one may have any other shape.
 #[derive(Deserialize)]
 struct Versioned {
     v: u8,
@@ -147,8 +147,8 @@ enum StoredChange {
 }
 
 impl Row {
-    /// The bytes of a row. An error means that it could not be read back, so whoever waits for
-    /// it must not be told that it is kept.
+    /// The bytes of a row. An error means that it could not be read back, so the caller must not
+    /// be told that it is stored.
     pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let did = self.changes.iter().filter_map(StoredChange::of).collect();
         let stored = StoredRow { v: VERSION, at: self.at.millis(), did };
@@ -171,13 +171,13 @@ impl Row {
 fn explain(bytes: &[u8], error: &serde_json::Error) -> BadRow {
     match serde_json::from_slice(bytes) {
         Ok(Versioned { v }) if v > VERSION => BadRow::Newer(v),
-        // The error of the parser may quote what is stored; where it happened is enough.
+        // The parser's error may quote stored data, so only its position is reported.
         _ => BadRow::Malformed(format!("it is no row of a journal from byte {}", error.column())),
     }
 }
 
 impl StoredChange {
-    /// `None` for what a replay works out by itself.
+    /// `None` for what a replay computes by itself.
     fn of(change: &Change) -> Option<Self> {
         Some(match change {
             Change::Noted { at } => Self::Noted(at.millis()),
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(format!("{again:?}"), format!("{row:?}"));
     }
 
-    /// A renamed variant would be a journal that the version before wrote and this one cannot read.
+    /// If a variant is renamed, this version cannot read a journal of the previous one.
     #[test]
     fn changes_are_stored_under_names_that_stay() {
         let row = Row { at: AT, changes: every_lasting_change() };

@@ -1,4 +1,4 @@
-//! Why the embedded store cannot be opened, with the way out.
+//! Errors on opening the embedded store, with how to fix them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,19 +11,19 @@ pub struct OpenError {
     pub path: PathBuf,
     /// What is wrong.
     pub kind: OpenErrorKind,
-    /// What was found underneath, if that says more.
+    /// The underlying error, if it adds information.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What keeps a store from being opened.
+/// The kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenErrorKind {
     /// Another process, or another store of this one, has it open.
     Locked,
-    /// The operating system refused something.
+    /// The operating system reported an error.
     Io,
-    /// What is stored cannot be understood.
+    /// The stored data cannot be decoded.
     Corrupt,
     /// A later version of callgate wrote it.
     Newer,

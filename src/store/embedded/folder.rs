@@ -1,4 +1,4 @@
-//! The directory of the embedded store: made once, private, and locked while it is open.
+//! The directory of the embedded store: created once, private, and locked while it is open.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -21,31 +21,31 @@ use crate::store::embedded::journal::Journal;
 const FILE: &str = "callgate.redb";
 const UNFINISHED: &str = "callgate.redb.new";
 const LOCK: &str = "callgate.lock";
-/// Pages redb keeps in memory. The journal is written at its end and read at its beginning, so
-/// there is nothing to gain from more.
+/// Memory for redb's page cache. The journal is written at its end and read at its beginning, so a
+/// larger cache gains nothing.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Makes the names in a directory durable.
 type SyncDir<'a> = &'a mut dyn FnMut(&Path) -> io::Result<()>;
 
-/// An open directory; dropping it lets others in.
+/// An open directory. Dropping it releases the lock.
 #[derive(Debug)]
 pub(super) struct Folder {
     _lock: File,
 }
 
 impl Folder {
-    /// Opens the journal in `dir`, and makes both if there is none.
+    /// Opens the journal in `dir`, and creates both if there is none.
     ///
-    /// A new file is written under another name and renamed when it is complete. So a file that
-    /// is there under its own name has once been whole, and is refused when it is not; nothing is
-    /// ever made anew in its place.
+    /// A new file is written under another name and renamed when it is complete. A file under its
+    /// final name has therefore been complete once, and is refused if it is not. It is never
+    /// replaced by a new one.
     pub(super) fn open(dir: &Path) -> Result<(Self, Journal), OpenError> {
         Self::open_syncing(dir, &mut sync_dir)
     }
 
-    /// The name of a file is durable once its directory is synced. That is done at every opening:
-    /// the process that gave the name may have died before it came to it.
+    /// The name of a file is durable once its directory is synced. That is done at every opening,
+    /// because the process that renamed the file may have died before the sync.
     fn open_syncing(dir: &Path, sync: SyncDir<'_>) -> Result<(Self, Journal), OpenError> {
         let failed = |error: io::Error| OpenError::new(dir, OpenErrorKind::Io).because(error);
         make_dir(dir, sync).map_err(failed)?;
@@ -67,12 +67,12 @@ impl Folder {
     }
 }
 
-/// Whether there is a store in a directory.
+/// Whether a directory has a store.
 pub(super) fn is_made(dir: &Path) -> bool {
     dir.join(FILE).is_file()
 }
 
-/// The settings of the database, however it is opened.
+/// The options of the database, for creating and opening it.
 pub(super) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
@@ -82,7 +82,8 @@ pub(super) fn builder() -> Builder {
 fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
     let failed = |error: io::Error| OpenError::new(dir, OpenErrorKind::Io).because(error);
     let unfinished: PathBuf = dir.join(UNFINISHED);
-    // Left behind by a process that died while it made the store; nobody was told of it.
+    // A leftover of a process that died while it created the store, before any result was
+    // returned.
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -93,8 +94,8 @@ fn create(dir: &Path, path: &Path) -> Result<(), OpenError> {
     fs::rename(&unfinished, path).map_err(failed)
 }
 
-/// Makes what is missing of a path, the outermost directory first, and makes the name of each
-/// durable before anything is made in it.
+/// Creates the missing directories of a path, the outermost first, and makes the name of each
+/// durable before anything is created in it.
 fn make_dir(dir: &Path, sync: SyncDir<'_>) -> io::Result<()> {
     let mut missing = Vec::new();
     let mut there = None;
@@ -105,9 +106,9 @@ fn make_dir(dir: &Path, sync: SyncDir<'_>) -> io::Result<()> {
         }
         missing.push(path);
     }
-    // The innermost directory that is there may have been made by a process that died before it
-    // had synced the name; those further out were synced before. It may also be anybody's, in a
-    // place that must not be read or cannot be synced, which is no reason not to start.
+    // A process may have created the innermost existing directory and died before it synced the
+    // name. Those further out were synced before. The directory may also belong to another user,
+    // in a place that must not be read or cannot be synced, which is no reason not to start.
     if let Some(there) = there
         && let Err(error) = sync(&parent(there))
     {
@@ -129,7 +130,7 @@ fn parent(dir: &Path) -> PathBuf {
     }
 }
 
-/// Makes a directory that only its owner may enter, if it is not there.
+/// Creates a directory that only its owner may enter, if it does not exist.
 #[cfg(unix)]
 fn private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -141,7 +142,7 @@ fn private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(dir)
 }
 
-/// Opens a file that only its owner may read, and makes it if need be.
+/// Opens a file that only its owner may read, and creates it if necessary.
 #[cfg(unix)]
 fn private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -159,18 +160,18 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Elsewhere a directory cannot be opened as a file, and its entries are as durable as they get.
+/// Other systems cannot open a directory as a file, and its entries are as durable as they get.
 #[cfg(not(unix))]
 fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What redb's refusal means to the person who started callgate.
+/// Maps redb's error to one for the operator who started callgate.
 pub(super) fn explain(path: &Path, error: DatabaseError) -> OpenError {
     let kind = match &error {
         DatabaseError::DatabaseAlreadyOpen => OpenErrorKind::Locked,
         DatabaseError::Storage(StorageError::Io(cause)) => match cause.kind() {
-            // That is how redb says that the file is none of its own, or cut short.
+            // redb reports this if the file is not a redb file, or truncated.
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenErrorKind::Corrupt,
             _ => OpenErrorKind::Io,
         },
@@ -186,7 +187,7 @@ pub(super) fn explain(path: &Path, error: DatabaseError) -> OpenError {
 mod tests {
     use super::*;
 
-    /// Opens a store; the directories that were synced, in order.
+    /// Opens a store, and returns the directories that were synced, in order.
     fn synced(dir: &Path) -> Vec<PathBuf> {
         let mut synced = Vec::new();
         let mut note = |dir: &Path| {

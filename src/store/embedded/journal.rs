@@ -1,8 +1,8 @@
-//! The journal on disk: rows with growing numbers in one table, appended at one end and taken
-//! away at the other.
+//! The journal on disk: rows with growing numbers in one table, appended at one end and removed at
+//! the other.
 //!
 //! Nothing is ever changed in place, so a commit touches the last page of the table whatever it
-//! says, and one fsync serves as many verbs as came in while the one before was on its way.
+//! contains. One fsync serves all operations that arrived during the fsync before.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,9 +26,10 @@ use crate::store::embedded::error::OpenError;
 use crate::store::embedded::error::OpenErrorKind;
 
 const ROWS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("rows");
-/// The number of the first row ever. It says nothing; a journal without any row has lost some.
+/// The number of the first row ever, which has no content. A journal without any row has lost
+/// some.
 const FIRST: u64 = 1;
-/// Rows that may be decoded and not yet taken in a replay.
+/// Rows that may be decoded ahead of the replay.
 const REPLAY_ROWS_AHEAD: usize = 64;
 
 /// The rows on disk.
@@ -45,7 +46,7 @@ pub(super) struct RawRow {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The journal could not be read or written. Whether the last commit happened is unknown.
+/// A failure to read or write the journal. Whether the last commit happened is unknown.
 #[derive(Debug)]
 pub(super) struct JournalFailed(Box<dyn StdError + Send + Sync>);
 
@@ -68,24 +69,24 @@ impl<E: Into<redb::Error>> From<E> for JournalFailed {
 }
 
 impl JournalFailed {
-    /// A row cannot be written down.
+    /// A row that cannot be encoded.
     pub(super) fn unwritable(error: serde_json::Error) -> Self {
         Self(Box::new(error))
     }
 
-    /// A test wants it so.
+    /// A failure injected by a test.
     pub(super) fn broken(broken: Broken) -> Self {
         Self(Box::new(broken))
     }
 
-    /// A row that was read before cannot be read now.
+    /// A row that was read before and cannot be read now.
     pub(super) fn unreadable(bad: BadRow) -> Self {
         Self(Box::new(bad))
     }
 }
 
 impl Journal {
-    /// Begins a journal in an empty database.
+    /// Creates a journal in an empty database.
     pub(super) fn create(database: Database, path: &Path) -> Result<Self, OpenError> {
         let mut journal = Self { database, last: FIRST - 1, bytes: 0 };
         let nothing = Row { at: Timestamp::default(), changes: Vec::new() };
@@ -109,7 +110,7 @@ impl Journal {
 
     /// Reads every row, oldest first.
     ///
-    /// One thread reads and decodes, this one takes: each is about half of the work.
+    /// One thread reads and decodes, and this one applies: each is about half of the work.
     pub(super) fn replay(
         &mut self,
         path: &Path,
@@ -155,18 +156,18 @@ impl Journal {
         Ok(rows)
     }
 
-    /// Appends one row and takes `old` away, both or neither, and returns when that is durable.
+    /// Appends one row and removes `old`, both or neither, and returns when that is durable.
     ///
-    /// After an error nothing is known about the disk, not even after another fsync that
-    /// succeeds: the caller must stop using the journal.
+    /// After an error the state of the disk is unknown, even after another fsync that succeeds.
+    /// The caller must stop using the journal.
     pub(super) fn append(&mut self, row: &[u8], old: &[RawRow]) -> Result<(), JournalFailed> {
         let number = self.last + 1;
         let mut writing = self.database.begin_write()?;
         writing.set_durability(Durability::Immediate)?;
-        // Values come from clients, and a one-phase commit trusts a checksum that is no
-        // defence against somebody who chooses what is summed. Quick repair is left off: it
-        // writes the allocator's state with every commit, and a journal of a million sessions
-        // (1 GB) opens in two seconds after a crash without it.
+        // Values come from clients, and a one-phase commit trusts a checksum that does not protect
+        // against an attacker who chooses the checksummed data. Quick repair stays off: it writes
+        // the allocator's state with every commit, and a journal of a million sessions (1 GB)
+        // opens in two seconds after a crash without it.
         writing.set_two_phase_commit(true);
         {
             let mut table = writing.open_table(ROWS)?;
@@ -191,7 +192,7 @@ fn ends(database: &Database) -> Result<Option<u64>, JournalFailed> {
     Ok(table.last()?.map(|(number, _)| number.value()))
 }
 
-/// Hands on every row, oldest first; the bytes of all.
+/// Passes on every row, oldest first, and returns the bytes of all.
 fn read_all(
     database: &Database,
     path: &Path,
@@ -212,7 +213,7 @@ fn read_all(
     for entry in table.iter().map_err(|error| failed(error.into()))? {
         let (number, bytes) = entry.map_err(|error| failed(error.into()))?;
         let (number, bytes) = (number.value(), bytes.value());
-        // Rows go away at the old end only, so a gap is a loss.
+        // Rows are removed at the old end only, so a gap is a loss.
         if expected.is_some_and(|expected| expected != number) {
             let gap = BadRow::Malformed("rows before it are missing".to_owned());
             return Err(unreadable(number, gap));
@@ -220,7 +221,7 @@ fn read_all(
         expected = Some(number + 1);
         total += bytes.len();
         let row = Row::decode(bytes).map_err(|bad| unreadable(number, bad))?;
-        // Nobody listens any more only if the other side panicked.
+        // The receiver is gone only if the other thread panicked.
         let _ = rows.send((number, row));
     }
     Ok(total)

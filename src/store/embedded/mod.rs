@@ -1,13 +1,13 @@
-//! The durable store for one machine: everything in memory, every change in a journal first.
+//! The durable store for one machine: everything in memory, every change first in a journal.
 //!
-//! A verb is answered when its change is on disk (fsync), so whatever was answered survives
-//! `kill -9` and, if the disk keeps its word, a power cut. A read is answered from memory at once
-//! when nothing about its session is still on the way to the disk; otherwise it waits its turn,
-//! so that nobody ever sees what a crash could take back.
+//! An operation returns when its change is on disk (fsync). Every acknowledged change therefore
+//! survives `kill -9` and, if the disk syncs as it reports, a power loss. A read is served from
+//! memory at once if every change of its session is on disk. Otherwise it waits in the queue, so
+//! that no caller sees a state that a crash could undo.
 //!
-//! After the first failure of the disk nothing is answered any more until a restart: a page that
-//! could not be written may be dropped by the operating system and reported as written the next
-//! time, so an fsync is never tried twice (docs/SECURITY.md T60).
+//! After the first failure of the disk every operation fails until a restart. The operating system
+//! may drop a page that it could not write and report it as written the next time, so an fsync is
+//! never retried (docs/SECURITY.md T60).
 
 mod codec;
 mod error;
@@ -66,27 +66,27 @@ use crate::token::Token;
 pub use error::{OpenError, OpenErrorKind};
 pub use ground::Room;
 
-/// How far the clock of a store may be ahead of the wall clock without a word: more than a clock
-/// steps, and less than anybody wants to wait.
+/// How far the clock of a store may be ahead of the wall clock without a warning: more than clocks
+/// are usually stepped, and short enough to wait for.
 const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
 
 /// Keeps sessions and tokens in a directory of this machine.
 ///
-/// Dropping it without [`Store::close`] loses nothing either, but waits for the last commit on
-/// the thread that drops it.
+/// Dropping it without [`Store::close`] loses nothing either, but blocks the dropping thread until
+/// the last commit.
 pub struct EmbeddedStore {
     shared: Arc<Mutex<Shared>>,
-    /// `None` only while it is being dropped.
+    /// `None` only while the store is being dropped.
     queue: Option<mpsc::Sender<Message>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `dir`, of the default size; makes the directory (mode 0700) and the
+    /// Opens the store in `dir`, of the default size. Creates the directory (mode 0700) and the
     /// store if there is none.
     ///
-    /// Reads the whole journal, so this blocks: call it before serving. One million sessions
-    /// take seconds.
+    /// Reads the whole journal, so this blocks: call it before serving. One million sessions take
+    /// seconds.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_with(dir, Config::default())
     }
@@ -97,7 +97,7 @@ impl EmbeddedStore {
         Self::start(journal, dir, config, (Ground::of(dir), Some(folder)))
     }
 
-    /// Whether there is a store in `dir`. Nothing is made or opened, and it may be in use.
+    /// Whether `dir` has a store. Nothing is created or opened, and the store may be in use.
     pub fn is_in(dir: &Path) -> bool {
         folder::is_made(dir)
     }
@@ -119,15 +119,15 @@ impl EmbeddedStore {
         }
     }
 
-    /// Opens a store on a disk of the caller's making, to see what a failing one does to it. An
-    /// empty one gets a store.
+    /// Opens a store on a disk that the caller provides, to test how it handles disk failures. On
+    /// an empty disk a store is created.
     #[cfg(any(test, feature = "testing"))]
     pub fn open_on(disk: impl redb::StorageBackend, config: Config) -> Result<Self, OpenError> {
         let endless = Room { free: u64::MAX, total: u64::MAX };
         Self::open_within(disk, config, move || endless)
     }
 
-    /// Opens a store on a disk of the caller's making, which has as much room as `room` says.
+    /// Opens a store on a disk that the caller provides, with as much space as `room` returns.
     #[cfg(any(test, feature = "testing"))]
     pub fn open_within(
         disk: impl redb::StorageBackend,
@@ -136,7 +136,7 @@ impl EmbeddedStore {
     ) -> Result<Self, OpenError> {
         let path = Path::new("a disk of a test");
         let failed = |error| OpenError::new(path, OpenErrorKind::Io).because(error);
-        // As with a folder: what was there once is opened as it is, or refused.
+        // As with a directory: what exists is opened unchanged, or refused.
         let begin = if disk.len().map_err(failed)? == 0 { Journal::create } else { Journal::open };
         let database = folder::builder()
             .create_with_backend(disk)
@@ -145,9 +145,10 @@ impl EmbeddedStore {
         Self::start(begin(database, path)?, path, config, (ground, None))
     }
 
-    /// Compares the latest moment that anybody has named to the store with the wall clock; how
-    /// far the store is ahead. More than a day is logged as `store.clock_ahead`: time goes on
-    /// from that moment, so what is minted by a clock behind it is expired at once.
+    /// Compares the latest time that any caller has passed to the store with the wall clock, and
+    /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: the
+    /// store's time continues from there, so whatever is minted by a clock behind it is expired at
+    /// once.
     pub fn compare_clock(&self, wall: Timestamp) -> Duration {
         let latest = Shared::lock(&self.shared).live.latest();
         let ahead = latest.since(wall);
@@ -194,8 +195,8 @@ impl EmbeddedStore {
         Ok(Self { shared, queue: Some(sender), thread })
     }
 
-    /// Sends a verb to the writer and waits for its answer. A future that is dropped before it
-    /// was polled has done nothing; later, the verb is done.
+    /// Sends an operation to the writer and waits for its result. A future that is dropped before
+    /// its first poll has done nothing. If it is dropped later, the operation is done.
     fn ask<T: Send + 'static>(
         &self,
         now: Timestamp,
@@ -222,7 +223,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// Answers a read from memory, or not at all if that could be taken back by a crash.
+    /// Serves a read from memory, or returns nothing if a crash could undo what it reads.
     fn at_once<T: Send + 'static>(
         &self,
         now: Timestamp,
@@ -350,8 +351,8 @@ impl Store for EmbeddedStore {
         })
     }
 
-    /// A second call waits for nothing. After a failure it says so, and what was answered before
-    /// is on disk.
+    /// A second call does not wait. After a failure it returns the error, and everything
+    /// acknowledged before is on disk.
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             {
@@ -363,7 +364,7 @@ impl Store for EmbeddedStore {
                 }
             }
             if let Some(queue) = &self.queue {
-                // If nobody listens the writer is gone already.
+                // If the channel is closed, the writer has ended already.
                 let _ = queue.send(Message::Stop).await;
             }
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -380,12 +381,12 @@ impl Store for EmbeddedStore {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        // The writer ends when nobody can ask any more, after it has finished what it has. Whoever
-        // opens the directory next must find it closed.
+        // The writer ends when no sender is left, after it has finished what it has. The directory
+        // must be closed before it can be opened again.
         self.queue = None;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A panic in there has been reported by its alarm.
+            // A panic of that thread has been reported by its alarm.
             let _ = thread.join();
         }
     }
@@ -449,7 +450,7 @@ mod tests {
         armed.store(true, Ordering::SeqCst);
         let noted = Change::Noted { at: Timestamp::from_millis(1) };
         let verb = store.ask(Timestamp::from_millis(1), |_, _| Decided::with(vec![noted], ()));
-        // Closing meanwhile makes the store look as if it ended in order.
+        // A concurrent close makes the store look as if it ended cleanly.
         let (lost, closed) = tokio::join!(verb, store.close());
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         assert!(matches!(closed, Err(StoreError::Corrupt(_))), "{closed:?}");

@@ -1,13 +1,13 @@
-//! The one thread that decides and writes down: what has come in together is committed together.
+//! The one thread that decides and writes: operations that arrive together are committed together.
 //!
 //! ```text
-//!   verbs ──▶ queue ──▶ decide · apply   (under the lock, in the order of conn)
-//!                       append one row   (no lock: reads of settled sessions go on)
-//!                       answer all
+//!   operations ──▶ queue ──▶ decide · apply   (under the lock, in the order of arrival)
+//!                            append one row   (no lock: reads of settled sessions continue)
+//!                            send all results
 //! ```
 //!
-//! Under load the commits grow and not the waiting: while one fsync is on its way the next batch
-//! gathers. A lone verb does not wait for company.
+//! Operations that arrive during an fsync form the next batch, so load grows the batch and not the
+//! latency. A single operation is committed at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,23 +35,23 @@ use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::Live;
 
-/// Bytes committed together at most, apart from the last verb: a commit of many large patches
-/// must not keep the others waiting, nor be copied whole in memory several times.
+/// Maximum bytes of a batch, apart from its last operation. A commit of many large patches must
+/// not delay the others, nor be copied in memory several times.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Journal bytes that are let grow before cleaning begins, beyond twice what lives.
+/// Journal bytes that may accumulate beyond twice the living data before cleaning begins.
 const SLACK_BYTES: usize = 8 * 1024 * 1024;
-/// Old rows taken up by one batch: at least this much, and at most [`CLEANED_BYTES_MAX`].
+/// Old rows processed by one batch: at least this much, and at most [`CLEANED_BYTES_MAX`].
 const CLEANED_BYTES_MIN: usize = 64 * 1024;
 const CLEANED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Old bytes taken up for each new one. When cleaning begins, half of the journal is garbage at
-/// least, so taking up two for one would just keep pace; four gains on it.
+/// Old bytes processed for each new one. When cleaning begins, at least half of the journal is
+/// garbage, so two for one would only keep up. Four for one reduces the journal.
 const CLEANED_PER_BYTE: usize = 4;
 
-/// What the writer and the readers share.
+/// The state that the writer and the readers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) live: Live,
-    /// The newest row that a crash cannot take back.
+    /// The newest row that is on disk.
     pub(super) durable: u64,
     pub(super) stage: Stage,
 }
@@ -61,20 +61,20 @@ pub(super) struct Shared {
 pub(super) enum Stage {
     Open,
     Closed,
-    /// For this reason nothing is done any more until a restart.
+    /// The failure after which every operation is refused until a restart.
     Failed(Arc<str>),
 }
 
-/// What the writer is told.
+/// A message to the writer.
 pub(super) enum Message {
     Job(Job),
     Stop,
 }
 
-/// A verb that waits to be decided and applied as part of this row.
+/// An operation that waits to be decided and applied as part of this row.
 pub(super) type Job = Box<dyn FnOnce(&mut Live, u64) -> Done + Send>;
 
-/// A verb that is applied; it is answered when its row is durable.
+/// An operation that is applied. Its result is sent when its row is durable.
 pub(super) struct Done {
     changes: Vec<Change>,
     reply: Reply,
@@ -82,31 +82,32 @@ pub(super) struct Done {
 
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// The thread's own things.
+/// The state of the thread.
 pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) journal: Journal,
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) ground: Ground,
     pub(super) displaced: Displaced,
-    /// Let go after the journal, when the thread ends.
+    /// Dropped after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
 }
 
-/// Uses written down in one row when the store is closed.
+/// Uses written in one row when the store is closed.
 const RESTED_AT_ONCE: usize = 4_096;
 
 #[derive(Default)]
 struct Batch {
     changes: Vec<Change>,
     bytes: usize,
-    /// Guests that made room.
+    /// Guests that were evicted.
     displaced: usize,
     stop: bool,
 }
 
 impl Shared {
-    /// Takes the lock. A panic under it may have left half a verb behind, so it is the end.
+    /// Takes the lock. A panic under it may have left an operation half applied, so the store has
+    /// failed.
     pub(super) fn lock(shared: &Mutex<Self>) -> MutexGuard<'_, Self> {
         shared.lock().unwrap_or_else(|poisoned| {
             let mut shared = poisoned.into_inner();
@@ -115,7 +116,7 @@ impl Shared {
         })
     }
 
-    /// What a verb is told before it begins.
+    /// The error of an operation that must not begin.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match &self.stage {
             Stage::Open => Ok(()),
@@ -124,9 +125,9 @@ impl Shared {
         }
     }
 
-    /// What a verb is told that got no answer. A writer that was closed has answered everything
-    /// it began; after anything else nobody knows, and an open store whose writer does not answer
-    /// is one that has panicked and not said so yet.
+    /// The error of an operation that got no result. A writer that was closed has completed every
+    /// operation it began. Otherwise the outcome is unknown, and an open store whose writer does
+    /// not reply has panicked and not recorded it yet.
     pub(super) fn unanswered(&self) -> StoreError {
         match &self.stage {
             Stage::Open => StoreError::Unreachable("the writer ended without an answer".into()),
@@ -143,7 +144,7 @@ impl Shared {
     }
 }
 
-/// A verb as a job, and where its answer will arrive.
+/// An operation as a job, and the receiver of its result.
 pub(super) fn job<T: Send + 'static>(
     now: Timestamp,
     decide: impl FnOnce(&Live, Timestamp) -> Decided<T> + Send + 'static,
@@ -154,7 +155,7 @@ pub(super) fn job<T: Send + 'static>(
         let decided = decide(live, now);
         let performed = live.perform(row, decided);
         let answer = performed.answer;
-        // Whoever asked may have gone away; the verb is done all the same.
+        // The caller may be gone. The operation is done nevertheless.
         let reply = move |committed: Result<(), StoreError>| {
             let _ = sender.send(committed.and(answer));
         };
@@ -173,11 +174,11 @@ impl Writer {
         Self { shared, journal, queue, ground, displaced: Displaced::default(), _folder: folder }
     }
 
-    /// Works until it is told to stop, nobody is left to ask, or the disk fails.
+    /// Runs until it is stopped, no sender is left, or the disk fails.
     pub(super) fn run(mut self) {
-        // The order matters in a panic: the alarm must have gone off before the replies are
-        // dropped, or whoever waits for one would find a store that is being closed in order and
-        // take the verb for one that was never begun.
+        // The order matters in a panic: the alarm must mark the store as failed before the replies
+        // are dropped. Otherwise a waiting caller would find a store that is being closed cleanly,
+        // and treat the operation as never begun.
         let mut replies = Vec::new();
         let _alarm = Alarm(Arc::clone(&self.shared));
         while let Some(first) = self.queue.blocking_recv() {
@@ -202,12 +203,12 @@ impl Writer {
                 break;
             }
         }
-        // A restart that finds no such word takes the store for one that crashed, and gives each
-        // session the use that may have been lost; so a failure costs nothing.
+        // A restart without that row treats the store as crashed, and gives each session the use
+        // that may have been lost. A failure here therefore loses nothing.
         let _ = self.rest();
     }
 
-    /// Writes down when each session was last used, and then that nothing is missing.
+    /// Writes when each session was last used, and then that nothing is missing.
     fn rest(&mut self) -> Result<(), JournalFailed> {
         loop {
             let changes = Shared::lock(&self.shared).live.unsaved(RESTED_AT_ONCE);
@@ -227,8 +228,7 @@ impl Writer {
         }
     }
 
-    /// Takes back that the store was closed in order, before anything happens that only a crash
-    /// would leave out.
+    /// Revokes the record of a clean close, before anything happens that only a crash would lose.
     pub(super) fn woken(mut self, path: &Path) -> Result<Self, OpenError> {
         if !Shared::lock(&self.shared).live.is_rested() {
             return Ok(self);
@@ -250,7 +250,8 @@ impl Writer {
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(Message::Job(job)) = next {
-            // The lock is let go after each verb, so that a reader waits for one and not for all.
+            // The lock is released after each operation, so that a reader waits for one and not
+            // for all.
             let done = job(&mut Shared::lock(&self.shared).live, row);
             replies.push(done.reply);
             batch.displaced +=
@@ -268,7 +269,7 @@ impl Writer {
         batch
     }
 
-    /// Makes a batch durable. One that changed nothing needs no row: what it saw is durable,
+    /// Makes a batch durable. A batch without changes needs no row: what it read is durable,
     /// because the batches before it are.
     fn write(&mut self, mut batch: Batch) -> Result<(), JournalFailed> {
         if batch.changes.is_empty() {
@@ -285,8 +286,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes up the oldest rows when most of the journal is garbage: what a replay still needs
-    /// of them is added to the batch as full copies, and the rows go in the same commit.
+    /// Processes the oldest rows when most of the journal is garbage. What a replay still needs of
+    /// them is added to the batch as full copies, and the rows are removed in the same commit.
     fn clean(&mut self, batch: &mut Batch) -> Result<Vec<RawRow>, JournalFailed> {
         let living = Shared::lock(&self.shared).live.bytes();
         if self.journal.bytes() <= 2 * living + SLACK_BYTES {
@@ -305,7 +306,7 @@ impl Writer {
     }
 }
 
-/// Marks the store as failed if the thread dies of a panic.
+/// Marks the store as failed if the thread panics.
 struct Alarm(Arc<Mutex<Shared>>);
 
 impl Drop for Alarm {

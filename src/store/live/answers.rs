@@ -1,4 +1,4 @@
-//! The kept answers of callbacks, counted and in order, so that the oldest can make room.
+//! The kept responses of callbacks, counted and in order, so that the oldest can be evicted.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -14,10 +14,10 @@ use crate::token::RunStage;
 use crate::token::SealedAnswer;
 use crate::token::Token;
 
-/// What an answer counts for besides its bytes, so that empty ones have a number, too.
+/// Overhead counted for each response, so that the number of empty ones is bounded, too.
 const ANSWER_FRAME_BYTES: usize = 1024;
 
-/// Which tokens have an answer, the oldest answer first.
+/// Tokens with a kept response, the oldest response first.
 #[derive(Default)]
 pub(super) struct Answers {
     all: Shelf,
@@ -31,7 +31,7 @@ struct Shelf {
 }
 
 impl Answers {
-    /// Enters the answer of a token, if it has one.
+    /// Adds the response of a token, if it has one.
     pub(super) fn enter(&mut self, token: &Token) {
         let Some((place, bytes)) = place(token) else { return };
         let own = self.of.entry(token.session).or_default();
@@ -42,7 +42,7 @@ impl Answers {
         }
     }
 
-    /// Strikes out the answer of a token, if it has one.
+    /// Removes the response of a token, if it has one.
     pub(super) fn strike(&mut self, token: &Token) {
         let Some((place, bytes)) = place(token) else { return };
         let own = self.of.entry(token.session).or_default();
@@ -58,8 +58,8 @@ impl Answers {
 }
 
 impl Live {
-    /// The changes by which the oldest answers make room for one more of a session; `None` if
-    /// there is no room for it at all.
+    /// The changes that evict the oldest responses to make room for one more of a session. `None`
+    /// if there cannot be room for it.
     pub(super) fn room_for_answer(
         &self,
         session: SessionId,
@@ -97,7 +97,7 @@ impl Live {
 }
 
 impl HeldToken {
-    /// Gives up the answer, and remembers that there was one.
+    /// Drops the response, and records that there was one.
     fn forgetting(&self) -> Option<Change> {
         let mut run = self.token.run.clone()?;
         run.stage = RunStage::NotKept;
@@ -105,7 +105,7 @@ impl HeldToken {
     }
 }
 
-/// The place of a token's answer and what it counts for.
+/// The position of a token's response in the order, and its counted size.
 fn place(token: &Token) -> Option<((Timestamp, Digest), usize)> {
     let (at, answer) = token.run.as_ref()?.answer()?;
     Some(((at, token.digest), cost(answer)))

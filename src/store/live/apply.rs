@@ -20,14 +20,14 @@ use crate::token::ClaimMark;
 use crate::token::Run;
 use crate::token::Token;
 
-/// About what the full copy of a tombstone takes in a journal.
+/// Approximate bytes of the full copy of a tombstone in a journal.
 const TOMBSTONE_BYTES: usize = 96;
-/// About what a run takes in the copy of its token, without its answer.
+/// Approximate bytes of a run in the copy of its token, without its response.
 const RUN_BYTES: usize = 320;
 
 impl Live {
-    /// Applies one change, which is in row `row` of the journal. A change of something that is
-    /// not there does nothing.
+    /// Applies one change, which is in row `row` of the journal. A change of a missing entry does
+    /// nothing.
     pub(crate) fn apply(&mut self, row: u64, change: &Change) {
         self.rested = matches!(change, Change::Rested);
         match change {
@@ -92,7 +92,7 @@ impl Live {
         self.unspent_of(id).map(|token| token.expires_at).max().unwrap_or_default()
     }
 
-    /// Has the life of a session follow its tokens, after one of them came or went.
+    /// Updates the lifetime of a session after one of its tokens was added or removed.
     fn follow_tokens(&mut self, id: SessionId) {
         let needed_until = self.needed_until(id);
         let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
@@ -101,8 +101,8 @@ impl Live {
         self.place(id);
     }
 
-    /// Brings the deadline of a session forward to the end of its life. One that is too early
-    /// is put right when it comes (see `expiry`).
+    /// Moves the deadline of a session forward to the end of its life. A deadline that is too
+    /// early is corrected when it is reached (see `expiry`).
     fn advance(&mut self, id: SessionId) {
         let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
         let due_at = living.ends_at();
@@ -115,7 +115,7 @@ impl Live {
 
     /// Drops a guest with its unspent tokens.
     fn displaced(&mut self, id: SessionId) {
-        // A replay may have its tokens without it.
+        // A replay may read its tokens without it.
         if matches!(self.sessions.get(&id), Some(Held::Ended(_))) {
             return;
         }
@@ -127,7 +127,7 @@ impl Live {
 
     fn patched(&mut self, row: u64, id: SessionId, patch: &Patch) {
         self.rewrite(row, id, |record| {
-            // Only accepted patches become changes, so none is judged again.
+            // Only accepted patches become changes, so none is checked again.
             *record = Arc::new(patch.carry_out(record));
         });
     }
@@ -158,8 +158,8 @@ impl Live {
         self.drop_session(id);
         let tombstone = Tombstone { ended_at: at, rows: Rows { home: row, last: row } };
         let forget_at = tombstone.forget_at();
-        // Its tokens are remembered as long as it is, which is long enough to say why they are
-        // refused; a token that would have lived for a year is not kept for a year.
+        // Its tokens are remembered as long as the session, which is long enough to report why
+        // they are refused. A token that would have lived for a year is not kept for a year.
         for digest in self.tokens_of.remove(&id).unwrap_or_default() {
             self.forget_token_by(digest, forget_at);
         }
@@ -180,8 +180,7 @@ impl Live {
     fn minted(&mut self, row: u64, token: &Arc<Token>) {
         self.drop_token(&token.digest);
         let due_at = match self.sessions.get(&token.session) {
-            // What a repeat needs to know does not end with the session: the handler may have
-            // ended it.
+            // What a repeat needs outlives the session, because the handler may have ended it.
             Some(Held::Ended(tombstone)) if token.run.is_none() => {
                 token.forget_at().min(tombstone.forget_at())
             }
@@ -235,7 +234,7 @@ impl Live {
         self.unlink(held.token.session, digest);
     }
 
-    /// Takes a token off the list of its session's unspent ones.
+    /// Removes a token from its session's unspent ones.
     fn unlink(&mut self, session: SessionId, digest: &Digest) {
         if let Some(digests) = self.tokens_of.get_mut(&session) {
             digests.retain(|held| held != digest);
@@ -270,8 +269,8 @@ impl Live {
     }
 }
 
-/// About what the full copy of a session takes in a journal; rather too much, because a journal
-/// that thinks its rows are mostly garbage cleans for ever.
+/// Approximate bytes of the full copy of a session in a journal. The estimate is rather too high,
+/// because a journal that overestimates its garbage would clean forever.
 pub(super) fn session_bytes(record: &Record) -> usize {
     let devices: usize = record.devices.iter().map(|device| 160 + 2 * device.label.len()).sum();
     let privileges: usize = record.access.privileges.iter().map(|name| 4 + 2 * name.len()).sum();
@@ -279,7 +278,7 @@ pub(super) fn session_bytes(record: &Record) -> usize {
     256 + 2 * record.access.user_name.len() + devices + privileges + entries
 }
 
-/// About what the full copy of a token takes in a journal, claimed or not.
+/// Approximate bytes of the full copy of a token in a journal, claimed or not.
 fn token_bytes(token: &Token) -> usize {
     let handlers: usize = token.handlers.iter().map(|name| 4 + 2 * name.len()).sum();
     let run = token.run.as_ref().map_or(0, |run| RUN_BYTES + answer_bytes(run));

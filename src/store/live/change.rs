@@ -1,4 +1,4 @@
-//! What can happen to a store's state, as data.
+//! The changes of a store's state, as data.
 
 use std::sync::Arc;
 
@@ -14,63 +14,64 @@ use crate::token::ClaimMark;
 use crate::token::Run;
 use crate::token::Token;
 
-/// One thing that happened.
+/// One change.
 ///
-/// A change says what it does and depends on nothing but the thing it names, so that a journal
-/// whose oldest rows are gone still replays: a change of something unknown does nothing, and a
-/// full copy further on has its effect already.
+/// A change states its effect and depends on nothing but the entry it names, so a journal whose
+/// oldest rows were removed can still be replayed. A change of an unknown entry does nothing,
+/// because a full copy further on includes its effect.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// An answer depended on the present being no earlier than this.
+    /// A result depended on the present being no earlier than this.
     Noted { at: Timestamp },
-    /// A session was founded; also the full copy of a session.
+    /// A session was created; also the full copy of a session.
     Founded { record: Arc<Record>, seen_at: Timestamp },
     /// A patch was accepted. Tokens that its rotation ends have changes of their own.
     Patched { id: SessionId, patch: Patch },
-    /// A session was used, and a restart shall know.
+    /// A session was used, and a restart must find that.
     Seen { id: SessionId, at: Timestamp },
-    /// A session was used so soon after the last time that a restart need not know.
+    /// A session was used so soon after the last use that a restart need not find it.
     Touched { id: SessionId, at: Timestamp },
-    /// A browser was let in.
+    /// A browser joined.
     Joined { id: SessionId, device: Device },
     /// A browser was used that others had joined after.
     Used { id: SessionId, device: DeviceId },
     /// A browser lost its right.
     Left { id: SessionId, device: DeviceId },
-    /// Others were put out: rights without a credential end with the generation.
+    /// The other browsers were signed out, and rights without a credential end with the
+    /// generation.
     Raised { id: SessionId },
     /// A session ended; also the full copy of a tombstone.
     Ended { id: SessionId, at: Timestamp },
-    /// A guest made room for others: nothing of it is remembered, not even its end.
+    /// A guest was evicted. Nothing of it is remembered, not even its end.
     Displaced { id: SessionId },
     /// A token was minted; also the full copy of a token, spent or not.
     Minted { token: Arc<Token> },
     /// A redemption won, or a sign-in ended the token.
     Claimed { token: Digest, mark: ClaimMark },
-    /// The run that a redemption began stands like this now.
+    /// The new state of the run that a redemption began.
     Ran { token: Digest, run: Run },
-    /// An unspent token was taken back.
+    /// An unspent token was revoked.
     Dropped { token: Digest },
-    /// A session turned out to be in use when its deadline came.
+    /// A session was still in use when its deadline was reached.
     Postponed { id: SessionId },
-    /// The store was closed in order: what it knew of uses is written down.
+    /// The store was closed cleanly, and every use is recorded.
     Rested,
-    /// The memory of something that is over was given up.
+    /// The record of an expired entry was dropped.
     Forgotten { due: Due },
 }
 
 impl Change {
-    /// Whether a restart must find it. The others only move what a replay works out by itself.
+    /// Whether a restart must find it. The others only affect what a replay computes by itself.
     pub(crate) fn is_lasting(&self) -> bool {
         !matches!(self, Self::Touched { .. } | Self::Postponed { .. } | Self::Forgotten { .. })
     }
 }
 
-/// The bytes that a change takes in a journal besides what a client put into it; rather too many.
+/// The bytes of a change in a journal besides the client's data; rather too many.
 const FRAME_BYTES: usize = 512;
 
 impl Change {
-    /// About how many bytes it takes in a journal.
+    /// Approximate bytes in a journal.
     pub(crate) fn bytes(&self) -> usize {
         let content = match self {
             Self::Founded { record, .. } => record.storage.bytes(),
@@ -89,7 +90,7 @@ impl Change {
         FRAME_BYTES + content
     }
 
-    /// What this is a full copy of, if it is one.
+    /// The entry of which this is a full copy, if it is one.
     pub(crate) fn whole(&self) -> Option<Due> {
         match self {
             Self::Founded { record, .. } => Some(Due::Session(record.id)),
@@ -100,7 +101,7 @@ impl Change {
     }
 }
 
-/// About how many bytes the kept answer of a run takes in a journal, where it is text.
+/// Approximate bytes of the kept response of a run in a journal, where it is text.
 pub(super) fn answer_bytes(run: &Run) -> usize {
     run.answer().map_or(0, |(_, answer)| answer.bytes().len().div_ceil(3) * 4)
 }

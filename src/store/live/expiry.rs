@@ -1,8 +1,8 @@
-//! Giving up what is over: expired sessions, tombstones and old tokens.
+//! Removal of expired sessions, tombstones and old tokens.
 //!
-//! A request that uses a session does not move its deadline, so a deadline that comes may be
-//! out of date. Whoever takes it up looks at the session and sets it anew: each session costs
-//! one change of the index per idle timeout, however many requests use it.
+//! A request that uses a session does not move its deadline, so a deadline that is reached may be
+//! out of date. The sweep then checks the session and sets a new deadline. Each session costs one
+//! change of the index per idle timeout, however many requests use it.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::store::live::Held;
 use crate::store::live::Index;
 use crate::store::live::Live;
 
-/// Deadlines one sweep sets anew for each record it may drop. All sessions of a full store come
-/// up once per idle timeout, an hour at least, and a sweep runs every ten seconds: 2,800 of a
-/// million sessions, against 16 times 512.
+/// Deadlines that one sweep postpones for each record it may drop. All sessions of a full store
+/// become due once per idle timeout, an hour at least, and a sweep runs every ten seconds: 2,800
+/// of a million sessions, against 16 times 512.
 const POSTPONED_PER_RECORD: usize = 16;
 
 impl Live {
-    /// Drops `at_most` records that nobody needs any more.
+    /// Drops up to `at_most` records that are no longer needed.
     ///
     /// A session that expired becomes a tombstone: its data is dropped, its id is remembered.
     pub(crate) fn sweep(&self, now: Timestamp, at_most: usize) -> Decided<usize> {
@@ -32,7 +32,7 @@ impl Live {
         Decided::with(changes, dropped)
     }
 
-    /// What a sweep does.
+    /// The changes of one sweep.
     pub(super) fn overdue(&self, now: Timestamp, at_most: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut dropped = 0;
@@ -59,9 +59,9 @@ impl Live {
         }
     }
 
-    /// Makes a state that was replayed fit to work: forgets what is over, gives each session the
-    /// time by which its "last used" may have been behind (unless the store was closed in order), and takes every run that was under way
-    /// for cut off, because the one process that ran them is gone.
+    /// Prepares a replayed state for use. It drops expired entries, moves the last-used time of
+    /// each session to the latest that may have been lost (unless the store was closed cleanly),
+    /// and marks every run in progress as cut off, because the one process that ran them is gone.
     pub(crate) fn wake(&mut self) {
         let rested = self.rested;
         for held in self.sessions.values_mut().filter(|_| !rested) {
@@ -86,7 +86,7 @@ impl Live {
             .index
             .overdue(now)
             .map(|due| self.take_up(now, due))
-            // A session that expired is ended by a verb or a sweep, which write it down.
+            // An expired session is ended by an operation or a sweep, which record that.
             .filter(|change| matches!(change, Change::Forgotten { .. }))
             .collect();
         for change in &over {
@@ -96,7 +96,7 @@ impl Live {
         self.rested = rested;
     }
 
-    /// Uses that a restart would not find, at most so many.
+    /// Up to `at_most` uses that a restart would not find.
     pub(crate) fn unsaved(&self, at_most: usize) -> Vec<Change> {
         let living = self.sessions.iter().filter_map(|(id, held)| match held {
             Held::Living(living) if living.seen_at > living.saved_at => {
@@ -107,20 +107,20 @@ impl Live {
         living.take(at_most).collect()
     }
 
-    /// Whether the store was closed in order and nothing has happened since.
+    /// Whether the store was closed cleanly and nothing has happened since.
     pub(crate) fn is_rested(&self) -> bool {
         self.rested
     }
 
-    /// The full copy of a session, tombstone or token, if row `row` is what a replay has it
-    /// from; from now on that is row `to`. `None` if a replay can do without the row.
+    /// The full copy of a session, tombstone or token, if a replay takes it from row `row`. From
+    /// now on that is row `to`. `None` if a replay can do without the row.
     pub(crate) fn rehome(&mut self, due: Due, row: u64, to: u64) -> Option<Change> {
         match due {
             Due::Session(id) => match self.sessions.get_mut(&id)? {
                 Held::Living(living) if living.rows.home == row => {
                     living.rows.home = to;
                     let record = Arc::clone(&living.record);
-                    // A copy holds everything that happened, and nothing newer is in the making.
+                    // A copy includes every change so far, and none is in progress.
                     Some(Change::Founded { record, seen_at: living.saved_at })
                 }
                 Held::Ended(tombstone) if tombstone.rows.home == row => {

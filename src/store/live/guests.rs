@@ -1,5 +1,5 @@
-//! Guests, in the order in which they make room: so that a flood of them fills neither memory nor
-//! disk, and takes no room from people who are signed in.
+//! Guests, in the order of eviction, so that a flood of them fills neither memory nor disk and
+//! takes no room from signed-in users.
 
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -14,41 +14,42 @@ use crate::store::live::Held;
 use crate::store::live::Live;
 use crate::store::live::apply::session_bytes;
 
-/// Guests that make room in one step at most: more than that only a guest displaces that stores
-/// as much as hundreds of others, and the next step goes on.
+/// Guests evicted in one step at most. Only a guest that stores as much as hundreds of others
+/// displaces more, and the next step continues.
 const DISPLACED_MAX: usize = 512;
 
-/// Where a guest stands among the others, and what it takes.
+/// The position of a guest in the eviction order, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Whether it holds an unspent token: a callback may come for it, so others go first.
+    /// Whether it holds an unspent token. A callback may still redeem it, so other guests are
+    /// evicted first.
     holds: bool,
     seen_at: Timestamp,
     bytes: usize,
 }
 
-/// All guests that live.
+/// All living guests.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
-    /// The first one makes room first.
+    /// The first one is evicted first.
     order: BTreeSet<(bool, Timestamp, SessionId)>,
     bytes: usize,
 }
 
-/// What a session wants to take.
+/// What a session requests to store.
 pub(super) struct Wanted<'a> {
     pub(super) record: &'a Record,
-    /// Whether it is not there yet.
+    /// Whether the session does not exist yet.
     pub(super) is_new: bool,
 }
 
 impl Config {
-    /// Guests that are kept at most; one at least.
+    /// Guests kept at most; one at least.
     pub fn guests_max(self) -> usize {
         self.share_of(self.sessions_max).max(1)
     }
 
-    /// About how many bytes guests take at most.
+    /// Approximate bytes that guests take at most.
     pub fn guest_bytes_max(self) -> usize {
         self.guests_max().saturating_mul(BYTES_PER_SESSION)
     }
@@ -58,7 +59,7 @@ impl Config {
         (whole / 100).saturating_mul(percent) + whole % 100 * percent / 100
     }
 
-    /// Tokens that are kept at most once a guest wants another one.
+    /// Tokens kept at most once a guest requests another one.
     pub(super) fn guest_tokens_max(self) -> usize {
         self.share_of(self.others_max())
     }
@@ -83,7 +84,7 @@ impl Guests {
 }
 
 impl Live {
-    /// Puts a session where it belongs among the guests, after anything about it has changed.
+    /// Updates the position of a session among the guests, after any change of it.
     pub(super) fn place(&mut self, id: SessionId) {
         if self.index.is_asleep() {
             return;
@@ -100,7 +101,7 @@ impl Live {
         }
     }
 
-    /// The same for all of them, once a replay is over.
+    /// Updates all positions, once a replay is complete.
     pub(super) fn place_all(&mut self) {
         let ids: Vec<SessionId> = self.index.ids.iter().copied().collect();
         for id in ids {
@@ -108,8 +109,8 @@ impl Live {
         }
     }
 
-    /// The guests that make room for what a session wants to take, if there must be any, once
-    /// sessions have ended as `swept` says.
+    /// The guests to evict for what a session requests to store, if any, once sessions have ended
+    /// as in `swept`.
     pub(super) fn displacing(&self, wanted: &Wanted<'_>, swept: &[Change]) -> Vec<Change> {
         let id = wanted.record.id;
         let mut gone: HashSet<SessionId> = swept.iter().filter_map(ending).collect();
@@ -150,7 +151,7 @@ impl Live {
     }
 }
 
-/// What there is while guests make room.
+/// What remains while guests are evicted.
 struct Left {
     guests: usize,
     bytes: usize,

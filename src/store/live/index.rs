@@ -1,4 +1,4 @@
-//! What a store must find in order: sessions by id, and everything by its deadline.
+//! Ordered indexes of a store: sessions by id, and every entry by its deadline.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,14 @@ use crate::store::live::Due;
 /// The order of living sessions and of deadlines.
 #[derive(Default)]
 pub(super) struct Index {
-    /// Nothing is kept in order during a replay: to sort a million entries once is several times
-    /// cheaper than to insert them one by one.
+    /// Nothing is ordered during a replay: sorting a million entries once is several times cheaper
+    /// than inserting them one by one.
     asleep: bool,
     /// Living sessions, swept or not.
     pub(super) ids: BTreeSet<SessionId>,
     /// One deadline for each session, tombstone and token. That of a living session may be too
-    /// early, never too late: a request that uses a session does not move it (see `expiry`).
+    /// early, never too late, because a request that uses a session does not move it (see
+    /// `expiry`).
     deadlines: BTreeSet<(Timestamp, Due)>,
 }
 

@@ -1,17 +1,18 @@
 //! The state machine that all stores share.
 //!
-//! Deciding and applying are apart. A verb looks at the state (`&Live`, so it cannot change it)
-//! and answers with a `Decided`: what happened, as a short list of `Change`s, and how to say
-//! it. Applying a change is the only way the state changes, and it cannot fail:
+//! Deciding and applying are separate. An operation reads the state (`&Live`, so it cannot change
+//! it) and returns a `Decided`: a short list of `Change`s, and how to build the result. Applying a
+//! change is the only way the state changes, and it cannot fail:
 //!
 //! ```text
 //!   memory store     lock · decide · apply
-//!   embedded store   lock · decide · apply · write the changes down · answer
+//!   embedded store   lock · decide · apply · write the changes · return
 //!   after a restart  apply
-//!   shared store     read one session · decide · apply · write it under its version · answer
+//!   shared store     read one session · decide · apply · write it under its version · return
 //! ```
 //!
-//! Pure and sync: no lock, no I/O, no clock. The present is an argument, and it never goes back.
+//! Pure and synchronous: no lock, no I/O, no clock. The present is an argument, and it never goes
+//! back.
 
 mod answers;
 mod apply;
@@ -66,11 +67,11 @@ settings! {
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// About how many bytes a session takes; what guests may store together follows from it.
+/// Approximate bytes of a session, from which the limit of all guests together follows.
 pub const BYTES_PER_SESSION: usize = 1024;
 
 impl Config {
-    /// Ended sessions that are remembered at most, and tokens that are kept at most.
+    /// Tombstones kept at most, and tokens kept at most.
     fn others_max(self) -> usize {
         self.sessions_max.saturating_mul(4)
     }
@@ -79,35 +80,35 @@ impl Config {
 /// All sessions and tokens of one store.
 pub(crate) struct Live {
     config: Config,
-    /// The latest moment anybody has named.
+    /// The latest time that any caller has passed.
     latest: Timestamp,
-    /// The latest moment that a change has named, and that a restart will therefore remember.
+    /// The latest time that a change has recorded, which a restart therefore remembers.
     noted: Timestamp,
     // Keyed hashing (SipHash with random keys): some of the keys come from clients.
     sessions: HashMap<SessionId, Held>,
     tokens: HashMap<Digest, HeldToken>,
     names: BTreeMap<TokenId, Digest>,
-    /// The unspent tokens of each session that has any, in the order they were minted. Apart
-    /// from the sessions, because a replay may meet a token before its session.
+    /// The unspent tokens of each session that has any, in the order they were minted. They are
+    /// stored apart from the sessions, because a replay may read a token before its session.
     tokens_of: HashMap<SessionId, Vec<Digest>>,
     answers: Answers,
     index: Index,
     guests: Guests,
-    /// About how many bytes full copies of everything would take in a journal.
+    /// Approximate bytes of full copies of everything in a journal.
     bytes: usize,
-    /// Whether nothing has happened since it was closed in order.
+    /// Whether nothing has happened since a clean close.
     rested: bool,
-    /// Whether nothing new is taken, because there is no room for what comes of it.
+    /// Whether new sessions and tokens are refused for lack of disk space.
     low: bool,
 }
 
-/// What is known of one session id.
+/// The state known of one session id.
 enum Held {
     Living(Living),
     Ended(Tombstone),
 }
 
-/// A session that has not ended. Its time may be over all the same.
+/// A session that has not ended. It may have expired nevertheless.
 struct Living {
     record: Arc<Record>,
     seen_at: Timestamp,
@@ -118,24 +119,24 @@ struct Living {
     due_at: Timestamp,
     rows: Rows,
     bytes: usize,
-    /// Its place among the guests, if it is one.
+    /// Its position among the guests, if it is one.
     place: Option<Place>,
 }
 
-/// The memory of a session that ended.
+/// The record of a session that ended.
 struct Tombstone {
     ended_at: Timestamp,
     rows: Rows,
 }
 
-/// A token and when it is forgotten.
+/// A token, and when it is forgotten.
 struct HeldToken {
     token: Arc<Token>,
     due_at: Timestamp,
     rows: Rows,
 }
 
-/// Where a journal has something; both are 0 where there is no journal.
+/// The rows of a journal that hold an entry. Both are 0 without a journal.
 #[derive(Debug, Clone, Copy)]
 struct Rows {
     /// The row with the last full copy: a replay needs nothing older.
@@ -144,58 +145,58 @@ struct Rows {
     last: u64,
 }
 
-/// What a deadline is about.
+/// The subject of a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
-    /// A session that lives, or the memory of one that ended.
+    /// A living session or a tombstone.
     Session(SessionId),
     /// A token.
     Token(Digest),
 }
 
-/// How a session stands at one moment.
+/// The state of a session at one moment.
 enum Standing<'a> {
     Living(&'a Living),
-    /// Its time is over and nobody has noticed yet.
+    /// It has expired, and that is not recorded yet.
     Expired,
     Ended,
     Unheard,
 }
 
-/// The outcome of a verb that has changed nothing yet.
+/// The outcome of an operation that has not changed anything yet.
 pub(crate) struct Decided<T> {
     /// What happened.
     pub(crate) changes: Vec<Change>,
     answer: Answer<T>,
 }
 
-/// Says what happened, once the changes are applied.
+/// Builds the result, once the changes are applied.
 type Answer<T> = Box<dyn FnOnce(&Live) -> Result<T, StoreError> + Send>;
 
 impl<T: Send + 'static> Decided<T> {
-    /// An answer to be read off the state that the changes lead to.
+    /// A result that is read from the state after the changes.
     fn after(changes: Vec<Change>, answer: impl FnOnce(&Live) -> T + Send + 'static) -> Self {
         Self { changes, answer: Box::new(move |live| Ok(answer(live))) }
     }
 
-    /// An answer that is known already.
+    /// A result that is known already.
     pub(crate) fn with(changes: Vec<Change>, answer: T) -> Self {
         Self::after(changes, move |_| answer)
     }
 
-    /// An answer, and nothing happened.
+    /// A result without changes.
     pub(crate) fn only(answer: T) -> Self {
         Self::with(Vec::new(), answer)
     }
 
-    /// There is no room; the changes are what was swept to make some.
+    /// There is no room. The changes are those of the sweep that tried to make some.
     fn full(changes: Vec<Change>) -> Self {
         Self { changes, answer: Box::new(|_| Err(StoreError::Full)) }
     }
 }
 
 impl Live {
-    /// A state in which nothing has ever happened.
+    /// An empty state.
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
@@ -214,12 +215,12 @@ impl Live {
         }
     }
 
-    /// A state to be replayed; [`Live::wake`] makes it fit to work.
+    /// A state to be replayed. [`Live::wake`] makes it ready for use.
     pub(crate) fn asleep(config: Config) -> Self {
         Self { index: Index::asleep(), ..Self::new(config) }
     }
 
-    /// Takes no new sessions and tokens while there is no room for them.
+    /// Refuses new sessions and tokens while there is no room for them.
     pub(crate) fn set_low(&mut self, low: bool) {
         self.low = low;
     }
@@ -230,12 +231,12 @@ impl Live {
         self.latest
     }
 
-    /// The latest moment anybody has named.
+    /// The latest time that any caller has passed.
     pub(crate) fn latest(&self) -> Timestamp {
         self.latest
     }
 
-    /// About how many bytes full copies of everything would take in a journal.
+    /// Approximate bytes of full copies of everything in a journal.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -245,7 +246,7 @@ impl Live {
         (self.index.ids.len(), self.sessions.len() - self.index.ids.len(), self.tokens.len())
     }
 
-    /// Applies what was decided, as row `row` of a journal, and answers.
+    /// Applies what was decided, as row `row` of a journal, and builds the result.
     pub(crate) fn perform<T>(&mut self, row: u64, decided: Decided<T>) -> Performed<T> {
         for change in &decided.changes {
             self.apply(row, change);
@@ -253,7 +254,7 @@ impl Live {
         Performed { answer: (decided.answer)(self), changes: decided.changes }
     }
 
-    /// Whether everything that has changed about a session is in a row up to `row`.
+    /// Whether every change of a session is in a row up to `row`.
     pub(crate) fn is_settled(&self, id: SessionId, row: u64) -> bool {
         match self.sessions.get(&id) {
             Some(Held::Living(living)) => living.rows.last <= row,
@@ -262,7 +263,8 @@ impl Live {
         }
     }
 
-    /// Whether a restart would take a session for used up to `now`, whatever it finds of that.
+    /// Whether a restart would treat a session as used up to `now`, whatever it finds in the
+    /// journal.
     pub(crate) fn is_covered(&self, id: SessionId, now: Timestamp) -> bool {
         match self.sessions.get(&id) {
             Some(Held::Living(living)) => {
@@ -281,8 +283,8 @@ impl Live {
         }
     }
 
-    /// The session, if it lives and the right to it holds. Every verb that is done under a right
-    /// begins with this.
+    /// The session, if it is alive and the right to it holds. Every operation under a right begins
+    /// with this.
     fn under(&self, id: SessionId, now: Timestamp, right: Right) -> Checked<&Living> {
         match self.living(id, now) {
             Some(living) if right.holds(&living.record) => Checked::Done(living),
@@ -298,7 +300,7 @@ impl Live {
         }
     }
 
-    /// The session as it is; `None` once it has ended.
+    /// The session as it is. `None` once it has ended.
     pub(crate) fn opened(&self, id: SessionId) -> Option<Opened> {
         match self.sessions.get(&id) {
             Some(Held::Living(living)) => Some(living.opened()),
@@ -306,7 +308,7 @@ impl Live {
         }
     }
 
-    /// When a session ended that is remembered as ended.
+    /// When a remembered session ended.
     pub(crate) fn ended_at(&self, id: SessionId) -> Option<Timestamp> {
         match self.sessions.get(&id) {
             Some(Held::Ended(tombstone)) => Some(tombstone.ended_at),
@@ -314,14 +316,14 @@ impl Live {
         }
     }
 
-    /// The tokens of a session that nobody has claimed, in the order they were minted.
+    /// The unclaimed tokens of a session, in the order they were minted.
     pub(crate) fn unspent_of(&self, id: SessionId) -> impl Iterator<Item = &Token> {
         let digests = self.tokens_of.get(&id).into_iter().flatten();
         digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &*held.token)
     }
 
-    /// Ends a session that is found to have expired, before anybody hears of it: what is said
-    /// once must hold after a restart, when the clock may have stepped back.
+    /// Ends a session that is found to have expired, before any result depends on it. A result
+    /// that was returned once must hold after a restart, when the clock may have stepped back.
     fn noticed(&self, id: SessionId, now: Timestamp) -> Vec<Change> {
         match self.standing(id, now) {
             Standing::Expired => vec![Change::Ended { id, at: now }],
@@ -330,16 +332,16 @@ impl Live {
     }
 }
 
-/// A verb that has been performed.
+/// An operation that has been performed.
 pub(crate) struct Performed<T> {
-    /// What it answers.
+    /// Its result.
     pub(crate) answer: Result<T, StoreError>,
     /// What happened, for a journal.
     pub(crate) changes: Vec<Change>,
 }
 
 impl<T> Performed<T> {
-    /// How many guests made room.
+    /// How many guests were evicted.
     pub(crate) fn displaced(&self) -> usize {
         self.changes.iter().filter(|change| matches!(change, Change::Displaced { .. })).count()
     }

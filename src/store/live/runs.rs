@@ -1,5 +1,5 @@
-//! Deciding the verb that renews or ends the run of a callback, and the take-over of one that was
-//! cut off.
+//! Decides the operation that renews or ends the run of a callback, and the take-over of one that
+//! was cut off.
 
 use std::sync::Arc;
 
@@ -60,9 +60,10 @@ impl Live {
         }
     }
 
-    /// Gives the run to the claim of a repeat. The token was redeemed before, so nobody is let
-    /// in: a browser that is in the session already stays in it, any other works in its context,
-    /// unless those who were in it have been put out since: then so has the bearer of the token.
+    /// Gives the run to the claim of a repeat. The token was redeemed before, so no device is
+    /// added. A browser that is in the session already stays in it, and any other works in its
+    /// context. If the devices of the session have been signed out since, the bearer of the token
+    /// is refused as well.
     pub(super) fn take_over(
         &self,
         now: Timestamp,
@@ -108,7 +109,7 @@ impl Token {
 }
 
 impl HeldToken {
-    /// Takes a run that was under way for one whose process died.
+    /// Marks a run that was in progress as one whose process died.
     pub(super) fn cut_off(&mut self) {
         if !matches!(&self.token.run, Some(run) if run.stage == RunStage::Running) {
             return;

@@ -1,4 +1,4 @@
-//! Deciding the verbs about sessions.
+//! Decides the operations on sessions.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Live {
         let record = match founding.patch.apply(&founding.record) {
             Ok(record) => Arc::new(record),
             Err(PatchRefused::TooLarge) => return Decided::only(Created::TooLarge),
-            // It read a value of a session that is not there any more.
+            // The patch read a value of a session that no longer exists.
             Err(PatchRefused::Conflict) => return Decided::only(Created::Closed),
         };
         let mut changes = Vec::new();
@@ -92,8 +92,7 @@ impl Live {
         Decided::after(changes, move |live| live.opened(id).map_or(Created::Closed, Created::New))
     }
 
-    /// Whether one more session may be founded after `swept`. A session that is swept becomes a
-    /// tombstone.
+    /// Whether one more session may be created after `swept`. A swept session becomes a tombstone.
     fn has_room_for_session(&self, swept: &[Change]) -> bool {
         let count = |is: fn(&Change) -> bool| swept.iter().filter(|change| is(change)).count();
         let ending = count(|change| matches!(change, Change::Ended { .. }));
@@ -129,12 +128,12 @@ impl Live {
         }
     }
 
-    /// The guests that make room for a session that is like this now.
+    /// The guests to evict for a session that has grown to this size.
     pub(super) fn growing(&self, record: &Record) -> Vec<Change> {
         self.displacing(&Wanted { record, is_new: false }, &[])
     }
 
-    /// What an accepted patch does; nothing if it says nothing.
+    /// The changes of an accepted patch; none if the patch is empty.
     pub(super) fn patching(&self, now: Timestamp, id: SessionId, patch: &Patch) -> Vec<Change> {
         if patch.is_empty() {
             return Vec::new();
@@ -149,7 +148,7 @@ impl Live {
         changes
     }
 
-    /// Takes back every unspent token of a session but one.
+    /// Revokes every unspent token of a session but one.
     pub(super) fn dropping(&self, id: SessionId, spared: Digest) -> Vec<Change> {
         let digests = self.tokens_of.get(&id).into_iter().flatten();
         digests
@@ -184,7 +183,7 @@ impl Live {
         self.checked(now, id, right, |living| (None, living.opened()))
     }
 
-    /// What a verb comes to that asks nothing else of the session.
+    /// The result of an operation with no further condition on the session.
     fn checked<T: Send + 'static>(
         &self,
         now: Timestamp,
@@ -218,8 +217,8 @@ impl Live {
 impl Living {
     /// Counts the session as used.
     ///
-    /// A restart hears of it once half of the lag is used up: the other half is for the time
-    /// that the change takes to become durable.
+    /// The use is recorded once half of the lag has passed. The other half covers the time that
+    /// the change takes to become durable.
     fn touch(&self, now: Timestamp) -> Change {
         let id = self.record.id;
         if now.since(self.saved_at) >= self.record.lifetime.touch_lag() / 2 {
@@ -230,7 +229,7 @@ impl Living {
     }
 }
 
-/// What a founder is told who finds the session founded already.
+/// The result of a create that finds the session present.
 fn meet(living: &Living, founder: &Record) -> Created {
     let known = founder
         .devices

@@ -1,4 +1,4 @@
-//! Deciding the verbs about tokens.
+//! Decides the operations on tokens.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Live {
                 return Decided::only(Minted::Refused);
             }
         };
-        // A rotation takes back the session's other tokens first.
+        // A rotation revokes the session's other tokens first.
         let held = if patch.rotate.is_some() { 0 } else { self.unspent(id, now) };
         if held >= TOKENS_PER_SESSION_MAX {
             return Decided::only(Minted::TooMany);
@@ -76,7 +76,7 @@ impl Live {
     }
 
     /// Whether one more token of this session may be kept after `swept`. Guests may fill their
-    /// share only, so that their tokens keep nobody from minting who is signed in.
+    /// share only, so that their tokens cannot keep signed-in users from minting.
     pub(super) fn has_room_for_token(&self, session: &Record, swept: &[Change]) -> bool {
         let forgotten =
             swept.iter().filter(|change| matches!(change, Change::Forgotten { .. })).count();
@@ -149,9 +149,9 @@ impl Live {
         })
     }
 
-    /// Tells the winner again what it was told, and changes nothing: whatever has happened to
-    /// the session since then stands. If it has ended the right that the winner was given, the
-    /// token is used, and the winner sees nothing of the session.
+    /// Repeats the winner's result and changes nothing, so whatever has happened to the session
+    /// since remains in effect. If the right that the winner was given has ended, the token is
+    /// used, and the winner sees nothing of the session.
     fn say_again(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
         let Some(living) = self.living(token.session, now) else {
             return Decided::with(self.noticed(token.session, now), Redeemed::SessionGone);
@@ -196,14 +196,14 @@ impl Live {
 }
 
 impl Living {
-    /// The credential by which the request works in this very session already.
+    /// The credential by which the request already works in this very session.
     pub(super) fn own_credential(&self, claim: &Claim) -> Option<Digest> {
         let (id, credential) = claim.current?;
         (id == self.record.id && self.record.device(&credential).is_some()).then_some(credential)
     }
 }
 
-/// The answer to a winner, read off the session it has won.
+/// The result of a winner, read from the session after the claim.
 fn grant(token: &Token, claim: &Claim) -> impl FnOnce(&Live) -> Redeemed + Send + 'static {
     let (id, token_id) = (token.session, token.id);
     let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);

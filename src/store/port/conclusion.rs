@@ -21,28 +21,28 @@ pub enum Ending {
     /// It has not: its node is alive, and the run counts as under way for another
     /// [`Run::lease`](crate::token::Run::lease).
     Running,
-    /// With this answer. The store keeps it as long as there is room for it.
+    /// With this response, which the store keeps as long as it has room.
     Answered(SealedAnswer),
-    /// With an answer that is too large to be kept.
+    /// With a response that is too large to keep.
     TooLarge,
-    /// Nobody knows how far the handler came, or whether all of its writes are kept.
+    /// It is unknown how far the handler ran, or whether all of its writes are stored.
     Interrupted,
-    /// The request was refused before its handler, or could not be passed on to its upstream at
-    /// all: a repeat may run it whatever the row says.
+    /// The request was refused before its handler, or could not be sent to its upstream at all. A
+    /// repeat may run it whatever the row sets.
     NotStarted,
 }
 
-/// The answer to [`Store::conclude`](super::Store::conclude).
+/// The result of [`Store::conclude`](super::Store::conclude).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concluded {
-    /// The run goes on, as was asked.
+    /// The run continues, as requested.
     Renewed,
-    /// Repeats get the answer.
+    /// Repeats get the response.
     Kept,
-    /// The run has ended, and there is no answer to give.
+    /// The run has ended, and there is no response to replay.
     NotKept,
     /// Another attempt has taken the run over; nothing was kept.
     Late,
-    /// The store knows of no such run (any more); nothing was kept.
+    /// The store has no such run (any more); nothing was stored.
     Forgotten,
 }

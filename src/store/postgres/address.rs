@@ -1,10 +1,10 @@
-//! Where a PostgreSQL database is and how to talk to it, read from a `postgres://` URL.
+//! The address of a PostgreSQL database and its options, parsed from a `postgres://` URL.
 //!
 //! ```text
 //! postgres://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…][/DATABASE][?NAME=VALUE&…]
 //! ```
 //!
-//! Several hosts are the nodes of one cluster; callgate works on the one that may be written to.
+//! Several hosts are the nodes of one cluster, and callgate uses the one that accepts writes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,13 +20,13 @@ const NAMES: [&str; 5] = ["sslmode", "sslrootcert", "schema", "fence", "pool"];
 const PORT: u16 = 5432;
 const POOL: usize = 16;
 const POOL_MAX: usize = 512;
-/// What PostgreSQL keeps of a name.
+/// The maximum length of an identifier in PostgreSQL.
 const SCHEMA_BYTES_MAX: usize = 63;
 const FORM: &str = "postgres://USER:PASSWORD@HOST:5432/DATABASE";
 
-/// A database of PostgreSQL.
+/// A PostgreSQL database.
 ///
-/// Its texts, `Display` and `Debug`, are without the password.
+/// `Display` and `Debug` omit the password.
 #[derive(Clone, Debug)]
 pub struct Address {
     pub(super) user: String,
@@ -48,18 +48,19 @@ pub(super) struct Host {
     pub(super) port: u16,
 }
 
-/// What is asked of the encryption of a connection; the words of `libpq`.
+/// The encryption that a connection requires; the values of `libpq`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SslMode {
     /// None.
     Disable,
-    /// Some if the server offers it, with whoever answers.
+    /// If the server offers it, without verification.
     Prefer,
-    /// Always, with whoever answers; with a root certificate as [`SslMode::VerifyCa`].
+    /// Always, without verification; with a root certificate as [`SslMode::VerifyCa`].
     Require,
-    /// Always, with a server that a known authority vouches for, whatever it is called.
+    /// Always, with a server whose certificate comes from a trusted authority, for any name.
     VerifyCa,
-    /// Always, with a server that a known authority vouches for by its name.
+    /// Always, with a server whose certificate comes from a trusted authority and matches its
+    /// name.
     VerifyFull,
 }
 
@@ -72,7 +73,7 @@ impl SslMode {
         ("verify-full", Self::VerifyFull),
     ];
 
-    /// Whether somebody in the middle would be noticed.
+    /// Whether a man in the middle would be detected.
     pub(super) fn verifies(self) -> bool {
         matches!(self, Self::VerifyCa | Self::VerifyFull)
     }
@@ -86,7 +87,7 @@ impl fmt::Display for SslMode {
 }
 
 impl Host {
-    /// Whether what is said to it never leaves this machine.
+    /// Whether the connection never leaves this machine.
     pub(super) fn is_here(&self) -> bool {
         self.is_socket()
             || self.name.eq_ignore_ascii_case("localhost")
@@ -110,7 +111,7 @@ impl fmt::Display for Host {
 }
 
 impl Address {
-    /// Reads a URL. What is wrong with it is said without the password.
+    /// Parses a URL. Error texts do not contain the password.
     ///
     /// | parameter | |
     /// |---|---|
@@ -142,7 +143,7 @@ impl Address {
         }
         let password = password.map(|text| decode("the password", text)).transpose()?;
         let hosts = hosts.split(',').map(host).collect::<Result<Vec<Host>, String>>()?;
-        // As libpq does it.
+        // The default of libpq.
         let database =
             if database.is_empty() { user.clone() } else { decode("the name", database)? };
         let all_here = hosts.iter().all(Host::is_here);
@@ -175,7 +176,7 @@ impl Address {
         self.password.is_some()
     }
 
-    /// The same with this password.
+    /// The same address with this password.
     #[must_use]
     pub fn with_password(self, password: SecretText) -> Self {
         Self { password: Some(password), ..self }
@@ -227,7 +228,7 @@ impl Address {
     }
 }
 
-/// As it may be said aloud: without the password and without what is as usual.
+/// The address without the password and without default values.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
@@ -265,7 +266,7 @@ fn decode(what: &str, text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether it stands in SQL as it is, without quotes.
+/// Whether it needs no quotes in SQL.
 fn is_plain_name(text: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
     text.len() <= SCHEMA_BYTES_MAX

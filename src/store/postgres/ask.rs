@@ -1,4 +1,4 @@
-//! One command to PostgreSQL: its bound in time, and what its failure means.
+//! One command to PostgreSQL: its timeout, and the meaning of its failure.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::store::error::StoreError;
 
 use super::pool::Pool;
 
-/// How long a command may take: more than the server allows itself (`statement_timeout`), so that
-/// mostly the server says that it gave up, and then nothing has happened.
+/// Timeout of a command. It is longer than the server's own (`statement_timeout`), so that mostly
+/// the server reports the timeout, and then nothing has happened.
 const BOUND: Duration = Duration::from_millis(1_250);
 /// Attempts of one command.
 const ATTEMPTS_MAX: usize = 4;
-/// How late another attempt may begin.
+/// Latest start of a further attempt.
 const AGAIN_WITHIN: Duration = Duration::from_millis(750);
 
-/// What a command does to the database, and so whether it may be sent again without being known
-/// not to have been executed.
+/// What a command does to the database, which decides whether it may be repeated although it may
+/// have been executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
-    /// Nothing.
+    /// It only reads.
     Reads,
-    /// Something.
+    /// It writes.
     Writes,
 }
 
@@ -57,19 +57,19 @@ impl<'a> Params<'a> {
 /// A command that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What to tell.
+    /// The error for the caller.
     pub(super) error: StoreError,
-    /// Whether there is such a row already; then nothing was written.
+    /// Whether such a row exists already; then nothing was written.
     pub(super) is_twice: bool,
     after: After,
 }
 
-/// What is left after a command that failed.
+/// The state after a failed command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// The server took it back, and the same may work now.
+    /// The server rolled it back, and a retry may succeed.
     TakenBack,
-    /// It failed; the connection works.
+    /// It failed, and the connection works.
     Told,
     /// It failed, and so did the connection.
     Lost,
@@ -80,14 +80,14 @@ impl Failure {
         Self { error, is_twice: false, after }
     }
 
-    /// Whether nothing can have happened, and the same may work now.
+    /// Whether nothing can have happened and a retry may succeed.
     fn may_be_repeated(&self, deed: Deed) -> bool {
         self.after == After::TakenBack || self.after == After::Lost && deed == Deed::Reads
     }
 }
 
-/// Sends a statement without a name, so that it works through a pooler in transaction mode, in
-/// one round trip.
+/// Sends an unnamed statement in one round trip, so that it works through a pooler in transaction
+/// mode.
 pub(super) async fn ask(
     pool: &Pool,
     deed: Deed,
@@ -135,8 +135,8 @@ async fn once(
     Err(failure)
 }
 
-/// What a failure means. An error that the server tells is about a transaction that it has rolled
-/// back; one that ends the connection may have come after the commit.
+/// Classifies a failure. An error that the server reports concerns a transaction that it has
+/// rolled back. An error that ends the connection may have occurred after the commit.
 fn judge(error: Error, doubted: bool) -> Failure {
     let Some(told) = error.as_db_error() else {
         return if is_ours(&error) {
@@ -175,20 +175,20 @@ fn judge(error: Error, doubted: bool) -> Failure {
     Failure { error, is_twice, after }
 }
 
-/// Whether a value was not what it should be on our side of the wire.
+/// Whether a value could not be converted on the client's side.
 fn is_ours(error: &Error) -> bool {
     let text = error.to_string();
     text.starts_with("error serializing") || text.starts_with("error encoding")
 }
 
-/// Whether the database is not as callgate made it, or has broken.
+/// Whether the schema is not as callgate created it, or the database is damaged.
 fn is_strange(code: &SqlState) -> bool {
     let class = code.code().get(..2).unwrap_or_default();
     // Insufficient privilege, undefined table, …; data exceptions; no such schema; corrupted.
     matches!(class, "42" | "22" | "23" | "3F" | "XX")
 }
 
-/// The answer to a write that nobody knows the outcome of.
+/// The result of a write with an unknown outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unknown {
     Silent,
@@ -212,7 +212,7 @@ impl fmt::Display for Unknown {
 
 impl std::error::Error for Unknown {}
 
-/// The database is not as callgate made it.
+/// The schema is not as callgate created it.
 #[derive(Debug)]
 struct Stranger {
     code: String,
@@ -221,7 +221,7 @@ struct Stranger {
 
 impl From<&DbError> for Stranger {
     fn from(error: &DbError) -> Self {
-        // Neither detail nor hint: they quote values.
+        // Neither detail nor hint, because they quote values.
         Self { code: error.code().code().to_owned(), message: error.message().to_owned() }
     }
 }

@@ -1,4 +1,5 @@
-//! What a PostgreSQL database guarantees as it is set up, in words for who administers it.
+//! The guarantees of a PostgreSQL database with its present configuration, in words for its
+//! administrator.
 
 use tokio_postgres::Row;
 
@@ -16,7 +17,7 @@ use super::ask::Params;
 use super::pool::Pool;
 use super::rows;
 
-/// How far clocks may be apart without a word: more than it takes to ask.
+/// The difference of clocks that is not reported: more than a round trip.
 const CLOCK_APART_MS: u64 = 1_000;
 
 pub(super) const STATEMENT: &str = "SELECT
@@ -37,14 +38,14 @@ pub(super) const STATEMENT: &str = "SELECT
     (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
     pg_total_relation_size('callgate.session') + pg_total_relation_size('callgate.token')";
 
-/// What was found.
+/// The result of the check.
 pub(super) struct Checked {
     pub(super) guarantees: Guarantees,
     /// How far the clock of the database is ahead, in milliseconds.
     pub(super) ahead: u64,
 }
 
-/// Asks the database.
+/// Queries the database.
 pub(super) async fn ask(
     pool: &Pool,
     statement: &str,
@@ -55,7 +56,7 @@ pub(super) async fn ask(
     let rows = rows.map_err(|failure| failure.error)?;
     let after = SystemClock.now();
     let facts = Facts::read(rows::first(&rows)?)?;
-    // Between these two moments the database looked at its clock.
+    // The database read its clock between these two times.
     let ahead = facts.clock.saturating_sub(after.millis());
     let behind = before.millis().saturating_sub(facts.clock);
     let mut guarantees = Guarantees {
@@ -77,7 +78,7 @@ pub(super) async fn ask(
     Ok(Checked { guarantees, ahead })
 }
 
-/// What the database says about itself.
+/// The properties of the database.
 struct Facts {
     version: String,
     fsync: String,

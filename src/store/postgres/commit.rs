@@ -1,4 +1,4 @@
-//! What a claim and a commit send to PostgreSQL, parameter by parameter.
+//! The parameters of a claim and a commit to PostgreSQL.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -47,7 +47,7 @@ pub(super) fn claim<'a>(params: Params<'a>, fence: bool, order: &'a ClaimOrder) 
         .with(rows::signed(order.next), Type::INT8)
 }
 
-/// What of a commit must be put together before it is sent.
+/// The parts of a commit that are assembled before it is sent.
 #[derive(Debug, Default)]
 pub(super) struct Packed<'c> {
     devices: Vec<u8>,
@@ -172,7 +172,7 @@ fn mint<'a>(params: Params<'a>, token: Option<&'a TokenRow>) -> Params<'a> {
         .with(token.map(|token| token.doc.as_slice()), Type::BYTEA)
 }
 
-/// What `commit_v1` says.
+/// The result of `commit_v1`.
 pub(super) fn outcome(row: &Row) -> Result<Committed, StoreError> {
     Ok(match rows::read::<i32>(row, 0)? {
         0 => Committed::Done,

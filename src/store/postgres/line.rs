@@ -1,4 +1,4 @@
-//! One connection to PostgreSQL: how it is made, and what is heard on it besides answers.
+//! One connection to PostgreSQL: how it is made, and the notices that arrive on it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -27,49 +27,49 @@ use super::address::Host;
 use super::address::SslMode;
 use super::tls;
 
-/// How long a server may take to let us in.
+/// Timeout of connecting and authenticating.
 const CONNECT: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const UNANSWERED: Duration = Duration::from_secs(5);
 
-/// What is said first on a connection. Behind a pooler in transaction mode it may reach another
-/// connection than it is meant for; nothing that must be right rests on it.
+/// The first statement on a connection. Behind a pooler in transaction mode it may reach another
+/// connection than intended, so nothing that must be correct depends on it.
 const GREETING: &str = "SET statement_timeout = '1s'; SET lock_timeout = '500ms'; \
     SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'; \
     SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS standby";
 
-/// The way to the database.
+/// The connector to the database.
 #[derive(Debug)]
 pub(super) struct Door {
     configs: Vec<(Host, Config)>,
     tls: Option<rustls::ClientConfig>,
-    /// The host that let us in last; after a fail-over it is asked first.
+    /// The host of the last connection, which is tried first after a failover.
     last: AtomicUsize,
 }
 
-/// A connection that can be worked with.
+/// A usable connection.
 pub(super) struct Line {
     pub(super) client: Client,
-    /// How many scares the pool had when this was last known to work.
+    /// The pool's count of failures when this connection was last known to work.
     pub(super) calm: u64,
     heard: Arc<AtomicBool>,
     driver: AbortHandle,
-    /// Whether it can be taken leave of in order.
+    /// Whether the connection can be closed cleanly.
     sound: bool,
 }
 
-/// Nothing was asked, because there is no connection.
+/// Nothing was sent, because there is no connection.
 #[derive(Debug)]
 pub(super) enum NoLine {
-    /// Nobody answers.
+    /// The server does not respond.
     Silent(String),
-    /// Somebody answers and does not let us in.
+    /// The server rejects the connection.
     Refused(Box<DbError>),
     /// All of them are standbys.
     Standby,
-    /// There is no common way to encrypt.
+    /// No common encryption.
     Tls(String),
-    /// We have not what it takes to be let in.
+    /// A credential for the authentication is missing.
     Login(String),
 }
 
@@ -83,7 +83,7 @@ impl Door {
         })
     }
 
-    /// Connects to the first host that may be written to.
+    /// Connects to the first host that accepts writes.
     pub(super) async fn open(&self) -> Result<Line, NoLine> {
         let last = self.last.load(Ordering::Relaxed);
         let mut worst = NoLine::Standby;
@@ -133,7 +133,8 @@ fn config(address: &Address, host: &Host) -> Config {
         .keepalives_interval(KEEPALIVE)
         .tcp_user_timeout(UNANSWERED)
         .ssl_mode(match address.ssl {
-            // Nobody listens on a socket of this machine, and PostgreSQL offers no TLS there.
+            // PostgreSQL offers no TLS on a Unix socket, and the traffic does not leave this
+            // machine.
             _ if host.is_socket() => Encryption::Disable,
             SslMode::Disable => Encryption::Disable,
             SslMode::Prefer => Encryption::Prefer,
@@ -163,7 +164,7 @@ impl Line {
         Self { client, calm: 0, heard, driver: driver.abort_handle(), sound: true }
     }
 
-    /// Sets it up; false if it leads to a standby.
+    /// Initializes the connection; false if the server is a standby.
     pub(super) async fn greet(&self) -> Result<bool, tokio_postgres::Error> {
         let said = self.client.simple_query(GREETING).await?;
         let standby = said.iter().find_map(|message| match message {
@@ -173,13 +174,14 @@ impl Line {
         Ok(standby == Some("f"))
     }
 
-    /// Whether the server has warned since the last time that a commit may not hold. Asked when
-    /// an answer is there: what the server said before it was heard before it.
+    /// Whether the server has warned since the last call that a commit may not hold. Call it after
+    /// the result arrived, because notices that the server sent before the result are processed
+    /// before it.
     pub(super) fn take_doubt(&self) -> bool {
         self.heard.swap(false, Ordering::SeqCst)
     }
 
-    /// Breaks it off instead of waiting for what is still on its way.
+    /// Closes the connection without waiting for what is in flight.
     pub(super) fn break_off(mut self) {
         self.sound = false;
     }
@@ -199,10 +201,10 @@ impl Drop for Line {
     }
 }
 
-/// Whether it says that the wait for a standby was given up: the commit is on this server's disk
-/// and nowhere else, and whoever asked is told of success all the same.
+/// Whether the notice says that the wait for a standby was cancelled. The commit is then on this
+/// server's disk only, and the client still receives a success.
 fn casts_doubt(notice: &DbError) -> bool {
-    // The text may be in any language, and the name of the routine is not.
+    // The text may be in any language; the name of the routine is not translated.
     notice.routine() == Some("SyncRepWaitForLSN")
         || notice.message().contains("synchronous replication")
 }
@@ -210,7 +212,7 @@ fn casts_doubt(notice: &DbError) -> bool {
 impl From<tokio_postgres::Error> for NoLine {
     fn from(error: tokio_postgres::Error) -> Self {
         let mut why = error.to_string();
-        // The library keeps the kind of its errors to itself.
+        // The library does not expose the kind of its errors.
         let is_tls = why.contains("TLS");
         let is_login =
             ["invalid configuration", "authentication"].iter().any(|k| why.starts_with(k));

@@ -1,18 +1,18 @@
 //! Sessions and tokens in a PostgreSQL database, which many nodes share.
 //!
 //! Each step is one statement, and so one round trip and one transaction: the functions in
-//! `steps_1.sql` lock the row of the session, decide and write. Statements have no names, so that
-//! a pooler between callgate and the database may hand each of them to another connection.
+//! `steps_1.sql` lock the row of the session, decide and write. Statements are unnamed, so that a
+//! pooler in front of the database may send each of them to another connection.
 //!
 //! ```text
-//!   address   where the database is, from its URL
-//!   tls       whom to believe
-//!   line      one connection, and what is heard on it
-//!   pool      a bounded number of them
-//!   ask       one command, its bound in time, and what its failure means
-//!   rows      values there and here
-//!   schema    making and renewing the tables and steps
-//!   check     what the database guarantees as it is set up
+//!   address   the parsed URL of the database
+//!   tls       encryption, and the authorities to trust
+//!   line      one connection, and the notices that arrive on it
+//!   pool      a bounded number of connections
+//!   ask       one command, its timeout, and the meaning of its failure
+//!   rows      conversions of rows and values
+//!   schema    creating and upgrading the tables and functions
+//!   check     the guarantees of the database with its present configuration
 //! ```
 
 mod address;
@@ -61,8 +61,8 @@ use line::Door;
 use line::NoLine;
 use pool::Pool;
 
-/// Opens the store of the application `app` in a database: connects, and makes or renews the
-/// tables if they are not there or older than this callgate.
+/// Opens the store of the application `app` in a database: connects, and creates or upgrades the
+/// tables if they are missing or older than this callgate.
 pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
     let door = Door::new(address).map_err(|why| unfit(address, why))?;
     let pool = Pool::new(door, address.pool);
@@ -96,11 +96,11 @@ fn unreachable(address: &Address, why: &str) -> OpenError {
     OpenError { kind: OpenErrorKind::Unreachable, store: address.to_string(), why }
 }
 
-/// What it means that nobody lets us in.
+/// Maps a failed connect to an error.
 fn shut(address: &Address, error: &NoLine) -> OpenError {
     match error {
         NoLine::Silent(why) => unreachable(address, why),
-        // The server, or a pooler before it, starts, ends or is full.
+        // The server, or a pooler in front of it, is starting, shutting down or full.
         NoLine::Refused(refusal)
             if matches!(refusal.code().code().get(..2), Some("57" | "53" | "08")) =>
         {
@@ -176,8 +176,8 @@ impl Statements {
                 numbers(42)
             ),
             touch: "SELECT callgate.touch_v1($1, $2, $3)".to_owned(),
-            // A page has one row at least, whatever is there, so that a standby, where the fence
-            // fails, cannot pass for an empty database.
+            // A page always has at least one row, so that a standby, where the fence fails, is not
+            // mistaken for an empty database.
             sessions: format!(
                 "SELECT s.id, {session} FROM (SELECT callgate.fence_v1(false)) AS f \
                  LEFT JOIN LATERAL (SELECT * FROM callgate.session s WHERE s.app = $1 \
@@ -271,7 +271,7 @@ impl Engine for Postgres {
             let params = commit::commit(self.params(), self.address.fence, &commit, &packed);
             match ask::ask(&self.pool, Deed::Writes, &self.statements.commit, &params).await {
                 Ok(rows) => commit::outcome(rows::first(&rows)?),
-                // Somebody else has minted it since the function looked.
+                // Another node has minted it since the function checked.
                 Err(failure) if failure.is_twice => Ok(Committed::TokenExists),
                 Err(failure) => Err(failure.error),
             }

@@ -1,8 +1,7 @@
-//! The connections of one store: a bounded number, lent to one command each.
+//! The connections of one store: a bounded number, each lent for one command.
 //!
-//! After a fright (a command without an answer, a server that turned into a standby) the
-//! connections that were idle meanwhile are asked whether they still work before they are used:
-//! after a fail-over none of them does, and each would cost somebody his time.
+//! After a command times out or the server turns out to be a standby, idle connections are probed
+//! before reuse. After a failover none of them works, and each would cost a caller its timeout.
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -23,13 +22,13 @@ use super::line::NoLine;
 
 /// How long a command may wait for a connection.
 const ACQUIRE: Duration = Duration::from_millis(500);
-/// How long a connection may take to say that it still works.
+/// Timeout of the probe of an idle connection.
 const PROBE: Duration = Duration::from_millis(300);
 /// Pause after a failed connect, shared by all callers.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a command waits for a failed connect to be repeated.
+/// How long a command waits while a failed connect is retried.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Commands fail at once when nobody could connect for longer than this.
+/// Commands fail fast once connecting has failed for longer than this.
 const FAIL_FAST_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -41,7 +40,7 @@ pub(super) struct Pool {
     outage: Mutex<Option<Outage>>,
 }
 
-/// The database could not be connected to, as far as is known.
+/// Connecting to the database has failed, and has not succeeded since.
 #[derive(Debug, Clone)]
 struct Outage {
     since: Stopwatch,
@@ -50,8 +49,8 @@ struct Outage {
     why: String,
 }
 
-/// A connection in use. It goes back when this is dropped; if that is in the middle of a command,
-/// it is asked first the next time.
+/// A connection in use. It returns to the pool when this is dropped. If that happens during a
+/// command, the connection is probed before its next use.
 pub(super) struct Lent<'p> {
     pool: &'p Pool,
     line: Option<Line>,
@@ -70,7 +69,7 @@ impl Pool {
         }
     }
 
-    /// Lends a connection. Whoever gets none has asked nothing.
+    /// Lends a connection. If that fails, nothing was sent.
     pub(super) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let permit = match tokio::time::timeout(ACQUIRE, self.permits.acquire()).await {
             Ok(Ok(permit)) => permit,
@@ -84,7 +83,7 @@ impl Pool {
         Ok(Lent { pool: self, line: Some(line), finished: true, _permit: permit })
     }
 
-    /// Connects once, whatever went wrong just now.
+    /// Connects once, regardless of recent failures.
     pub(super) async fn first(&self) -> Result<Line, NoLine> {
         let scares = self.scares.load(Ordering::SeqCst);
         let mut line = self.door.open().await?;
@@ -108,8 +107,8 @@ impl Pool {
                 return Some(line);
             }
             line.break_off();
-            // The others have seen no more of the server than this one, and to ask each of them
-            // would take too long.
+            // The state of the others is no better known, and probing each of them would take too
+            // long.
             let others: Vec<Line> = self.idle().drain(..).collect();
             for line in others {
                 if line.calm == scares { self.idle().push(line) } else { line.break_off() }
@@ -117,8 +116,8 @@ impl Pool {
         }
     }
 
-    /// Connects. A short outage (a proxy or a server that restarts, a reply that was lost) is
-    /// waited for, because a command that fails costs a caller its request.
+    /// Connects. A short outage (a proxy or a server that restarts, a lost reply) is waited out,
+    /// because a command that fails costs a caller its request.
     async fn connect(&self) -> Result<Line, StoreError> {
         let watch = Stopwatch::start();
         loop {
@@ -148,7 +147,7 @@ impl Pool {
         lock(&self.outage).clone()
     }
 
-    /// Takes note of a failed connect.
+    /// Records a failed connect.
     fn failed(&self, why: String) {
         let mut outage = lock(&self.outage);
         let now = Stopwatch::start();
@@ -156,7 +155,7 @@ impl Pool {
         *outage = Some(Outage { since, tried: now, why });
     }
 
-    /// Takes a connection that nobody uses.
+    /// Returns an idle connection to the pool.
     pub(super) fn keep(&self, line: Line) {
         if !self.permits.is_closed() {
             self.idle().push(line);
@@ -184,12 +183,12 @@ impl Lent<'_> {
         self.line.as_ref()
     }
 
-    /// The command has been answered.
+    /// The command is complete.
     pub(super) fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// The connection is of no use any more, and the others may not be either.
+    /// The connection is unusable, and the idle ones are suspect.
     pub(super) fn discard(mut self) {
         self.pool.scare();
         if let Some(line) = self.line.take() {
@@ -208,7 +207,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Whoever panicked with it in hand left whole values behind.
+/// A panic under the lock leaves no value half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Rows of PostgreSQL as the engine's rows, and lists of fixed-width entries as bytes.
+//! Conversions between PostgreSQL rows and the engine's rows, and lists of fixed-width entries as
+//! bytes.
 
 use std::fmt;
 
@@ -50,7 +51,7 @@ pub(super) const TOKEN: [&str; 14] = [
     "doc",
 ];
 
-/// The columns of a row that goes by this name.
+/// The columns, qualified with this row name.
 pub(super) fn columns(columns: &[&str], of: &str) -> String {
     let each: Vec<String> = columns.iter().map(|column| format!("{of}.{column}")).collect();
     each.join(", ")
@@ -123,7 +124,7 @@ pub(super) fn found(row: &Row, at: usize) -> Result<Option<Found>, StoreError> {
     Ok(Some(Found { token, fenced, session: session(row, at + TOKEN.len() + 1)? }))
 }
 
-/// The one row that each question is answered with.
+/// The only row of a result.
 pub(super) fn first(rows: &[Row]) -> Result<&Row, StoreError> {
     rows.first().ok_or_else(|| corrupt("no answer to a question"))
 }
@@ -133,12 +134,13 @@ pub(super) fn read<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T, Sto
     row.try_get(at).map_err(|error| StoreError::Corrupt(Box::new(error)))
 }
 
-/// The id of a session, as a database has it.
+/// The id of a session, as a database stores it.
 pub(super) fn session_id(bytes: &[u8]) -> Result<SessionId, StoreError> {
     exact(bytes).map(SessionId::from_bytes)
 }
 
-/// A moment as a database counts it. What is beyond [`NEVER`] is never, so that sums fit.
+/// A time as a database counts it. Anything beyond [`NEVER`] becomes [`NEVER`], so that sums do
+/// not overflow.
 pub(super) fn millis(moment: Timestamp) -> i64 {
     signed(moment.millis().min(NEVER.millis()))
 }
@@ -148,7 +150,7 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An idle timeout, which is added to moments.
+/// An idle timeout, which is added to times.
 pub(super) fn span(millis: u64) -> i64 {
     signed(millis.min(NEVER.millis() / 2))
 }
@@ -179,7 +181,7 @@ pub(super) fn unspent(tokens: &[Unspent]) -> Vec<u8> {
     bytes
 }
 
-/// The answers that a session keeps, one after the other.
+/// The kept responses of a session, one after the other.
 pub(super) fn answers(answers: &[KeptAnswer]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(answers.len() * 44);
     for answer in answers {

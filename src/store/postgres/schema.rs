@@ -1,4 +1,5 @@
-//! Making and renewing the tables and steps, whoever starts first, and telling who may not.
+//! Creating and upgrading the tables and functions, concurrently on several nodes, and reporting
+//! missing rights.
 
 use tokio_postgres::Client;
 use tokio_postgres::Error;
@@ -12,19 +13,19 @@ use super::address::Address;
 use super::unfit;
 use super::unreachable;
 
-/// PostgreSQL 13, as it numbers its versions.
+/// PostgreSQL 13, in the server's numbering.
 const SERVER_MIN: i32 = 130_000;
-/// What only callgate locks: "callgate" as a number.
+/// The advisory lock of callgate: "callgate" as a number.
 const LOCK: i64 = 0x6361_6c6c_6761_7465;
 
-/// A step from one version of the schema to the next.
+/// A migration from one version of the schema to the next.
 struct Migration {
     version: i32,
-    /// The oldest version of the schema that a callgate may know to work with this one: a step
-    /// that only adds leaves this as it was, so that old and new nodes share the database during
-    /// an upgrade.
+    /// The oldest schema version that a callgate may be built for to work with this one. A
+    /// migration that only adds leaves this unchanged, so that old and new nodes share the
+    /// database during an upgrade.
     readable_from: i32,
-    /// Run in this order.
+    /// Executed in this order.
     files: &'static [&'static str],
 }
 
@@ -40,25 +41,25 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS callgate.schema_version (
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )";
 
-/// A statement with the name of the schema in it, in place of `callgate`.
+/// A statement with the name of the schema in place of `callgate`.
 pub(super) fn within(sql: &str, schema: &str) -> String {
     sql.replace("callgate.", &format!("{schema}."))
 }
 
-/// The one row of an answer. The statement has no name, as behind a pooler it must not.
+/// The only row of a result. The statement is unnamed, as a pooler requires.
 async fn one(client: &Client, sql: &str) -> Result<Row, Error> {
     client.query_typed_one(sql, &[]).await
 }
 
-/// What is known of the schema in a database.
+/// The state of the schema in a database.
 enum Standing {
-    /// It has this version, and nodes from the other one on can work with it.
+    /// The schema has the first version, and nodes from the second version on can work with it.
     At(i32, i32),
-    /// There is none.
+    /// There is no schema.
     Nothing,
 }
 
-/// Sees to it that the tables and steps are there, and that they are ours to work with.
+/// Ensures that the tables and functions exist and that this role may use them.
 pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), OpenError> {
     let version: i32 = one(client, "SELECT current_setting('server_version_num')::integer")
         .await
@@ -76,7 +77,7 @@ pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), Op
     if !matches!(standing, Standing::At(version, _) if version >= latest) {
         let migrated = migrate(client, address).await;
         if migrated.is_err() {
-            // The connection goes on to be used, or is closed with the error.
+            // The connection remains in use, or is closed with the error.
             let _ = client.batch_execute("ROLLBACK").await;
         }
         migrated.map_err(|error| match error.as_db_error() {
@@ -120,7 +121,7 @@ async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenEr
     }
 }
 
-/// Takes the steps that are missing, in one transaction, one node after the other.
+/// Applies the missing migrations in one transaction, one node at a time.
 async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
     let schema = &address.schema;
     let begin = format!(
@@ -128,7 +129,7 @@ async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
          SELECT pg_advisory_xact_lock({LOCK})"
     );
     client.batch_execute(&begin).await?;
-    // `IF NOT EXISTS` would ask for the right to make a schema even where there is one.
+    // `IF NOT EXISTS` would require the right to create a schema even where it exists.
     let is_new = format!("SELECT to_regnamespace('{schema}') IS NULL");
     if one(client, &is_new).await?.try_get(0)? {
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).await?;
@@ -150,7 +151,7 @@ async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
     client.batch_execute("COMMIT").await
 }
 
-/// Sees to it that no right is missing, before the first visitor misses it.
+/// Checks that no right is missing before the first request needs it.
 async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
     let rights = "SELECT string_agg(need || ' on ' || name, ', ') \
         FROM unnest(ARRAY['callgate.session', 'callgate.token']) AS name, \
@@ -168,7 +169,7 @@ async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
     client.batch_execute(&within(&fence, &address.schema)).await.map_err(lost)
 }
 
-/// Why the tables could not be made, and who can do it how.
+/// Why the tables could not be created, and who can create them how.
 fn unmade(address: &Address, error: &Error) -> String {
     let Address { user, schema, database, .. } = address;
     let why = told(error);
@@ -182,7 +183,7 @@ fn unmade(address: &Address, error: &Error) -> String {
     )
 }
 
-/// Which rights are missing to work.
+/// Which rights are missing.
 fn shut_out(address: &Address, error: &Error) -> String {
     let user = &address.user;
     let why = told(error);
@@ -201,7 +202,7 @@ fn shut_out(address: &Address, error: &Error) -> String {
     }
 }
 
-/// How a role gets the rights that it needs to work.
+/// How a role gets the rights that it needs.
 fn bare(address: &Address, why: &str) -> String {
     let Address { user, schema, .. } = address;
     format!(
@@ -212,7 +213,7 @@ fn bare(address: &Address, why: &str) -> String {
     )
 }
 
-/// What the server said, or what happened on the way.
+/// The server's message, or the error of the connection.
 fn told(error: &Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),

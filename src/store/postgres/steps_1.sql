@@ -1,13 +1,13 @@
--- The steps of version 1, each of them one call: reading, deciding and writing in one round trip.
+-- The steps of version 1, each of them one call that reads, decides and writes in one round trip.
 --
--- A function whose name ends in a version is never changed: nodes of an older callgate call it
--- while newer ones call its successor. Every step locks the row of the session first and touches
--- its tokens then, so that no two of them wait for each other in a circle. They are written for
--- READ COMMITTED, where each statement sees what was committed before it began.
+-- A function whose name ends in a version is never changed, because nodes of an older callgate
+-- call it while newer ones call its successor. Every step locks the row of the session first and
+-- its tokens afterwards, so that no two steps deadlock. They are written for READ COMMITTED, where
+-- each statement sees what was committed before it began.
 
--- What makes an answer a fact, whatever the role, the database or a pooler has set: the commit
--- waits for the disk, and for the standbys where the server asks for that. And nobody waits for a
--- lock for ever.
+-- Makes a result durable, whatever the role, the database or a pooler has set: the commit waits
+-- for the disk, and for the standbys where the server requires them. The lock timeout bounds every
+-- wait for a lock.
 CREATE FUNCTION callgate.prepare_v1() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
@@ -19,9 +19,8 @@ BEGIN
 END
 $$;
 
--- The incarnation of the database: its timeline, which is another one when a standby took over or
--- an archive was recovered; its cluster and its table, which are others when a dump was restored.
--- Fails on a standby.
+-- The incarnation of the database. Its timeline changes when a standby takes over or an archive is
+-- recovered. Its cluster and its table change when a dump is restored. Fails on a standby.
 CREATE FUNCTION callgate.fence_v1(p_fence boolean) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   IF pg_is_in_recovery() THEN
@@ -42,15 +41,16 @@ CREATE FUNCTION callgate.needed_v1(p_unspent bytea) RETURNS bigint LANGUAGE sql 
   FROM generate_series(0, octet_length(p_unspent) / 48 - 1) AS n
 $$;
 
--- When a session ends for want of use and of tokens that may still come back, or of old age.
+-- When a session ends: by its idle timeout, extended by its unspent tokens, or by its absolute
+-- limit.
 CREATE FUNCTION callgate.ends_v1(p_seen bigint, p_idle bigint, p_absolute bigint, p_unspent bytea)
 RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT LEAST(GREATEST(p_seen + p_idle, CASE WHEN p_unspent = '' THEN 0 ELSE callgate.needed_v1(p_unspent) END), p_absolute)
 $$;
 
--- When the sweep should look at a living session. A use moves that only once half of the idle
--- timeout is used up: then a session that is busy never comes up, and most of its uses still move
--- no index. It is never later than the end of the session.
+-- When the sweep should check a living session. A use moves this time only once half of the idle
+-- timeout is used up. A busy session is then never due, and most of its uses still change no
+-- index. The time is never later than the end of the session.
 CREATE FUNCTION callgate.due_v1(
   p_due bigint, p_seen bigint, p_idle bigint, p_absolute bigint, p_unspent bytea
 ) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
@@ -70,8 +70,8 @@ LANGUAGE sql IMMUTABLE AS $$
   WHERE substring(p_list FROM n * p_bytes + 1 FOR octet_length(p_start)) = p_start
 $$;
 
--- Where an entry that begins like this stands in a list whose entries are so many bytes; 0 if there
--- is none. The first match is hardly ever between two entries, where it means nothing.
+-- The position of the entry with this prefix in a list whose entries have this many bytes; 0 if
+-- there is none. The first match is hardly ever between two entries, where it means nothing.
 CREATE FUNCTION callgate.place_v1(p_list bytea, p_start bytea, p_bytes integer) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
@@ -81,8 +81,8 @@ LANGUAGE sql IMMUTABLE AS $$
   END
 $$;
 
--- Reading is a function as well: a statement without a name is planned each time, and a call is
--- planned in no time.
+-- Reading is a function as well: an unnamed statement is planned each time, and a call takes no
+-- planning.
 CREATE FUNCTION callgate.read_v1(p_app text, p_id bytea) RETURNS callgate.session
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -94,7 +94,7 @@ BEGIN
 END
 $$;
 
--- By its digest, or, if that is NULL, by its name while nobody has claimed it.
+-- Finds a token by its digest, or, if that is NULL, by its name while it is unclaimed.
 CREATE FUNCTION callgate.find_v1(
   p_app text, p_fence boolean, p_token bytea, p_name bytea,
   OUT found_token callgate.token, OUT fenced boolean, OUT found_session callgate.session
@@ -142,8 +142,8 @@ DECLARE
   v_locked boolean := false;
 BEGIN
   granted := false;
-  -- Once without a lock, because most of what is refused is refused for what will not change, and
-  -- then nothing is written; and once more under the lock that makes the decision count.
+  -- The first pass takes no lock, because most refusals are final and write nothing. The second
+  -- pass decides again under the lock.
   LOOP
     found_token := NULL;
     found_session := NULL;
@@ -222,7 +222,7 @@ BEGIN
 END
 $$;
 
--- `outcome`: 0 done, 1 stale, 2 there is a token with this digest, 3 the fence does not hold.
+-- `outcome`: 0 done, 1 stale, 2 a token with this digest exists, 3 the fence does not hold.
 CREATE FUNCTION callgate.commit_v1(
   p_app text, p_fence boolean, p_id bytea,
   -- 0 expects no row.
@@ -330,8 +330,8 @@ BEGIN
 END
 $$;
 
--- Remembers the unclaimed tokens of a session that ends no longer than the session: that is long
--- enough to say why they are refused, and a token may have been meant to live for a year.
+-- Shortens the memory of a session's unclaimed tokens to that of the ended session. That is long
+-- enough to report why they are refused, while a token may have been minted for a year.
 CREATE FUNCTION callgate.orphan_v1(p_app text, p_unspent bytea, p_forget_at bigint) RETURNS void
 LANGUAGE sql AS $$
   UPDATE callgate.token t SET forget_at = LEAST(t.forget_at, p_forget_at)
@@ -345,7 +345,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM callgate.fence_v1(false);
   PERFORM callgate.prepare_v1();
-  -- In the order of the ids, so that two of them do not wait for each other.
+  -- In the order of the ids, so that two calls do not deadlock.
   PERFORM 1 FROM callgate.session s
   WHERE s.app = p_app AND s.id = ANY (p_ids) AND s.ended_at IS NULL ORDER BY s.id FOR UPDATE;
   UPDATE callgate.session s
@@ -357,8 +357,8 @@ BEGIN
 END
 $$;
 
--- Rows that somebody else has locked are left for the next time. A living session whose row came
--- up too early gets a new date; that is no row that was dropped.
+-- Rows that another transaction has locked are left for the next sweep. A living session whose row
+-- was due too early gets a later time, which does not count as a dropped row.
 CREATE FUNCTION callgate.sweep_v1(
   p_app text, p_now bigint, p_at_most integer, p_tombstone_ms bigint
 ) RETURNS integer LANGUAGE plpgsql AS $$
@@ -380,7 +380,8 @@ BEGIN
   WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NULL
     AND callgate.ends_v1(s.seen_at, s.idle_ms, s.absolute_at, s.unspent) > p_now;
 
-  -- What is limited is chosen first: a plan may run a subquery of a DELETE more than once.
+  -- The limited set is selected first, because a plan may run a subquery of a DELETE more than
+  -- once.
   SELECT array_agg(gone.id) INTO v_gone FROM (
     SELECT s.id FROM callgate.session s
     WHERE s.app = p_app AND s.id = ANY (v_due) AND s.ended_at IS NOT NULL
@@ -414,8 +415,8 @@ BEGIN
 END
 $$;
 
--- Drops guests with their unspent tokens, in their order, until the others fit. Rows that somebody
--- else has locked are in use.
+-- Drops guests with their unspent tokens, in order, until the others fit. Rows that another
+-- transaction has locked are in use and are skipped.
 CREATE FUNCTION callgate.trim_v1(
   p_app text, p_guests bigint, p_bytes bigint, p_at_most integer, p_spared bytea,
   OUT guests bigint, OUT bytes bigint, OUT dropped integer

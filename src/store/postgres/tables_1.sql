@@ -1,21 +1,21 @@
--- The tables of version 1. The name of the schema is put in for `callgate` when this is run.
+-- The tables of version 1. The name of the schema replaces `callgate` when this is executed.
 --
--- Moments are milliseconds since the epoch. What is a list of fixed-width entries is one value of
--- bytes: it is read, written and searched as a whole, and the entries hold no NULL and no text.
--- Nothing is UNLOGGED: what callgate has answered must survive a crash of the server.
+-- Times are milliseconds since the epoch. A list of fixed-width entries is one value of bytes: it
+-- is read, written and searched as a unit, and the entries contain no NULL and no text. Nothing is
+-- UNLOGGED, because every acknowledged write must survive a crash of the server.
 
 CREATE TABLE callgate.session (
   app text NOT NULL,
   id bytea NOT NULL CHECK (octet_length(id) = 16),
-  -- Another one after every commit, claim and end.
+  -- Changes with every commit, claim and end.
   version bigint NOT NULL CHECK (version > 0),
   seen_at bigint NOT NULL,
   idle_ms bigint NOT NULL,
   absolute_at bigint NOT NULL,
   -- An ended row has no content.
   ended_at bigint,
-  -- When the sweep looks at it. For a living session that may be too early and is never too late,
-  -- so that its uses move no index.
+  -- When the sweep checks it. For a living session that may be too early and is never too late, so
+  -- that most uses change no index.
   due_at bigint NOT NULL,
   doc bytea NOT NULL,
   joined bytea[] NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE callgate.session (
   unspent bytea NOT NULL CHECK (octet_length(unspent) % 48 = 0),
   -- 44 bytes each: digest 32, moment 8, size 4 (big endian).
   answers bytea NOT NULL CHECK (octet_length(answers) % 44 = 0),
-  -- What a guest takes; NULL for a session that is no guest's, or has ended.
+  -- The size of a guest; NULL for a session that is not a guest, or has ended.
   guest_bytes integer,
   PRIMARY KEY (app, id)
 ) WITH (
@@ -36,7 +36,7 @@ CREATE TABLE callgate.session (
 );
 
 CREATE INDEX session_due ON callgate.session (app, due_at);
--- The order in which guests make room: those that hold an unspent token last.
+-- The order of eviction of guests: those that hold an unspent token last.
 CREATE INDEX session_guest ON callgate.session (app, (unspent <> ''::bytea), seen_at, id)
   INCLUDE (guest_bytes) WHERE guest_bytes IS NOT NULL;
 
@@ -48,9 +48,9 @@ CREATE TABLE callgate.token (
   expires_at bigint NOT NULL,
   forget_at bigint NOT NULL,
   handlers text[] NOT NULL,
-  -- 0 auto, 1 share, 2 context, 3 transfer; NULL if the mint said nothing.
+  -- 0 auto, 1 share, 2 context, 3 transfer; NULL if the mint did not set it.
   mode smallint,
-  -- 0 never or no wish, 1 foreign browsers, 2 everybody.
+  -- 0 never or not set, 1 from foreign browsers, 2 always.
   confirm smallint NOT NULL,
   binding bytea,
   -- The incarnation of the database that acknowledged the mint; empty grants nothing.

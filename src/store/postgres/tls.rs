@@ -1,4 +1,4 @@
-//! Encryption of connections to PostgreSQL: whom to believe, by the words of `libpq`.
+//! Encryption of connections to PostgreSQL, and whom to trust, by the modes of `libpq`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use super::address::Address;
 use super::address::SslMode;
 
-/// The way in which connections to this address are encrypted; `None` if they are not.
+/// The TLS configuration of connections to this address; `None` if they are not encrypted.
 pub(super) fn config(address: &Address) -> Result<Option<ClientConfig>, String> {
     let roots = address.root_certificates.as_deref();
     let known = |roots: Option<&Path>| -> Result<Arc<WebPkiServerVerifier>, String> {
@@ -52,7 +52,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn system_roots() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    // A certificate of the system that cannot be read is one authority less to trust.
+    // A system certificate that cannot be parsed is skipped, which only means one trusted
+    // authority less.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err("the system knows no certificate authority; name one with sslrootcert".into());
@@ -77,11 +78,11 @@ fn file_roots(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Believes a server that an authority vouches for, whatever it is called.
+/// Trusts a server whose certificate comes from a trusted authority, for any name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// Believes whoever answers; the connection is then safe from those who only listen.
+/// Trusts any server, which protects the connection from passive eavesdroppers only.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -95,7 +96,7 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
-            // The name is the last thing that is looked at.
+            // The name is verified last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

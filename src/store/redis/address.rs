@@ -1,4 +1,4 @@
-//! The address of a Redis: what `store = "redis://…"` says, read and checked.
+//! The address of a Redis, parsed and checked from `store = "redis://…"`.
 
 use std::fmt;
 use std::path::Path;
@@ -10,18 +10,18 @@ use percent_encoding::percent_decode_str;
 use crate::base::nearest::nearest;
 use crate::base::secret::SecretText;
 
-/// Names of parameters behind the question mark.
+/// Names of the query parameters.
 const PARAMETERS: [&str; 5] = ["ca", "fence", "wait", "sentinel_username", "sentinel_password"];
 
-/// The port of a Redis, and of a Cluster's nodes, if the address names none.
+/// The port of a Redis, and of a Cluster's nodes, if the address has none.
 const PORT: u16 = 6379;
 
-/// The port of a Sentinel if the address names none.
+/// The port of a Sentinel if the address has none.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// Where a Redis or Valkey is, how to sign in, and what to ask of it.
+/// The servers of a Redis or Valkey, the credentials, and the options.
 ///
-/// It is printed without the names and passwords to sign in with. A copy is cheap.
+/// Its text contains no user names and passwords. Cloning is cheap.
 #[derive(Clone)]
 pub struct Address(Arc<Parts>);
 
@@ -37,23 +37,23 @@ struct Parts {
     authorities: Option<PathBuf>,
 }
 
-/// What stands behind an address.
+/// The kind of deployment.
 #[derive(Debug, Clone)]
 pub enum Form {
     /// One server.
     Single,
-    /// Sentinels that know which server is the master of this name.
+    /// Sentinels that report which server is the master of this name.
     Sentinel {
         /// The name of the master.
         master: String,
-        /// How to sign in to the Sentinels themselves.
+        /// The credentials for the Sentinels themselves.
         sign_in: SignIn,
     },
     /// Masters that share the keys between them.
     Cluster,
 }
 
-/// A user and his password, where a server asks for them.
+/// A user and its password, where a server requires them.
 #[derive(Debug, Clone, Default)]
 pub struct SignIn {
     /// The user, if it is not the default one.
@@ -72,8 +72,8 @@ pub struct Host {
 }
 
 impl Address {
-    /// Reads an address. What is wrong with one is said without repeating it: it may hold a
-    /// password, perhaps in the wrong place.
+    /// Parses an address. Error texts do not quote it, because it may contain a password, perhaps
+    /// in the wrong place.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
@@ -119,7 +119,7 @@ impl Address {
         Ok(Self(Arc::new(parts)))
     }
 
-    /// What stands behind it.
+    /// The kind of deployment.
     pub fn form(&self) -> &Form {
         &self.0.form
     }
@@ -139,7 +139,7 @@ impl Address {
         self.0.database
     }
 
-    /// How to sign in to the servers.
+    /// The credentials for the servers.
     pub fn sign_in(&self) -> &SignIn {
         &self.0.sign_in
     }
@@ -149,12 +149,12 @@ impl Address {
         self.0.sign_in.password.is_some()
     }
 
-    /// Whether the user is nobody without a password, and there is none.
+    /// Whether a user is named and its password is missing.
     pub fn wants_password(&self) -> bool {
         self.0.sign_in.user.is_some() && !self.has_password()
     }
 
-    /// The same with this password for the servers.
+    /// The same address with this password for the servers.
     #[must_use]
     pub fn with_password(self, password: SecretText) -> Self {
         let mut parts = Arc::unwrap_or_clone(self.0);
@@ -172,8 +172,7 @@ impl Address {
         self.0.wait
     }
 
-    /// The file with the certificates that the server's must descend from, if it is not the
-    /// machine that knows them.
+    /// The file with the certificate authorities to trust, if they are not those of the system.
     pub fn authorities(&self) -> Option<&Path> {
         self.0.authorities.as_deref()
     }
@@ -196,7 +195,7 @@ fn form(scheme: &str) -> Result<(bool, Form), String> {
     })
 }
 
-/// Reads the path: `/0`, or `/mymaster/0` behind Sentinels.
+/// Parses the path: `/0`, or `/mymaster/0` behind Sentinels.
 fn place(path: &str, form: &mut Form) -> Result<u32, String> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let number = match form {
@@ -235,9 +234,9 @@ impl SignIn {
 }
 
 impl Host {
-    /// Reads `name`, `name:port`, `[::1]` or `[::1]:port`.
+    /// Parses `name`, `name:port`, `[::1]` or `[::1]:port`.
     ///
-    /// Nothing is quoted here: where an @ was forgotten, the port is a password.
+    /// Error texts quote nothing here: where an @ is missing, the port is a password.
     fn parse(text: &str, default: u16) -> Result<Self, String> {
         let port = |text: &str| {
             text.parse().map_err(|_| {
@@ -303,7 +302,7 @@ impl Parts {
         }
     }
 
-    /// What each part alone cannot know.
+    /// Checks combinations of parts.
     fn check(&self) -> Result<(), String> {
         if matches!(self.form, Form::Single) && self.hosts.len() > 1 {
             return Err("the address names several servers; write redis+sentinel:// or \
@@ -324,7 +323,7 @@ impl Parts {
     }
 }
 
-/// The address without whom to sign in as.
+/// The address without credentials.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { form, tls, hosts, database, sign_in: _, fence, wait, authorities } = &*self.0;

@@ -1,4 +1,4 @@
-//! What a Redis guarantees as it is set up, in words for whoever runs it.
+//! The guarantees of a Redis with its present configuration, in words for its operator.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -22,31 +22,31 @@ use crate::store::redis::link::Weight;
 use crate::store::redis::post::Post;
 use crate::store::redis::trouble::Trouble;
 
-/// How long the settings of a server are believed: whoever asks for health asks every second.
+/// How long the configuration of a server is cached, because health checks may run every second.
 const BELIEF: Duration = Duration::from_secs(5);
-/// A smaller difference of clocks is the way there and back.
+/// A smaller difference of clocks may be the round trip.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
 
-/// What was found out last.
+/// The last result.
 #[derive(Debug, Default)]
 pub(super) struct Checks(Mutex<Option<(Stopwatch, Guarantees)>>);
 
-/// What one server says about itself.
+/// The properties of one server.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one answer of the server")]
 pub(super) struct Facts {
     pub(super) host: Option<Host>,
-    /// The version of Redis whose language it speaks.
+    /// The version of Redis with which it is compatible.
     pub(super) version: String,
     pub(super) is_valkey: bool,
     replicas: u64,
     is_guarded: bool,
     aof: bool,
     disk_fails: bool,
-    /// What must not exceed the memory; 0 for no limit.
+    /// The limit of the memory; 0 for no limit.
     maxmemory: u64,
     eviction: String,
-    /// `appendfsync`; `None` where it may not be asked for.
+    /// `appendfsync`; `None` where it may not be read.
     fsync: Option<String>,
     pauses_fsync: bool,
     ahead: Duration,
@@ -55,7 +55,7 @@ pub(super) struct Facts {
 impl RedisEngine {
     pub(super) async fn guarantees(&self) -> Result<Guarantees, Trouble> {
         if let Some(known) = self.checks.known() {
-            // The settings are known; whether it works is not.
+            // The configuration is cached, but whether the server works must be checked.
             let key = self.keys.format();
             let mut get = Cmd::new();
             get.arg("GET").arg(&key);
@@ -70,7 +70,7 @@ impl RedisEngine {
         Ok(guarantees)
     }
 
-    /// What each server says about itself.
+    /// The properties of each server.
     pub(super) async fn facts(&self) -> Result<Vec<Facts>, Trouble> {
         let mut facts = Vec::new();
         for post in self.link.posts() {
@@ -127,7 +127,8 @@ async fn ask(post: &Post) -> Result<Facts, Trouble> {
     facts.fsync = answers.next().and_then(setting);
     facts.pauses_fsync = answers.next().and_then(setting).is_some_and(|value| value == "yes");
     if let Some(now) = answers.next().and_then(time) {
-        // The server looked at its clock somewhere in between; any of it is its due.
+        // The server read its clock at some point in between, and any value in the range is
+        // possible.
         let ahead = Duration::from_millis(now.saturating_sub(after.millis()));
         facts.ahead = if ahead > CLOCKS_APART && before <= after { ahead } else { Duration::ZERO };
     }
@@ -144,7 +145,7 @@ fn read(info: &str) -> Facts {
         version: line("redis_version").unwrap_or_default().to_owned(),
         is_valkey: line("valkey_version").is_some() || line("server_name") == Some("valkey"),
         replicas: number("connected_slaves"),
-        // The line is there only where min-replicas-to-write is set.
+        // This field is present only where min-replicas-to-write is set.
         is_guarded: line("min_slaves_good_slaves").is_some(),
         aof: line("aof_enabled") == Some("1"),
         disk_fails: line("aof_last_write_status") == Some("err")
@@ -155,7 +156,7 @@ fn read(info: &str) -> Facts {
     }
 }
 
-/// The value that CONFIG GET tells; `None` if it does not.
+/// The value in the reply of CONFIG GET; `None` if there is none.
 fn setting(answer: Value) -> Option<String> {
     let Value::Array(parts) = answer else { return None };
     match parts.as_slice() {
@@ -164,7 +165,7 @@ fn setting(answer: Value) -> Option<String> {
     }
 }
 
-/// What TIME tells, in milliseconds.
+/// The reply of TIME, in milliseconds.
 fn time(answer: Value) -> Option<u64> {
     let Value::Array(parts) = answer else { return None };
     let [Value::BulkString(seconds), Value::BulkString(micros)] = parts.as_slice() else {
@@ -174,13 +175,13 @@ fn time(answer: Value) -> Option<u64> {
     Some(number(seconds)?.saturating_mul(1000).saturating_add(number(micros)? / 1000))
 }
 
-/// The version of the language in two numbers.
+/// The first two numbers of a version.
 pub(super) fn version(text: &str) -> (u32, u32) {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// What all servers together guarantee.
+/// The guarantees of all servers together.
 fn judge(address: &Address, facts: &[Facts], is_whole: bool) -> Guarantees {
     let mut lacks = Vec::new();
     for each in facts {
@@ -223,7 +224,7 @@ fn name(address: &Address, facts: &[Facts]) -> &'static str {
     }
 }
 
-/// What can happen with one server, and what to change.
+/// The risks of one server, and what to change.
 fn lacks_of(address: &Address, facts: &Facts) -> Vec<(String, &'static str)> {
     let mut lacks = Vec::new();
     let mut lack = |what: &str, remedy| lacks.push((what.to_owned(), remedy));

@@ -1,4 +1,4 @@
--- Grants a token in the plain case; reads it and its session as they were before.
+-- Grants a token in the plain case; returns it and its session as they were before.
 local fixed, now, claim, handler, row_mode, auto = unpack(ARGV, 1, 6)
 local click, browser, signed_in, current, credential = unpack(ARGV, 7, 11)
 local digest, newcomer_digest, newcomer, run, run_until, devices_max, slack, next_version = unpack(ARGV, 12, 19)
@@ -24,7 +24,7 @@ local function may_ask()
   return wish > 1 or wish == 1 and (binding == '' or binding ~= browser)
 end
 
--- Whether the bearer joins; nothing if the case is not plain.
+-- Whether the bearer joins; nil if the case is not plain.
 local function joining()
   if not fenced or claimed ~= '' or tonumber(now) >= tonumber(expires) then return nil end
   if handlers ~= '' and not string.find('\n' .. handlers .. '\n', '\n' .. handler .. '\n', 1, true) then return nil end
@@ -41,8 +41,8 @@ local joins = joining()
 local found = {joins == nil and 0 or 1, token, fenced and 1 or 0, version and session}
 if joins == nil then return found end
 
--- First what frees memory: then Redis lets the script go on though it is full, so that callbacks
--- come home while nothing new is let in.
+-- Writes that free memory come first: Redis then lets the script continue although it is full, so
+-- that callbacks are redeemed while nothing new is stored.
 redis.call('ZREM', KEYS[3], name .. digest)
 redis.call('HSET', KEYS[1], 'cid', claim, 'cat', now)
 if run_until ~= '' then
@@ -61,7 +61,7 @@ redis.call('HSET', KEYS[2], 'v', next_version, 'unspent', unspent)
 local last_use = whole(math.max(tonumber(now), tonumber(seen)))
 local over = over_at(last_use, idle, absolute, unspent)
 if over < over_at(last_use, idle, absolute, session[9]) then
-  -- The session lived for this token alone.
+  -- The session may have lived for this token alone.
   redis.call('ZADD', KEYS[4], whole(over), 's:' .. sid)
 end
 used(string.sub(KEYS[2], 1, -35), sid, last_use, unspent)

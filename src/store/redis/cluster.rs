@@ -1,4 +1,4 @@
-//! A Cluster: which node has which slots, and following a node that says another one has them.
+//! A Cluster: the map of slots to nodes, and redirections to other nodes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,13 +22,13 @@ use crate::store::redis::post::Post;
 use crate::store::redis::post::Whom;
 use crate::store::redis::trouble::Trouble;
 
-/// Time between two looks at the map of slots if nobody complains.
+/// Time between two refreshes of the map of slots without a redirection.
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
-/// Time between two looks at least.
+/// Minimum time between two refreshes.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Nodes that a command is sent on to.
+/// Maximum number of redirections of a command.
 const HOPS_MAX: usize = 5;
-/// Keys of a slot that is being moved are apart for a moment.
+/// Pause before a retry while the keys of a slot are split by its migration.
 const SPLIT_PAUSE: Duration = Duration::from_millis(25);
 
 const NOWHERE: &str = "no node of its Cluster has the keys";
@@ -43,22 +43,22 @@ struct Shared {
     dialer: Arc<Dialer>,
     seeds: Vec<Host>,
     map: watch::Sender<Map>,
-    /// Somebody has found the map to be wrong.
+    /// Requests a refresh, because the map was found to be wrong.
     complaint: Notify,
 }
 
-/// Who has which slots.
+/// The map of slots to nodes.
 #[derive(Debug, Clone, Default)]
 struct Map {
     /// First and last slot, in order.
     ranges: Vec<(u16, u16, Host)>,
     posts: BTreeMap<Host, Arc<Post>>,
-    /// Why the last look at the nodes told nothing.
+    /// Why the last refresh failed.
     blind: Option<Undialed>,
 }
 
 impl Cluster {
-    /// Begins to look at the nodes. Call it within a runtime.
+    /// Starts to refresh the map. Call it within a runtime.
     pub(super) fn keep(dialer: Arc<Dialer>, seeds: &[Host]) -> Self {
         let (map, _) = watch::channel(Map::default());
         let seeds = seeds.to_vec();
@@ -68,7 +68,7 @@ impl Cluster {
         Self { shared, looker }
     }
 
-    /// Sends commands about keys of one slot and waits for the answers, one for each.
+    /// Sends commands about keys of one slot and waits for the replies, one for each.
     pub(super) async fn send(
         &self,
         slot: u16,
@@ -88,7 +88,8 @@ impl Cluster {
                 Err(trouble) => {
                     self.shared.complaint.notify_one();
                     match (&trouble, self.shared.map.borrow().owner(slot)) {
-                        // Another node has the slot by now, and this one has heard of nothing.
+                        // Another node has the slot by now, and this one has not received the
+                        // command.
                         (Trouble::Unsent(_), Some(other)) if !Arc::ptr_eq(&other, &post) => {
                             post = other;
                             continue;
@@ -122,7 +123,7 @@ impl Cluster {
         hosts.into_iter().filter_map(|host| map.posts.get(host).cloned()).collect()
     }
 
-    /// Why no node can be asked; `None` if some can.
+    /// Why no node can be reached; `None` if some can.
     pub(super) fn away(&self) -> Option<Undialed> {
         self.shared.map.borrow().blind.clone()
     }
@@ -152,7 +153,7 @@ impl Cluster {
     }
 }
 
-/// Sends commands to a node to which the slot is on its way.
+/// Sends commands to the node to which the slot is being migrated.
 async fn ask(post: &Post, commands: &[Cmd], weight: Weight) -> Result<Vec<Value>, Trouble> {
     let mut asking = Cmd::new();
     asking.arg("ASKING");
@@ -161,7 +162,7 @@ async fn ask(post: &Post, commands: &[Cmd], weight: Weight) -> Result<Vec<Value>
     Ok(answers.into_iter().skip(1).collect())
 }
 
-/// Where another node is said to be.
+/// The node in a redirection.
 struct Hint {
     name: String,
     port: u16,
@@ -178,8 +179,8 @@ impl Hint {
     }
 }
 
-/// Whether the first command was not executed, but sent on or put off. The others are about the
-/// same slot, or about the connection.
+/// Whether the first command was not executed, but redirected or deferred. The others concern the
+/// same slot, or the connection.
 fn redirection(answers: &[Value]) -> Option<(ServerErrorKind, Option<Hint>)> {
     let Some(Value::ServerError(error)) = answers.first() else { return None };
     let kind = error.kind()?;
@@ -206,7 +207,7 @@ impl Map {
 }
 
 impl Shared {
-    /// The post of a node, new or not.
+    /// The `Post` of a node, new or existing.
     fn post(&self, host: &Host) -> Arc<Post> {
         if let Some(post) = self.map.borrow().posts.get(host) {
             return Arc::clone(post);
@@ -223,7 +224,7 @@ impl Shared {
         Arc::new(Post::keep(Arc::clone(&self.dialer), Whom::Host(host.clone())))
     }
 
-    /// Asks one node after the other, those that are connected first, until one has a map.
+    /// Queries one node after the other, connected ones first, until one returns a map.
     async fn look(&self) {
         let mut posts: Vec<Arc<Post>> = self.map.borrow().posts.values().cloned().collect();
         posts.sort_by_key(|post| post.away().is_some());
@@ -252,7 +253,7 @@ impl Shared {
         self.map.send_modify(|map| map.blind = blind);
     }
 
-    /// Takes a new map; nodes that have no slot in it are let go.
+    /// Replaces the map, and drops nodes that have no slot in it.
     fn drawn(&self, ranges: Vec<(u16, u16, Host)>) {
         self.map.send_modify(|map| {
             map.posts.retain(|host, _| ranges.iter().any(|(_, _, owner)| owner == host));
@@ -285,7 +286,7 @@ async fn slots(post: &Post) -> Result<Vec<(u16, u16, Host)>, Undialed> {
     ranges(answers, post.host().as_ref())
 }
 
-/// Reads the answer to CLUSTER SLOTS: first slot, last slot, the master, its replicas.
+/// Parses the reply of CLUSTER SLOTS: first slot, last slot, the master, its replicas.
 fn ranges(answers: Vec<Value>, asked: Option<&Host>) -> Result<Vec<(u16, u16, Host)>, Undialed> {
     let rows = match answers.into_iter().next() {
         Some(Value::Array(rows)) => rows,

@@ -1,4 +1,4 @@
--- Writes what a verb came to about one session and its tokens, if the session is as expected.
+-- Writes the changes of one session and its tokens, if the session is as expected.
 local fixed, id, expected, expected_seen, fenced, minted, pointers, slack, next_version = unpack(ARGV, 1, 9)
 local session, ids, names, due = unpack(KEYS, 1, 4)
 local place = string.sub(session, 1, -35)
@@ -45,7 +45,7 @@ function steps.row()
     if not old[1] then redis.call('ZADD', ids, 0, id) end
     account(place, id, seen, unspent, guest ~= '' and #doc or nil)
   else
-    -- First what frees memory, so that a full server lets a session end.
+    -- Writes that free memory come first, so that a session can end on a full server.
     redis.call('HDEL', session, 'idle', 'abs', 'doc', 'devices', 'joined', 'unspent')
     redis.call('HSET', session, 'v', next_version, 'seen', seen, 'ended', ended, 'answers', answers)
     redis.call('ZREM', ids, id)

@@ -1,4 +1,4 @@
-//! A commit in the words of `commit.lua`: who is expected, then one step after the other.
+//! A commit as the arguments of `commit.lua`: the expected state, then one step after the other.
 
 use std::time::Duration;
 
@@ -26,21 +26,21 @@ use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenRow;
 
-/// The longest that Redis is told to keep a row which nobody sweeps: two years and more, as long
-/// as a session or a token may live and be repeated.
+/// The longest expiry that Redis is given for a row that is never swept: more than two years, as
+/// long as a session or a token may live and be repeated.
 const SPAN_MAX: Duration = Duration::from_hours(24 * 800);
 
-/// The steps of a commit, with the keys they are about.
+/// The steps of a commit, with their keys.
 struct Steps {
     keys: Vec<String>,
     words: Vec<Vec<u8>>,
     shard: u8,
-    /// The moment of the commit as far as it is known: nobody hands it over. It is rather too
-    /// early, and then rows stay longer under the net.
+    /// The approximate time of the commit, because no caller passes it. It is rather too early,
+    /// which only makes the expiry in Redis later.
     now: Timestamp,
 }
 
-/// Writes it.
+/// Writes a commit.
 pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Committed, Trouble> {
     if let Some(token) = &commit.mint
         && !engine.link.is_one()
@@ -59,9 +59,9 @@ pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Commit
     Ok(committed)
 }
 
-/// Writes the pointer of a token to be minted, where it lives in another slot; false if another
-/// session has this token. Should the mint fail then, the pointer leads nowhere until Redis drops
-/// it.
+/// Writes the pointer of a token to be minted, where the token lives in another slot. Returns
+/// false if another session has this token. If the mint then fails, the pointer leads to nothing
+/// until Redis expires it.
 async fn point(engine: &RedisEngine, commit: &Commit, token: &TokenRow) -> Result<bool, Trouble> {
     let pointer = engine.keys.pointer(&token.digest);
     let span = pointer_span(token, base(commit));
@@ -74,8 +74,8 @@ async fn point(engine: &RedisEngine, commit: &Commit, token: &TokenRow) -> Resul
 }
 
 impl RedisEngine {
-    /// Takes pointers away that lead nowhere any more. Redis would drop them by itself one day,
-    /// so nobody waits for it.
+    /// Deletes pointers to dropped tokens. Redis would expire them by itself, so no caller waits
+    /// for it.
     pub(super) fn unpoint(&self, pointers: Vec<String>) {
         let link = std::sync::Arc::clone(&self.link);
         if pointers.is_empty() {
@@ -92,7 +92,7 @@ impl RedisEngine {
     }
 }
 
-/// The moment of a commit as far as its row tells.
+/// The time of a commit, as far as its row contains it.
 fn base(commit: &Commit) -> Timestamp {
     let row = commit.session.as_ref();
     row.map_or(Timestamp::default(), |row| row.ended_at.unwrap_or(row.seen_at))
@@ -102,7 +102,8 @@ fn span(until: Timestamp, now: Timestamp) -> u64 {
     millis(until.since(now).min(SPAN_MAX))
 }
 
-/// A pointer must not end before its token, whose memory grows with the repeats of its callback.
+/// A pointer must not expire before its token, which is kept longer with each repeat of its
+/// callback.
 fn pointer_span(token: &TokenRow, now: Timestamp) -> u64 {
     let repeats = Duration::from_secs(REPEAT_SECS_MAX);
     span(token.forget_at, now).saturating_add(millis(repeats + TOMBSTONE * 2))
@@ -136,8 +137,8 @@ fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>)
         slack(),
         rows::number(next),
     ];
-    // What frees memory goes first, so that a full server lets tokens be taken back; but nothing
-    // new slips in behind it.
+    // Writes that free memory come first, so that tokens can be revoked on a full server. With a
+    // mint they come last, so that a full server refuses the script and stores nothing new.
     let (first, last) = if mint.is_none() { (drops, Vec::new()) } else { (Vec::new(), drops) };
     for digest in first {
         steps.drop(engine, &digest);
@@ -159,7 +160,7 @@ fn in_words(engine: &RedisEngine, commit: Commit) -> (Vec<String>, Vec<Vec<u8>>)
 }
 
 impl Steps {
-    /// Adds the key of a token; its place among the keys, in words.
+    /// Adds the key of a token, and returns its index among the keys as an argument.
     fn key(&mut self, engine: &RedisEngine, digest: &Digest) -> Vec<u8> {
         self.keys.push(engine.keys.token(self.shard, digest));
         rows::number(u64::try_from(self.keys.len()).unwrap_or(u64::MAX))

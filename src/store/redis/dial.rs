@@ -1,4 +1,4 @@
-//! Connecting to a server: TCP, TLS, signing in, and looking whether it is the one to talk to.
+//! Connecting to a server: TCP, TLS, authentication, and a check of its role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ use crate::store::redis::address::Address;
 use crate::store::redis::address::Host;
 use crate::store::redis::address::SignIn;
 
-/// From the first packet to a connection that is signed in.
+/// From the first packet to an authenticated connection.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// From a command to its answer.
+/// From a command to its reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// Commands that wait to be written to one connection.
+/// Maximum number of commands queued for one connection.
 const QUEUE_MAX: usize = 1_024;
 
 /// Opens connections to the servers of one address.
@@ -43,24 +43,24 @@ pub(super) struct Dialer {
     sentinels: RedisConnectionInfo,
 }
 
-/// Whom to talk to.
+/// The kind of server to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A server that must be no replica.
+    /// A server that must not be a replica.
     Primary,
     /// Any node of a Cluster.
     Node,
     Sentinel,
 }
 
-/// Why there is no connection.
+/// Why a connection could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Undialed {
-    /// Nobody answers.
+    /// The server does not respond.
     Silent(String),
-    /// Whoever answers does not let callgate in.
+    /// The server rejects the credentials.
     ShutOut(String),
-    /// It may not be asked what it is.
+    /// The user may not query the role of the server.
     Forbidden(String),
     /// It is a replica.
     Replica,
@@ -75,17 +75,17 @@ impl fmt::Display for Undialed {
     }
 }
 
-/// One connection, on which any number of commands are under way at once.
+/// One connection, on which any number of commands may be in flight.
 pub(super) struct Line {
     pub(super) host: Host,
     connection: MultiplexedConnection,
-    /// True once it must not be used any more.
+    /// True once the connection must not be used any more.
     broken: watch::Sender<bool>,
     driver: AbortHandle,
 }
 
 impl Dialer {
-    /// An error is the file with the certificates', or the machine's that has none.
+    /// Fails if the file of certificates cannot be used, or the system has none.
     pub(super) fn new(address: &Address, sentinels: &SignIn) -> Result<Self, String> {
         Ok(Self {
             tls: if address.tls() { Some(connector(address)?) } else { None },
@@ -94,7 +94,7 @@ impl Dialer {
         })
     }
 
-    /// A connection to a server of this kind.
+    /// Connects to a server of this kind.
     pub(super) async fn dial(&self, host: &Host, kind: Kind) -> Result<Arc<Line>, Undialed> {
         let line = tokio::time::timeout(DIAL_TIMEOUT, async {
             let line = self.connect(host, kind).await?;
@@ -111,7 +111,8 @@ impl Dialer {
         let silent = |error: &dyn fmt::Display| Undialed::Silent(error.to_string());
         let stream = TcpStream::connect((host.name.as_str(), host.port));
         let stream = stream.await.map_err(|error| silent(&error))?;
-        // A command is small, and somebody waits for its answer.
+        // Commands are small and callers wait for the replies, so Nagle's algorithm would only add
+        // latency.
         stream.set_nodelay(true).map_err(|error| silent(&error))?;
         let Some(tls) = &self.tls else { return self.sign_in(host, kind, stream).await };
         let name = ServerName::try_from(host.name.clone());
@@ -154,7 +155,7 @@ fn unsigned(error: &RedisError) -> Undialed {
 }
 
 fn sign_in(sign_in: &SignIn) -> RedisConnectionInfo {
-    // Not every server knows CLIENT SETINFO.
+    // Not every server supports CLIENT SETINFO.
     let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
     if let Some(user) = &sign_in.user {
         info = info.set_username(SecretText::expose(user));
@@ -197,9 +198,9 @@ fn connector(address: &Address) -> Result<TlsConnector, String> {
 }
 
 impl Line {
-    /// Sends commands and waits for the answers, one for each; an answer may be an error of the
-    /// server. A line of which an answer did not come in time is broken: whoever waits behind a
-    /// silent server would wait in vain.
+    /// Sends commands and waits for the replies, one for each; a reply may be an error of the
+    /// server. After a timeout the connection is broken, because further commands on it would time
+    /// out as well.
     pub(super) async fn send(&self, commands: &[Cmd]) -> Result<Vec<Value>, RedisError> {
         let mut pipeline = Pipeline::with_capacity(commands.len());
         for command in commands {
@@ -213,7 +214,7 @@ impl Line {
         answers
     }
 
-    /// Nobody uses it any more.
+    /// Closes the connection for further commands.
     pub(super) fn shut(&self) {
         self.broken.send_replace(true);
     }
@@ -222,14 +223,14 @@ impl Line {
         *self.broken.borrow()
     }
 
-    /// Comes back when it is broken.
+    /// Completes when the connection is broken.
     pub(super) async fn ended(&self) {
         let mut broken = self.broken.subscribe();
-        // The sender is in this line.
+        // `self` holds the sender.
         let _ = broken.wait_for(|broken| *broken).await;
     }
 
-    /// The line, if it leads to no replica: what a replica answers may be old.
+    /// The connection, if it is not to a replica, whose data may be stale.
     async fn primary(self) -> Result<Self, Undialed> {
         let mut info = Cmd::new();
         info.arg("INFO").arg("replication");
@@ -262,7 +263,7 @@ impl Line {
 }
 
 impl Drop for Line {
-    /// Commands under way hold the line, so nobody is waiting any more.
+    /// Commands in flight hold the connection, so none is waiting any more.
     fn drop(&mut self) {
         self.driver.abort();
     }

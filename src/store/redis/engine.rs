@@ -1,4 +1,4 @@
-//! The steps of an engine on Redis: each is one script, or one plain command.
+//! The steps of an engine on Redis, each of which is one script or one plain command.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::Trimmed;
 
-/// What stands in the place of the incarnation where the address switches the fence off.
+/// Replaces the incarnation where the address switches the fence off.
 const NO_FENCE: &str = "off";
 
 /// Keeps rows in a Redis.
@@ -54,7 +54,8 @@ pub(super) struct RedisEngine {
     pub(super) ahead: AtomicU64,
 }
 
-/// How much longer than anybody needs it Redis keeps what nobody sweeps, in milliseconds.
+/// How long Redis keeps rows after they are no longer needed if they are not swept, in
+/// milliseconds.
 pub(super) fn slack() -> Vec<u8> {
     rows::number(millis(TOMBSTONE * 2))
 }
@@ -74,12 +75,12 @@ impl RedisEngine {
         })
     }
 
-    /// The fence that the server is to use instead of its own incarnation; empty for its own.
+    /// The fence that replaces the server's own incarnation; empty for the server's own.
     pub(super) fn fixed_fence(&self) -> Vec<u8> {
         if self.address.fence() { Vec::new() } else { NO_FENCE.into() }
     }
 
-    /// How pointers begin where a step may reach for them; empty where it may not.
+    /// The prefix of pointers where a step may access them; empty where it may not.
     pub(super) fn pointers_at_hand(&self) -> Vec<u8> {
         if self.link.is_one() { self.keys.pointers().into_bytes() } else { Vec::new() }
     }
@@ -90,8 +91,8 @@ impl RedisEngine {
         rows::read_session(answer)
     }
 
-    /// Runs a step about a token that is known by its digest alone: one round trip where one
-    /// server has all keys, two in a Cluster.
+    /// Runs a step on a token of which only the digest is known: one round trip where one server
+    /// has all keys, two in a Cluster.
     async fn on_token(
         &self,
         digest: Digest,
@@ -114,7 +115,7 @@ impl RedisEngine {
         }
     }
 
-    /// The session that a pointer names.
+    /// The session in a pointer.
     pub(super) async fn pointed(&self, pointer: &str) -> Result<Option<SessionId>, Trouble> {
         let mut get = Cmd::new();
         get.arg("GET").arg(pointer);
@@ -124,7 +125,7 @@ impl RedisEngine {
         }
     }
 
-    /// The keys in the order in which CLAIM wants them; FIND wants the first.
+    /// The keys in the order in which CLAIM expects them. FIND expects the first.
     fn token_keys(&self, id: SessionId, digest: &Digest) -> [String; 4] {
         let shard = shard(id);
         [
@@ -146,7 +147,7 @@ impl RedisEngine {
         let found = self.find_by_digest(digest).await?;
         Ok(found.filter(|found| match key {
             TokenKey::Digest(_) => true,
-            // Somebody may have claimed it since the index was read.
+            // The token may have been claimed since the index was read.
             TokenKey::Name(name) => found.token.id == name && found.token.claim.is_none(),
         }))
     }
@@ -168,7 +169,7 @@ impl RedisEngine {
         })
     }
 
-    /// A claim in the order of `claim.lua`.
+    /// The arguments of a claim in the order of `claim.lua`.
     fn words_of(&self, order: ClaimOrder) -> Vec<Vec<u8>> {
         let digest = |digest: Option<Digest>| {
             digest.map(|digest| digest.bytes().to_vec()).unwrap_or_default()
@@ -216,7 +217,7 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// Moves the last uses of sessions of one server, or of one shard.
+    /// Moves the last-used times of sessions of one server, or of one shard.
     async fn touch_some(&self, uses: Vec<(SessionId, Timestamp)>) -> Result<(), Trouble> {
         if uses.is_empty() {
             return Ok(());

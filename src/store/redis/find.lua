@@ -1,4 +1,4 @@
--- Reads a token and its session, whose key is beside that of the token.
+-- Reads a token and its session, whose keys are in the same slot.
 local token = redis.call('HMGET', KEYS[1], unpack(TOKEN))
 if not token[1] then return false end
 local session = redis.call('HMGET', string.sub(KEYS[1], 1, -67) .. 's:' .. token[2], unpack(SESSION))

@@ -1,4 +1,4 @@
-//! Making room among guests, over all shards.
+//! Eviction of guests, over all shards.
 
 use redis::Value;
 
@@ -13,11 +13,11 @@ use crate::store::redis::trouble::Trouble;
 use crate::store::shared::engine::Share;
 use crate::store::shared::engine::Trimmed;
 
-/// Guests dropped in one step at most: the server does nothing else meanwhile.
+/// Guests dropped in one step at most, because the server is blocked meanwhile.
 const DROPPED_AT_ONCE: usize = 512;
 
 impl RedisEngine {
-    /// On one server in one step. In a Cluster each shard has its part of the share: ids are
+    /// On one server in one step. In a Cluster each shard has an equal part of the share: ids are
     /// random, so guests are spread evenly.
     pub(super) async fn trim_all(&self, share: Share) -> Result<Trimmed, Trouble> {
         if self.link.is_one() {

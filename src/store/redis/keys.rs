@@ -1,5 +1,6 @@
-//! The names of keys, and how they are spread: a session and all of its tokens share one of 256
-//! shards, and a shard never leaves its slot of a Cluster, so that every step is one step there too.
+//! The names of keys, and how they are distributed. A session and all of its tokens share one of
+//! 256 shards, and a shard never spans two slots of a Cluster, so every step is a single step
+//! there too.
 //!
 //! ```text
 //!   cg:{app}:format                the version of this layout
@@ -7,13 +8,13 @@
 //!   cg:{app:0A}:t:9c…              a token of a session of this shard
 //!   cg:{app:0A}:ids                the sessions of the shard that have not ended
 //!   cg:{app:0A}:names              its unclaimed tokens: name and digest, as bytes
-//!   cg:{app:0A}:due                what the sweep looks at, and when
-//!   cg:{app:0A}:guests             the guests of the shard, in the order in which they make room
-//!   cg:{app:0A}:sizes              how many bytes each of them takes, and all together
+//!   cg:{app:0A}:due                what the sweep checks, and when
+//!   cg:{app:0A}:guests             the guests of the shard, in the order of eviction
+//!   cg:{app:0A}:sizes              the bytes of each of them, and of all together
 //!   cg:{app:p:9c}:p:9c…            the session of a token, found by the token alone
 //! ```
 //!
-//! A pointer is written before its token and never changes. By itself it grants nothing.
+//! A pointer is written before its token and never changes. It grants nothing by itself.
 
 use crate::base::Digest;
 use crate::base::SessionId;
@@ -46,12 +47,12 @@ impl Keys {
         format!("cg:{{{}}}:probe:{part}", self.app)
     }
 
-    /// How the keys of all shards begin.
+    /// The prefix of the keys of all shards.
     pub(super) fn shards(&self) -> String {
         format!("cg:{{{}:", self.app)
     }
 
-    /// How all pointers begin.
+    /// The prefix of all pointers.
     pub(super) fn pointers(&self) -> String {
         format!("cg:{{{}:p:", self.app)
     }
@@ -98,14 +99,14 @@ pub(super) fn shard(id: SessionId) -> u8 {
     first
 }
 
-/// The slot of a key in a Cluster: CRC16 of what stands between its first braces.
+/// The slot of a key in a Cluster: CRC16 of the text between its first braces.
 pub(super) fn slot(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let tag = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
     crc16(tag.as_bytes()) % 16_384
 }
 
-/// CRC-16/XMODEM, as the Redis Cluster specification wants it.
+/// CRC-16/XMODEM, as specified for Redis Cluster.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc: u16, _| {

@@ -1,5 +1,5 @@
-//! The way to the data, whatever stands behind the address: one server, the master of Sentinels, or
-//! the masters of a Cluster.
+//! Access to the data in every kind of deployment: one server, the master of Sentinels, or the
+//! masters of a Cluster.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -23,12 +23,12 @@ use crate::store::redis::post::Whom;
 use crate::store::redis::sentinel::Sentinels;
 use crate::store::redis::trouble::Trouble;
 
-/// How long a write waits for replicas, in milliseconds, where the address says so.
+/// How long a write waits for replicas, in milliseconds, where the address requires replicas.
 const REPLICAS_MILLIS: u16 = 200;
-/// Questions to different slots of a Cluster under way at once, for one caller.
+/// Concurrent commands to different slots of a Cluster, for one caller.
 const ABREAST_MAX: usize = 32;
 
-/// The way to the data.
+/// Access to the data.
 #[derive(Debug)]
 pub(super) struct Link {
     ground: Ground,
@@ -42,17 +42,17 @@ enum Ground {
     Many(Cluster),
 }
 
-/// Whether a command writes what somebody relies on: such ones have lines of their own, and where the
-/// address says so, their answers count only once replicas have what was written.
+/// Whether a caller relies on the write of a command. Such commands have connections of their own,
+/// and where the address requires replicas, their replies count only once replicas have the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
-    /// Nobody is promised anything.
+    /// No caller relies on it.
     Light,
-    /// Somebody relies on it.
+    /// A caller relies on it.
     Heavy,
 }
 
-/// A step that the server runs as a whole.
+/// A step that the server runs atomically.
 #[derive(Debug)]
 pub(super) struct Script {
     text: String,
@@ -99,7 +99,7 @@ scripts! {
 }
 
 impl Link {
-    /// Begins to connect. Call it within a runtime.
+    /// Starts to connect. Call it within a runtime.
     pub(super) fn to(address: &Address) -> Result<Self, String> {
         let wait = address.wait();
         let one = |dialer, whom| Ground::One(Arc::new(Post::keep(Arc::new(dialer), whom)));
@@ -120,7 +120,7 @@ impl Link {
         Ok(Self { ground, wait })
     }
 
-    /// Whether one server has all keys, so that a step may reach for any of them.
+    /// Whether one server has all keys, so that a step may access any of them.
     pub(super) fn is_one(&self) -> bool {
         matches!(self.ground, Ground::One(_))
     }
@@ -139,7 +139,7 @@ impl Link {
     pub(super) async fn run(&self, script: &Script, call: Call<'_>) -> Result<Value, Trouble> {
         let key = call.keys.first().map_or("", String::as_str);
         match self.weighed(key, call.command("EVALSHA", &script.sha), call.weight).await {
-            // The server has not executed it; it has been restarted, or is a new one.
+            // The server has not executed it, because it was restarted or is a new one.
             Err(Trouble::Said(error)) if error.kind() == Some(ServerErrorKind::NoScript) => {
                 self.weighed(key, call.command("EVAL", &script.text), call.weight).await
             }
@@ -161,7 +161,7 @@ impl Link {
         match answers.next() {
             Some(Value::Int(got)) if got >= i64::from(wanted) => Ok(answer),
             Some(Value::Int(got)) => Err(Trouble::Unreplicated { wanted, got }),
-            // It was written, and nobody knows where to.
+            // It was written, and how many replicas have it is unknown.
             _ => Err(Trouble::Unreplicated { wanted, got: 0 }),
         }
     }
@@ -178,7 +178,7 @@ impl Link {
         }
     }
 
-    /// Asks about many keys at once. The answers come in the order of the questions.
+    /// Sends commands about many keys concurrently. The replies are in the order of the commands.
     pub(super) async fn ask_all(
         self: &Arc<Self>,
         questions: Vec<(String, Cmd)>,
@@ -213,7 +213,7 @@ impl Link {
         }
     }
 
-    /// Why nobody can be asked; `None` if somebody can.
+    /// Why no server can be reached; `None` if one can.
     pub(super) fn away(&self) -> Option<Undialed> {
         match &self.ground {
             Ground::One(post) => post.away(),
@@ -231,7 +231,7 @@ impl Link {
     }
 }
 
-/// A step with what it is about.
+/// A step with its keys and arguments.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) keys: &'a [String],
@@ -253,7 +253,8 @@ impl Call<'_> {
     }
 }
 
-/// Does work for many keys, some of it at a time; the results in the order of the work.
+/// Runs tasks for many keys, a bounded number concurrently; the results are in the order of the
+/// tasks.
 pub(super) async fn abreast<T: Send + 'static>(
     work: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
@@ -268,7 +269,7 @@ pub(super) async fn abreast<T: Send + 'static>(
         }
         match under_way.join_next().await {
             Some(Ok(piece)) => done.push(piece),
-            // It panicked, and so does whoever waits for it.
+            // The task panicked, and the panic is passed on to the caller.
             Some(Err(failed)) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => break,

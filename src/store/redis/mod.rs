@@ -1,21 +1,21 @@
 //! Sessions in a Redis or Valkey that many nodes share.
 //!
 //! ```text
-//!   address    what `redis://…` says
-//!   open       looks whether the server is fit, before anything is stored
+//!   address    the parsed `redis://…` URL
+//!   open       checks that the server is suitable, before anything is stored
 //!   engine     the steps of `Engine`, each one script
-//!   commit     a commit in the words of its script
+//!   commit     a commit as the arguments of its script
 //!   pages      listing and sweeping over all shards
-//!   guests     making room among guests, over all shards
+//!   guests     eviction of guests, over all shards
 //!   check      what the server guarantees, and what to change
-//!   keys       the names of keys, and how they are spread
+//!   keys       the names of keys, and how they are distributed
 //!   rows       rows as fields
-//!   link       the way to the data: one server, the master of Sentinels, a Cluster
-//!   post       one server that is kept connected
-//!   dial       one connection: TCP, TLS, signing in
-//!   sentinel   who is the master now
-//!   cluster    which node has which slots
-//!   trouble    what went wrong, and whether the command was executed
+//!   link       access to the data: one server, the master of Sentinels, a Cluster
+//!   post       the connection pool of one server
+//!   dial       one connection: TCP, TLS, authentication
+//!   sentinel   the present master
+//!   cluster    the map of slots to nodes
+//!   trouble    errors, and whether the command was executed
 //!   *.lua      the steps as the server runs them
 //! ```
 

@@ -1,4 +1,4 @@
-//! Opening a Redis: whether it answers, is fit, and has been written to by no later callgate.
+//! Opening a Redis: checks that it responds, is suitable, and was not written by a later callgate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,26 +25,26 @@ use crate::store::shared::Engine;
 use crate::store::shared::OpenError;
 use crate::store::shared::OpenErrorKind;
 
-/// How long a server may take to answer for the first time.
+/// Timeout of the first response of a server.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Time between two looks whether it has.
+/// Time between two checks whether it has responded.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The oldest version that has all commands callgate uses.
 const VERSION_MIN: (u32, u32) = (6, 2);
 
-/// What is wrong, and the kind of it.
+/// The message and kind of an error.
 type Wrong = (OpenErrorKind, String);
 
 /// Opens the Redis at this address for the sessions of one application.
 ///
-/// It stays connected by itself from then on, through restarts and fail-overs, until it is closed
-/// or dropped. Call it within a runtime.
+/// It reconnects by itself from then on, through restarts and failovers, until it is closed or
+/// dropped. Call it within a runtime.
 pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
     let opened = async {
         let engine = RedisEngine::new(address, app).map_err(unfit)?;
         reached(&engine).await?;
         examine(&engine).await?;
-        // The clocks are compared, too, before anybody asks for the time.
+        // This also compares the clocks, before any operation needs the time.
         engine.guarantees().await.map_err(|trouble| explain(&trouble))?;
         Ok(engine)
     };
@@ -62,7 +62,7 @@ fn unreachable(why: impl Into<String>) -> Wrong {
     (OpenErrorKind::Unreachable, why.into())
 }
 
-/// Waits until somebody has answered, or it is clear that nobody will.
+/// Waits until a server has responded, or cannot be expected to any more.
 async fn reached(engine: &RedisEngine) -> Result<(), Wrong> {
     let since = Stopwatch::start();
     loop {
@@ -76,7 +76,7 @@ async fn reached(engine: &RedisEngine) -> Result<(), Wrong> {
             Some(Undialed::Forbidden(why)) => {
                 return Err(unfit(format!("{why}; permit it to the user of the address")));
             }
-            // A fail-over may be under way.
+            // A failover may be in progress.
             Some(Undialed::Replica) if !may_change => {
                 return Err(unfit("it is a replica; name its primary, or Sentinels that know it"));
             }
@@ -113,8 +113,9 @@ async fn examine(engine: &RedisEngine) -> Result<(), Wrong> {
     format(engine).await.map_err(|trouble| explain(&trouble))?.map_or(Ok(()), Err)
 }
 
-/// The commands that the steps use. By themselves they are refused by name, in a script by line.
-/// Other nodes may be doing the same just now, so each key is always of one kind.
+/// The commands that the steps use. Redis reports a refused command by its name, but inside a
+/// script only by the line. Other nodes may run the same check concurrently, so each key always
+/// has the same type.
 const COMMANDS: [&[&str]; 15] = [
     &["HSET", "hash", "v", "0"],
     &["PEXPIRE", "hash", "1000"],
@@ -133,7 +134,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["DEL", "text"],
 ];
 
-/// Does once whatever the steps will do, on keys of its own; the incarnation of the server.
+/// Runs everything that the steps will do once, on keys of its own; returns the server's
+/// incarnation.
 async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
     for words in COMMANDS {
         let [verb, part, rest @ ..] = words else { continue };
@@ -141,7 +143,7 @@ async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
         let mut command = Cmd::new();
         command.arg(verb).arg(&key).arg(rest);
         match engine.link.ask(&key, command).await {
-            // It is full, and lets sessions end and tokens be redeemed.
+            // The server is full, and still lets sessions end and tokens be redeemed.
             Err(Trouble::Said(error)) if code(&error) == "OOM" => {}
             answer => drop(answer.map_err(|trouble| explain(&trouble))?),
         }
@@ -158,7 +160,7 @@ async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
     answer.and_then(rows::text).map_err(|trouble| explain(&trouble))
 }
 
-/// Leaves the version of the layout, or compares it; what is wrong with it, if anything.
+/// Writes the version of the layout, or compares it; returns an error if it does not match.
 async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, Trouble> {
     let key = engine.keys.format();
     let mut get = Cmd::new();
@@ -184,7 +186,7 @@ async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, Trouble> {
     })
 }
 
-/// What a failure at the start means.
+/// Maps a failure at the start to an error.
 fn explain(trouble: &Trouble) -> Wrong {
     let Trouble::Said(error) = trouble else { return unreachable(trouble.to_string()) };
     said(error)

@@ -1,4 +1,4 @@
-//! What concerns all shards: pages of sessions and tokens in order, and the sweep.
+//! Operations on all shards: pages of sessions and tokens in order, and the sweep.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use crate::store::redis::trouble::Trouble;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 
-/// Shards looked through in one go: a page of sessions comes from a few of them.
+/// Shards read in one round: a page of sessions comes from a few of them.
 const WINDOW: u8 = 32;
-/// Rows asked for in one go: an answer with all of a large page would be late.
+/// Rows requested at once, because a reply with all rows of a large page would time out.
 const ROWS_AT_ONCE: usize = 32;
-/// Entries of an index asked for in one go.
+/// Entries of an index requested at once.
 const ENTRIES_AT_ONCE: usize = 4_096;
-/// Rows swept in one step at most: the server does nothing else meanwhile.
+/// Rows swept in one step at most, because the server is blocked meanwhile.
 const SWEPT_AT_ONCE: usize = 16_384;
 
 impl RedisEngine {
-    /// The first byte of an id is its shard, so the shards come one after the other.
+    /// The first byte of an id is its shard, so the shards are read one after the other.
     pub(super) async fn page_of_sessions(
         &self,
         after: Option<SessionId>,
@@ -49,7 +49,7 @@ impl RedisEngine {
             let last = *window.end();
             let wanted = (at_most - page.len()).min(ENTRIES_AT_ONCE);
             let ids = self.ids(window, cursor, wanted).await?;
-            // What is left of the window is looked through again.
+            // The rest of the window is read again.
             let is_through = ids.len() < wanted;
             cursor = ids.last().copied().or(cursor);
             self.read_all(ids, &mut page).await?;
@@ -106,8 +106,8 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// Names are strewn over all shards. Of each the next few are read; what lies behind the last
-    /// that a full answer shows may not be the next of all.
+    /// Names are spread over all shards, and the next few of each are read. Beyond the last entry
+    /// of a full reply, another name of the same shard may come before those of other shards.
     pub(super) async fn page_of_tokens(
         &self,
         after: Option<TokenId>,
@@ -146,11 +146,11 @@ impl RedisEngine {
         }
     }
 
-    /// The next names behind `after`, in order; none if there are no more.
+    /// The next names after `after`, in order; none if there are no more.
     async fn names(&self, after: Option<TokenId>, wanted: usize) -> Result<Vec<Entry>, Trouble> {
-        // Names are drawn at random: a shard has rarely much more than its share of a page.
+        // Names are random: a shard rarely has much more than its share of a page.
         let share = wanted / usize::from(WINDOW) + 4;
-        // Behind every entry of this name: an entry is the name with a digest behind it.
+        // After every entry of this name: an entry is the name followed by a digest.
         let from = after.map_or_else(
             || b"-".to_vec(),
             |name| [b"(", name.bytes().as_slice(), &[0xFF; 33]].concat(),
@@ -179,7 +179,7 @@ impl RedisEngine {
         Ok(names)
     }
 
-    /// Takes a name away whose token Redis has dropped by itself.
+    /// Removes a name whose token Redis has expired by itself.
     async fn unname(&self, entry: &Entry) -> Result<(), Trouble> {
         let key = self.keys.names(entry.shard);
         let mut command = Cmd::new();
@@ -188,7 +188,7 @@ impl RedisEngine {
         self.link.ask(&key, command).await.map(|_| ())
     }
 
-    /// The entry of a name, wherever it is.
+    /// The entry of a name, in whichever shard it is.
     pub(super) async fn named(&self, name: TokenId) -> Result<Option<Digest>, Trouble> {
         let from = [b"[", name.bytes().as_slice()].concat();
         let questions = SHARDS.map(|shard| {
@@ -225,7 +225,7 @@ impl RedisEngine {
         self.sweep_one_by_one(&words, at_most).await
     }
 
-    /// Sweeps shard by shard. What one shard refuses does not keep the others.
+    /// Sweeps shard by shard, so that an error of one shard does not stop the others.
     async fn sweep_one_by_one(&self, words: &[Vec<u8>], at_most: usize) -> Result<usize, Trouble> {
         let mut many = 0;
         let mut refused = None;
@@ -285,7 +285,7 @@ fn is_open(found: &Found) -> bool {
     lives && found.token.claim.is_none()
 }
 
-/// The entries of an index from there on.
+/// The entries of an index from this position on.
 fn range(key: &str, from: &[u8], at_most: usize) -> Cmd {
     let mut command = Cmd::new();
     command.arg("ZRANGEBYLEX").arg(key).arg(from).arg("+").arg("LIMIT").arg(0).arg(at_most);
@@ -299,7 +299,7 @@ pub(super) fn entries(answer: Value) -> Result<Vec<Value>, Trouble> {
     }
 }
 
-/// How much was swept, and the digests of the tokens whose pointers are left.
+/// The number of swept rows, and the digests of the tokens whose pointers remain.
 fn swept(answer: Value) -> Result<(usize, Vec<String>), Trouble> {
     let malformed = || Trouble::Garbled("what a sweep answers");
     let parts: [Value; 2] = entries(answer)?.try_into().map_err(|_| malformed())?;

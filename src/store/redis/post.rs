@@ -1,5 +1,4 @@
-//! A server that is kept connected: whoever asks gets a line to it, and a task replaces lines that
-//! break for as long as the post is there.
+//! A connection pool for one server. A task replaces broken connections until the pool is dropped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,19 +23,19 @@ use crate::store::redis::sentinel::Sentinels;
 use crate::store::redis::trouble::Trouble;
 use crate::store::redis::trouble::is_wrong_server;
 
-/// How long a command waits for a connection, or for its turn.
+/// How long a command waits for a connection, or for a permit.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
-/// An outage of this age is no hiccup, and nobody waits for its end.
+/// Commands fail fast once an outage is older than this.
 const HICCUP: Duration = Duration::from_secs(1);
 /// Pauses between attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Commands under way at once on one post; more wait.
+/// Maximum number of commands in flight to one server; more wait.
 const UNDER_WAY_MAX: usize = 1_024;
-/// Lines to a server: the first is for what only reads, the others are for writes. A server that
-/// syncs its log before it answers does so once for all that it has read by then, and of one line it
-/// reads 16 KiB at a time, a few writes; and a write that waits for replicas holds up what comes
-/// behind it on its line.
+/// Connections to a server: the first is for reads, the others are for writes. A server that syncs
+/// its log before it replies syncs once for all it has read by then, and it reads 16 KiB at a time
+/// from one connection, which is only a few writes. A write that waits for replicas also blocks
+/// the commands after it on its connection.
 const LINES: usize = 1 + 16;
 
 const GONE: &str = "there is no connection to its server";
@@ -46,13 +45,13 @@ const CROWDED: &str = "too many commands wait for its server";
 /// How a server is found.
 #[derive(Debug)]
 pub(super) enum Whom {
-    /// It is always this one.
+    /// Always this one.
     Host(Host),
-    /// The one that the Sentinels name.
+    /// The one that the Sentinels report.
     Master(Sentinels),
 }
 
-/// One server and the lines to it.
+/// One server and its connections.
 pub(super) struct Post {
     state: watch::Receiver<State>,
     under_way: Semaphore,
@@ -66,7 +65,7 @@ enum State {
 }
 
 impl Post {
-    /// Begins to connect. Call it within a runtime.
+    /// Starts to connect. Call it within a runtime.
     pub(super) fn keep(dialer: Arc<Dialer>, whom: Whom) -> Self {
         let why = Undialed::Silent("nobody has tried to connect yet".to_owned());
         let (sender, state) = watch::channel(State::Away { since: Stopwatch::start(), why });
@@ -74,8 +73,8 @@ impl Post {
         Self { state, under_way: Semaphore::new(UNDER_WAY_MAX), keeper: keeper.abort_handle() }
     }
 
-    /// Sends commands and waits for the answers, one for each. They may hold up what is sent next
-    /// on their line if `weight` is heavy.
+    /// Sends commands and waits for the replies, one for each. If `weight` is heavy, they may
+    /// block later commands on their connection.
     pub(super) async fn send(
         &self,
         commands: &[Cmd],
@@ -89,13 +88,13 @@ impl Post {
         let moved =
             |answer: &Value| matches!(answer, Value::ServerError(error) if is_wrong_server(error));
         if answers.iter().any(moved) {
-            // The others lead to the same server, and it must not be read from either.
+            // The other connections are to the same server, and must not be read from either.
             self.doubt();
         }
         Ok(answers)
     }
 
-    /// Breaks the lines off, so that whoever is to be talked to is found anew.
+    /// Closes the connections, so that the server to use is determined again.
     pub(super) fn doubt(&self) {
         if let State::Up(lines) = &*self.state.borrow() {
             lines.iter().for_each(|line| line.shut());
@@ -110,7 +109,7 @@ impl Post {
         }
     }
 
-    /// The server that the lines lead to.
+    /// The server of the connections.
     pub(super) fn host(&self) -> Option<Host> {
         match &*self.state.borrow() {
             State::Up(lines) => lines.first().map(|line| line.host.clone()),
@@ -118,13 +117,13 @@ impl Post {
         }
     }
 
-    /// Ends all lines, and their replacement.
+    /// Closes all connections, and stops replacing them.
     pub(super) fn close(&self) {
         self.keeper.abort();
         self.doubt();
     }
 
-    /// A line that is not known to be broken. Within a hiccup it is waited for.
+    /// A connection that is not known to be broken. In a short outage the call waits for one.
     async fn line(&self, weight: Weight) -> Result<Arc<Line>, Trouble> {
         let mut state = self.state.clone();
         let wait = async {
@@ -134,7 +133,7 @@ impl Post {
                     Err(true) => return Err(Trouble::Unsent(GONE)),
                     Err(false) => {}
                 }
-                // The keeper announces a new line, and the end of an attempt.
+                // The keeper announces a new connection, and the end of an attempt.
                 state.mark_unchanged();
                 if let Ok(line) = self.now(weight) {
                     return Ok(line);
@@ -145,7 +144,7 @@ impl Post {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(Trouble::Unsent(GONE)))
     }
 
-    /// A line; without one, whether it is pointless to wait.
+    /// A connection, or else whether it is pointless to wait.
     fn now(&self, weight: Weight) -> Result<Arc<Line>, bool> {
         match &*self.state.borrow() {
             State::Up(lines) => {
@@ -154,7 +153,8 @@ impl Post {
                     (_, Some((first, _))) => std::slice::from_ref(first),
                     (_, None) => &[],
                 };
-                // A line that holds what is sent on it counts once, and once more for each of them.
+                // The count is one for the connection itself, and one more for each command in
+                // flight on it.
                 let idlest = own.iter().min_by_key(|line| Arc::strong_count(line));
                 idlest.filter(|line| !line.is_broken()).map(Arc::clone).ok_or(false)
             }
@@ -163,7 +163,7 @@ impl Post {
     }
 }
 
-/// Replaces the lines of one post.
+/// Replaces the connections of one pool.
 struct Keeper {
     dialer: Arc<Dialer>,
     whom: Whom,
@@ -221,10 +221,10 @@ impl Keeper {
         Ok(lines.into())
     }
 
-    /// Comes back when the lines are not the right ones any more.
+    /// Completes when the connections must be replaced.
     async fn broken(&self, lines: &[Arc<Line>]) {
         let ends = async {
-            // A line that ends takes the others along: most likely it is the server that went.
+            // When one connection ends, all are replaced, because most likely the server is gone.
             let mut watches = JoinSet::new();
             for line in lines {
                 let line = Arc::clone(line);

@@ -1,2 +1,3 @@
--- Tells the incarnation, so that a server whose scripts may not ask for it shows at the start.
+-- Returns the incarnation, so that a server whose scripts may not read it is detected at the
+-- start.
 return incarnation('') or ''

@@ -1,9 +1,9 @@
--- What every step knows: the fields of the rows, and which incarnation of the server it runs in.
+-- Shared by all steps: the fields of the rows, and the incarnation of the server.
 local SESSION = {'v', 'seen', 'idle', 'abs', 'ended', 'doc', 'joined', 'devices', 'unspent', 'answers'}
 local TOKEN = {'id', 'sid', 'exp', 'forget', 'for', 'mode', 'confirm', 'bind', 'cid', 'cat', 'run', 'answer', 'doc', 'fence'}
 
--- Redis names itself anew when it starts and when a replica takes over, also one that was the
--- primary before, and never takes a name back. A run_id would come back with such a primary.
+-- Redis takes a new name when it starts and when a replica takes over, even one that was the
+-- primary before, and never reuses a name. A run_id would come back with such a primary.
 local function incarnation(fixed)
   if fixed ~= '' then return fixed end
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
@@ -20,23 +20,23 @@ local function needed_until(unspent)
   return last
 end
 
--- The moment at which the time of a session is over: the end of its idle timeout, or that of its
--- last unspent token, or its absolute limit.
+-- When a session expires: the end of its idle timeout, or of its last unspent token, or its
+-- absolute limit.
 local function over_at(seen, idle, absolute, unspent)
   return math.min(math.max(tonumber(seen) + tonumber(idle), needed_until(unspent)), tonumber(absolute))
 end
 
--- Whole numbers as Redis reads them; Lua would write long ones with an exponent.
+-- Whole numbers in a form that Redis accepts; Lua would format long ones with an exponent.
 local function whole(number) return string.format('%.0f', number) end
 
--- Guests stand in the order in which they make room: by their last use, and those that hold an
--- unspent token behind all others.
+-- Guests are in the order of eviction: by their last use, and those that hold an unspent token
+-- after all others.
 local function rank(seen, unspent)
   return whole(tonumber(seen) + (unspent ~= '' and 4e15 or 0))
 end
 
--- Keeps account of a guest that takes so many bytes; of none if `bytes` is nil, for a session that
--- is no guest any more.
+-- Records the bytes that a guest takes; removes the entry if `bytes` is nil, for a session that is
+-- no longer a guest.
 local function account(place, id, seen, unspent, bytes)
   local sizes, guests = place .. 'sizes', place .. 'guests'
   local before = redis.call('HGET', sizes, id)
@@ -49,23 +49,23 @@ local function account(place, id, seen, unspent, bytes)
   end
   if bytes or before then
     local all = redis.call('HINCRBY', sizes, 'all', whole((bytes or 0) - tonumber(before or 0)))
-    -- Without guests nothing is left.
+    -- Nothing is kept once there are no guests.
     if all == 0 then redis.call('DEL', sizes) end
   end
 end
 
--- Moves a guest in that order, after a use of it or of its tokens.
+-- Updates the position of a guest after a use of it or of its tokens.
 local function used(place, id, seen, unspent)
   redis.call('ZADD', place .. 'guests', 'XX', rank(seen, unspent), id)
 end
 
--- The net under the sweep: Redis drops by itself what nobody has swept for long. Spans only are
--- handed over, so it does not matter which year Redis believes in.
+-- A safety net for the sweep: Redis expires rows that have not been swept for long. Only relative
+-- times are used, so the server's date does not matter.
 local function keep(key, span, slack)
   redis.call('PEXPIRE', key, whole(math.max(span, 0) + tonumber(slack)))
 end
 
--- Takes the entries of a session's unspent tokens out of the index of names.
+-- Removes the entries of a session's unspent tokens from the index of names.
 local function unname(names, unspent)
   for at = 1, #unspent, 48 do
     redis.call('ZREM', names, string.sub(unspent, at + 32, at + 39) .. string.sub(unspent, at, at + 31))

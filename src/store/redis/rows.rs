@@ -1,4 +1,4 @@
-//! Rows as Redis keeps them: fields of text and bytes, in the order of `rows.lua`.
+//! Rows as Redis stores them: fields of text and bytes, in the order of `rows.lua`.
 
 use redis::Value;
 
@@ -18,9 +18,9 @@ use crate::store::shared::engine::Unspent;
 pub(super) const SESSION: [&str; 10] =
     ["v", "seen", "idle", "abs", "ended", "doc", "joined", "devices", "unspent", "answers"];
 
-/// Bytes of one unspent token as its session notes it: digest, name, moment.
+/// Bytes of one unspent token in its session's row: digest, name, time.
 const UNSPENT_BYTES: usize = 48;
-/// Bytes of one kept answer as its session notes it: digest, moment, size.
+/// Bytes of one kept response in its session's row: digest, time, size.
 const ANSWER_BYTES: usize = 44;
 
 type Read<T> = Result<T, Trouble>;
@@ -30,12 +30,12 @@ pub(super) fn number(number: u64) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-/// A moment in its written form.
+/// A time in its written form.
 pub(super) fn moment(moment: Timestamp) -> Vec<u8> {
     number(moment.millis())
 }
 
-/// The digests, one behind the other.
+/// The digests, concatenated.
 pub(super) fn devices(devices: &[Digest]) -> Vec<u8> {
     devices.iter().flat_map(|digest| *digest.bytes()).collect()
 }
@@ -60,13 +60,13 @@ pub(super) fn answers(kept: &[KeptAnswer]) -> Vec<u8> {
     bytes
 }
 
-/// Those who joined, a line each.
+/// The devices that joined, one per line.
 pub(super) fn joined(joined: &[Vec<u8>]) -> Vec<u8> {
     joined.join(&b'\n')
 }
 
-/// The fields of a token that a mint writes behind its name: all but the fence, which the server
-/// knows.
+/// The fields of a token that a mint writes after its name: all but the fence, which the server
+/// supplies.
 pub(super) fn token(row: &TokenRow) -> [Vec<u8>; 12] {
     let (claim, claimed_at) = match row.claim {
         Some((id, at)) => (id.bytes().to_vec(), moment(at)),
@@ -88,7 +88,7 @@ pub(super) fn token(row: &TokenRow) -> [Vec<u8>; 12] {
     ]
 }
 
-/// The name under which a token is indexed: names sort as they do, and the digest is at hand.
+/// The index entry of a name: entries sort as names do, and contain the digest.
 pub(super) fn name_entry(entry: &[u8]) -> Read<(TokenId, Digest)> {
     let malformed = Trouble::Garbled("a name in the index");
     let (name, digest) = entry.split_first_chunk::<8>().ok_or(malformed.clone())?;
@@ -122,7 +122,7 @@ pub(super) fn read_session(row: Value) -> Read<Option<SessionRow>> {
     }))
 }
 
-/// What FIND and CLAIM answer: whether it was granted, and what was found.
+/// The reply of FIND and CLAIM: whether the token was granted, and what was found.
 pub(super) fn read_found(digest: Digest, answer: Value) -> Read<Option<(bool, Found)>> {
     let parts = match answer {
         Value::Nil => return Ok(None),
@@ -183,7 +183,7 @@ fn read_token(digest: Digest, row: Value) -> Read<TokenRow> {
     })
 }
 
-/// Bytes; none for a field that is not there.
+/// Bytes; empty for a missing field.
 pub(super) fn bytes(value: Value) -> Read<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
@@ -196,7 +196,7 @@ pub(super) fn text(value: Value) -> Read<String> {
     String::from_utf8(bytes(value)?).map_err(|_| Trouble::Garbled("text"))
 }
 
-/// A number; 0 for a field that is not there.
+/// A number; 0 for a missing field.
 pub(super) fn read_number(value: Value) -> Read<u64> {
     let text = text(value)?;
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Sentinels: who is the master now, by what most of them say.
+//! Sentinels: the present master, by the majority of their replies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +16,10 @@ use crate::store::redis::dial::Kind;
 use crate::store::redis::dial::Line;
 use crate::store::redis::dial::Undialed;
 
-/// How long the slower ones may take once somebody has answered.
+/// How long slower Sentinels are waited for after the first reply.
 const STRAGGLERS: Duration = Duration::from_millis(300);
-/// Time between two looks whether a replica has taken over. An old master that is cut off from
-/// the Sentinels but not from callgate would else be believed until somebody tells it.
+/// Time between two checks for a failover. Without them, an old master that is cut off from the
+/// Sentinels but not from callgate would remain in use.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// The Sentinels of one master.
@@ -43,7 +43,7 @@ impl Sentinels {
         Self { master: master.to_owned(), sentinels: sentinels.collect() }
     }
 
-    /// The server that most of those who answer call the master.
+    /// The server that the majority of the responding Sentinels name as master.
     pub(super) async fn master(&self, dialer: &Arc<Dialer>) -> Result<Host, Undialed> {
         let mut asked = JoinSet::new();
         for sentinel in &self.sentinels {
@@ -63,16 +63,16 @@ impl Sentinels {
                 count(&mut votes, &mut silence, answer);
             }
         };
-        // Whoever has not answered by then does not vote.
+        // Sentinels that have not replied by then do not vote.
         let _ = tokio::time::timeout(STRAGGLERS, rest).await;
         votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(host, _)| host).ok_or(silence)
     }
 
-    /// Comes back when another server is the master.
+    /// Completes when another server is the master.
     pub(super) async fn replaced(&self, dialer: &Arc<Dialer>, master: &Host) {
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
-            // Sentinels that do not answer depose nobody.
+            // Sentinels that do not reply do not replace the master.
             if self.master(dialer).await.is_ok_and(|named| named != *master) {
                 return;
             }

@@ -1,4 +1,4 @@
--- Ends sessions whose time is over and drops what nobody needs to remember, shard by shard.
+-- Ends expired sessions and drops rows that are no longer needed, shard by shard.
 local begin, pointers, now, at_most, tombstone, slack = unpack(ARGV, 1, 6)
 local room, dropped, swept = tonumber(at_most), {}, 0
 
@@ -18,7 +18,7 @@ local function drop_token(place, member)
   end
 end
 
--- Whether a row was ended or dropped; one that was used meanwhile is due later.
+-- Whether a row was ended or dropped. One that was used meanwhile gets a later deadline.
 local function sweep_session(place, member)
   local key = place .. member
   local version, seen, idle, absolute, ended, _, _, _, unspent = unpack(redis.call('HMGET', key, unpack(SESSION)))

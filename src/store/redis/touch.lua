@@ -1,4 +1,4 @@
--- Moves the moments at which living sessions were last used, never back.
+-- Moves the last-used times of living sessions forward, never back.
 for at, key in ipairs(KEYS) do
   local seen, idle, absolute, ended, unspent = unpack(redis.call('HMGET', key, 'seen', 'idle', 'abs', 'ended', 'unspent'))
   local now = ARGV[at + 1]

@@ -1,4 +1,4 @@
--- Drops guests of some shards with their unspent tokens, in their order, until the others fit.
+-- Drops guests of some shards with their unspent tokens, in order, until the others fit.
 local begin, pointers, guests_max, bytes_max, at_most, spared = unpack(ARGV, 1, 6)
 local guests, bytes, dropped, unpointed, heads = 0, 0, 0, {}, {}
 

@@ -1,4 +1,4 @@
-//! What can go wrong between callgate and a Redis, and above all: whether a command was executed.
+//! Errors between callgate and a Redis, and in particular whether a command was executed.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,23 +8,23 @@ use redis::ServerError;
 
 use crate::store::error::StoreError;
 
-/// Why a command has no answer.
+/// Why a command has no result.
 #[derive(Debug, Clone)]
 pub(super) enum Trouble {
-    /// It was not sent: there is no connection, or there are too many commands under way.
+    /// It was not sent: there is no connection, or too many commands are in flight.
     Unsent(&'static str),
-    /// It was sent, and no answer came.
+    /// It was sent, and no reply arrived.
     Lost(String),
-    /// The server said no.
+    /// The server replied with an error.
     Said(ServerError),
-    /// Fewer replicas than demanded have said that they have it.
+    /// Fewer replicas than required have acknowledged it.
     Unreplicated { wanted: u8, got: i64 },
-    /// The server's answer is none that callgate understands.
+    /// The server's reply cannot be parsed.
     Garbled(&'static str),
 }
 
 impl Trouble {
-    /// A command whose answer was lost.
+    /// A command whose reply was lost.
     pub(super) fn lost(host: &impl fmt::Display, error: &RedisError) -> Self {
         Self::Lost(format!("{host}: {error}"))
     }
@@ -59,7 +59,7 @@ impl From<Trouble> for StoreError {
                 "WRONGTYPE" => Self::Corrupt(Box::new(trouble)),
                 code => match refusal(code) {
                     Some(why) => Self::Refused(why),
-                    // A script that fails in its midst has done a part of its work.
+                    // A script that fails midway has done a part of its work.
                     None => Self::Unreachable(Box::new(trouble)),
                 },
             },
@@ -67,7 +67,7 @@ impl From<Trouble> for StoreError {
     }
 }
 
-/// What the server means by refusing a command before it has executed any of it.
+/// The meaning of an error by which the server refuses a command before it executes any of it.
 fn refusal(code: &str) -> Option<&'static str> {
     Some(match code {
         "READONLY" => "its server is a replica",
@@ -83,11 +83,12 @@ fn refusal(code: &str) -> Option<&'static str> {
     })
 }
 
-/// Stands for a command that a script may not use. Earlier ones of the script were executed.
+/// Marks an error about a command that a script may not use. Earlier ones of the script were
+/// executed.
 pub(super) const FORBIDDEN_INSIDE: &str = "NOPERM inside of a script";
 
-/// The code of an error. A Redis before 7 wraps what a script met into an ERR of its own, and a
-/// later one does that with what the user may not do.
+/// The code of an error. A Redis before 7 wraps an error inside a script in an ERR of its own, and
+/// a later one does so for missing permissions.
 pub(super) fn code(error: &ServerError) -> &str {
     let own = error.code();
     let inside = error.details().unwrap_or_default();
@@ -102,7 +103,7 @@ pub(super) fn code(error: &ServerError) -> &str {
     codes.next().unwrap_or(own)
 }
 
-/// Whether the server is not, or no longer, the one to ask.
+/// Whether the server is not, or no longer, the one to use.
 pub(super) fn is_wrong_server(error: &ServerError) -> bool {
     matches!(code(error), "READONLY" | "MASTERDOWN" | "NOAUTH")
 }
@@ -130,7 +131,7 @@ mod tests {
         assert!(matches!(StoreError::from(Trouble::Unsent("x")), StoreError::Refused("x")));
     }
 
-    /// As Redis 6.2 writes it.
+    /// The format of Redis 6.2.
     #[test]
     fn an_error_inside_of_a_script_is_recognised() {
         let wrapped = |code: &str| {
@@ -142,7 +143,7 @@ mod tests {
         assert!(matches!(said("ERR", &wrapped("OOM")), StoreError::Full));
         assert!(matches!(said("ERR", &wrapped("READONLY")), StoreError::Refused(_)));
         assert!(matches!(said("ERR", &wrapped("ERR")), StoreError::Unreachable(_)));
-        // Of a script that was broken off for want of a permission a part may be done.
+        // A script that was stopped by a missing permission may be partly executed.
         assert!(matches!(said("ERR", &wrapped("NOPERM")), StoreError::Unreachable(_)));
         let newer = "The user executing the script can't run this command or subcommand script: \
                      0f, on @user_script:34.";

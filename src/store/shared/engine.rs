@@ -1,26 +1,26 @@
-//! What a database must do to keep sessions for many nodes: a few steps, each of them atomic.
+//! The interface that a shared database implements: a few steps, each of them atomic.
 //!
-//! An engine stores rows and decides nothing that [`live`](crate::store::live) decides: a verb
-//! reads a session, decides in the node, and writes under the version that it read. The one
-//! exception is [`Engine::claim`]. A redemption shall cost one round trip, so the engine grants
-//! the plain cases itself and hands everything else back undecided.
+//! An engine stores rows and decides nothing that [`live`](crate::store::live) decides. An
+//! operation reads a session, decides in the node, and writes under the version that it read. The
+//! one exception is [`Engine::claim`]: a redemption must cost one round trip, so the engine grants
+//! the plain cases itself and returns everything else undecided.
 //!
-//! Rules for whoever implements it:
+//! Rules for implementations:
 //!
-//! 1. **One session is one thing.** Whatever is written about a session or its tokens goes through
-//!    its row and gives it a new version, which the node chooses ([`ClaimOrder::next`],
-//!    [`Commit::next`]) and nobody has chosen before: where a replica takes over that has not heard
-//!    of the last writes, a number that is counted up would come again with another content. (Only
-//!    a sweep counts on: of a row that it ends nothing is left but the end.) Where a database locks,
-//!    it locks the session's row first.
-//! 2. **No step creates on update.** Only a commit that expects [`Expect::Absent`] makes a row.
-//! 3. **An answer is a fact**, as durable as [`Engine::check`] says.
-//! 4. **Nothing is read from a replica**, and nothing that writes is sent a second time by the
-//!    engine unless the database is known not to have executed it.
+//! 1. **One session is one unit.** Every write to a session or its tokens goes through the
+//!    session's row and gives it a new version. The node chooses the version
+//!    ([`ClaimOrder::next`], [`Commit::next`]), and no version is ever chosen twice. A counter
+//!    would not do: a replica that takes over without the last writes would assign the same number
+//!    to different content. (Only a sweep counts on, because nothing but the end is left of a row
+//!    that it ends.) Where a database locks, it locks the session's row first.
+//! 2. **No step creates on update.** Only a commit that expects [`Expect::Absent`] creates a row.
+//! 3. **A result is durable**, as far as [`Engine::check`] reports.
+//! 4. **Nothing is read from a replica**, and the engine repeats no write unless the database is
+//!    known not to have executed it.
 //! 5. **A token is fenced.** It is minted under the incarnation of the database that acknowledged
-//!    it (what changes when a standby takes over or an older state comes back), and no other
-//!    incarnation grants it: whether it was used may be what was lost.
-//! 6. Moments are milliseconds since the epoch, as the node gives them.
+//!    it. The incarnation changes when a standby takes over or an older state is restored. No
+//!    other incarnation grants the token, because the record of its use may be what was lost.
+//! 6. Times are milliseconds since the epoch, as the node passes them.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::base::TokenId;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
 
-/// A database that many nodes use at once.
+/// A database that many nodes share.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Reads the row of a session.
     fn read(&self, id: SessionId) -> Pending<'_, Option<SessionRow>>;
@@ -42,27 +42,28 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Reads a token and the row of its session.
     fn find(&self, key: TokenKey) -> Pending<'_, Option<Found>>;
 
-    /// Grants a token if the case is plain, and reads it and its session as they were before.
+    /// Grants a token if the case is plain, and returns it and its session as they were before.
     ///
-    /// Plain is: the token is unclaimed, fenced to this incarnation, not expired at `order.now`,
-    /// for `order.handler` or for any; nobody must be asked; the session has not ended, neither
-    /// by its `ended_at` nor by its time (its idle timeout or, if that is later, the end of its last
-    /// unspent token; and its absolute limit); the mode is not transfer; and if somebody joins, there
-    /// is room for him. Then in one step: the token gets the claim (and the run, if there is
-    /// one); it is taken off the session's unspent ones; unless the mode is context or the
-    /// request works in this session already, `order.newcomer` joins; the session was used at
-    /// `order.now` and has the version `order.next`.
+    /// A case is plain if all of this holds. The token is unclaimed, fenced to this incarnation,
+    /// not expired at `order.now`, and for `order.handler` or for any handler. No consent is
+    /// required. The session has not ended, neither by its `ended_at` nor by its time (its idle
+    /// timeout or, if that is later, the end of its last unspent token; and its absolute limit).
+    /// The mode is not transfer. If a device joins, there is room for it. Then one step does all
+    /// of this: the token gets the claim (and the run, if there is one) and is removed from the
+    /// session's unspent ones; `order.newcomer` joins, unless the mode is context or the request
+    /// works in this session already; the session is used at `order.now` and gets the version
+    /// `order.next`.
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed>;
 
-    /// Writes all of it, or nothing if the session is not as expected any more.
+    /// Writes everything, or nothing if the session is no longer as expected.
     fn commit(&self, commit: Commit) -> Pending<'_, Committed>;
 
-    /// Moves the moments at which living sessions were last used; never back, never creates, and
-    /// no version moves.
+    /// Moves the last-used times of living sessions forward. It never moves one back, never
+    /// creates a row, and changes no version.
     fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Pending<'_, ()>;
 
-    /// One page of sessions that have not been ended (their time may be over), in the order of
-    /// their ids.
+    /// One page of sessions that have not been ended, in the order of their ids. They may have
+    /// expired.
     fn sessions(
         &self,
         after: Option<SessionId>,
@@ -70,69 +71,70 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ) -> Pending<'_, Vec<(SessionId, SessionRow)>>;
 
     /// One page of unclaimed tokens of sessions that have not been ended, in the order of their
-    /// names. Their time, or that of their session, may be over.
+    /// names. The tokens or their sessions may have expired.
     fn tokens(&self, after: Option<TokenId>, at_most: usize) -> Pending<'_, Vec<Found>>;
 
-    /// Ends sessions whose time is over (their content goes, a row with `ended_at = now` stays
-    /// until [`TOMBSTONE`](crate::base::limits::TOMBSTONE) later), drops rows of ended sessions
-    /// and tokens at `forget_at`; `at_most` rows, and how many it were.
+    /// Ends expired sessions and drops rows of ended sessions and tokens at `forget_at`, up to
+    /// `at_most` rows, and returns how many. Ending a session removes its content and keeps a row
+    /// with `ended_at = now` until [`TOMBSTONE`](crate::base::limits::TOMBSTONE) later.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
 
-    /// Drops guests, with their unspent tokens and without a trace, until the others fit in the
-    /// share: first those that hold no unspent token, and of them those that were idle longest.
+    /// Drops guests and their unspent tokens, without tombstones, until the others fit in the
+    /// share. Guests without an unspent token go first, and among them those that were idle
+    /// longest.
     fn trim(&self, share: Share) -> Pending<'_, Trimmed>;
 
-    /// How far the clock of the database was ahead of this machine's when they were compared
-    /// last; zero if it was behind.
+    /// How far the database's clock was ahead of this machine's at the last comparison; zero if it
+    /// was behind.
     fn ahead(&self) -> Duration;
 
-    /// Asks whether the database can work, and what it guarantees.
+    /// Checks whether the database can work, and returns what it guarantees.
     fn check(&self) -> Pending<'_, Guarantees>;
 
     /// Closes the connections.
     fn close(&self) -> Pending<'_, ()>;
 }
 
-/// A session as a database keeps it.
+/// A session as a database stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionRow {
-    /// Another one after every commit, claim and end; from 1 to 2^62.
+    /// Changes with every commit, claim and end; from 1 to 2^62.
     pub version: u64,
     /// When it was last used.
     pub seen_at: Timestamp,
-    /// How long it lives unused, in milliseconds.
+    /// Its idle timeout, in milliseconds.
     pub idle_ms: u64,
-    /// When it ends however busy it is; [`NEVER`] if it does not.
+    /// Its absolute limit; [`NEVER`] if it has none.
     pub absolute_at: Timestamp,
-    /// When it ended; `None` while nobody has noticed an end. An ended row has no content.
+    /// When it ended; `None` while no end is recorded. An ended row has no content.
     pub ended_at: Option<Timestamp>,
-    /// The record as versioned bytes, without those who joined since.
+    /// The record as versioned bytes, without the devices that joined since.
     pub doc: Vec<u8>,
-    /// The devices that claims let in since `doc` was written: the `newcomer` of each, in order.
+    /// The devices that claims added since `doc` was written: the `newcomer` of each, in order.
     pub joined: Vec<Vec<u8>>,
     /// The digests of all devices, `doc` and `joined`, in order.
     pub devices: Vec<Digest>,
-    /// The tokens that nobody has claimed; their time may be over.
+    /// The unclaimed tokens, which may have expired.
     pub unspent: Vec<Unspent>,
-    /// The tokens whose answers are kept for repeats.
+    /// The tokens with a response kept for repeats.
     pub answers: Vec<KeptAnswer>,
 }
 
-/// The far end of time, within what databases count in (64 bits with a sign).
+/// The largest time, within what databases count in (64 bits with a sign).
 pub const NEVER: Timestamp = Timestamp::from_millis(1 << 62);
 
-/// An unclaimed token, as its session knows it.
+/// An unclaimed token, as listed in its session's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unspent {
     /// Its digest.
     pub digest: Digest,
     /// Its name.
     pub id: TokenId,
-    /// When it is refused from on.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// An answer that is kept for the repeats of a callback, as its session knows it.
+/// A response kept for the repeats of a callback, as listed in its session's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptAnswer {
     /// The token.
@@ -143,7 +145,7 @@ pub struct KeptAnswer {
     pub bytes: u32,
 }
 
-/// A token as a database keeps it.
+/// A token as a database stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
     /// Its digest.
@@ -152,34 +154,34 @@ pub struct TokenRow {
     pub id: TokenId,
     /// Its session.
     pub session: SessionId,
-    /// When it is refused from on.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// When nobody needs to remember it any more.
+    /// When its row may be dropped.
     pub forget_at: Timestamp,
     /// The handlers that it is for; empty for any.
     pub handlers: Vec<String>,
-    /// What the mint wants the bearer to get.
+    /// The restore mode that the mint set for the bearer.
     pub mode: Option<RestoreMode>,
-    /// Whom the mint wants asked: 0 never or no wish, 1 foreign browsers, 2 everybody.
+    /// When the mint requires consent: 0 never or not set, 1 from foreign browsers, 2 always.
     pub confirm: u8,
     /// The browser that minted it.
     pub binding: Option<Digest>,
-    /// The claim that won.
+    /// The winning claim.
     pub claim: Option<(ClaimId, Timestamp)>,
-    /// The run of its callback as versioned bytes, without its answer; empty for none.
+    /// The run of its callback as versioned bytes, without its response; empty for none.
     pub run: Vec<u8>,
-    /// The sealed answer; empty for none.
+    /// The sealed response; empty for none.
     pub answer: Vec<u8>,
     /// The token as it was minted, as versioned bytes.
     pub doc: Vec<u8>,
 }
 
-/// By what a token is looked for.
+/// The key by which a token is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKey {
     /// By its digest.
     Digest(Digest),
-    /// By its public name, while nobody has claimed it.
+    /// By its public name, while it is unclaimed.
     Name(TokenId),
 }
 
@@ -190,26 +192,26 @@ pub struct Found {
     pub token: TokenRow,
     /// Whether its fence holds: it was minted under this incarnation and not made void since.
     pub fenced: bool,
-    /// The session; `None` when it has been forgotten.
+    /// The session; `None` once it has been forgotten.
     pub session: Option<SessionRow>,
 }
 
-/// One attempt to redeem a token, as far as a database looks at it.
+/// One attempt to redeem a token, as far as a database evaluates it.
 #[derive(Debug, Clone)]
 pub struct ClaimOrder {
     /// The present.
     pub now: Timestamp,
     /// The digest of the token.
     pub token: Digest,
-    /// The name of the attempt.
+    /// The id of the attempt.
     pub id: ClaimId,
-    /// The handler that is about to answer.
+    /// The handler that is about to run.
     pub handler: String,
-    /// What the row wants the bearer to get.
+    /// The restore mode that the row sets for the bearer.
     pub row_mode: RestoreMode,
-    /// Whether [`RestoreMode::Auto`] means share (a browser asks) or context.
+    /// Whether [`RestoreMode::Auto`] means share (for a browser) or context.
     pub auto_shares: bool,
-    /// What must be known about whether a person agreed.
+    /// What must be known about consent.
     pub asks: Asks,
     /// The session that the request works in, and the credential that opened it.
     pub current: Option<(SessionId, Digest)>,
@@ -217,55 +219,55 @@ pub struct ClaimOrder {
     pub newcomer_digest: Digest,
     /// The newcomer as versioned bytes without line breaks, as it goes into `joined`.
     pub newcomer: Vec<u8>,
-    /// The run that a win begins, as `TokenRow::run`, and until when it must be remembered;
-    /// `None` if it begins none.
+    /// The run that a win begins, as `TokenRow::run`, and until when it must be remembered; `None`
+    /// if it begins none.
     pub run: Option<(Vec<u8>, Timestamp)>,
-    /// Devices that a session may have at most.
+    /// Maximum number of devices of a session.
     pub devices_max: usize,
     /// The version of the session once it is granted.
     pub next: u64,
 }
 
-/// When a claim is no plain case because a person might have to be asked.
+/// When a claim is no plain case because consent might be required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asks {
-    /// The row's wish, if a click may be missing: with the stricter of it and the token's
-    /// `confirm`, 2 is no plain case, and 1 is none unless `browser` is the token's `binding`.
-    /// `None`: no click is missing.
+    /// The `confirm` of the row, if consent may be missing. It is combined with the token's
+    /// `confirm`, and the stricter of the two counts: 2 is no plain case, and 1 is one only if
+    /// `browser` is the token's `binding`. `None`: no consent is missing.
     pub click: Option<u8>,
-    /// The browser that asks.
+    /// The browser that makes the request.
     pub browser: Option<Digest>,
-    /// The session in which the browser is signed in: unless it is the token's or the mode is
-    /// context, that is no plain case.
+    /// The session in which the browser is signed in. Unless it is the token's or the mode is
+    /// context, the case is not plain.
     pub signed_in: Option<SessionId>,
 }
 
-/// The answer to [`Engine::claim`].
+/// The result of [`Engine::claim`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// Whether the claim won.
     pub granted: bool,
-    /// The token and its session before that; `None` if there is no such token.
+    /// The token and its session before the claim; `None` if there is no such token.
     pub found: Option<Found>,
 }
 
-/// What guests may take.
+/// The share of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Guests that may stay.
+    /// Maximum number of guests.
     pub guests: usize,
-    /// Bytes that their documents may have together.
+    /// Maximum bytes of their documents together.
     pub bytes: usize,
-    /// Guests that may be dropped in one step.
+    /// Maximum number of guests dropped in one step.
     pub at_most: usize,
-    /// The guest for whom there must be room.
+    /// The guest that must not be dropped.
     pub spared: Option<SessionId>,
 }
 
-/// The answer to [`Engine::trim`].
+/// The result of [`Engine::trim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Trimmed {
-    /// Guests that are left.
+    /// Guests that remain.
     pub guests: usize,
     /// Bytes that they take.
     pub bytes: usize,
@@ -273,39 +275,40 @@ pub struct Trimmed {
     pub dropped: usize,
 }
 
-/// What is to be written about one session.
+/// A write to one session.
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// The session.
     pub id: SessionId,
-    /// How it must be found.
+    /// The state in which it must be found.
     pub expect: Expect,
-    /// The version that it has then.
+    /// The version that it gets.
     pub next: u64,
-    /// The use that must still be the last one: the session ends for want of a later one.
+    /// The last-used time that must still be stored, because the session ends for lack of a later
+    /// one.
     pub expect_seen: Option<Timestamp>,
     /// The token whose fence must hold ([`Committed::Unfenced`] if it does not).
     pub expect_fence: Option<Digest>,
-    /// The new row, whose own `version` says nothing and whose `seen_at` moves the stored one forward
-    /// only. `None` leaves the row as it is, but for its version.
+    /// The new row. Its own `version` is ignored, and its `seen_at` only moves the stored one
+    /// forward. `None` changes nothing of the row but its version.
     pub session: Option<SessionRow>,
-    /// Whether the new row is that of a guest who lives: then it counts for [`Engine::trim`].
+    /// Whether the new row is that of a living guest, which counts for [`Engine::trim`].
     pub guest: bool,
-    /// A token that is minted, under the fence of today.
+    /// A token to mint, under the present fence.
     pub mint: Option<TokenRow>,
-    /// Tokens that have changed.
+    /// Changes of tokens.
     pub marks: Vec<Mark>,
-    /// Unclaimed tokens that are taken back.
+    /// Unclaimed tokens to revoke.
     pub drops: Vec<Digest>,
-    /// When the session's row need not be remembered any more unless it is used: for a living
-    /// session the end of its time, for an ended one that of its memory.
+    /// When the session's row may be dropped unless it is used again: for a living session when it
+    /// expires, for an ended one when its tombstone does.
     pub due_at: Timestamp,
 }
 
-/// How a session's row must be found.
+/// The state in which a session's row must be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// Not at all.
+    /// Absent.
     Absent,
     /// With this version.
     Version(u64),
@@ -320,20 +323,20 @@ pub struct Mark {
     pub change: Change,
 }
 
-/// What changes about a token.
+/// The kind of change of a token.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// It is claimed. From now on no name finds it.
+    /// It is claimed, and can no longer be found by name.
     Claim {
-        /// The attempt, or what stands for a sign-in that ended the token.
+        /// The attempt, or a placeholder for a sign-in that ended the token.
         id: ClaimId,
         /// When.
         at: Timestamp,
-        /// When it is forgotten, if that is earlier than so far.
+        /// When it is forgotten, if that is earlier than before.
         forget_at: Option<Timestamp>,
     },
-    /// Its run stands like this now, with this answer (empty for none), to be remembered until
-    /// then.
+    /// The new state of its run and its response (empty for none), to be remembered until
+    /// `forget_at`.
     Run {
         /// As `TokenRow::run`.
         run: Vec<u8>,
@@ -342,18 +345,18 @@ pub enum Change {
         /// As `TokenRow::forget_at`.
         forget_at: Timestamp,
     },
-    /// Its answer is given up, whatever its run says.
+    /// Its response is dropped, whatever the state of its run.
     Unanswered,
-    /// Its fence is taken away: it was refused once for its time, and by no clock it comes back.
+    /// Its fence is removed. It was refused as expired once, and no clock may make it valid again.
     Void,
 }
 
-/// The answer to [`Engine::commit`].
+/// The result of [`Engine::commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     /// It is written.
     Done,
-    /// The session is not as expected; nothing is written. It is like this.
+    /// The session is not as expected, and nothing is written. This is its present row.
     Stale(Option<SessionRow>),
     /// There is a token with this digest already; nothing is written.
     TokenExists,

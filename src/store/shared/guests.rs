@@ -1,8 +1,8 @@
-//! How many more guests a node may let in before it looks again whether they have their share.
+//! How many more guests a node may admit before it checks again whether they exceed their share.
 //!
-//! To count guests with every founding would cost each of them a round trip, and all nodes a lock.
-//! A node counts what it founds itself, and asks the database once a part of what was left is used
-//! up; so nodes together may be above the share by that part for each of them.
+//! Counting guests with every create would cost a round trip each, and a lock shared by all nodes.
+//! A node therefore counts what it creates itself, and queries the database once a part of the
+//! remaining share is used up. All nodes together may exceed the share by that part for each node.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
@@ -18,11 +18,11 @@ use crate::store::shared::engine::Trimmed;
 
 /// Guests dropped in one step at most.
 const DROPPED_MAX: usize = 512;
-/// The part of the share that a node may use before it asks again, and by which guests are fewer
-/// once some were dropped.
+/// The part of the share that a node may use before it queries again, and by which guests are
+/// reduced once some are dropped.
 const PART: usize = 64;
 
-/// What one node may let in.
+/// What one node may admit.
 #[derive(Debug)]
 pub(super) struct Guests {
     config: Config,
@@ -33,19 +33,19 @@ pub(super) struct Guests {
 
 impl Guests {
     pub(super) fn new(config: Config) -> Self {
-        // Nothing is known yet, so the first guest asks.
+        // Nothing is known yet, so the first guest triggers a query.
         let (left, left_bytes) = (AtomicI64::new(0), AtomicI64::new(0));
         Self { config, left, left_bytes, log: Displaced::default() }
     }
 
-    /// Takes note of a guest whose document was written; whether the share must be looked at.
+    /// Counts a guest whose document was written, and returns whether the share must be checked.
     pub(super) fn wrote(&self, is_new: bool, bytes: usize) -> bool {
         let guests = self.left.fetch_sub(i64::from(is_new), Ordering::Relaxed);
         let bytes = self.left_bytes.fetch_sub(signed(bytes), Ordering::Relaxed) - signed(bytes);
         is_new && guests <= 0 || bytes < 0
     }
 
-    /// Sees to it that guests have no more than their share.
+    /// Ensures that guests have no more than their share.
     pub(super) async fn trim(
         &self,
         engine: &dyn Engine,

@@ -1,9 +1,9 @@
-//! One lane for each session that was used lately: whoever writes waits his turn in it, and finds
-//! there what the session was like when this node saw it last.
+//! One entry for each session that was used recently. Writers of a session wait for each other
+//! there, and find the state of the session as this node saw it last.
 //!
-//! Both are for speed alone. Without the turn, many writers of one session would have each other
-//! read again and again; without the memory, every write would read first. What is right is
-//! decided by the version that a commit expects.
+//! Both only serve speed. Without the lock, concurrent writers of one session would make each
+//! other read again and again. Without the cached state, every write would read first. Correctness
+//! rests on the version that a commit expects.
 
 use std::collections::HashMap;
 use std::mem;
@@ -15,16 +15,16 @@ use std::sync::PoisonError;
 use crate::base::SessionId;
 use crate::store::shared::piece::Piece;
 
-/// Lanes of one generation; there are two at most.
+/// Entries of one generation. There are two generations at most.
 const LANES_MAX: usize = 4_096;
-/// Bytes of what one generation remembers, about.
+/// Approximate bytes of cached state in one generation.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// All lanes of a node. The oldest are forgotten.
+/// All entries of a node. The oldest are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Mutex<Generations>);
 
-/// What was used since the last turn of generations, and before it.
+/// What was used since the last change of generations, and before it.
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<SessionId, Arc<Lane>>,
@@ -32,7 +32,7 @@ struct Generations {
     bytes: usize,
 }
 
-/// The lane of one session.
+/// The entry of one session.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Held while this node writes the session.
@@ -41,12 +41,13 @@ pub(super) struct Lane {
 }
 
 impl Lanes {
-    /// The lane of a session.
+    /// The entry of a session.
     pub(super) fn enter(&self, id: SessionId) -> Arc<Lane> {
         self.lock().enter(id)
     }
 
-    /// Remembers a session. Of two that come at once either may stay: the next commit tells.
+    /// Caches a session. Of two concurrent calls either may win, because the next commit checks
+    /// the state.
     pub(super) fn remember(&self, piece: Piece) {
         let bytes = piece.bytes();
         let lane = {
@@ -58,7 +59,7 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
-        // What is remembered is checked by every commit, so a panic in between spoils nothing.
+        // Every commit checks the cached state, so a panic in between does no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,12 +80,13 @@ impl Generations {
 }
 
 impl Lane {
-    /// The session as it was when this node saw it last.
+    /// The session as this node saw it last.
     pub(super) fn known(&self) -> Option<Arc<Piece>> {
         self.lock().clone()
     }
 
-    /// Forgets it: somebody else has changed it, or nobody knows whether a write was done.
+    /// Drops the cached state, because another node has changed the session or the outcome of a
+    /// write is unknown.
     pub(super) fn forget(&self) {
         *self.lock() = None;
     }

@@ -1,9 +1,9 @@
 //! Which runs of callbacks are cut off, as far as this node has seen.
 //!
-//! The node that runs a callback renews the lease of the run. Whether it still does, another node
-//! must not find out by comparing the deadline of the lease with its own clock, because the clocks
-//! of nodes differ. It measures by its own clock alone how long it has seen the lease unchanged.
-//! Only a deadline that is over by more than clocks may be apart counts by itself.
+//! The node that runs a callback renews the lease of the run. Another node must not compare the
+//! deadline of the lease with its own clock, because the clocks of nodes differ. It measures by
+//! its own clock alone how long it has seen the lease unchanged. Only a deadline that is past by
+//! more than clocks may differ counts by itself.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -17,10 +17,10 @@ use crate::base::limits::CLOCKS_APART_MAX;
 use crate::token::RunStage;
 use crate::token::Token;
 
-/// Leases that are watched at once; of others only the deadline counts.
+/// Leases that are watched at once. For others only the deadline counts.
 const WATCHED_MAX: usize = 4_096;
 
-/// The leases that repeats have met on this node.
+/// The leases that repeats have found on this node.
 #[derive(Debug, Default)]
 pub(super) struct Leases(Mutex<HashMap<Digest, Watched>>);
 
@@ -34,7 +34,7 @@ struct Watched {
 }
 
 impl Leases {
-    /// The token with the deadline of its run as it is by the clock of this node, which shows `now`.
+    /// The token, with the deadline of its run by the clock of this node, which shows `now`.
     pub(super) fn watched(&self, now: Timestamp, mut token: Token) -> Token {
         let Some(run) = token.run.as_mut().filter(|run| run.stage == RunStage::Running) else {
             self.lock().remove(&token.digest);
@@ -47,7 +47,7 @@ impl Leases {
         token
     }
 
-    /// Counts no time during which nobody could have renewed anything.
+    /// Restarts every measurement, so that a time without any possible renewal does not count.
     pub(super) fn start_again(&self) {
         self.lock().clear();
     }
@@ -64,7 +64,7 @@ impl Leases {
             return Some(watched.since);
         }
         if all.len() >= WATCHED_MAX && !all.contains_key(&token) {
-            // Those are over whatever is seen of them.
+            // Those are over in any case.
             all.retain(|_, watched| now < watched.deadline.after(CLOCKS_APART_MAX));
             if all.len() >= WATCHED_MAX {
                 return None;

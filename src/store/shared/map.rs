@@ -1,5 +1,5 @@
 //! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
-//! simulations, and to read beside the statements of a database.
+//! simulations, and as a reference beside the statements of a database.
 
 mod trim;
 
@@ -40,12 +40,12 @@ use crate::store::shared::engine::Trimmed;
 #[derive(Default)]
 pub struct MapEngine(Mutex<State>);
 
-/// Everything there is, at one moment: what a replica or a backup holds.
+/// The complete state at one moment, as a replica or a backup holds it.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// Which life of the database this is.
+    /// The incarnation of the database.
     incarnation: u64,
-    /// Whether fences are looked at; they are not in a negative control.
+    /// Whether fences are ignored, as in a negative control.
     unfenced: bool,
     sessions: BTreeMap<SessionId, Held>,
     tokens: BTreeMap<Digest, Fenced>,
@@ -66,17 +66,17 @@ struct Fenced {
 }
 
 impl MapEngine {
-    /// An empty engine that looks at no fence, as a control.
+    /// An empty engine that ignores fences, as a control.
     pub fn without_fence() -> Self {
         Self(Mutex::new(State { unfenced: true, ..State::default() }))
     }
 
-    /// What a replica would hold that has seen everything up to now.
+    /// The state of a replica that has received everything up to now.
     pub fn snapshot(&self) -> State {
         self.state().clone()
     }
 
-    /// A replica with this state takes over: whatever was answered since is lost.
+    /// A replica with this state takes over, and every write since is lost.
     pub fn fail_over(&self, to: State) {
         let mut state = self.state();
         let incarnation = state.incarnation + 1;
@@ -142,7 +142,7 @@ impl State {
         }
         row.seen_at = row.seen_at.max(order.now);
         row.version = order.next;
-        // It may have lived for this token alone.
+        // The session may have lived for this token alone.
         *due_at = expires_at(row).min(*due_at);
     }
 

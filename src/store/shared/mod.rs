@@ -1,21 +1,21 @@
-//! Stores that many nodes use at once: a verb reads a session, decides in the node, and writes.
+//! Stores that many nodes share: an operation reads a session, decides in the node, and writes.
 //!
 //! ```text
-//!   engine     what a database must do: rows, read and written in atomic steps
+//!   engine     the interface of a database: rows, read and written in atomic steps
 //!   piece      one session as rows, as a small `Live` to decide on, and as a commit
-//!   order      a claim in the plain words that a database grants by itself
-//!   lanes      whose turn it is to write a session, and what it was like last
+//!   order      a claim in the form in which a database grants it by itself
+//!   lanes      a lock for the writers of each session, and its last known state
 //!   leases     which runs of callbacks are cut off, as far as this node has seen
-//!   guests     how many more guests a node may let in
-//!   touches    uses of sessions on their way to the database
+//!   guests     how many more guests a node may admit
+//!   touches    pending uses of sessions
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
 //! ```
 //!
-//! The state machine is that of the other stores ([`live`](crate::store::live)), so a verb means
-//! the same in all of them. Here it sees one session at a time, and its changes are written under
-//! the version that was read: if another node was first, the verb decides again on what that node
-//! left. A session that was read in the same request is remembered, so that its write needs no
-//! second reading; a verb that would change nothing is never answered from memory.
+//! The state machine is that of the other stores ([`live`](crate::store::live)), so an operation
+//! means the same in all of them. Here it sees one session at a time, and its changes are written
+//! under the version that was read. If another node wrote first, the operation decides again on
+//! the new state. A session that was read in the same request is cached, so that its write needs
+//! no second read. An operation that changes nothing is never served from that cache.
 
 pub mod engine;
 mod guests;
@@ -68,14 +68,14 @@ use crate::token::Token;
 pub use engine::Engine;
 pub use open::{OpenError, OpenErrorKind};
 
-/// Verbs under way at once; more are refused, so that nobody waits for a database behind
-/// thousands of others.
+/// Maximum number of concurrent operations. More are refused, so that callers do not queue for a
+/// database behind thousands of others.
 const VERBS_MAX: usize = 4_096;
-/// Attempts of a verb that finds each time that another node was first. Each of them means that
-/// the session has changed, so somebody gets on.
+/// Maximum number of attempts of an operation whose commits conflict. Each conflict means that the
+/// session has changed, so some other operation made progress.
 const ATTEMPTS_MAX: usize = 64;
 
-/// Keeps sessions and tokens in a database that many nodes use.
+/// Keeps sessions and tokens in a database that many nodes share.
 #[derive(Debug)]
 pub struct SharedStore {
     engine: Arc<dyn Engine>,
@@ -83,20 +83,20 @@ pub struct SharedStore {
     touches: Arc<Touches>,
     guests: Guests,
     leases: Leases,
-    /// The latest moment that anybody has named to this node, in milliseconds.
+    /// The latest time that any caller has passed to this node, in milliseconds.
     latest: AtomicU64,
     room: Semaphore,
     closed: AtomicBool,
 }
 
 impl SharedStore {
-    /// A store on this engine. Call it within a runtime: it takes uses of sessions to the
+    /// A store on this engine. Call it within a runtime: it flushes uses of sessions to the
     /// database every few seconds until it is dropped.
     pub fn new(engine: Arc<dyn Engine>) -> Arc<Self> {
         Self::with(engine, Config::default())
     }
 
-    /// A store on this engine in which guests have their share of what `config` says.
+    /// A store on this engine in which guests have the share that `config` sets.
     pub fn with(engine: Arc<dyn Engine>, config: Config) -> Arc<Self> {
         let touches = Arc::new(Touches::default());
         tokio::spawn(flush_often(Arc::downgrade(&touches), Arc::clone(&engine)));
@@ -112,7 +112,7 @@ impl SharedStore {
         })
     }
 
-    /// Lets a verb in.
+    /// Admits an operation.
     fn begin(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Refused("it is closed"));
@@ -120,14 +120,14 @@ impl SharedStore {
         self.room.try_acquire().map_err(|_| StoreError::Refused("too many verbs wait for it"))
     }
 
-    /// The present, given what the caller's clock says. It never goes back within a node, and a
-    /// node whose clock is behind that of the database goes by the database's.
+    /// The present, computed from the caller's clock. It never goes back within a node, and a node
+    /// whose clock is behind that of the database uses the database's.
     fn present(&self, now: Timestamp) -> Timestamp {
         let now = now.after(self.engine.ahead()).millis();
         Timestamp::from_millis(self.latest.fetch_max(now, Ordering::SeqCst).max(now))
     }
 
-    /// A session as it is in the database, with the uses that this node has not written yet.
+    /// A session from the database, with the uses that this node has not written yet.
     async fn read(&self, id: SessionId) -> Result<Piece, StoreError> {
         let row = self.engine.read(id).await?;
         self.piece(id, row)
@@ -138,7 +138,7 @@ impl SharedStore {
         Ok(piece.seen(self.touches.last(id)))
     }
 
-    /// Answers a verb that changes nothing unless it finds that the session's time is over.
+    /// Runs an operation that changes nothing unless it finds that the session has expired.
     async fn ask<T>(
         &self,
         now: Timestamp,
@@ -161,9 +161,9 @@ impl SharedStore {
         sure(self.write(now, &lane, piece, &decide).await)
     }
 
-    /// Answers a verb that writes to a session. It is decided on what this node saw last, or on
-    /// `guess` if it has seen nothing, and read first if there is neither. `None`: the token that it
-    /// mints is there already.
+    /// Runs an operation that writes to a session. It decides on the state that this node saw
+    /// last, or on `guess` if there is none, and reads first if there is neither. `None`: the
+    /// token that it mints exists already.
     async fn work<T>(
         &self,
         now: Timestamp,
@@ -176,8 +176,8 @@ impl SharedStore {
         let _turn = lane.turn.lock().await;
         let now = self.present(now);
         let known = lane.known().map(|known| Piece::clone(&known).seen(self.touches.last(id)));
-        // Only a commit shows whether this is still how the session is, so an answer without one,
-        // or a refusal, counts for nothing.
+        // Only a commit verifies that the cached state is current, so a result without a commit,
+        // or a refusal, must not be returned.
         let came = known.or(guess).and_then(|first| first.decide(now, None, &decide).ok());
         let piece = match came {
             Some(came) if came.commit.is_some() => match self.commit(&lane, came).await? {
@@ -190,7 +190,7 @@ impl SharedStore {
         self.write(now, &lane, piece, &decide).await
     }
 
-    /// Decides and commits until the commit meets the session that was decided on.
+    /// Decides and commits until the commit finds the session that was decided on.
     async fn write<T>(
         &self,
         now: Timestamp,
@@ -241,8 +241,8 @@ impl SharedStore {
         }
     }
 
-    /// Sees to it that guests have no more than their share, but for this one. What was done is
-    /// done, so an error is left to the next time.
+    /// Ensures that guests have no more than their share, and spares this one. The operation is
+    /// complete, so an error is left to the next call.
     async fn make_room(&self, id: SessionId) {
         let now = Timestamp::from_millis(self.latest.load(Ordering::SeqCst));
         if let Err(error) = self.guests.trim(&*self.engine, now, Some(id)).await {
@@ -250,8 +250,8 @@ impl SharedStore {
         }
     }
 
-    /// Answers a verb about a token that the database has not answered by itself; `read` is how the
-    /// verb sees it.
+    /// Runs an operation on a token that the database did not decide by itself. `read` is the
+    /// state that it decides on first.
     async fn work_on_token<T>(
         &self,
         now: Timestamp,
@@ -269,7 +269,7 @@ impl SharedStore {
             match self.commit(&lane, came).await? {
                 Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
                 Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
-                // Nothing is minted here.
+                // No token is minted here.
                 Tried::Stale(_) | Tried::TokenExists => {}
             }
             match self.engine.find(TokenKey::Digest(digest)).await? {
@@ -280,13 +280,13 @@ impl SharedStore {
         Err(contended())
     }
 
-    /// Takes every use of a session that is waiting to the database, so that other nodes know.
+    /// Writes every pending use of a session to the database, so that other nodes see it.
     pub async fn flush(&self) -> Result<(), StoreError> {
         flush(&self.touches, &*self.engine).await
     }
 }
 
-/// A guest whose document is written.
+/// A guest whose document was written.
 struct Guest {
     id: SessionId,
     is_new: bool,
@@ -301,7 +301,7 @@ impl Guest {
     }
 }
 
-/// What became of a commit.
+/// The result of a commit.
 enum Tried<T> {
     Done(T),
     Stale(Option<SessionRow>),
@@ -309,19 +309,19 @@ enum Tried<T> {
     Unfenced,
 }
 
-/// What became of a verb about a token.
+/// The result of an operation on a token.
 enum OnToken<T> {
     Answer(T),
     /// Its fence does not hold.
     Unfenced(Box<Token>),
-    /// It was taken back or forgotten meanwhile.
+    /// It was revoked or forgotten meanwhile.
     Gone,
 }
 
 /// A version that no session has ever had.
 fn version() -> Result<u64, StoreError> {
     let bytes = random(&OsEntropy::new()).map_err(|_| StoreError::Refused("no random bytes"))?;
-    // Positive where databases count with a sign.
+    // Positive in databases that count with a sign.
     Ok((u64::from_be_bytes(bytes) >> 2) + 1)
 }
 
@@ -329,7 +329,7 @@ fn contended() -> StoreError {
     StoreError::Refused("other nodes change the session all the time")
 }
 
-/// The answer of a verb that can only fail to have one by minting a token that is there already.
+/// The result of an operation that has none only if it mints a token that exists already.
 fn sure<T>(answer: Result<Option<T>, StoreError>) -> Result<T, StoreError> {
     answer?.ok_or(StoreError::Refused("a token with this digest was minted before"))
 }
@@ -338,13 +338,13 @@ fn token(found: &Found) -> Result<Token, StoreError> {
     tokens::token(&found.token).map_err(|bad| StoreError::Corrupt(Box::new(bad)))
 }
 
-/// Whether a fence keeps somebody from this token, and it was not used before as far as is known.
+/// Whether a fence blocks this token, and it was not used before as far as is known.
 fn is_shut(found: &Found) -> bool {
     !found.fenced && found.token.claim.is_none()
 }
 
-/// Takes what is waiting now to the database. What is used meanwhile waits for the next time, or a
-/// busy node would never come to an end.
+/// Writes what is pending now to the database. Later uses wait for the next call, because on a
+/// busy node the loop would never end.
 async fn flush(touches: &Touches, engine: &dyn Engine) -> Result<(), StoreError> {
     for batch in touches.waiting().chunks(BATCH_MAX) {
         engine.touch(batch.to_vec()).await?;
@@ -353,19 +353,19 @@ async fn flush(touches: &Touches, engine: &dyn Engine) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Flushes every few seconds, for as long as anybody can note a use.
+/// Flushes every few seconds, for as long as uses can be noted.
 async fn flush_often(touches: Weak<Touches>, engine: Arc<dyn Engine>) {
     loop {
         tokio::time::sleep(TOUCH_PAUSE).await;
         let Some(touches) = touches.upgrade() else { return };
         if let Err(error) = flush(&touches, &*engine).await {
-            // They are kept, and the requests have been answered.
+            // They remain pending, and the requests have completed.
             tracing::debug!(event = "store.touch.failed", %error);
         }
     }
 }
 
-/// For the fingerprint in a log.
+/// Computes the fingerprint for a log.
 fn fenced_off(token: Digest) {
     tracing::warn!(
         event = "token.fenced",

@@ -1,24 +1,24 @@
-//! Why a store for many nodes cannot be opened.
+//! Errors on opening a store for many nodes.
 
 use std::fmt;
 
-/// A store that cannot be used as it was found.
+/// A store that cannot be used in its present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
-    /// What is wrong, for whoever decides what to do about it.
+    /// The kind of error, for callers that act on it.
     pub kind: OpenErrorKind,
     /// The address of the store, without secrets.
     pub store: String,
-    /// What is wrong and the way out, without a full stop.
+    /// What is wrong and how to fix it, without a full stop.
     pub why: String,
 }
 
-/// What is wrong with a store.
+/// The kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenErrorKind {
-    /// Nobody answers there, or whoever answers lets callgate not in.
+    /// The server does not respond, or rejects the credentials.
     Unreachable,
-    /// It is too old, a replica, or lacks a permission: a person must change something.
+    /// It is too old, a replica, or lacks a permission: an operator must change something.
     Unfit,
     /// A later version of callgate has written to it.
     Newer,

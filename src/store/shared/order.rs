@@ -1,4 +1,4 @@
-//! The plain words in which a claim is put to a database.
+//! A claim in the form in which a database evaluates it.
 
 use crate::base::RestoreMode;
 use crate::base::Timestamp;
@@ -12,7 +12,7 @@ use crate::store::shared::tokens;
 use crate::token::Consent;
 use crate::token::Run;
 
-/// What an engine is asked for this claim, which gives the session the version `next`.
+/// The order to an engine for this claim, which gives the session the version `next`.
 pub(super) fn of(now: Timestamp, claim: &Claim, next: u64) -> Result<ClaimOrder, StoreError> {
     let run = claim.repeat.map(|wish| {
         let run = Run::begin(claim.id, &wish, now);

@@ -1,7 +1,7 @@
-//! The piece of a store that one verb works on: a session with what hangs on it.
+//! The part of a store that one operation works on: a session with its tokens.
 //!
-//! It is read from the rows of a database, made into a small [`Live`] for the verb to decide on,
-//! and what was decided is made into a [`Commit`].
+//! It is read from the rows of a database and turned into a small [`Live`] for the operation to
+//! decide on. The decision becomes a [`Commit`].
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::token::ClaimMark;
 use crate::token::Run;
 use crate::token::Token;
 
-/// The database has room until it says otherwise; what one session may have is in `limits`.
+/// The database reports by itself when it is full. The limits of one session are in `limits`.
 const ROOM: Config = Config {
     sessions_max: usize::MAX / 8,
     answer_bytes_max: usize::MAX / 8,
@@ -39,16 +39,16 @@ const ROOM: Config = Config {
     guest_percent: 100,
 };
 
-/// A session as it was read, or as it is after a verb.
+/// A session as it was read, or as it is after an operation.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     pub(super) id: SessionId,
-    /// The version under which it may be written; `None` where there is no row.
+    /// The version under which it may be written; `None` without a row.
     pub(super) version: Option<u64>,
     life: Life,
-    /// The last use that the database knows of.
+    /// The last use that the database has.
     stored_seen: Timestamp,
-    /// The last use that anybody knows of.
+    /// The latest use known to this node or the database.
     seen_at: Timestamp,
     unspent: Vec<Unspent>,
     answers: Vec<KeptAnswer>,
@@ -61,14 +61,14 @@ enum Life {
     Ended(Timestamp),
 }
 
-/// What a verb came to.
+/// The decision of an operation.
 pub(super) struct Came<T> {
     pub(super) answer: T,
-    /// What must be written before the answer is one; `None` for nothing.
+    /// What must be written before the result is valid; `None` for nothing.
     pub(super) commit: Option<Commit>,
-    /// Whether the session was used, and nothing else happened that would say so.
+    /// Whether the session was used and no other change records that.
     pub(super) touched: bool,
-    /// The session as it is once that is written, still with its old version.
+    /// The session after the write, still with its old version.
     pub(super) after: Piece,
 }
 
@@ -87,7 +87,7 @@ impl Piece {
         }
     }
 
-    /// The session in this row; `None` stands for no row.
+    /// The session in this row; `None` means that there is no row.
     pub(super) fn read(id: SessionId, row: Option<SessionRow>) -> Result<Self, BadRecord> {
         let Some(row) = row else { return Ok(Self::unheard(id)) };
         let life = match row.ended_at {
@@ -105,7 +105,7 @@ impl Piece {
         })
     }
 
-    /// Counts a use that the database does not know of yet.
+    /// Counts a use that the database does not have yet.
     pub(super) fn seen(mut self, at: Option<Timestamp>) -> Self {
         self.seen_at = self.seen_at.max(at.unwrap_or_default());
         self
@@ -118,7 +118,7 @@ impl Piece {
         self
     }
 
-    /// About how many bytes of memory it takes.
+    /// Approximate bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         let content = match &self.life {
             Life::Living(record) => record.storage.bytes() + record.devices.len() * 256,
@@ -127,7 +127,7 @@ impl Piece {
         512 + content + self.unspent.len() * 48
     }
 
-    /// Lets a verb decide on this session, and on this token of it if the verb is about one.
+    /// Lets an operation decide on this session, and on this token of it if it concerns one.
     pub(super) fn decide<T>(
         &self,
         now: Timestamp,
@@ -145,7 +145,7 @@ impl Piece {
         Ok(Came { answer, touched: touched && commit.is_none(), commit, after })
     }
 
-    /// A state machine that knows of this session and nothing else.
+    /// A state machine that contains this session and nothing else.
     fn live(&self, token: Option<&Token>) -> Live {
         let mut live = Live::new(ROOM);
         match &self.life {
@@ -158,7 +158,8 @@ impl Piece {
         }
         let slips = self.unspent.iter().map(|slip| tokens::unspent(self.id, slip));
         let kept = self.answers.iter().map(|kept| tokens::answered(self.id, kept));
-        // Only what ends a run looks at answers, and only then a token of the session has one.
+        // Only what ends a run reads kept responses, and only then is a token given that may have
+        // one.
         let kept = kept.filter(|_| token.is_some_and(|token| token.run.is_some()));
         for token in slips.chain(kept).chain(token.cloned()) {
             live.apply(0, &Happened::Minted { token: Arc::new(token) });
@@ -186,7 +187,7 @@ impl Piece {
         after
     }
 
-    /// What must be written for these changes, which lead to `after`.
+    /// The write for these changes, which lead to `after`.
     fn commit(
         &self,
         after: &Self,
@@ -200,7 +201,7 @@ impl Piece {
         let mut commit = Commit {
             id: self.id,
             expect: self.version.map_or(Expect::Absent, Expect::Version),
-            // Whoever sends it chooses one.
+            // Set by the caller that sends it.
             next: 0,
             expect_seen: None,
             expect_fence: None,
@@ -249,13 +250,13 @@ impl Piece {
         Ok(Some(commit))
     }
 
-    /// When a token is forgotten that a sign-in ends; `None` for one that is redeemed.
+    /// When a token that a sign-in ends is forgotten; `None` for one that is redeemed.
     fn ended_by_sign_in(&self, digest: &Digest, mark: ClaimMark) -> Option<Timestamp> {
         let slip = self.unspent.iter().find(|slip| slip.digest == *digest)?;
         mark.forget_at(slip.expires_at)
     }
 
-    /// Whether the time of a living session is over.
+    /// Whether a living session has expired.
     fn is_over(&self, now: Timestamp) -> bool {
         matches!(&self.life, Life::Living(_)) && self.due_at() <= now
     }
@@ -310,7 +311,7 @@ fn record(id: SessionId, row: &SessionRow) -> Result<Record, BadRecord> {
     Ok(record)
 }
 
-/// Whether a change says nothing but that the session was used.
+/// Whether a change records nothing but a use of the session.
 fn is_use(change: &Happened) -> bool {
     matches!(change, Happened::Seen { .. } | Happened::Touched { .. })
 }
@@ -319,8 +320,8 @@ fn is_of(token: Option<&Token>, digest: &Digest) -> bool {
     token.is_some_and(|token| token.digest == *digest)
 }
 
-/// Whether this run begins in the hands of another attempt than the one that held it: then the
-/// handler runs again, which only the incarnation that knows how the first run ended may allow.
+/// Whether this run is begun by another attempt than the one that held it. Then the handler runs
+/// again, which only the incarnation that knows how the first run ended may allow.
 fn takes_over(token: &Token, run: &Run) -> bool {
     token.run.as_ref().is_some_and(|held| held.by != run.by)
 }
@@ -335,7 +336,7 @@ fn ran(token: &Token, run: &Run) -> Result<Change, StoreError> {
     Ok(Change::Run { run: run_bytes, answer, forget_at })
 }
 
-/// What cannot be written must not be answered as written.
+/// A change that cannot be written must not be reported as written.
 fn unwritable(error: serde_json::Error) -> StoreError {
     StoreError::Corrupt(Box::new(error))
 }

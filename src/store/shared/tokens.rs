@@ -1,4 +1,4 @@
-//! Tokens between their rows, the short notes that their session keeps of them, and the type that
+//! Conversions of tokens between their rows, the entries in their session's row, and the type that
 //! the program works with.
 
 use crate::base::Confirm;
@@ -49,7 +49,7 @@ pub(super) fn token(row: &TokenRow) -> Result<Token, BadToken> {
     Ok(Token { claim, run, ..codec::decode(&row.doc)? })
 }
 
-/// How strict a wish is, as engines compare it.
+/// The strictness of a `confirm`, as engines compare it.
 pub(super) fn weight(wish: Confirm) -> u8 {
     match wish {
         Confirm::Never => 0,
@@ -58,8 +58,8 @@ pub(super) fn weight(wish: Confirm) -> u8 {
     }
 }
 
-/// A run and its answer, apart: whoever lists a session's tokens reads no answers, and an answer
-/// that makes room leaves the rest as it is.
+/// A run and its response, separately. Listing a session's tokens then reads no responses, and
+/// evicting a response leaves the rest unchanged.
 pub(super) fn run_bytes(run: &Run) -> Result<(Vec<u8>, Vec<u8>), serde_json::Error> {
     let RunStage::Answered { at, answer } = &run.stage else {
         return Ok((codec::encode_run(run)?, Vec::new()));
@@ -73,7 +73,7 @@ fn read_run(bytes: &[u8], answer: &[u8]) -> Result<Run, BadToken> {
     let mut run = codec::decode_run(bytes)?;
     if let RunStage::Answered { at, .. } = run.stage {
         run.stage = match answer {
-            // It has made room for others; a sealed answer is never empty.
+            // It was evicted: a sealed response is never empty.
             [] => RunStage::NotKept,
             sealed => RunStage::Answered { at, answer: SealedAnswer::from_bytes(sealed) },
         };
@@ -81,19 +81,18 @@ fn read_run(bytes: &[u8], answer: &[u8]) -> Result<Run, BadToken> {
     Ok(run)
 }
 
-/// What a session notes of an unclaimed token.
+/// The entry of an unclaimed token in its session's row.
 pub(super) fn slip(token: &Token) -> Unspent {
     Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at }
 }
 
-/// As much of an unclaimed token as can be told from its session's note: enough to count it and
-/// to take it back.
+/// As much of an unclaimed token as its session's row holds: enough to count it and to revoke it.
 pub(super) fn unspent(session: SessionId, slip: &Unspent) -> Token {
     let Unspent { digest, id, expires_at } = *slip;
     Token { id, expires_at, ..blank(session, digest) }
 }
 
-/// What a session notes of a kept answer; `None` if the run has none.
+/// The entry of a kept response in its session's row; `None` if the run has none.
 pub(super) fn kept(digest: &Digest, run: &Run) -> impl Iterator<Item = KeptAnswer> {
     let answer = run.answer().map(|(at, answer)| KeptAnswer {
         digest: *digest,
@@ -103,7 +102,7 @@ pub(super) fn kept(digest: &Digest, run: &Run) -> impl Iterator<Item = KeptAnswe
     answer.into_iter()
 }
 
-/// A claimed token with an answer of this size: enough to say which answers must make room.
+/// A claimed token with a response of this size: enough to decide which responses to evict.
 pub(super) fn answered(session: SessionId, kept: &KeptAnswer) -> Token {
     let size = usize::try_from(kept.bytes).unwrap_or_default();
     let id = crate::base::ClaimId::from_bytes([0; 16]);

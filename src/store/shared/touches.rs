@@ -1,9 +1,8 @@
-//! The uses of sessions on their way to the database, gathered so that a request that only reads
-//! writes nothing itself.
+//! Pending uses of sessions, collected so that a request that only reads writes nothing itself.
 //!
-//! A use is known to this node at once and to the others a few seconds later. A node that dies in
-//! between, or another node that judges in between, takes the session for unused that much longer:
-//! of an idle timeout of an hour or more, these seconds are lost.
+//! A use is known to this node at once and to the others a few seconds later. If this node dies in
+//! between, or another node checks the session in between, the session counts as unused for that
+//! much longer. This costs a few seconds of an idle timeout of an hour or more.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,11 +13,11 @@ use std::time::Duration;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 
-/// The time between two visits to the database.
+/// The time between two writes to the database.
 pub(super) const TOUCH_PAUSE: Duration = Duration::from_secs(5);
 /// Uses written in one step.
 pub(super) const BATCH_MAX: usize = 512;
-/// Uses that can be waiting; a request beyond that takes its own to the database.
+/// Maximum number of pending uses. A request beyond that writes its own use to the database.
 const WAITING_MAX: usize = 65_536;
 
 /// What has not been written yet.
@@ -26,7 +25,7 @@ const WAITING_MAX: usize = 65_536;
 pub(super) struct Touches(Mutex<HashMap<SessionId, Timestamp>>);
 
 impl Touches {
-    /// Takes note of a use; false if there is no room, and the caller must write it himself.
+    /// Notes a use. Returns false if there is no room, and the caller must write it itself.
     pub(super) fn note(&self, id: SessionId, at: Timestamp) -> bool {
         let mut waiting = self.lock();
         if waiting.len() >= WAITING_MAX && !waiting.contains_key(&id) {
@@ -37,17 +36,17 @@ impl Touches {
         true
     }
 
-    /// The last use that is on its way.
+    /// The latest pending use of a session.
     pub(super) fn last(&self, id: SessionId) -> Option<Timestamp> {
         self.lock().get(&id).copied()
     }
 
-    /// All that is waiting. It counts as waiting until [`Touches::done`].
+    /// All pending uses. They remain pending until [`Touches::done`].
     pub(super) fn waiting(&self) -> Vec<(SessionId, Timestamp)> {
         self.lock().iter().map(|(id, at)| (*id, *at)).collect()
     }
 
-    /// Strikes out what was written, unless it was used again meanwhile.
+    /// Removes what was written, unless it was used again meanwhile.
     pub(super) fn done(&self, batch: &[(SessionId, Timestamp)]) {
         let mut waiting = self.lock();
         for (id, at) in batch {
@@ -58,7 +57,7 @@ impl Touches {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Timestamp>> {
-        // Moments only, each whole by itself.
+        // Independent times, so a panic in between leaves no inconsistency.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs of the port, each as reading, deciding and writing.
+//! The operations of the port, each as reading, deciding and writing.
 
 use std::sync::atomic::Ordering;
 
@@ -40,8 +40,7 @@ use crate::token::ClaimMark;
 use crate::token::Token;
 
 impl SharedStore {
-    /// One round trip where the database grants the token by itself, and where nothing is to be
-    /// written.
+    /// One round trip if the database grants the token by itself, or if nothing is to be written.
     async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
         let _place = self.begin()?;
         let now = self.present(now);
@@ -72,7 +71,7 @@ impl SharedStore {
         })
     }
 
-    /// Says what the database has granted, by the state that it granted it in.
+    /// Builds the result of a grant by the database, from the state in which it was granted.
     fn granted(
         &self,
         now: Timestamp,
@@ -84,7 +83,8 @@ impl SharedStore {
         let piece = self.piece(token.session, found.session)?;
         let came = piece.decide(now, Some(&token), |live, now| live.redeem(now, claim))?;
         if !matches!(came.answer, Redeemed::Granted(_)) {
-            // Two readings of one rule. The token is spent, so nobody may be told anything else.
+            // The two copies of the rule disagree. The token is spent, so no other result may be
+            // returned.
             let why = "the database granted a token that callgate would have refused";
             return Err(StoreError::Corrupt(why.into()));
         }
@@ -119,7 +119,7 @@ impl SharedStore {
         Ok(matches!(decided.await?, OnToken::Answer(true)))
     }
 
-    /// Pages of the database are looked through until one page of living sessions is full.
+    /// Reads pages from the database until one page of living sessions is full.
     async fn sessions(
         &self,
         now: Timestamp,
@@ -174,7 +174,7 @@ impl SharedStore {
     }
 }
 
-/// The session if it lives. One whose time is over is left for a verb or a sweep to end.
+/// The session if it is alive. An expired one is left for an operation or a sweep to end.
 fn opened(now: Timestamp, piece: &Piece) -> Result<Option<Opened>, StoreError> {
     Ok(piece
         .decide(now, None, |live, now| live.look(now, piece.id, Right::Operator))?
@@ -187,7 +187,7 @@ impl Store for SharedStore {
         Box::pin(self.ask(now, id, move |live, now| live.resume(now, id, credential)))
     }
 
-    /// Reads only if the session is there already, which is rare.
+    /// Reads only if the session exists already, which is rare.
     fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
         let id = founding.record.id;
         let absent = Some(Piece::unheard(id));
@@ -275,21 +275,22 @@ impl Store for SharedStore {
         Box::pin(Self::tokens(self, now, after, at_most))
     }
 
-    /// Uses that are waiting go first, so that none of their sessions is taken for unused.
+    /// Pending uses are written first, so that none of their sessions counts as unused.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         Box::pin(async move {
             let _place = self.begin()?;
             self.flush().await?;
             let now = self.present(now);
             let swept = self.engine.sweep(now, at_most).await?;
-            // What other nodes have let in, and what guests have stored since.
+            // Covers what other nodes have admitted, and what guests have stored since.
             self.guests.trim(&*self.engine, now, None).await?;
             Ok(swept)
         })
     }
 
-    /// What is wrong with a database can be mended while nodes wait, so to this verb nothing is
-    /// final: whoever asks whether the store has stopped for good is told that it is away.
+    /// A faulty database can be repaired while nodes wait, so this operation treats no error as
+    /// permanent. A caller that checks whether the store has stopped for good gets the error that
+    /// it is unreachable.
     fn self_check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
             let _place = self.begin()?;
@@ -305,7 +306,7 @@ impl Store for SharedStore {
             if self.closed.swap(true, Ordering::SeqCst) {
                 return Ok(());
             }
-            // Lost uses are no lost words: the sessions end some seconds earlier.
+            // Losing these uses is harmless: the sessions end some seconds earlier.
             let _ = self.flush().await;
             self.engine.close().await
         })

@@ -1,16 +1,16 @@
-//! What systems other than Linux say about a disk: nothing that is understood here.
+//! Disk information on systems other than Linux: none.
 
 use std::io;
 use std::path::Path;
 
 use super::Room;
 
-/// Nobody knows.
+/// Unknown on this system.
 pub(super) fn room(_: &Path) -> io::Result<Room> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Nobody knows.
+/// Unknown on this system.
 pub(super) fn foreign(_: &Path) -> Option<&'static str> {
     None
 }

@@ -1,4 +1,4 @@
-//! What Linux says about a disk.
+//! Disk information on Linux.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rustix::fs::statvfs;
 
 use super::Room;
 
-/// File systems whose promises end at another machine or with a container, by the magic numbers
+/// File systems whose guarantees end at another machine or with a container, by the magic numbers
 /// of `statfs(2)`.
 const FOREIGN: [(i128, &str); 7] = [
     (0x6969, "NFS"),
@@ -20,7 +20,7 @@ const FOREIGN: [(i128, &str); 7] = [
     (0x794c_7630, "overlayfs"),
 ];
 
-/// How much room the disk below a directory has for a user who is not root.
+/// The space of the disk with a directory that a user who is not root may use.
 pub(super) fn room(dir: &Path) -> io::Result<Room> {
     let found = statvfs(dir)?;
     Ok(Room {
@@ -29,9 +29,9 @@ pub(super) fn room(dir: &Path) -> io::Result<Room> {
     })
 }
 
-/// The kind of file system a directory is on, if that is no local disk.
+/// The kind of file system of a directory, if it is no local disk.
 pub(super) fn foreign(dir: &Path) -> Option<&'static str> {
-    // The kernel has 32 bits of it, which platforms keep in types of their own.
+    // The kernel uses 32 bits of it, which platforms store in types of their own.
     let magic = i128::from(statfs(dir).ok()?.f_type) & 0xffff_ffff;
     FOREIGN.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }

@@ -1,8 +1,8 @@
-//! What the store stands on: how much room the disk has left, and what kind of disk it is.
+//! The disk below the store: how much space it has left, and what kind of disk it is.
 //!
-//! A commit that finds no room fails, and then the store answers nobody until a restart. So it
-//! stops growing before that: new sessions and tokens are refused while redemptions, logouts and
-//! writes, which need little, go on (docs/SECURITY.md E.5).
+//! A commit that finds no space fails, and then the store refuses every operation until a restart.
+//! It therefore stops growing before that: new sessions and tokens are refused, while redemptions,
+//! logouts and writes, which need little space, continue (docs/SECURITY.md E.5).
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -18,29 +18,29 @@ use elsewhere as system;
 #[cfg(target_os = "linux")]
 use linux as system;
 
-/// Room that is kept for redemptions and logouts.
+/// Space reserved for redemptions and logouts.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
-/// Of a disk too small for that, the part that is kept: one in twenty.
+/// The reserved part of a disk too small for that: one in twenty.
 const KEPT_PART: u64 = 20;
 
-/// How much room a disk has.
+/// The space of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Bytes that may still be written.
     pub free: u64,
-    /// Bytes of all.
+    /// Bytes in total.
     pub total: u64,
 }
 
 impl Room {
-    /// Whether nothing new should be begun: less than 64 MiB is free, or of a small disk less
-    /// than a twentieth.
+    /// Whether new sessions and tokens must be refused: less than 64 MiB is free, or on a small
+    /// disk less than a twentieth.
     pub fn is_low(self) -> bool {
         self.free < KEPT_BYTES.min(self.total / KEPT_PART)
     }
 }
 
-/// Says how much room there is.
+/// Measures the space.
 pub(super) type Measure = Box<dyn Fn() -> io::Result<Room> + Send>;
 
 /// The disk below the store.
@@ -50,8 +50,8 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// The disk of a directory. One that other machines share is warned of: it may say that it
-    /// has synced when it has not, and its locks may not hold.
+    /// The disk of a directory. A disk shared with other machines is logged as a warning: it may
+    /// report a sync that did not happen, and its locks may not hold.
     pub(super) fn of(dir: &Path) -> Self {
         if let Some(kind) = system::foreign(dir) {
             let dir = dir.display();
@@ -67,12 +67,13 @@ impl Ground {
         Self::measured(Box::new(move || system::room(&dir)))
     }
 
-    /// A disk whose room somebody else knows.
+    /// A disk whose space the given function measures.
     pub(super) fn measured(measure: Measure) -> Self {
         Self { measure, low: false }
     }
 
-    /// Whether nothing new should be begun. Where nobody can say, it may.
+    /// Whether new sessions and tokens must be refused. If the space cannot be measured, they are
+    /// not.
     pub(super) fn is_low(&mut self) -> bool {
         let room = (self.measure)();
         let low = room.as_ref().is_ok_and(|room| room.is_low());
