@@ -83,12 +83,12 @@ impl Session {
     /// user must consent first:
     ///
     /// - the browser is signed in to another session. Otherwise an attacker could make a signed-in
-    ///    user open a link and continue in the attacker's session (RFC 9700 §4.7). A handler that
-    ///    has obtained the consent uses [`Session::restore_with`];
+    ///   user open a link and continue in the attacker's session (RFC 9700 §4.7). A handler that
+    ///   has obtained the consent uses [`Session::restore_with`];
     /// - the token was minted with [`Confirm::Foreign`] and arrives in a GET of a browser that did
-    ///    not mint it, or it was minted with [`Confirm::Always`]. The confirmation page is served
-    ///    for links, before a handler runs. A handler that expects such tokens takes them in a
-    ///    POST.
+    ///   not mint it, or it was minted with [`Confirm::Always`]. The confirmation page is served
+    ///   for links, before a handler runs. A handler that expects such tokens takes them in a
+    ///   POST.
     ///
     /// The row's own `confirm` has no effect here.
     ///
