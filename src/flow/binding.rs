@@ -45,12 +45,12 @@ impl Binding {
         secret.newcomer_of(&self.nonce)
     }
 
-    /// The token under which a store knows `secret` if only this browser may redeem it.
+    /// The token as stored for `secret` if only this browser may redeem it.
     pub(crate) fn bound(&self, secret: &TokenSecret) -> TokenSecret {
         secret.bound_to(&self.nonce)
     }
 
-    /// Reads the value of a cookie; `None` if it is malformed, or should be gone at `now`.
+    /// Parses the value of a cookie; `None` if it is malformed, or has expired at `now`.
     pub(crate) fn read(text: &str, now: Timestamp) -> Option<Self> {
         let (nonce, secs) = text.split_once('.')?;
         let nonce = Secret::new(hex::read(nonce).ok()?);
@@ -75,7 +75,7 @@ impl Binding {
 
     /// Whether it is kept until then.
     pub(crate) fn lasts(&self, until: Timestamp) -> bool {
-        // The cookie's date has whole seconds.
+        // The cookie's date is in whole seconds.
         until.millis().div_ceil(1_000) <= self.until.millis().div_ceil(1_000)
     }
 

@@ -113,7 +113,7 @@ impl Session {
         self.lock().find(key).map(|json| json.value())
     }
 
-    /// The whole storage.
+    /// The complete storage.
     pub fn storage(&self) -> Map<String, Value> {
         let state = self.lock();
         let stored = state.opened().into_iter().flat_map(|opened| opened.record.storage.entries());

@@ -217,7 +217,7 @@ impl Session {
         self.lock().enter(Phase::HandlerFuture);
     }
 
-    /// Writes the draft, with a token that goes into the store in the same step.
+    /// Writes the draft, and stores a token in the same step.
     pub(in crate::flow) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
         let draft = {
             let mut state = self.lock();
@@ -237,7 +237,7 @@ impl Session {
         result
     }
 
-    /// Writes this draft, with a token that goes into the store in the same step.
+    /// Writes this draft, and stores a token in the same step.
     pub(in crate::flow) async fn commit(
         &self,
         draft: &Draft,

@@ -61,7 +61,7 @@ impl fmt::Display for NoConnection {
 
 impl StdError for NoConnection {}
 
-/// An error with all its sources, in one line, because the outermost says the least.
+/// An error with all its sources, in one line, because the outermost is the least specific.
 struct Chain<'e>(&'e (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {

@@ -1,4 +1,4 @@
-//! Promises about expiry.
+//! Promises about the expiry of sessions, tombstones and tokens.
 
 use std::time::Duration;
 

@@ -121,7 +121,7 @@ pub struct Stage {
     pub(super) now: Timestamp,
 }
 
-/// The verbs of the store can be called on the stage.
+/// The operations of the store can be called on the stage.
 impl Deref for Stage {
     type Target = dyn Store;
 

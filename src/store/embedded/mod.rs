@@ -85,8 +85,8 @@ impl EmbeddedStore {
     /// Opens the store in `dir`, of the default size. Creates the directory (mode 0700) and the
     /// store if there is none.
     ///
-    /// Reads the whole journal, so this blocks: call it before serving. One million sessions take
-    /// seconds.
+    /// Reads the whole journal, so this blocks (for seconds with a million sessions): call it before
+    /// serving.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_with(dir, Config::default())
     }
@@ -146,9 +146,8 @@ impl EmbeddedStore {
     }
 
     /// Compares the latest time that any caller has passed to the store with the wall clock, and
-    /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: the
-    /// store's time continues from there, so whatever is minted by a clock behind it is expired at
-    /// once.
+    /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: time
+    /// continues from there, so whatever is minted by a clock behind it is expired at once.
     pub fn compare_clock(&self, wall: Timestamp) -> Duration {
         let latest = Shared::lock(&self.shared).live.latest();
         let ahead = latest.since(wall);

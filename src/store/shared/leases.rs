@@ -75,7 +75,7 @@ impl Leases {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Watched>> {
-        // Each entry is whole by itself.
+        // Each entry is valid by itself.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
