@@ -8,6 +8,7 @@
 //! | `id`, `digest`, `secret`, `hex` | public ids, digests, secrets, and how they are written |
 //! | `mode`, `confirm` | the vocabulary of redemption that several floors share |
 //! | `limits` | limits on input and on stored data |
+//! | `setting` | how a setting is declared |
 //! | `query` | the query of a request |
 //! | `document` | the parser of `handlers.json` and `roles.json` |
 //! | `markup`, `masked`, `nearest` | text for HTML, for logs, and for suggestions |

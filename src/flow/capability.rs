@@ -73,7 +73,6 @@ pub enum NotOpened {
 
 impl Session {
     /// Makes a capability that opens this session, as this request sees it, on the internal
-    /// Makes a capability that opens this session, as this request sees it, on the internal
     /// listener.
     pub fn capability(&self) -> Result<Granted, NoEntropy> {
         let sessions = Arc::clone(self.sessions());

@@ -332,7 +332,7 @@ impl Session {
 
     /// Moves the request into the session that a token opened.
     fn enter(&self, grant: Grant, newcomer: Credential) {
-        if grant.mode == RestoreMode::Transfer {
+        if grant.mode == RestoreMode::Transfer || grant.put_out.is_some() {
             self.sessions.watchers.wake(grant.opened.record.id);
         }
         let mut state = self.lock();

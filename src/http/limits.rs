@@ -1,4 +1,5 @@
-//! The bounds of a listener and of the requests on it.
+//! The bounds of a listener and of the requests on it that are settings; those that are constants
+//! are in [`base::limits`](crate::base::limits).
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@
 //! callgate that uses it, whose struct is then a field in `declared`. The default file, its
 //! environment variable, its flag, `--help`, `docs/SETTINGS.md` and its typed value are generated
 //! from the declaration. To add one, declare it, use it, and show in `tests/it/settings_reach.rs`
-//! that it reaches a gate. Conflicts with other settings belong in `contradictions`.
+//! that it reaches a gate; `CALLGATE_TEST_WRITE=1 cargo test --test tidy` writes the pages that list
+//! it. Conflicts with other settings belong in `contradictions`.
 //!
 //! Every problem of every layer is reported at once. Relative paths start from the working
 //! directory, in the settings file as on the command line.

@@ -15,7 +15,8 @@ pub enum StoreError {
     /// No response: the operation may or may not have happened. A redemption counts as spent, and
     /// may be retried only with the same claim id.
     Unreachable(Box<dyn StdError + Send + Sync>),
-    /// The store did nothing, because it is busy or shutting down.
+    /// The store did nothing; the text says why: it is busy, shutting down, or could not be
+    /// reached at all.
     Refused(&'static str),
     /// The store did nothing, because it has no room.
     Full,

@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use callgate::Gate;
+use callgate::Settings;
 use callgate::backend::Budgets;
 use callgate::backend::script::ClassProblem;
 use callgate::backend::script::Environment;
@@ -18,6 +20,7 @@ use crate::support::log::Log;
 use crate::support::scripts::Scripts;
 use crate::support::scripts::load;
 use crate::support::scripts::load_after;
+use crate::support::settings;
 
 #[tokio::test]
 async fn a_class_answers_a_row() {
@@ -383,6 +386,43 @@ async fn a_call_that_is_one_too_many_is_told_to_come_back() {
     let refused = scripts.ask("A.run").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "2"));
     assert!(refused.text().contains("handler_busy"), "{}", refused.text());
+}
+
+/// Its handler was not called, so nothing is known to have been cut off.
+#[tokio::test]
+async fn a_callback_that_was_one_too_many_may_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "export default class A {
+        mint(request, session) { return session.createOTP(); }
+        wait() { return new Promise(() => {}); }
+        pay() { return (this.paid = (this.paid ?? 0) + 1); }
+    }";
+    std::fs::write(folder.path().join("A.js"), text).unwrap();
+    let settings = Settings {
+        classes: Some(folder.path().to_owned()),
+        scripts: Budgets { calls: 1, ..Budgets::default() },
+        ..settings()
+    };
+    let rows = json!([
+        {"pattern": "mint", "class": "A", "method": "mint"},
+        {"pattern": "wait", "class": "A", "method": "wait", "limits": {"timeoutMs": 200}},
+        {"pattern": "pay", "class": "A", "method": "pay", "repeat": 60},
+    ]);
+    let gate = Gate::builder(settings).table(rows.to_string()).open().await.unwrap();
+    let minted = gate.client().get("/mint").send().await.json();
+    let target = format!("/pay?$4DSID={}", minted["result"].as_str().unwrap());
+    let call_back = async || gate.client().get(&target).send().await;
+    let mut waiting = Box::pin(gate.client().get("/wait").send());
+    assert!(polled_once(&mut waiting).await.is_none());
+    let refused = call_back().await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    waiting.await;
+    let mut paid = call_back().await;
+    while paid.status == 503 {
+        paid = call_back().await;
+    }
+    assert_eq!((paid.status, paid.json()), (200, json!({"result": 1})));
+    assert_eq!(call_back().await.json(), json!({"result": 1}), "the handler ran again");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::token::MintRefused;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed; what it did is unknown.
+    /// The store failed. The error says whether it may have done something.
     Store(StoreError),
     /// The session ended while the handler ran.
     Ended,

@@ -113,7 +113,7 @@ impl EndedHandle {
             let mut state = session.lock();
             state.no_cookie = self.no_cookie;
             state.otp = self.otp;
-            state.enter(Phase::HandlerFuture);
+            state.enter(Phase::Responding);
         }
         Some(session)
     }

@@ -256,7 +256,7 @@ impl Session {
     /// browser would be left with neither.
     pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
         let mut state = self.lock();
-        state.enter(Phase::HandlerFuture);
+        state.enter(Phase::Responding);
         let entered = matches!(state.bound, Bound::Open { .. });
         let given = |_: &&Credential| !state.no_cookie && (succeeded || entered);
         let credential = state.cookie.as_ref().filter(given)?;
@@ -285,6 +285,11 @@ impl Session {
     /// Makes the response give no cookie.
     pub(crate) fn give_no_cookie(&self) {
         self.lock().no_cookie = true;
+    }
+
+    /// Whether the request may redeem a token: HEAD, OPTIONS and prefetches may not.
+    pub(crate) fn may_redeem(&self) -> bool {
+        self.context.may_redeem
     }
 
     /// Whether the response gives no cookie.

@@ -14,6 +14,7 @@ use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
+use crate::flow::session::LetIn;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
@@ -44,6 +45,19 @@ struct Write {
 enum Written {
     Done(Opened),
     Conflict(Opened),
+}
+
+/// A draft that is being written. Unless it was, it is put back when this is dropped, and written
+/// again later: a handler may drop the future of a write, as in a timeout of its own.
+struct Unwritten<'s> {
+    session: &'s Session,
+    draft: Draft,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.session.lock().draft.put_back(std::mem::take(&mut self.draft));
+    }
 }
 
 impl Session {
@@ -119,6 +133,7 @@ impl Session {
         state.cookie = None;
         state.gives = Gives::Nothing;
         state.bound = Bound::Guest(guest);
+        state.let_in = LetIn::Once;
         Ok(())
     }
 
@@ -182,7 +197,7 @@ impl Session {
     /// an upstream that is writing is waited for, and can give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::HandlerFuture);
+        self.lock().enter(Phase::Responding);
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Another request logged out while the handler ran. The response is still sent;
@@ -214,25 +229,25 @@ impl Session {
     /// error, or the browser would keep one that the write has ended.
     pub(crate) async fn give_up(&self) {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::HandlerFuture);
+        let mut state = self.lock();
+        state.enter(Phase::Responding);
+        // A task that still holds a handle could write it with a draft of its own.
+        state.draft = Draft::default();
     }
 
     /// Writes the draft, and stores a token in the same step.
     pub(in crate::flow) async fn publish(&self, token: Option<Token>) -> Result<(), SessionError> {
-        let draft = {
+        let mut unwritten = {
             let mut state = self.lock();
             if state.is_idle(&state.draft) && token.is_none() {
                 return Ok(());
             }
-            std::mem::take(&mut state.draft)
+            Unwritten { session: self, draft: std::mem::take(&mut state.draft) }
         };
         // Boxed, so that requests which write nothing need no room for it.
-        let result = Box::pin(self.commit(&draft, token)).await;
-        // What failed is written again later, unless the session has ended.
-        if let Err(error) = &result
-            && !matches!(error, SessionError::Ended)
-        {
-            self.lock().draft.put_back(draft);
+        let result = Box::pin(self.commit(&unwritten.draft, token)).await;
+        if matches!(result, Ok(()) | Err(SessionError::Ended)) {
+            unwritten.draft = Draft::default();
         }
         result
     }

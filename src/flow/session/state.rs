@@ -73,9 +73,10 @@ pub(in crate::flow) enum LetIn {
 /// The phase of a request, which decides what its browser can still be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::flow) enum Phase {
+    /// The handler may still run.
     Working,
     /// The response has begun: the browser can be given nothing more.
-    HandlerFuture,
+    Responding,
     /// An upstream has ended the session; further operations fail.
     Ended,
 }
@@ -165,10 +166,10 @@ impl RequestState {
         Hold { _shared: None, _alone: Some(self.right.write().await) }
     }
 
-    /// The state, for the length of one statement: nothing is awaited while it is locked.
+    /// The state. Nothing is awaited while it is locked.
     pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, SessionView> {
-        // Every change of the state is a single assignment, so a panic elsewhere in a handler
-        // leaves nothing half done.
+        // No code of a handler runs under the lock, so a handler that panics leaves nothing half
+        // changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,7 +40,7 @@ impl WriteGuard<'_> {
     /// Whether the response has begun, so that the browser can be given no cookie any more. If not,
     /// it does not begin before this is dropped.
     pub(crate) fn answer_has_begun(&self) -> bool {
-        self.session.lock().phase >= Phase::HandlerFuture
+        self.session.lock().phase >= Phase::Responding
     }
 
     /// Sets these storage keys, all of them or none, and removes those without a value.

@@ -10,8 +10,9 @@
 //! | redeem | the token of the request | the page that asks, a replayed response | `session`, `replay` |
 //! | authorize | `requires`, `onRefused`, `strip` | 401, 403, a redirection | `session` |
 //! | handle | native, script, forward | an error of the handler | `handle` |
-//! | settle | what the handler wrote is kept | 409, 503 | `handle` |
-//! | respond | cookies, the headers of every response, the access log | | `respond` |
+//! | settle | what the handler wrote is kept | 409, 503 | `flow::session` |
+//! | conclude | the response is kept for repeats, the cookies are chosen | 409, 503 | `respond`, `replay` |
+//! | respond | the headers of every response, the access log | | `respond`, `response_policy` |
 //!
 //! The first three run in the task of the connection. The rest becomes a task of its own as soon as
 //! it has to wait, so that a client that hangs up cannot cut a handler short.

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //!   redeem ──▶ began ──▶ handler ──▶ settled ──▶ concluded ──▶ sent
-//!      │                                              │ rings
+//!      │                                              │ notifies
 //!      └─────▶ repeats: wait while it runs ◀──────────┘
-//!                  └──▶ the kept answer, or 409
+//!                  └──▶ the kept response, or 409
 //! ```
 //!
-//! No response is sent that is not kept, so a client that has seen one sees the same one again.
-//! From `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
+//! A response is sent once it is kept, so a client that has seen one sees the same one again. One
+//! that is too large to be kept, or left open what the handler did, is sent all the same; its
+//! repeats get 409. From `began` to `concluded` a task renews the lease of the run, so that other nodes learn within
 //! seconds when this one has died.
 
 use std::pin::pin;

@@ -1,4 +1,5 @@
-//! The phase `respond`: what every response has, whichever phase it comes from.
+//! The phases `conclude` and `respond`: what every response of the public listener has, whichever
+//! phase it comes from.
 
 use hyper::Method;
 use hyper::Response;

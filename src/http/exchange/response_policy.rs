@@ -48,7 +48,8 @@ pub(crate) fn without_own_cookie(mut headers: HeaderMap, rule: &CookieRule) -> H
     headers
 }
 
-/// What every response to one request carries, whichever phase it comes from.
+/// What the response to a request carries, whichever phase it comes from. Responses of the
+/// redirecting and of the internal listener do not pass here.
 pub(crate) struct ResponsePolicy {
     format: ErrorFormat,
     /// Whether errors show what a handler raised.

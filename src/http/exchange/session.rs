@@ -27,7 +27,6 @@ use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
-
 use crate::table::OnRefused;
 use crate::token::Outcome;
 use crate::token::Question;
@@ -67,9 +66,6 @@ impl Dispatch {
             host: headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
             client: exchange.client.address,
         };
-        if !may_redeem {
-            exchange.brought = Brought::Nothing;
-        }
         let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
         let cookies = self.site.cookie.read(cookies);
         let session = self.site.sessions.open(&cookies, context).await?;
@@ -84,6 +80,9 @@ impl Dispatch {
         route: &Route,
         session: &Session,
     ) -> PhaseResult<()> {
+        if !session.may_redeem() {
+            return Ok(());
+        }
         // Each is boxed, so that requests without a token need no room for it.
         let repeatable = Repeatable::of(exchange, &route.row, session)?;
         let redemption = match (&exchange.brought, repeatable) {

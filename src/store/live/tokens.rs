@@ -99,9 +99,9 @@ impl Live {
             Verdict::Used(at) => Decided::only(Redeemed::Used(at, token.session)),
             Verdict::EndedBySignIn => Decided::only(Redeemed::EndedBySignIn),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
-            // Nobody is asked about a session that is over.
             Verdict::Repeats(first, repeat) => Decided::only(Redeemed::Repeats(first, repeat)),
             Verdict::TakesOver(run) => self.take_over(now, token, claim, run),
+            // No consent is asked for a session that has ended.
             Verdict::AskFirst(question) => match self.living(token.session, now) {
                 Some(_) => Decided::only(Redeemed::AskFirst(question)),
                 None => Decided::with(self.noticed(token.session, now), Redeemed::SessionGone),

@@ -119,6 +119,7 @@ BEGIN
 END
 $$;
 
+-- A copy of a part of Token::judge (src/token/mod.rs): both must be changed together.
 CREATE FUNCTION callgate.claim_v1(
   p_app text, p_fence boolean, p_now bigint, p_token bytea, p_claim bytea, p_handler text,
   p_row_mode smallint, p_auto_shares boolean,

@@ -1,4 +1,5 @@
--- Grants a token in the plain case; returns it and its session as they were before.
+-- Grants a token in the plain case; returns it and its session as they were before. A copy of a
+-- part of Token::judge (src/token/mod.rs): both must be changed together.
 local fixed, now, claim, handler, row_mode, auto = unpack(ARGV, 1, 6)
 local click, browser, signed_in, current, credential = unpack(ARGV, 7, 11)
 local digest, newcomer_digest, newcomer, run, run_until, devices_max, slack, next_version = unpack(ARGV, 12, 19)

@@ -111,8 +111,12 @@ const WAYS: &[Way] = &[
 ];
 
 async fn send(house: &House, way: &Way, token: &str) -> Answer {
+    send_as("POST", house, way, token).await
+}
+
+async fn send_as(method: &str, house: &House, way: &Way, token: &str) -> Answer {
     let told = |text: &str| text.replace("{}", token);
-    let mut ask = house.visitor().post(&told(way.target));
+    let mut ask = house.visitor().call(method, &told(way.target));
     for (name, value) in way.fields {
         ask = ask.header(name, &told(value));
     }
@@ -149,6 +153,27 @@ async fn an_upstream_sees_no_token_wherever_its_row_lets_one_stand() {
             let length = if length == 0 { String::new() } else { length.to_string() };
             assert_eq!(asked.header("content-length"), length, "{}", way.target);
         }
+    }
+}
+
+/// A request that must not redeem leaves its token good, so it must not show it either.
+#[tokio::test]
+async fn a_request_that_redeems_nothing_shows_no_token() {
+    for (method, way) in
+        ["HEAD", "OPTIONS"].into_iter().flat_map(|it| WAYS.iter().map(move |way| (it, way)))
+    {
+        let upstream = Upstream::echo().await;
+        let house = house(&upstream).await;
+        let token = house.visitor().mint("").await;
+        let answer = send_as(method, &house, way, &token).await;
+        assert_eq!(answer.status, 200, "{method} {}", way.target);
+        let asked = upstream.asked().pop().unwrap();
+        assert_eq!(asked.header("x-callgate-otp"), "absent", "{method} {}", way.target);
+        let text = whole(&asked);
+        assert!(!text.contains(&token.to_lowercase()), "{method} {}: {text}", way.target);
+        send(&house, way, &token).await;
+        let asked = upstream.asked().pop().unwrap();
+        assert_eq!(asked.header("x-callgate-otp"), "restored", "{method} {}", way.target);
     }
 }
 

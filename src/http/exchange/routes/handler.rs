@@ -26,7 +26,7 @@ pub trait Handler: Send + Sync {
     fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture;
 
     /// How long a reply may take where the row says nothing; `None` leaves it to the setting
-    /// `handler_timeout`. When the time is up the future is dropped.
+    /// `limits.handler_secs`. When the time is up the future is dropped.
     fn patience(&self) -> Option<Duration> {
         None
     }
@@ -97,9 +97,9 @@ impl HandlerError {
         error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>()
     }
 
-    /// As many requests as can be are waiting for this handler; the client gets 503 with
-    /// `Retry-After`.
-    pub fn busy() -> Self {
+    /// As many requests as allowed wait for this handler, which was therefore not called; the
+    /// client gets 503 with `Retry-After`.
+    pub(crate) fn busy() -> Self {
         Self(Box::new(Busy))
     }
 }

@@ -27,11 +27,11 @@ impl Fault {
         Self::raised("the handler panicked".to_owned())
     }
 
-    /// As many requests as can be are waiting for the handler.
+    /// As many requests as allowed wait for the handler, which was not called.
     pub fn handler_busy() -> Self {
         let text = "Too many requests are waiting. Try again in a moment.";
         let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "handler_busy", text);
-        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault }
+        Self { retry_after: Some(RETRY_AFTER_SECS), unheard: true, ..fault }
     }
 
     /// The handler did not answer in time.

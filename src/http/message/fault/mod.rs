@@ -281,7 +281,7 @@ impl Fault {
         Some(text)
     }
 
-    /// The response that a caller gets who format `format`.
+    /// The response in this format. With `development` it shows what a handler raised.
     pub(crate) fn response(
         &self,
         format: ErrorFormat,
