@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
@@ -38,8 +39,8 @@ struct TokenWaiters {
 #[derive(Default)]
 struct Shared {
     notify: Notify,
-    /// Whether one of them runs the callback.
-    is_run: AtomicBool,
+    /// How many of them run the callback: one, and for a moment the one before it as well.
+    runners: AtomicUsize,
 }
 
 /// One request beside the others with the same token.
@@ -48,7 +49,7 @@ pub(crate) struct CallbackWaiter {
     token: Digest,
     shared: Arc<Shared>,
     /// Whether this request runs the callback.
-    is_runner: bool,
+    is_runner: AtomicBool,
 }
 
 impl Waiters {
@@ -62,7 +63,12 @@ impl Waiters {
         }
         waiting.waiters += 1;
         let shared = Arc::clone(&waiting.shared);
-        Some(CallbackWaiter { all: Arc::clone(self), token, shared, is_runner: false })
+        Some(CallbackWaiter {
+            all: Arc::clone(self),
+            token,
+            shared,
+            is_runner: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, TokenWaiters>> {
@@ -80,20 +86,21 @@ impl CallbackWaiter {
 
     /// Whether a request in this process runs the callback.
     pub(crate) fn is_run_here(&self) -> bool {
-        self.shared.is_run.load(Ordering::SeqCst)
+        self.shared.runners.load(Ordering::SeqCst) > 0
     }
 
     /// The waiter of the request that runs the callback, until it notifies.
-    pub(crate) fn into_runner(mut self) -> Self {
-        self.is_runner = true;
-        self.shared.is_run.store(true, Ordering::SeqCst);
+    pub(crate) fn into_runner(self) -> Self {
+        if !self.is_runner.swap(true, Ordering::SeqCst) {
+            self.shared.runners.fetch_add(1, Ordering::SeqCst);
+        }
         self
     }
 
     /// Wakes the others: there is a response, or this request will not make one.
     pub(crate) fn notify(&self) {
-        if self.is_runner {
-            self.shared.is_run.store(false, Ordering::SeqCst);
+        if self.is_runner.swap(false, Ordering::SeqCst) {
+            self.shared.runners.fetch_sub(1, Ordering::SeqCst);
         }
         self.shared.notify.notify_waiters();
     }
@@ -146,7 +153,12 @@ mod tests {
         assert!(!waiter.is_run_here());
         let runner = runner.into_runner();
         assert!(waiter.is_run_here() && waiters.waiter(TOKEN).unwrap().is_run_here());
+        // The next one runs before the one before it is dropped.
+        let next = waiters.waiter(TOKEN).unwrap().into_runner();
         runner.notify();
+        runner.notify();
+        assert!(waiter.is_run_here());
+        next.notify();
         assert!(!waiter.is_run_here());
     }
 

@@ -65,6 +65,24 @@ async fn a_form_goes_on_as_the_post_that_it_was() {
     assert_eq!((again.status, again.text().contains("send it again")), (503, true));
 }
 
+/// Two slashes at the beginning of an address name a host.
+#[tokio::test]
+async fn a_form_is_sent_nowhere_but_to_this_site() {
+    let house = House::rows_on(fresh().await, settings(), ROWS).await;
+    let token = house.visitor().mint("").await;
+    for path in ["//form", "///form", "/form"] {
+        let kind = "application/x-www-form-urlencoded";
+        let ask = sent_from_afar(&stranger(&house), path).header("content-type", kind);
+        let sent = ask.body(format!("state={token}")).send_unchecked().await;
+        assert_eq!(sent.status, 303, "{path}");
+        assert!(sent.header("location").starts_with("/form?"), "{}", sent.header("location"));
+    }
+    let token = house.visitor().mint("").await;
+    let sent = sent_from_afar(&stranger(&house), &format!("//form?$4DSID={token}"));
+    let sent = sent.send_unchecked().await;
+    assert!(sent.header("location").starts_with("/form?"), "{}", sent.header("location"));
+}
+
 #[tokio::test]
 async fn whoever_is_signed_in_is_asked_before_a_form_moves_him() {
     let house = house().await;

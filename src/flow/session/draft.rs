@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::flow::session::Session;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::JsonText;
@@ -89,6 +90,19 @@ impl Draft {
         }
         self.idle_minutes = later.idle_minutes.or(self.idle_minutes);
         self.puts_others_out |= later.puts_others_out;
+    }
+}
+
+/// A draft that is being written. Unless it was, it is put back when this is dropped, and written
+/// again later: a handler may drop the future of a write, as in a timeout of its own.
+pub(super) struct Unwritten<'s> {
+    pub(super) session: &'s Session,
+    pub(super) draft: Draft,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.session.lock().draft.put_back(std::mem::take(&mut self.draft));
     }
 }
 

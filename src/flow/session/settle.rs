@@ -18,6 +18,7 @@ use crate::flow::session::LetIn;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
+use crate::flow::session::draft::Unwritten;
 use crate::flow::session::gain::gains;
 use crate::flow::session::state::Phase;
 use crate::session::Credential;
@@ -45,19 +46,6 @@ struct Write {
 enum Written {
     Done(Opened),
     Conflict(Opened),
-}
-
-/// A draft that is being written. Unless it was, it is put back when this is dropped, and written
-/// again later: a handler may drop the future of a write, as in a timeout of its own.
-struct Unwritten<'s> {
-    session: &'s Session,
-    draft: Draft,
-}
-
-impl Drop for Unwritten<'_> {
-    fn drop(&mut self) {
-        self.session.lock().draft.put_back(std::mem::take(&mut self.draft));
-    }
 }
 
 impl Session {

@@ -24,6 +24,7 @@ use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
+use crate::http::message::token_place::path_on_this_site;
 use crate::table::Row;
 use crate::token::text::brings_token;
 
@@ -61,7 +62,7 @@ pub(crate) fn send_on(
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, Fault> {
     let ticket = keep(site, head, body, HOP_SECS)?;
-    let location = format!("{}?{HOP}={ticket}", head.uri.path());
+    let location = format!("{}?{HOP}={ticket}", path_on_this_site(&head.uri));
     let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;

@@ -85,6 +85,10 @@ impl Dispatch {
             let digits = Digits::of(token);
             query = digits.remove_from_query(&query);
             digits.remove_from_headers(&mut headers);
+            // A token may be damaged in its own place in ways that are understood there only.
+            if let Some(TokenPlace::Header(name)) = place {
+                headers.remove(&**name);
+            }
         }
         let conn = exchange.client.conn;
         let origin = ClientOrigin {

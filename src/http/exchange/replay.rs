@@ -25,6 +25,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::base::ClaimId;
 use crate::base::Digest;
@@ -33,6 +34,7 @@ use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_LEASE;
 use crate::base::limits::RUN_RENEWAL;
+use crate::base::limits::RUN_RENEWAL_TIMEOUT;
 use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
@@ -168,12 +170,15 @@ fn renew(
     let at_most = patience * 2 + RUN_SLACK;
     tokio::spawn(async move {
         let renewing = async {
+            let mut ticks = tokio::time::interval(RUN_RENEWAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await;
             let mut is_held = true;
             while is_held {
-                tokio::time::sleep(RUN_RENEWAL).await;
+                ticks.tick().await;
                 let conclusion = Conclusion { token, run, ending: Ending::Running };
                 let renewed = sessions.store.conclude(sessions.clock.now(), conclusion);
-                let renewed = tokio::time::timeout(RUN_RENEWAL, renewed).await;
+                let renewed = tokio::time::timeout(RUN_RENEWAL_TIMEOUT, renewed).await;
                 // One that is lost ends nothing: the lease bears that.
                 is_held = matches!(renewed, Err(_) | Ok(Err(_) | Ok(Concluded::Renewed)));
             }

@@ -250,11 +250,16 @@ pub(crate) fn without_token(raw: &str, place: Option<&TokenPlace>) -> String {
     kept
 }
 
-/// The address of a request without its token. It begins with a single slash, because the path of
-/// the request does; the browser stays on this site.
+/// The path of a request as a browser may be sent to it. It begins with a single slash: `//a/b`
+/// would be another site (RFC 3986 §4.2).
+pub(crate) fn path_on_this_site(uri: &Uri) -> String {
+    format!("/{}", uri.path().trim_start_matches('/'))
+}
+
+/// The address of a request without its token, on this site.
 pub(crate) fn target_without_token(uri: &Uri, place: Option<&TokenPlace>) -> String {
     let rest = without_token(uri.query().unwrap_or(""), place);
-    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    let path = path_on_this_site(uri);
     if rest.is_empty() { path } else { format!("{path}?{rest}") }
 }
 

@@ -7,6 +7,7 @@ use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
+use crate::base::clock::Stopwatch;
 use crate::session::Patch;
 use crate::session::Right;
 use crate::store::error::StoreError;
@@ -45,6 +46,7 @@ impl SharedStore {
         let _place = self.begin()?;
         let now = self.present(now);
         let next = version()?;
+        let asked = Stopwatch::start();
         let claimed = self.engine.claim(order::of(now, &claim, next)?).await;
         let claimed = claimed.inspect_err(|_| self.leases.start_again());
         let Claimed { granted, found } = claimed?;
@@ -56,7 +58,9 @@ impl SharedStore {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired);
         }
-        let watched = |token| self.leases.watched(now, token);
+        // The lease may have been renewed after the database read it.
+        let seen_at = now.after(asked.elapsed());
+        let watched = |token| self.leases.watched(seen_at, token);
         let decided =
             self.work_on_token(now, (found, watched), |live, now| live.redeem(now, &claim));
         let decided = decided.await.inspect_err(|_| self.leases.start_again())?;
