@@ -102,11 +102,9 @@ pub const REPEAT_SECS_MAX: u64 = 7 * 24 * 3600;
 pub const ANSWER_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// How long the run of a callback counts as under way without a renewal. Then its node is
 /// considered dead. Two renewals may be lost.
-pub const RUN_LEASE: Duration = Duration::from_secs(8);
-/// How often a run is renewed while its handler runs.
+pub const RUN_LEASE: Duration = Duration::from_secs(10);
+/// How often a run is renewed while its handler runs. A renewal that takes as long counts as lost.
 pub const RUN_RENEWAL: Duration = Duration::from_secs(2);
-/// How long one renewal may take, before it counts as lost.
-pub const RUN_RENEWAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than the timeout of its handler a run is renewed at most: time for a slow store
 /// to redeem, to write and to store the response.
 pub const RUN_SLACK: Duration = Duration::from_secs(30);

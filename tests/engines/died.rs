@@ -21,10 +21,10 @@ use crate::support::settings;
 use crate::support::visitor::with_token;
 
 /// From the death of a node to the answer that says so.
-const TOLD_WITHIN: Duration = Duration::from_secs(15);
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 /// Longer than the lease of a run.
-const LONG: Duration = Duration::from_secs(8);
+const LONG: Duration = Duration::from_secs(12);
 
 struct Node {
     gate: Gate,

@@ -34,7 +34,6 @@ use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_LEASE;
 use crate::base::limits::RUN_RENEWAL;
-use crate::base::limits::RUN_RENEWAL_TIMEOUT;
 use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
@@ -178,7 +177,7 @@ fn renew(
                 ticks.tick().await;
                 let conclusion = Conclusion { token, run, ending: Ending::Running };
                 let renewed = sessions.store.conclude(sessions.clock.now(), conclusion);
-                let renewed = tokio::time::timeout(RUN_RENEWAL_TIMEOUT, renewed).await;
+                let renewed = tokio::time::timeout(RUN_RENEWAL, renewed).await;
                 // One that is lost ends nothing: the lease bears that.
                 is_held = matches!(renewed, Err(_) | Ok(Err(_) | Ok(Concluded::Renewed)));
             }
