@@ -128,7 +128,7 @@ impl ClaimMark {
         Self { id: BY_SIGN_IN, at }
     }
 
-    /// Whether a sign-in ended the token, and nobody redeemed it.
+    /// Whether a sign-in ended the token before it was redeemed.
     pub fn is_by_sign_in(&self) -> bool {
         self.id == BY_SIGN_IN
     }

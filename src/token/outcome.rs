@@ -23,7 +23,7 @@ pub enum Outcome {
     Unknown,
     /// Its session had ended.
     SessionGone,
-    /// Somebody signed in to its session, or gained further privileges, which ended the tokens that
+    /// A sign-in to its session, or a gain of further privileges, ended the tokens that
     /// were unspent: in another tab of the same browser, perhaps.
     EndedBySignIn,
     /// It is bound to other handlers; it was not consumed.

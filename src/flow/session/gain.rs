@@ -19,7 +19,7 @@ pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> b
 }
 
 /// Refuses a change that gains privileges in a `context` that `auto` chose: the client may be a
-/// mail scanner, and the session that of whoever sent the link. A change that gains nothing has
+/// mail scanner, and the session that of the sender of the link. A change that gains nothing has
 /// nothing to write.
 pub(in crate::flow) fn refused_in_a_context(
     state: &SessionView,
