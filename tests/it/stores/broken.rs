@@ -240,7 +240,8 @@ impl Store for Broken {
     }
 
     fn conclude(&self, now: Timestamp, mut conclusion: Conclusion) -> Pending<'_, Concluded> {
-        if self.has(Defect::ForgetsAnswers) && matches!(conclusion.ending, Ending::Answered(_)) {
+        if self.has(Defect::ForgetsAnswers) && matches!(conclusion.ending, Ending::Answered { .. })
+        {
             return Box::pin(async { Ok(Concluded::Kept) });
         }
         if self.has(Defect::FreesEveryRun) {
