@@ -8,10 +8,11 @@ mod linux;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{thread_time, uptime};
@@ -118,7 +119,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Measures elapsed time with a clock that never steps.
+/// Measures elapsed time with a clock that never steps. In a test with paused time it shows that
+/// time.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

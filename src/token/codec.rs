@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::base::Digest;
 use crate::base::Timestamp;
 use crate::base::hex;
+use crate::token::AnswerRight;
 use crate::token::ClaimMark;
 use crate::token::ReplayKey;
 use crate::token::Run;
@@ -90,10 +91,23 @@ pub struct StoredRun {
 #[serde(rename_all = "camelCase")]
 enum StoredStage {
     Running,
-    Answered { at: u64, sealed: String },
+    Answered {
+        at: u64,
+        sealed: String,
+        /// Responses that were stored before rights existed depend on none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        right: Option<StoredRight>,
+    },
     NotKept,
     Interrupted,
     Unbegun,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredRight {
+    Credential(String),
+    Grant(u64),
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -167,9 +181,15 @@ impl StoredRun {
             until: run.repeats_until.millis(),
             stage: match &run.stage {
                 RunStage::Running => StoredStage::Running,
-                RunStage::Answered { at, answer } => StoredStage::Answered {
+                RunStage::Answered { at, answer, right } => StoredStage::Answered {
                     at: at.millis(),
                     sealed: STANDARD_NO_PAD.encode(answer.bytes()),
+                    right: right.map(|right| match right {
+                        AnswerRight::Credential(digest) => {
+                            StoredRight::Credential(hex::lower(digest.bytes()))
+                        }
+                        AnswerRight::Grant { generation } => StoredRight::Grant(generation),
+                    }),
                 },
                 RunStage::NotKept => StoredStage::NotKept,
                 RunStage::Interrupted => StoredStage::Interrupted,
@@ -191,11 +211,20 @@ impl StoredRun {
             repeats_until: Timestamp::from_millis(self.until),
             stage: match self.stage {
                 StoredStage::Running => RunStage::Running,
-                StoredStage::Answered { at, sealed } => {
+                StoredStage::Answered { at, sealed, right } => {
                     let bytes = STANDARD_NO_PAD.decode(sealed);
                     let bytes = bytes.map_err(|_| BadToken::Malformed("answer"))?;
                     let answer = SealedAnswer::from_bytes(bytes);
-                    RunStage::Answered { at: Timestamp::from_millis(at), answer }
+                    let right = match right {
+                        Some(StoredRight::Credential(text)) => {
+                            Some(AnswerRight::Credential(digest(&text)?))
+                        }
+                        Some(StoredRight::Grant(generation)) => {
+                            Some(AnswerRight::Grant { generation })
+                        }
+                        None => None,
+                    };
+                    RunStage::Answered { at: Timestamp::from_millis(at), answer, right }
                 }
                 StoredStage::NotKept => RunStage::NotKept,
                 StoredStage::Interrupted => RunStage::Interrupted,
@@ -261,7 +290,11 @@ mod tests {
         let answer = SealedAnswer::from_bytes(vec![0, 255, 7]);
         for stage in [
             RunStage::Running,
-            RunStage::Answered { at: Timestamp::from_millis(4_000), answer },
+            RunStage::Answered {
+                at: Timestamp::from_millis(4_000),
+                answer,
+                right: Some(AnswerRight::Credential(Digest::from_bytes([6; 32]))),
+            },
             RunStage::NotKept,
             RunStage::Interrupted,
             RunStage::NotStarted,

@@ -52,7 +52,7 @@ pub use answer::{Answer, SealedAnswer};
 pub use consent::{Attempt, Consent, Question};
 pub use mint::{MintOptions, MintRefused, TokenSecret};
 pub use outcome::Outcome;
-pub use repeat::{Callback, Repeat, ReplayKey, ReplayOptions, Run, RunStage};
+pub use repeat::{AnswerRight, Callback, Repeat, ReplayKey, ReplayOptions, Run, RunStage};
 
 /// What a store keeps of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]

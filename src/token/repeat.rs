@@ -124,6 +124,8 @@ pub enum RunStage {
         at: Timestamp,
         /// The response.
         answer: SealedAnswer,
+        /// The right to the session on which it depends; `None` if on none.
+        right: Option<AnswerRight>,
     },
     /// It ended, and its response was too large, or was dropped for newer ones.
     NotKept,
@@ -132,6 +134,19 @@ pub enum RunStage {
     /// The request was refused before its handler, or its upstream could not be reached; the
     /// handler did not run.
     NotStarted,
+}
+
+/// The right to the session of the token that a stored response depends on: once it has ended, the
+/// response is given to no repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerRight {
+    /// The credential with this digest.
+    Credential(Digest),
+    /// A redemption in mode `context`, in this generation of the session.
+    Grant {
+        /// The generation of the session.
+        generation: u64,
+    },
 }
 
 /// What a repeat gets.
@@ -181,7 +196,15 @@ impl Run {
     /// The stored response, if there is one, and when it was stored.
     pub fn answer(&self) -> Option<(Timestamp, &SealedAnswer)> {
         match &self.stage {
-            RunStage::Answered { at, answer } => Some((*at, answer)),
+            RunStage::Answered { at, answer, .. } => Some((*at, answer)),
+            _ => None,
+        }
+    }
+
+    /// The right on which the stored response depends.
+    pub fn answer_right(&self) -> Option<AnswerRight> {
+        match self.stage {
+            RunStage::Answered { right, .. } => right,
             _ => None,
         }
     }

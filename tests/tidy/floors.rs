@@ -25,6 +25,7 @@ const MODULES: &[Module] = &[
             "rustix",
             "strsim",
             "time",
+            "tokio",
             "uuid",
             "zeroize",
         ],

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::base::Caller;
 use crate::base::DeviceId;
 use crate::base::SessionId;
 use crate::base::Timestamp;
@@ -33,6 +34,7 @@ use crate::store::port::Founding;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
+use crate::token::AnswerRight;
 use crate::token::Token;
 
 /// One write: the patch, and what the browser gets once it is done.
@@ -172,6 +174,24 @@ impl Session {
     pub(in crate::flow) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
         (state.id(), state.right(self.sessions.app()))
+    }
+
+    /// The right on which the response to a redemption of a token of `session` depends, if it is
+    /// given again: that of a browser that still works there. `None` for a program, to which it
+    /// only acknowledges a delivery, and where the handler itself has left the session.
+    pub(crate) fn answer_right(&self, session: SessionId) -> Option<AnswerRight> {
+        if self.context.caller != Caller::Browser {
+            return None;
+        }
+        match self.working() {
+            (id, Right::Credential(digest)) if id == session => {
+                Some(AnswerRight::Credential(digest))
+            }
+            (id, Right::Grant { generation }) if id == session => {
+                Some(AnswerRight::Grant { generation })
+            }
+            _ => None,
+        }
     }
 
     /// The right of the request has ended. Its view stays as it was. Its browser may have a newer
@@ -374,7 +394,11 @@ impl Session {
         let sessions = &self.sessions;
         let device: Device =
             sessions.device(founder.digest(sessions.app()), &self.context.label, now)?;
-        Ok(Record::new(founder.session(), now, sessions.lifetime, device))
+        // A guest that made room for others may be created again under its id. Its generation then
+        // begins later, so that no earlier grant fits it.
+        let generation = now.millis();
+        let record = Record::new(founder.session(), now, sessions.lifetime, device);
+        Ok(Record { generation, ..record })
     }
 
     /// Replaces the view by the state in the store.

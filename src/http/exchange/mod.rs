@@ -42,6 +42,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::ClaimId;
 use crate::base::RequestId;
+use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
 use crate::base::masked::masked;
@@ -125,6 +126,8 @@ pub(crate) struct Exchange {
 pub(crate) struct FirstRun {
     secret: TokenSecret,
     claim: ClaimId,
+    /// The session that the token opened.
+    session: SessionId,
     waiter: CallbackWaiter,
     /// Renews the lease until this is dropped.
     renewal: JoinHandle<()>,

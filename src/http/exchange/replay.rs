@@ -130,7 +130,9 @@ pub(super) async fn redeem(
                     let waiter = waiter.into_runner();
                     let token = secret.digest(sessions.app());
                     let renewal = renew(sessions, token, claim, patience);
-                    exchange.first = Some(FirstRun { secret, claim, waiter, renewal, patience });
+                    let session = session.id();
+                    let run = FirstRun { secret, claim, session, waiter, renewal, patience };
+                    exchange.first = Some(run);
                     return Ok(Redemption::Ended(Outcome::Restored));
                 }
                 Redemption::Repeats(first, repeat, secret) => (first, repeat, secret),
@@ -236,7 +238,7 @@ impl FirstRun {
         let (ending, result) = match result {
             Ok(response) => {
                 let (collected, response) = collect(response, self.patience).await;
-                (self.ending(sessions, collected)?, Ok(response))
+                (self.ending(exchange, sessions, collected)?, Ok(response))
             }
             Err(fault) if !exchange.handler_called || fault.leaves_all_undone() => {
                 (Ending::NotStarted, Err(fault))
@@ -246,10 +248,10 @@ impl FirstRun {
                 // The handler ran, and this is its result.
                 let response = exchange.policy.error(&fault);
                 let (collected, _) = collect(response, self.patience).await;
-                (self.ending(sessions, collected)?, Err(fault))
+                (self.ending(exchange, sessions, collected)?, Err(fault))
             }
         };
-        let is_answer = matches!(ending, Ending::Answered(_) | Ending::TooLarge);
+        let is_answer = matches!(ending, Ending::Answered { .. } | Ending::TooLarge);
         match self.keep(sessions, ending).await {
             // A response that is not kept is not sent either.
             Err(fault) if is_answer => Err(fault),
@@ -257,13 +259,20 @@ impl FirstRun {
         }
     }
 
-    fn ending(&self, sessions: &Sessions, collected: Collected) -> Result<Ending, Fault> {
+    fn ending(
+        &self,
+        exchange: &Exchange,
+        sessions: &Sessions,
+        collected: Collected,
+    ) -> Result<Ending, Fault> {
         match collected {
             Collected::Whole(mut answer) => {
                 // Its cookies are for the browser that sent the first request.
                 answer.headers.retain(|(name, _)| !is_cookie(name));
                 let sealed = answer.seal(&self.secret, sessions.app(), &*sessions.entropy);
-                Ok(Ending::Answered(sealed.map_err(Fault::internal)?))
+                let session = exchange.session.as_ref();
+                let right = session.and_then(|session| session.answer_right(self.session));
+                Ok(Ending::Answered { answer: sealed.map_err(Fault::internal)?, right })
             }
             Collected::TooLarge => Ok(Ending::TooLarge),
             Collected::CutShort => Ok(Ending::Interrupted),

@@ -22,10 +22,6 @@ use crate::token::Token;
 /// The maximum number of nodes of a store whose operations go to each of them in turn.
 const NODES_MAX: usize = 4;
 
-/// The time after which a lease counts as over: a store may measure it from the reply of its
-/// database, which takes a moment.
-const SEEN_OVER: Duration = RUN.saturating_add(Duration::from_secs(5));
-
 impl Stage {
     /// Checks that a run counts as in progress, on every node.
     async fn is_under_way(&self, token: &Token) -> Kept {
@@ -45,7 +41,7 @@ pub(super) async fn a_run_goes_on_as_long_as_it_is_renewed(stage: Stage) -> Kept
         ensure_is!(at.ended(&claim, Ending::Running).await?, Concluded::Renewed);
         at.is_under_way(&token).await?;
     }
-    let late = at.later(SEEN_OVER);
+    let late = at.later(OVER);
     let told = late.try_again(&token, once()).await?;
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
     // It was cut off from its store, and is not dead.
@@ -63,14 +59,14 @@ pub(super) async fn a_run_is_renewed_by_its_holder_and_until_it_ends(stage: Stag
     ensure_is!(last.ended(&other, Ending::Running).await?, Concluded::Late);
     let unclaimed = stage.callback(&stage.minted(token.session).await?, once())?;
     ensure_is!(last.ended(&unclaimed, Ending::Running).await?, Concluded::Forgotten);
-    let late = stage.later(SEEN_OVER);
+    let late = stage.later(OVER);
     let heir = late.callback(&token, again())?;
     ensure_is!(late.redeem(late.now, heir.clone()).await?, Redeemed::TakenOver(_));
     // A holder that has lost the lease does not renew it for the present holder.
     late.is_under_way(&token).await?;
     let last = late.later(RUN.saturating_sub(Duration::from_millis(1)));
     ensure_is!(last.ended(&claim, Ending::Running).await?, Concluded::Late);
-    let told = late.later(SEEN_OVER).try_again(&token, once()).await?;
+    let told = late.later(OVER).try_again(&token, once()).await?;
     ensure_is!(told, Redeemed::Repeats(_, Repeat::Interrupted));
     ensure_is!(late.ended(&heir, answer(b"heir")).await?, Concluded::Kept);
     ensure_is!(late.ended(&heir, Ending::Running).await?, Concluded::Kept);

@@ -161,6 +161,7 @@ promises! {
     repeats:
         a_run_that_is_under_way_has_repeats_that_wait
         a_concluded_run_answers_its_repeats
+        an_answer_is_given_as_long_as_its_right_holds
         a_run_is_concluded_once_and_by_its_holder
         another_call_is_no_repeat
         another_body_is_told_so
@@ -169,6 +170,7 @@ promises! {
         an_interrupted_run_is_taken_over_by_one
         a_refused_run_is_taken_over_on_any_row
         who_takes_over_in_his_own_session_stays_in_it
+        a_browser_that_lost_its_redemption_takes_over_in_its_own_mode
         a_take_over_is_judged_like_a_redemption
         a_dead_session_begins_no_run
         an_answer_that_is_not_kept_is_named_so

@@ -12,6 +12,7 @@ use crate::base::entropy::OsEntropy;
 use crate::base::limits::ANSWER_BYTES_PER_SESSION_MAX;
 use crate::base::limits::CLOCKS_APART_MAX;
 use crate::session::Patch;
+use crate::session::Record;
 use crate::session::Right;
 use crate::store::contract::Broken;
 use crate::store::contract::Kept;
@@ -26,6 +27,7 @@ use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::store::port::Redeemed;
+use crate::token::AnswerRight;
 use crate::token::Consent;
 use crate::token::Question;
 use crate::token::Repeat;
@@ -56,7 +58,7 @@ pub(super) fn again() -> ReplayOptions {
 }
 
 pub(super) fn answer(bytes: &[u8]) -> Ending {
-    Ending::Answered(SealedAnswer::from_bytes(bytes))
+    Ending::Answered { answer: SealedAnswer::from_bytes(bytes), right: None }
 }
 
 impl Stage {
@@ -71,6 +73,29 @@ impl Stage {
         let claim = self.callback(&token, once())?;
         self.granted(claim.clone()).await?;
         Ok((token, claim))
+    }
+
+    /// A session with two tokens whose responses are kept: one depends on the right of its browser,
+    /// the other on a grant.
+    async fn answered_under_rights(&self) -> Result<(Record, Token, Token), Broken> {
+        let session = self.session().await?;
+        let browser = AnswerRight::Credential(founder(&session)?.digest);
+        let grant = AnswerRight::Grant { generation: session.generation };
+        let mut tokens = Vec::new();
+        for right in [browser, grant] {
+            let token = self.minted(session.id).await?;
+            let claim = Claim { row_mode: RestoreMode::Context, ..self.callback(&token, once())? };
+            self.granted(claim.clone()).await?;
+            let answer = SealedAnswer::from_bytes(*b"own");
+            let ending = Ending::Answered { answer, right: Some(right) };
+            ensure_is!(self.ended(&claim, ending).await?, Concluded::Kept);
+            self.answers(&token, b"own").await?;
+            tokens.push(token);
+        }
+        match <[Token; 2]>::try_from(tokens) {
+            Ok([browser, grant]) => Ok((session, browser, grant)),
+            Err(tokens) => Err(Broken::new(format!("{} tokens", tokens.len()))),
+        }
     }
 
     /// The result of one more attempt.
@@ -120,6 +145,28 @@ pub(super) async fn a_concluded_run_answers_its_repeats(stage: Stage) -> Kept {
     // A handler may have ended the session.
     stage.end(stage.now, token.session, Right::Operator).await?;
     stage.later(Duration::from_mins(1)).answers(&token, b"first").await
+}
+
+pub(super) async fn an_answer_is_given_as_long_as_its_right_holds(stage: Stage) -> Kept {
+    let (session, of_browser, of_grant) = stage.answered_under_rights().await?;
+    stage.detach(stage.now, session.id, Right::Operator, founder(&session)?.id).await?;
+    let told = stage.try_again(&of_browser, once()).await?;
+    ensure_is!(told, Redeemed::Used(at, id) if at == stage.now && id == session.id);
+    stage.answers(&of_grant, b"own").await?;
+
+    let (session, of_browser, of_grant) = stage.answered_under_rights().await?;
+    let patch = Patch { rotate: Some(stage.device()?), ..Patch::default() };
+    stage.patch(stage.now, session.id, Right::Operator, patch).await?;
+    for token in [&of_browser, &of_grant] {
+        ensure_is!(stage.try_again(token, again()).await?, Redeemed::Used(..));
+    }
+
+    let (session, of_browser, of_grant) = stage.answered_under_rights().await?;
+    stage.end(stage.now, session.id, Right::Operator).await?;
+    for token in [&of_browser, &of_grant] {
+        ensure_is!(stage.try_again(token, again()).await?, Redeemed::Used(..));
+    }
+    Ok(())
 }
 
 pub(super) async fn a_run_is_concluded_once_and_by_its_holder(stage: Stage) -> Kept {
@@ -247,6 +294,33 @@ pub(super) async fn who_takes_over_in_his_own_session_stays_in_it(stage: Stage) 
         other => return Err(Broken::new(format!("nobody took over: {other:?}"))),
     }
     ensure!(stage.opens(session.id, &own).await?, "the browser lost its session");
+    Ok(())
+}
+
+/// A browser that lost the reply to its redemption comes with the same newcomer and another claim.
+pub(super) async fn a_browser_that_lost_its_redemption_takes_over_in_its_own_mode(
+    stage: Stage,
+) -> Kept {
+    for row_mode in [RestoreMode::Share, RestoreMode::Transfer] {
+        for ending in [Ending::NotStarted, Ending::Interrupted] {
+            let token = stage.minted(stage.session().await?.id).await?;
+            let lost = Claim { row_mode, ..stage.callback(&token, once())? };
+            stage.granted(lost.clone()).await?;
+            stage.ended(&lost, ending).await?;
+            let before = stage.seen(token.session).await?.devices.len();
+            let newcomer = lost.newcomer.clone();
+            let again = Claim { row_mode, newcomer, ..stage.callback(&token, again())? };
+            match stage.redeem(stage.now, again).await? {
+                Redeemed::TakenOver(grant) => {
+                    ensure!(grant.joined && grant.mode == row_mode, "got {grant:?}");
+                }
+                other => return Err(Broken::new(format!("nobody took over: {other:?}"))),
+            }
+            ensure!(stage.opens(token.session, &lost.newcomer).await?, "the browser was put out");
+            let devices = stage.seen(token.session).await?.devices.len();
+            ensure!(devices == before, "{devices} browsers, and {before} before");
+        }
+    }
     Ok(())
 }
 

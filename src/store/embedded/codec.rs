@@ -273,6 +273,7 @@ mod tests {
     use crate::session::Lifetime;
     use crate::session::Patch;
     use crate::session::Record;
+    use crate::token::AnswerRight;
     use crate::token::ReplayKey;
     use crate::token::Run;
     use crate::token::RunStage;
@@ -303,7 +304,11 @@ mod tests {
             deadline: AT,
             lease: None,
             repeats_until: AT,
-            stage: RunStage::Answered { at: AT, answer: SealedAnswer::from_bytes(vec![0, 255]) },
+            stage: RunStage::Answered {
+                at: AT,
+                answer: SealedAnswer::from_bytes(vec![0, 255]),
+                right: Some(AnswerRight::Grant { generation: 7 }),
+            },
         };
         let token = Token {
             digest: DIGEST,

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use crate::base::RestoreMode;
 use crate::base::Timestamp;
 use crate::session::Record;
+use crate::session::Right;
 use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::HeldToken;
 use crate::store::live::Live;
+use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Conclusion;
 use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
+use crate::token::AnswerRight;
 use crate::token::Repeat;
 use crate::token::Run;
 use crate::token::RunStage;
@@ -43,9 +46,11 @@ impl Live {
                 let renewed = Change::Ran { token: token.digest, run: run.renewed(now) };
                 Decided::with(vec![renewed], Concluded::Renewed)
             }
-            Ending::Answered(answer) => match self.room_for_answer(token.session, answer) {
+            Ending::Answered { answer, right } => match self.room_for_answer(token.session, answer)
+            {
                 Some(mut changes) => {
-                    changes.push(ended(RunStage::Answered { at: now, answer: answer.clone() }));
+                    let (answer, right) = (answer.clone(), *right);
+                    changes.push(ended(RunStage::Answered { at: now, answer, right }));
                     Decided::with(changes, Concluded::Kept)
                 }
                 None => Decided::with(vec![ended(RunStage::NotKept)], Concluded::NotKept),
@@ -60,10 +65,31 @@ impl Live {
         }
     }
 
+    /// Gives a repeat its result. A response that depends on a right is given as long as the right
+    /// holds; after that the token is one that was used.
+    pub(super) fn repeat(
+        &self,
+        now: Timestamp,
+        token: &Token,
+        (first, repeat): (Timestamp, Repeat),
+    ) -> Decided {
+        let right = token.run.as_ref().and_then(Run::answer_right).map(|right| match right {
+            AnswerRight::Credential(digest) => Right::Credential(digest),
+            AnswerRight::Grant { generation } => Right::Grant { generation },
+        });
+        let id = token.session;
+        match right.map(|right| self.under(id, now, right)) {
+            None | Some(Checked::Done(_)) => Decided::only(Redeemed::Repeats(first, repeat)),
+            Some(Checked::Gone | Checked::Replaced) => {
+                Decided::with(self.noticed(id, now), Redeemed::Used(first, id))
+            }
+        }
+    }
+
     /// Gives the run to the claim of a repeat. The token was redeemed before, so no device is
-    /// added. A browser that is in the session already stays in it, and any other works in its
-    /// context. If the devices of the session have been signed out since, the bearer of the token
-    /// is refused as well.
+    /// added. A browser that is in the session already stays in it, including the one that redeemed
+    /// the token and lost the response; any other works in its context. If the devices of the
+    /// session have been signed out since, the bearer of the token is refused as well.
     pub(super) fn take_over(
         &self,
         now: Timestamp,
@@ -76,13 +102,15 @@ impl Live {
             return Decided::with(self.noticed(id, now), Redeemed::SessionGone);
         };
         let decided = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);
-        let mode = match living.own_credential(claim) {
-            Some(_) => decided,
-            None if token.granted_in(&living.record, decided) => RestoreMode::Context,
-            None => {
-                let first = token.claim.map_or(now, |mark| mark.at);
-                return Decided::only(Redeemed::Repeats(first, Repeat::Interrupted));
-            }
+        let stays = living.own_credential(claim).is_some();
+        let joined = !stays && living.record.device(&claim.newcomer.digest).is_some();
+        let mode = if stays || joined {
+            decided
+        } else if token.granted_in(&living.record, decided) {
+            RestoreMode::Context
+        } else {
+            let first = token.claim.map_or(now, |mark| mark.at);
+            return Decided::only(Redeemed::Repeats(first, Repeat::Interrupted));
         };
         let automatic = mode == RestoreMode::Context
             && !RestoreMode::asks_for_context(token.mode, claim.row_mode);
@@ -90,8 +118,7 @@ impl Live {
         let changes = vec![Change::Ran { token: token.digest, run }, Change::Seen { id, at: now }];
         Decided::after(changes, move |live| match live.opened(id) {
             Some(opened) => {
-                let (joined, put_out) = (false, None);
-                let token = token_id;
+                let (token, put_out) = (token_id, None);
                 Redeemed::TakenOver(Grant { opened, token, mode, joined, automatic, put_out })
             }
             None => Redeemed::SessionGone,

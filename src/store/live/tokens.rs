@@ -99,7 +99,7 @@ impl Live {
             Verdict::Used(at) => Decided::only(Redeemed::Used(at, token.session)),
             Verdict::EndedBySignIn => Decided::only(Redeemed::EndedBySignIn),
             Verdict::WrongHandler => Decided::only(Redeemed::WrongHandler),
-            Verdict::Repeats(first, repeat) => Decided::only(Redeemed::Repeats(first, repeat)),
+            Verdict::Repeats(first, repeat) => self.repeat(now, token, (first, repeat)),
             Verdict::TakesOver(run) => self.take_over(now, token, claim, run),
             // No consent is asked for a session that has ended.
             Verdict::AskFirst(question) => match self.living(token.session, now) {

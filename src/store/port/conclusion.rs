@@ -2,6 +2,7 @@
 
 use crate::base::ClaimId;
 use crate::base::Digest;
+use crate::token::AnswerRight;
 use crate::token::SealedAnswer;
 
 /// What is reported about a run by the attempt that holds it.
@@ -22,7 +23,13 @@ pub enum Ending {
     /// [`Run::lease`](crate::token::Run::lease).
     Running,
     /// With this response, which the store keeps as long as it has room.
-    Answered(SealedAnswer),
+    Answered {
+        /// The response.
+        answer: SealedAnswer,
+        /// The right on which it depends; `None` if on none. Once it has ended, a repeat is told
+        /// that the token was used.
+        right: Option<AnswerRight>,
+    },
     /// With a response that is too large to keep.
     TooLarge,
     /// It is unknown how far the handler ran, or whether all of its writes are stored.

@@ -95,8 +95,9 @@ pub struct Grant {
     pub token: TokenId,
     /// What the bearer gets; never [`RestoreMode::Auto`].
     pub mode: RestoreMode,
-    /// Whether the newcomer's credential was added. It is not in mode `context`, and not when the
-    /// request works in the session already.
+    /// Whether the newcomer's credential opens the session: this claim added it, or an earlier one
+    /// of the same browser did. It is not added in mode `context`, and not when the request works
+    /// in the session already.
     pub joined: bool,
     /// Whether the mode is `context` although neither the row nor the mint requested it. Such a
     /// caller may be any program that follows links, so it gains no privileges for any device.

@@ -56,9 +56,7 @@ impl SharedStore {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired.into());
         }
-        // The lease may have been renewed after the database read it.
-        let seen_at = now.after(asked.elapsed());
-        let watched = |token| self.leases.watched(seen_at, token);
+        let watched = |token| self.leases.watched((now, asked), token);
         let decided = self.work_on_token(now, (found, watched), operation);
         let decided = decided.await.inspect_err(|_| self.leases.start_again())?;
         Ok(match decided {

@@ -61,21 +61,22 @@ pub(super) fn weight(wish: Confirm) -> u8 {
 /// A run and its response, separately. Listing a session's tokens then reads no responses, and
 /// evicting a response leaves the rest unchanged.
 pub(super) fn run_bytes(run: &Run) -> Result<(Vec<u8>, Vec<u8>), serde_json::Error> {
-    let RunStage::Answered { at, answer } = &run.stage else {
+    let RunStage::Answered { at, answer, right } = &run.stage else {
         return Ok((codec::encode_run(run)?, Vec::new()));
     };
-    let bare = RunStage::Answered { at: *at, answer: SealedAnswer::from_bytes(Vec::new()) };
+    let empty = SealedAnswer::from_bytes(Vec::new());
+    let bare = RunStage::Answered { at: *at, answer: empty, right: *right };
     let bytes = codec::encode_run(&Run { stage: bare, ..run.clone() })?;
     Ok((bytes, answer.bytes().to_vec()))
 }
 
 fn read_run(bytes: &[u8], answer: &[u8]) -> Result<Run, BadToken> {
     let mut run = codec::decode_run(bytes)?;
-    if let RunStage::Answered { at, .. } = run.stage {
+    if let RunStage::Answered { at, right, .. } = run.stage {
         run.stage = match answer {
             // It was evicted: a sealed response is never empty.
             [] => RunStage::NotKept,
-            sealed => RunStage::Answered { at, answer: SealedAnswer::from_bytes(sealed) },
+            sealed => RunStage::Answered { at, answer: SealedAnswer::from_bytes(sealed), right },
         };
     }
     Ok(run)
@@ -106,13 +107,14 @@ pub(super) fn kept(digest: &Digest, run: &Run) -> impl Iterator<Item = KeptAnswe
 pub(super) fn answered(session: SessionId, kept: &KeptAnswer) -> Token {
     let size = usize::try_from(kept.bytes).unwrap_or_default();
     let id = crate::base::ClaimId::from_bytes([0; 16]);
+    let answer = SealedAnswer::from_bytes(vec![0; size]);
     let run = Run {
         key: ReplayKey { call: kept.digest, body: kept.digest },
         by: id,
         deadline: kept.at,
         lease: None,
         repeats_until: kept.at,
-        stage: RunStage::Answered { at: kept.at, answer: SealedAnswer::from_bytes(vec![0; size]) },
+        stage: RunStage::Answered { at: kept.at, answer, right: None },
     };
     let claim = Some(ClaimMark { id, at: kept.at });
     Token { claim, run: Some(run), ..blank(session, kept.digest) }

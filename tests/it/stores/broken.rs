@@ -252,7 +252,7 @@ impl Store for Broken {
                 Operation::Redeem { claim } => self.redeem(now, *claim).await.map(Into::into),
                 Operation::Conclude { conclusion }
                     if self.has(Defect::ForgetsAnswers)
-                        && matches!(conclusion.ending, Ending::Answered(_)) =>
+                        && matches!(conclusion.ending, Ending::Answered { .. }) =>
                 {
                     Ok(Concluded::Kept.into())
                 }

@@ -309,7 +309,7 @@ async fn after_a_fail_over_no_repeat_takes_over() {
     let won = here.redeem(START, first.clone()).await.unwrap();
     assert!(matches!(won, Redeemed::Granted(_)), "{won:?}");
     let before = engine.snapshot();
-    let ending = Ending::Answered(SealedAnswer::from_bytes(*b"answer"));
+    let ending = Ending::Answered { answer: SealedAnswer::from_bytes(*b"answer"), right: None };
     let conclusion = Conclusion { token: token.digest, run: first.id, ending };
     assert_eq!(here.conclude(START, conclusion).await.unwrap(), Concluded::Kept);
     let late = START.after(RUN).after(CLOCKS_APART_MAX);
