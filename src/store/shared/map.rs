@@ -261,6 +261,12 @@ impl Fenced {
                 self.row.forget_at = self.row.forget_at.max(forget_at);
             }
             Change::Unanswered => self.row.answer.clear(),
+            Change::Unclaim { forget_at } => {
+                self.row.claim = None;
+                self.row.run.clear();
+                self.row.answer.clear();
+                self.row.forget_at = forget_at;
+            }
             Change::Void => self.fence = None,
         }
     }
