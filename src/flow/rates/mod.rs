@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::client::network_of;
 use crate::base::setting::settings;
 use crate::flow::rates::buckets::BucketPace;
 use crate::flow::rates::buckets::Buckets;
@@ -248,7 +249,7 @@ impl Limit {
 
 impl Owner {
     fn of(client: IpAddr) -> Self {
-        match client.to_canonical() {
+        match network_of(client) {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => {
                 Self::V6(u64::try_from(address.to_bits() >> u64::BITS).unwrap_or_default())
