@@ -43,7 +43,7 @@ use crate::token::Token;
 impl SharedStore {
     /// One round trip if the database grants the token by itself, or if nothing is to be written.
     async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
-        let _place = self.begin()?;
+        let claiming = self.begin()?;
         let now = self.present(now);
         let next = version()?;
         let asked = Stopwatch::start();
@@ -58,6 +58,7 @@ impl SharedStore {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired);
         }
+        drop(claiming);
         // The lease may have been renewed after the database read it.
         let seen_at = now.after(asked.elapsed());
         let watched = |token| self.leases.watched(seen_at, token);
@@ -101,11 +102,12 @@ impl SharedStore {
         now: Timestamp,
         conclusion: Conclusion,
     ) -> Result<Concluded, StoreError> {
-        let _place = self.begin()?;
+        let finding = self.begin()?;
         let now = self.present(now);
         let Some(found) = self.engine.find(TokenKey::Digest(conclusion.token)).await? else {
             return Ok(Concluded::Forgotten);
         };
+        drop(finding);
         let found = (found, |token| token);
         let decide = self.work_on_token(now, found, |live, now| live.conclude(now, &conclusion));
         match decide.await? {
@@ -115,9 +117,10 @@ impl SharedStore {
     }
 
     async fn revoke(&self, now: Timestamp, name: TokenId) -> Result<bool, StoreError> {
-        let _place = self.begin()?;
+        let finding = self.begin()?;
         let now = self.present(now);
         let Some(found) = self.engine.find(TokenKey::Name(name)).await? else { return Ok(false) };
+        drop(finding);
         let found = (found, |token| token);
         let decided = self.work_on_token(now, found, |live, now| live.revoke(now, name));
         Ok(matches!(decided.await?, OnToken::Answer(true)))
