@@ -7,7 +7,6 @@
 //! | `clock`, `entropy` | time and randomness |
 //! | `id`, `digest`, `secret`, `hex` | public ids, digests, secrets, and how they are written |
 //! | `mode`, `confirm` | the vocabulary of redemption that several floors share |
-//! | `client` | what counts as one client |
 //! | `limits` | limits on input and on stored data |
 //! | `setting` | how a setting is declared |
 //! | `query` | the query of a request |
@@ -15,7 +14,6 @@
 //! | `markup`, `masked`, `nearest` | text for HTML, for logs, and for suggestions |
 //! | `failpoint` | fail points for tests |
 
-pub(crate) mod client;
 pub mod clock;
 pub mod confirm;
 pub mod digest;

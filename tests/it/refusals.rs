@@ -72,7 +72,10 @@ async fn refused_tokens_look_alike_to_a_client() {
     for path in ["/quiet", "/quiet-status", "/quiet-redirect", "/quiet-strip", "/quiet-repeat"] {
         for as_browser in [false, true] {
             let mut first: Option<String> = None;
-            for (why, token) in &tokens {
+            // For a repeat, a browser is given a cookie by which it is recognized. What cannot be a
+            // token has no repeats; that it cannot be one, the client sees by itself.
+            let is_compared = |token: &str| path != "/quiet-repeat" || token.len() == 32;
+            for (why, token) in tokens.iter().filter(|(_, token)| is_compared(token)) {
                 let visitor = house.visitor();
                 let ask = visitor.get(&with_token(&format!("{path}?body=done"), token));
                 let ask = if as_browser { ask.as_browser() } else { ask };

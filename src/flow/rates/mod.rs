@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::client::network_of;
 use crate::base::setting::settings;
 use crate::flow::rates::buckets::BucketPace;
 use crate::flow::rates::buckets::Buckets;
@@ -244,6 +243,15 @@ impl Limit {
             return None;
         }
         Some(self.unsaid.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// The network that one customer of a provider is given: an IPv4 address, also in its IPv6 form, or
+/// the first 64 bits of an IPv6 address (RFC 6177).
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -40,10 +40,10 @@ use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::Secret;
 use crate::base::Timestamp;
-use crate::base::client::network_of;
 use crate::base::entropy::NoEntropy;
 use crate::base::hex;
 use crate::base::limits::CONFIRM_PAGE_SECS;
+use crate::flow::rates::network_of;
 
 /// How long a request is stored for a redirected browser.
 const HOP_SECS: u64 = 60;

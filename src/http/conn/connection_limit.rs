@@ -14,8 +14,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::base::client::network_of;
 use crate::base::clock::Stopwatch;
+use crate::flow::rates::network_of;
 
 /// Pause between two log lines about addresses at their limit, because a flood could fill a disk
 /// with them.
