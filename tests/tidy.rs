@@ -14,6 +14,8 @@
 
 #[path = "tidy/citations.rs"]
 mod citations;
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/events.rs"]
 mod events;
 #[path = "tidy/floors.rs"]
@@ -78,6 +80,12 @@ fn every_dependency_is_named_by_some_file() {
     let mut idle = floors::dependencies(&manifest());
     idle.retain(|name| !sources.iter().any(|source| !source::paths(&source.code, name).is_empty()));
     assert!(idle.is_empty(), "Cargo.toml: nothing in src names {idle:?}; take them out");
+}
+
+#[test]
+fn no_dependency_is_locked_in_a_version_with_a_known_hole() {
+    let read = |path: &str| std::fs::read_to_string(tree::root().join(path)).unwrap();
+    none(dependencies::banned(&read("Cargo.lock"), &read("deny.toml")));
 }
 
 #[test]
@@ -239,6 +247,7 @@ fn what_comments_cite_can_be_opened() {
         breaches.extend(page.doubled());
         breaches.extend(texts.iter().flat_map(|(path, text)| page.lost(path, text)));
     }
+    breaches.extend(texts.iter().flat_map(|(path, text)| citations::without_page(path, text)));
     none(breaches);
 }
 

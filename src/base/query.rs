@@ -21,7 +21,8 @@ impl Query {
     /// Reads a raw query, without its `?`.
     ///
     /// Names and values are percent-decoded once; `+` stays `+`; one pair of single quotes
-    /// around a value is removed; a name without `=` has an empty value (4D §2.1).
+    /// around a value is removed; a name without `=` has an empty value
+    /// (developer.4d.com/docs/API/IncomingMessageClass, `urlQuery`).
     pub fn read(raw: &str) -> Result<Self, QueryTooLarge> {
         let mut pairs = Vec::new();
         for (name, value) in raw_pairs(raw) {

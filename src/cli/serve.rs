@@ -74,17 +74,7 @@ fn forbid_core_dumps(settings: &Settings) -> Result<(), CommandError> {
     if !is_wanted {
         return Ok(());
     }
-    match core_dumps::forbid() {
-        Ok(()) => Ok(()),
-        Err(error) if settings.core_dumps == CoreDumps::Auto => {
-            tracing::warn!(event = "process.core_dumps", %error, "a crash may leave a core dump");
-            Ok(())
-        }
-        Err(error) => {
-            let why = format!("core_dumps is \"off\", which cannot be kept: {error}; use \"auto\"");
-            Err(CommandError::new(Exit::BadSettings, why))
-        }
-    }
+    core_dumps::settle(settings.core_dumps, core_dumps::forbid())
 }
 
 async fn serve(settings: Settings) -> Result<CommandOutput, CommandError> {

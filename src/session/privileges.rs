@@ -1,4 +1,5 @@
-//! Which privileges exist and what they include: `roles.json` of the 4D model (4D §3.4).
+//! Which privileges exist and what they include: `roles.json`, in the form of 4D
+//! (developer.4d.com/docs/ORDA/privileges).
 
 use std::collections::HashMap;
 use std::sync::Arc;

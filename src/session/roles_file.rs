@@ -25,7 +25,8 @@ const FORM: FileFormat = FileFormat {
     smaller: "move comments out",
 };
 
-/// The rest of a message about features of 4D that callgate does not implement (4D §3.4).
+/// The rest of a message about features of 4D that callgate does not implement
+/// (developer.4d.com/docs/ORDA/privileges).
 const NOT_ENFORCED: &str = "which callgate does not enforce, so that it would protect nothing";
 
 /// One problem of a `roles.json`, and how to fix it.

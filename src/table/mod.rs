@@ -1,7 +1,7 @@
 //! The handler table: ordered rows, each with a URL pattern, the verbs it allows, and a target.
 //!
 //! Pure: text in, rows or problems out; no HTTP library, no clock, no file. The first row whose
-//! pattern and verb both match handles the request (docs/CONTRACT.md §3, 4D §1.3).
+//! pattern and verb both match handles the request (docs/CONTRACT.md §3).
 //!
 //! ```
 //! use callgate::table::BasePath;

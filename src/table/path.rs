@@ -39,7 +39,7 @@ impl CanonicalPath {
     }
 
     /// Accepts a path that is decoded already, such as a part of a canonical one.
-    pub(super) fn of_decoded(path: &str) -> Option<Self> {
+    pub(crate) fn of_decoded(path: &str) -> Option<Self> {
         path.starts_with('/').then(|| Self(path.to_owned()))
     }
 
@@ -154,7 +154,7 @@ impl fmt::Display for BadPath {
 
 impl std::error::Error for BadPath {}
 
-/// The built-in parts whose paths no row can handle (4D §1.5).
+/// The built-in parts whose paths no row can handle (docs/CONTRACT.md §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reserved {
     /// `/rest`

@@ -2,14 +2,14 @@
 
 use callgate::gate::Answer;
 use serde_json::json;
+use tokio::net::TcpListener;
 
+use super::house;
 use crate::support::House;
 use crate::support::asked::Asked;
-use crate::support::house;
 use crate::support::outcome;
 use crate::support::peer::Peer;
 use crate::support::peer::Said;
-use crate::support::settings;
 use crate::support::visitor::Visitor;
 use crate::support::visitor::with_token;
 use crate::support::wire::Served;
@@ -18,7 +18,13 @@ const SESSION: &str = "4DSID_callgate";
 const BINDING: &str = "4DBIND_callgate";
 const CONFIRM: &str = "4DCONF";
 
-/// Somebody who is signed in as an administrator.
+/// A gate behind sockets, on the store of these scenarios.
+async fn served() -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    Served::house(house().await, listener, "127.0.0.1:0").await
+}
+
+/// A browser that is signed in as an administrator.
 async fn admin(house: &House) -> Visitor {
     let admin = house.visitor();
     assert_eq!(admin.get("/login?privileges=admin&user=Ann").send().await.status, 200);
@@ -41,7 +47,7 @@ fn among(count: usize, own: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_session_is_found_among_two_hundred_cookies() {
-    let served = Served::start(settings()).await;
+    let served = served().await;
     let own = format!("{SESSION}={}", admin(&served.house).await.cookie().unwrap());
     let cookies = among(200, &own);
     let ask = format!("GET /admin HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n", cookies.join("; "));
@@ -64,7 +70,7 @@ async fn a_session_is_found_among_two_hundred_cookies() {
 
 #[tokio::test]
 async fn a_header_that_is_too_large_for_its_cookies_is_431_and_never_a_guests() {
-    let served = Served::start(settings()).await;
+    let served = served().await;
     let own = format!("{SESSION}={}", admin(&served.house).await.cookie().unwrap());
     let cookies = among(600, &own);
     let ask = format!("GET /whoami HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n", cookies.join("; "));

@@ -1,7 +1,7 @@
 //! Rate limits as clients meet them: 429 and 503 with the time to wait, and nothing consumed.
 //!
 //! Clients are told apart as behind a proxy: every connection comes from this machine, which is
-//! trusted, and names somebody in `X-Forwarded-For`.
+//! trusted, and names a client in `X-Forwarded-For`.
 
 use callgate::Settings;
 use callgate::gate::Answer;
@@ -17,7 +17,7 @@ use crate::support::visitor::with_token;
 use crate::support::wire::Served;
 use crate::support::wire::Wire;
 
-/// Nobody's token.
+/// A token that was never minted.
 const NONE: &str = "2E5D0D57751D471DB29FD110D2DCE253";
 
 fn limited() -> Settings {
@@ -25,7 +25,7 @@ fn limited() -> Settings {
     Settings { rate_limits: true, trusted_proxies, ..settings() }
 }
 
-/// Somebody behind the proxy, on a connection of his own.
+/// A client behind the proxy, on a connection of its own.
 struct Client {
     wire: Wire,
     address: &'static str,
@@ -37,7 +37,7 @@ impl Client {
         Self { wire: served.connect().await, address, cookie: None }
     }
 
-    /// A request; the cookie of its answer is not kept.
+    /// Sends a request; the cookie of its response is not kept.
     async fn ask(&mut self, target: &str) -> Answer {
         let (address, cookie) = (self.address, self.cookie.as_deref().unwrap_or("a=b"));
         let request = format!(
@@ -48,7 +48,7 @@ impl Client {
         self.wire.answer_to(carried).await
     }
 
-    /// The same, and the cookie of the answer is sent from now on.
+    /// The same, and the cookie of the response is sent from now on.
     async fn enter(&mut self, target: &str) -> Answer {
         let answer = self.ask(target).await;
         let cookie = answer.header("set-cookie").split(';').next().unwrap();
@@ -130,7 +130,7 @@ async fn from_the_twenty_first_unknown_token_of_a_minute_on_only_good_ones_count
     }
     assert_eq!(prober.ask(&format!("/restore?token={NONE}")).await.status, 429);
     assert_eq!(served.house.probe.runs(), runs, "no handler has run for them");
-    // Behind the same address are customers who come back, and a bank that calls.
+    // Customers who return, and the server of a bank, share the address.
     assert_eq!(outcome(&prober.ask(&with_token("/whoami", &token)).await), "restored");
     let mut customer = Client::of(&served, "192.0.2.1").await;
     let again = customer.ask(&with_token("/whoami", &token)).await;
@@ -357,4 +357,40 @@ async fn a_proxy_that_nobody_named_as_one_is_told_of() {
     assert_eq!(client.ask("/say").await.status, 200);
     assert_eq!(client.ask("/say").await.status, 429);
     log.has(&["rate.limited", "rate.untrusted_proxy"]);
+}
+
+/// A form of another site, which has to wait for the cookie of its browser.
+fn form_of(address: &str, token: &str, bytes: usize) -> String {
+    let target = with_token("/large", token);
+    let body = "x".repeat(bytes);
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\nAccept: text/html\r\n\
+         Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nContent-Type: text/plain\r\n\
+         Content-Length: {bytes}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn the_forms_of_one_client_displace_no_form_of_another() {
+    const LARGE: usize = 15_000_000;
+    let row = r#"{ "class": "Probe", "method": "whoami", "pattern": "large",
+                   "limits": { "bodyBytes": 16000000 } }"#;
+    let served = Served::with_rows(limited(), row).await;
+    let desk = served.house.visitor();
+    let (own, of_others) = (desk.mint("").await, desk.mint("").await);
+    let kept = served.ask(&form_of("2001:db8::1", &own, 1_000)).await;
+    assert_eq!(kept.status, 303, "{}", kept.text());
+    let mut last = String::new();
+    for host in 1..=5 {
+        let address = format!("2001:db8:0:1::{host}");
+        let answer = served.ask(&form_of(&address, &of_others, LARGE)).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let displaced = std::mem::replace(&mut last, answer.header("location").to_owned());
+        if host == 5 {
+            let lost = served.house.visitor().get(&displaced).as_browser().send().await;
+            assert_eq!(lost.status, 503, "a network displaces its own forms");
+        }
+    }
+    let back = served.house.visitor().get(kept.header("location")).as_browser();
+    assert_eq!(outcome(&back.send_unchecked().await), "restored");
 }

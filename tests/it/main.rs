@@ -54,6 +54,7 @@ mod paths;
 mod payloads;
 mod privileges;
 mod proof;
+mod refusals;
 mod reload;
 mod repeats;
 mod rights;

@@ -99,7 +99,10 @@ async fn the_user_has_a_name() {
     login(&visitor, "privileges=a&user=J%C3%BCrgen").await;
     assert_eq!(visitor.session().await["user"], json!("Jürgen"));
     login(&visitor, "privileges=b").await;
-    assert_eq!(visitor.session().await["user"], json!("Jürgen"), "unsaid is unchanged");
+    assert_eq!(visitor.session().await["user"], json!("Jürgen"), "without a name it is unchanged");
+    visitor.get("/clear").send().await;
+    let cleared = visitor.session().await;
+    assert_eq!((&cleared["user"], &cleared["guest"]), (&json!("Jürgen"), &json!(false)));
     let long = format!("/login?user={}", "x".repeat(257));
     assert_eq!(visitor.get(&long).send().await.status, 500);
 }

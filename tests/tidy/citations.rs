@@ -137,6 +137,18 @@ impl Page<'_> {
     }
 }
 
+/// Citations of a collection of facts about 4D that is not part of the project. Cite a page of
+/// developer.4d.com by its address, or docs/CONTRACT.md.
+pub(crate) fn without_page(path: &str, text: &str) -> Vec<Breach> {
+    let lines = text.lines().enumerate().filter(|(_, line)| line.contains("4D §"));
+    let breach = |(at, _): (usize, &str)| Breach {
+        path: path.to_owned(),
+        line: at + 1,
+        what: "cites no page; write the address of a page of developer.4d.com".to_owned(),
+    };
+    lines.map(breach).collect()
+}
+
 /// A text in one line, without the marks of comments, and where each line of it begins there.
 fn flat(text: &str) -> (String, Vec<usize>) {
     let (mut flat, mut starts) = (String::new(), Vec::new());
@@ -213,4 +225,10 @@ fn an_id_that_is_defined_twice_and_a_promise_that_is_not_are_caught() {
     let lost = |row| unknown_promises(&security(row), promises).len();
     assert_eq!(lost("| G01 | Once. | P1 |\n| G02 | Odd. | – |\n"), 0);
     assert_eq!(lost("| G01 | Once. | P1, P2 |\n"), 1);
+}
+
+#[test]
+fn a_citation_of_4d_names_a_page() {
+    let breaches = without_page("src/x.rs", "//! Rows\n//! (4D §1.3).\nfn f() {} // 4D, §1\n");
+    assert_eq!(breaches.iter().map(|breach| breach.line).collect::<Vec<_>>(), [2]);
 }

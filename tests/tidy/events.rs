@@ -14,7 +14,6 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 pub(crate) const NOT_ASKED_FOR: &[(&str, &str)] = &[
     ("clock.back", "said beside what src/gate/steady_clock.rs tests: what the clock then says"),
     ("clock.leapt", "said beside what src/gate/steady_clock.rs tests: what the clock then says"),
-    ("process.core_dumps", "it takes a system that refuses to switch core dumps off"),
     ("script.slow", "it hangs on how fast the machine is"),
     (
         "server.accept_failed",

@@ -246,9 +246,18 @@ impl Limit {
     }
 }
 
+/// The network that one customer of a provider is given: an IPv4 address, also in its IPv6 form, or
+/// the first 64 bits of an IPv6 address (RFC 6177).
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 impl Owner {
     fn of(client: IpAddr) -> Self {
-        match client.to_canonical() {
+        match network_of(client) {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => {
                 Self::V6(u64::try_from(address.to_bits() >> u64::BITS).unwrap_or_default())

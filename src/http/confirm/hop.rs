@@ -4,6 +4,8 @@
 //! show whether the browser is signed in. Otherwise any site could make a browser POST to this one
 //! as if `SameSite=Lax` were not set.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::Method;
@@ -16,10 +18,13 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
 use crate::base::RestoreMode;
+use crate::base::entropy::NoEntropy;
 use crate::http::confirm::Site;
 use crate::http::confirm::comes_from_here;
-use crate::http::confirm::held::HOP_SECS;
+use crate::http::confirm::held::HeldFor;
 use crate::http::confirm::held::HeldRequest;
+use crate::http::confirm::held::NotHeld;
+use crate::http::confirm::held::Waiting;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::cookie::SameSite;
 use crate::http::message::fault::Fault;
@@ -58,10 +63,10 @@ pub(crate) fn is_due(site: &Site, head: &Head, row: &Row) -> bool {
 /// Keeps a request, and sends the browser to the GET that shows its cookie.
 pub(crate) fn send_on(
     site: &Site,
-    head: &Head,
-    body: &Bytes,
+    (head, body): (&Head, &Bytes),
+    client: Option<IpAddr>,
 ) -> Result<Response<ResponseBody>, Fault> {
-    let ticket = keep(site, head, body, HOP_SECS)?;
+    let ticket = keep(site, (head, body), HeldFor::Cookie, client)?;
     let location = format!("{}?{HOP}={ticket}", path_on_this_site(&head.uri));
     let location = HeaderValue::from_str(&location).map_err(Fault::internal)?;
     let mut response = Response::new(ResponseBody::empty());
@@ -70,11 +75,20 @@ pub(crate) fn send_on(
     Ok(response)
 }
 
-/// Keeps a request for so long; its ticket.
-pub(crate) fn keep(site: &Site, head: &Head, body: &Bytes, secs: u64) -> Result<String, Fault> {
-    let (request, now) = (HeldRequest::of(head, body), site.sessions.clock.now());
-    let ticket = site.held.keep(&request, &*site.sessions.entropy, (now, now.after_secs(secs)));
-    ticket.map_err(Fault::internal)?.ok_or_else(Fault::body_too_large)
+/// Stores a request of this client; its ticket.
+pub(crate) fn keep(
+    site: &Site,
+    (head, body): (&Head, &Bytes),
+    held_for: HeldFor,
+    client: Option<IpAddr>,
+) -> Result<String, Fault> {
+    let waiting = Waiting { held_for, client, since: site.sessions.clock.now() };
+    let ticket = site.held.keep(&HeldRequest::of(head, body), waiting, &*site.sessions.entropy);
+    ticket.map_err(|error| match error {
+        NotHeld::TooLarge => Fault::body_too_large(),
+        NotHeld::Full => Fault::held_full(),
+        NotHeld::NoEntropy => Fault::internal(NoEntropy),
+    })
 }
 
 /// Turns a GET with a ticket into the stored request. `None` for any other request, which is left

@@ -15,12 +15,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::clock::Stopwatch;
+use crate::flow::rates::network_of;
 
 /// Pause between two log lines about addresses at their limit, because a flood could fill a disk
 /// with them.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
-/// The part of an IPv6 address that identifies one customer (RFC 6177).
-const PREFIX_MASK: u128 = !0 << 64;
 
 /// Addresses whose connections are not counted, such as those of proxies with many clients.
 #[derive(Clone)]
@@ -85,7 +84,7 @@ impl ConnectionLimit {
         if self.max == 0 || (self.spared.0)(address.to_canonical()) {
             return Some(self.place(None));
         }
-        let who = neighbourhood(address);
+        let who = network_of(address);
         let mut inside = self.lock();
         let count = inside.counts.entry(who).or_default();
         if *count < self.max {
@@ -145,14 +144,6 @@ impl Drop for AddressSlot {
                 entry.remove();
             }
         }
-    }
-}
-
-/// The unit of counting: an IPv4 address, also in its IPv6 form, or an IPv6 /64.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & PREFIX_MASK).into()),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

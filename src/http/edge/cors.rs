@@ -1,4 +1,5 @@
-//! Which pages of other origins may read responses (CORS, Fetch standard §3.2; 4D §5.2).
+//! Which pages of other origins may read responses (CORS, Fetch standard §3.2;
+//! developer.4d.com/docs/WebServer/webServerConfig).
 //!
 //! Without rules callgate says nothing about origins, and browsers let no foreign page read
 //! anything. With rules, a foreign page's preflight is answered before any row is looked for, and

@@ -1,4 +1,5 @@
-//! One rule of CORS: the origins it covers and the methods it allows (4D §5.2).
+//! One rule of CORS: the origins it covers and the methods it allows, in the form of 4D's CORS
+//! settings (developer.4d.com/docs/WebServer/webServerConfig).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -19,6 +19,7 @@ use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::proxy;
 use crate::http::exchange::routes::proxy::ClientOrigin;
 use crate::http::exchange::routes::proxy::ProxyRequest;
+use crate::http::message::body::content_coding::Coding;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
@@ -35,6 +36,14 @@ use crate::table::Row;
 use crate::table::TokenPlace;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+/// Fields that describe the bytes of a body as it was sent (RFC 9110 §8.4, RFC 9530, RFC 3230).
+const OF_THE_BODY_AS_SENT: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 impl Dispatch {
     /// Calls the handler of the row, or passes the request on.
@@ -76,6 +85,7 @@ impl Dispatch {
             let whole = RequestBody::Whole(Full::new(exchange.take_body_to_pass(place)));
             Upload::new(whole, u64::MAX, self.config.pace)?
         };
+        let path = exchange.path_to_pass(row);
         let head = &mut exchange.head;
         let upgrade = head::asks_for_websocket(head).then(|| head.extensions.remove());
         let mut headers = mem::take(&mut head.headers);
@@ -96,11 +106,10 @@ impl Dispatch {
             host: self.config.policy.told_host((uri, &headers), conn.as_ref()),
             is_https: conn.is_some_and(|conn| conn.tls) || self.site.is_https(),
         };
-        let path = token_place::path_without_token(row, &exchange.path);
         Ok(ProxyRequest {
             id: exchange.id,
             method: method.clone(),
-            path: path.unwrap_or_else(|| exchange.path.clone()),
+            path,
             query,
             headers: proxy::without_secrets(headers, &self.site.cookie),
             body,
@@ -151,13 +160,37 @@ impl Exchange {
         })
     }
 
-    /// A body without the token that it held, no longer compressed; any other body as it was sent.
+    /// A body without the token of the request, no longer compressed; any other body as it was sent.
     fn take_body_to_pass(&mut self, place: Option<&TokenPlace>) -> Bytes {
         let kept = token_place::body_without_token(place, &self.head.headers, &self.body);
-        if let Some(kept) = kept.map(Bytes::from).filter(|kept| *kept != self.body) {
-            self.head.headers.remove(header::CONTENT_ENCODING);
-            return kept;
+        let mut kept = kept.map_or_else(|| self.body.clone(), Bytes::from);
+        if let Brought::Token(token) = &self.brought
+            && self.body_is_decoded()
+            && let Some(masked) = Digits::of(token).masked(&kept)
+        {
+            kept = masked.into();
         }
-        self.sent.take().unwrap_or_else(|| self.body.clone())
+        if kept == self.body {
+            return self.sent.take().unwrap_or(kept);
+        }
+        for field in OF_THE_BODY_AS_SENT {
+            self.head.headers.remove(field);
+        }
+        kept
+    }
+
+    /// Whether the body that was read is in no content coding.
+    fn body_is_decoded(&self) -> bool {
+        self.sent.is_some() || matches!(Coding::of(&self.head.headers), Ok(None))
+    }
+
+    /// The path without the token of the request.
+    fn path_to_pass(&self, row: &Row) -> CanonicalPath {
+        let path = token_place::path_without_token(row, &self.path);
+        let path = path.unwrap_or_else(|| self.path.clone());
+        let Brought::Token(token) = &self.brought else { return path };
+        let masked = Digits::of(token).masked(path.as_str().as_bytes());
+        let masked = masked.and_then(|masked| String::from_utf8(masked).ok());
+        masked.and_then(|masked| CanonicalPath::of_decoded(&masked)).unwrap_or(path)
     }
 }

@@ -40,8 +40,9 @@ impl Dispatch {
             && exchange.upload.is_none()
             && exchange.shown.is_none();
         if may_hop && hop::is_due(&self.site, &exchange.head, &route.row) {
-            let body = exchange.body_as_sent();
-            return Err(EarlyEnd::respond(hop::send_on(&self.site, &exchange.head, body)?));
+            let (request, client) =
+                ((&exchange.head, exchange.body_as_sent()), exchange.client.address);
+            return Err(EarlyEnd::respond(hop::send_on(&self.site, request, client)?));
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use hyper::Method;
 use hyper::Response;
 use hyper::header;
 
-use crate::base::limits::CONFIRM_PAGE_SECS;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
 use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::Asking;
+use crate::http::confirm::held::HeldFor;
 use crate::http::confirm::hop;
 use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
@@ -172,7 +172,8 @@ impl Dispatch {
         let Brought::Token(token) = &exchange.brought else { return Err(Fault::confirm_refused()) };
         let (head, place) = (&exchange.head, route.row.otp().param.as_ref());
         let is_stale = exchange.consent == ShownConsent::Stale;
-        let keep = || hop::keep(&self.site, head, exchange.body_as_sent(), CONFIRM_PAGE_SECS);
+        let (request, client) = ((head, exchange.body_as_sent()), exchange.client.address);
+        let keep = || hop::keep(&self.site, request, HeldFor::Consent, client);
         let ticket = (head.method != Method::GET).then(keep).transpose()?;
         let ticket = ticket.as_deref();
         let asking = Asking { head, token, ticket, place, question, user, is_stale };

@@ -1,7 +1,8 @@
-//! One entry for each session that was used recently. Writers of a session wait for each other
-//! there, and find the state of the session as this node saw it last.
+//! One entry for each session that was used recently. It bounds the operations on the session that
+//! run or wait in this node, so that one session cannot hold up all others. Writers of a session
+//! wait for each other there, and find the state of the session as this node saw it last.
 //!
-//! Both only serve speed. Without the lock, concurrent writers of one session would make each
+//! The last two only serve speed. Without the lock, concurrent writers of one session would make each
 //! other read again and again. Without the cached state, every write would read first. Correctness
 //! rests on the version that a commit expects.
 
@@ -12,11 +13,19 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use tokio::sync::MutexGuard as Turn;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
 use crate::base::SessionId;
+use crate::store::error::StoreError;
 use crate::store::shared::piece::Piece;
 
 /// Entries of one generation. There are two generations at most.
 const LANES_MAX: usize = 4_096;
+/// Operations on one session that run or wait at once; more are refused. Far less than those on all
+/// sessions ([`shared`](crate::store::shared)).
+const OPERATIONS_MAX: usize = 512;
 /// Approximate bytes of cached state in one generation.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -33,10 +42,11 @@ struct Generations {
 }
 
 /// The entry of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lane {
+    room: Semaphore,
     /// Held while this node writes the session.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<()>,
     known: Mutex<Option<Arc<Piece>>>,
 }
 
@@ -79,7 +89,24 @@ impl Generations {
     }
 }
 
+impl Default for Lane {
+    fn default() -> Self {
+        let room = Semaphore::new(OPERATIONS_MAX);
+        Self { room, turn: tokio::sync::Mutex::default(), known: Mutex::default() }
+    }
+}
+
 impl Lane {
+    /// Admits an operation on the session.
+    pub(super) fn admit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.room.try_acquire().map_err(|_| StoreError::Refused("too many requests of one session"))
+    }
+
+    /// Waits for the writers of the session that came before.
+    pub(super) async fn turn(&self) -> Turn<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// The session as this node saw it last.
     pub(super) fn known(&self) -> Option<Arc<Piece>> {
         self.lock().clone()

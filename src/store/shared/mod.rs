@@ -4,7 +4,7 @@
 //!   engine     the interface of a database: rows, read and written in atomic steps
 //!   piece      one session as rows, as a small `Live` to decide on, and as a commit
 //!   order      a claim in the form in which a database grants it by itself
-//!   lanes      a lock for the writers of each session, and its last known state
+//!   lanes      a bound and a lock for the requests of each session, and its last known state
 //!   leases     which runs of callbacks are cut off, as far as this node has seen
 //!   guests     how many more guests a node may admit
 //!   touches    pending uses of sessions
@@ -71,8 +71,8 @@ use crate::token::Token;
 pub use engine::Engine;
 pub use open::{OpenError, OpenErrorKind};
 
-/// Maximum number of concurrent operations. More are refused, so that callers do not queue for a
-/// database behind thousands of others.
+/// Maximum number of operations that use the database at once. More are refused, so that callers
+/// do not queue for a database behind thousands of others.
 const OPERATIONS_MAX: usize = 4_096;
 /// Maximum number of attempts of an operation whose commits conflict. Each conflict means that the
 /// session has changed, so some other operation made progress.
@@ -115,7 +115,8 @@ impl SharedStore {
         })
     }
 
-    /// Admits an operation.
+    /// Admits an operation to the database. An operation that waits for others on its session is
+    /// admitted after it has waited, so that only those that use the database count.
     fn begin(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Refused("it is closed"));
@@ -148,6 +149,9 @@ impl SharedStore {
         id: SessionId,
         operation: &Operation,
     ) -> Result<StoreReply, StoreError> {
+        let lane = self.lanes.enter(id);
+        let _admitted = lane.admit()?;
+        let reading = self.begin()?;
         let now = self.present(now);
         let piece = self.read(id).await?;
         let came = piece.decide(now, None, operation)?;
@@ -158,8 +162,9 @@ impl SharedStore {
             self.lanes.remember(piece);
             return Ok(came.answer);
         }
-        let lane = self.lanes.enter(id);
-        let _turn = lane.turn.lock().await;
+        drop(reading);
+        let _turn = lane.turn().await;
+        let _writing = self.begin()?;
         sure(self.write(now, &lane, piece, operation).await)
     }
 
@@ -174,7 +179,9 @@ impl SharedStore {
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
         let lane = self.lanes.enter(id);
-        let _turn = lane.turn.lock().await;
+        let _admitted = lane.admit()?;
+        let _turn = lane.turn().await;
+        let _writing = self.begin()?;
         let now = self.present(now);
         let known = lane.known().map(|known| Piece::clone(&known).seen(self.touches.last(id)));
         // Only a commit verifies that the cached state is current, so a result without a commit,
@@ -261,7 +268,9 @@ impl SharedStore {
     ) -> Result<OnToken, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
         let lane = self.lanes.enter(id);
-        let _turn = lane.turn.lock().await;
+        let _admitted = lane.admit()?;
+        let _turn = lane.turn().await;
+        let _writing = self.begin()?;
         let mut found = found;
         for _ in 0..ATTEMPTS_MAX {
             let token = read(token(&found)?);

@@ -46,6 +46,7 @@ impl SharedStore {
         claim: &Claim,
         operation: &Operation,
     ) -> Result<StoreReply, StoreError> {
+        let claiming = self.begin()?;
         let now = self.present(now);
         let next = shared::version()?;
         let asked = Stopwatch::start();
@@ -65,6 +66,7 @@ impl SharedStore {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired.into());
         }
+        drop(claiming);
         let watched = |token| self.leases.watched((now, asked), token);
         let decided = self.work_on_token(now, (found, watched), operation);
         let decided = decided.await.inspect_err(|_| self.leases.start_again())?;
@@ -117,7 +119,7 @@ impl SharedStore {
         let newcomer = Some(claim.newcomer.digest)
             .filter(|own| session.as_ref().is_none_or(|row| !row.devices.contains(own)));
         let lane = self.lanes.enter(token.session);
-        let _turn = lane.turn.lock().await;
+        let _turn = lane.turn().await;
         lane.forget();
         let mut piece = self.piece(token.session, session)?.written(version);
         for _ in 0..ATTEMPTS_MAX {
@@ -142,8 +144,10 @@ impl SharedStore {
         key: TokenKey,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
+        let finding = self.begin()?;
         let now = self.present(now);
         let Some(found) = self.engine.find(key).await? else { return Ok(None) };
+        drop(finding);
         match self.work_on_token(now, (found, |token| token), operation).await? {
             OnToken::Answer(reply) => Ok(Some(reply)),
             OnToken::Unfenced(_) | OnToken::Gone => Ok(None),
@@ -152,6 +156,7 @@ impl SharedStore {
 
     /// Pending uses are written first, so that none of their sessions counts as unused.
     async fn sweep(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+        let _place = self.begin()?;
         self.flush().await?;
         let now = self.present(now);
         let swept = self.engine.sweep(now, at_most).await?;
@@ -164,6 +169,7 @@ impl SharedStore {
     /// permanent. A caller that checks whether the store has stopped for good gets the error that
     /// it is unreachable.
     async fn check(&self) -> Result<Guarantees, StoreError> {
+        let _place = self.begin()?;
         self.engine.check().await.map_err(|error| match error {
             StoreError::Corrupt(cause) => StoreError::Unreachable(cause),
             other => other,
@@ -186,6 +192,7 @@ impl SharedStore {
         mut after: Option<SessionId>,
         at_most: usize,
     ) -> Result<Vec<Opened>, StoreError> {
+        let _place = self.begin()?;
         let now = self.present(now);
         let mut page = Vec::new();
         while page.len() < at_most {
@@ -209,6 +216,7 @@ impl SharedStore {
         mut after: Option<TokenId>,
         at_most: usize,
     ) -> Result<Vec<Token>, StoreError> {
+        let _place = self.begin()?;
         let now = self.present(now);
         let mut page = Vec::new();
         while page.len() < at_most {
@@ -245,7 +253,6 @@ impl Store for SharedStore {
             if matches!(operation, Operation::Close) {
                 return self.shut_down().await.map(Into::into);
             }
-            let _place = self.begin()?;
             match &operation {
                 Operation::Resume { id, .. } | Operation::Look { id, .. } => {
                     self.ask(now, *id, &operation).await

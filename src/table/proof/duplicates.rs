@@ -39,7 +39,8 @@ struct Earlier<'t> {
 /// The overlaps of the rows, by index in the table.
 ///
 /// A row for all verbs after one that lists some is not a duplicate: it matches the other verbs,
-/// which is how a table refuses verbs with a response of its own (4D §1.8, table C).
+/// which is how a table refuses verbs with a response of its own
+/// (developer.4d.com/docs/WebServer/http-request-handler, "unauthorized verbs").
 pub(super) fn of(rows: &[Row]) -> BTreeMap<usize, Duplicate> {
     let mut patterns: HashMap<(bool, &str), Earlier<'_>> = HashMap::new();
     let mut duplicates = BTreeMap::new();

@@ -1,5 +1,5 @@
 //! The three scenarios of the 4D documentation, with class files that are as close to its code as
-//! JavaScript allows (4D §3.5).
+//! JavaScript allows (developer.4d.com/docs/WebServer/sessions).
 
 use std::path::Path;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod broken;
+mod busy;
 mod clock;
 mod contract;
 mod copy;

@@ -58,8 +58,8 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// The model's own text. That a missing class reads like a missing function is how 4D
-    /// documents it (4D §1.6).
+    /// The text of 4D. That a missing class reads like a missing function is how 4D documents it
+    /// (developer.4d.com/docs/WebServer/http-request-handler).
     pub const fn text(self) -> &'static str {
         match self {
             Self::Class | Self::Method => "Cannot find singleton function",

@@ -62,7 +62,8 @@ impl Backend {
 
 impl Routes {
     /// Connects each row to its handler or proxy. A row without one still responds, with the error
-    /// that 4D documents (4D §1.6). These routes are the first of their gate.
+    /// that 4D documents (developer.4d.com/docs/WebServer/http-request-handler). These routes are the
+    /// first of their gate.
     pub fn new(table: Table, handlers: &dyn Handlers, proxies: &dyn Proxies) -> Self {
         let connect = |row: &Row| {
             let target: Arc<str> = row.name().into();

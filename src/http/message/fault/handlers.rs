@@ -8,7 +8,7 @@ use super::page::HandlerFailure;
 use crate::base::limits::RETRY_AFTER_SECS;
 
 impl Fault {
-    /// The row's class or method does not exist; the text says which (4D §1.6).
+    /// The row's class or method does not exist; the text says which (docs/CONTRACT.md §3).
     pub fn missing_target(text: &'static str) -> Self {
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "missing_target", text);
         Self { shape: Shape::ErrorStack, ..fault }

@@ -51,7 +51,7 @@ pub struct Fault {
 enum Shape {
     /// RFC 9457, or a page for people.
     Problem,
-    /// `{"__ERROR":[…]}`, the model's own (4D §4.6).
+    /// `{"__ERROR":[…]}`, as in 4D (docs/CONTRACT.md §4).
     ErrorStack,
 }
 
@@ -167,7 +167,7 @@ impl Fault {
         Self::new(StatusCode::TOO_EARLY, "too_early", text)
     }
 
-    /// A page of this origin may not ask this (4D §5.2).
+    /// A page of this origin may not send this request (Fetch standard §3.2).
     pub fn origin_not_allowed() -> Self {
         let text = "Pages of this origin may not ask this.";
         Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", text)
@@ -216,6 +216,13 @@ impl Fault {
     pub(crate) fn held_lost() -> Self {
         let text = "This took too long. Go back and send it again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "held_lost", text)
+    }
+
+    /// There is no room for another request that has to wait.
+    pub(crate) fn held_full() -> Self {
+        let text = "Too many requests are waiting. Try again in a moment.";
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "held_full", text);
+        Self { retry_after: Some(RETRY_AFTER_SECS), ..fault }
     }
 
     /// The form that brings a token has more fields than a handler can read.
