@@ -74,7 +74,7 @@ impl Dispatch {
             upload
         } else {
             let whole = RequestBody::Whole(Full::new(exchange.take_body_to_pass(place)));
-            Upload::new(whole, u64::MAX, self.config.pace)?
+            Upload::new(whole, u64::MAX, self.config.limits.pace())?
         };
         let head = &mut exchange.head;
         let upgrade = head::asks_for_websocket(head).then(|| head.extensions.remove());
