@@ -26,11 +26,18 @@ settings! {
         output_bytes: usize = MIB, in KIB..=64 * MIB;
         /// Bytes that one request may log with console; what is more is left out.
         console_bytes: usize = 64 * KIB, in 0..=16 * MIB;
-        /// Milliseconds that one fetch may take with its answer, unless it says otherwise.
-        fetch as "fetch_ms": Duration as Millis = 10_000, in 1..=ROW_TIMEOUT_MS_MAX;
-        /// Bytes of the body that one fetch brings.
-        fetch_bytes: usize = MIB, in KIB..=64 * MIB;
         /// Calls that wait for one class or run in it; more are answered 503.
         calls: usize = 1_024, in 1..=1_000_000;
+    }
+}
+
+settings! {
+    /// Bounds of `fetch` in classes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct FetchLimits {
+        /// Milliseconds that one fetch may take with its answer, unless it says otherwise.
+        timeout as "fetch_ms": Duration as Millis = 10_000, in 1..=ROW_TIMEOUT_MS_MAX;
+        /// Bytes of the body that one fetch brings.
+        body_bytes as "fetch_bytes": usize = MIB, in KIB..=64 * MIB;
     }
 }

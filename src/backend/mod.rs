@@ -7,7 +7,7 @@ pub mod registry;
 #[cfg(feature = "script")]
 pub mod script;
 
-pub use budgets::Budgets;
+pub use budgets::{Budgets, FetchLimits};
 pub use forward::Forward;
 pub use native::Singleton;
 pub use registry::Registry;

@@ -11,14 +11,12 @@ use crate::http::Acceptor;
 use crate::http::BadCertificate;
 use crate::http::Certificates;
 use crate::http::Spared;
-use crate::http::conn::server::Config;
+use crate::http::limits::Limits;
 use crate::settings::Settings;
 
 /// Connections to the internal listener at once: probes, scrapers, a few operators, and upstreams
 /// with a pool of connections each.
 const INTERNAL_CONNECTIONS_MAX: usize = 1_024;
-/// HTTP/2 requests of one connection for each that HTTP/1.1 may have (docs/SECURITY.md D.2).
-const H2_REQUESTS_FACTOR: u64 = 10;
 
 /// The acceptors for clients and operators.
 pub(super) struct Acceptors {
@@ -46,21 +44,23 @@ impl Acceptors {
                  limits.connections"
             );
         }
-        let public = config(settings);
-        let internal = Config {
-            connections_max: share_of(files, INTERNAL_CONNECTIONS_MAX, 1, 20),
+        let internal = Limits {
+            connections: share_of(files, INTERNAL_CONNECTIONS_MAX, 1, 20),
             // Clients of this listener are on this machine or in the operator's network.
-            connections_per_address_max: 0,
-            ..public.clone()
+            connections_per_address: 0,
+            ..limits.clone()
         };
-        let redirect = Config {
-            connections_max: share_of(files, limits.connections, 1, 20),
+        let public = Limits {
+            connections: connections_max,
+            connections_per_address: per_address(settings),
+            ..limits.clone()
+        };
+        let redirect = Limits {
+            connections: share_of(files, limits.connections, 1, 20),
             // This acceptor only redirects.
-            requests_max: 1,
-            h2_requests_max: 1,
+            requests_per_connection: 1,
             ..public.clone()
         };
-        let public = Config { connections_max, ..public };
         let proxies = settings.trusted_proxies.clone();
         let spared = Spared::when(move |address| proxies.trusts(address));
         let mut public = Acceptor::new(public, spared);
@@ -82,18 +82,10 @@ fn certificates(
     Certificates::open(cert, key, now).map(|opened| Some(Arc::new(opened)))
 }
 
-fn config(settings: &Settings) -> Config {
-    let limits = &settings.limits;
-    // Without rate limits callgate runs behind a limiting proxy, from whose address all connections
-    // come.
-    let per_address = if settings.rate_limits { limits.connections_per_address } else { 0 };
-    Config {
-        connections_max: limits.connections,
-        connections_per_address_max: per_address,
-        requests_max: limits.requests_per_connection as u64,
-        h2_requests_max: limits.requests_per_connection as u64 * H2_REQUESTS_FACTOR,
-        limits: limits.clone(),
-    }
+/// Connections from one address. Without rate limits callgate runs behind a limiting proxy, from
+/// whose address all connections come.
+fn per_address(settings: &Settings) -> usize {
+    if settings.rate_limits { settings.limits.connections_per_address } else { 0 }
 }
 
 /// The wanted number, but no more than a share of the file descriptors, and at least one. The rest

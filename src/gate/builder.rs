@@ -15,7 +15,6 @@ use crate::admin::health::TableState;
 use crate::backend::Forward;
 use crate::backend::Registry;
 use crate::backend::Singleton;
-use crate::backend::forward;
 use crate::base::Clock;
 use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
@@ -52,10 +51,8 @@ use crate::http::edge::hosts::HostRule;
 use crate::http::edge::hosts::Hosts;
 use crate::http::exchange::dispatch;
 use crate::http::exchange::routes::Routes;
-use crate::http::message::body::incoming;
 use crate::http::message::cookie;
 use crate::http::message::cookie::CookieRule;
-use crate::http::outbound;
 use crate::session::Roles;
 use crate::settings;
 use crate::settings::KeyFault;
@@ -205,12 +202,13 @@ impl Builder {
 
     /// What plans are built with.
     fn plan_builder(&mut self, outbound: &Arc<Outbound>, roles: Roles) -> PlanBuilder {
-        let forward = forward_config(&self.settings);
+        let grants = self.settings.internal.is_some();
+        let forward = Forward::new(Arc::clone(outbound), self.settings.forward, grants);
         PlanBuilder {
             folder: ClassFolder::of(&self.settings, Some(outbound), &self.entropy),
             native: std::mem::take(&mut self.registry),
             roles,
-            relays: Arc::new(Forward::new(Arc::clone(outbound), forward)),
+            relays: Arc::new(forward),
             settings: self.settings.clone(),
         }
     }
@@ -306,35 +304,19 @@ fn cookie_rule(settings: &Settings) -> CookieRule {
 }
 
 fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Config {
-    let limits = &settings.limits;
     dispatch::Config {
         base_path: settings.base_path.clone(),
         policy: policy(settings),
-        body_bytes_max: limits.body_bytes,
-        forward_bytes_max: limits.forward_body_bytes,
-        pace: incoming::Pace { most: limits.body, gap: limits.body_gap },
-        handler_timeout: limits.handler,
+        limits: settings.limits.clone(),
         development: settings.development,
         confirm_page,
     }
 }
 
-fn forward_config(settings: &Settings) -> forward::Config {
-    forward::Config {
-        gap_max: settings.limits.upstream_gap,
-        tunnel_idle: settings.limits.tunnel_idle,
-        grants: settings.internal.is_some(),
-    }
-}
-
 /// The client for requests to upstreams and for `fetch` of classes.
 fn outbound(settings: &Settings) -> Result<Arc<Outbound>, GateError> {
-    let config = outbound::Config {
-        connect_timeout: settings.limits.connect,
-        private_hosts: settings.private_hosts.clone(),
-        ..outbound::Config::default()
-    };
-    let outbound = Outbound::new(config).map_err(BadCertificate::Unavailable);
+    let outbound = Outbound::new(settings.outbound, settings.private_hosts.clone())
+        .map_err(BadCertificate::Unavailable);
     Ok(Arc::new(outbound.map_err(GateError::Certificate)?))
 }
 
@@ -348,9 +330,6 @@ fn policy(settings: &Settings) -> Policy {
         proxies: settings.trusted_proxies.clone(),
         cors: Cors::new(settings.cors.clone()),
         hsts: settings.hsts == settings::Hsts::Auto,
-        target_bytes_max: settings.limits.target_bytes,
-        headers_max: settings.limits.headers,
-        list_bytes_max: settings.limits.header_bytes / 2,
     }
 }
 

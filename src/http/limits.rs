@@ -6,11 +6,14 @@ use std::time::Duration;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::setting::Seconds;
 use crate::base::setting::settings;
+use crate::http::message::body::incoming::Pace;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const HOUR_SECS: u64 = 3600;
 const DAY_SECS: u64 = 24 * HOUR_SECS;
+/// HTTP/2 requests of one connection for each that HTTP/1.1 may have.
+const H2_REQUESTS_FACTOR: u64 = 10;
 
 settings! {
     /// What one client may cost (docs/SECURITY.md D.1, D.2).
@@ -46,13 +49,6 @@ settings! {
         body_gap as "body_gap_secs": Duration as Seconds = 10, in 1..=HOUR_SECS;
         /// Seconds a handler may take, unless its row says otherwise.
         handler as "handler_secs": Duration as Seconds = 30, in 1..=600;
-        /// Seconds that a connection to an upstream may take to be made, name and handshake
-        /// included.
-        connect as "connect_secs": Duration as Seconds = 5, in 1..=60;
-        /// Seconds that the response of an upstream may pause before it is broken off.
-        upstream_gap as "upstream_gap_secs": Duration as Seconds = 60, in 1..=HOUR_SECS;
-        /// Seconds that a WebSocket may pass nothing in either direction before it is closed.
-        tunnel_idle as "tunnel_idle_secs": Duration as Seconds = 300, in 1..=DAY_SECS;
         /// Requests answered on one connection before it is closed; ten times as many over HTTP/2.
         requests_per_connection: usize = 1_000, in 1..=1_000_000;
         /// Seconds after which a connection is closed at the next opportunity.
@@ -67,5 +63,23 @@ settings! {
         drain_lead as "drain_lead_secs": Duration as Seconds = 2, in 0..=60;
         /// Seconds that requests under way have to end after the server is told to stop.
         drain as "drain_secs": Duration as Seconds = 25, in 0..=600;
+    }
+}
+
+impl Limits {
+    /// How fast a body must arrive.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { most: self.body, gap: self.body_gap }
+    }
+
+    /// Bytes of the header fields of an HTTP/2 request as RFC 9113 §6.5.2 counts them, cookies left
+    /// aside.
+    pub(crate) fn list_bytes(&self) -> usize {
+        self.header_bytes / 2
+    }
+
+    /// Requests of one HTTP/2 connection (docs/SECURITY.md D.2).
+    pub(crate) fn h2_requests(&self) -> u64 {
+        self.requests_per_connection as u64 * H2_REQUESTS_FACTOR
     }
 }

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::backend::budgets::Budgets;
+use crate::backend::budgets::{Budgets, FetchLimits};
+use crate::backend::forward;
 use crate::base::secret::SecretText;
 use crate::base::setting::{OnOff, OrOff, settings};
 use crate::flow::rates;
@@ -12,6 +13,7 @@ use crate::http::edge::cors_rule::CorsRule;
 use crate::http::edge::hosts::HostRule;
 use crate::http::edge::proxies::TrustedProxies;
 use crate::http::limits::Limits;
+use crate::http::outbound;
 use crate::session::Lifetime;
 use crate::store;
 use crate::table::BasePath;
@@ -142,12 +144,18 @@ settings! {
         log: Log;
         /// Bounds of the public listener and of its requests.
         limits: Limits;
+        /// Bounds of connections to upstreams.
+        outbound as "limits": outbound::Config;
+        /// Bounds of the responses of upstreams.
+        forward as "limits": forward::Config;
         /// A client is an IPv4 address or an IPv6 /64. What is over a limit is answered 429 or 503
         /// with Retry-After. Each node counts for itself.
         rates: rates::Rules;
         /// What class files may use. A call that goes over one of these ends with 500 and a line in
         /// the log, and no other call does.
         scripts: Budgets;
+        /// Bounds of what classes fetch.
+        fetch as "scripts": FetchLimits;
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use callgate::Gate;
 use callgate::backend::Budgets;
+use callgate::backend::FetchLimits;
 use callgate::backend::script::Environment;
 use callgate::backend::script::Fetcher;
 use callgate::gate::Answer;
@@ -52,10 +53,9 @@ const ENDED: &str = "the request that began this has ended";
 /// Classes that may fetch from there, however long it takes.
 fn environment(there: SocketAddr) -> Environment {
     let fetcher = Fetcher {
-        outbound: Some(Arc::new(Outbound::new(outbound::Config::default()).unwrap())),
+        outbound: Some(Arc::new(Outbound::new(outbound::Config::default(), Vec::new()).unwrap())),
         hosts: [HostRule::parse(&there.to_string()).unwrap()].into(),
-        timeout: Duration::from_mins(1),
-        bytes_max: 8 << 20,
+        limits: FetchLimits { timeout: Duration::from_mins(1), body_bytes: 8 << 20 },
     };
     Environment { fetcher, ..Environment::new(Handle::current()) }
 }

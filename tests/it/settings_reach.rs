@@ -13,6 +13,7 @@ use callgate::Settings;
 use callgate::backend::Budgets;
 use callgate::base::Clock;
 use callgate::base::clock::Stopwatch;
+use callgate::http::outbound;
 use callgate::settings::SETTINGS;
 use callgate::store::live::Config;
 use tempfile::TempDir;
@@ -387,7 +388,8 @@ fn deaf() -> (Plain, Vec<std::net::TcpStream>, SocketAddr) {
 async fn connect() {
     let (_listener, _waiting, address) = tokio::task::spawn_blocking(deaf).await.unwrap();
     let rows = format!(r#"{{ "forward": "http://{address}", "pattern": "up" }}"#);
-    let house = House::with_rows(limited(|limits| limits.connect = SHORT), &rows).await;
+    let settings = Settings { outbound: outbound::Config { connect: SHORT }, ..settings() };
+    let house = House::with_rows(settings, &rows).await;
     assert_eq!(ends_soon(house.visitor().get("/up").send()).await.status, 502);
 }
 

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::{
     backend::forward::request::Base,
+    base::setting::{Seconds, settings},
     flow::capability::Granted,
     http::{
         Fault, Outbound, OutboundError, Proxy, ProxyFuture, ProxyRequest, ResponseBody, Session,
@@ -28,27 +29,24 @@ use crate::{
     },
 };
 
+const HOUR_SECS: u64 = 3600;
+const DAY_SECS: u64 = 24 * HOUR_SECS;
+
 /// Forwards requests to the upstream that a row names.
 pub struct Forward {
     outbound: Arc<Outbound>,
     config: Config,
+    grants: bool,
 }
 
-/// Timeouts and options for upstreams.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// Longest pause of a response body before it is cut off. Default 60 s.
-    pub gap_max: Duration,
-    /// Idle timeout of a tunnel. Default 5 min.
-    pub tunnel_idle: Duration,
-    /// Whether upstreams get a capability for the session API. Only useful where that API is
-    /// served. Default no.
-    pub grants: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { gap_max: Duration::from_mins(1), tunnel_idle: Duration::from_mins(5), grants: false }
+settings! {
+    /// Bounds of the responses of upstreams.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Config {
+        /// Seconds that the response of an upstream may pause before it is broken off.
+        upstream_gap as "upstream_gap_secs": Duration as Seconds = 60, in 1..=HOUR_SECS;
+        /// Seconds that a WebSocket may pass nothing in either direction before it is closed.
+        tunnel_idle as "tunnel_idle_secs": Duration as Seconds = 300, in 1..=DAY_SECS;
     }
 }
 
@@ -57,19 +55,21 @@ struct Upstream {
     base: Base,
     outbound: Arc<Outbound>,
     config: Config,
+    grants: bool,
 }
 
 impl Forward {
-    /// Creates a forwarder that uses this client.
-    pub fn new(outbound: Arc<Outbound>, config: Config) -> Self {
-        Self { outbound, config }
+    /// Creates a forwarder that uses this client. `grants` is whether upstreams get a capability
+    /// for the session API, which is only useful where that API is served.
+    pub fn new(outbound: Arc<Outbound>, config: Config, grants: bool) -> Self {
+        Self { outbound, config, grants }
     }
 }
 
 impl Proxies for Forward {
     fn find(&self, upstream: &Url) -> Arc<dyn Proxy> {
         let (base, outbound) = (Base::of(upstream), Arc::clone(&self.outbound));
-        Arc::new(Upstream { base, outbound, config: self.config })
+        Arc::new(Upstream { base, outbound, config: self.config, grants: self.grants })
     }
 }
 
@@ -77,7 +77,7 @@ impl Proxy for Upstream {
     fn pass(&self, passage: ProxyRequest) -> ProxyFuture {
         let (within, upgrade_requested) = (passage.within, passage.upgrade.is_some());
         let watch = passage.body.watch();
-        let granted = self.config.grants.then(|| passage.session.capability()).transpose();
+        let granted = self.grants.then(|| passage.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
         let session = passage.session.clone();
         let request = granted

@@ -104,7 +104,7 @@ struct UpstreamBody {
 
 impl UpstreamBody {
     fn new(body: Incoming, context: ResponseContext, is_events: bool) -> Self {
-        let (gap_max, session) = (context.config.gap_max, context.session.clone());
+        let (gap_max, session) = (context.config.upstream_gap, context.session.clone());
         let right_ended = async move {
             session.right_ended(RIGHT_CHECK).await;
             tracing::info!(event = "forward.right_ended", session = %session.id());

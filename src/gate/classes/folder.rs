@@ -109,8 +109,7 @@ impl ClassFolder {
             fetcher: Fetcher {
                 outbound: outbound.cloned(),
                 hosts: settings.fetch_hosts.as_slice().into(),
-                timeout: settings.scripts.fetch,
-                bytes_max: settings.scripts.fetch_bytes,
+                limits: settings.fetch,
             },
             entropy: Arc::clone(entropy),
             demands_bounds: settings.safety == Safety::Strict,
@@ -334,6 +333,7 @@ impl LastRead {
 mod tests {
     use super::*;
     use crate::backend::Budgets;
+    use crate::backend::FetchLimits;
     use crate::base::entropy::OsEntropy;
 
     #[tokio::test]
@@ -345,18 +345,17 @@ mod tests {
             stack_bytes: 14,
             output_bytes: 15,
             console_bytes: 16,
-            fetch: Duration::from_millis(17),
-            fetch_bytes: 18,
             calls: 19,
         };
-        let settings = Settings { scripts, ..Settings::default() };
+        let fetch = FetchLimits { timeout: Duration::from_millis(17), body_bytes: 18 };
+        let settings = Settings { scripts, fetch, ..Settings::default() };
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
         let Environment { limits, fetcher, .. } =
             ClassFolder::of(&settings, None, &entropy).environment;
         assert_eq!((limits.cpu.as_millis(), limits.wall.as_millis()), (11, 12));
         assert_eq!((limits.heap_bytes, limits.stack_bytes, limits.output_bytes), (13, 14, 15));
         assert_eq!((limits.console_bytes, limits.calls), (16, 19));
-        assert_eq!((fetcher.timeout.as_millis(), fetcher.bytes_max), (17, 18));
+        assert_eq!(fetcher.limits, fetch);
     }
 
     #[tokio::test]

@@ -24,23 +24,6 @@ use crate::http::limits::Limits;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 
-/// How connections are treated (docs/SECURITY.md D.1, D.2).
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Connections at once; more wait to be accepted.
-    pub connections_max: usize,
-    /// Connections at once from one IPv4 address or IPv6 /64; more are closed at once. 0 means no
-    /// limit.
-    pub connections_per_address_max: usize,
-    /// Requests on one HTTP/1.1 connection.
-    pub requests_max: u64,
-    /// Requests on one HTTP/2 connection.
-    pub h2_requests_max: u64,
-    /// All other limits, as set in the settings. The fields above are specific to this listener,
-    /// and their counterparts in `limits` are ignored.
-    pub limits: Limits,
-}
-
 /// Responds to the requests of all connections. Failures are responses too.
 pub trait Service: Send + Sync + 'static {
     /// Responds to one request of this connection.
@@ -53,7 +36,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// Accepts the connections of a listener. Its limits cover all listeners that share it.
 pub struct Acceptor {
-    pub(crate) config: Config,
+    pub(crate) limits: Limits,
     permits: Arc<Semaphore>,
     limit: Arc<ConnectionLimit>,
     tls: Option<TlsAcceptor>,
@@ -84,10 +67,10 @@ pub struct ConnectionCounts {
 
 impl Acceptor {
     /// Accepts plain connections. Those of `spared` addresses are not counted by address.
-    pub fn new(config: Config, spared: Spared) -> Self {
-        let permits = Arc::new(Semaphore::new(config.connections_max));
-        let limit = ConnectionLimit::new(config.connections_per_address_max, spared);
-        Self { config, permits, limit, tls: None }
+    pub fn new(limits: Limits, spared: Spared) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.connections));
+        let limit = ConnectionLimit::new(limits.connections_per_address, spared);
+        Self { limits, permits, limit, tls: None }
     }
 
     /// Accepts encrypted connections with these certificates instead.
@@ -119,7 +102,7 @@ impl Acceptor {
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Acceptor").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

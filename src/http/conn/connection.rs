@@ -39,7 +39,6 @@ use tokio::sync::watch;
 
 use crate::http::conn::acceptor::Accepted;
 use crate::http::conn::acceptor::Acceptor;
-use crate::http::conn::acceptor::Config;
 use crate::http::conn::acceptor::Service;
 use crate::http::conn::acceptor::stopped;
 use crate::http::conn::frames::Framed;
@@ -52,6 +51,7 @@ use crate::http::conn::stall::Unstalled;
 use crate::http::conn::traffic::Traffic;
 use crate::http::conn::transport::Transport;
 use crate::http::conn::watched_body::WatchedBody;
+use crate::http::limits::Limits;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::outgoing::cut_body;
 use crate::http::message::conn_info::ConnInfo;
@@ -175,20 +175,20 @@ pub(crate) async fn connection<S: Service>(
     if let Some((protocol, stream)) = begun {
         let client = ClientStream { stream, conn };
         match protocol {
-            Protocol::Http1 => http1(client, service, &entrance.config, stop).await,
-            Protocol::Http2 => http2(client, service, &entrance.config, stop).await,
+            Protocol::Http1 => http1(client, service, &entrance.limits, stop).await,
+            Protocol::Http2 => http2(client, service, &entrance.limits, stop).await,
         }
     }
 }
 
 /// Performs the TLS handshake and determines the protocol.
 async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Sniffed<Transport>)> {
-    let config = &entrance.config;
-    let stream = Unstalled::new(stream, config.limits.write_stall);
+    let limits = &entrance.limits;
+    let stream = Unstalled::new(stream, limits.write_stall);
     let (agreed, transport) = match entrance.tls() {
         None => (None, Transport::Plain(stream)),
         Some(tls) => {
-            let shaken = tokio::time::timeout(config.limits.handshake, tls.accept(stream)).await;
+            let shaken = tokio::time::timeout(limits.handshake, tls.accept(stream)).await;
             let stream = shaken.ok()?.ok()?;
             // Over TLS, HTTP/2 is used if and only if both ends negotiated it (RFC 9113 §3.2).
             let agreed = match stream.get_ref().1.alpn_protocol() {
@@ -198,7 +198,7 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
             (Some(agreed), Transport::Tls(Box::new(stream)))
         }
     };
-    let first = tokio::time::timeout(config.limits.first_byte, sniff(transport)).await;
+    let first = tokio::time::timeout(limits.first_byte, sniff(transport)).await;
     let (protocol, stream) = first.ok()?.ok()?;
     agreed.is_none_or(|agreed| agreed == protocol).then_some((protocol, stream))
 }
@@ -206,10 +206,11 @@ async fn begin(stream: TcpStream, entrance: &Acceptor) -> Option<(Protocol, Snif
 async fn http1<S: Service>(
     client: ClientStream,
     service: Arc<S>,
-    config: &Config,
+    limits: &Limits,
     stop: watch::Receiver<bool>,
 ) {
-    let requests = RequestService::new(service, client.conn, config.requests_max, None);
+    let requests =
+        RequestService::new(service, client.conn, limits.requests_per_connection as u64, None);
     let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
         let requests = Arc::clone(&answering);
@@ -233,18 +234,18 @@ async fn http1<S: Service>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(config.limits.header)
-        .max_header_size(config.limits.header_bytes)
-        .max_headers(config.limits.headers)
-        .max_buf_size(BUFFER_BYTES_MAX.max(config.limits.header_bytes))
+        .header_read_timeout(limits.header)
+        .max_header_size(limits.header_bytes)
+        .max_headers(limits.headers)
+        .max_buf_size(BUFFER_BYTES_MAX.max(limits.header_bytes))
         .half_close(false);
     let mut connection = builder.serve_connection(TokioIo::new(client.stream), answer);
-    let ended = attend(Pin::new(&mut connection), &requests, config, stop.clone()).await;
+    let ended = attend(Pin::new(&mut connection), &requests, limits, stop.clone()).await;
     let tunnel = requests.tunnel().take();
     if let (Ok(()), Some(tunnel)) = (&ended, tunnel) {
         let parts = connection.into_parts();
         let passing = tunnel.pass(parts.io.into_inner(), parts.read_buf);
-        return pass(passing, stop, config.limits.drain).await;
+        return pass(passing, stop, limits.drain).await;
     }
     if ended.as_ref().is_err_and(hyper::Error::is_user) {
         // A response was cut off. A client that knows no length would take a regular close for its
@@ -260,12 +261,12 @@ async fn http1<S: Service>(
 async fn http2<S: Service>(
     client: ClientStream,
     service: Arc<S>,
-    config: &Config,
+    limits: &Limits,
     stop: watch::Receiver<bool>,
 ) {
-    let traffic = Arc::new(Traffic::new(config.limits.write_stall));
+    let traffic = Arc::new(Traffic::new(limits.write_stall));
     let stream = Framed::new(client.stream, PREFACE.len(), Arc::clone(&traffic));
-    let requests = RequestService::new(service, client.conn, config.h2_requests_max, Some(traffic));
+    let requests = RequestService::new(service, client.conn, limits.h2_requests(), Some(traffic));
     let answering = Arc::clone(&requests);
     let answer = service_fn(move |request| {
         let requests = Arc::clone(&answering);
@@ -291,17 +292,17 @@ async fn http2<S: Service>(
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(config.limits.streams)
+        .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
-        .max_header_list_size(u32::try_from(config.limits.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(PING_PAUSE)
         .keep_alive_timeout(PING_PATIENCE);
     let connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let _ = attend(connection, &requests, config, stop).await;
+    let _ = attend(connection, &requests, limits, stop).await;
 }
 
 /// Runs a connection until it ends, reaches its maximum age, is useless, or the server stops; then
@@ -312,18 +313,18 @@ async fn http2<S: Service>(
 async fn attend<S: Service>(
     mut connection: Pin<&mut impl GracefulConnection<Error = hyper::Error>>,
     requests: &RequestService<S>,
-    config: &Config,
+    limits: &Limits,
     stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = end_of(stop, config.limits.connection_age) => None,
+        () = end_of(stop, limits.connection_age) => None,
         () = requests.worn.notified(), if requests.traffic.is_some() => None,
-        () = requests.useless(config.limits.header) => None,
+        () = requests.useless(limits.header) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
-        None => part(connection, requests, config.limits.drain).await,
+        None => part(connection, requests, limits.drain).await,
     };
     // Clients disconnect and send malformed data all the time, which is worth logging only for
     // debugging.

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::http::conn::acceptor::Acceptor;
-pub use crate::http::conn::acceptor::Config;
 pub use crate::http::conn::acceptor::Service;
 use crate::http::conn::acceptor::stopped;
 use crate::http::conn::connection::connection;
@@ -74,7 +73,7 @@ pub async fn serve<S: Service>(
         }
     }
     drop(listener);
-    drain(connections, entrance.config.limits.drain).await
+    drain(connections, entrance.limits.drain).await
 }
 
 async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Drained {

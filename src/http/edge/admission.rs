@@ -28,6 +28,7 @@ use crate::http::edge::cors::CorsGrant;
 pub use crate::http::edge::policy::Policy;
 use crate::http::edge::proxies;
 use crate::http::edge::well_formed;
+use crate::http::limits::Limits;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::conn_info::ConnInfo;
 use crate::http::message::fault::Fault;
@@ -37,6 +38,7 @@ use crate::http::message::head;
 #[derive(Debug)]
 pub(crate) struct Admission {
     policy: Policy,
+    limits: Limits,
     rates: Arc<Rates>,
     /// Whether the log says already that there is a proxy and no `public_origin`.
     said_proxied: AtomicBool,
@@ -63,8 +65,8 @@ pub(crate) struct Admitted {
 }
 
 impl Admission {
-    pub(crate) fn new(policy: Policy, rates: Arc<Rates>) -> Self {
-        Self { policy, rates, said_proxied: AtomicBool::new(false) }
+    pub(crate) fn new(policy: Policy, limits: Limits, rates: Arc<Rates>) -> Self {
+        Self { policy, limits, rates, said_proxied: AtomicBool::new(false) }
     }
 
     /// The client: the peer of the connection, or whom a trusted proxy names.
@@ -112,7 +114,7 @@ impl Admission {
         // Counted before anything is checked: malformed requests cost too. Refused afterwards: the
         // response to a request that is framed ambiguously must close its connection.
         let in_rate = self.rates.request(client.address, now);
-        well_formed::check(head, policy)?;
+        well_formed::check(head, &self.limits)?;
         policy.hosts.admit(head, client.conn.as_ref())?;
         head::name_host(head);
         if let Err(wait) = in_rate {

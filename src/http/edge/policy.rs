@@ -12,7 +12,7 @@ use crate::http::edge::proxies::TrustedProxies;
 use crate::http::message::conn_info::ConnInfo;
 
 /// What a gate requires of every request. The default requires only that it is well-formed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// The hosts that requests may name.
     pub hosts: Hosts,
@@ -24,28 +24,6 @@ pub struct Policy {
     pub cors: Cors,
     /// Whether browsers that use https are told to use nothing else (RFC 6797).
     pub hsts: bool,
-    /// Longest request target. Default 8,192 bytes.
-    pub target_bytes_max: usize,
-    /// Header fields of a request. Default 100; HTTP/1.1 counts them while it reads.
-    pub headers_max: usize,
-    /// Bytes of the header fields of an HTTP/2 request as RFC 9113 §6.5.2 counts them, cookies left
-    /// aside. Default 16 KiB.
-    pub list_bytes_max: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            hosts: Hosts::default(),
-            own_origin: None,
-            proxies: TrustedProxies::default(),
-            cors: Cors::default(),
-            hsts: false,
-            target_bytes_max: 8_192,
-            headers_max: 100,
-            list_bytes_max: 16 * 1024,
-        }
-    }
 }
 
 impl Policy {

@@ -7,7 +7,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::limits::HEADER_NAME_BYTES_MAX;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
-use crate::http::edge::policy::Policy;
+use crate::http::limits::Limits;
 use crate::http::message::fault::Fault;
 use crate::table;
 
@@ -16,21 +16,21 @@ use crate::table;
 ///
 /// Which other methods there are is for the table to say: verbs of rows are any names
 /// (docs/CONTRACT.md §3).
-pub(crate) fn check(head: &Head, policy: &Policy) -> Result<(), Fault> {
+pub(crate) fn check(head: &Head, limits: &Limits) -> Result<(), Fault> {
     let Head { method, uri, headers, .. } = head;
     if !table::is_implemented(method.as_str()) {
         return Err(Fault::method_unknown());
     }
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
-    if target > policy.target_bytes_max {
+    if target > limits.target_bytes {
         return Err(Fault::target_too_long());
     }
     if !is_framed_plainly(head) {
         return Err(Fault::bad_framing());
     }
     // HTTP/2 knows no such number: its fields are counted here.
-    if headers.len() > policy.headers_max
-        || (head.version == Version::HTTP_2 && list_bytes(headers) > policy.list_bytes_max)
+    if headers.len() > limits.headers
+        || (head.version == Version::HTTP_2 && list_bytes(headers) > limits.list_bytes())
     {
         return Err(Fault::header_too_large());
     }
@@ -87,7 +87,7 @@ mod tests {
             let mut head = head();
             let value = HeaderValue::from_bytes(value).unwrap();
             head.headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
-            check(&head, &Policy::default()).map_or_else(|fault| fault.code(), |()| "ok")
+            check(&head, &Limits::default()).map_or_else(|fault| fault.code(), |()| "ok")
         };
         assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX]), "ok");
         assert_eq!(code("x-a", &[b'a'; HEADER_VALUE_BYTES_MAX + 1]), "header_too_large");
@@ -105,7 +105,7 @@ mod tests {
         for _ in 0..100 {
             head.headers.append("x-a", HeaderValue::from_static(""));
         }
-        let with = |headers_max| Policy { headers_max, ..Policy::default() };
+        let with = |headers| Limits { headers, ..Limits::default() };
         assert!(check(&head, &with(100)).is_ok());
         assert_eq!(check(&head, &with(99)).unwrap_err().code(), "header_too_large");
     }

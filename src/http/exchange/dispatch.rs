@@ -26,6 +26,7 @@ use crate::http::exchange::catch_panic::Panicked;
 use crate::http::exchange::catch_panic::catch_panic;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::Routes;
+use crate::http::limits::Limits;
 use crate::http::message::body::incoming;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -47,39 +48,18 @@ pub struct Dispatch {
 }
 
 /// Defaults for all requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The mount prefix that is stripped from every path.
     pub base_path: BasePath,
     /// What every request must fulfil before its row is looked up.
     pub policy: Policy,
-    /// Largest body, unless the row says otherwise. Default 1 MiB.
-    pub body_bytes_max: u64,
-    /// Largest body that a row forwards as it comes, unless the row says otherwise. Default 100 MiB.
-    pub forward_bytes_max: u64,
-    /// How fast a body must arrive.
-    pub pace: incoming::Pace,
-    /// How long a handler may run, unless the row says otherwise. Default 30 s.
-    pub handler_timeout: Duration,
+    /// The bounds of a request, unless its row says otherwise.
+    pub limits: Limits,
     /// Whether clients see the errors of handlers. For development only.
     pub development: bool,
     /// The page that asks before a link counts.
     pub confirm_page: confirm::Template,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            base_path: BasePath::none(),
-            policy: Policy::default(),
-            body_bytes_max: 1024 * 1024,
-            forward_bytes_max: 100 * 1024 * 1024,
-            pace: incoming::Pace::default(),
-            handler_timeout: Duration::from_secs(30),
-            development: false,
-            confirm_page: confirm::Template::default(),
-        }
-    }
 }
 
 impl Config {
@@ -87,7 +67,7 @@ impl Config {
     /// says, or else as its handler does.
     pub(super) fn timeout(&self, route: &Route) -> Duration {
         let own = route.row.limits().timeout_ms.map(Duration::from_millis);
-        own.or_else(|| route.by.timeout()).unwrap_or(self.handler_timeout)
+        own.or_else(|| route.by.timeout()).unwrap_or(self.limits.handler)
     }
 }
 
@@ -96,7 +76,11 @@ impl Dispatch {
     pub fn new(routes: Routes, site: Site, config: Config) -> Result<Self, NoEntropy> {
         let sessions = &site.sessions;
         let ids = RequestIds::new(&*sessions.entropy)?;
-        let admission = Admission::new(config.policy.clone(), Arc::clone(&sessions.rates));
+        let admission = Admission::new(
+            config.policy.clone(),
+            config.limits.clone(),
+            Arc::clone(&sessions.rates),
+        );
         let running = TaskTracker::new();
         sessions.table.store(Some(Arc::clone(routes.table())));
         let routes = ArcSwap::from_pointee(routes);
@@ -110,7 +94,7 @@ impl Dispatch {
 
     /// How fast bodies must arrive.
     pub fn pace(&self) -> incoming::Pace {
-        self.config.pace
+        self.config.limits.pace()
     }
 
     /// The routes in use.

@@ -83,7 +83,7 @@ impl Dispatch {
             upload
         } else {
             let whole = RequestBody::Whole(Full::new(exchange.take_body_to_pass(place)));
-            Upload::new(whole, u64::MAX, self.config.pace)?
+            Upload::new(whole, u64::MAX, self.config.limits.pace())?
         };
         let path = exchange.path_to_pass(row);
         let head = &mut exchange.head;

@@ -10,7 +10,6 @@ use crate::http::confirm::hop;
 use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
-use crate::http::exchange::dispatch::Config;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
 use crate::http::message::body::incoming;
@@ -48,12 +47,13 @@ impl Dispatch {
     }
 
     async fn read_body(&self, exchange: &mut Exchange, route: &Route) -> Result<(), Fault> {
-        let Config { body_bytes_max, forward_bytes_max, pace, .. } = self.config;
+        let limits = &self.config.limits;
+        let pace = limits.pace();
         let arriving = mem::replace(&mut exchange.arriving, RequestBody::empty());
         let (row, head) = (&route.row, &exchange.head);
         let is_relayed = route.by.is_proxy();
         let streams = is_relayed && !must_be_read(row, head) && !hop::may_be_due(head);
-        let default_max = if streams { forward_bytes_max } else { body_bytes_max };
+        let default_max = if streams { limits.forward_body_bytes } else { limits.body_bytes };
         let bytes_max = row.limits().body_bytes.unwrap_or(default_max);
         if streams {
             exchange.upload = Some(Upload::new(arriving, bytes_max, pace)?);

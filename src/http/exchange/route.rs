@@ -91,7 +91,8 @@ impl Dispatch {
             exchange.policy.saw_token = true;
             let form = mem::replace(&mut exchange.arriving, RequestBody::empty());
             let head = &mut exchange.head;
-            exchange.consent = confirm::hear(&self.site, head, form, self.config.pace).await?;
+            exchange.consent =
+                confirm::hear(&self.site, head, form, self.config.limits.pace()).await?;
         }
         if let Some(kept) = hop::arrive(&self.site, &mut exchange.head)? {
             exchange.policy.saw_token = true;

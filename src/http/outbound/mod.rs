@@ -38,6 +38,8 @@ use hyper_util::client::legacy::Error as ClientError;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 
+use crate::base::setting::Seconds;
+use crate::base::setting::settings;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::outbound::connector::Connector;
 use crate::http::outbound::line::Pulse;
@@ -57,25 +59,13 @@ const FIELDS_MAX: usize = 200;
 /// Attempts of a request whose kept connection turns out to be closed.
 const ATTEMPTS_MAX: usize = 4;
 
-/// The configuration of outbound calls.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Timeout of name resolution, connection and handshake together. Default 5 s.
-    pub connect_timeout: Duration,
-    /// The hosts whose names may resolve to a private network, in any case of letters. Default
-    /// none.
-    pub private_hosts: Vec<String>,
-    /// Resolves names. Default the machine's own resolver.
-    pub resolver: Arc<dyn Resolve>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            private_hosts: Vec::new(),
-            resolver: Arc::new(SystemResolver),
-        }
+settings! {
+    /// Bounds of outbound calls.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Config {
+        /// Seconds that a connection to an upstream may take to be made, name and handshake
+        /// included.
+        connect as "connect_secs": Duration as Seconds = 5, in 1..=60;
     }
 }
 
@@ -101,10 +91,20 @@ struct Again {
 }
 
 impl Outbound {
-    /// A client without connections. Fails only if TLS cannot be set up.
-    pub fn new(config: Config) -> Result<Self, rustls::Error> {
-        let rule = Arc::new(AddressRule::new(config.private_hosts));
-        let connector = Connector::new(Arc::clone(&rule), config.resolver, config.connect_timeout)?;
+    /// A client without connections. The names of `private_hosts` may resolve to a private
+    /// network. Fails only if TLS cannot be set up.
+    pub fn new(config: Config, private_hosts: Vec<String>) -> Result<Self, rustls::Error> {
+        Self::with_resolver(config, private_hosts, Arc::new(SystemResolver))
+    }
+
+    /// The same, with another resolver than that of the machine.
+    pub fn with_resolver(
+        config: Config,
+        private_hosts: Vec<String>,
+        resolver: Arc<dyn Resolve>,
+    ) -> Result<Self, rustls::Error> {
+        let rule = Arc::new(AddressRule::new(private_hosts));
+        let connector = Connector::new(Arc::clone(&rule), resolver, config.connect)?;
         let client = |idle_max| {
             Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -233,8 +233,7 @@ mod tests {
         let stub = Arc::new(Stub(Mutex::new(answers)));
         let private_hosts = private_hosts.iter().map(ToString::to_string).collect();
         let resolver = Arc::clone(&stub) as Arc<dyn Resolve>;
-        let config = Config { private_hosts, resolver, ..Config::default() };
-        (Outbound::new(config).unwrap(), stub)
+        (Outbound::with_resolver(Config::default(), private_hosts, resolver).unwrap(), stub)
     }
 
     fn get(uri: &str) -> Request<SentBody> {
@@ -307,8 +306,8 @@ mod tests {
         let slow = outbound.send(get(&uri), Duration::from_millis(50)).await.unwrap_err();
         assert!(matches!(slow, OutboundError::TooSlow), "{slow}");
         let dead = get(&format!("https://{}/", silent.local_addr().unwrap()));
-        let short = Config { connect_timeout: Duration::from_millis(50), ..Config::default() };
-        let hasty = Outbound::new(short).unwrap();
+        let short = Config { connect: Duration::from_millis(50) };
+        let hasty = Outbound::new(short, Vec::new()).unwrap();
         let unshaken = hasty.send(dead, SOON).await.unwrap_err();
         assert!(matches!(unshaken, OutboundError::Unreachable(_)), "{unshaken}");
     }

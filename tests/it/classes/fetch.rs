@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate::backend::FetchLimits;
 use callgate::backend::script::Environment;
 use callgate::backend::script::Fetcher;
 use callgate::http::hosts::HostRule;
@@ -68,14 +69,15 @@ impl Platform {
     }
 
     /// A class that fetches what its query says, allowed to ask `hosts`; `HERE` is the platform.
-    async fn stage(&self, hosts: &[&str], bytes_max: usize) -> Stage {
+    async fn stage(&self, hosts: &[&str], body_bytes: usize) -> Stage {
         let here = self.address.to_string();
         let rule = |host: &&str| HostRule::parse(&host.replace("HERE", &here)).unwrap();
         let fetcher = Fetcher {
-            outbound: Some(Arc::new(Outbound::new(outbound::Config::default()).unwrap())),
+            outbound: Some(Arc::new(
+                Outbound::new(outbound::Config::default(), Vec::new()).unwrap(),
+            )),
             hosts: hosts.iter().map(rule).collect(),
-            timeout: Duration::from_secs(20),
-            bytes_max,
+            limits: FetchLimits { timeout: Duration::from_secs(20), body_bytes },
         };
         let text = TEXT.replace("PLATFORM", &here);
         Stage::with(Environment { fetcher, ..environment() }, "Asker", &text).await

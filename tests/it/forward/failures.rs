@@ -19,7 +19,6 @@ use crate::support::House;
 use crate::support::settings;
 use crate::support::upstream::Upstream;
 use crate::support::wire::Served;
-use crate::support::wire::limited;
 use crate::support::wire::soon;
 
 /// An answer after which the connection is kept.
@@ -135,7 +134,8 @@ async fn an_answer_that_pauses_for_too_long_is_broken_off() {
         while stream.read_u8().await.is_ok() {}
     })
     .await;
-    let settings = limited(|limits| limits.upstream_gap = Duration::from_millis(100));
+    let mut settings = settings();
+    settings.forward.upstream_gap = Duration::from_millis(100);
     let served = served(&upstream, settings).await;
     let mut wire = served.connect().await;
     wire.send("GET /up HTTP/1.1\r\nHost: x\r\n\r\n").await;

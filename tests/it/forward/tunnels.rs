@@ -223,7 +223,8 @@ async fn an_upstream_that_switches_to_something_else_is_502() {
 #[tokio::test]
 async fn a_silent_tunnel_is_closed_and_gives_its_seat_back() {
     let (upstream, _) = socket(SWITCHED).await;
-    let settings = limited(|limits| limits.tunnel_idle = Duration::from_millis(150));
+    let mut settings = settings();
+    settings.forward.tunnel_idle = Duration::from_millis(150);
     let served = served(&upstream, settings).await;
     let mut wire = served.connect().await;
     assert_eq!(open(&mut wire, "/up").await.status, 101);

@@ -6,7 +6,7 @@ mod request;
 pub use error::FetchError;
 pub(crate) use request::{FetchRequest, RedirectMode};
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -17,9 +17,12 @@ use hyper::{
 };
 use url::Url;
 
-use crate::http::{
-    edge::hosts::HostRule,
-    outbound::{Outbound, SentBody},
+use crate::{
+    backend::FetchLimits,
+    http::{
+        edge::hosts::HostRule,
+        outbound::{Outbound, SentBody},
+    },
 };
 
 /// Redirects that one `fetch` follows.
@@ -30,23 +33,14 @@ const REDIRECTS_MAX: usize = 5;
 /// A class can reach only the hosts that the operator lists. Each URL of a chain of redirects is
 /// checked, and so is each address that a name resolves to ([`Outbound`]; docs/SECURITY.md, T36).
 /// callgate adds no cookie and no credential of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Fetcher {
     /// The client; `None` if `fetch` is disabled.
     pub outbound: Option<Arc<Outbound>>,
     /// The hosts that classes may reach; default none.
     pub hosts: Arc<[HostRule]>,
-    /// Timeout of one `fetch`, response body included, unless the call sets its own. Default 10 s.
-    pub timeout: Duration,
-    /// Largest response body; default 1 MiB.
-    pub bytes_max: usize,
-}
-
-impl Default for Fetcher {
-    fn default() -> Self {
-        let (timeout, bytes_max) = (Duration::from_secs(10), 1024 * 1024);
-        Self { outbound: None, hosts: Arc::default(), timeout, bytes_max }
-    }
+    /// Bounds of one `fetch`.
+    pub limits: FetchLimits,
 }
 
 /// A response with its complete body.
@@ -62,7 +56,8 @@ impl Fetcher {
     /// Sends a request, follows redirects as asked, and reads the response. Dropping the future
     /// cancels the request.
     pub(crate) async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
-        let (timeout, origin) = (request.timeout.unwrap_or(self.timeout), origin_of(&request.url));
+        let (timeout, origin) =
+            (request.timeout.unwrap_or(self.limits.timeout), origin_of(&request.url));
         let fetched = tokio::time::timeout(timeout, self.follow(request)).await;
         fetched.unwrap_or(Err(FetchError::Timeout { origin, timeout }))
     }
@@ -108,10 +103,10 @@ impl Fetcher {
         response: Response<Incoming>,
     ) -> Result<Fetched, FetchError> {
         let (head, mut body) = response.into_parts();
-        let too_large =
-            || FetchError::TooLarge { origin: origin_of(&url), bytes_max: self.bytes_max };
+        let bytes_max = self.limits.body_bytes;
+        let too_large = || FetchError::TooLarge { origin: origin_of(&url), bytes_max };
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > self.bytes_max {
+        if announced > bytes_max {
             return Err(too_large());
         }
         let mut bytes = BytesMut::with_capacity(announced);
@@ -121,7 +116,7 @@ impl Fetcher {
                 error: Box::new(error),
             })?;
             let Ok(chunk) = frame.into_data() else { continue };
-            if bytes.len() + chunk.len() > self.bytes_max {
+            if bytes.len() + chunk.len() > bytes_max {
                 return Err(too_large());
             }
             bytes.extend_from_slice(&chunk);

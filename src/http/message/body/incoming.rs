@@ -74,16 +74,10 @@ impl Body for RequestBody {
 /// not taken for a client that only holds one open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// How long it may take at most, however much has come. Default 60 s.
+    /// How long it may take at most, however much has come.
     pub most: Duration,
-    /// How long nothing may come. Default 10 s.
+    /// How long nothing may come.
     pub gap: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { most: Duration::from_mins(1), gap: Duration::from_secs(10) }
-    }
 }
 
 impl Pace {
@@ -191,10 +185,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::Limits;
 
     async fn read_whole(text: &'static str, max: u64) -> Result<Bytes, Fault> {
         let body = RequestBody::Whole(Full::new(Bytes::from_static(text.as_bytes())));
-        read(body, &HeaderMap::new(), max, Pace::default()).await.map(|content| content.bytes)
+        read(body, &HeaderMap::new(), max, Limits::default().pace())
+            .await
+            .map(|content| content.bytes)
     }
 
     #[tokio::test]
@@ -206,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_body_earns_time_by_coming() {
-        let pace = Pace::default();
+        let pace = Limits::default().pace();
         for (bytes, secs) in [(0, 20), (499, 20), (500, 21), (5_000, 30), (1 << 30, 60)] {
             assert_eq!(pace.earned(bytes), Duration::from_secs(secs), "{bytes}");
         }
@@ -234,7 +231,8 @@ mod tests {
     async fn no_more_than_one_buffer_is_taken_beyond_the_limit() {
         for max in [0, 999, 1_000, 12_345] {
             let taken = std::sync::Arc::default();
-            let body = collect(Endless(std::sync::Arc::clone(&taken)), max, Pace::default());
+            let body =
+                collect(Endless(std::sync::Arc::clone(&taken)), max, Limits::default().pace());
             assert_eq!(body.await.unwrap_err().code(), "body_too_large");
             let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
             assert!(taken <= max + 1_000, "{taken} bytes for a limit of {max}");

@@ -172,13 +172,14 @@ impl Body for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::Limits;
     use http_body_util::BodyExt as _;
     use http_body_util::Full;
     use std::future::poll_fn;
 
     fn upload(text: &'static str) -> Upload {
         let body = RequestBody::Whole(Full::new(Bytes::from_static(text.as_bytes())));
-        Upload::new(body, u64::MAX, Pace::default()).unwrap()
+        Upload::new(body, u64::MAX, Limits::default().pace()).unwrap()
     }
 
     /// Waits for the client, as after a poll that found nothing.
