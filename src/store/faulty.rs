@@ -40,7 +40,7 @@ pub struct Faulty {
     losses: AtomicU32,
 }
 
-/// What is lost of a call. The caller sees [`StoreError::Unreachable`] in both cases.
+/// What is lost of a call. The caller of a lost one sees [`StoreError::Unreachable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lose {
     /// The request, so that the store does nothing.
@@ -48,6 +48,9 @@ pub enum Lose {
     /// The reply, so that the store performs the operation and the caller does not learn the
     /// result.
     Reply,
+    /// Nothing: the call waits for one turn of the scheduler, so that a caller can do something else
+    /// meanwhile, or drop it.
+    Turn,
 }
 
 /// Which calls of an operation lose something.
@@ -135,6 +138,10 @@ impl Faulty {
         Box::pin(async move {
             match self.next(verb) {
                 None => call.await,
+                Some(Lose::Turn) => {
+                    tokio::task::yield_now().await;
+                    call.await
+                }
                 Some(Lose::Request) => Err(lost("the request was lost")),
                 Some(Lose::Reply) => {
                     // The result is what is lost.

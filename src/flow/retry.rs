@@ -1,0 +1,17 @@
+//! The one retry of an operation whose reply was lost.
+
+use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::store::StoreError;
+use crate::store::port::Pending;
+
+/// Calls the store, and once more if no reply arrives. Only for operations that the store
+/// recognizes when they are repeated, so that the second call has no second effect.
+pub(crate) async fn retry_lost<'s, T>(call: impl Fn() -> Pending<'s, T>) -> Result<T, StoreError> {
+    match call().await {
+        Err(StoreError::Unreachable(cause)) => {
+            let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, call()).await;
+            again.map_err(|_| StoreError::Unreachable(cause))?
+        }
+        replied => replied,
+    }
+}
