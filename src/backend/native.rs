@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::http::{Handler, HandlerError, HandlerFuture, IncomingMessage, Reply, Session};
+use crate::http::{
+    CallPermit, Handler, HandlerError, HandlerFuture, IncomingMessage, Reply, Session,
+};
 
 /// A class with one instance in the process, and its functions.
 ///
@@ -91,7 +93,7 @@ where
     F: Fn(Arc<S>, IncomingMessage, Session) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: IntoReply> + Send + 'static,
 {
-    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture {
+    fn call(&self, request: IncomingMessage, session: Session, _: CallPermit) -> HandlerFuture {
         let future = (self.function)(Arc::clone(&self.state), request, session);
         Box::pin(async move { future.await.into_reply() })
     }

@@ -5,6 +5,7 @@
 //! - `session`: the request's handle on its session: reading, drafting, writing, ending
 //! - `mint`, `link`: tokens, and the URLs that contain them
 //! - `redeem`: one redemption: takes a `TokenAttempt`, returns a `Redemption`
+//! - `retry`: the one retry of an operation whose reply was lost
 //! - `consent`: whether the user has consented to the effect of a token
 //! - `binding`: how a browser that minted a token is recognized
 //! - `waiters`: requests that wait for the response to the same callback
@@ -23,6 +24,7 @@ mod mint;
 pub(crate) mod open;
 pub mod rates;
 pub(crate) mod redeem;
+pub(crate) mod retry;
 pub mod session;
 pub mod sessions;
 pub mod waiters;

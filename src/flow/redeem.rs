@@ -23,6 +23,7 @@ use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
 use crate::base::limits::CLAIM_RETRY_WINDOW;
+use crate::flow::retry::retry_lost;
 use crate::flow::session::Bound;
 use crate::flow::session::HeldBy;
 use crate::flow::session::LetIn;
@@ -182,9 +183,9 @@ impl Session {
         let (fingerprint, id) = (claim.token.fingerprint(), claim.id);
         let token = claim.token;
         let claimed = match self.claim(now, claim).await {
-            Err(error) if repeat.is_some() => {
+            Err(StoreError::Unreachable(cause)) if repeat.is_some() => {
                 self.give_back(token, id).await;
-                return Err(error);
+                return Err(StoreError::Unreachable(cause).into());
             }
             claimed => claimed?,
         };
@@ -239,7 +240,8 @@ impl Session {
 
     /// The secret of the credential that the browser gets if the token is granted.
     fn newcomer(&self, secret: &TokenSecret) -> Result<Secret<16>, NoEntropy> {
-        match &self.context.binding {
+        // Also one that this response gives the browser, which then retries with it.
+        match &self.lock().binding {
             Some(binding) => Ok(binding.newcomer(secret)),
             None => Credential::nonce(&*self.sessions.entropy),
         }
@@ -274,16 +276,11 @@ impl Session {
 
     /// Asks the store, and once more under the same claim id when its reply was lost: the store
     /// knows the attempt again, so this cannot become a second redemption.
-    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, SessionError> {
+    async fn claim(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
         failpoint::reached(Place::BeforeClaim)?;
-        let store = &self.sessions.store;
-        let first = store.redeem(now, claim.clone()).await;
+        let claimed = retry_lost(|| self.sessions.store.redeem(now, claim.clone())).await;
         failpoint::reached(Place::AfterClaim)?;
-        let Err(StoreError::Unreachable(cause)) = first else {
-            return Ok(first?);
-        };
-        let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, store.redeem(now, claim)).await;
-        Ok(again.map_err(|_| StoreError::Unreachable(cause))??)
+        claimed
     }
 
     /// Lets a repeat run the handler, after a claim whose outcome is unknown. If this does not

@@ -24,7 +24,7 @@ pub struct Faulty {
     losses: AtomicU32,
 }
 
-/// What is lost of a call. The caller sees [`StoreError::Unreachable`] in both cases.
+/// What is lost of a call. The caller of a lost one sees [`StoreError::Unreachable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lose {
     /// The request, so that the store does nothing.
@@ -32,6 +32,9 @@ pub enum Lose {
     /// The reply, so that the store performs the operation and the caller does not learn the
     /// result.
     Reply,
+    /// Nothing: the call waits for one turn of the scheduler, so that a caller can do something else
+    /// meanwhile, or drop it.
+    Turn,
 }
 
 /// Which calls of an operation lose something.
@@ -105,6 +108,9 @@ impl Store for Faulty {
             let loses = self.next(operation.kind());
             if loses == Some(Lose::Request) {
                 return Err(lost("the request was lost"));
+            }
+            if loses == Some(Lose::Turn) {
+                tokio::task::yield_now().await;
             }
             let reply = self.inner.run(now, operation).await;
             if loses == Some(Lose::Reply) { Err(lost("the reply was lost")) } else { reply }

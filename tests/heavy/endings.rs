@@ -75,8 +75,10 @@ impl Suite {
         let mut singleton = Singleton::new("Runs", ());
         for function in ["run", "fine"] {
             let handler = classes.find(class, function).unwrap();
-            let call =
-                move |_, request: IncomingMessage, session: Session| handler.call(request, session);
+            let call = move |_, request: IncomingMessage, session: Session| {
+                let permit = handler.reserve().unwrap();
+                handler.call(request, session, permit)
+            };
             singleton = singleton.method(function, call);
         }
         let rows = ["run", "fine"].map(|name| {

@@ -190,8 +190,10 @@ impl Suite {
             let function = if class == "Neighbour" { "fine" } else { "run" };
             rows.push(json!({"pattern": class, "class": class, "method": function}));
             let handler = classes.find(class, function).unwrap();
-            let call =
-                move |_, request: IncomingMessage, session: Session| handler.call(request, session);
+            let call = move |_, request: IncomingMessage, session: Session| {
+                let permit = handler.reserve().unwrap();
+                handler.call(request, session, permit)
+            };
             builder = builder.singleton(Singleton::new(class, ()).method(function, call));
         }
         let rows = Value::from(rows);

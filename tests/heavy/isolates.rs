@@ -56,8 +56,10 @@ async fn gate(classes: &Classes) -> Gate {
     let mut singleton = Singleton::new("Mixed", ());
     for function in ["run", "trivial"] {
         let handler = classes.find("Busy", function).unwrap();
-        let call =
-            move |_, request: IncomingMessage, session: Session| handler.call(request, session);
+        let call = move |_, request: IncomingMessage, session: Session| {
+            let permit = handler.reserve().unwrap();
+            handler.call(request, session, permit)
+        };
         singleton = singleton.method(function, call);
     }
     let singleton = singleton.method("native", async |_, _, session: Session| {

@@ -3,6 +3,8 @@
 //! The time of these tests is tokio's, which stands still but for what somebody waits for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use callgate::Gate;
@@ -39,17 +41,20 @@ fn moment() -> Instant {
 struct Skewed {
     start: Timestamp,
     began: Instant,
+    /// How far it was set ahead since, in seconds.
+    set_ahead: AtomicU64,
 }
 
 impl Clock for Skewed {
     fn now(&self) -> Timestamp {
-        self.start.after(self.began.elapsed())
+        self.start.after(self.began.elapsed()).after_secs(self.set_ahead.load(Ordering::SeqCst))
     }
 }
 
 struct Node {
     gate: Gate,
     store: Arc<Faulty>,
+    clock: Arc<Skewed>,
     probe: Arc<Probe>,
 }
 
@@ -57,16 +62,17 @@ impl Node {
     /// A node whose clock is so far ahead of the slowest one.
     async fn start(store: Arc<dyn Store>, ahead: Duration) -> Self {
         let (store, probe) = (Arc::new(Faulty::new(store)), Arc::new(Probe::new()));
-        let clock = Skewed { start: START.after(ahead), began: moment() };
+        let (start, set_ahead) = (START.after(ahead), AtomicU64::new(0));
+        let clock = Arc::new(Skewed { start, began: moment(), set_ahead });
         let gate = Gate::builder(settings())
             .table(probe::TABLE)
             .singleton(probe::singleton(Arc::clone(&probe)))
             .store(store.clone())
-            .clock(Arc::new(clock))
+            .clock(clock.clone())
             .open()
             .await
             .unwrap();
-        Self { gate, store, probe }
+        Self { gate, store, clock, probe }
     }
 
     async fn mint(&self) -> String {
@@ -128,6 +134,21 @@ async fn a_handler_that_runs_for_long_keeps_its_repeats_waiting_and_answers_them
             assert_eq!((here.probe.runs(), there.probe.runs()), (1, 0));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_ends_no_run() {
+    let [here, there] = two_nodes([0, 0]).await;
+    let token = here.mint().await;
+    let first = here.runs("/pay-again?wait=1", &token).await;
+    let waiting = there.calls("/pay-again?wait=1", &token);
+    tokio::time::sleep(LONG / 2).await;
+    there.clock.set_ahead.store(60, Ordering::SeqCst);
+    tokio::time::sleep(LONG / 2).await;
+    assert!(!waiting.is_finished());
+    here.probe.door.add_permits(1);
+    assert_eq!(first.await.unwrap().body, waiting.await.unwrap().body);
+    assert_eq!((here.probe.runs(), there.probe.runs()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

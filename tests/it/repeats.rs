@@ -24,6 +24,7 @@ use callgate::token::ReplayKey;
 use callgate::token::ReplayOptions;
 use callgate::token::TokenSecret;
 use hyper::HeaderMap;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::house;
@@ -461,6 +462,57 @@ async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
     assert_eq!((first.status, house.probe.runs()), (201, 1));
     is_the_same(&house.visitor().call_back("/pay", &token).await, &first);
     log.has(&["token.taken_over"]);
+}
+
+/// The browser is known by what the response that it had gave it, or by what it had before.
+#[tokio::test]
+async fn a_browser_whose_redemption_was_lost_joins_the_session_by_its_retry() {
+    for known in [true, false] {
+        let house = house().await;
+        let (desk, phone) = (house.visitor(), house.visitor());
+        let id = desk.write("cart", "3").await;
+        let token = desk.mint("").await;
+        if known {
+            phone.write("a", "1").await;
+        }
+        house.store.lose(OperationKind::Redeem, Lose::Reply, When::Next(2));
+        assert_eq!(phone.follow("/pay-share", &token).await.status, 503);
+        let paid = phone.follow("/pay-share", &token).await;
+        assert_eq!((paid.status, outcome(&paid), house.probe.runs()), (201, "restored", 1));
+        assert_eq!(phone.id().await, id, "known before: {known}");
+        let stored = house.stored().await;
+        let session = stored.iter().find(|open| open.record.id.to_string() == id).unwrap();
+        assert_eq!(session.record.devices.len(), 2);
+    }
+}
+
+/// What a browser may see of a session ends with its right to it; what a platform was told does not.
+#[tokio::test]
+async fn a_kept_answer_ends_with_the_right_of_its_browser() {
+    for way in ["logout", "endDevice", "login"] {
+        let house = house().await;
+        let (desk, phone, platform) = (house.visitor(), house.visitor(), house.visitor());
+        desk.write("cart", "3").await;
+        let [link, delivery] = [desk.mint("").await, desk.mint("").await];
+        let page = phone.follow("/pay-share", &link).await;
+        let told = platform.call_back("/pay", &delivery).await;
+        is_the_same(&phone.follow("/pay-share", &link).await, &page);
+        match way {
+            "logout" => drop(phone.get("/logout").send().await),
+            "login" => drop(desk.get("/login?privileges=boss&user=Ann").send().await),
+            _ => {
+                let devices = desk.get("/devices").send().await.json()["result"].take();
+                let of = |device: &&Value| device["current"] == false;
+                let other = devices.as_array().unwrap().iter().find(of).unwrap();
+                let target = format!("/endDevice?id={}", other["id"].as_str().unwrap());
+                assert_eq!(desk.get(&target).send().await.json()["result"], true);
+            }
+        }
+        let late = phone.follow("/pay-share", &link).await;
+        assert_eq!(outcome(&late), "used", "{way}");
+        assert_ne!(late.body, page.body, "{way}");
+        is_the_same(&platform.call_back("/pay", &delivery).await, &told);
+    }
 }
 
 #[tokio::test]

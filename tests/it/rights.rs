@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use callgate::gate::Answer;
+use callgate::store::live::Config;
+use callgate::store::memory::MemoryStore;
 use serde_json::Value;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -14,6 +16,7 @@ use super::house;
 use crate::size;
 use crate::support::House;
 use crate::support::outcome;
+use crate::support::settings;
 use crate::support::visitor::Visitor;
 use crate::support::visitor::with_token;
 use crate::support::wire::Served;
@@ -141,6 +144,26 @@ async fn a_context_ends_with_the_sign_in_of_somebody_else() {
             }
         }
     }
+}
+
+/// A guest that made room for another comes again under its id. Its session is a new one, in which a
+/// context of the old one has no right.
+#[tokio::test]
+async fn a_context_ends_with_the_guest_that_made_room() {
+    let capacity = Config { sessions_max: 10, guest_percent: 10, ..Config::default() };
+    let house = House::on(Arc::new(MemoryStore::with(capacity)), settings()).await;
+    let guest = house.visitor();
+    let id = guest.write("n", "bait").await;
+    let target = with_token("/context-act?do=write", &guest.mint("").await);
+    let acting = tokio::spawn(house.visitor().get(&target).send());
+    house.probe.arrival().await;
+    house.wait_secs(1);
+    house.visitor().write("n", "other").await;
+    assert!(house.stored().await.iter().all(|open| open.record.id.to_string() != id));
+    assert_eq!(guest.write("n", "again").await, id);
+    house.probe.door.add_permits(1);
+    is_put_out(&acting.await.unwrap(), "write");
+    assert_eq!(guest.session().await["storage"], json!({ "n": "again" }));
 }
 
 #[tokio::test]

@@ -425,6 +425,43 @@ async fn a_callback_that_was_one_too_many_may_come_again() {
     assert_eq!(call_back().await.json(), json!({"result": 1}), "the handler ran again");
 }
 
+/// Nobody has waited for it, so it can come again; on a row without `repeat` as well.
+#[tokio::test]
+async fn a_callback_that_finds_no_room_leaves_its_token_unspent() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "export default class A {
+        mint(request, session) { return session.createOTP(); }
+        wait() { return new Promise(() => {}); }
+        paid(request) { return request.otp.outcome; }
+    }";
+    std::fs::write(folder.path().join("A.js"), text).unwrap();
+    let settings = Settings {
+        classes: Some(folder.path().to_owned()),
+        scripts: Budgets { calls: 1, ..Budgets::default() },
+        ..settings()
+    };
+    let rows = json!([
+        {"pattern": "mint", "class": "A", "method": "mint"},
+        {"pattern": "wait", "class": "A", "method": "wait", "limits": {"timeoutMs": 200}},
+        {"pattern": "paid", "class": "A", "method": "paid"},
+    ]);
+    let gate = Gate::builder(settings).table(rows.to_string()).open().await.unwrap();
+    let minted = gate.client().get("/mint").send().await.json();
+    let target = format!("/paid?$4DSID={}", minted["result"].as_str().unwrap());
+    let call_back = async || gate.client().get(&target).send().await;
+    let mut waiting = Box::pin(gate.client().get("/wait").send());
+    assert!(polled_once(&mut waiting).await.is_none());
+    let refused = call_back().await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (503, Some("handler_busy")));
+    waiting.await;
+    let mut paid = call_back().await;
+    while paid.status == 503 {
+        paid = call_back().await;
+    }
+    assert_eq!((paid.status, paid.json()), (200, json!({"result": "restored"})));
+    assert_eq!(call_back().await.json(), json!({"result": "used"}));
+}
+
 #[tokio::test]
 async fn a_call_whose_time_is_up_is_ended_with_all_it_waits_for() {
     let text = "export default class A {

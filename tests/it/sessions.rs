@@ -9,6 +9,8 @@ use callgate::settings::Cookie;
 use callgate::settings::CookiePrefix;
 use callgate::settings::PublicOrigin;
 use callgate::settings::SameSite;
+use callgate::store::faulty::Lose;
+use callgate::store::faulty::When;
 use callgate::store::memory::MemoryStore;
 use callgate::store::port::OperationKind;
 use serde_json::json;
@@ -385,6 +387,21 @@ async fn two_requests_that_write_different_keys_lose_nothing() {
         member.session().await["storage"],
         json!({ "a": "1", "b": "2", "lingered": "late" })
     );
+}
+
+/// What a handler has written it sees while that is being stored; and it is stored with the rest
+/// where the handler drops the call that would have stored it.
+#[tokio::test]
+async fn a_write_is_shown_while_it_is_stored_and_outlives_a_call_that_is_dropped() {
+    let house = house().await;
+    let visitor = house.visitor();
+    visitor.write("n", "old").await;
+    house.store.lose(OperationKind::Mint, Lose::Turn, When::Next(1));
+    let seen = visitor.get("/act-at-once?do=peek").send().await;
+    assert_eq!((seen.status, &seen.json()["storage"]["n"]), (200, &json!("written")));
+    assert_eq!(house.store.losses(), 1);
+    assert_eq!(visitor.session().await["storage"]["n"], "written");
+    assert!(house.unspent().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     backend::script::operations::OperationId,
-    http::{HandlerError, IncomingMessage, Reply, Session, message::parse::form::Form},
+    http::{CallPermit, HandlerError, IncomingMessage, Reply, Session, message::parse::form::Form},
 };
 
 /// Identifies a call in its isolate. Scripts hold it as a number, which is exact up to 2^53.
@@ -60,32 +57,6 @@ pub(super) struct CallRequest {
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) reply: ReplySender,
     pub(super) permit: CallPermit,
-}
-
-/// A permit for one of the `calls_max` calls that a class may have at once. It is held until the
-/// call has a response or is removed. A call whose client has disconnected keeps its permit,
-/// because its request still occupies the queue and memory.
-pub(super) struct CallPermit(Arc<AtomicUsize>);
-
-impl CallPermit {
-    /// Acquires a permit, or fails if `calls_max` permits are `in_use`.
-    pub(super) fn acquire(
-        in_use: &Arc<AtomicUsize>,
-        calls_max: usize,
-    ) -> Result<Self, HandlerError> {
-        let permit = Self(Arc::clone(in_use));
-        if in_use.fetch_add(1, Relaxed) < calls_max {
-            Ok(permit)
-        } else {
-            Err(HandlerError::busy())
-        }
-    }
-}
-
-impl Drop for CallPermit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Call {

@@ -17,7 +17,10 @@ use crate::{
         sources::{Source, Sources},
     },
     base::{Digest, nearest::nearest},
-    http::{Handler, HandlerFuture, Handlers, IncomingMessage, Missing, Session},
+    http::{
+        CallPermit, Handler, HandlerError, HandlerFuture, Handlers, IncomingMessage, Missing,
+        Session,
+    },
 };
 
 /// The classes of one load, by name. Immutable; a reload replaces the whole value.
@@ -187,8 +190,17 @@ struct Method {
 }
 
 impl Handler for Method {
-    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture {
-        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session))
+    fn reserve(&self) -> Result<CallPermit, HandlerError> {
+        self.isolate.reserve()
+    }
+
+    fn call(
+        &self,
+        request: IncomingMessage,
+        session: Session,
+        permit: CallPermit,
+    ) -> HandlerFuture {
+        Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session, permit))
     }
 
     fn patience(&self) -> Option<Duration> {

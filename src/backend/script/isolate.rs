@@ -18,7 +18,7 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::{
     backend::script::{
-        call::{CallId, CallPermit, CallRequest},
+        call::{CallId, CallRequest},
         class_info::{self, ClassInfo},
         completion::Completion,
         engine::Engine,
@@ -31,7 +31,7 @@ use crate::{
         sources::Sources,
     },
     base::RequestId,
-    http::{HandlerError, IncomingMessage, Reply, Session},
+    http::{CallPermit, HandlerError, IncomingMessage, Reply, Session},
 };
 
 /// The handle of a running class. Its thread ends when the last handle is dropped.
@@ -122,14 +122,26 @@ impl Isolate {
         self.environment.limits.wall
     }
 
+    /// Reserves one of the calls that the class may have at once. The permit is held until the call
+    /// has a response or is removed. A call whose client has disconnected keeps its permit, because
+    /// its request still occupies the queue and memory.
+    pub(super) fn reserve(&self) -> Result<CallPermit, HandlerError> {
+        let place = Place(Arc::clone(&self.calls));
+        if self.calls.fetch_add(1, Relaxed) < self.environment.limits.calls {
+            Ok(CallPermit::new(place))
+        } else {
+            Err(HandlerError::busy())
+        }
+    }
+
     /// Runs one function for one request.
     pub(super) async fn call(
         self: Arc<Self>,
         method: Arc<str>,
         request: IncomingMessage,
         session: Session,
+        permit: CallPermit,
     ) -> Result<Reply, HandlerError> {
-        let permit = CallPermit::acquire(&self.calls, self.environment.limits.calls)?;
         let mut guard = CallGuard::new(self, (&method, request.id()));
         let (reply, result) = oneshot::channel();
         let (id, cancelled) = (guard.id, Arc::clone(&guard.cancelled));
@@ -142,6 +154,15 @@ impl Isolate {
         result.unwrap_or_else(|| {
             Err(HandlerError::new(format!("class {} does not run any more", guard.isolate.class)))
         })
+    }
+}
+
+/// One of the calls that a class may have at once.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

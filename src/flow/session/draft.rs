@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::flow::session::Session;
+use crate::flow::session::state::SessionView;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::JsonText;
@@ -93,16 +94,32 @@ impl Draft {
     }
 }
 
-/// A draft that is being written. Unless it was, it is put back when this is dropped, and written
-/// again later: a handler may drop the future of a write, as in a timeout of its own.
+/// A draft that is being written; reads of the request show it. Unless it was written, it is put
+/// back when this is dropped, and written again later: a handler may drop the future of a write, as
+/// in a timeout of its own.
 pub(super) struct Unwritten<'s> {
-    pub(super) session: &'s Session,
-    pub(super) draft: Draft,
+    session: &'s Session,
+    pub(super) draft: Arc<Draft>,
+    pub(super) is_written: bool,
+}
+
+impl<'s> Unwritten<'s> {
+    /// Takes the draft of a request to be written.
+    pub(super) fn take(session: &'s Session, state: &mut SessionView) -> Self {
+        let draft = Arc::new(std::mem::take(&mut state.draft));
+        state.writing.push(Arc::clone(&draft));
+        Self { session, draft, is_written: false }
+    }
 }
 
 impl Drop for Unwritten<'_> {
     fn drop(&mut self) {
-        self.session.lock().draft.put_back(std::mem::take(&mut self.draft));
+        let mut state = self.session.lock();
+        let at = state.writing.iter().position(|draft| Arc::ptr_eq(draft, &self.draft));
+        let held = at.map(|at| state.writing.remove(at));
+        if held.is_some() && !self.is_written {
+            state.draft.put_back(Draft::clone(&self.draft));
+        }
     }
 }
 

@@ -115,17 +115,8 @@ impl Session {
 
     /// The complete storage.
     pub fn storage(&self) -> Map<String, Value> {
-        let state = self.lock();
-        let stored = state.opened().into_iter().flat_map(|opened| opened.record.storage.entries());
-        let mut all: Map<String, Value> =
-            stored.map(|(key, entry)| (key.to_string(), entry.json.value())).collect();
-        for (key, json) in &state.draft.entries {
-            match json {
-                Some(json) => all.insert(key.to_string(), json.value()),
-                None => all.remove(&**key),
-            };
-        }
-        all
+        let all = self.lock().storage();
+        all.iter().map(|(key, json)| (key.to_string(), json.value())).collect()
     }
 
     /// Sets a storage key.
@@ -350,7 +341,7 @@ impl Session {
 
     fn idle_minutes(&self, state: &SessionView) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
-        state.draft.idle_minutes.or(stored).unwrap_or(self.sessions.lifetime.idle_minutes)
+        state.drafted_idle_minutes().or(stored).unwrap_or(self.sessions.lifetime.idle_minutes)
     }
 }
 

@@ -106,7 +106,7 @@ impl Session {
         }
         let guest = Credential::guest(&*self.sessions.entropy, now)?;
         let mut state = self.lock();
-        state.draft = Draft::default();
+        state.drop_drafts();
         if state.opened().is_some() && state.gives != Gives::Nothing {
             state.gives = Gives::NewGuest;
         }
@@ -119,7 +119,7 @@ impl Session {
     pub(crate) fn become_guest(&self) -> Result<(), NoEntropy> {
         let guest = Credential::guest(&*self.sessions.entropy, self.sessions.clock.now())?;
         let mut state = self.lock();
-        state.draft = Draft::default();
+        state.drop_drafts();
         state.cookie = None;
         state.gives = Gives::Nothing;
         state.bound = Bound::Guest(guest);
@@ -240,7 +240,7 @@ impl Session {
         let mut state = self.lock();
         state.enter(Phase::Responding);
         // A task that still holds a handle could write it with a draft of its own.
-        state.draft = Draft::default();
+        state.drop_drafts();
     }
 
     /// Writes the draft, and stores a token in the same step.
@@ -250,13 +250,11 @@ impl Session {
             if state.is_idle(&state.draft) && token.is_none() {
                 return Ok(());
             }
-            Unwritten { session: self, draft: std::mem::take(&mut state.draft) }
+            Unwritten::take(self, &mut state)
         };
         // Boxed, so that requests which write nothing need no room for it.
         let result = Box::pin(self.commit(&unwritten.draft, token)).await;
-        if matches!(result, Ok(()) | Err(SessionError::Ended)) {
-            unwritten.draft = Draft::default();
-        }
+        unwritten.is_written = matches!(result, Ok(()) | Err(SessionError::Ended));
         result
     }
 

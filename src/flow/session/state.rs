@@ -1,5 +1,7 @@
 //! The session that a request works in and what it has drafted, shared by all of its handles.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -41,6 +43,8 @@ pub(in crate::flow) struct Hold<'d> {
 pub(in crate::flow) struct SessionView {
     pub(in crate::flow) bound: Bound,
     pub(in crate::flow) draft: Draft,
+    /// Earlier drafts that are being written at this moment, oldest first.
+    pub(in crate::flow) writing: Vec<Arc<Draft>>,
     /// The credential that the response gives to the browser.
     pub(in crate::flow) cookie: Option<Credential>,
     /// Which credentials it may give.
@@ -141,6 +145,7 @@ impl RequestState {
         let state = SessionView {
             bound,
             draft: Draft::default(),
+            writing: Vec::new(),
             cookie,
             gives,
             no_cookie: false,
@@ -249,10 +254,41 @@ impl SessionView {
         self.bound = Bound::Open { opened, entry };
     }
 
+    /// What the request has written and not yet read back from the store, oldest first.
+    fn drafts(&self) -> impl DoubleEndedIterator<Item = &Draft> {
+        self.writing.iter().map(|draft| &**draft).chain([&self.draft])
+    }
+
+    /// Drops what the request has written and not stored.
+    pub(in crate::flow) fn drop_drafts(&mut self) {
+        self.draft = Draft::default();
+        self.writing.clear();
+    }
+
     /// The privileges of the session's user, drafts included.
     pub(in crate::flow) fn access(&self) -> Access {
-        let stored = self.opened().map(|opened| &opened.record.access);
-        self.draft.access_over(stored.unwrap_or(&Access::default()))
+        let stored = self.opened().map(|opened| opened.record.access.clone());
+        let changes = self.drafts().filter(|draft| draft.access.is_some());
+        changes.fold(stored.unwrap_or_default(), |access, draft| draft.access_over(&access))
+    }
+
+    /// The idle timeout that the request has set.
+    pub(in crate::flow) fn drafted_idle_minutes(&self) -> Option<u32> {
+        self.drafts().rev().find_map(|draft| draft.idle_minutes)
+    }
+
+    /// The whole storage, drafts included.
+    pub(in crate::flow) fn storage(&self) -> BTreeMap<Arc<str>, JsonText> {
+        let stored = self.opened().into_iter().flat_map(|opened| opened.record.storage.entries());
+        let mut all: BTreeMap<Arc<str>, JsonText> =
+            stored.map(|(key, entry)| (Arc::clone(key), entry.json.clone())).collect();
+        for (key, json) in self.drafts().flat_map(|draft| &draft.entries) {
+            match json {
+                Some(json) => all.insert(Arc::clone(key), json.clone()),
+                None => all.remove(key),
+            };
+        }
+        all
     }
 
     /// Whether there is nothing to write. Where nothing is stored there is nothing to remove, so a
@@ -262,7 +298,7 @@ impl SessionView {
     }
 
     pub(in crate::flow) fn find(&self, key: &str) -> Option<JsonText> {
-        match self.draft.entries.get(key) {
+        match self.drafts().rev().find_map(|draft| draft.entries.get(key)) {
             Some(json) => json.clone(),
             None => self.opened()?.record.storage.find(key).map(|entry| entry.json.clone()),
         }

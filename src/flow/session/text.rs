@@ -1,7 +1,6 @@
 //! The part of a session's handle for handlers that hold values as JSON text: classes, whose
 //! engine reads and writes it itself.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -18,16 +17,7 @@ impl Session {
 
     /// The storage keys that have a value, in order.
     pub(crate) fn keys(&self) -> Vec<Arc<str>> {
-        let state = self.lock();
-        let stored = state.opened().into_iter().flat_map(|opened| opened.record.storage.entries());
-        let mut keys: BTreeSet<Arc<str>> = stored.map(|(key, _)| Arc::clone(key)).collect();
-        for (key, json) in &state.draft.entries {
-            match json {
-                Some(_) => keys.insert(Arc::clone(key)),
-                None => keys.remove(key),
-            };
-        }
-        keys.into_iter().collect()
+        self.lock().storage().into_keys().collect()
     }
 
     /// Sets a storage key to a JSON text.

@@ -56,8 +56,12 @@ impl Dispatch {
         exchange.handler_called = true;
         match &route.by {
             Backend::Handler(handler) => {
+                let permit = match exchange.permit.take() {
+                    Some(permit) => permit,
+                    None => handler.reserve().map_err(Fault::from)?,
+                };
                 let message = exchange.take_message(&route.row);
-                let replying = handler.call(message, session.clone());
+                let replying = handler.call(message, session.clone(), permit);
                 let reply = tokio::time::timeout(self.config.timeout(route), replying).await;
                 let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
                 let reply =

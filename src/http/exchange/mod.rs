@@ -54,6 +54,7 @@ use crate::flow::session::ShownConsent;
 use crate::flow::waiters::CallbackWaiter;
 use crate::http::edge::admission::ClientAddress;
 use crate::http::exchange::response_policy::ResponsePolicy;
+use crate::http::exchange::routes::handler::CallPermit;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;
@@ -105,6 +106,8 @@ pub(crate) struct Exchange {
     /// without them; `None` for any other request.
     shown: Option<HeaderMap>,
 
+    /// The room that its handler has for it, where that was reserved before the redemption.
+    permit: Option<CallPermit>,
     /// Set once the session is open.
     session: Option<Session>,
     /// What became of the token.
@@ -173,6 +176,7 @@ impl Exchange {
             upload: None,
             brought: Brought::Nothing,
             shown: None,
+            permit: None,
             session: None,
             outcome: Outcome::Absent,
             first: None,

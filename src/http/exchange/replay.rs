@@ -31,11 +31,11 @@ use crate::base::ClaimId;
 use crate::base::Digest;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
-use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::base::limits::RUN_LEASE;
 use crate::base::limits::RUN_RENEWAL;
 use crate::base::limits::RUN_SLACK;
 use crate::flow::redeem::Redemption;
+use crate::flow::retry::retry_lost;
 use crate::flow::session::Session;
 use crate::flow::sessions::Sessions;
 use crate::http::exchange::EarlyEnd;
@@ -285,15 +285,8 @@ impl FirstRun {
         failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
         let token = self.secret.digest(sessions.app());
         let conclusion = Conclusion { token, run: self.claim, ending };
-        let concluded =
-            match sessions.store.conclude(sessions.clock.now(), conclusion.clone()).await {
-                Err(StoreError::Unreachable(cause)) => {
-                    let again = sessions.store.conclude(sessions.clock.now(), conclusion);
-                    let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, again).await;
-                    again.map_err(|_| StoreError::Unreachable(cause))??
-                }
-                concluded => concluded?,
-            };
+        let conclude = || sessions.store.conclude(sessions.clock.now(), conclusion.clone());
+        let concluded = retry_lost(conclude).await?;
         if matches!(concluded, Concluded::Late | Concluded::Forgotten) {
             tracing::warn!(event = "token.run_late", fingerprint = %token.fingerprint());
         }

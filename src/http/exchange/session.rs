@@ -91,6 +91,7 @@ impl Dispatch {
                 Box::pin(replay::redeem(exchange, repeatable, session, timeout)).await?
             }
             (Brought::Token(token), None) => {
+                exchange.permit = Some(route.by.reserve().map_err(Fault::from)?);
                 Box::pin(session.redeem(session.attempt(Some(token), None))).await?
             }
             (Brought::Garbage, None) => {

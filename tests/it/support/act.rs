@@ -1,6 +1,8 @@
 //! A handler that does one thing to its session after others have had time to put it out.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
@@ -62,6 +64,14 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
             }
         }
         "restore" => drop(session.restore(&query(request, "token")).await?),
+        "peek" => {
+            session.set("n", "written")?;
+            let mut minting = Box::pin(session.create_otp(MintOptions::default()));
+            let minted = poll_fn(|context| Poll::Ready(minting.as_mut().poll(context))).await;
+            if minted.is_ready() || session.get("n") != Some(json!("written")) {
+                return Err(HandlerError::new("what is being written is not shown"));
+            }
+        }
         "parallel" => {
             let (token, n, k, read) = tokio::join!(
                 session.create_otp(MintOptions::default()),

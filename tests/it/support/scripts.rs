@@ -104,7 +104,8 @@ impl Scripts {
                 "run",
                 move |classes: Arc<Classes>, request, session| {
                     let handler = classes.find(&name.0, &name.1).unwrap();
-                    handler.call(request, session)
+                    let permit = handler.reserve();
+                    async move { handler.call(request, session, permit?).await }
                 },
             );
             builder = builder.singleton(singleton);

@@ -22,8 +22,15 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>
 /// A handler is called once for each request, for many requests at once. The session is the
 /// request's own handle; what was written through it is kept when the handler has returned.
 pub trait Handler: Send + Sync {
-    /// Handles one request.
-    fn call(&self, request: IncomingMessage, session: Session) -> HandlerFuture;
+    /// Reserves room for one call, before a token is redeemed for it: a request that finds no room
+    /// spends none. A handler without a limit has nothing to reserve.
+    fn reserve(&self) -> Result<CallPermit, HandlerError> {
+        Ok(CallPermit::default())
+    }
+
+    /// Handles one request, for which `permit` was reserved here.
+    fn call(&self, request: IncomingMessage, session: Session, permit: CallPermit)
+    -> HandlerFuture;
 
     /// How long a reply may take where the row says nothing; `None` leaves it to the setting
     /// `limits.handler_secs`. When the time is up the future is dropped.
@@ -34,6 +41,25 @@ pub trait Handler: Send + Sync {
     /// Some lines of its code, with the place on the first, for its developer.
     fn excerpt(&self) -> Option<String> {
         None
+    }
+}
+
+/// Room for one call of a handler, which is released when this is dropped.
+#[derive(Default)]
+pub struct CallPermit {
+    _held: Option<Box<dyn Send + Sync>>,
+}
+
+impl CallPermit {
+    /// A permit that lasts as long as `held`.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Some(Box::new(held)) }
+    }
+}
+
+impl fmt::Debug for CallPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallPermit")
     }
 }
 

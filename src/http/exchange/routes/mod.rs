@@ -9,7 +9,9 @@ pub mod proxy;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::exchange::routes::handler::CallPermit;
 use crate::http::exchange::routes::handler::Handler;
+use crate::http::exchange::routes::handler::HandlerError;
 use crate::http::exchange::routes::handler::Handlers;
 use crate::http::exchange::routes::handler::Missing;
 use crate::http::exchange::routes::proxy::Proxies;
@@ -52,6 +54,14 @@ impl Backend {
         match self {
             Self::Handler(handler) => handler.patience(),
             Self::Proxy(_) => None,
+        }
+    }
+
+    /// Reserves room for one request, before its token is redeemed.
+    pub(crate) fn reserve(&self) -> Result<CallPermit, HandlerError> {
+        match self {
+            Self::Handler(handler) => handler.reserve(),
+            Self::Proxy(_) => Ok(CallPermit::default()),
         }
     }
 
