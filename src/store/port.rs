@@ -47,6 +47,7 @@ use crate::store::error::StoreError;
 use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
+pub(crate) use operation::Subject;
 pub use operation::{Operation, OperationKind, StoreReply, Typed};
 pub use redemption::{Claim, Grant, Redeemed};
 

@@ -19,7 +19,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::base::SessionId;
 use crate::store::error::StoreError;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Snapshot;
 
 /// Entries of one generation. There are two generations at most.
 const LANES_MAX: usize = 4_096;
@@ -47,7 +47,7 @@ pub(super) struct Lane {
     room: Semaphore,
     /// Held while this node writes the session.
     turn: tokio::sync::Mutex<()>,
-    known: Mutex<Option<Arc<Piece>>>,
+    known: Mutex<Option<Arc<Snapshot>>>,
 }
 
 impl Lanes {
@@ -58,14 +58,14 @@ impl Lanes {
 
     /// Caches a session. Of two concurrent calls either may win, because the next commit checks
     /// the state.
-    pub(super) fn remember(&self, piece: Piece) {
-        let bytes = piece.bytes();
+    pub(super) fn remember(&self, snapshot: Snapshot) {
+        let bytes = snapshot.bytes();
         let lane = {
             let mut generations = self.lock();
             generations.bytes += bytes;
-            generations.enter(piece.id)
+            generations.enter(snapshot.state.id)
         };
-        *lane.lock() = Some(Arc::new(piece));
+        *lane.lock() = Some(Arc::new(snapshot));
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -108,7 +108,7 @@ impl Lane {
     }
 
     /// The session as this node saw it last.
-    pub(super) fn known(&self) -> Option<Arc<Piece>> {
+    pub(super) fn known(&self) -> Option<Arc<Snapshot>> {
         self.lock().clone()
     }
 
@@ -118,7 +118,7 @@ impl Lane {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Piece>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

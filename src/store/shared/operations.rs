@@ -32,7 +32,7 @@ use crate::store::shared::engine::Unspent;
 use crate::store::shared::fenced_off;
 use crate::store::shared::is_shut;
 use crate::store::shared::order;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::sure;
 use crate::store::shared::token;
 use crate::token::ClaimMark;
@@ -91,13 +91,13 @@ impl SharedStore {
         version: u64,
     ) -> Result<Option<StoreReply>, StoreError> {
         let token = token(found)?;
-        let piece = self.piece(token.session, found.session.clone())?;
-        let came = piece.decide(now, Some(&token), operation)?;
-        if !matches!(came.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
+        let snapshot = self.snapshot(token.session, found.session.clone())?;
+        let planned = snapshot.decide(now, Some(&token), operation)?;
+        if !matches!(planned.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
             return Ok(None);
         }
-        self.lanes.remember(came.after.written(version));
-        Ok(Some(came.answer))
+        self.lanes.remember(planned.after.written(version));
+        Ok(Some(planned.answer))
     }
 
     /// Undoes a grant of the database that this node would have refused, and returns the token and
@@ -121,15 +121,17 @@ impl SharedStore {
         let lane = self.lanes.enter(token.session);
         let _turn = lane.turn().await;
         lane.forget();
-        let mut piece = self.piece(token.session, session)?.written(version);
+        let mut snapshot = self.snapshot(token.session, session)?.written(version);
         for _ in 0..ATTEMPTS_MAX {
-            let commit = piece.without_claim(slip, newcomer).unclaim(&token)?;
+            let commit = snapshot.without_claim(slip, newcomer).unclaim(&token)?;
             match self.engine.commit(Commit { next: shared::version()?, ..commit }).await? {
                 Committed::Done => {
                     let found = self.engine.find(TokenKey::Digest(token.digest)).await?;
                     return found.ok_or(StoreError::Refused("the token was revoked meanwhile"));
                 }
-                Committed::Stale(Some(row)) => piece = self.piece(token.session, Some(row))?,
+                Committed::Stale(Some(row)) => {
+                    snapshot = self.snapshot(token.session, Some(row))?
+                }
                 Committed::Stale(None) | Committed::TokenExists | Committed::Unfenced => break,
             }
         }
@@ -201,7 +203,7 @@ impl SharedStore {
             let ended = rows.len() < wanted;
             for (id, row) in rows {
                 after = Some(id);
-                page.extend(opened(now, &self.piece(id, Some(row))?)?);
+                page.extend(opened(now, &self.snapshot(id, Some(row))?)?);
             }
             if ended {
                 break;
@@ -226,7 +228,7 @@ impl SharedStore {
             for found in rows {
                 let token = token(&found)?;
                 after = Some(token.id);
-                let session = self.piece(token.session, found.session)?;
+                let session = self.snapshot(token.session, found.session)?;
                 let lives = opened(now, &session)?.is_some();
                 page.extend(
                     Some(token).filter(|token| lives && found.fenced && token.is_unspent(now)),
@@ -241,9 +243,9 @@ impl SharedStore {
 }
 
 /// The session if it is alive. An expired one is left for an operation or a sweep to end.
-fn opened(now: Timestamp, piece: &Piece) -> Result<Option<Opened>, StoreError> {
-    let look = Operation::Look { id: piece.id, right: Right::Operator };
-    let looked: Checked<Opened> = piece.decide(now, None, &look)?.answer.try_into()?;
+fn opened(now: Timestamp, snapshot: &Snapshot) -> Result<Option<Opened>, StoreError> {
+    let look = Operation::Look { id: snapshot.state.id, right: Right::Operator };
+    let looked: Checked<Opened> = snapshot.decide(now, None, &look)?.answer.try_into()?;
     Ok(looked.done())
 }
 
@@ -260,7 +262,7 @@ impl Store for SharedStore {
                 // Reads only if the session exists already, which is rare.
                 Operation::Create { founding } => {
                     let id = founding.record.id;
-                    sure(self.work(now, id, Some(Piece::unheard(id)), &operation).await)
+                    sure(self.work(now, id, Some(Snapshot::absent(id)), &operation).await)
                 }
                 Operation::Patch { id, .. }
                 | Operation::Detach { id, .. }

@@ -35,7 +35,7 @@ use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::order;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::tokens;
 
 use inputs::Inputs;
@@ -138,10 +138,10 @@ impl Case {
         let (now, claim, minted) = (inputs.now(), inputs.claim(number), inputs.token(number));
         let row = inputs.session(number, &minted).map_err(invalid)?;
         let token = tokens::row(&minted).map_err(invalid)?;
-        let piece = Piece::read(minted.session, Some(row.clone())).map_err(invalid)?;
+        let snapshot = Snapshot::read(minted.session, Some(row.clone())).map_err(invalid)?;
         let order = order::of(now, &claim, NEXT)?;
         let operation = Operation::Redeem { claim: Box::new(claim) };
-        let decided = piece.decide(now, Some(&minted), &operation)?;
+        let decided = snapshot.decide(now, Some(&minted), &operation)?;
         // A plain case is a first win without any other effect on the session's browsers.
         let is_plain = matches!(&decided.answer, StoreReply::Redeemed(Redeemed::Granted(grant))
             if grant.mode != RestoreMode::Transfer && grant.put_out.is_none())
