@@ -31,40 +31,37 @@ use crate::token::Token;
 
 /// When every session was last used and every token minted.
 const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
-const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 /// When every token expires.
 const EXPIRES_AT: Timestamp = Timestamp::from_millis(START.millis() + 600_000);
-const HANDLER: &str = "Pay.done";
-const MODES: [RestoreMode; 4] =
-    [RestoreMode::Auto, RestoreMode::Share, RestoreMode::Context, RestoreMode::Transfer];
-const POLICIES: [Confirm; 3] = [Confirm::Never, Confirm::Foreign, Confirm::Always];
+pub(super) const HANDLER: &str = "Pay.done";
 
 /// The inputs of one case.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs {
     /// How long after the mint the claim arrives.
-    after: Duration,
-    claimed: Option<Claimed>,
+    pub(super) after: Duration,
+    pub(super) claimed: Option<Claimed>,
     /// Whether the token has lost its fence.
-    is_void: bool,
-    handlers: &'static [&'static str],
-    session: State,
-    minted_mode: Option<RestoreMode>,
-    row_mode: RestoreMode,
-    caller: Caller,
-    minted_confirm: Option<Confirm>,
+    pub(super) is_void: bool,
+    pub(super) handlers: &'static [&'static str],
+    pub(super) session: State,
+    pub(super) minted_mode: Option<RestoreMode>,
+    pub(super) row_mode: RestoreMode,
+    pub(super) caller: Caller,
+    pub(super) minted_confirm: Option<Confirm>,
     /// Whether the token names the browser that minted it.
-    is_bound: bool,
-    consent: Given,
-    current: Option<Current>,
+    pub(super) is_bound: bool,
+    pub(super) consent: Agreed,
+    pub(super) current: Option<Current>,
     /// Whether the session has as many devices as it may.
-    is_full: bool,
-    repeat: Option<Callback>,
+    pub(super) is_full: bool,
+    pub(super) repeat: Option<Callback>,
 }
 
 /// Who claimed the token before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claimed {
+pub(super) enum Claimed {
     ThisAttempt,
     Another,
     SignIn,
@@ -73,7 +70,7 @@ enum Claimed {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Running,
     CutOff,
     Answered,
@@ -84,7 +81,7 @@ enum Stage {
 
 /// The state of the token's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Living,
     /// Its idle timeout is over, and it lives for its token.
     LivesForToken,
@@ -95,20 +92,20 @@ enum State {
 
 /// A session, relative to the one of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Here,
     Elsewhere,
 }
 
 /// A browser, relative to the one that minted the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Browser {
+pub(super) enum Browser {
     Same,
     Other,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Given {
+pub(super) enum Agreed {
     Given,
     Clicked(Option<Place>),
     Open(Confirm, Option<Browser>, Option<Place>),
@@ -116,18 +113,18 @@ enum Given {
 
 /// The session that the request works in, and whether the token's session knows the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Current(Place, bool);
+pub(super) struct Current(pub(super) Place, pub(super) bool);
 
 /// The callback of the claim, relative to that of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Callback {
+pub(super) enum Callback {
     Same { may_take_over: bool },
     OtherBody,
     Other,
 }
 
 /// A case that is plain.
-const PLAIN: Inputs = Inputs {
+pub(super) const PLAIN: Inputs = Inputs {
     after: MINUTE,
     claimed: None,
     is_void: false,
@@ -138,145 +135,11 @@ const PLAIN: Inputs = Inputs {
     caller: Caller::Browser,
     minted_confirm: None,
     is_bound: false,
-    consent: Given::Given,
+    consent: Agreed::Given,
     current: None,
     is_full: false,
     repeat: None,
 };
-
-/// All combinations within each group of inputs that the rule looks at together, and each input of
-/// one group with all of the others.
-pub(super) fn all(with_every_mode: bool) -> Vec<Inputs> {
-    let modes = modes(with_every_mode);
-    let consents = consents();
-    let joins = joins();
-    let lives = lives();
-    let mut all = lives.clone();
-    for mode in &modes {
-        all.extend(consents.iter().chain(&joins).map(|inputs| mode.and_mode_of(*inputs)));
-    }
-    // A reason to refuse counts whatever the others say.
-    for reason in lives.iter().filter(|inputs| inputs.reasons() == 1) {
-        all.extend(
-            consents.iter().step_by(5).chain(&joins).map(|inputs| inputs.and_life_of(*reason)),
-        );
-    }
-    all.extend(repeats());
-    all
-}
-
-/// Modes of the mint, the row and the caller.
-fn modes(every: bool) -> Vec<Inputs> {
-    let mut modes = Vec::new();
-    for minted_mode in [None].into_iter().chain(MODES.map(Some)) {
-        for row_mode in MODES {
-            for caller in [Caller::Browser, Caller::Server] {
-                modes.push(Inputs { minted_mode, row_mode, caller, ..PLAIN });
-            }
-        }
-    }
-    if !every {
-        let auto = RestoreMode::Auto;
-        modes.retain(|mode| match mode.minted_mode {
-            None => mode.caller == Caller::Browser || mode.row_mode == auto,
-            Some(_) => mode.row_mode == RestoreMode::Transfer && mode.caller == Caller::Server,
-        });
-    }
-    modes
-}
-
-/// Times, earlier claims, fences, handlers and states of the session.
-fn lives() -> Vec<Inputs> {
-    let mut lives = Vec::new();
-    let moment = Duration::from_millis(1);
-    let handlers: [&[&str]; 5] =
-        [&[], &[HANDLER], &["Pay.failed", HANDLER], &["Pay.done2"], &["xPay.done", "Pay"]];
-    for after in [MINUTE, MINUTE * 10 - moment, MINUTE * 10] {
-        let states = [
-            State::Living,
-            State::LivesForToken,
-            State::Limited(after),
-            State::Limited(after + moment),
-            State::Ended,
-        ];
-        let claims = [Claimed::ThisAttempt, Claimed::Another, Claimed::SignIn];
-        for claimed in [None].into_iter().chain(claims.map(Some)) {
-            for is_void in [false, true] {
-                for handlers in handlers {
-                    for session in states {
-                        lives.push(Inputs { after, claimed, is_void, handlers, session, ..PLAIN });
-                    }
-                }
-            }
-        }
-    }
-    lives
-}
-
-/// Confirmation policies, browsers and the session that the browser is signed in to.
-fn consents() -> Vec<Inputs> {
-    let places = [None, Some(Place::Here), Some(Place::Elsewhere)];
-    let mut given = vec![Given::Given];
-    given.extend(places.map(Given::Clicked));
-    for policy in POLICIES {
-        for browser in [None, Some(Browser::Same), Some(Browser::Other)] {
-            given.extend(places.map(|place| Given::Open(policy, browser, place)));
-        }
-    }
-    let mut consents = Vec::new();
-    for consent in given {
-        for minted_confirm in [None].into_iter().chain(POLICIES.map(Some)) {
-            for is_bound in [false, true] {
-                consents.push(Inputs { consent, minted_confirm, is_bound, ..PLAIN });
-            }
-        }
-    }
-    consents
-}
-
-/// What decides whether the bearer joins, and whether there is room.
-fn joins() -> Vec<Inputs> {
-    let mut joins = Vec::new();
-    let current = [Place::Here, Place::Elsewhere]
-        .map(|place| [true, false].map(|is_known| Some(Current(place, is_known))));
-    for current in current.into_iter().flatten().chain([None]) {
-        for is_full in [false, true] {
-            for repeat in [None, Some(Callback::Same { may_take_over: false })] {
-                joins.push(Inputs { current, is_full, repeat, ..PLAIN });
-            }
-        }
-    }
-    joins
-}
-
-/// Repeats of a callback in every stage of its run. None of them is plain.
-fn repeats() -> Vec<Inputs> {
-    let stages = [
-        Stage::Running,
-        Stage::CutOff,
-        Stage::Answered,
-        Stage::NotKept,
-        Stage::Interrupted,
-        Stage::NotStarted,
-    ];
-    let callbacks = [
-        None,
-        Some(Callback::Same { may_take_over: false }),
-        Some(Callback::Same { may_take_over: true }),
-        Some(Callback::OtherBody),
-        Some(Callback::Other),
-    ];
-    let mut repeats = Vec::new();
-    for stage in stages {
-        for repeat in callbacks {
-            for handlers in [&[] as &[&str], &["Pay.failed"]] {
-                let claimed = Some(Claimed::Run(stage));
-                repeats.push(Inputs { claimed, repeat, handlers, ..PLAIN });
-            }
-        }
-    }
-    repeats
-}
 
 impl Inputs {
     /// A case that is plain but for the handlers of the token.
@@ -295,28 +158,6 @@ impl Inputs {
 
     pub(super) fn now(&self) -> Timestamp {
         START.after(self.after)
-    }
-
-    /// How many inputs of [`lives`] differ from a plain case.
-    fn reasons(&self) -> usize {
-        let differs = [
-            self.after != PLAIN.after,
-            self.claimed.is_some(),
-            self.is_void,
-            !self.handlers.is_empty(),
-            self.session != State::Living,
-        ];
-        differs.into_iter().filter(|differs| *differs).count()
-    }
-
-    fn and_mode_of(&self, other: Self) -> Self {
-        let Self { minted_mode, row_mode, caller, .. } = *self;
-        Self { minted_mode, row_mode, caller, ..other }
-    }
-
-    fn and_life_of(&self, other: Self) -> Self {
-        let Self { after, claimed, is_void, handlers, session, .. } = other;
-        Self { after, claimed, is_void, handlers, session, ..*self }
     }
 
     pub(super) fn token(&self, number: u64) -> Token {
@@ -396,11 +237,11 @@ impl Inputs {
             row_mode: self.row_mode,
             caller: self.caller,
             consent: match self.consent {
-                Given::Given => Consent::Given,
-                Given::Clicked(signed_in) => {
+                Agreed::Given => Consent::Given,
+                Agreed::Clicked(signed_in) => {
                     Consent::Clicked { signed_in: signed_in.map(|place| place.session(number)) }
                 }
-                Given::Open(row, from, signed_in) => Consent::Open {
+                Agreed::Open(row, from, signed_in) => Consent::Open {
                     row,
                     browser: from.map(browser),
                     signed_in: signed_in.map(|place| place.session(number)),

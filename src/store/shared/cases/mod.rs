@@ -6,6 +6,7 @@
 //! An engine must grant exactly the plain cases, with the effect that the node would have written,
 //! and leave everything else untouched.
 
+mod combinations;
 mod inputs;
 
 use std::fmt;
@@ -67,7 +68,7 @@ pub struct Case {
 
 /// The cases, each with a session and a token of its own.
 pub fn table(extent: Extent) -> Result<Vec<Case>, StoreError> {
-    let inputs = inputs::all(extent == Extent::Full);
+    let inputs = combinations::all(extent == Extent::Full);
     inputs.into_iter().zip(1..).map(|(inputs, number)| Case::new(inputs, number)).collect()
 }
 
