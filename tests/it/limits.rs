@@ -387,8 +387,8 @@ async fn the_forms_of_one_client_displace_no_form_of_another() {
         assert_eq!(answer.status, 303, "{}", answer.text());
         let displaced = std::mem::replace(&mut last, answer.header("location").to_owned());
         if host == 5 {
-            let lost = served.house.visitor().get(&displaced).as_browser().send().await;
-            assert_eq!(lost.status, 503, "a network displaces its own forms");
+            let gone = served.house.visitor().get(&displaced).as_browser().send().await;
+            assert_eq!(gone.status, 503, "a network displaces its own forms");
         }
     }
     let back = served.house.visitor().get(kept.header("location")).as_browser();

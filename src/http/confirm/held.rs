@@ -158,8 +158,8 @@ impl HeldRequests {
     pub(crate) fn take(&self, ticket: &str, now: Timestamp) -> Option<HeldRequest> {
         let ticket: Secret<16> = hex::read(ticket).map(Secret::new).ok()?;
         let name = name(&ticket);
-        let taken = [HeldFor::Cookie, HeldFor::Consent].into_iter();
-        let sealed = taken.filter_map(|held_for| self.lock(held_for).take(&name)).next()?;
+        let mut tables = [HeldFor::Cookie, HeldFor::Consent].into_iter();
+        let sealed = tables.find_map(|held_for| self.lock(held_for).take(&name))?;
         if sealed.until <= now {
             return None;
         }
