@@ -313,7 +313,7 @@ fn dispatch_config(settings: &Settings, confirm_page: Template) -> dispatch::Con
         body_bytes_max: limits.body_bytes,
         forward_bytes_max: limits.forward_body_bytes,
         pace: incoming::Pace { most: limits.body, gap: limits.body_gap },
-        handler_timeout: limits.handler,
+        timeout: limits.handler,
         development: settings.development,
         confirm_page,
     }

@@ -3,7 +3,7 @@
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
-use crate::flow::session::state::SessionView;
+use crate::flow::session::state::RequestState;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
@@ -22,7 +22,7 @@ pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> b
 /// mail scanner, and the session that of the sender of the link. A change that gains nothing has
 /// nothing to write.
 pub(in crate::flow) fn refused_in_a_context(
-    state: &SessionView,
+    state: &RequestState,
     roles: &Roles,
     change: &AccessChange,
 ) -> Result<(), SessionError> {

@@ -15,7 +15,6 @@ use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
-use crate::flow::session::LetIn;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
@@ -82,7 +81,7 @@ impl Session {
         let key: Arc<str> = key.into();
         let entries = vec![(Arc::clone(&key), json)];
         let patch = Patch { entries, expect: Some((key, revision)), ..Patch::default() };
-        let _hold = self.request.hold().await;
+        let _right = self.request.share_right().await;
         let written = self.write(Write { patch, renewed: None }, None).await?;
         let done = matches!(written, Written::Done(_));
         self.adopt(written, None);
@@ -92,7 +91,7 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
-        let _alone = self.request.hold_alone().await;
+        let _right = self.request.lock_right().await;
         let now = self.sessions.clock.now();
         // A guest's too: another of its requests may have created it since this one began.
         let (id, right) = self.working();
@@ -123,7 +122,7 @@ impl Session {
         state.cookie = None;
         state.gives = Gives::Nothing;
         state.bound = Bound::Guest(guest);
-        state.let_in = LetIn::Once;
+        state.regranted = false;
         Ok(())
     }
 
@@ -135,7 +134,7 @@ impl Session {
             return Ok(false);
         }
         let ended = {
-            let _hold = self.request.hold().await;
+            let _right = self.request.share_right().await;
             let now = self.sessions.clock.now();
             let (id, right) = self.working();
             match self.sessions.store.detach(now, id, right, device).await? {
@@ -157,7 +156,7 @@ impl Session {
     /// Reads again what other requests have written; the handler's own writes stay on top. False
     /// when the session has ended: then nothing new is shown.
     pub async fn reload(&self) -> Result<bool, SessionError> {
-        let _hold = self.request.hold().await;
+        let _right = self.request.share_right().await;
         let now = self.sessions.clock.now();
         let (id, right) = self.working();
         match self.sessions.store.look(now, id, right).await? {
@@ -265,9 +264,9 @@ impl Session {
         token: Option<Token>,
     ) -> Result<(), SessionError> {
         // A gain of privileges may change the credential.
-        let _hold = match &draft.access {
-            Some(_) => self.request.hold_alone().await,
-            None => self.request.hold().await,
+        let _right = match &draft.access {
+            Some(_) => self.request.lock_right().await,
+            None => self.request.share_right().await,
         };
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let write = self.plan(draft)?;

@@ -60,7 +60,7 @@ pub struct Config {
     /// How fast a body must arrive.
     pub pace: incoming::Pace,
     /// How long a handler may run, unless the row says otherwise. Default 30 s.
-    pub handler_timeout: Duration,
+    pub timeout: Duration,
     /// Whether clients see the errors of handlers. For development only.
     pub development: bool,
     /// The page that asks before a link counts.
@@ -75,7 +75,7 @@ impl Default for Config {
             body_bytes_max: 1024 * 1024,
             forward_bytes_max: 100 * 1024 * 1024,
             pace: incoming::Pace::default(),
-            handler_timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(30),
             development: false,
             confirm_page: confirm::Template::default(),
         }
@@ -87,7 +87,7 @@ impl Config {
     /// says, or else as its handler does.
     pub(super) fn timeout(&self, route: &Route) -> Duration {
         let own = route.row.limits().timeout_ms.map(Duration::from_millis);
-        own.or_else(|| route.by.timeout()).unwrap_or(self.handler_timeout)
+        own.or_else(|| route.by.timeout()).unwrap_or(self.timeout)
     }
 }
 

@@ -47,7 +47,6 @@ use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
 use crate::base::masked::masked;
 use crate::base::query::Query;
-use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::ShownConsent;
@@ -135,7 +134,7 @@ pub(crate) struct FirstRun {
     /// Renews the lease until this is dropped.
     renewal: JoinHandle<()>,
     /// How long the whole response may take to arrive.
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// Why the phases end before the last one.
@@ -207,12 +206,6 @@ impl EarlyEnd {
 impl From<Fault> for EarlyEnd {
     fn from(fault: Fault) -> Self {
         Self::Fail(fault)
-    }
-}
-
-impl From<SessionOpenError> for EarlyEnd {
-    fn from(error: SessionOpenError) -> Self {
-        Self::Fail(error.into())
     }
 }
 

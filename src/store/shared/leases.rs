@@ -110,8 +110,8 @@ mod tests {
         let id = crate::base::TokenId::from_bytes([1; 8]);
         let slip = Unspent { digest, id, expires_at: NOW };
         let key = ReplayKey { call: digest, body: digest };
-        let wish = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
-        let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &wish, NOW) };
+        let options = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
+        let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &options, NOW) };
         let token = tokens::unspent(SessionId::from_bytes([3; 16]), &slip);
         Token { run: Some(run), ..token }
     }
