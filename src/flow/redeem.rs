@@ -1,4 +1,4 @@
-//! One redemption.
+//! The redemption of one token by one request.
 //!
 //! ```text
 //! the phase redeem (Session::redeem, Session::redeem_callback), or Session::restore
@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::Caller;
 use crate::base::ClaimId;
 use crate::base::Digest;
 use crate::base::RestoreMode;
@@ -30,6 +31,7 @@ use crate::flow::session::RestoreOptions;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::session::Credential;
+use crate::session::Right;
 use crate::store::StoreError;
 use crate::store::port::Claim;
 use crate::store::port::Conclusion;
@@ -37,6 +39,7 @@ use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
+use crate::token::AnswerRight;
 use crate::token::Consent;
 use crate::token::Outcome;
 use crate::token::Question;
@@ -343,6 +346,24 @@ impl Session {
     /// Whether the browser was given its credential a second time.
     pub(crate) fn was_regranted(&self) -> bool {
         self.lock().regranted
+    }
+
+    /// The right on which the response to a redemption of a token of `session` depends, if it is
+    /// given again: that of a browser that still works there. `None` for a program, to which it
+    /// only acknowledges a delivery, and where the handler itself has left the session.
+    pub(crate) fn answer_right(&self, session: SessionId) -> Option<AnswerRight> {
+        if self.context.caller != Caller::Browser {
+            return None;
+        }
+        match self.working() {
+            (id, Right::Credential(digest)) if id == session => {
+                Some(AnswerRight::Credential(digest))
+            }
+            (id, Right::Grant { generation }) if id == session => {
+                Some(AnswerRight::Grant { generation })
+            }
+            _ => None,
+        }
     }
 
     /// Moves the request into the session that a token opened.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::base::Caller;
 use crate::base::DeviceId;
 use crate::base::SessionId;
 use crate::base::Timestamp;
@@ -33,7 +32,6 @@ use crate::store::port::Founding;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
-use crate::token::AnswerRight;
 use crate::token::Token;
 
 /// One write: the patch, and what the browser gets once it is done.
@@ -95,13 +93,9 @@ impl Session {
         let now = self.sessions.clock.now();
         // A guest's too: another of its requests may have created it since this one began.
         let (id, right) = self.working();
-        match self.sessions.store.end(now, id, right).await? {
-            Checked::Done(()) => {
-                tracing::info!(event = "session.ended", session = %id, source = "logout");
-                self.sessions.watchers.wake(id);
-            }
-            Checked::Gone => {}
-            Checked::Replaced => return Err(self.replaced()),
+        if self.checked(self.sessions.store.end(now, id, right).await?)?.is_some() {
+            tracing::info!(event = "session.ended", session = %id, source = "logout");
+            self.sessions.watchers.wake(id);
         }
         let guest = Credential::guest(&*self.sessions.entropy, now)?;
         let mut state = self.lock();
@@ -137,14 +131,10 @@ impl Session {
             let _right = self.request.share_right().await;
             let now = self.sessions.clock.now();
             let (id, right) = self.working();
-            match self.sessions.store.detach(now, id, right, device).await? {
-                Checked::Done(ended) => {
-                    self.sessions.watchers.wake(id);
-                    ended
-                }
-                Checked::Gone => return Ok(false),
-                Checked::Replaced => return Err(self.replaced()),
-            }
+            let detached = self.sessions.store.detach(now, id, right, device).await?;
+            let Some(ended) = self.checked(detached)? else { return Ok(false) };
+            self.sessions.watchers.wake(id);
+            ended
         };
         match self.reload().await {
             // The browser has ended its own right.
@@ -159,12 +149,20 @@ impl Session {
         let _right = self.request.share_right().await;
         let now = self.sessions.clock.now();
         let (id, right) = self.working();
-        match self.sessions.store.look(now, id, right).await? {
-            Checked::Done(opened) => {
+        match self.checked(self.sessions.store.look(now, id, right).await?)? {
+            Some(opened) => {
                 self.lock().adopt(opened);
                 Ok(true)
             }
-            Checked::Gone => Ok(matches!(self.lock().bound, Bound::Guest(_))),
+            None => Ok(matches!(self.lock().bound, Bound::Guest(_))),
+        }
+    }
+
+    /// The result of an operation under the right of the request; `None` if the session has ended.
+    pub(super) fn checked<T>(&self, result: Checked<T>) -> Result<Option<T>, SessionError> {
+        match result {
+            Checked::Done(result) => Ok(Some(result)),
+            Checked::Gone => Ok(None),
             Checked::Replaced => Err(self.replaced()),
         }
     }
@@ -173,24 +171,6 @@ impl Session {
     pub(in crate::flow) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
         (state.id(), state.right(self.sessions.app()))
-    }
-
-    /// The right on which the response to a redemption of a token of `session` depends, if it is
-    /// given again: that of a browser that still works there. `None` for a program, to which it
-    /// only acknowledges a delivery, and where the handler itself has left the session.
-    pub(crate) fn answer_right(&self, session: SessionId) -> Option<AnswerRight> {
-        if self.context.caller != Caller::Browser {
-            return None;
-        }
-        match self.working() {
-            (id, Right::Credential(digest)) if id == session => {
-                Some(AnswerRight::Credential(digest))
-            }
-            (id, Right::Grant { generation }) if id == session => {
-                Some(AnswerRight::Grant { generation })
-            }
-            _ => None,
-        }
     }
 
     /// The right of the request has ended. Its view stays as it was. Its browser may have a newer
