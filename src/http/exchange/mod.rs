@@ -7,7 +7,7 @@
 //! | route | the canonical path, its row and handler | 404, 405, `OPTIONS` | `route` |
 //! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
 //! | open | the session of the cookie, or a guest | 503 | `session` |
-//! | redeem | the token of the request | the page that asks, a replayed response | `session`, `replay` |
+//! | redeem | room in the handler, then the token of the request | the page that asks, a replayed response, 503 | `session`, `replay` |
 //! | authorize | `requires`, `onRefused`, `strip` | 401, 403, a redirection | `session` |
 //! | handle | native, script, forward | an error of the handler | `handle` |
 //! | settle | what the handler wrote is kept | 409, 503 | `flow::session` |
