@@ -78,7 +78,7 @@ impl Session {
         let sessions = Arc::clone(self.sessions());
         let granted = Granted { secret: Secret::random(&*sessions.entropy)?, sessions };
         let now = granted.sessions.clock.now();
-        granted.sessions.capabilities.grant(granted.digest(), self.keep(), now);
+        granted.sessions.capabilities.grant(granted.digest(), self.handle(), now);
         Ok(granted)
     }
 }

@@ -48,13 +48,13 @@ impl Session {
     pub(crate) fn callback_link(
         &self,
         path: &str,
-        wish: &MintOptions,
+        options: &MintOptions,
     ) -> Result<CallbackLink, SessionError> {
         let url = self.public_url(path)?;
         let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         let query = query.trim_end_matches('&');
-        if brings_token(query) || wish.param.as_deref().is_some_and(|key| carries(query, key)) {
+        if brings_token(query) || options.param.as_deref().is_some_and(|key| carries(query, key)) {
             return Err(refused(path, "carries a token already", "leave the token to callgate"));
         }
         if Query::read(query).is_err() {
@@ -64,9 +64,9 @@ impl Session {
             return Err(refused(path, "is longer than browsers read", "shorten it"));
         }
         if let Some(table) = self.sessions().table.load_full() {
-            require_row(&table, path, wish)?;
+            require_row(&table, path, options)?;
         }
-        let key = wish.param.as_deref().unwrap_or(WRITTEN_KEY);
+        let key = options.param.as_deref().unwrap_or(WRITTEN_KEY);
         let join = if query.is_empty() { "" } else { "&" };
         let before = format!("{address}?{query}{join}{key}=");
         Ok(CallbackLink { before, after: fragment.to_owned() })
@@ -97,10 +97,10 @@ impl Session {
     }
 
     /// Refuses names without a row, because a token for them could not be redeemed.
-    pub(super) fn require_named_rows(&self, wish: &MintOptions) -> Result<(), SessionError> {
+    pub(super) fn require_named_rows(&self, options: &MintOptions) -> Result<(), SessionError> {
         let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
         let rows = table.rows();
-        for name in &wish.handlers {
+        for name in &options.handlers {
             if !rows.iter().any(|row| row.name() == &**name) {
                 let near = nearest(name, rows.iter().map(Row::name));
                 let advice = near.map_or_else(
@@ -115,7 +115,7 @@ impl Session {
     }
 }
 
-fn require_row(table: &Table, path: &str, wish: &MintOptions) -> Result<(), SessionError> {
+fn require_row(table: &Table, path: &str, options: &MintOptions) -> Result<(), SessionError> {
     let encoded: String = utf8_percent_encode(path, ENCODED).collect();
     let address = encoded.split(['?', '#']).next().unwrap_or_default();
     // The value that a platform substitutes for a placeholder is unknown here.
@@ -141,7 +141,7 @@ fn require_row(table: &Table, path: &str, wish: &MintOptions) -> Result<(), Sess
             return Err(refused(path, "is answered by no row", "add the row, or mend the path"));
         }
     };
-    if let Some(key) = &wish.param
+    if let Some(key) = &options.param
         && !answers.iter().any(|row| is_param_of(row, key))
     {
         let what = format!("is answered by a row whose otp.param is not {key:?}");

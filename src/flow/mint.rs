@@ -20,18 +20,18 @@ impl Session {
     /// The handler's writes so far are stored first, in the same step. Returns after the token is
     /// durable. A cookie in the response lets the browser be recognized, so that its user is not
     /// asked to confirm where the row or [`MintOptions::confirm`] is `foreign`.
-    pub async fn create_otp(&self, wish: MintOptions) -> Result<String, SessionError> {
+    pub async fn create_otp(&self, options: MintOptions) -> Result<String, SessionError> {
         let now = self.sessions.clock.now();
         let times = MintTimes { now, idle_minutes: self.idle_timeout() };
         let sessions = &self.sessions;
-        let (secret, token) = wish.mint(&*sessions.entropy, self.id(), sessions.app(), times)?;
-        self.require_named_rows(&wish)?;
+        let (secret, token) = options.mint(&*sessions.entropy, self.id(), sessions.app(), times)?;
+        self.require_named_rows(&options)?;
         let limited = sessions.rates.mint(self.id(), self.context.client, now);
         limited.map_err(SessionError::TooOften)?;
         let binding = self.binding_until(token.expires_at)?;
         let digest = binding.as_ref().map(|binding| binding.digest(sessions.app()));
         let mut token = Token { binding: digest, ..token };
-        if wish.same_browser {
+        if options.same_browser {
             let text = "this caller can be given no cookie, so that it would not be known again; \
                         mint without sameBrowser, or in a request of the browser itself";
             let binding = binding.as_ref().ok_or_else(|| SessionError::Refused(text.to_owned()))?;
@@ -52,10 +52,10 @@ impl Session {
     pub async fn create_callback_url(
         &self,
         path: &str,
-        wish: MintOptions,
+        options: MintOptions,
     ) -> Result<String, SessionError> {
-        let link = self.callback_link(path, &wish)?;
-        let token = self.create_otp(wish).await?;
+        let link = self.callback_link(path, &options)?;
+        let token = self.create_otp(options).await?;
         Ok(link.with(&token))
     }
 

@@ -4,7 +4,7 @@
 //! - `open`: how a request gets its session, or a guest's
 //! - `session`: the request's handle on its session: reading, drafting, writing, ending
 //! - `mint`, `link`: tokens, and the URLs that contain them
-//! - `redeem`: one redemption: takes a `TokenAttempt`, returns a `Redemption`
+//! - `redeem`: one redemption
 //! - `retry`: the one retry of an operation whose reply was lost
 //! - `consent`: whether the user has consented to the effect of a token
 //! - `binding`: how a browser that minted a token is recognized

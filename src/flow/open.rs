@@ -12,8 +12,9 @@ use crate::flow::binding::Binding;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
-use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
+use crate::flow::session::SessionContext;
+use crate::flow::session::SessionError;
 use crate::flow::sessions::Sessions;
 use crate::session::Credential;
 use crate::session::credential::SEALED_LETTERS;
@@ -54,25 +55,6 @@ pub(crate) enum Authentic<T> {
     One(T),
     /// Values that mean different things pass, so it is unknown which is this browser's own.
     Several,
-}
-
-/// Why a request got no session.
-#[derive(Debug)]
-pub(crate) enum SessionOpenError {
-    Store(StoreError),
-    NoEntropy(NoEntropy),
-}
-
-impl From<StoreError> for SessionOpenError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<NoEntropy> for SessionOpenError {
-    fn from(none: NoEntropy) -> Self {
-        Self::NoEntropy(none)
-    }
 }
 
 impl<'r> Presented<'r> {
@@ -120,8 +102,8 @@ impl Sessions {
     pub(crate) async fn open(
         self: &Arc<Self>,
         cookies: &Cookies<'_>,
-        mut context: RedeemContext,
-    ) -> Result<Session, SessionOpenError> {
+        mut context: SessionContext,
+    ) -> Result<Session, SessionError> {
         let now = self.clock.now();
         let same =
             |one: &Binding, other: &Binding| one.digest(self.app()) == other.digest(self.app());
@@ -195,7 +177,7 @@ impl Sessions {
     fn guest(
         self: &Arc<Self>,
         now: Timestamp,
-        context: RedeemContext,
+        context: SessionContext,
         gives: Gives,
     ) -> Result<Session, NoEntropy> {
         let guest = Credential::guest(&*self.entropy, now)?;

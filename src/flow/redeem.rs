@@ -1,8 +1,8 @@
-//! One redemption: takes a [`TokenAttempt`], returns a [`Redemption`].
+//! The redemption of one token by one request.
 //!
 //! ```text
-//! the phase redeem, or Session::restore
-//!   └─ Session::redeem        the token, or the one that is bound to this browser; counts guesses
+//! the phase redeem (Session::redeem, Session::redeem_callback), or Session::restore
+//!   └─ attempt                the token, or the one that is bound to this browser; counts guesses
 //!       └─ redeem_one         makes the claim, and applies a grant to the request
 //!           └─ claim          calls the store, and retries where its reply was lost
 //!               └─ Store::redeem
@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::Caller;
 use crate::base::ClaimId;
 use crate::base::Digest;
 use crate::base::RestoreMode;
@@ -26,11 +27,11 @@ use crate::base::limits::CLAIM_RETRY_WINDOW;
 use crate::flow::retry::retry_lost;
 use crate::flow::session::Bound;
 use crate::flow::session::HeldBy;
-use crate::flow::session::LetIn;
 use crate::flow::session::RestoreOptions;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::session::Credential;
+use crate::session::Right;
 use crate::store::StoreError;
 use crate::store::port::Claim;
 use crate::store::port::Conclusion;
@@ -38,6 +39,7 @@ use crate::store::port::Ending;
 use crate::store::port::Grant;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
+use crate::token::AnswerRight;
 use crate::token::Consent;
 use crate::token::Outcome;
 use crate::token::Question;
@@ -49,27 +51,44 @@ use crate::token::text::token_in;
 /// How long after a lost response the browser may request its credential again.
 const REGRANT_WITHIN: Duration = Duration::from_mins(1);
 
-/// One attempt of a request to redeem a token.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenAttempt<'t> {
-    /// `None` for a value that cannot be a token.
-    token: Option<&'t TokenSecret>,
-    consent: Consent,
-    /// How the attempt handles repeats, on a row that keeps responses for them.
-    repeat: Option<ReplayOptions>,
-}
-
-/// The result of an attempt.
+/// The result of a redemption.
 pub(crate) enum Redemption {
     /// It ended, with this outcome for the handler.
     Ended(Outcome),
     /// Consent is required first.
     Asks(Question),
+}
+
+/// The result of a redemption by a callback that may be repeated.
+pub(crate) enum CallbackRedemption {
     /// The request works in the session, and its response is kept for repeats: this claim on this
     /// token must be concluded.
-    Began(ClaimId, TokenSecret),
+    Granted(ClaimId, TokenSecret),
     /// It repeats a callback of this token that was won at this time.
     Repeats(Timestamp, Repeat, TokenSecret),
+    /// The token grants nothing.
+    Refused(Redemption),
+}
+
+impl CallbackRedemption {
+    /// The result for a request without repeats.
+    fn plain(self) -> Redemption {
+        match self {
+            Self::Granted(..) => Redemption::Ended(Outcome::Restored),
+            Self::Repeats(at, ..) => Redemption::Ended(Outcome::Used { at }),
+            Self::Refused(redemption) => redemption,
+        }
+    }
+
+    const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Refused(Redemption::Ended(Outcome::Unknown)))
+    }
+}
+
+impl From<Outcome> for CallbackRedemption {
+    fn from(outcome: Outcome) -> Self {
+        Self::Refused(Redemption::Ended(outcome))
+    }
 }
 
 impl Session {
@@ -105,13 +124,14 @@ impl Session {
         token: &str,
         options: RestoreOptions,
     ) -> Result<bool, SessionError> {
-        self.lock().saw_token = true;
+        self.lock().restore_outcome.get_or_insert_default();
         let token = token_in(token);
         let consent = self.consent_of_handler(options.switch);
-        let attempt = TokenAttempt { token: token.as_ref(), consent, repeat: None };
         let outcome = if !self.context.may_redeem {
             Outcome::Absent
-        } else if let Redemption::Ended(outcome) = self.redeem(attempt).await? {
+        } else if let Redemption::Ended(outcome) =
+            self.attempt(token.as_ref(), (consent, None)).await?.plain()
+        {
             outcome
         } else {
             let fingerprint = token.map(|token| token.digest(self.sessions.app()).fingerprint());
@@ -119,41 +139,50 @@ impl Session {
             tracing::warn!(event = "token.restore_unconfirmed", fingerprint);
             Outcome::AskFirst
         };
-        self.lock().restore_outcome = outcome;
+        self.lock().restore_outcome = Some(outcome);
         Ok(outcome.is_restored())
     }
 
-    /// The attempt to redeem the token in the request itself. Its token is `None` if the value
-    /// cannot be a token.
-    pub(crate) fn attempt<'t>(
+    /// Redeems the token in the request itself, or determines why it cannot be redeemed. The token is
+    /// `None` if its value cannot be one.
+    pub(crate) async fn redeem(
         &self,
-        token: Option<&'t TokenSecret>,
-        repeat: Option<ReplayOptions>,
-    ) -> TokenAttempt<'t> {
-        TokenAttempt { token, consent: self.consent_to(token), repeat }
+        token: Option<&TokenSecret>,
+    ) -> Result<Redemption, SessionError> {
+        let consent = self.consent_to(token);
+        Ok(self.attempt(token, (consent, None)).await?.plain())
     }
 
-    /// Redeems a token, or determines why it cannot be redeemed.
-    ///
+    /// The same on a row that keeps responses for repeats.
+    pub(crate) async fn redeem_callback(
+        &self,
+        token: &TokenSecret,
+        repeat: ReplayOptions,
+    ) -> Result<CallbackRedemption, SessionError> {
+        let token = Some(token);
+        self.attempt(token, (self.consent_to(token), Some(repeat))).await
+    }
+
     /// The store is queried before the limit is applied, because one address may be shared by a
     /// prober, a bank that calls back, and everyone who reads mail there. Only a token that was
     /// never minted counts; a used or expired one is no guess (docs/SECURITY.md T02). A prober is
     /// bound by the limit of requests, at which 128 bits cannot be guessed.
-    pub(crate) async fn redeem(
+    async fn attempt(
         &self,
-        attempt: TokenAttempt<'_>,
-    ) -> Result<Redemption, SessionError> {
-        let mut redemption = Redemption::Ended(Outcome::Unknown);
-        if let Some(token) = attempt.token {
-            redemption = self.redeem_one(token, &attempt).await?;
+        token: Option<&TokenSecret>,
+        how: (Consent, Option<ReplayOptions>),
+    ) -> Result<CallbackRedemption, SessionError> {
+        let mut redemption = Outcome::Unknown.into();
+        if let Some(token) = token {
+            redemption = self.redeem_one(token, how).await?;
             // It may be one that was minted for this browser alone.
-            if matches!(redemption, Redemption::Ended(Outcome::Unknown))
+            if redemption.is_unknown()
                 && let Some(binding) = &self.context.binding
             {
-                redemption = self.redeem_one(&binding.bound(token), &attempt).await?;
+                redemption = self.redeem_one(&binding.bound(token), how).await?;
             }
         }
-        if matches!(redemption, Redemption::Ended(Outcome::Unknown)) {
+        if redemption.is_unknown() {
             let (client, now) = (self.context.client, self.sessions.clock.now());
             self.sessions.rates.unknown_token(client, now).map_err(SessionError::TooOften)?;
         }
@@ -170,13 +199,12 @@ impl Session {
     async fn redeem_one(
         &self,
         secret: &TokenSecret,
-        attempt: &TokenAttempt<'_>,
-    ) -> Result<Redemption, SessionError> {
-        let TokenAttempt { consent, repeat, .. } = *attempt;
+        (consent, repeat): (Consent, Option<ReplayOptions>),
+    ) -> Result<CallbackRedemption, SessionError> {
         self.publish(None).await?;
         let sessions = &self.sessions;
         // A grant changes the right under which the request works.
-        let _alone = self.request.hold_alone().await;
+        let _right = self.request.lock_right().await;
         let now = sessions.clock.now();
         let nonce = self.newcomer(secret)?;
         let claim = Claim { repeat, ..self.claim_for(secret, &nonce, consent)? };
@@ -199,29 +227,26 @@ impl Session {
                 }
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
-                if repeat.is_some() {
-                    return Ok(Redemption::Began(id, secret.clone()));
-                }
-                Outcome::Restored
+                return Ok(CallbackRedemption::Granted(id, secret.clone()));
             }
             Redeemed::TakenOver(grant) => {
                 tracing::warn!(event = "token.taken_over", token = %grant.token,
                     session = %grant.opened.record.id);
                 let credential = Credential::member(grant.opened.record.id, nonce, now);
                 self.enter(grant, credential);
-                return Ok(Redemption::Began(id, secret.clone()));
+                return Ok(CallbackRedemption::Granted(id, secret.clone()));
             }
             Redeemed::Repeats(first, repeat) => {
                 if repeat == Repeat::Differs {
                     tracing::warn!(event = "token.repeat_differs", %fingerprint, first_used = %first);
                 }
-                return Ok(Redemption::Repeats(first, repeat, secret.clone()));
+                return Ok(CallbackRedemption::Repeats(first, repeat, secret.clone()));
             }
             Redeemed::Used(at, session) => {
                 tracing::warn!(event = "token.replay", %fingerprint, first_used = %at);
                 if now.since(at) < REGRANT_WITHIN && self.may_return(session, consent) {
                     let credential = Credential::member(session, nonce, now);
-                    self.let_in_again(now, credential).await?;
+                    self.regrant(now, credential).await?;
                 }
                 Outcome::Used { at }
             }
@@ -232,10 +257,10 @@ impl Session {
             Redeemed::WrongHandler => Outcome::WrongHandler,
             Redeemed::AskFirst(question) => {
                 tracing::info!(event = "token.asked", %fingerprint, ?question);
-                return Ok(Redemption::Asks(question));
+                return Ok(CallbackRedemption::Refused(Redemption::Asks(question)));
             }
         };
-        Ok(Redemption::Ended(outcome))
+        Ok(outcome.into())
     }
 
     /// The secret of the credential that the browser gets if the token is granted.
@@ -301,11 +326,7 @@ impl Session {
 
     /// Gives a browser that has lost the response to its redemption the same credential again, if
     /// the session still knows it. Nothing is redeemed: the outcome is `used`.
-    async fn let_in_again(
-        &self,
-        now: Timestamp,
-        credential: Credential,
-    ) -> Result<(), SessionError> {
+    async fn regrant(&self, now: Timestamp, credential: Credential) -> Result<(), SessionError> {
         if self.lock().id() == credential.session() {
             return Ok(());
         }
@@ -315,7 +336,7 @@ impl Session {
             tracing::info!(event = "token.granted_again", session = %opened.record.id);
             let mut state = self.lock();
             state.no_cookie = false;
-            state.let_in = LetIn::Again;
+            state.regranted = true;
             state.give(credential.clone());
             state.bound = Bound::Open { opened, entry: HeldBy::Credential(credential) };
         }
@@ -323,8 +344,26 @@ impl Session {
     }
 
     /// Whether the browser was given its credential a second time.
-    pub(crate) fn was_let_in_again(&self) -> bool {
-        self.lock().let_in == LetIn::Again
+    pub(crate) fn was_regranted(&self) -> bool {
+        self.lock().regranted
+    }
+
+    /// The right on which the response to a redemption of a token of `session` depends, if it is
+    /// given again: that of a browser that still works there. `None` for a program, to which it
+    /// only acknowledges a delivery, and where the handler itself has left the session.
+    pub(crate) fn answer_right(&self, session: SessionId) -> Option<AnswerRight> {
+        if self.context.caller != Caller::Browser {
+            return None;
+        }
+        match self.working() {
+            (id, Right::Credential(digest)) if id == session => {
+                Some(AnswerRight::Credential(digest))
+            }
+            (id, Right::Grant { generation }) if id == session => {
+                Some(AnswerRight::Grant { generation })
+            }
+            _ => None,
+        }
     }
 
     /// Moves the request into the session that a token opened.

@@ -74,19 +74,19 @@ impl Proxies for Forward {
 }
 
 impl Proxy for Upstream {
-    fn pass(&self, passage: ProxyRequest) -> ProxyFuture {
-        let (within, upgrade_requested) = (passage.within, passage.upgrade.is_some());
-        let watch = passage.body.watch();
-        let granted = self.grants.then(|| passage.session.capability()).transpose();
+    fn pass(&self, proxied: ProxyRequest) -> ProxyFuture {
+        let (timeout, upgrade_requested) = (proxied.timeout, proxied.upgrade.is_some());
+        let watch = proxied.body.watch();
+        let granted = self.grants.then(|| proxied.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
-        let session = passage.session.clone();
+        let session = proxied.session.clone();
         let request = granted
             .map_err(Fault::internal)
-            .and_then(|granted| Ok((self.base.request(passage, granted.as_ref())?, granted)));
+            .and_then(|granted| Ok((self.base.request(proxied, granted.as_ref())?, granted)));
         Box::pin(async move {
             let passed = async {
                 let (request, granted) = request?;
-                let response = send(&outbound, request, &watch, within).await?;
+                let response = send(&outbound, request, &watch, timeout).await?;
                 response::for_client(
                     response,
                     ResponseContext { upgrade_requested, config, granted, session },
@@ -110,22 +110,22 @@ struct ResponseContext {
     session: Session,
 }
 
-/// Sends a request and waits for the response head. The timeout `within` starts when the request
+/// Sends a request and waits for the response head. The timeout starts when the request
 /// body has been sent, because the client determines how long that takes.
 async fn send(
     outbound: &Outbound,
     request: Request<ResponseBody>,
     watch: &UploadWatch,
-    within: Duration,
+    timeout: Duration,
 ) -> Result<Response<Incoming>, Fault> {
     let answered = tokio::select! {
         answered = outbound.begin(request) => answered,
-        () = watch.stands(within) => Err(OutboundError::TooSlow),
+        () = watch.stands(timeout) => Err(OutboundError::TooSlow),
     };
     answered.map_err(|error| match (watch.fault(), error) {
         // The client disconnected, which the upstream connection reports as an error.
         (Some(fault), _) => fault,
-        (None, OutboundError::TooSlow) => Fault::upstream_too_slow(within),
+        (None, OutboundError::TooSlow) => Fault::upstream_too_slow(timeout),
         (None, error @ (OutboundError::Refused(_) | OutboundError::Unreachable(_))) => {
             Fault::upstream_unreached(error)
         }

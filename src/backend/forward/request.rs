@@ -91,22 +91,22 @@ impl Base {
     /// Creates the upstream request.
     pub(super) fn request(
         &self,
-        passage: ProxyRequest,
+        proxied: ProxyRequest,
         granted: Option<&Granted>,
     ) -> Result<Request<ResponseBody>, Fault> {
-        let uri = self.uri(passage.path.as_str(), &passage.query)?;
-        let mut headers = upstream_headers(&passage);
+        let uri = self.uri(proxied.path.as_str(), &proxied.query)?;
+        let mut headers = upstream_headers(&proxied);
         let capability = granted.and_then(|granted| HeaderValue::from_str(&granted.expose()).ok());
         if let Some(mut capability) = capability {
             // Keeps it out of `Debug` output.
             capability.set_sensitive(true);
             headers.insert(CAPABILITY, capability);
         }
-        let mut request = Request::new(ResponseBody::stream(passage.body));
-        *request.method_mut() = passage.method;
+        let mut request = Request::new(ResponseBody::stream(proxied.body));
+        *request.method_mut() = proxied.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        if passage.otp.is_restored() {
+        if proxied.otp.is_restored() {
             // The token is spent, so a retry could have another meaning.
             request.extensions_mut().insert(OnlyOnce);
         }
@@ -126,13 +126,13 @@ impl Base {
 }
 
 /// The header for the upstream: the client's fields that may be forwarded, then callgate's own.
-fn upstream_headers(passage: &ProxyRequest) -> HeaderMap {
-    let mut headers = passage.headers.clone();
+fn upstream_headers(proxied: &ProxyRequest) -> HeaderMap {
+    let mut headers = proxied.headers.clone();
     fields::strip_connection(&mut headers);
     fields::strip_claims(&mut headers);
     // The length is set again from the actual body.
     let measured = headers.remove(header::CONTENT_LENGTH).is_some();
-    if measured && passage.body.is_end_stream() {
+    if measured && proxied.body.is_end_stream() {
         // Some servers reject a POST without a length, and an empty body would be sent without one.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
@@ -140,9 +140,9 @@ fn upstream_headers(passage: &ProxyRequest) -> HeaderMap {
     // Continue` as soon as the body is read.
     headers.remove(header::HOST);
     headers.remove(header::EXPECT);
-    set_identity(&mut headers, passage);
-    set_forwarded(&mut headers, &passage.origin);
-    if passage.upgrade.is_some() {
+    set_identity(&mut headers, proxied);
+    set_forwarded(&mut headers, &proxied.origin);
+    if proxied.upgrade.is_some() {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
     }
@@ -150,16 +150,16 @@ fn upstream_headers(passage: &ProxyRequest) -> HeaderMap {
 }
 
 /// Adds the fields that describe the session. Empty values are left out.
-fn set_identity(headers: &mut HeaderMap, passage: &ProxyRequest) {
-    let session = &passage.session;
+fn set_identity(headers: &mut HeaderMap, proxied: &ProxyRequest) {
+    let session = &proxied.session;
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
     let privileges: Vec<String> = session.privileges().iter().map(|each| name(each)).collect();
     for (field, value) in [
         (SESSION, session.id().to_string()),
         (USER, name(&session.user_name())),
         (PRIVILEGES, privileges.join(",")),
-        (OTP, passage.otp.name().to_owned()),
-        (REQUEST_ID, passage.id.to_string()),
+        (OTP, proxied.otp.name().to_owned()),
+        (REQUEST_ID, proxied.id.to_string()),
     ] {
         insert(headers, field, &value);
     }

@@ -203,7 +203,7 @@ impl Handler for Method {
         Box::pin(Arc::clone(&self.isolate).call(Arc::clone(&self.name), request, session, permit))
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         Some(self.isolate.timeout())
     }
 

@@ -12,7 +12,7 @@ use crate::token::Question;
 
 /// The properties of the row and the request that concern a redemption.
 #[derive(Debug, Clone)]
-pub(crate) struct RedeemContext {
+pub(crate) struct SessionContext {
     /// The handler of the row, as `Class.method`.
     pub(crate) handler: Arc<str>,
     /// The restore mode that the row sets for the bearer of a token.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::flow::session::Session;
-use crate::flow::session::state::SessionView;
+use crate::flow::session::state::RequestState;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::JsonText;
@@ -105,7 +105,7 @@ pub(super) struct Unwritten<'s> {
 
 impl<'s> Unwritten<'s> {
     /// Takes the draft of a request to be written.
-    pub(super) fn take(session: &'s Session, state: &mut SessionView) -> Self {
+    pub(super) fn take(session: &'s Session, state: &mut RequestState) -> Self {
         let draft = Arc::new(std::mem::take(&mut state.draft));
         state.writing.push(Arc::clone(&draft));
         Self { session, draft, is_written: false }

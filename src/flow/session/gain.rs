@@ -3,11 +3,10 @@
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
-use crate::flow::session::state::SessionView;
+use crate::flow::session::state::RequestState;
 use crate::session::Access;
 use crate::session::AccessChange;
 use crate::session::Roles;
-use crate::store::port::Checked;
 use crate::store::port::Opened;
 
 /// Whether a draft gains privileges in a session with this access in the store.
@@ -22,7 +21,7 @@ pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> b
 /// mail scanner, and the session that of the sender of the link. A change that gains nothing has
 /// nothing to write.
 pub(in crate::flow) fn refused_in_a_context(
-    state: &SessionView,
+    state: &RequestState,
     roles: &Roles,
     change: &AccessChange,
 ) -> Result<(), SessionError> {
@@ -43,11 +42,9 @@ impl Session {
     ) -> Result<Option<Opened>, SessionError> {
         let Some(expected) = expected else { return Ok(None) };
         let (id, right) = self.working();
-        match self.sessions.store.look(self.sessions.clock.now(), id, right).await? {
-            Checked::Done(opened) => Ok((opened.record.access != *expected).then_some(opened)),
-            Checked::Gone => Err(SessionError::Ended),
-            Checked::Replaced => Err(self.replaced()),
-        }
+        let looked = self.sessions.store.look(self.sessions.clock.now(), id, right).await?;
+        let opened = self.checked(looked)?.ok_or(SessionError::Ended)?;
+        Ok((opened.record.access != *expected).then_some(opened))
     }
 }
 

@@ -6,12 +6,11 @@ use crate::base::SessionId;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
-use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
+use crate::flow::session::SessionContext;
 use crate::flow::session::state::Phase;
-use crate::flow::session::state::RequestState;
+use crate::flow::session::state::RequestShared;
 use crate::flow::sessions::Sessions;
-use crate::session::Credential;
 use crate::session::Right;
 use crate::store::port::Opened;
 use crate::token::Outcome;
@@ -19,27 +18,22 @@ use crate::token::Outcome;
 /// The handle of a request that is under way.
 #[derive(Clone)]
 pub(crate) struct ActiveHandle {
-    context: Arc<RedeemContext>,
-    request: Arc<RequestState>,
+    context: Arc<SessionContext>,
+    request: Arc<RequestShared>,
 }
 
 /// The rest of a request that has ended: its session, and its right to it. Its copy of the
 /// session, which may be large, is dropped.
 pub(crate) struct EndedHandle {
-    context: Arc<RedeemContext>,
+    context: Arc<SessionContext>,
     id: SessionId,
-    by: By,
+    entry: HeldBy,
+    /// Whether the session was stored.
+    was_stored: bool,
     right: Right,
     no_cookie: bool,
     otp: Outcome,
     phase: Phase,
-}
-
-/// What gave the request its right.
-enum By {
-    /// The session was not stored yet.
-    Guest(Credential),
-    HeldBy(HeldBy),
 }
 
 impl Session {
@@ -49,7 +43,7 @@ impl Session {
     }
 
     /// The handle without the shared part, which may keep it without owning itself.
-    pub(crate) fn keep(&self) -> ActiveHandle {
+    pub(crate) fn handle(&self) -> ActiveHandle {
         ActiveHandle { context: Arc::clone(&self.context), request: Arc::clone(&self.request) }
     }
 }
@@ -66,10 +60,8 @@ impl ActiveHandle {
         EndedHandle {
             context: Arc::clone(&self.context),
             id: state.id(),
-            by: match &state.bound {
-                Bound::Guest(credential) => By::Guest(credential.clone()),
-                Bound::Open { entry, .. } => By::HeldBy(entry.clone()),
-            },
+            entry: state.entry(),
+            was_stored: state.opened().is_some(),
             right: state.right(app),
             no_cookie: state.no_cookie,
             otp: state.otp,
@@ -99,13 +91,10 @@ impl EndedHandle {
         if self.phase == Phase::Ended {
             return None;
         }
-        let bound = match (opened, &self.by) {
-            (Some(opened), By::HeldBy(entry)) => Bound::Open { opened, entry: entry.clone() },
-            (Some(opened), By::Guest(credential)) => {
-                Bound::Open { opened, entry: HeldBy::Credential(credential.clone()) }
-            }
-            (None, By::Guest(credential)) => Bound::Guest(credential.clone()),
-            (None, By::HeldBy(_)) => return None,
+        let bound = match (opened, self.entry.clone()) {
+            (Some(opened), entry) => Bound::Open { opened, entry },
+            (None, HeldBy::Credential(credential)) if !self.was_stored => Bound::Guest(credential),
+            (None, _) => return None,
         };
         let session =
             Session::new(Arc::clone(sessions), (*self.context).clone(), bound, Gives::Newer);

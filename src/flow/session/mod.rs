@@ -23,7 +23,7 @@ mod text;
 mod watch;
 mod write_guard;
 
-pub(crate) use context::{RedeemContext, ShownConsent};
+pub(crate) use context::{SessionContext, ShownConsent};
 pub use error::SessionError;
 pub(crate) use handles::ActiveHandle;
 pub(crate) use handles::EndedHandle;
@@ -31,7 +31,6 @@ pub use privileges::{Privileges, RestoreOptions};
 pub(crate) use state::Bound;
 pub(crate) use state::Gives;
 pub(crate) use state::HeldBy;
-pub(in crate::flow) use state::LetIn;
 pub use watch::Watchers;
 
 use std::fmt;
@@ -51,8 +50,8 @@ use crate::base::limits::STORAGE_KEY_BYTES_MAX;
 use crate::base::limits::USER_NAME_BYTES_MAX;
 use crate::base::secret::SecretText;
 use crate::flow::session::state::Phase;
+use crate::flow::session::state::RequestShared;
 use crate::flow::session::state::RequestState;
-use crate::flow::session::state::SessionView;
 use crate::flow::sessions::Sessions;
 use crate::session::AccessChange;
 use crate::session::Credential;
@@ -69,8 +68,8 @@ use crate::token::Outcome;
 #[derive(Clone)]
 pub struct Session {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) context: Arc<RedeemContext>,
-    pub(super) request: Arc<RequestState>,
+    pub(super) context: Arc<SessionContext>,
+    pub(super) request: Arc<RequestShared>,
 }
 
 /// The binding cookie that a response gives to the browser.
@@ -95,11 +94,11 @@ pub struct DeviceView {
 impl Session {
     pub(crate) fn new(
         sessions: Arc<Sessions>,
-        context: RedeemContext,
+        context: SessionContext,
         bound: Bound,
         gives: Gives,
     ) -> Self {
-        let request = RequestState::new(bound, gives, context.binding.clone());
+        let request = RequestShared::new(bound, gives, context.binding.clone());
         Self { sessions, context: Arc::new(context), request: Arc::new(request) }
     }
 
@@ -180,10 +179,10 @@ impl Session {
     /// A gain ends the rights of all other browsers, unless [`Privileges::keep_devices`] is set:
     /// see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be gained: see
     /// [`SessionError::ContextMayNotGain`].
-    pub fn set_privileges(&self, wish: impl Into<Privileges>) -> Result<bool, SessionError> {
-        let wish = wish.into();
-        let keep_devices = wish.keep_devices;
-        let change = self.access_change(wish)?;
+    pub fn set_privileges(&self, privileges: impl Into<Privileges>) -> Result<bool, SessionError> {
+        let privileges = privileges.into();
+        let keep_devices = privileges.keep_devices;
+        let change = self.access_change(privileges)?;
         let mut state = self.lock();
         if state.is_automatic() {
             return gain::refused_in_a_context(&state, &self.sessions.roles, &change)
@@ -229,7 +228,7 @@ impl Session {
 
     /// The outcome of the token that the handler passed to [`Session::restore`] last.
     pub fn restore_outcome(&self) -> Outcome {
-        self.lock().restore_outcome
+        self.lock().restore_outcome.unwrap_or_default()
     }
 
     /// The outcome of the token of the request itself.
@@ -242,12 +241,16 @@ impl Session {
         self.lock().otp = otp;
     }
 
+    /// Begins the response: from now on the browser can be given nothing more.
+    pub(crate) fn begin_response(&self) {
+        self.lock().enter(Phase::Responding);
+    }
+
     /// The value of the session cookie that the response gives to the browser. An error response
     /// sets none, unless a token has moved the request into a session: the token is spent, so the
     /// browser would be left with neither.
     pub(crate) fn cookie_to_give(&self, succeeded: bool) -> Option<SecretText> {
-        let mut state = self.lock();
-        state.enter(Phase::Responding);
+        let state = self.lock();
         let entered = matches!(state.bound, Bound::Open { .. });
         let given = |_: &&Credential| !state.no_cookie && (succeeded || entered);
         let credential = state.cookie.as_ref().filter(given)?;
@@ -265,7 +268,7 @@ impl Session {
 
     /// Whether the handler gave a token to [`Session::restore`].
     pub(crate) fn was_given_a_token(&self) -> bool {
-        self.lock().saw_token
+        self.lock().restore_outcome.is_some()
     }
 
     /// The mount prefix that addresses of this site begin with; may be empty.
@@ -288,7 +291,7 @@ impl Session {
         self.lock().no_cookie
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, SessionView> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, RequestState> {
         self.request.lock()
     }
 
@@ -307,8 +310,8 @@ impl Session {
     }
 
     /// The change that these privileges mean by `roles.json`.
-    fn access_change(&self, wish: Privileges) -> Result<AccessChange, SessionError> {
-        if wish.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
+    fn access_change(&self, privileges: Privileges) -> Result<AccessChange, SessionError> {
+        if privileges.user_name.as_ref().is_some_and(|name| name.len() > USER_NAME_BYTES_MAX) {
             let text = format!("a user name has at most {USER_NAME_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));
         }
@@ -325,8 +328,8 @@ impl Session {
             found
         };
         let mut grant: Vec<Arc<str>> =
-            split(&wish.privileges).iter().filter_map(privilege).collect();
-        for role in split(&wish.roles) {
+            split(&privileges.privileges).iter().filter_map(privilege).collect();
+        for role in split(&privileges.roles) {
             if !roles.has_role(&role) {
                 unknown.tell("role", &role);
             }
@@ -336,10 +339,10 @@ impl Session {
             let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));
         }
-        Ok(AccessChange { clear: false, grant, user_name: wish.user_name, known: true })
+        Ok(AccessChange { clear: false, grant, user_name: privileges.user_name, known: true })
     }
 
-    fn idle_minutes(&self, state: &SessionView) -> u32 {
+    fn idle_minutes(&self, state: &RequestState) -> u32 {
         let stored = state.opened().map(|opened| opened.record.lifetime.idle_minutes);
         state.drafted_idle_minutes().or(stored).unwrap_or(self.sessions.lifetime.idle_minutes)
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::base::Caller;
 use crate::base::DeviceId;
 use crate::base::SessionId;
 use crate::base::Timestamp;
@@ -15,7 +14,6 @@ use crate::base::limits::UPDATE_ATTEMPTS_MAX;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;
 use crate::flow::session::HeldBy;
-use crate::flow::session::LetIn;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::draft::Draft;
@@ -34,7 +32,6 @@ use crate::store::port::Founding;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
-use crate::token::AnswerRight;
 use crate::token::Token;
 
 /// One write: the patch, and what the browser gets once it is done.
@@ -82,7 +79,7 @@ impl Session {
         let key: Arc<str> = key.into();
         let entries = vec![(Arc::clone(&key), json)];
         let patch = Patch { entries, expect: Some((key, revision)), ..Patch::default() };
-        let _hold = self.request.hold().await;
+        let _right = self.request.share_right().await;
         let written = self.write(Write { patch, renewed: None }, None).await?;
         let done = matches!(written, Written::Done(_));
         self.adopt(written, None);
@@ -92,17 +89,13 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
-        let _alone = self.request.hold_alone().await;
+        let _right = self.request.lock_right().await;
         let now = self.sessions.clock.now();
         // A guest's too: another of its requests may have created it since this one began.
         let (id, right) = self.working();
-        match self.sessions.store.end(now, id, right).await? {
-            Checked::Done(()) => {
-                tracing::info!(event = "session.ended", session = %id, source = "logout");
-                self.sessions.watchers.wake(id);
-            }
-            Checked::Gone => {}
-            Checked::Replaced => return Err(self.replaced()),
+        if self.checked(self.sessions.store.end(now, id, right).await?)?.is_some() {
+            tracing::info!(event = "session.ended", session = %id, source = "logout");
+            self.sessions.watchers.wake(id);
         }
         let guest = Credential::guest(&*self.sessions.entropy, now)?;
         let mut state = self.lock();
@@ -123,7 +116,7 @@ impl Session {
         state.cookie = None;
         state.gives = Gives::Nothing;
         state.bound = Bound::Guest(guest);
-        state.let_in = LetIn::Once;
+        state.regranted = false;
         Ok(())
     }
 
@@ -135,17 +128,13 @@ impl Session {
             return Ok(false);
         }
         let ended = {
-            let _hold = self.request.hold().await;
+            let _right = self.request.share_right().await;
             let now = self.sessions.clock.now();
             let (id, right) = self.working();
-            match self.sessions.store.detach(now, id, right, device).await? {
-                Checked::Done(ended) => {
-                    self.sessions.watchers.wake(id);
-                    ended
-                }
-                Checked::Gone => return Ok(false),
-                Checked::Replaced => return Err(self.replaced()),
-            }
+            let detached = self.sessions.store.detach(now, id, right, device).await?;
+            let Some(ended) = self.checked(detached)? else { return Ok(false) };
+            self.sessions.watchers.wake(id);
+            ended
         };
         match self.reload().await {
             // The browser has ended its own right.
@@ -157,15 +146,23 @@ impl Session {
     /// Reads again what other requests have written; the handler's own writes stay on top. False
     /// when the session has ended: then nothing new is shown.
     pub async fn reload(&self) -> Result<bool, SessionError> {
-        let _hold = self.request.hold().await;
+        let _right = self.request.share_right().await;
         let now = self.sessions.clock.now();
         let (id, right) = self.working();
-        match self.sessions.store.look(now, id, right).await? {
-            Checked::Done(opened) => {
+        match self.checked(self.sessions.store.look(now, id, right).await?)? {
+            Some(opened) => {
                 self.lock().adopt(opened);
                 Ok(true)
             }
-            Checked::Gone => Ok(matches!(self.lock().bound, Bound::Guest(_))),
+            None => Ok(matches!(self.lock().bound, Bound::Guest(_))),
+        }
+    }
+
+    /// The result of an operation under the right of the request; `None` if the session has ended.
+    pub(super) fn checked<T>(&self, result: Checked<T>) -> Result<Option<T>, SessionError> {
+        match result {
+            Checked::Done(result) => Ok(Some(result)),
+            Checked::Gone => Ok(None),
             Checked::Replaced => Err(self.replaced()),
         }
     }
@@ -174,24 +171,6 @@ impl Session {
     pub(in crate::flow) fn working(&self) -> (SessionId, Right) {
         let state = self.lock();
         (state.id(), state.right(self.sessions.app()))
-    }
-
-    /// The right on which the response to a redemption of a token of `session` depends, if it is
-    /// given again: that of a browser that still works there. `None` for a program, to which it
-    /// only acknowledges a delivery, and where the handler itself has left the session.
-    pub(crate) fn answer_right(&self, session: SessionId) -> Option<AnswerRight> {
-        if self.context.caller != Caller::Browser {
-            return None;
-        }
-        match self.working() {
-            (id, Right::Credential(digest)) if id == session => {
-                Some(AnswerRight::Credential(digest))
-            }
-            (id, Right::Grant { generation }) if id == session => {
-                Some(AnswerRight::Grant { generation })
-            }
-            _ => None,
-        }
     }
 
     /// The right of the request has ended. Its view stays as it was. Its browser may have a newer
@@ -265,9 +244,9 @@ impl Session {
         token: Option<Token>,
     ) -> Result<(), SessionError> {
         // A gain of privileges may change the credential.
-        let _hold = match &draft.access {
-            Some(_) => self.request.hold_alone().await,
-            None => self.request.hold().await,
+        let _right = match &draft.access {
+            Some(_) => self.request.lock_right().await,
+            None => self.request.share_right().await,
         };
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let write = self.plan(draft)?;

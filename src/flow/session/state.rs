@@ -21,8 +21,8 @@ use crate::store::port::Opened;
 use crate::token::Outcome;
 
 /// The state of one request and the locks of its handles.
-pub(crate) struct RequestState {
-    state: Mutex<SessionView>,
+pub(crate) struct RequestShared {
+    state: Mutex<RequestState>,
     /// Held while an upstream writes. Its writes are serialized, and none of them overlaps the
     /// start of the response.
     pub(in crate::flow) turn: tokio::sync::Mutex<()>,
@@ -33,14 +33,14 @@ pub(crate) struct RequestState {
 }
 
 /// Keeps the right of a request as it is, until this is dropped.
-pub(in crate::flow) struct Hold<'d> {
+pub(in crate::flow) struct RightGuard<'d> {
     _shared: Option<RwLockReadGuard<'d, ()>>,
     _alone: Option<RwLockWriteGuard<'d, ()>>,
 }
 
 /// What changes in the course of a request.
 #[derive(Debug)]
-pub(in crate::flow) struct SessionView {
+pub(in crate::flow) struct RequestState {
     pub(in crate::flow) bound: Bound,
     pub(in crate::flow) draft: Draft,
     /// Earlier drafts that are being written at this moment, oldest first.
@@ -51,11 +51,11 @@ pub(in crate::flow) struct SessionView {
     pub(in crate::flow) gives: Gives,
     /// Whether the client must not be given any cookie (`context`).
     pub(in crate::flow) no_cookie: bool,
-    pub(in crate::flow) restore_outcome: Outcome,
-    /// Whether the browser was given a credential that it had been given before.
-    pub(in crate::flow) let_in: LetIn,
-    /// Whether the handler gave a token to `restore`.
-    pub(in crate::flow) saw_token: bool,
+    /// The outcome of the token that the handler gave to `restore` last; `None` if it gave none.
+    pub(in crate::flow) restore_outcome: Option<Outcome>,
+    /// Whether the browser was given its credential a second time, because it has lost the first
+    /// response.
+    pub(in crate::flow) regranted: bool,
     /// The binding that the browser sent, or was given by this request.
     pub(in crate::flow) binding: Option<Binding>,
     /// Whether the response has to give it to the browser.
@@ -63,15 +63,6 @@ pub(in crate::flow) struct SessionView {
     /// The outcome of the token of the request itself.
     pub(in crate::flow) otp: Outcome,
     pub(in crate::flow) phase: Phase,
-}
-
-/// How often a redemption has given the browser of this request its credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::flow) enum LetIn {
-    /// Not more than once.
-    Once,
-    /// Twice, because it has lost the first response.
-    Again,
 }
 
 /// The phase of a request, which decides what its browser can still be given.
@@ -136,22 +127,21 @@ pub(crate) enum HeldBy {
     },
 }
 
-impl RequestState {
+impl RequestShared {
     pub(in crate::flow) fn new(bound: Bound, gives: Gives, binding: Option<Binding>) -> Self {
         let cookie = match (&bound, gives) {
             (Bound::Guest(guest), Gives::NewGuest | Gives::Renewed) => Some(guest.clone()),
             _ => None,
         };
-        let state = SessionView {
+        let state = RequestState {
             bound,
             draft: Draft::default(),
             writing: Vec::new(),
             cookie,
             gives,
             no_cookie: false,
-            restore_outcome: Outcome::Absent,
-            let_in: LetIn::Once,
-            saw_token: false,
+            restore_outcome: None,
+            regranted: false,
             binding,
             binds: false,
             otp: Outcome::Absent,
@@ -162,24 +152,24 @@ impl RequestState {
     }
 
     /// Waits until the right of the request does not change, for a verb that is done under it.
-    pub(in crate::flow) async fn hold(&self) -> Hold<'_> {
-        Hold { _shared: Some(self.right.read().await), _alone: None }
+    pub(in crate::flow) async fn share_right(&self) -> RightGuard<'_> {
+        RightGuard { _shared: Some(self.right.read().await), _alone: None }
     }
 
     /// Waits until nothing is done under the right of the request, for a verb that may change it.
-    pub(in crate::flow) async fn hold_alone(&self) -> Hold<'_> {
-        Hold { _shared: None, _alone: Some(self.right.write().await) }
+    pub(in crate::flow) async fn lock_right(&self) -> RightGuard<'_> {
+        RightGuard { _shared: None, _alone: Some(self.right.write().await) }
     }
 
     /// The state. Nothing is awaited while it is locked.
-    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, SessionView> {
+    pub(in crate::flow) fn lock(&self) -> MutexGuard<'_, RequestState> {
         // No code of a handler runs under the lock, so a handler that panics leaves nothing half
         // changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl SessionView {
+impl RequestState {
     /// Enters a phase, unless a later one is reached.
     pub(in crate::flow) fn enter(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
@@ -229,14 +219,9 @@ impl SessionView {
     /// The right under which the request works. A guest works under the credential with which its
     /// first write creates a session.
     pub(in crate::flow) fn right(&self, app: &str) -> Right {
-        match &self.bound {
-            Bound::Guest(credential)
-            | Bound::Open { entry: HeldBy::Credential(credential), .. } => {
-                Right::Credential(credential.digest(app))
-            }
-            Bound::Open { entry: HeldBy::Context { generation, .. }, .. } => {
-                Right::Grant { generation: *generation }
-            }
+        match self.entry() {
+            HeldBy::Credential(credential) => Right::Credential(credential.digest(app)),
+            HeldBy::Context { generation, .. } => Right::Grant { generation },
         }
     }
 
@@ -247,11 +232,15 @@ impl SessionView {
 
     /// Replaces the view by the state in the store.
     pub(in crate::flow) fn adopt(&mut self, opened: Opened) {
-        let entry = match &self.bound {
+        self.bound = Bound::Open { opened, entry: self.entry() };
+    }
+
+    /// What gives the request its right.
+    pub(in crate::flow) fn entry(&self) -> HeldBy {
+        match &self.bound {
             Bound::Guest(credential) => HeldBy::Credential(credential.clone()),
             Bound::Open { entry, .. } => entry.clone(),
-        };
-        self.bound = Bound::Open { opened, entry };
+        }
     }
 
     /// What the request has written and not yet read back from the store, oldest first.

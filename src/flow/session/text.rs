@@ -35,7 +35,7 @@ impl Session {
     }
 
     /// Keeps what the handler has written so far, before it has returned.
-    pub(crate) async fn keep_written(&self) -> Result<(), SessionError> {
+    pub(crate) async fn store_written(&self) -> Result<(), SessionError> {
         self.publish(None).await
     }
 }

@@ -85,7 +85,7 @@ impl Session {
     }
 
     async fn has_lost_its_right(&self) -> bool {
-        let _hold = self.request.hold().await;
+        let _right = self.request.share_right().await;
         let (id, right) = self.working();
         if self.lock().phase == Phase::Ended {
             return true;

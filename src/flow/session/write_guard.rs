@@ -50,20 +50,20 @@ impl WriteGuard<'_> {
     ) -> Result<(), SessionError> {
         let mut draft = Draft::default();
         for (key, value) in values {
-            // Keys beyond these limits cannot exist, so removing them needs no write.
+            // Also for a removal: no such key exists.
             if key.len() > STORAGE_KEY_BYTES_MAX || draft.entries.len() == STORAGE_KEYS_MAX {
                 return Err(SessionError::TooLarge);
             }
             let json = value.map(|value| Session::entry(&key, &value)).transpose()?;
             draft.entries.insert(Arc::from(key), json);
         }
-        self.keep(draft).await
+        self.commit(draft).await
     }
 
     /// Adds privileges, as [`Session::set_privileges`] does.
-    pub(crate) async fn grant(&self, wish: Privileges) -> Result<(), SessionError> {
-        let puts_others_out = !wish.keep_devices;
-        let change = self.session.access_change(wish)?;
+    pub(crate) async fn grant(&self, privileges: Privileges) -> Result<(), SessionError> {
+        let puts_others_out = !privileges.keep_devices;
+        let change = self.session.access_change(privileges)?;
         {
             let state = self.session.lock();
             if state.is_automatic() {
@@ -72,7 +72,7 @@ impl WriteGuard<'_> {
         }
         let mut draft = Draft { puts_others_out, ..Draft::default() };
         draft.change_access(change);
-        self.keep(draft).await
+        self.commit(draft).await
     }
 
     /// Ends the session, and every further write. The response makes the browser a guest.
@@ -82,7 +82,7 @@ impl WriteGuard<'_> {
         Ok(())
     }
 
-    async fn keep(&self, draft: Draft) -> Result<(), SessionError> {
+    async fn commit(&self, draft: Draft) -> Result<(), SessionError> {
         if self.session.is_idle(&draft) {
             return Ok(());
         }

@@ -120,7 +120,7 @@ impl Dispatch {
             session: session.clone(),
             otp: exchange.outcome,
             origin,
-            within: self.config.timeout(route),
+            timeout: self.config.timeout(route),
             upgrade: upgrade.flatten(),
         })
     }

@@ -7,7 +7,7 @@
 //! | route | the canonical path, its row and handler | 404, 405, `OPTIONS` | `route` |
 //! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
 //! | open | the session of the cookie, or a guest | 503 | `session` |
-//! | redeem | the token of the request | the page that asks, a replayed response | `session`, `replay` |
+//! | redeem | room in the handler, then the token of the request | the page that asks, a replayed response, 503 | `session`, `replay` |
 //! | authorize | `requires`, `onRefused`, `strip` | 401, 403, a redirection | `session` |
 //! | handle | native, script, forward | an error of the handler | `handle` |
 //! | settle | what the handler wrote is kept | 409, 503 | `flow::session` |
@@ -47,7 +47,6 @@ use crate::base::Timestamp;
 use crate::base::clock::Stopwatch;
 use crate::base::masked::masked;
 use crate::base::query::Query;
-use crate::flow::open::SessionOpenError;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 use crate::flow::session::ShownConsent;
@@ -135,7 +134,7 @@ pub(crate) struct FirstRun {
     /// Renews the lease until this is dropped.
     renewal: JoinHandle<()>,
     /// How long the whole response may take to arrive.
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// Why the phases end before the last one.
@@ -207,12 +206,6 @@ impl EarlyEnd {
 impl From<Fault> for EarlyEnd {
     fn from(fault: Fault) -> Self {
         Self::Fail(fault)
-    }
-}
-
-impl From<SessionOpenError> for EarlyEnd {
-    fn from(error: SessionOpenError) -> Self {
-        Self::Fail(error.into())
     }
 }
 

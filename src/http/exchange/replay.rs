@@ -34,6 +34,7 @@ use crate::base::failpoint::Place;
 use crate::base::limits::RUN_LEASE;
 use crate::base::limits::RUN_RENEWAL;
 use crate::base::limits::RUN_SLACK;
+use crate::flow::redeem::CallbackRedemption;
 use crate::flow::redeem::Redemption;
 use crate::flow::retry::retry_lost;
 use crate::flow::session::Session;
@@ -71,7 +72,7 @@ const ASKING_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A token on a row with `repeat`, and what makes two requests with it the same callback.
 pub(super) struct Repeatable {
     token: TokenSecret,
-    wish: ReplayOptions,
+    options: ReplayOptions,
 }
 
 impl Repeatable {
@@ -94,13 +95,13 @@ impl Repeatable {
             browser: session.known_browser(rule.window).map_err(Fault::internal)?,
             body,
         };
-        let wish = ReplayOptions {
+        let options = ReplayOptions {
             key: ReplayKey::of(token, &callback),
             window: rule.window,
             lease: RUN_LEASE,
             may_take_over: rule.on_interrupted == OnInterrupted::Run,
         };
-        Ok(Some(Self { token: token.clone(), wish }))
+        Ok(Some(Self { token: token.clone(), options }))
     }
 }
 
@@ -108,36 +109,34 @@ impl Repeatable {
 /// a repeat waits for its response and ends here.
 pub(super) async fn redeem(
     exchange: &mut Exchange,
-    Repeatable { token, wish }: Repeatable,
+    Repeatable { token, options }: Repeatable,
     session: &Session,
-    patience: Duration,
+    timeout: Duration,
 ) -> PhaseResult<Redemption> {
     let sessions = session.sessions();
     let digest = token.digest(sessions.app());
     let waiter = sessions.waiters.waiter(digest).ok_or_else(Fault::repeat_running)?;
-    let mut over = pin!(tokio::time::sleep(patience));
+    let mut over = pin!(tokio::time::sleep(timeout));
     let mut pause = ASKING_PAUSE_MIN;
     loop {
         let news = waiter.news();
         // Whatever the clock says of its lease, a run of this process is not cut off.
         let runs_here = waiter.is_run_here();
-        let may_take_over = wish.may_take_over && !runs_here;
-        let wish = ReplayOptions { may_take_over, ..wish };
-        let (first, repeat, secret) =
-            match session.redeem(session.attempt(Some(&token), Some(wish))).await? {
-                Redemption::Began(claim, secret) => {
-                    drop(news);
-                    let waiter = waiter.into_runner();
-                    let token = secret.digest(sessions.app());
-                    let renewal = renew(sessions, token, claim, patience);
-                    let session = session.id();
-                    let run = FirstRun { secret, claim, session, waiter, renewal, patience };
-                    exchange.first = Some(run);
-                    return Ok(Redemption::Ended(Outcome::Restored));
-                }
-                Redemption::Repeats(first, repeat, secret) => (first, repeat, secret),
-                ended => return Ok(ended),
-            };
+        let may_take_over = options.may_take_over && !runs_here;
+        let options = ReplayOptions { may_take_over, ..options };
+        let (first, repeat, secret) = match session.redeem_callback(&token, options).await? {
+            CallbackRedemption::Granted(claim, secret) => {
+                drop(news);
+                let waiter = waiter.into_runner();
+                let renewal = renew(sessions, secret.digest(sessions.app()), claim, timeout);
+                let session = session.id();
+                exchange.first =
+                    Some(FirstRun { secret, claim, session, waiter, renewal, timeout });
+                return Ok(Redemption::Ended(Outcome::Restored));
+            }
+            CallbackRedemption::Repeats(first, repeat, secret) => (first, repeat, secret),
+            CallbackRedemption::Refused(redemption) => return Ok(redemption),
+        };
         let repeat = match repeat {
             Repeat::Interrupted if runs_here => Repeat::Running,
             repeat => repeat,
@@ -165,10 +164,10 @@ fn renew(
     sessions: &Arc<Sessions>,
     token: Digest,
     run: ClaimId,
-    patience: Duration,
+    timeout: Duration,
 ) -> JoinHandle<()> {
     let sessions = Arc::clone(sessions);
-    let at_most = patience * 2 + RUN_SLACK;
+    let at_most = timeout * 2 + RUN_SLACK;
     tokio::spawn(async move {
         let renewing = async {
             let mut ticks = tokio::time::interval(RUN_RENEWAL);
@@ -237,7 +236,7 @@ impl FirstRun {
     ) -> Result<Response<ResponseBody>, Fault> {
         let (ending, result) = match result {
             Ok(response) => {
-                let (collected, response) = collect(response, self.patience).await;
+                let (collected, response) = collect(response, self.timeout).await;
                 (self.ending(exchange, sessions, collected)?, Ok(response))
             }
             Err(fault) if !exchange.handler_called || fault.leaves_all_undone() => {
@@ -247,12 +246,12 @@ impl FirstRun {
             Err(fault) => {
                 // The handler ran, and this is its result.
                 let response = exchange.policy.error(&fault);
-                let (collected, _) = collect(response, self.patience).await;
+                let (collected, _) = collect(response, self.timeout).await;
                 (self.ending(exchange, sessions, collected)?, Err(fault))
             }
         };
         let is_answer = matches!(ending, Ending::Answered { .. } | Ending::TooLarge);
-        match self.keep(sessions, ending).await {
+        match self.report(sessions, ending).await {
             // A response that is not kept is not sent either.
             Err(fault) if is_answer => Err(fault),
             _ => result,
@@ -281,7 +280,7 @@ impl FirstRun {
 
     /// Reports to the store how the run ended, and once more when the reply was lost: the store
     /// recognizes the run. Waiting requests are woken in any case, when this run is dropped.
-    async fn keep(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
+    async fn report(self, sessions: &Sessions, ending: Ending) -> Result<(), Fault> {
         failpoint::reached(Place::BeforeConclude).map_err(StoreError::from)?;
         let token = self.secret.digest(sessions.app());
         let conclusion = Conclusion { token, run: self.claim, ending };

@@ -31,6 +31,7 @@ impl Dispatch {
                 session.give_up().await;
             }
             session.check_renewal().await;
+            session.begin_response();
             let cookie = &self.site.cookie;
             let credential = session.cookie_to_give(result.is_ok());
             exchange.policy.cookie = credential.and_then(|value| cookie.set(&value));

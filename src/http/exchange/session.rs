@@ -7,8 +7,8 @@ use hyper::Response;
 use hyper::header;
 
 use crate::flow::redeem::Redemption;
-use crate::flow::session::RedeemContext;
 use crate::flow::session::Session;
+use crate::flow::session::SessionContext;
 use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::Asking;
@@ -52,7 +52,7 @@ impl Dispatch {
             _ => {}
         }
         let otp = route.row.otp();
-        let context = RedeemContext {
+        let context = SessionContext {
             handler: Arc::clone(&route.target),
             row_mode: otp.mode,
             caller: head::caller(headers),
@@ -92,11 +92,9 @@ impl Dispatch {
             }
             (Brought::Token(token), None) => {
                 exchange.permit = Some(route.by.reserve().map_err(Fault::from)?);
-                Box::pin(session.redeem(session.attempt(Some(token), None))).await?
+                Box::pin(session.redeem(Some(token))).await?
             }
-            (Brought::Garbage, None) => {
-                Box::pin(session.redeem(session.attempt(None, None))).await?
-            }
+            (Brought::Garbage, None) => Box::pin(session.redeem(None)).await?,
             // No token was tried: it does not count against a platform that calls back often.
             (Brought::Other, None) => Redemption::Ended(Outcome::Unknown),
             (Brought::Nothing | Brought::Several, None) => Redemption::Ended(Outcome::Absent),
@@ -106,8 +104,6 @@ impl Dispatch {
             Redemption::Asks(question) => {
                 return Err(self.ask(exchange, route, question, session.user_name()));
             }
-            Redemption::Began(..) => Outcome::Restored,
-            Redemption::Repeats(at, ..) => Outcome::Used { at },
         };
         if exchange.shown.is_some() && !exchange.outcome.is_restored() {
             // It came without a cookie, and is a guest's without the token.
@@ -135,7 +131,7 @@ impl Dispatch {
         // A browser that got no cookie would come back as a guest, and a form cannot be sent again.
         let strips = rule.strip && exchange.head.method == Method::GET && !session.has_no_cookie();
         let is_spared = rule.unless_signed_in && !session.is_guest();
-        let is_refused = outcome.is_refused() && !is_spared && !session.was_let_in_again();
+        let is_refused = outcome.is_refused() && !is_spared && !session.was_regranted();
         let location = match &rule.on_refused {
             _ if outcome.is_restored() && strips => target_without_token(uri, rule.param.as_ref()),
             OnRefused::Redirect(path) if is_refused => format!("{}{path}", session.base_path()),

@@ -24,6 +24,7 @@ mod repeats;
 mod rights;
 mod sessions;
 mod stage;
+mod take_over;
 mod tokens;
 
 use std::fmt;
@@ -167,16 +168,17 @@ promises! {
         another_body_is_told_so
         an_answer_is_kept_until_the_window_is_over
         a_run_whose_time_is_over_was_interrupted
+        a_dead_session_begins_no_run
+        an_answer_that_is_not_kept_is_named_so
+        the_oldest_answers_of_a_session_make_room
+        of_many_callbacks_one_runs;
+    take_over:
         an_interrupted_run_is_taken_over_by_one
         a_refused_run_is_taken_over_on_any_row
         who_takes_over_in_his_own_session_stays_in_it
         a_browser_that_lost_its_redemption_takes_over_in_its_own_mode
         a_take_over_is_judged_like_a_redemption
-        a_dead_session_begins_no_run
-        an_answer_that_is_not_kept_is_named_so
-        the_oldest_answers_of_a_session_make_room
         of_many_repeats_one_takes_over
-        of_many_callbacks_one_runs
         nobody_takes_over_a_run_after_others_were_put_out;
     leases:
         a_run_goes_on_as_long_as_it_is_renewed

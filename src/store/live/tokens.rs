@@ -77,8 +77,8 @@ impl SessionState {
             return Decision::with(changes, Redeemed::SessionGone);
         };
         // Only who works in the session has begun a run: anybody else has redeemed nothing.
-        if let Some(wish) = &claim.repeat {
-            let run = Run::begin(claim.id, wish, now);
+        if let Some(options) = &claim.repeat {
+            let run = Run::begin(claim.id, options, now);
             changes.push(Change::Ran { token: token.digest, run });
         }
         let mode = RestoreMode::decide(token.mode, claim.row_mode, claim.caller);

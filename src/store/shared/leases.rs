@@ -106,8 +106,8 @@ mod tests {
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         let digest = Digest::from_bytes(bytes);
         let key = ReplayKey { call: digest, body: digest };
-        let wish = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
-        let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &wish, NOW) };
+        let options = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
+        let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &options, NOW) };
         Token {
             digest,
             id: crate::base::TokenId::from_bytes([1; 8]),

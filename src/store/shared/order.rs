@@ -14,8 +14,8 @@ use crate::token::Run;
 
 /// The order to an engine for this claim, which gives the session the version `next`.
 pub(super) fn of(now: Timestamp, claim: &Claim, next: u64) -> Result<ClaimOrder, StoreError> {
-    let run = claim.repeat.map(|wish| {
-        let run = Run::begin(claim.id, &wish, now);
+    let run = claim.repeat.map(|options| {
+        let run = Run::begin(claim.id, &options, now);
         tokens::run_bytes(&run).map(|(bytes, _)| (bytes, run.repeats_until))
     });
     let unwritable = |error| StoreError::Corrupt(Box::new(error));

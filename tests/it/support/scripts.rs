@@ -93,8 +93,8 @@ impl Scripts {
             let (class, function) = target.rsplit_once('.').unwrap();
             let pattern = format!("{class}/{function}");
             // What a class itself says of its time would be lost on the way through a singleton.
-            let patience = classes.find(class, function).unwrap().patience().unwrap();
-            let millis = within.map_or(patience.as_millis(), |millis| millis.parse().unwrap());
+            let timeout = classes.find(class, function).unwrap().timeout().unwrap();
+            let millis = within.map_or(timeout.as_millis(), |millis| millis.parse().unwrap());
             let limits = json!({"timeoutMs": millis});
             rows.push(json!({
                 "pattern": pattern, "class": target, "method": "run", "limits": limits,

@@ -83,7 +83,7 @@ fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     })?;
     bindings.async_method("keep", |call, ()| {
         let session = call.session.clone();
-        Ok(async move { done(session.keep_written().await) })
+        Ok(async move { done(session.store_written().await) })
     })
 }
 

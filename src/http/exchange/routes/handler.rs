@@ -34,7 +34,7 @@ pub trait Handler: Send + Sync {
 
     /// How long a reply may take where the row says nothing; `None` leaves it to the setting
     /// `limits.handler_secs`. When the time is up the future is dropped.
-    fn patience(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         None
     }
 
@@ -95,18 +95,31 @@ impl Missing {
 }
 
 /// A handler failed. Made from any error by `?`.
-pub struct HandlerError(Box<dyn StdError + Send + Sync>);
+pub struct HandlerError(Cause);
+
+enum Cause {
+    /// The body of the request is not what the handler asked for.
+    BadBody(String),
+    /// The handler has too much to do to take one more request.
+    Busy,
+    /// A failure at a known place in the code of the handler.
+    InCode {
+        text: String,
+        excerpt: String,
+    },
+    Other(Box<dyn StdError + Send + Sync>),
+}
 
 impl HandlerError {
     /// A failure with a text for the log.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into().into())
+        Self(Cause::Other(text.into().into()))
     }
 
     /// The same with some lines of the handler's code, which are shown in development.
     pub(crate) fn in_code(text: String, excerpt: Option<String>) -> Self {
         match excerpt {
-            Some(excerpt) => Self(Box::new(InCode { text, excerpt })),
+            Some(excerpt) => Self(Cause::InCode { text, excerpt }),
             None => Self::new(text),
         }
     }
@@ -114,70 +127,38 @@ impl HandlerError {
     /// The body of the request is not what the handler asked for; the client gets 400 with the code
     /// `bad_body`, and `why` is for the log. [`BadJson`] and [`BadForm`] become this by themselves.
     pub fn bad_body(why: impl Into<String>) -> Self {
-        Self(Box::new(BadBody(why.into())))
+        Self(Cause::BadBody(why.into()))
     }
 
     /// Whether the body that the client sent is to blame.
     pub(crate) fn is_bad_body(&self) -> bool {
-        let error = &self.0;
-        error.is::<BadBody>() || error.is::<BadJson>() || error.is::<BadForm>()
+        matches!(self.0, Cause::BadBody(_))
     }
 
     /// As many requests as allowed wait for this handler, which was therefore not called; the
     /// client gets 503 with `Retry-After`.
     pub(crate) fn busy() -> Self {
-        Self(Box::new(Busy))
+        Self(Cause::Busy)
     }
 }
-
-/// A failure whose place in the code of the handler is known.
-#[derive(Debug)]
-struct InCode {
-    text: String,
-    excerpt: String,
-}
-
-impl fmt::Display for InCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl StdError for InCode {}
-
-/// A body that is not what the handler asked for.
-#[derive(Debug)]
-struct BadBody(String);
-
-impl fmt::Display for BadBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for BadBody {}
-
-/// A handler has too much to do to take one more request.
-#[derive(Debug, Clone, Copy)]
-struct Busy;
-
-impl fmt::Display for Busy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many requests are waiting for this handler")
-    }
-}
-
-impl StdError for Busy {}
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        let error = error.into();
+        if error.is::<BadJson>() || error.is::<BadForm>() {
+            return Self::bad_body(error.to_string());
+        }
+        Self(Cause::Other(error))
     }
 }
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerError({})", self.0)
+        match &self.0 {
+            Cause::BadBody(text) | Cause::InCode { text, .. } => write!(f, "HandlerError({text})"),
+            Cause::Busy => f.write_str("HandlerError(busy)"),
+            Cause::Other(error) => write!(f, "HandlerError({error})"),
+        }
     }
 }
 
@@ -185,14 +166,12 @@ impl From<HandlerError> for Fault {
     /// A store that failed under a handler is the store's failure, not the handler's; a body that
     /// is not what the handler asked for is the client's.
     fn from(raised: HandlerError) -> Self {
-        if raised.is_bad_body() {
-            return Self::bad_body(BadBody(raised.0.to_string()));
-        }
-        match raised.0.downcast::<SessionError>() {
-            Ok(error) => Self::from(*error),
-            Err(error) if error.is::<Busy>() => Self::handler_busy(),
-            Err(error) => match error.downcast::<InCode>() {
-                Ok(error) => Self::raised_at(error.text, error.excerpt),
+        match raised.0 {
+            Cause::BadBody(why) => Self::bad_body(why),
+            Cause::Busy => Self::handler_busy(),
+            Cause::InCode { text, excerpt } => Self::raised_at(text, excerpt),
+            Cause::Other(error) => match error.downcast::<SessionError>() {
+                Ok(error) => Self::from(*error),
                 Err(error) => Self::raised(error.to_string()),
             },
         }

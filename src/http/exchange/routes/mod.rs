@@ -52,7 +52,7 @@ impl Backend {
     /// How long it may take, where the row does not say.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
-            Self::Handler(handler) => handler.patience(),
+            Self::Handler(handler) => handler.timeout(),
             Self::Proxy(_) => None,
         }
     }

@@ -37,7 +37,7 @@ pub type ProxyFuture = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 /// Passes the requests of a row on to an upstream.
 pub trait Proxy: Send + Sync {
     /// Passes one request on, and waits for the head of its response.
-    fn pass(&self, passage: ProxyRequest) -> ProxyFuture;
+    fn pass(&self, proxied: ProxyRequest) -> ProxyFuture;
 }
 
 /// Finds what passes requests on.
@@ -69,7 +69,7 @@ pub struct ProxyRequest {
     /// The client.
     pub origin: ClientOrigin,
     /// How long the response may take to begin.
-    pub within: Duration,
+    pub timeout: Duration,
     /// The client's connection, if it asks for another protocol on it.
     pub upgrade: Option<OnUpgrade>,
 }

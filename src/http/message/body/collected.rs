@@ -36,10 +36,10 @@ enum StreamEnd {
     CutShort,
 }
 
-/// Takes in a response for `patience` at most; the response says the same as before.
+/// Takes in a response for `timeout` at most; the response says the same as before.
 pub(crate) async fn collect(
     response: Response<ResponseBody>,
-    patience: Duration,
+    timeout: Duration,
 ) -> (Collected, Response<ResponseBody>) {
     if response.status().is_informational() {
         return (Collected::TooLarge, response);
@@ -47,7 +47,7 @@ pub(crate) async fn collect(
     let (head, body) = response.into_parts();
     let mut passed = Passed { front: VecDeque::new(), rest: body };
     // A frame is never lost when the time is over: it is in front as soon as it is there.
-    let end = tokio::time::timeout(patience, passed.take_in()).await.unwrap_or(StreamEnd::TooLarge);
+    let end = tokio::time::timeout(timeout, passed.take_in()).await.unwrap_or(StreamEnd::TooLarge);
     if let StreamEnd::Whole = end {
         let body = passed.whole();
         let headers = head.headers.iter();

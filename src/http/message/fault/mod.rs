@@ -73,8 +73,8 @@ impl Fault {
         }
     }
 
-    fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
-        Self { cause: Some(Box::new(cause)), ..self }
+    fn because(self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
     }
 
     /// No row matches this path.
@@ -140,7 +140,7 @@ impl Fault {
     }
 
     /// The handler asked for a body of another kind, such as JSON; why it is none is for the log.
-    pub fn bad_body(why: impl StdError + Send + Sync + 'static) -> Self {
+    pub fn bad_body(why: String) -> Self {
         let text = "The body is not what this address takes.";
         Self::bad_request("bad_body", text).because(why)
     }

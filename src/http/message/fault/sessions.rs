@@ -2,9 +2,9 @@
 
 use hyper::StatusCode;
 
-use crate::flow::open::SessionOpenError;
 use crate::flow::session::SessionError;
 use crate::http::message::fault::Fault;
+use crate::token::MintRefused;
 
 impl From<SessionError> for Fault {
     fn from(error: SessionError) -> Self {
@@ -14,16 +14,8 @@ impl From<SessionError> for Fault {
             SessionError::TooManyGuests(wait) => Self::too_many_guests(wait),
             SessionError::Replaced => Self::session_replaced(),
             SessionError::ContextMayNotGain => Self::context_may_not_gain(),
+            SessionError::Mint(refused @ MintRefused::NoEntropy) => Self::internal(refused),
             error => Self::raised(error.to_string()),
-        }
-    }
-}
-
-impl From<SessionOpenError> for Fault {
-    fn from(error: SessionOpenError) -> Self {
-        match error {
-            SessionOpenError::Store(error) => error.into(),
-            SessionOpenError::NoEntropy(none) => Self::internal(none),
         }
     }
 }
