@@ -1,17 +1,16 @@
 //! Runs the contract suite of stores on a custom store. Run: `cargo run --example own_store`
-//! (in your own `Cargo.toml`, the suite comes with the feature `testing`)
+//! (in your own `Cargo.toml`: the feature `port`, and for tests the feature `testing`)
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
-use callgate::session::{Patch, Right};
-use callgate::store::contract;
-use callgate::store::memory::MemoryStore;
-use callgate::store::port::{Checked, Claim, Concluded, Conclusion, Created, Founding, Guarantees};
-use callgate::store::port::{Minted, Opened, Patched, Pending, Redeemed, Resumed, Store};
-use callgate::token::Token;
+use callgate::port::{
+    Checked, Claim, Concluded, Conclusion, Created, Digest, Founding, Guarantees,
+};
+use callgate::port::{MemoryStore, Minted, Opened, Patch, Patched, Pending, Redeemed, Resumed};
+use callgate::port::{Right, Store, Token, TokenId, contract};
+use callgate::{DeviceId, SessionId, Timestamp};
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 

@@ -151,7 +151,7 @@ impl fmt::Display for StoreUrl {
 
 impl Settings {
     /// The store with its password from either source: reads `store_password_file`.
-    pub fn store_with_password(&self) -> Result<StoreUrl, PasswordFault> {
+    pub(crate) fn store_with_password(&self) -> Result<StoreUrl, PasswordFault> {
         match &self.store_password_file {
             Some(path) if self.store.is_shared() => {
                 Ok(self.store.clone().with_password(password(path)?))

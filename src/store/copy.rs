@@ -280,6 +280,7 @@ impl Sessions {
     }
 
     /// The number of sessions read.
+    #[cfg(any(test, feature = "testing"))]
     pub fn all(&self) -> u64 {
         self.copied + self.present + self.ended + self.too_large
     }

@@ -87,6 +87,7 @@ impl EmbeddedStore {
     ///
     /// Reads the whole journal, so this blocks (for seconds with a million sessions): call it before
     /// serving.
+    #[cfg(any(test, feature = "testing"))]
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_with(dir, Config::default())
     }
