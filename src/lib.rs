@@ -128,6 +128,13 @@
         reason = "modules name what tests reach as `pub`; with `testing` both lints hold"
     )
 )]
+#![cfg_attr(
+    not(feature = "program"),
+    allow(
+        dead_code,
+        reason = "of what the program needs, a library with fewer features uses less"
+    )
+)]
 
 // Modules are private. With `testing` the tests of this crate reach them.
 #[cfg(feature = "testing")]

@@ -72,7 +72,7 @@ impl Settings {
         }
     }
 
-    /// The file that [`Settings::keyring`] takes its keys from; `None` when there is none.
+    /// The file that `keyring` takes its keys from; `None` when there is none.
     #[doc(hidden)]
     pub fn key_path(&self) -> Option<PathBuf> {
         match (&self.keys_file, &self.store) {

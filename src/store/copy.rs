@@ -280,7 +280,6 @@ impl Sessions {
     }
 
     /// The number of sessions read.
-    #[cfg(any(test, feature = "testing"))]
     pub fn all(&self) -> u64 {
         self.copied + self.present + self.ended + self.too_large
     }
@@ -298,6 +297,7 @@ impl Tokens {
     }
 
     /// The number of tokens read.
+    #[cfg(any(test, feature = "testing"))]
     pub fn all(&self) -> u64 {
         self.moved + self.present + self.ended + self.left + self.lost
     }

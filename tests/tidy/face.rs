@@ -126,7 +126,7 @@ impl Face {
                 );
                 let parts = parts.unwrap();
                 match list.path.get_ident().unwrap().to_string().as_str() {
-                    "not" => !self.holds(&parts[0]),
+                    "not" => !parts.iter().all(|part| self.holds(part)),
                     "any" => parts.iter().any(|part| self.holds(part)),
                     _ => parts.iter().all(|part| self.holds(part)),
                 }
@@ -135,7 +135,7 @@ impl Face {
     }
 
     fn list_module(&self, name: &Name, shown: &str, listing: &mut Listing) {
-        for (at, item) in self.modules[name].iter().enumerate() {
+        for (at, item) in self.items(name).iter().enumerate() {
             if let Item::Use(item) = item
                 && !is_hidden(&item.attrs)
                 && matches!(item.vis, Visibility::Public(_))
@@ -179,7 +179,7 @@ impl Face {
             Target::Item(module, at, word) => (module, *at, word),
         };
         let mut members = Vec::new();
-        match &self.modules[module][at] {
+        match self.items(module).get(at).expect("an item that was found") {
             Item::Struct(item) => members.extend(fields(&item.fields, false)),
             Item::Enum(item) => {
                 for variant in &item.variants {
@@ -228,26 +228,29 @@ impl Face {
 
     /// The public functions in the text of the macro that declares a type.
     fn of_macro(&self, module: &Name, call: &syn::ItemMacro) -> Vec<String> {
-        let rules = self.modules[module].iter().find_map(|item| match item {
+        let rules = self.items(module).iter().find_map(|item| match item {
             Item::Macro(rules) if rules.ident.as_ref() == call.mac.path.get_ident() => {
                 Some(rules.mac.tokens.to_string())
             }
             _ => None,
         });
         let rules = rules.unwrap_or_default();
-        let words: Vec<&str> = rules.split_whitespace().collect();
-        let after = |at: usize| words.get(at + 1 + usize::from(words[at + 1] == "const"));
-        let functions = words.iter().enumerate().filter(|(_, word)| **word == "pub");
-        functions
-            .filter(|(at, _)| after(*at) == Some(&"fn"))
-            .filter_map(|(at, _)| words.get(at + 2 + usize::from(words[at + 1] == "const")))
-            .map(ToString::to_string)
-            .collect()
+        let words = rules.split_whitespace().filter(|word| !matches!(*word, "const" | "async"));
+        let words: Vec<&str> = words.collect();
+        let functions = words.windows(3).filter_map(|three| match three {
+            ["pub", "fn", name] => Some((*name).to_owned()),
+            _ => None,
+        });
+        functions.collect()
+    }
+
+    fn items(&self, module: &Name) -> &[Item] {
+        self.modules.get(module).map_or(&[], Vec::as_slice)
     }
 
     fn target(&self, module: &Name, at: usize, word: &str) -> Target {
-        match &self.modules[module][at] {
-            Item::Mod(_) => Target::Module([module.as_slice(), &[word.to_owned()]].concat()),
+        match self.items(module).get(at) {
+            Some(Item::Mod(_)) => Target::Module([module.as_slice(), &[word.to_owned()]].concat()),
             _ => Target::Item(module.clone(), at, word.to_owned()),
         }
     }
@@ -262,7 +265,7 @@ impl Face {
                 match word.as_str() {
                     "crate" => next.push(Target::Module(Vec::new())),
                     "self" if step == 0 => next.push(Target::Module(name)),
-                    "super" => next.push(Target::Module(name[..name.len() - 1].to_vec())),
+                    "super" => next.push(Target::Module(above(&name))),
                     word => next.extend(self.find(&name, word, open)),
                 }
             }
@@ -278,7 +281,7 @@ impl Face {
             return Vec::new();
         }
         let mut found = Vec::new();
-        for (at, item) in self.modules[module].iter().enumerate() {
+        for (at, item) in self.items(module).iter().enumerate() {
             match item {
                 Item::Use(item) => {
                     for import in imports(&item.tree, is_public(&item.vis)) {
@@ -304,12 +307,16 @@ impl Face {
     }
 }
 
+fn above(name: &Name) -> Name {
+    name.split_last().map_or_else(Vec::new, |(_, above)| above.to_vec())
+}
+
 /// Whether a call of a macro, such as `id!(SessionId, 16)`, declares a type of this name.
 fn declares(item: &syn::ItemMacro, word: &str) -> bool {
     let tokens = item.mac.tokens.to_string();
     let words: Vec<&str> = tokens.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let typed =
-        words.windows(2).any(|pair| matches!(pair[0], "struct" | "enum") && pair[1] == word);
+        words.windows(2).any(|pair| matches!(pair, ["struct" | "enum", name] if *name == word));
     typed || (!words.contains(&"struct") && !words.contains(&"enum") && words.contains(&word))
 }
 
