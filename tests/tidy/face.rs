@@ -79,8 +79,9 @@ impl Face {
     }
 
     fn parse(&mut self, file: &Path, folder: &Path, name: Name) {
-        let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{file:?}: {e}"));
-        let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{file:?}: {e}"));
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         self.add(parsed.items, folder, name);
     }
 
@@ -90,14 +91,12 @@ impl Face {
         for item in &items {
             let Item::Mod(module) = item else { continue };
             let word = module.ident.to_string();
-            let (inner, below) = ([name.as_slice(), &[word.clone()]].concat(), folder.join(&word));
-            match &module.content {
-                Some((_, content)) => self.add(content.clone(), &below, inner),
-                None => {
-                    let beside = folder.join(format!("{word}.rs"));
-                    let inside = below.join("mod.rs");
-                    self.parse(if beside.exists() { &beside } else { &inside }, &below, inner);
-                }
+            let (inner, below) = (below(&name, &word), folder.join(&word));
+            if let Some((_, content)) = &module.content {
+                self.add(content.clone(), &below, inner);
+            } else {
+                let (beside, inside) = (folder.join(format!("{word}.rs")), below.join("mod.rs"));
+                self.parse(if beside.exists() { &beside } else { &inside }, &below, inner);
             }
         }
         self.modules.insert(name, items);
@@ -148,7 +147,7 @@ impl Face {
                 && !is_hidden(attributes(item))
             {
                 let target = self.target(name, at, &word);
-                self.list(target, &format!("{shown}::{word}"), listing);
+                self.list(&target, &format!("{shown}::{word}"), listing);
             }
         }
     }
@@ -159,7 +158,7 @@ impl Face {
             // Of another crate: it is in the list without its items.
             listing.lines.insert(format!("{shown}::{word}"));
             for target in targets {
-                self.list(target, &format!("{shown}::{word}"), listing);
+                self.list(&target, &format!("{shown}::{word}"), listing);
             }
         } else {
             for target in targets {
@@ -169,12 +168,12 @@ impl Face {
         }
     }
 
-    fn list(&self, target: Target, shown: &str, listing: &mut Listing) {
+    fn list(&self, target: &Target, shown: &str, listing: &mut Listing) {
         listing.lines.insert(shown.to_owned());
         if !listing.seen.insert(target.clone()) {
             return;
         }
-        let (module, at, word) = match &target {
+        let (module, at, word) = match target {
             Target::Module(name) => return self.list_module(name, shown, listing),
             Target::Item(module, at, word) => (module, *at, word),
         };
@@ -192,7 +191,7 @@ impl Face {
             Item::Macro(item) => members.extend(self.of_macro(module, item)),
             _ => {}
         }
-        members.extend(self.associated(&target, word));
+        members.extend(self.associated(target, word));
         listing.lines.extend(members.into_iter().map(|member| format!("{shown}::{member}")));
     }
 
@@ -250,7 +249,7 @@ impl Face {
 
     fn target(&self, module: &Name, at: usize, word: &str) -> Target {
         match self.items(module).get(at) {
-            Some(Item::Mod(_)) => Target::Module([module.as_slice(), &[word.to_owned()]].concat()),
+            Some(Item::Mod(_)) => Target::Module(below(module, word)),
             _ => Target::Item(module.clone(), at, word.to_owned()),
         }
     }
@@ -276,7 +275,7 @@ impl Face {
 
     /// What a name means in a module.
     fn find(&self, module: &Name, word: &str, open: &mut BTreeSet<Name>) -> Vec<Target> {
-        let asked = [module.as_slice(), &[word.to_owned()]].concat();
+        let asked = below(module, word);
         if !open.insert(asked.clone()) {
             return Vec::new();
         }
@@ -288,7 +287,7 @@ impl Face {
                         if import.name.as_deref() == Some(word) {
                             found.extend(self.find_path(module, &import.path, open));
                         } else if import.name.is_none() && import.is_public {
-                            let path = [import.path.as_slice(), &[word.to_owned()]].concat();
+                            let path = below(&import.path, word);
                             found.extend(self.find_path(module, &path, open));
                         }
                     }
@@ -307,7 +306,11 @@ impl Face {
     }
 }
 
-fn above(name: &Name) -> Name {
+fn below(name: &[String], word: &str) -> Name {
+    [name, &[word.to_owned()]].concat()
+}
+
+fn above(name: &[String]) -> Name {
     name.split_last().map_or_else(Vec::new, |(_, above)| above.to_vec())
 }
 
@@ -389,9 +392,9 @@ fn imports(tree: &UseTree, is_public: bool) -> Vec<Import> {
     match tree {
         UseTree::Path(tree) => {
             let mut below = imports(&tree.tree, is_public);
-            below.iter_mut().for_each(|import| import.path.insert(0, tree.ident.to_string()));
-            // `use a::b::{self}` names `b`.
             for import in &mut below {
+                import.path.insert(0, tree.ident.to_string());
+                // `use a::b::{self}` names `b`.
                 if import.path.last().is_some_and(|last| last == "self") && import.path.len() > 1 {
                     import.path.pop();
                     import.name = import.path.last().cloned();
