@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let router =
         Router::new().route("/about", get(async || "this is axum")).fallback_service(gate.clone());
     // Removes expired sessions and takes changed files, until the program stops.
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (shutdown, stopped) = oneshot::channel::<()>();
     let work = tokio::spawn(async move {
         gate.serve(Listeners::none(), async { stopped.await.unwrap_or(()) }).await
     });
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let body = to_bytes(response.into_body(), 1024).await?;
         println!("{path}: {status}, cookie: {cookie}, {}", String::from_utf8_lossy(&body));
     }
-    drop(stop);
+    drop(shutdown);
     println!("{:?}", work.await?);
     Ok(())
 }
