@@ -4,10 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use callgate::http::HandlerError;
-use callgate::settings::{PublicOrigin, StoreUrl};
-use callgate::token::{MintOptions, Outcome};
-use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+use callgate::prelude::*;
 
 type Answer = Result<OutgoingMessage, HandlerError>;
 
@@ -17,11 +14,16 @@ const TABLE: &str = r#"[
       "regexPattern": "/my4DApp/completeOperation", "verbs": "get" }
 ]"#;
 
+const SETTINGS: &str = r#"
+    store = "memory:"
+    public_origin = "https://acme.example"
+"#;
+
 /// Starts an operation. The returned URL is given to the platform.
 async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
     session.set("operation", "begun")?;
-    let wish = MintOptions::default();
-    let callback = session.create_callback_url("/my4DApp/completeOperation", wish).await?;
+    let options = MintOptions::default();
+    let callback = session.create_callback_url("/my4DApp/completeOperation", options).await?;
     Ok(OutgoingMessage::new().with_body(callback))
 }
 
@@ -42,12 +44,10 @@ async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answe
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let public_origin = Some(PublicOrigin::parse("https://acme.example")?);
-    let settings = Settings { store: StoreUrl::Memory, public_origin, ..Settings::default() };
     let operations = Singleton::new("OperationsHandler", ())
         .method("validateOperation", validate)
         .method("handleOperation", handle);
-    let gate = Gate::builder(settings).table(TABLE).singleton(operations).open().await?;
+    let gate = Gate::builder(SETTINGS.parse()?).table(TABLE).singleton(operations).open().await?;
 
     let (user, platform) = (gate.client(), gate.client());
     let callback = user.post("/my4DApp/validate").send().await.text();

@@ -4,11 +4,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use callgate::base::Confirm;
-use callgate::http::HandlerError;
-use callgate::settings::StoreUrl;
-use callgate::token::MintOptions;
-use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+use callgate::Confirm;
+use callgate::prelude::*;
 
 type Answer = Result<OutgoingMessage, HandlerError>;
 
@@ -32,21 +29,22 @@ async fn validate(_: Arc<()>, _: IncomingMessage, session: Session) -> Answer {
 /// The platform redirects the user back. Only this function knows that `state` is a token.
 async fn handle(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     let state = request.url_query().find("state").unwrap_or_default();
-    if !session.restore(state).await? {
-        let text = format!("refused: {}", session.restore_outcome().name());
+    let outcome = session.restore(state).await?;
+    if outcome != Outcome::Restored {
+        let text = format!("refused: {}", outcome.name());
         return Ok(OutgoingMessage::new().with_status(403)?.with_body(text));
     }
-    let before = session.get("operation").unwrap_or_default();
+    let before: String = session.get("operation")?.unwrap_or_default();
     session.set("operation", "complete")?;
     Ok(OutgoingMessage::new().with_body(format!("{before} is complete")))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
     let operations = Singleton::new("OperationsHandler", ())
         .method("validate", validate)
         .method("handleOperation", handle);
+    let settings = "store = 'memory:'".parse()?;
     let gate = Gate::builder(settings).table(TABLE).singleton(operations).open().await?;
 
     let user = gate.client();

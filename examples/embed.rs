@@ -2,12 +2,12 @@
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use callgate::http::HandlerError;
-use callgate::settings::StoreUrl;
-use callgate::{Gate, IncomingMessage, Session, Settings, Singleton};
+use callgate::prelude::*;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -29,30 +29,30 @@ async fn hello(
     session: Session,
 ) -> Result<Value, HandlerError> {
     let name = request.param("name").unwrap_or("stranger");
-    let before = session.get("name");
     session.set("name", name)?;
     let number = greeter.greeted.fetch_add(1, Ordering::Relaxed) + 1;
-    Ok(json!({ "hello": name, "visitor": number, "youWere": before }))
+    Ok(json!({ "hello": name, "visitor": number }))
+}
+
+/// A real program stops at `tokio::signal::ctrl_c()`; this one after a request of its own.
+fn one_request(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let head = format!("GET /hello/ada HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Without this line sessions are stored in the folder `data` and survive a restart.
-    let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
+    // Without the setting `store`, sessions are kept in the folder `data` and survive a restart.
+    let settings: Settings = "store = 'memory:'".parse()?;
     let greeter = Singleton::new("Greeter", Greeter::default()).method("hello", hello);
     let gate = Gate::builder(settings).table(TABLE).singleton(greeter).open().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on http://{}", listener.local_addr()?);
-
-    // A real program stops at tokio::signal::ctrl_c(). This one stops after three requests from a
-    // client that needs no socket, which is also how handlers are tested.
-    let client = gate.client();
-    let requests = async {
-        for path in ["/hello/anna", "/hello/ada", "/goodbye"] {
-            let response = client.get(path).send().await;
-            println!("GET {path}: {} {}", response.status, response.text());
-        }
-    };
-    gate.serve(listener, None, requests).await;
+    let address = listener.local_addr()?;
+    let request = tokio::task::spawn_blocking(move || one_request(address));
+    gate.serve(listener, async { println!("{:?}", request.await) }).await;
     Ok(())
 }

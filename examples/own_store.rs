@@ -1,14 +1,12 @@
 //! Runs the contract suite of stores on a custom store. Run: `cargo run --example own_store`
-//! (in your own `Cargo.toml`, the suite comes with the feature `testing`)
+//! (in your own `Cargo.toml`: the feature `port`, and for tests the feature `testing`)
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callgate::base::Timestamp;
-use callgate::store::contract;
-use callgate::store::memory::MemoryStore;
-use callgate::store::port::{Operation, Pending, Store, StoreReply};
+use callgate::Timestamp;
+use callgate::port::{MemoryStore, Operation, Pending, Store, StoreReply, contract};
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 

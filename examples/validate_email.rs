@@ -4,10 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use callgate::http::HandlerError;
-use callgate::settings::{PublicOrigin, StoreUrl};
-use callgate::token::MintOptions;
-use callgate::{Gate, IncomingMessage, OutgoingMessage, Session, Settings, Singleton};
+use callgate::prelude::*;
 
 type Answer = Result<OutgoingMessage, HandlerError>;
 
@@ -16,36 +13,39 @@ const TABLE: &str = r#"[
     { "class": "RequestHandler", "method": "validateEmail", "pattern": "validateEmail", "verbs": "GET" }
 ]"#;
 
+const SETTINGS: &str = r#"
+    store = "memory:"
+    public_origin = "https://my.server.example"
+"#;
+
 /// Records the pending validation and creates the link for the mail.
 async fn create(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
     session.set("email", request.form().await?.text("email"))?;
     session.set("step", "Waiting for validation email")?;
     let handlers = vec!["RequestHandler.validateEmail".into()];
-    let wish = MintOptions { handlers, ..MintOptions::default() };
-    let link = session.create_callback_url("/validateEmail", wish).await?;
+    let options = MintOptions { handlers, ..MintOptions::default() };
+    let link = session.create_callback_url("/validateEmail", options).await?;
     Ok(OutgoingMessage::new().with_body(link))
 }
 
 /// Handles the link: `session` is the one that requested it, whichever browser this is.
 async fn validate_email(_: Arc<()>, request: IncomingMessage, session: Session) -> Answer {
-    let waits = session.get("step") == Some("Waiting for validation email".into());
-    if !request.otp().is_restored() || !waits {
+    let step = session.get::<String>("step")?.unwrap_or_default();
+    if !request.otp().is_restored() || step != "Waiting for validation email" {
         let text = format!("Invalid token: {}", request.otp().name());
         return Ok(OutgoingMessage::new().with_status(403)?.with_body(text));
     }
     session.set("step", "Email validated")?;
-    let email = session.get("email").unwrap_or_default();
+    let email: String = session.get("email")?.unwrap_or_default();
     Ok(OutgoingMessage::new().with_body(format!("Congratulations, {email} has been validated")))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let public_origin = Some(PublicOrigin::parse("https://my.server.example")?);
-    let settings = Settings { store: StoreUrl::Memory, public_origin, ..Settings::default() };
     let users = Singleton::new("Users", ()).method("create", create);
     let handler = Singleton::new("RequestHandler", ()).method("validateEmail", validate_email);
-    let gate =
-        Gate::builder(settings).table(TABLE).singleton(users).singleton(handler).open().await?;
+    let gate = Gate::builder(SETTINGS.parse()?).table(TABLE);
+    let gate = gate.singleton(users).singleton(handler).open().await?;
 
     let (desk, phone) = (gate.client(), gate.client());
     let link = desk.post("/users").form(&[("email", "anna@example.com")]).send().await.text();

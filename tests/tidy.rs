@@ -18,6 +18,8 @@ mod citations;
 mod dependencies;
 #[path = "tidy/events.rs"]
 mod events;
+#[path = "tidy/face.rs"]
+mod face;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/homes.rs"]
@@ -166,6 +168,23 @@ fn the_pages_about_settings_say_what_is_declared() {
 fn an_example_shows_one_idea_and_how_to_run_it() {
     let examples = tree::sources().iter().filter(|each| each.path.starts_with("examples/"));
     none(examples.flat_map(shape::example));
+}
+
+#[test]
+fn the_public_face_is_small() {
+    let listed = face::Face::read(&tree::root().join("src"), face::Extent::Crate).listing();
+    println!("{} public items", listed.len());
+    // A walk that lost its way would find little.
+    assert!(listed.contains("callgate::Gate::serve"), "{listed:#?}");
+    assert!(listed.contains("callgate::Outcome::Used::at"), "{listed:#?}");
+    assert!(listed.len() < face::ITEMS_MAX, "{} public items: {listed:#?}", listed.len());
+}
+
+#[test]
+fn an_example_names_only_what_is_public() {
+    let listed = face::Face::read(&tree::root().join("src"), face::Extent::Testing).listing();
+    let examples = tree::sources().iter().filter(|each| each.path.starts_with("examples/"));
+    none(examples.flat_map(|source| face::strangers(source, &listed)));
 }
 
 #[test]

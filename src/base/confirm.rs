@@ -20,7 +20,7 @@ pub enum Confirm {
 
 impl Confirm {
     /// Every variant by the name used in tables.
-    pub const NAMES: [(&'static str, Self); 3] =
+    pub(crate) const NAMES: [(&'static str, Self); 3] =
         [("never", Self::Never), ("foreign", Self::Foreign), ("always", Self::Always)];
 }
 

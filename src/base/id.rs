@@ -34,6 +34,7 @@ macro_rules! id {
 
         impl $name {
             /// A new random id.
+            #[doc(hidden)]
             pub fn random(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
                 random(entropy).map(Self)
             }

@@ -22,6 +22,7 @@ pub enum RestoreMode {
 
 impl RestoreMode {
     /// Every mode by the name used in tables and settings.
+    #[doc(hidden)]
     pub const NAMES: [(&'static str, Self); 4] = [
         ("auto", Self::Auto),
         ("share", Self::Share),
@@ -72,7 +73,7 @@ pub enum Caller {
 impl RestoreMode {
     /// The effective mode, from the mint, the row and the caller; never [`RestoreMode::Auto`].
     #[must_use]
-    pub fn decide(minted: Option<Self>, row: Self, caller: Caller) -> Self {
+    pub(crate) fn decide(minted: Option<Self>, row: Self, caller: Caller) -> Self {
         match (minted.unwrap_or(row), caller) {
             (Self::Auto, Caller::Browser) => Self::Share,
             (Self::Auto, Caller::Server) => Self::Context,
@@ -82,7 +83,7 @@ impl RestoreMode {
 
     /// Whether row or mint ask for [`RestoreMode::Context`] explicitly, as for a program that may
     /// act with the rights of the session.
-    pub fn asks_for_context(minted: Option<Self>, row: Self) -> bool {
+    pub(crate) fn asks_for_context(minted: Option<Self>, row: Self) -> bool {
         minted.unwrap_or(row) == Self::Context
     }
 }

@@ -15,7 +15,7 @@ pub struct Query {
 
 /// The query exceeds the limits on parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueryTooLarge;
+pub(crate) struct QueryTooLarge;
 
 impl Query {
     /// Reads a raw query, without its `?`.
@@ -23,7 +23,7 @@ impl Query {
     /// Names and values are percent-decoded once; `+` stays `+`; one pair of single quotes
     /// around a value is removed; a name without `=` has an empty value
     /// (developer.4d.com/docs/API/IncomingMessageClass, `urlQuery`).
-    pub fn read(raw: &str) -> Result<Self, QueryTooLarge> {
+    pub(crate) fn read(raw: &str) -> Result<Self, QueryTooLarge> {
         let mut pairs = Vec::new();
         for (name, value) in raw_pairs(raw) {
             if pairs.len() == QUERY_PARAMS_MAX || name.len() > QUERY_NAME_BYTES_MAX {
@@ -52,7 +52,7 @@ pub struct QueryPairs(Vec<(String, String)>);
 
 impl QueryPairs {
     /// Reads a raw query, without its `?`.
-    pub fn read(raw: &str) -> Self {
+    pub(crate) fn read(raw: &str) -> Self {
         Self(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
     }
 

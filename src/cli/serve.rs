@@ -117,11 +117,9 @@ async fn serve(settings: Settings) -> Result<CommandOutput, CommandError> {
         rows = gate.table().rows,
         "serving"
     );
-    let listeners = Listeners {
-        public: listener.0,
-        internal: internal.map(|(listener, _)| listener),
-        redirect: redirect.map(|(listener, _)| listener),
-    };
+    let listeners = Listeners::new(listener.0)
+        .internal(internal.map(|(listener, _)| listener))
+        .redirect(redirect.map(|(listener, _)| listener));
     let failing = async {
         tokio::select! {
             () = store_failed(&gate) => {}

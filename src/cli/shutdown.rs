@@ -66,7 +66,7 @@ impl Shutdown {
             gate.crowding().open
         };
         let drained = tokio::select! {
-            drained = gate.serve_all(listeners, stopped) => Ok(drained),
+            drained = gate.serve(listeners, stopped) => Ok(drained),
             left = ending => Err(left),
         };
         match drained {

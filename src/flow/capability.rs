@@ -74,6 +74,7 @@ pub enum NotOpened {
 impl Session {
     /// Makes a capability that opens this session, as this request sees it, on the internal
     /// listener.
+    #[doc(hidden)]
     pub fn capability(&self) -> Result<Granted, NoEntropy> {
         let sessions = Arc::clone(self.sessions());
         let granted = Granted { secret: Secret::random(&*sessions.entropy)?, sessions };

@@ -94,13 +94,11 @@ impl From<Outcome> for CallbackRedemption {
 impl Session {
     /// Redeems a token that arrived by other means than `$4DSID` (4D `restore`).
     ///
-    /// True: from now on this is the session that minted it. False: nothing has changed, and
-    /// [`Session::restore_outcome`] returns the reason. Earlier writes stay with the session that
-    /// they were written to. A request that only reads (HEAD, OPTIONS, prefetch) redeems nothing:
-    /// the result is false, with the outcome `absent`.
+    /// [`Outcome::Restored`]: from now on this is the session that minted it. With any other outcome
+    /// nothing has changed. Earlier writes stay with the session that they were written to. A
+    /// request that only reads (HEAD, OPTIONS, prefetch) redeems nothing: [`Outcome::Absent`].
     ///
-    /// The result is false with the outcome `askFirst`, and the token remains unspent, where the
-    /// user must consent first:
+    /// [`Outcome::AskFirst`]: the user must consent first, and the token remains unspent:
     ///
     /// - the browser is signed in to another session. Otherwise an attacker could make a signed-in
     ///   user open a link and continue in the attacker's session (RFC 9700 §4.7). A handler that
@@ -114,7 +112,7 @@ impl Session {
     ///
     /// [`Confirm::Foreign`]: crate::base::Confirm::Foreign
     /// [`Confirm::Always`]: crate::base::Confirm::Always
-    pub async fn restore(&self, token: &str) -> Result<bool, SessionError> {
+    pub async fn restore(&self, token: &str) -> Result<Outcome, SessionError> {
         self.restore_with(token, RestoreOptions::default()).await
     }
 
@@ -123,7 +121,7 @@ impl Session {
         &self,
         token: &str,
         options: RestoreOptions,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<Outcome, SessionError> {
         self.lock().restore_outcome.get_or_insert_default();
         let token = token_in(token);
         let consent = self.consent_of_handler(options.switch);
@@ -140,7 +138,7 @@ impl Session {
             Outcome::AskFirst
         };
         self.lock().restore_outcome = Some(outcome);
-        Ok(outcome.is_restored())
+        Ok(outcome)
     }
 
     /// Redeems the token in the request itself, or determines why it cannot be redeemed. The token is

@@ -25,6 +25,7 @@ use crate::flow::session::Watchers;
 use crate::flow::sessions::CurrentTable;
 use crate::flow::sessions::UnknownNames;
 use crate::gate::Gate;
+use crate::gate::GateParts;
 use crate::gate::acceptors::Acceptors;
 use crate::gate::certificate::CertificatePair;
 use crate::gate::classes::ClassFolder;
@@ -62,10 +63,10 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::table::Severity;
 
-/// A gate under construction. [`Builder::open`] loads and checks everything before any port is
+/// A gate under construction. [`GateBuilder::open`] loads and checks everything before any port is
 /// opened.
 #[derive(Debug)]
-pub struct Builder {
+pub struct GateBuilder {
     settings: Settings,
     table: Option<String>,
     registry: Registry,
@@ -74,7 +75,7 @@ pub struct Builder {
     entropy: Arc<dyn Entropy>,
 }
 
-impl Builder {
+impl GateBuilder {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -103,6 +104,7 @@ impl Builder {
 
     /// Uses these classes, in place of those that were added before.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self
@@ -117,6 +119,7 @@ impl Builder {
 
     /// Uses this clock.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -124,6 +127,7 @@ impl Builder {
 
     /// Uses this source of random bytes for secrets.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
         self.entropy = entropy;
         self
@@ -183,7 +187,7 @@ impl Builder {
             let files = FileWatch::start(Arc::new(files), &contents);
             watched.push(files.map_err(GateError::Thread)?);
         }
-        Ok(Gate {
+        Ok(Gate(Arc::new(GateParts {
             dispatch,
             health,
             public: Arc::new(acceptors.public),
@@ -197,7 +201,7 @@ impl Builder {
             entry,
             internal_hosts: self.settings.internal_hosts.clone(),
             outbound,
-        })
+        })))
     }
 
     /// What plans are built with.

@@ -15,7 +15,7 @@
 //!     .open()
 //!     .await?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8044").await?;
-//! gate.serve(listener, None, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
+//! gate.serve(listener, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
 //! # Ok(()) }
 //! ```
 //!
@@ -27,6 +27,7 @@
 //! | `plan_builder`, `lint`, `class_report` | a plan of table and classes, warnings about it, a plan that is only checked |
 //! | `classes` | the folder of class files |
 //! | `file_watch`, `reload`, `certificate` | files that may change, and what is loaded from them |
+//! | `listeners`, `service` | what a gate serves on; a gate as the service of another server |
 //! | `client` | a client for tests |
 
 mod acceptors;
@@ -34,23 +35,28 @@ mod builder;
 mod certificate;
 mod class_report;
 mod classes;
+#[cfg(any(test, feature = "testing"))]
 mod client;
 mod error;
 mod file_watch;
 mod lint;
+mod listeners;
 mod plan_builder;
 mod reload;
+mod service;
 mod steady_clock;
 mod stores;
 
-pub use builder::Builder;
+pub use builder::GateBuilder;
 pub use class_report::ClassReport;
 pub use class_report::examine;
+#[cfg(any(test, feature = "testing"))]
 pub use client::{Answer, Call, Client};
 pub use error::GateError;
 pub use file_watch::Reload;
 pub(crate) use file_watch::read as read_file;
 pub use lint::Lint;
+pub use listeners::Listeners;
 pub use stores::open_store;
 
 use std::fmt;
@@ -63,6 +69,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
 use crate::admin::GateHealth;
@@ -92,7 +99,15 @@ use crate::store::sweep;
 use crate::table::Problem;
 
 /// A table, its handlers and a store, ready to serve.
-pub struct Gate {
+///
+/// [`Gate::serve`] is a server of its own. As a [`tower_service::Service`], a gate responds to the
+/// requests of another server, such as those that an axum router has no route for. Clones are
+/// cheap and share everything.
+#[derive(Clone)]
+pub struct Gate(Arc<GateParts>);
+
+/// What the clones of a gate share.
+struct GateParts {
     dispatch: Arc<Dispatch>,
     health: Arc<GateHealth>,
     public: Arc<Acceptor>,
@@ -112,125 +127,136 @@ pub struct Gate {
     outbound: Arc<Outbound>,
 }
 
-/// The listeners of a gate.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For clients.
-    pub public: TcpListener,
-    /// For operators and upstreams; `None` for no internal listener.
-    pub internal: Option<TcpListener>,
-    /// For plain HTTP, which is redirected to `public_origin`; `None` for no redirect.
-    pub redirect: Option<TcpListener>,
-}
-
 impl Gate {
     /// Starts building a gate.
-    pub fn builder(settings: Settings) -> Builder {
-        Builder::new(settings)
+    pub fn builder(settings: Settings) -> GateBuilder {
+        GateBuilder::new(settings)
     }
 
-    /// Serves until `stop` completes, then finishes every accepted request and closes the store.
+    /// Serves until `shutdown` completes, then finishes every accepted request and closes the store.
     /// The internal listener, if there is one, serves until the end.
+    ///
+    /// With [`Listeners::none`] this is the work beside requests alone: expired sessions are
+    /// removed, changed files are loaded. A gate that is the service of another server needs it as
+    /// well.
     pub async fn serve(
         &self,
-        listener: TcpListener,
-        internal: Option<TcpListener>,
-        stop: impl Future<Output = ()>,
+        listeners: impl Into<Listeners>,
+        shutdown: impl Future<Output = ()>,
     ) -> Drained {
-        self.serve_all(Listeners { public: listener, internal, redirect: None }, stop).await
-    }
-
-    /// As [`Gate::serve`], with every kind of listener.
-    pub async fn serve_all(&self, listeners: Listeners, stop: impl Future<Output = ()>) -> Drained {
+        let listeners = listeners.into();
         self.learn_addresses(&listeners);
-        let Listeners { public: listener, internal, redirect } = listeners;
-        let (stop_public, public_stop) = watch::channel(false);
+        let Listeners { public, internal, redirect } = listeners;
+        let (stop_public, mut public_stop) = watch::channel(false);
         let (stop_rest, rest_stop) = watch::channel(false);
-        let sessions = self.dispatch.sessions();
-        let sweeping = tokio::spawn(sweep::run(
-            Arc::clone(&sessions.store),
-            Arc::clone(&sessions.clock),
-            rest_stop.clone(),
-        ));
-        let watching = async {
-            match self.reload {
-                AutoReload::On => file_watch::run(&self.watched).await,
-                AutoReload::Off => std::future::pending().await,
-            }
+        let background = self.background(internal, &rest_stop);
+        let redirecting = redirect.map(|listener| self.redirect(listener, public_stop.clone()));
+        let serving = async {
+            let Some(listener) = public else {
+                let _ = public_stop.wait_for(|stopped| *stopped).await;
+                return Drained::Clean;
+            };
+            let service = Arc::new(Public(Arc::clone(&self.0.dispatch)));
+            server::serve(listener, service, Arc::clone(&self.0.public), public_stop).await
         };
-        let admin = internal.map(|listener| {
-            let admin = Arc::new(self.admin());
-            let entrance = Arc::clone(&self.internal);
-            tokio::spawn(server::serve(listener, admin, entrance, rest_stop))
-        });
-        let redirecting = redirect.map(|listener| {
-            let redirect = Arc::new(Redirect::new(Arc::clone(self.dispatch.sessions())));
-            let stop = public_stop.clone();
-            tokio::spawn(server::serve(listener, redirect, Arc::clone(&self.redirect), stop))
-        });
-        let public = Arc::new(Public(Arc::clone(&self.dispatch)));
-        let serving = server::serve(listener, public, Arc::clone(&self.public), public_stop);
         let stopping = async {
             tokio::select! {
-                () = stop => {}
-                () = watching => {}
+                () = shutdown => {}
+                () = self.watch_files() => {}
             }
-            self.health.stop();
+            self.0.health.stop();
             let _ = stop_public.send(true);
             Stopwatch::start()
         };
         let (drained, stopped) = tokio::join!(serving, stopping);
         // A request whose client has disconnected has no connection that could be waited for.
-        let patience = self.drain.saturating_sub(stopped.elapsed());
-        let idle = tokio::time::timeout(patience, self.dispatch.idle()).await;
+        let patience = self.0.drain.saturating_sub(stopped.elapsed());
+        let idle = tokio::time::timeout(patience, self.0.dispatch.idle()).await;
         let _ = stop_rest.send(true);
-        let _ = sweeping.await;
-        if let Some(redirecting) = redirecting {
-            let _ = redirecting.await;
+        for task in background.into_iter().chain(redirecting) {
+            let _ = task.await;
         }
-        if let Some(admin) = admin {
-            let _ = admin.await;
+        self.close_store().await;
+        match (idle, drained) {
+            (Err(_), Drained::Clean) => Drained::CutOff(self.0.dispatch.under_way()),
+            (_, drained) => drained,
         }
-        // Requests that still run have exceeded the drain timeout.
+    }
+
+    /// Removes expired sessions, and serves the internal listener.
+    fn background(
+        &self,
+        internal: Option<TcpListener>,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<JoinHandle<()>> {
+        let sessions = self.0.dispatch.sessions();
+        let (store, clock) = (Arc::clone(&sessions.store), Arc::clone(&sessions.clock));
+        let sweeping = tokio::spawn(sweep::run(store, clock, stop.clone()));
+        let serving = internal.map(|listener| {
+            let (admin, acceptor) = (Arc::new(self.admin()), Arc::clone(&self.0.internal));
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                server::serve(listener, admin, acceptor, stop).await;
+            })
+        });
+        std::iter::once(sweeping).chain(serving).collect()
+    }
+
+    /// Redirects plain HTTP.
+    fn redirect(&self, listener: TcpListener, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let redirect = Arc::new(Redirect::new(Arc::clone(self.0.dispatch.sessions())));
+        let acceptor = Arc::clone(&self.0.redirect);
+        tokio::spawn(async move {
+            server::serve(listener, redirect, acceptor, stop).await;
+        })
+    }
+
+    /// Loads files that have changed, if the settings say so.
+    async fn watch_files(&self) {
+        match self.0.reload {
+            AutoReload::On => file_watch::run(&self.0.watched).await,
+            AutoReload::Off => std::future::pending().await,
+        }
+    }
+
+    /// Requests that still run have exceeded the drain timeout.
+    async fn close_store(&self) {
         let closed = match failpoint::reached(Place::Close) {
-            Ok(()) => self.dispatch.sessions().store.close().await,
+            Ok(()) => self.0.dispatch.sessions().store.close().await,
             Err(broken) => Err(broken.into()),
         };
         if let Err(error) = closed {
             tracing::error!(event = "store.close_failed", %error);
-        }
-        match (idle, drained) {
-            (Err(_), Drained::Clean) => Drained::CutOff(self.dispatch.under_way()),
-            (_, drained) => drained,
         }
     }
 
     /// Records the addresses of this gate.
     fn learn_addresses(&self, listeners: &Listeners) {
         let Listeners { public, internal, redirect } = listeners;
-        for own in [Some(public), internal.as_ref(), redirect.as_ref()].into_iter().flatten() {
-            own.local_addr().into_iter().for_each(|own| self.outbound.refuse(own));
+        for own in [public, internal, redirect].into_iter().flatten() {
+            own.local_addr().into_iter().for_each(|own| self.0.outbound.refuse(own));
         }
         // Without `public_origin`, a developer on this machine needs no setting. Any other address
         // may differ from the one that clients use.
-        if let Ok(address) = public.local_addr()
+        if let Some(Ok(address)) = public.as_ref().map(TcpListener::local_addr)
             && address.ip().is_loopback()
         {
             let origin = format!("{}://{address}", self.scheme());
-            let _ = self.dispatch.sessions().public_origin.set(origin);
+            let _ = self.0.dispatch.sessions().public_origin.set(origin);
         }
     }
 
     /// The service of the internal listener.
     fn admin(&self) -> Admin {
-        let sessions = Arc::clone(self.dispatch.sessions());
-        let entry = (self.entry.clone(), InternalHosts::new(self.internal_hosts.clone()));
-        Admin::new(Arc::clone(&self.health), sessions, entry, self.dispatch.pace())
+        let sessions = Arc::clone(self.0.dispatch.sessions());
+        let entry = (self.0.entry.clone(), InternalHosts::new(self.0.internal_hosts.clone()));
+        Admin::new(Arc::clone(&self.0.health), sessions, entry, self.0.dispatch.pace())
     }
 
     /// A client that drives this gate without a socket, for tests.
+    #[cfg(any(test, feature = "testing"))]
     pub fn client(&self) -> Client {
-        Client::new(Arc::clone(&self.dispatch))
+        Client::new(Arc::clone(&self.0.dispatch))
     }
 
     /// Reads table, class files and all other watched files again, and applies what has changed.
@@ -244,7 +270,7 @@ impl Gate {
     /// `roles.json` and settings are not read again: privileges change with a restart.
     pub async fn reload(&self) -> Reload {
         let mut came = Reload::Unchanged;
-        for watched in &self.watched {
+        for watched in &self.0.watched {
             came = came.and(watched.reload().await);
         }
         came
@@ -257,58 +283,62 @@ impl Gate {
     /// being written. A refused change is not checked again until the files change.
     pub async fn look(&self) -> Reload {
         let mut came = Reload::Unchanged;
-        for watched in &self.watched {
+        for watched in &self.0.watched {
             came = came.and(watched.look().await);
         }
         came
     }
 
     /// The state of the table: its size, its generation, and why a newer one was refused.
+    #[doc(hidden)]
     pub fn table(&self) -> TableState {
-        self.health.table()
+        self.0.health.table()
     }
 
     /// Warnings about the table at the start.
     pub fn warnings(&self) -> &[Problem] {
-        &self.warnings
+        &self.0.warnings
     }
 
     /// Reports on the internal listener that this gate is about to stop, while requests are still
     /// accepted, so that load balancers can stop using it.
     pub fn retire(&self) {
-        self.health.stop();
+        self.0.health.stop();
     }
 
     /// The scheme that [`Gate::serve`] speaks: `https` with a certificate, else `http`.
     pub fn scheme(&self) -> &'static str {
-        if self.certificates.is_some() { "https" } else { "http" }
+        if self.0.certificates.is_some() { "https" } else { "http" }
     }
 
     /// The certificate, which can be replaced while the gate serves; `None` over plain HTTP.
+    #[doc(hidden)]
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
-        self.certificates.as_ref()
+        self.0.certificates.as_ref()
     }
 
     /// The number of connections of the public listener, and their limit.
+    #[doc(hidden)]
     pub fn crowding(&self) -> ConnectionCounts {
-        self.public.connections()
+        self.0.public.connections()
     }
 
     /// The guarantees of the store.
+    #[doc(hidden)]
     pub async fn guarantees(&self) -> Result<Guarantees, StoreError> {
-        self.dispatch.sessions().store.self_check().await
+        self.0.dispatch.sessions().store.self_check().await
     }
 
     /// Closes the store; only for a gate that is not being served.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.dispatch.idle().await;
-        self.dispatch.sessions().store.close().await
+        self.0.dispatch.idle().await;
+        self.0.dispatch.sessions().store.close().await
     }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("dispatch", &self.dispatch).finish_non_exhaustive()
+        f.debug_struct("Gate").field("dispatch", &self.0.dispatch).finish_non_exhaustive()
     }
 }
 

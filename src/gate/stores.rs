@@ -20,7 +20,7 @@ use crate::store::shared::OpenError;
 #[cfg(any(feature = "redis", feature = "postgres"))]
 use crate::store::shared::SharedStore;
 
-/// Opens the store that the settings name, as [`Builder::open`](crate::gate::Builder::open) does;
+/// Opens the store that the settings name, as [`GateBuilder::open`](crate::gate::GateBuilder::open) does;
 /// for programs that work on a store without serving it.
 pub async fn open_store(settings: &Settings, now: Timestamp) -> Result<Arc<dyn Store>, GateError> {
     let config = settings.capacity;

@@ -54,6 +54,10 @@ pub struct Setting {
     /// The default; `None` for a setting that is unset.
     pub default: Option<Value>,
     /// The default as it is written in a settings file, or an example where there is none.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "the manual shows it")
+    )]
     pub written: String,
 }
 

@@ -28,14 +28,18 @@ settings! {
     /// Everything that can be set about a gate. `Settings::default()` is what the default file
     /// says.
     ///
-    /// A program that embeds a gate sets the fields it cares about, and [`Settings::check`] says
-    /// whether they go together:
+    /// A program that embeds a gate writes those that it cares about as a settings file has them
+    /// (docs/SETTINGS.md), in TOML. The environment and the file `callgate.toml` are not read.
     ///
     /// ```
-    /// use callgate::settings::{Settings, StoreUrl};
-    ///
-    /// let settings = Settings { store: StoreUrl::Memory, ..Settings::default() };
-    /// assert!(settings.check().is_empty());
+    /// let settings: callgate::Settings = r#"
+    ///     store = "memory:"
+    ///     public_origin = "https://shop.example"
+    ///     session.idle_minutes = 90
+    /// "#
+    /// .parse()?;
+    /// # let _ = settings;
+    /// # Ok::<_, callgate::InvalidSettings>(())
     /// ```
     #[derive(Debug, Clone)]
     pub struct Settings {

@@ -32,7 +32,7 @@ impl Settings {
     /// by the owner only, if it does not exist yet. With `memory:` the new key exists only in the
     /// process, as the sessions do. A store that many nodes share has no folder for a key file, so
     /// all nodes must be given the same keys.
-    pub fn keyring(&self, entropy: &dyn Entropy) -> Result<Keyring, KeyFault> {
+    pub(crate) fn keyring(&self, entropy: &dyn Entropy) -> Result<Keyring, KeyFault> {
         let app = self.app.as_str();
         if !self.keys.is_empty() {
             return Keyring::read(app, &self.keys).map_err(KeyFault::Given);
@@ -50,14 +50,14 @@ impl Settings {
 
     /// The key file that [`Settings::keyring`] would create for an embedded store. If the store
     /// has sessions, it had a key file, which is lost.
-    pub fn missing_key(&self) -> Option<PathBuf> {
+    pub(crate) fn missing_key(&self) -> Option<PathBuf> {
         let path = self.key_path().filter(|path| self.keys_file.is_none() && !path.exists());
         path.filter(|_| !self.new_key)
     }
 
     /// The keys that [`Settings::keyring`] would find, for an operator's command; `None` where it
     /// would create one. No other user but root may be able to replace the file.
-    pub fn found_keyring(&self) -> Result<Option<Keyring>, KeyFault> {
+    pub(crate) fn found_keyring(&self) -> Result<Option<Keyring>, KeyFault> {
         let app = self.app.as_str();
         match self.key_path() {
             _ if !self.keys.is_empty() => {
@@ -72,7 +72,8 @@ impl Settings {
         }
     }
 
-    /// The file that [`Settings::keyring`] takes its keys from; `None` when there is none.
+    /// The file that `keyring` takes its keys from; `None` when there is none.
+    #[doc(hidden)]
     pub fn key_path(&self) -> Option<PathBuf> {
         match (&self.keys_file, &self.store) {
             _ if !self.keys.is_empty() => None,

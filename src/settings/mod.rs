@@ -49,7 +49,7 @@ pub use keys::KeyFault;
 pub use manual::default_file;
 pub use names::{AppName, PublicOrigin};
 pub use problem::Problem;
-pub use reading::Reading;
+pub use reading::{InvalidSettings, Reading};
 pub use sources::{Environment, Flags};
 pub use store_url::{PasswordFault, StoreUrl, kind_of};
 pub use tls::Tls;
@@ -67,25 +67,25 @@ impl Settings {
     }
 
     /// The folder of the classes: the one that was named, or `classes` beside the table.
-    pub fn classes_folder(&self) -> PathBuf {
+    pub(crate) fn classes_folder(&self) -> PathBuf {
         self.classes.clone().unwrap_or_else(|| self.beside_the_table("classes"))
     }
 
     /// The file of privileges and roles: the one that was named, or `roles.json` beside the
     /// table if it is there.
-    pub fn roles_file(&self) -> Option<PathBuf> {
+    pub(crate) fn roles_file(&self) -> Option<PathBuf> {
         let beside = || Some(self.beside_the_table("roles.json")).filter(|path| path.exists());
         self.roles.clone().or_else(beside)
     }
 
     /// Whether clients use https: callgate serves TLS itself, or `public_origin` indicates a proxy
     /// that does.
-    pub fn is_https(&self) -> bool {
+    pub(crate) fn is_https(&self) -> bool {
         self.tls.is_on() || self.public_origin.as_ref().is_some_and(PublicOrigin::is_https)
     }
 
     /// Whether the session cookie is `Secure`.
-    pub fn is_cookie_secure(&self) -> bool {
+    pub(crate) fn is_cookie_secure(&self) -> bool {
         match self.cookie.secure {
             CookieSecure::On => true,
             CookieSecure::Off => false,
@@ -100,7 +100,7 @@ impl Settings {
     }
 
     /// Whether the names of cookies begin with `__Host-`.
-    pub fn has_host_prefix(&self) -> bool {
+    pub(crate) fn has_host_prefix(&self) -> bool {
         match self.cookie.prefix {
             CookiePrefix::Host => true,
             CookiePrefix::None => false,

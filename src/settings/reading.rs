@@ -1,7 +1,11 @@
 //! Reads the settings: every layer, then typed values, then the checks.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::base::setting::{Declared, Raw, Values};
 
+use super::file::File;
 use super::problem::Problem;
 use super::sources;
 use super::sources::{Environment, Flags};
@@ -10,6 +14,7 @@ use super::{Settings, contradictions, files};
 impl Settings {
     /// Reads every layer and checks the result. The settings file is read from disk, and the files
     /// that the settings name are checked there.
+    #[doc(hidden)]
     pub fn read(flags: &Flags, environment: &Environment) -> Reading {
         let (raw, mut problems) = sources::read(flags, environment);
         let settings = understood(&raw, &mut problems);
@@ -30,6 +35,33 @@ fn understood(raw: &Raw, problems: &mut Vec<Problem>) -> Settings {
     // Outside of tables every setting has a default or may be unset.
     settings.unwrap_or_default()
 }
+
+/// Reads the text of a settings file. The error is every problem at once; warnings are none.
+impl FromStr for Settings {
+    type Err = InvalidSettings;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSettings> {
+        let mut raw = Raw::default();
+        let mut problems = File::new("settings", text).read(&mut raw);
+        let settings = understood(&raw, &mut problems);
+        problems.extend(contradictions::find(&settings, &raw));
+        problems.retain(Problem::is_error);
+        if problems.is_empty() { Ok(settings) } else { Err(InvalidSettings(problems)) }
+    }
+}
+
+/// Why a text holds no settings: one line for each problem, with its place and how to fix it.
+#[derive(Debug)]
+pub struct InvalidSettings(Vec<Problem>);
+
+impl fmt::Display for InvalidSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for InvalidSettings {}
 
 /// The result of reading the settings.
 #[derive(Debug, Clone)]
@@ -56,7 +88,6 @@ mod tests {
     use crate::settings::SETTINGS;
     use crate::settings::Setting;
     use crate::settings::default_file;
-    use crate::settings::file::File;
 
     #[test]
     fn the_default_file_says_exactly_the_defaults() {
@@ -65,6 +96,19 @@ mod tests {
         let said = understood(&raw, &mut problems);
         assert_eq!(problems, []);
         assert_eq!(format!("{said:#?}"), format!("{:#?}", Settings::default()));
+    }
+
+    #[test]
+    fn a_text_is_read_as_a_settings_file_is() {
+        let settings: Settings = "store = \"memory:\"\nsession.idle_minutes = 90".parse().unwrap();
+        assert_eq!(
+            (settings.store.to_string(), settings.lifetime.idle_minutes),
+            ("memory:".to_owned(), 90)
+        );
+        let both = "stor = 1\nsafety = \"lax\"".parse::<Settings>().unwrap_err().to_string();
+        assert!(both.contains("settings:1:1: error: ") && both.contains("settings:2:"), "{both}");
+        let apart = "tls.cert = \"cert.pem\"".parse::<Settings>().unwrap_err().to_string();
+        assert!(apart.contains("tls"), "{apart}");
     }
 
     fn with(name: &str, text: &str) -> (Settings, Vec<Problem>) {

@@ -28,6 +28,10 @@ pub enum StoreUrl {
     #[cfg(feature = "postgres")]
     Postgres(PostgresAddress),
     /// A store that this build does not include, by the feature that it requires.
+    #[cfg_attr(
+        all(feature = "redis", feature = "postgres", not(any(test, feature = "testing"))),
+        expect(dead_code, reason = "this build has every store")
+    )]
     Missing(&'static str),
 }
 
@@ -151,7 +155,7 @@ impl fmt::Display for StoreUrl {
 
 impl Settings {
     /// The store with its password from either source: reads `store_password_file`.
-    pub fn store_with_password(&self) -> Result<StoreUrl, PasswordFault> {
+    pub(crate) fn store_with_password(&self) -> Result<StoreUrl, PasswordFault> {
         match &self.store_password_file {
             Some(path) if self.store.is_shared() => {
                 Ok(self.store.clone().with_password(password(path)?))

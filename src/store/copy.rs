@@ -296,6 +296,7 @@ impl Tokens {
     }
 
     /// The number of tokens read.
+    #[cfg(any(test, feature = "testing"))]
     pub fn all(&self) -> u64 {
         self.moved + self.present + self.ended + self.left + self.lost
     }

@@ -195,6 +195,7 @@ impl Table {
     ///
     /// It matches each row by itself instead of using the index, so that the two can be compared:
     /// the first hit is the row that [`Table::find`] returns.
+    #[cfg(any(test, feature = "testing"))]
     pub fn explain(&self, verb: &str, path: &CanonicalPath) -> Vec<Step> {
         explain::steps(self, verb, path)
     }

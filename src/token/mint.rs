@@ -90,6 +90,7 @@ pub struct MintOptions {
 
 /// Why no token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MintRefused {
     /// The operating system returned no random bytes.
     NoEntropy,
@@ -125,7 +126,7 @@ impl MintOptions {
 
     /// Makes a token for `session`: a secret to send and a record to store. It is not bound to a
     /// browser yet.
-    pub fn mint(
+    pub(crate) fn mint(
         &self,
         entropy: &dyn Entropy,
         session: SessionId,
@@ -157,11 +158,11 @@ impl MintOptions {
 
 /// The times that a mint depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct MintTimes {
+pub(crate) struct MintTimes {
     /// The current time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// The idle timeout of the session, the default lifespan of its tokens.
-    pub idle_minutes: u32,
+    pub(crate) idle_minutes: u32,
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ async fn gate(classes: &Classes) -> Gate {
         singleton = singleton.method(function, call);
     }
     let singleton = singleton.method("native", async |_, _, session: Session| {
-        session.get("a").unwrap_or(json!("nothing"))
+        session.get("a").map(|a| a.unwrap_or(json!("nothing")))
     });
     let rows = ["run", "trivial", "native"]
         .map(|name| json!({"pattern": name, "class": "Mixed", "method": name}));

@@ -33,6 +33,7 @@ use callgate::Settings;
 use callgate::Singleton;
 use callgate::base::Clock;
 use callgate::base::clock::SystemClock;
+use callgate::gate::Listeners;
 use callgate::gate::open_store;
 use callgate::http::HandlerError;
 use callgate::http::server::Drained;
@@ -160,7 +161,7 @@ async fn serve(settings: Settings) -> Drained {
             }
         }
     };
-    gate.serve(listener, inside, stop).await
+    gate.serve(Listeners::new(listener).internal(inside), stop).await
 }
 
 /// The table of the probe class, with the control rows and `more` before its own.

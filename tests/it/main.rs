@@ -26,6 +26,7 @@ mod connections;
 mod cookies;
 mod declarations;
 mod demo;
+mod embedding;
 mod ending;
 mod events;
 #[cfg(feature = "script")]

@@ -14,6 +14,7 @@ use callgate::Settings;
 use callgate::Singleton;
 use callgate::base::clock::ManualClock;
 use callgate::gate::Answer;
+use callgate::gate::Listeners;
 use callgate::gate::Reload;
 use callgate::settings::AutoReload;
 use serde_json::Value;
@@ -425,5 +426,8 @@ async fn readyz_tells_generation_and_refusal_and_stays_ready() {
         assert_eq!(table().await, json!({ "rows": 0, "generation": 2, "refused": Value::Null }));
         stop.send(()).unwrap();
     };
-    tokio::join!(place.gate.serve(listener, Some(internal), stop_soon), soon(asking));
+    tokio::join!(
+        place.gate.serve(Listeners::new(listener).internal(internal), stop_soon),
+        soon(asking)
+    );
 }

@@ -141,6 +141,7 @@ const MODULES: &[Module] = &[
             "rustix",
             "serde_json",
             "tokio",
+            "tower_service",
             "tracing",
             "url",
         ],

@@ -1,5 +1,6 @@
 //! Proof that each rule catches what it is there for, and lets pass what only looks like it.
 
+use super::face;
 use super::floors;
 use super::homes;
 use super::promises;
@@ -453,5 +454,57 @@ fn a_promise_without_a_test_that_exists_is_caught() {
             "docs/PROMISES.md:7: no file tests/it/c.rs",
             "docs/PROMISES.md:8: P1 is another promise already; take the next free number",
         ]
+    );
+}
+
+#[test]
+fn the_public_face_is_what_another_crate_can_name() {
+    let src = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| std::fs::write(src.path().join(path), text).unwrap();
+    write(
+        "lib.rs",
+        "mod inner; pub use inner::{Shown as Renamed, part::*, part::Id}; use inner::Hidden;
+         pub mod prelude { pub use crate::Renamed; }
+         #[doc(hidden)] pub mod quiet { pub struct Unlisted; }
+         #[cfg(feature = \"testing\")] pub use inner::Tested;
+         pub(crate) fn own() {}",
+    );
+    write(
+        "inner.rs",
+        "pub struct Shown { pub field: u8, secret: u8 }
+         impl Shown { pub fn new() {} fn private() {} #[doc(hidden)] pub fn quiet() {} }
+         impl Clone for Shown { fn clone(&self) {} }
+         pub struct Hidden; pub struct Tested;
+         pub mod part { pub enum Kind { One, Two { inside: u8 } } pub trait Port { fn work(); }
+            macro_rules! id { ($n:ident) => { impl $n { pub const fn bytes() {} } } }
+            id!(Id); pub use self::deep::Far; mod deep { pub struct Far; } }",
+    );
+    let listed = |extent| face::Face::read(src.path(), extent).listing();
+    let lines: Vec<String> = listed(face::Extent::Crate).into_iter().collect();
+    assert_eq!(
+        lines,
+        [
+            "callgate::Far",
+            "callgate::Id",
+            "callgate::Id::bytes",
+            "callgate::Kind",
+            "callgate::Kind::One",
+            "callgate::Kind::Two",
+            "callgate::Kind::Two::inside",
+            "callgate::Port",
+            "callgate::Port::work",
+            "callgate::Renamed",
+            "callgate::Renamed::field",
+            "callgate::Renamed::new",
+            "callgate::prelude",
+            "callgate::prelude::Renamed",
+        ]
+    );
+    let listed = listed(face::Extent::Testing);
+    assert!(listed.contains("callgate::Tested"), "{listed:?}");
+    let example = "use callgate::Renamed; use callgate::prelude::*; use callgate::inner::Hidden;";
+    assert_eq!(
+        told(&face::strangers(&Source::new("examples/a.rs", example), &listed)),
+        ["examples/a.rs:1: callgate::inner::Hidden is not public"]
     );
 }

@@ -149,8 +149,8 @@ pub(super) fn session(error: SessionError, refused: fn() -> Fault) -> Fault {
         SessionError::Store(error) => error.into(),
         SessionError::TooOften(wait) => Fault::rate_limited(wait),
         SessionError::TooManyGuests(wait) => Fault::too_many_guests(wait),
-        error @ (SessionError::Contended | SessionError::Mint(MintRefused::NoEntropy)) => {
-            Fault::internal(error)
-        }
+        error @ (SessionError::Contended
+        | SessionError::OtherType { .. }
+        | SessionError::Mint(MintRefused::NoEntropy)) => Fault::internal(error),
     }
 }

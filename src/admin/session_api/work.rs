@@ -53,9 +53,9 @@ pub(super) async fn carry_out(
             // Logging out of a session that has ended is allowed, but not with a right that has
             // ended.
             session.reload().await.map_err(plain)?;
-            let restored = session.restore_with(&token, options).await.map_err(plain)?;
-            let mut told_of = fate(session.restore_outcome());
-            told_of.insert("restored".to_owned(), restored.into());
+            let outcome = session.restore_with(&token, options).await.map_err(plain)?;
+            let mut told_of = fate(outcome);
+            told_of.insert("restored".to_owned(), outcome.is_restored().into());
             Ok(told(StatusCode::OK, &told_of.into()))
         }
         // The browser would be removed from its own session.

@@ -81,6 +81,7 @@ impl Sources {
     }
 
     /// Creates a snapshot from pairs of a path inside the folder, such as `Mail.js`, and a text.
+    #[cfg(any(test, feature = "testing"))]
     pub fn of_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let named = |(path, text)| (format!("classes/{path}"), Source::new(text));
         Self { folder: "classes".into(), files: Arc::new(texts.into_iter().map(named).collect()) }

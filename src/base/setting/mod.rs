@@ -44,6 +44,7 @@ pub(crate) use forms::{Form, Millis, OnOff, OrOff, OrZero, Seconds, mismatch, pa
 pub use given::{Given, Origin, Raw};
 pub(crate) use kind::BadValue;
 pub use kind::{Kind, Value, quoted};
+#[cfg(any(test, feature = "testing"))]
 pub use values::Tables;
 pub(crate) use values::Values;
 pub use written::written;
@@ -71,6 +72,10 @@ pub(crate) enum Shape {
     /// Tables with these settings, each under a name of its owner's choice.
     Named(Vec<Entry>),
     /// Any number of tables with these settings, in order.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "no setting is one yet")
+    )]
     List(Vec<Entry>),
 }
 
@@ -149,9 +154,17 @@ macro_rules! settings {
             )+
         }
     ) => {
+        #[cfg(any(test, feature = "testing"))]
         $(#[$attribute])*
         $visibility struct $name {
             $($(#[doc = $manual])+ $visibility $field: $type,)+
+        }
+
+        // To a program that embeds callgate a setting has one name, that of the settings file.
+        #[cfg(not(any(test, feature = "testing")))]
+        $(#[$attribute])*
+        $visibility struct $name {
+            $($(#[doc = $manual])+ pub(crate) $field: $type,)+
         }
 
         impl $crate::base::setting::Declared for $name {

@@ -94,9 +94,11 @@ impl<P: Declared> Declared for BTreeMap<String, P> {
 }
 
 /// A list of tables: `[[mail.from]]`, as often as it is wanted.
+#[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct Tables<P>(PhantomData<P>);
 
+#[cfg(any(test, feature = "testing"))]
 impl<P: Declared> Declared for Tables<P> {
     type Value = Vec<P::Value>;
 

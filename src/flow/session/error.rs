@@ -39,6 +39,13 @@ pub enum SessionError {
     TooManyGuests(Wait),
     /// The value cannot be kept as JSON.
     NotJson(String),
+    /// The stored value of this key cannot be read as the type that was asked for.
+    OtherType {
+        /// The storage key.
+        key: String,
+        /// The name of the type.
+        wanted: &'static str,
+    },
     /// A storage key, user name or path that is not acceptable, with the reason.
     Refused(String),
     /// So many requests changed the key at once that this one always lost.
@@ -62,6 +69,7 @@ impl SessionError {
             Self::TooOften(_) => "tooOften",
             Self::TooManyGuests(_) => "tooManyGuests",
             Self::NotJson(_) => "notJson",
+            Self::OtherType { .. } => "otherType",
             Self::Refused(_) => "refused",
             Self::Contended => "contended",
             Self::Mint(MintRefused::NoEntropy) => "noRandomness",
@@ -94,6 +102,9 @@ impl fmt::Display for SessionError {
                 write!(f, "too many sessions were just begun; try again in {} s", wait.secs())
             }
             Self::NotJson(why) => write!(f, "the value cannot be kept as JSON: {why}"),
+            Self::OtherType { key, wanted } => {
+                write!(f, "the value of the storage key {key:?} cannot be read as {wanted}")
+            }
             Self::Refused(why) => f.write_str(why),
             Self::Contended => f.write_str("too many requests are changing this key at once"),
             Self::Mint(refused) => refused.fmt(f),

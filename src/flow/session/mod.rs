@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::MutexGuard;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -107,9 +108,22 @@ impl Session {
         self.lock().id()
     }
 
-    /// The value of a storage key.
-    pub fn get(&self, key: &str) -> Option<Value> {
-        self.lock().find(key).map(|json| json.value())
+    /// The value of a storage key, as a type that can be read from JSON; `serde_json::Value` is
+    /// one for every value. `None` for a key without a value.
+    ///
+    /// ```no_run
+    /// # fn of(session: callgate::Session) -> Result<(), callgate::SessionError> {
+    /// let paid: bool = session.get("paid")?.unwrap_or_default();
+    /// let items = session.get::<Vec<u64>>("items")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
+        let Some(json) = self.lock().find(key) else { return Ok(None) };
+        // The error of the parser may quote the value, which may be private.
+        serde_json::from_str(json.text()).map(Some).map_err(|_| SessionError::OtherType {
+            key: key.to_owned(),
+            wanted: std::any::type_name::<T>(),
+        })
     }
 
     /// The complete storage.
@@ -174,31 +188,29 @@ impl Session {
         !self.lock().access().known
     }
 
-    /// Adds privileges; the session is no guest's from now on. Always true (4D `setPrivileges`).
+    /// Adds privileges; the session is no guest's from now on (4D `setPrivileges`).
     ///
     /// A gain ends the rights of all other browsers, unless [`Privileges::keep_devices`] is set:
     /// see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be gained: see
     /// [`SessionError::ContextMayNotGain`].
-    pub fn set_privileges(&self, privileges: impl Into<Privileges>) -> Result<bool, SessionError> {
+    pub fn set_privileges(&self, privileges: impl Into<Privileges>) -> Result<(), SessionError> {
         let privileges = privileges.into();
         let keep_devices = privileges.keep_devices;
         let change = self.access_change(privileges)?;
         let mut state = self.lock();
         if state.is_automatic() {
-            return gain::refused_in_a_context(&state, &self.sessions.roles, &change)
-                .map(|()| true);
+            return gain::refused_in_a_context(&state, &self.sessions.roles, &change);
         }
         state.draft.change_access(change);
         state.draft.puts_others_out |= !keep_devices;
-        Ok(true)
+        Ok(())
     }
 
-    /// Removes all privileges. Always true; the user's name stays, and the session does not become
-    /// a guest's again (4D 21 `clearPrivileges`).
-    pub fn clear_privileges(&self) -> bool {
+    /// Removes all privileges. The user's name stays, and the session does not become a guest's
+    /// again (4D 21 `clearPrivileges`).
+    pub fn clear_privileges(&self) {
         let change = AccessChange { clear: true, ..AccessChange::default() };
         self.lock().draft.change_access(change);
-        true
     }
 
     /// Whether the session has this privilege, itself or through an inclusion.
@@ -227,7 +239,7 @@ impl Session {
     }
 
     /// The outcome of the token that the handler passed to [`Session::restore`] last.
-    pub fn restore_outcome(&self) -> Outcome {
+    pub(crate) fn restore_outcome(&self) -> Outcome {
         self.lock().restore_outcome.unwrap_or_default()
     }
 

@@ -64,6 +64,7 @@ impl CookieRule {
     }
 
     /// The session cookie's full name.
+    #[cfg(any(test, feature = "testing"))]
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -195,7 +195,7 @@ impl fmt::Debug for IncomingMessage {
 
 impl Picture {
     /// The media type that the first bytes of a picture give away.
-    pub fn sniff(bytes: &[u8]) -> Option<&'static str> {
+    pub(crate) fn sniff(bytes: &[u8]) -> Option<&'static str> {
         const SIGNATURES: [(&[u8], &str); 6] = [
             (b"\x89PNG\r\n\x1a\n", "image/png"),
             (b"\xff\xd8\xff", "image/jpeg"),

@@ -133,6 +133,7 @@ impl Outbound {
     /// A request is sent a second time if nothing of it was written the first time. It is also
     /// sent again if it is a `GET` or `HEAD` without a body, not marked [`OnlyOnce`], and a kept
     /// connection was closed before any byte of a response (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    #[cfg(any(test, feature = "testing"))]
     pub async fn send(
         &self,
         request: Request<SentBody>,

@@ -69,16 +69,16 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `dir`, of the default size. Creates the directory (mode 0700) and the
-    /// store if there is none.
-    ///
-    /// Reads the whole journal, so this blocks (for seconds with a million sessions): call it before
-    /// serving.
+    /// Opens the store in `dir`, of the default size.
+    #[cfg(any(test, feature = "testing"))]
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_with(dir, Config::default())
     }
 
-    /// Opens the store in `dir`.
+    /// Opens the store in `dir`. Creates the directory (mode 0700) and the store if there is none.
+    ///
+    /// Reads the whole journal, so this blocks (for seconds with a million sessions): call it before
+    /// serving.
     pub fn open_with(dir: &Path, config: Config) -> Result<Self, OpenError> {
         let (folder, journal) = Folder::open(dir)?;
         Self::start(journal, dir, config, (Ground::of(dir), Some(folder)))

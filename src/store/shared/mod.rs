@@ -95,6 +95,7 @@ pub struct SharedStore {
 impl SharedStore {
     /// A store on this engine. Call it within a runtime: it flushes uses of sessions to the
     /// database every few seconds until it is dropped.
+    #[cfg(any(test, feature = "testing"))]
     pub fn new(engine: Arc<dyn Engine>) -> Arc<Self> {
         Self::with(engine, Config::default())
     }

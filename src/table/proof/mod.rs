@@ -44,6 +44,10 @@ pub struct Proof {
     /// The number of each row in its file, in table order.
     numbers: Vec<usize>,
     /// The cost in steps of the search: up to [`Proof::STEPS_MAX`].
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "tests hold its bound")
+    )]
     pub steps: u64,
 }
 

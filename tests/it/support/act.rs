@@ -46,11 +46,11 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
         "write" => session.set("n", "written")?,
         "remove" => session.remove("n"),
         "idle" => session.set_idle_timeout(600),
-        "clear" => drop(session.clear_privileges()),
+        "clear" => session.clear_privileges(),
         "update" => drop(session.update("n", |_| json!("updated")).await?),
         "mint" => drop(session.create_otp(MintOptions::default()).await?),
-        "login" => drop(session.set_privileges(keep(false))?),
-        "keep" => drop(session.set_privileges(keep(true))?),
+        "login" => session.set_privileges(keep(false))?,
+        "keep" => session.set_privileges(keep(true))?,
         "rename" => {
             let user_name = Some("Mallory".to_owned());
             let wish = Privileges { user_name, keep_devices: true, ..Privileges::default() };
@@ -63,12 +63,12 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
                 session.end_device(device.id).await?;
             }
         }
-        "restore" => drop(session.restore(&query(request, "token")).await?),
+        "restore" => _ = session.restore(&query(request, "token")).await?,
         "peek" => {
             session.set("n", "written")?;
             let mut minting = Box::pin(session.create_otp(MintOptions::default()));
             let minted = poll_fn(|context| Poll::Ready(minting.as_mut().poll(context))).await;
-            if minted.is_ready() || session.get("n") != Some(json!("written")) {
+            if minted.is_ready() || session.get("n")? != Some(json!("written")) {
                 return Err(HandlerError::new("what is being written is not shown"));
             }
         }

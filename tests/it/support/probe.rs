@@ -17,7 +17,6 @@ use callgate::IncomingMessage;
 use callgate::OutgoingMessage;
 use callgate::Session;
 use callgate::Singleton;
-use callgate::backend::native::IntoReply;
 use callgate::base::DeviceId;
 use callgate::http::HandlerError;
 use callgate::http::Reply;
@@ -266,8 +265,12 @@ fn query(request: &IncomingMessage, name: &str) -> String {
     request.url_query().find(name).unwrap_or_default().to_owned()
 }
 
-async fn read(_: Arc<Probe>, request: IncomingMessage, session: Session) -> impl IntoReply {
-    session.get(&query(&request, "key")).unwrap_or(Value::Null)
+async fn read(
+    _: Arc<Probe>,
+    request: IncomingMessage,
+    session: Session,
+) -> Result<Value, HandlerError> {
+    Ok(session.get(&query(&request, "key"))?.unwrap_or_default())
 }
 
 async fn write(
@@ -337,11 +340,10 @@ async fn restore(
     session: Session,
 ) -> Result<OutgoingMessage, HandlerError> {
     let options = RestoreOptions { switch: request.url_query().find("switch").is_some() };
-    let restored = session.restore_with(&query(&request, "token"), options).await?;
-    let id = session.id().to_string();
-    let outcome = session.restore_outcome().name();
+    let outcome = session.restore_with(&query(&request, "token"), options).await?;
+    let (restored, id) = (outcome.is_restored(), session.id().to_string());
     let body = json!({ "restored": restored, "id": id, "storage": session.storage() });
-    Ok(OutgoingMessage::new().with_body(body).with_header("x-outcome", outcome)?)
+    Ok(OutgoingMessage::new().with_body(body).with_header("x-outcome", outcome.name())?)
 }
 
 async fn login(
@@ -408,7 +410,7 @@ async fn peek(
 ) -> Result<Value, HandlerError> {
     probe.pass().await;
     let reloaded = session.reload().await?;
-    let (user, secret) = (session.user_name(), session.get("secret"));
+    let (user, secret) = (session.user_name(), session.get::<Value>("secret")?);
     Ok(json!({ "reloaded": reloaded, "user": user, "secret": secret }))
 }
 
@@ -424,7 +426,7 @@ async fn errand(
     probe.arrived.add_permits(1);
     loop {
         session.reload().await?;
-        if let Some(value) = session.get("answer") {
+        if let Some(value) = session.get("answer")? {
             return Ok(value);
         }
         tokio::task::yield_now().await;

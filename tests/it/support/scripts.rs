@@ -11,7 +11,7 @@ use callgate::backend::script::Classes;
 use callgate::backend::script::Environment;
 use callgate::backend::script::Sources;
 use callgate::gate::Answer;
-use callgate::gate::Builder;
+use callgate::gate::GateBuilder;
 use callgate::http::Handlers as _;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -69,7 +69,7 @@ impl Scripts {
 
     /// The same on a gate that the test has begun.
     pub(crate) async fn on(
-        builder: Builder,
+        builder: GateBuilder,
         environment: &Environment,
         files: &[(&str, &str)],
         targets: &[&str],
@@ -82,7 +82,7 @@ impl Scripts {
         Self::in_front_of(classes, Gate::builder(settings()), targets).await
     }
 
-    async fn in_front_of(classes: Classes, mut builder: Builder, targets: &[&str]) -> Self {
+    async fn in_front_of(classes: Classes, mut builder: GateBuilder, targets: &[&str]) -> Self {
         let classes = Arc::new(classes);
         let mut rows = Vec::new();
         for target in targets {

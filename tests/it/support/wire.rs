@@ -80,9 +80,8 @@ impl Served {
             async move {
                 // A test that ends without stopping drops the sender; that is a stop too.
                 let stop = async { stopped.await.unwrap_or(()) };
-                let (internal, redirect) = (Some(other), Some(plain));
-                let listeners = Listeners { public: listener, internal, redirect };
-                house.gate.serve_all(listeners, stop).await
+                let listeners = Listeners::new(listener).internal(other).redirect(plain);
+                house.gate.serve(listeners, stop).await
             }
         });
         Self { house, public, internal, redirect, stop: Some(stop), serving }

@@ -33,7 +33,11 @@ pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
 
 fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.getter("isGuest", |call| call.session.is_guest())?;
-    bindings.getter("clearPrivileges", |call| call.session.clear_privileges())?;
+    // 4D's functions return true.
+    bindings.getter("clearPrivileges", |call| {
+        call.session.clear_privileges();
+        true
+    })?;
     bindings.getter("getPrivileges", |call| -> Vec<String> {
         call.session.privileges().iter().map(ToString::to_string).collect()
     })?;
@@ -45,7 +49,7 @@ fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
             user_name: options.get("userName").map_err(misread)?,
             keep_devices: options.get("keepDevices").map_err(misread)?,
         };
-        call.session.set_privileges(options).map_err(Failure::session)
+        call.session.set_privileges(options).map(|()| true).map_err(Failure::session)
     })
 }
 
@@ -69,8 +73,8 @@ fn tokens<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
         let options = RestoreOptions { switch: options.get("switch").map_err(misread)? };
         let session = call.session.clone();
         Ok(async move {
-            let restored = session.restore_with(&token, options).await;
-            restored.map(Completion::Bool).map_err(Failure::session)
+            let outcome = session.restore_with(&token, options).await.map_err(Failure::session)?;
+            Ok(Completion::Bool(outcome.is_restored()))
         })
     })?;
     bindings.async_method("logout", |call, ()| {

@@ -1,6 +1,9 @@
 //! The body of a request: read whole, up to a limit, within a deadline.
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -18,6 +21,7 @@ use hyper::body::SizeHint;
 use crate::base::clock::Stopwatch;
 use crate::base::limits::BYTES_PER_SEC_MIN;
 use crate::http::message::body::content_coding::Coding;
+use crate::http::message::body::outgoing::CutShort;
 use crate::http::message::fault::Fault;
 
 /// What every body gets, however little of it comes.
@@ -30,9 +34,35 @@ pub enum RequestBody {
     Wire(Incoming),
     /// There as a whole.
     Whole(Full<Bytes>),
+    /// From the server of which a gate is a service.
+    Other(OtherBody),
+}
+
+/// A body of any type. The lock makes it `Sync`, and is never waited for.
+pub struct OtherBody(Mutex<Pin<Box<dyn Body<Data = Bytes, Error = CutShort> + Send>>>);
+
+impl OtherBody {
+    fn look<T>(&self, at: impl FnOnce(&dyn Body<Data = Bytes, Error = CutShort>) -> T) -> T {
+        at(&**self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for OtherBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OtherBody")
+    }
 }
 
 impl RequestBody {
+    /// A body of any type.
+    pub(crate) fn of<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<CutShort>,
+    {
+        Self::Other(OtherBody(Mutex::new(Box::pin(body.map_err(Into::into)))))
+    }
+
     /// No body.
     pub(crate) fn empty() -> Self {
         Self::Whole(Full::default())
@@ -41,15 +71,19 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = CutShort;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         match self.get_mut() {
-            Self::Wire(body) => Pin::new(body).poll_frame(context),
+            Self::Wire(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Other(OtherBody(body)) => {
+                let body = body.get_mut().unwrap_or_else(PoisonError::into_inner);
+                body.as_mut().poll_frame(context)
+            }
         }
     }
 
@@ -57,6 +91,7 @@ impl Body for RequestBody {
         match self {
             Self::Wire(body) => body.is_end_stream(),
             Self::Whole(body) => body.is_end_stream(),
+            Self::Other(body) => body.look(|body| body.is_end_stream()),
         }
     }
 
@@ -64,6 +99,7 @@ impl Body for RequestBody {
         match self {
             Self::Wire(body) => body.size_hint(),
             Self::Whole(body) => body.size_hint(),
+            Self::Other(body) => body.look(|body| body.size_hint()),
         }
     }
 }

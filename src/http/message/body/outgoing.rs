@@ -27,18 +27,22 @@ pub type CutShort = Box<dyn StdError + Send + Sync>;
 /// memory than one frame.
 pub enum ResponseBody {
     /// Whole.
+    #[doc(hidden)]
     Whole(Full<Bytes>),
     /// Streamed.
+    #[doc(hidden)]
     Stream(Pin<Box<dyn Body<Data = Bytes, Error = CutShort> + Send>>),
 }
 
 impl ResponseBody {
     /// No body.
+    #[doc(hidden)]
     pub fn empty() -> Self {
         Self::from(Bytes::new())
     }
 
     /// A body that is passed on as it comes.
+    #[doc(hidden)]
     pub fn stream<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -70,7 +70,7 @@ impl std::error::Error for BadForm {}
 
 impl Form {
     /// Reads a body that was sent with `content_type`.
-    pub async fn read(content_type: &str, body: Bytes) -> Result<Self, BadForm> {
+    pub(crate) async fn read(content_type: &str, body: Bytes) -> Result<Self, BadForm> {
         if is_urlencoded(content_type) {
             Self::read_urlencoded(&body, charset::named(content_type))
         } else if let Ok(boundary) = multer::parse_boundary(content_type) {
