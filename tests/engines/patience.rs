@@ -78,7 +78,7 @@ async fn answered(check: impl AsyncFn() -> Result<(), Broken>) -> Result<(), Bro
     }
 }
 
-/// How long a verb may take at most of which it is promised that it fails soon.
+/// How long a operation may take at most of which it is promised that it fails soon.
 const FAILS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sees that something fails as soon as it should: each time in the end, and at least once of a few

@@ -118,7 +118,7 @@ impl Address {
     /// | `sslmode` | `disable`, `prefer`, `require`, `verify-ca` or `verify-full`, as in `libpq`; default `verify-full`, and `prefer` where all hosts are this machine |
     /// | `sslrootcert` | a file with the certificates to trust, in place of those of the system |
     /// | `schema` | where callgate keeps its tables; default `callgate` |
-    /// | `fence` | `off` grants tokens of another incarnation of the database too; default `on` |
+    /// | `fence` | `off` grants tokens of another epoch of the database too; default `on` |
     /// | `pool` | connections at most; default 16 |
     pub fn parse(url: &str) -> Result<Self, String> {
         let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
@@ -166,7 +166,7 @@ impl Address {
         Ok(address)
     }
 
-    /// Whether a token is granted only by the incarnation of the database that minted it.
+    /// Whether a token is granted only by the epoch of the database that minted it.
     pub fn fence(&self) -> bool {
         self.fence
     }

@@ -11,10 +11,10 @@ use crate::store::port::Lack;
 
 use super::address::Address;
 use super::address::Host;
-use super::ask;
-use super::ask::Deed;
-use super::ask::Params;
 use super::pool::Pool;
+use super::query;
+use super::query::Effect;
+use super::query::Params;
 use super::rows;
 
 /// The difference of clocks that is not reported: more than a round trip.
@@ -46,13 +46,13 @@ pub(super) struct Checked {
 }
 
 /// Queries the database.
-pub(super) async fn ask(
+pub(super) async fn run(
     pool: &Pool,
     statement: &str,
     address: &Address,
 ) -> Result<Checked, StoreError> {
     let before = SystemClock.now();
-    let rows = ask::ask(pool, Deed::Reads, statement, &Params::default()).await;
+    let rows = query::query(pool, Effect::Reads, statement, &Params::default()).await;
     let rows = rows.map_err(|failure| failure.error)?;
     let after = SystemClock.now();
     let facts = Facts::read(rows::first(&rows)?)?;

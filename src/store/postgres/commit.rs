@@ -12,7 +12,7 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenRow;
 
-use super::ask::Params;
+use super::query::Params;
 use super::rows;
 
 /// The parameters of `claim_v1`, after the application.

@@ -5,22 +5,22 @@
 //! pooler in front of the database may send each of them to another connection.
 //!
 //! ```text
-//!   address   the parsed URL of the database
-//!   tls       encryption, and the authorities to trust
-//!   line      one connection, and the notices that arrive on it
-//!   pool      a bounded number of connections
-//!   ask       one command, its timeout, and the meaning of its failure
-//!   rows      conversions of rows and values
-//!   schema    creating and upgrading the tables and functions
-//!   check     the guarantees of the database with its present configuration
+//!   address      the parsed URL of the database
+//!   tls          encryption, and the authorities to trust
+//!   connection   one connection, and the notices that arrive on it
+//!   pool         a bounded number of connections
+//!   query        one command, its timeout, and the meaning of its failure
+//!   rows         conversions of rows and values
+//!   schema       creating and upgrading the tables and functions
+//!   check        the guarantees of the database with its present configuration
 //! ```
 
 mod address;
-mod ask;
 mod check;
 mod commit;
-mod line;
+mod connection;
 mod pool;
+mod query;
 mod rows;
 mod schema;
 mod tls;
@@ -55,20 +55,20 @@ use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::Trimmed;
 
 pub use address::Address;
-use ask::Deed;
-use ask::Params;
-use line::Door;
-use line::NoLine;
+use connection::ConnectError;
+use connection::Connector;
 use pool::Pool;
+use query::Effect;
+use query::Params;
 
 /// Opens the store of the application `app` in a database: connects, and creates or upgrades the
 /// tables if they are missing or older than this callgate.
 pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenError> {
-    let door = Door::new(address).map_err(|why| unfit(address, why))?;
-    let pool = Pool::new(door, address.pool);
-    let line = pool.first().await.map_err(|error| shut(address, &error))?;
-    schema::prepare(&line.client, address).await?;
-    pool.keep(line);
+    let connector = Connector::new(address).map_err(|why| unfit(address, why))?;
+    let pool = Pool::new(connector, address.pool);
+    let connection = pool.first().await.map_err(|error| shut(address, &error))?;
+    schema::prepare(&connection.client, address).await?;
+    pool.keep(connection);
     let postgres = Postgres {
         pool,
         app: app.to_owned(),
@@ -97,28 +97,28 @@ fn unreachable(address: &Address, why: &str) -> OpenError {
 }
 
 /// Maps a failed connect to an error.
-fn shut(address: &Address, error: &NoLine) -> OpenError {
+fn shut(address: &Address, error: &ConnectError) -> OpenError {
     match error {
-        NoLine::Silent(why) => unreachable(address, why),
+        ConnectError::Silent(why) => unreachable(address, why),
         // The server, or a pooler in front of it, is starting, shutting down or full.
-        NoLine::Refused(refusal)
+        ConnectError::Refused(refusal)
             if matches!(refusal.code().code().get(..2), Some("57" | "53" | "08")) =>
         {
             unreachable(address, &error.to_string())
         }
-        NoLine::Refused(_) | NoLine::Login(_) => {
+        ConnectError::Refused(_) | ConnectError::Login(_) => {
             let why = format!(
                 "the server refuses the connection: {error}; see that user, \
                 password and database are right and that pg_hba.conf lets this machine in"
             );
             unfit(address, why)
         }
-        NoLine::Standby => {
+        ConnectError::Standby => {
             let why = "no server there may be written to; name the primary, or all servers of the \
                 cluster, separated by commas";
             unfit(address, why)
         }
-        NoLine::Tls(why) => {
+        ConnectError::Tls(why) => {
             let why = format!(
                 "there is no trusted encryption with sslmode={} ({why}); name the certificate \
                  authority of the server with sslrootcert=FILE, or lower sslmode if the network \
@@ -223,8 +223,13 @@ impl Postgres {
         Params::default().with(self.app.as_str(), Type::TEXT)
     }
 
-    async fn ask(&self, deed: Deed, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        ask::ask(&self.pool, deed, sql, &params).await.map_err(|failure| failure.error)
+    async fn query(
+        &self,
+        effect: Effect,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        query::query(&self.pool, effect, sql, &params).await.map_err(|failure| failure.error)
     }
 }
 
@@ -238,7 +243,7 @@ impl Engine for Postgres {
     fn read(&self, id: SessionId) -> Pending<'_, Option<SessionRow>> {
         Box::pin(async move {
             let params = self.params().with(id.bytes().as_slice().to_vec(), Type::BYTEA);
-            let rows = self.ask(Deed::Reads, &self.statements.read, params).await?;
+            let rows = self.query(Effect::Reads, &self.statements.read, params).await?;
             rows::session(rows::first(&rows)?, 0)
         })
     }
@@ -251,7 +256,7 @@ impl Engine for Postgres {
             };
             let params = self.params().with(self.address.fence, Type::BOOL);
             let params = params.with(digest, Type::BYTEA).with(name, Type::BYTEA);
-            let rows = self.ask(Deed::Reads, &self.statements.find, params).await?;
+            let rows = self.query(Effect::Reads, &self.statements.find, params).await?;
             rows::found(rows::first(&rows)?, 0)
         })
     }
@@ -259,7 +264,7 @@ impl Engine for Postgres {
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed> {
         Box::pin(async move {
             let params = commit::claim(self.params(), self.address.fence, &order);
-            let rows = self.ask(Deed::Writes, &self.statements.claim, params).await?;
+            let rows = self.query(Effect::Writes, &self.statements.claim, params).await?;
             let row = rows::first(&rows)?;
             Ok(Claimed { granted: rows::read(row, 0)?, found: rows::found(row, 1)? })
         })
@@ -269,7 +274,7 @@ impl Engine for Postgres {
         Box::pin(async move {
             let packed = commit::Packed::new(&commit);
             let params = commit::commit(self.params(), self.address.fence, &commit, &packed);
-            match ask::ask(&self.pool, Deed::Writes, &self.statements.commit, &params).await {
+            match query::query(&self.pool, Effect::Writes, &self.statements.commit, &params).await {
                 Ok(rows) => commit::outcome(rows::first(&rows)?),
                 // Another node has minted it since the function checked.
                 Err(failure) if failure.is_twice => Ok(Committed::TokenExists),
@@ -283,7 +288,7 @@ impl Engine for Postgres {
             let ids: Vec<Vec<u8>> = uses.iter().map(|(id, _)| id.bytes().to_vec()).collect();
             let moments: Vec<i64> = uses.iter().map(|(_, at)| rows::millis(*at)).collect();
             let params = self.params().with(ids, Type::BYTEA_ARRAY).with(moments, Type::INT8_ARRAY);
-            self.ask(Deed::Writes, &self.statements.touch, params).await.map(drop)
+            self.query(Effect::Writes, &self.statements.touch, params).await.map(drop)
         })
     }
 
@@ -295,7 +300,7 @@ impl Engine for Postgres {
         Box::pin(async move {
             let after = after.map(|id| id.bytes().to_vec());
             let params = self.params().with(after, Type::BYTEA).with(limit(at_most), Type::INT8);
-            let rows = self.ask(Deed::Reads, &self.statements.sessions, params).await?;
+            let rows = self.query(Effect::Reads, &self.statements.sessions, params).await?;
             let mut page = Vec::with_capacity(rows.len());
             for row in &rows {
                 let Some(id) = rows::read::<Option<&[u8]>>(row, 0)? else { continue };
@@ -312,7 +317,7 @@ impl Engine for Postgres {
             let after = after.map(|id| id.bytes().to_vec());
             let params = self.params().with(self.address.fence, Type::BOOL);
             let params = params.with(after, Type::BYTEA).with(limit(at_most), Type::INT8);
-            let rows = self.ask(Deed::Reads, &self.statements.tokens, params).await?;
+            let rows = self.query(Effect::Reads, &self.statements.tokens, params).await?;
             let found = rows.iter().map(|row| rows::found(row, 0));
             found.filter_map(Result::transpose).collect()
         })
@@ -324,7 +329,7 @@ impl Engine for Postgres {
             let tombstone = i64::try_from(TOMBSTONE.as_millis()).unwrap_or(i64::MAX);
             let params = self.params().with(rows::millis(now), Type::INT8);
             let params = params.with(at_most, Type::INT4).with(tombstone, Type::INT8);
-            let rows = self.ask(Deed::Writes, &self.statements.sweep, params).await?;
+            let rows = self.query(Effect::Writes, &self.statements.sweep, params).await?;
             let swept: i32 = rows::read(rows::first(&rows)?, 0)?;
             Ok(usize::try_from(swept).unwrap_or(0))
         })
@@ -337,7 +342,7 @@ impl Engine for Postgres {
             let params = self.params().with(limit(share.guests), Type::INT8);
             let params = params.with(limit(share.bytes), Type::INT8).with(at_most, Type::INT4);
             let params = params.with(spared, Type::BYTEA);
-            let rows = self.ask(Deed::Writes, &self.statements.trim, params).await?;
+            let rows = self.query(Effect::Writes, &self.statements.trim, params).await?;
             let row = rows::first(&rows)?;
             let count = |number: i64| usize::try_from(number).unwrap_or(0);
             Ok(Trimmed {
@@ -354,7 +359,7 @@ impl Engine for Postgres {
 
     fn check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
-            let checked = check::ask(&self.pool, &self.statements.check, &self.address).await?;
+            let checked = check::run(&self.pool, &self.statements.check, &self.address).await?;
             self.ahead.store(checked.ahead, Ordering::Relaxed);
             Ok(checked.guarantees)
         })

@@ -16,27 +16,27 @@ use tokio::sync::SemaphorePermit;
 use crate::base::clock::Stopwatch;
 use crate::store::error::StoreError;
 
-use super::line::Door;
-use super::line::Line;
-use super::line::NoLine;
+use super::connection::ConnectError;
+use super::connection::Connection;
+use super::connection::Connector;
 
 /// How long a command may wait for a connection.
-const ACQUIRE: Duration = Duration::from_millis(500);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Timeout of the probe of an idle connection.
-const PROBE: Duration = Duration::from_millis(300);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Pause after a failed connect, shared by all callers.
-const PAUSE: Duration = Duration::from_millis(50);
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a command waits while a failed connect is retried.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_WITHIN: Duration = Duration::from_millis(500);
 /// Commands fail fast once connecting has failed for longer than this.
 const FAIL_FAST_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    door: Door,
+    connector: Connector,
     permits: Semaphore,
-    idle: Mutex<Vec<Line>>,
-    scares: AtomicU64,
+    idle: Mutex<Vec<Connection>>,
+    failures: AtomicU64,
     outage: Mutex<Option<Outage>>,
 }
 
@@ -51,92 +51,101 @@ struct Outage {
 
 /// A connection in use. It returns to the pool when this is dropped. If that happens during a
 /// command, the connection is probed before its next use.
-pub(super) struct Lent<'p> {
+pub(super) struct PooledConnection<'p> {
     pool: &'p Pool,
-    line: Option<Line>,
+    connection: Option<Connection>,
     finished: bool,
     _permit: SemaphorePermit<'p>,
 }
 
 impl Pool {
-    pub(super) fn new(door: Door, size: usize) -> Self {
+    pub(super) fn new(connector: Connector, size: usize) -> Self {
         Self {
-            door,
+            connector,
             permits: Semaphore::new(size),
             idle: Mutex::default(),
-            scares: AtomicU64::new(1),
+            failures: AtomicU64::new(1),
             outage: Mutex::default(),
         }
     }
 
     /// Lends a connection. If that fails, nothing was sent.
-    pub(super) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let permit = match tokio::time::timeout(ACQUIRE, self.permits.acquire()).await {
+    pub(super) async fn acquire(&self) -> Result<PooledConnection<'_>, StoreError> {
+        let permit = match tokio::time::timeout(ACQUIRE_TIMEOUT, self.permits.acquire()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(StoreError::Refused("it is closed")),
             Err(_) => return Err(StoreError::Refused("all connections to the database are busy")),
         };
-        let line = match self.reuse().await {
-            Some(line) => line,
+        let connection = match self.reuse().await {
+            Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(Lent { pool: self, line: Some(line), finished: true, _permit: permit })
+        Ok(PooledConnection {
+            pool: self,
+            connection: Some(connection),
+            finished: true,
+            _permit: permit,
+        })
     }
 
     /// Connects once, regardless of recent failures.
-    pub(super) async fn first(&self) -> Result<Line, NoLine> {
-        let scares = self.scares.load(Ordering::SeqCst);
-        let mut line = self.door.open().await?;
-        line.calm = scares;
-        Ok(line)
+    pub(super) async fn first(&self) -> Result<Connection, ConnectError> {
+        let failures = self.failures.load(Ordering::SeqCst);
+        let mut connection = self.connector.open().await?;
+        connection.failures_seen = failures;
+        Ok(connection)
     }
 
-    async fn reuse(&self) -> Option<Line> {
+    async fn reuse(&self) -> Option<Connection> {
         loop {
-            let mut line = self.idle().pop()?;
-            if line.client.is_closed() {
+            let mut connection = self.idle().pop()?;
+            if connection.client.is_closed() {
                 continue;
             }
-            let scares = self.scares.load(Ordering::SeqCst);
-            if line.calm == scares {
-                return Some(line);
+            let failures = self.failures.load(Ordering::SeqCst);
+            if connection.failures_seen == failures {
+                return Some(connection);
             }
-            if let Ok(Ok(true)) = tokio::time::timeout(PROBE, line.greet()).await {
-                line.take_doubt();
-                line.calm = scares;
-                return Some(line);
+            if let Ok(Ok(true)) = tokio::time::timeout(PROBE_TIMEOUT, connection.set_up()).await {
+                connection.take_warning();
+                connection.failures_seen = failures;
+                return Some(connection);
             }
-            line.break_off();
+            connection.abort();
             // The state of the others is no better known, and probing each of them would take too
             // long.
-            let others: Vec<Line> = self.idle().drain(..).collect();
-            for line in others {
-                if line.calm == scares { self.idle().push(line) } else { line.break_off() }
+            let others: Vec<Connection> = self.idle().drain(..).collect();
+            for connection in others {
+                if connection.failures_seen == failures {
+                    self.idle().push(connection);
+                } else {
+                    connection.abort();
+                }
             }
         }
     }
 
     /// Connects. A short outage (a proxy or a server that restarts, a lost reply) is waited out,
     /// because a command that fails costs a caller its request.
-    async fn connect(&self) -> Result<Line, StoreError> {
+    async fn connect(&self) -> Result<Connection, StoreError> {
         let watch = Stopwatch::start();
         loop {
             if let Some(outage) = self.outage()
-                && let Some(pause) = PAUSE.checked_sub(outage.tried.elapsed())
+                && let Some(pause) = CONNECT_PAUSE.checked_sub(outage.tried.elapsed())
             {
-                if outage.since.elapsed() > FAIL_FAST_AFTER || watch.elapsed() > PATIENCE {
+                if outage.since.elapsed() > FAIL_FAST_AFTER || watch.elapsed() > RETRY_WITHIN {
                     return Err(StoreError::Unreachable(outage.why.into()));
                 }
                 tokio::time::sleep(pause).await;
-                if let Some(line) = self.reuse().await {
-                    return Ok(line);
+                if let Some(connection) = self.reuse().await {
+                    return Ok(connection);
                 }
                 continue;
             }
             match self.first().await {
-                Ok(line) => {
+                Ok(connection) => {
                     *lock(&self.outage) = None;
-                    return Ok(line);
+                    return Ok(connection);
                 }
                 Err(error) => self.failed(error.to_string()),
             }
@@ -156,14 +165,14 @@ impl Pool {
     }
 
     /// Returns an idle connection to the pool.
-    pub(super) fn keep(&self, line: Line) {
+    pub(super) fn keep(&self, connection: Connection) {
         if !self.permits.is_closed() {
-            self.idle().push(line);
+            self.idle().push(connection);
         }
     }
 
-    fn scare(&self) {
-        self.scares.fetch_add(1, Ordering::SeqCst);
+    fn suspect_idle(&self) {
+        self.failures.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn close(&self) {
@@ -171,16 +180,16 @@ impl Pool {
         self.idle().clear();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         lock(&self.idle)
     }
 }
 
-impl Lent<'_> {
+impl PooledConnection<'_> {
     /// The connection, for one command.
-    pub(super) fn begin(&mut self) -> Option<&Line> {
+    pub(super) fn begin(&mut self) -> Option<&Connection> {
         self.finished = false;
-        self.line.as_ref()
+        self.connection.as_ref()
     }
 
     /// The command is complete.
@@ -190,20 +199,20 @@ impl Lent<'_> {
 
     /// The connection is unusable, and the idle ones are suspect.
     pub(super) fn discard(mut self) {
-        self.pool.scare();
-        if let Some(line) = self.line.take() {
-            line.break_off();
+        self.pool.suspect_idle();
+        if let Some(connection) = self.connection.take() {
+            connection.abort();
         }
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        let Some(mut line) = self.line.take() else { return };
+        let Some(mut connection) = self.connection.take() else { return };
         if !self.finished {
-            line.calm = 0;
+            connection.failures_seen = 0;
         }
-        self.pool.keep(line);
+        self.pool.keep(connection);
     }
 }
 

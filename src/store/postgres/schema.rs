@@ -64,7 +64,7 @@ pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), Op
     let version: i32 = one(client, "SELECT current_setting('server_version_num')::integer")
         .await
         .and_then(|row| row.try_get(0))
-        .map_err(|error| unreachable(address, &told(&error)))?;
+        .map_err(|error| unreachable(address, &reported(&error)))?;
     if version < SERVER_MIN {
         let major = version / 10_000;
         return Err(unfit(
@@ -82,7 +82,7 @@ pub(super) async fn prepare(client: &Client, address: &Address) -> Result<(), Op
         }
         migrated.map_err(|error| match error.as_db_error() {
             Some(_) => unfit(address, unmade(address, &error)),
-            None => unreachable(address, &told(&error)),
+            None => unreachable(address, &reported(&error)),
         })?;
     }
     match standing {
@@ -116,7 +116,7 @@ async fn standing(client: &Client, address: &Address) -> Result<Standing, OpenEr
             Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                 Err(unfit(address, shut_out(address, error)))
             }
-            _ => Err(unreachable(address, &told(error))),
+            _ => Err(unreachable(address, &reported(error))),
         },
     }
 }
@@ -160,7 +160,7 @@ async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
     let fence = format!("SELECT callgate.fence_v1({})", address.fence);
     let lost = |error: Error| match error.as_db_error() {
         Some(_) => unfit(address, shut_out(address, &error)),
-        None => unreachable(address, &told(&error)),
+        None => unreachable(address, &reported(&error)),
     };
     let row = one(client, &within(rights, &address.schema)).await.map_err(lost)?;
     if let Some(missing) = row.try_get::<_, Option<String>>(0).map_err(lost)? {
@@ -172,7 +172,7 @@ async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
 /// Why the tables could not be created, and who can create them how.
 fn unmade(address: &Address, error: &Error) -> String {
     let Address { user, schema, database, .. } = address;
-    let why = told(error);
+    let why = reported(error);
     if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
         return format!("its tables cannot be made: {why}");
     }
@@ -186,11 +186,11 @@ fn unmade(address: &Address, error: &Error) -> String {
 /// Which rights are missing.
 fn shut_out(address: &Address, error: &Error) -> String {
     let user = &address.user;
-    let why = told(error);
+    let why = reported(error);
     let Some(code) = error.code() else { return why };
     if *code == SqlState::INSUFFICIENT_PRIVILEGE && why.contains("pg_") {
         return format!(
-            "the role {user:?} may not ask which incarnation the database is ({why}); let a superuser \
+            "the role {user:?} may not read its epoch ({why}); let a superuser \
              run: GRANT EXECUTE ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), pg_control_system() TO \
              \"{user}\"; or, if the database never fails over, write fence=off in the URL"
         );
@@ -214,7 +214,7 @@ fn bare(address: &Address, why: &str) -> String {
 }
 
 /// The server's message, or the error of the connection.
-fn told(error: &Error) -> String {
+fn reported(error: &Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),
         None => error.to_string(),

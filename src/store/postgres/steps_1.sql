@@ -19,7 +19,7 @@ BEGIN
 END
 $$;
 
--- The incarnation of the database. Its timeline changes when a standby takes over or an archive is
+-- The epoch of the database. Its timeline changes when a standby takes over or an archive is
 -- recovered. Its cluster and its table change when a dump is restored. Fails on a standby.
 CREATE FUNCTION callgate.fence_v1(p_fence boolean) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

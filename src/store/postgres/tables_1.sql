@@ -53,7 +53,7 @@ CREATE TABLE callgate.token (
   -- 0 never or not set, 1 from foreign browsers, 2 always.
   confirm smallint NOT NULL,
   binding bytea,
-  -- The incarnation of the database that acknowledged the mint; empty grants nothing.
+  -- The epoch of the database that acknowledged the mint; empty grants nothing.
   fence text NOT NULL,
   claim bytea,
   claimed_at bigint,

@@ -1,4 +1,4 @@
-//! Encryption of connections to PostgreSQL, and whom to trust, by the modes of `libpq`.
+//! Encryption of connections to PostgreSQL, and the authorities to trust, by the modes of `libpq`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,12 +30,13 @@ pub(super) fn config(address: &Address) -> Result<Option<ClientConfig>, String> 
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
         builder.build().map_err(|error| format!("the certificates to trust are of no use: {error}"))
     };
+    let any_name = |roots| Arc::new(AnyName { roots, provider: provider() });
     let verifier: Arc<dyn ServerCertVerifier> = match (address.ssl, roots) {
         (SslMode::Disable, _) => return Ok(None),
         (SslMode::VerifyFull, roots) => known(roots)?,
-        (SslMode::VerifyCa, roots) => Arc::new(AnyName(known(roots)?)),
-        (SslMode::Require, Some(roots)) => Arc::new(AnyName(known(Some(roots))?)),
-        (SslMode::Require | SslMode::Prefer, _) => Arc::new(Anybody(provider())),
+        (SslMode::VerifyCa, roots) => any_name(Some(known(roots)?)),
+        (SslMode::Require, Some(roots)) => any_name(Some(known(Some(roots))?)),
+        (SslMode::Require | SslMode::Prefer, _) => any_name(None),
     };
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -78,13 +79,13 @@ fn file_roots(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Trusts a server whose certificate comes from a trusted authority, for any name.
+/// Accepts any name, and any server if there are no roots. The latter protects the connection from
+/// passive eavesdroppers only.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-/// Trusts any server, which protects the connection from passive eavesdroppers only.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyName {
+    roots: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -95,7 +96,8 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
+        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        match roots.verify_server_cert(certificate, chain, name, ocsp, now) {
             // The name is verified last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -110,42 +112,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
@@ -155,11 +122,11 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

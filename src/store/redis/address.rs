@@ -162,7 +162,7 @@ impl Address {
         Self(Arc::new(parts))
     }
 
-    /// Whether a token is granted only by the incarnation of the server that minted it.
+    /// Whether a token is granted only by the epoch of the server that minted it.
     pub fn fence(&self) -> bool {
         self.0.fence
     }

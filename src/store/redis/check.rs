@@ -18,9 +18,9 @@ use crate::store::redis::address::Form;
 use crate::store::redis::address::Host;
 use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
-use crate::store::redis::link::Weight;
-use crate::store::redis::post::Post;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::error::CommandError;
+use crate::store::redis::server_pool::ServerPool;
+use crate::store::redis::topology::Weight;
 
 /// How long the configuration of a server is cached, because health checks may run every second.
 const BELIEF: Duration = Duration::from_secs(5);
@@ -53,28 +53,28 @@ pub(super) struct Facts {
 }
 
 impl RedisEngine {
-    pub(super) async fn guarantees(&self) -> Result<Guarantees, Trouble> {
+    pub(super) async fn guarantees(&self) -> Result<Guarantees, CommandError> {
         if let Some(known) = self.checks.known() {
             // The configuration is cached, but whether the server works must be checked.
             let key = self.keys.format();
             let mut get = Cmd::new();
             get.arg("GET").arg(&key);
-            self.link.ask(&key, get).await?;
+            self.topology.query(&key, get).await?;
             return Ok(known);
         }
         let facts = self.facts().await?;
         let ahead = facts.iter().map(|facts| facts.ahead).max().unwrap_or_default();
         self.ahead.store(millis(ahead), Ordering::Relaxed);
-        let guarantees = judge(&self.address, &facts, self.link.is_whole());
+        let guarantees = judge(&self.address, &facts, self.topology.is_whole());
         self.checks.learn(guarantees.clone());
         Ok(guarantees)
     }
 
     /// The properties of each server.
-    pub(super) async fn facts(&self) -> Result<Vec<Facts>, Trouble> {
+    pub(super) async fn facts(&self) -> Result<Vec<Facts>, CommandError> {
         let mut facts = Vec::new();
-        for post in self.link.posts() {
-            facts.push(ask(&post).await?);
+        for pool in self.topology.pools() {
+            facts.push(facts_of(&pool).await?);
         }
         Ok(facts)
     }
@@ -93,7 +93,7 @@ impl Checks {
     }
 }
 
-async fn ask(post: &Post) -> Result<Facts, Trouble> {
+async fn facts_of(pool: &ServerPool) -> Result<Facts, CommandError> {
     let command = |words: &[&str]| {
         let mut command = Cmd::new();
         for word in words {
@@ -111,19 +111,19 @@ async fn ask(post: &Post) -> Result<Facts, Trouble> {
         command(&["TIME"]),
     ];
     let before = SystemClock.now();
-    let answers = post.send(&questions, Weight::Light).await?;
+    let answers = pool.send(&questions, Weight::Light).await?;
     let after = SystemClock.now();
     let mut answers = answers.into_iter();
     let mut info = String::new();
     for answer in answers.by_ref().take(4) {
         match answer {
             Value::BulkString(text) => info.push_str(&String::from_utf8_lossy(&text)),
-            Value::ServerError(error) => return Err(Trouble::Said(error)),
-            _ => return Err(Trouble::Garbled("INFO")),
+            Value::ServerError(error) => return Err(CommandError::Said(error)),
+            _ => return Err(CommandError::Garbled("INFO")),
         }
     }
     let mut facts = read(&info);
-    facts.host = post.host();
+    facts.host = pool.host();
     facts.fsync = answers.next().and_then(setting);
     facts.pauses_fsync = answers.next().and_then(setting).is_some_and(|value| value == "yes");
     if let Some(now) = answers.next().and_then(time) {

@@ -9,7 +9,7 @@ if not token[1] then return false end
 local session = redis.call('HMGET', KEYS[2], unpack(SESSION))
 local name, sid, expires, forget, handlers, mode, confirm, binding, claimed = unpack(token)
 local version, seen, idle, absolute, ended, _, joined, devices, unspent = unpack(session)
-local fenced = token[14] == incarnation(fixed)
+local fenced = token[14] == epoch(fixed)
 
 local function holds(list, item)
   for at = 1, #list, #item do

@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::store::redis::address::Host;
-use crate::store::redis::dial::Dialer;
-use crate::store::redis::dial::Kind;
-use crate::store::redis::dial::Undialed;
-use crate::store::redis::link::Weight;
-use crate::store::redis::post::PATIENCE;
-use crate::store::redis::post::Post;
-use crate::store::redis::post::Whom;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::connect::ConnectError;
+use crate::store::redis::connect::Connector;
+use crate::store::redis::connect::Kind;
+use crate::store::redis::error::CommandError;
+use crate::store::redis::server_pool::ACQUIRE_TIMEOUT;
+use crate::store::redis::server_pool::ServerPool;
+use crate::store::redis::server_pool::Target;
+use crate::store::redis::topology::Weight;
 
 /// Time between two refreshes of the map of slots without a redirection.
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub(super) struct Cluster {
 }
 
 struct Shared {
-    dialer: Arc<Dialer>,
+    connector: Arc<Connector>,
     seeds: Vec<Host>,
     map: watch::Sender<Map>,
     /// Requests a refresh, because the map was found to be wrong.
@@ -52,17 +52,17 @@ struct Shared {
 struct Map {
     /// First and last slot, in order.
     ranges: Vec<(u16, u16, Host)>,
-    posts: BTreeMap<Host, Arc<Post>>,
+    pools: BTreeMap<Host, Arc<ServerPool>>,
     /// Why the last refresh failed.
-    blind: Option<Undialed>,
+    blind: Option<ConnectError>,
 }
 
 impl Cluster {
     /// Starts to refresh the map. Call it within a runtime.
-    pub(super) fn keep(dialer: Arc<Dialer>, seeds: &[Host]) -> Self {
+    pub(super) fn keep(connector: Arc<Connector>, seeds: &[Host]) -> Self {
         let (map, _) = watch::channel(Map::default());
         let seeds = seeds.to_vec();
-        let shared = Shared { dialer, seeds, map, complaint: Notify::new() };
+        let shared = Shared { connector, seeds, map, complaint: Notify::new() };
         let shared = Arc::new(shared);
         let looker = tokio::spawn(look_often(Arc::clone(&shared))).abort_handle();
         Self { shared, looker }
@@ -74,27 +74,27 @@ impl Cluster {
         slot: u16,
         commands: &[Cmd],
         weight: Weight,
-    ) -> Result<Vec<Value>, Trouble> {
-        let mut post = self.owner(slot).await?;
+    ) -> Result<Vec<Value>, CommandError> {
+        let mut pool = self.owner(slot).await?;
         let mut asking = false;
         for _ in 0..HOPS_MAX {
             let answers = if asking {
-                ask(&post, commands, weight).await
+                send_asking(&pool, commands, weight).await
             } else {
-                post.send(commands, weight).await
+                pool.send(commands, weight).await
             };
             let answers = match answers {
                 Ok(answers) => answers,
-                Err(trouble) => {
+                Err(error) => {
                     self.shared.complaint.notify_one();
-                    match (&trouble, self.shared.map.borrow().owner(slot)) {
+                    match (&error, self.shared.map.borrow().owner(slot)) {
                         // Another node has the slot by now, and this one has not received the
                         // command.
-                        (Trouble::Unsent(_), Some(other)) if !Arc::ptr_eq(&other, &post) => {
-                            post = other;
+                        (CommandError::Unsent(_), Some(other)) if !Arc::ptr_eq(&other, &pool) => {
+                            pool = other;
                             continue;
                         }
-                        _ => return Err(trouble),
+                        _ => return Err(error),
                     }
                 }
             };
@@ -106,25 +106,25 @@ impl Cluster {
                         self.shared.complaint.notify_one();
                     }
                     let Some(to) = to else { return Ok(answers) };
-                    post = self.shared.post(&to.after(&post));
+                    pool = self.shared.pool(&to.after(&pool));
                 }
                 _ => tokio::time::sleep(SPLIT_PAUSE).await,
             }
         }
-        Err(Trouble::Unsent(NOWHERE))
+        Err(CommandError::Unsent(NOWHERE))
     }
 
     /// The masters.
-    pub(super) fn posts(&self) -> Vec<Arc<Post>> {
+    pub(super) fn pools(&self) -> Vec<Arc<ServerPool>> {
         let map = self.shared.map.borrow();
         let mut hosts: Vec<&Host> = map.ranges.iter().map(|(_, _, host)| host).collect();
         hosts.sort_unstable();
         hosts.dedup();
-        hosts.into_iter().filter_map(|host| map.posts.get(host).cloned()).collect()
+        hosts.into_iter().filter_map(|host| map.pools.get(host).cloned()).collect()
     }
 
     /// Why no node can be reached; `None` if some can.
-    pub(super) fn away(&self) -> Option<Undialed> {
+    pub(super) fn away(&self) -> Option<ConnectError> {
         self.shared.map.borrow().blind.clone()
     }
 
@@ -137,28 +137,32 @@ impl Cluster {
 
     pub(super) fn close(&self) {
         self.looker.abort();
-        self.shared.map.borrow().posts.values().for_each(|post| post.close());
+        self.shared.map.borrow().pools.values().for_each(|pool| pool.close());
     }
 
-    async fn owner(&self, slot: u16) -> Result<Arc<Post>, Trouble> {
-        if let Some(post) = self.shared.map.borrow().owner(slot) {
-            return Ok(post);
+    async fn owner(&self, slot: u16) -> Result<Arc<ServerPool>, CommandError> {
+        if let Some(pool) = self.shared.map.borrow().owner(slot) {
+            return Ok(pool);
         }
         self.shared.complaint.notify_one();
         let mut map = self.shared.map.subscribe();
         let found = map.wait_for(|map| map.owner(slot).is_some());
-        let found = tokio::time::timeout(PATIENCE, found).await;
+        let found = tokio::time::timeout(ACQUIRE_TIMEOUT, found).await;
         let owner = found.ok().and_then(Result::ok).and_then(|map| map.owner(slot));
-        owner.ok_or(Trouble::Unsent(NOWHERE))
+        owner.ok_or(CommandError::Unsent(NOWHERE))
     }
 }
 
 /// Sends commands to the node to which the slot is being migrated.
-async fn ask(post: &Post, commands: &[Cmd], weight: Weight) -> Result<Vec<Value>, Trouble> {
+async fn send_asking(
+    pool: &ServerPool,
+    commands: &[Cmd],
+    weight: Weight,
+) -> Result<Vec<Value>, CommandError> {
     let mut asking = Cmd::new();
     asking.arg("ASKING");
     let commands: Vec<Cmd> = std::iter::once(asking).chain(commands.iter().cloned()).collect();
-    let answers = post.send(&commands, weight).await?;
+    let answers = pool.send(&commands, weight).await?;
     Ok(answers.into_iter().skip(1).collect())
 }
 
@@ -170,8 +174,8 @@ struct Hint {
 
 impl Hint {
     /// A node that does not know its own name leaves it out.
-    fn after(self, post: &Post) -> Host {
-        let name = match post.host() {
+    fn after(self, pool: &ServerPool) -> Host {
+        let name = match pool.host() {
             Some(host) if self.name.is_empty() || self.name == "?" => host.name,
             _ => self.name,
         };
@@ -196,55 +200,55 @@ fn redirection(answers: &[Value]) -> Option<(ServerErrorKind, Option<Hint>)> {
 }
 
 impl Map {
-    fn owner(&self, slot: u16) -> Option<Arc<Post>> {
+    fn owner(&self, slot: u16) -> Option<Arc<ServerPool>> {
         let at = self.ranges.partition_point(|(_, last, _)| *last < slot);
         let (first, _, host) = self.ranges.get(at)?;
         if *first > slot {
             return None;
         }
-        self.posts.get(host).cloned()
+        self.pools.get(host).cloned()
     }
 }
 
 impl Shared {
-    /// The `Post` of a node, new or existing.
-    fn post(&self, host: &Host) -> Arc<Post> {
-        if let Some(post) = self.map.borrow().posts.get(host) {
-            return Arc::clone(post);
+    /// The `ServerPool` of a node, new or existing.
+    fn pool(&self, host: &Host) -> Arc<ServerPool> {
+        if let Some(pool) = self.map.borrow().pools.get(host) {
+            return Arc::clone(pool);
         }
         let mut found = None;
         self.map.send_modify(|map| {
-            let post = map.posts.entry(host.clone()).or_insert_with(|| self.new_post(host));
-            found = Some(Arc::clone(post));
+            let pool = map.pools.entry(host.clone()).or_insert_with(|| self.new_pool(host));
+            found = Some(Arc::clone(pool));
         });
-        found.unwrap_or_else(|| self.new_post(host))
+        found.unwrap_or_else(|| self.new_pool(host))
     }
 
-    fn new_post(&self, host: &Host) -> Arc<Post> {
-        Arc::new(Post::keep(Arc::clone(&self.dialer), Whom::Host(host.clone())))
+    fn new_pool(&self, host: &Host) -> Arc<ServerPool> {
+        Arc::new(ServerPool::keep(Arc::clone(&self.connector), Target::Host(host.clone())))
     }
 
     /// Queries one node after the other, connected ones first, until one returns a map.
     async fn look(&self) {
-        let mut posts: Vec<Arc<Post>> = self.map.borrow().posts.values().cloned().collect();
-        posts.sort_by_key(|post| post.away().is_some());
+        let mut pools: Vec<Arc<ServerPool>> = self.map.borrow().pools.values().cloned().collect();
+        pools.sort_by_key(|pool| pool.away().is_some());
         let mut blind = None;
-        for post in posts.iter().filter(|post| post.away().is_none()) {
-            match slots(post).await {
+        for pool in pools.iter().filter(|pool| pool.away().is_none()) {
+            match slots(pool).await {
                 Ok(ranges) => return self.drawn(ranges),
                 Err(why) => blind = Some(why),
             }
         }
         for host in &self.seeds {
-            let asked = self.dialer.dial(host, Kind::Node).await;
+            let asked = self.connector.dial(host, Kind::Node).await;
             let answers = match asked {
-                Ok(line) => line.send(&[question()]).await,
+                Ok(connection) => connection.send(&[question()]).await,
                 Err(why) => {
                     blind = Some(why);
                     continue;
                 }
             };
-            let read = answers.map_err(|error| Undialed::Silent(error.to_string()));
+            let read = answers.map_err(|error| ConnectError::Silent(error.to_string()));
             match read.and_then(|answers| ranges(answers, Some(host))) {
                 Ok(ranges) => return self.drawn(ranges),
                 Err(why) => blind = Some(why),
@@ -256,9 +260,9 @@ impl Shared {
     /// Replaces the map, and drops nodes that have no slot in it.
     fn drawn(&self, ranges: Vec<(u16, u16, Host)>) {
         self.map.send_modify(|map| {
-            map.posts.retain(|host, _| ranges.iter().any(|(_, _, owner)| owner == host));
+            map.pools.retain(|host, _| ranges.iter().any(|(_, _, owner)| owner == host));
             for (_, _, host) in &ranges {
-                map.posts.entry(host.clone()).or_insert_with(|| self.new_post(host));
+                map.pools.entry(host.clone()).or_insert_with(|| self.new_pool(host));
             }
             map.ranges = ranges;
             map.blind = None;
@@ -280,24 +284,31 @@ fn question() -> Cmd {
     question
 }
 
-async fn slots(post: &Post) -> Result<Vec<(u16, u16, Host)>, Undialed> {
-    let answers = post.send(&[question()], Weight::Light).await;
-    let answers = answers.map_err(|trouble| Undialed::Silent(trouble.to_string()))?;
-    ranges(answers, post.host().as_ref())
+async fn slots(pool: &ServerPool) -> Result<Vec<(u16, u16, Host)>, ConnectError> {
+    let answers = pool.send(&[question()], Weight::Light).await;
+    let answers = answers.map_err(|error| ConnectError::Silent(error.to_string()))?;
+    ranges(answers, pool.host().as_ref())
 }
 
 /// Parses the reply of CLUSTER SLOTS: first slot, last slot, the master, its replicas.
-fn ranges(answers: Vec<Value>, asked: Option<&Host>) -> Result<Vec<(u16, u16, Host)>, Undialed> {
+fn ranges(
+    answers: Vec<Value>,
+    asked: Option<&Host>,
+) -> Result<Vec<(u16, u16, Host)>, ConnectError> {
     let rows = match answers.into_iter().next() {
         Some(Value::Array(rows)) => rows,
         Some(Value::ServerError(error)) => {
-            return Err(Undialed::Forbidden(format!(
+            return Err(ConnectError::Forbidden(format!(
                 "CLUSTER SLOTS is refused: {} {}",
                 error.code(),
                 error.details().unwrap_or_default()
             )));
         }
-        _ => return Err(Undialed::Silent("it does not speak as a node of a Cluster".to_owned())),
+        _ => {
+            return Err(ConnectError::Silent(
+                "it does not speak as a node of a Cluster".to_owned(),
+            ));
+        }
     };
     let mut ranges: Vec<_> = rows.iter().filter_map(|row| range(row, asked)).collect();
     ranges.sort_unstable();
@@ -327,6 +338,6 @@ impl Drop for Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("posts", &self.posts()).finish_non_exhaustive()
+        f.debug_struct("Cluster").field("pools", &self.pools()).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ local old = redis.call('HMGET', session, unpack(SESSION))
 if (old[1] or '') ~= expected or expected_seen ~= '' and old[2] ~= expected_seen then
   return {'stale', old[1] and old}
 end
-local fence = (fenced ~= '' or minted ~= '') and incarnation(fixed)
+local fence = (fenced ~= '' or minted ~= '') and epoch(fixed)
 if fenced ~= '' and redis.call('HGET', KEYS[tonumber(fenced)], 'fence') ~= fence then
   return {'unfenced'}
 end

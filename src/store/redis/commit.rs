@@ -12,12 +12,12 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
 use crate::store::redis::engine::slack;
+use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::shard;
-use crate::store::redis::link;
-use crate::store::redis::link::Call;
-use crate::store::redis::link::Weight;
 use crate::store::redis::rows;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::topology;
+use crate::store::redis::topology::Call;
+use crate::store::redis::topology::Weight;
 use crate::store::shared::engine::Change;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
@@ -41,9 +41,9 @@ struct Steps {
 }
 
 /// Writes a commit.
-pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Committed, Trouble> {
+pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Committed, CommandError> {
     if let Some(token) = &commit.mint
-        && !engine.link.is_one()
+        && !engine.topology.is_one()
         && !point(engine, &commit, token).await?
     {
         return Ok(Committed::TokenExists);
@@ -51,9 +51,9 @@ pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Commit
     let drops = commit.drops.clone();
     let (keys, words) = in_words(engine, commit);
     let call = Call { keys: &keys, words: &words, weight: Weight::Heavy };
-    let answer = engine.link.run(&link::COMMIT, call).await?;
+    let answer = engine.topology.run(&topology::COMMIT, call).await?;
     let committed = read(answer)?;
-    if matches!(committed, Committed::Done) && !engine.link.is_one() {
+    if matches!(committed, Committed::Done) && !engine.topology.is_one() {
         engine.unpoint(drops.iter().map(|digest| engine.keys.pointer(digest)).collect());
     }
     Ok(committed)
@@ -62,12 +62,16 @@ pub(super) async fn write(engine: &RedisEngine, commit: Commit) -> Result<Commit
 /// Writes the pointer of a token to be minted, where the token lives in another slot. Returns
 /// false if another session has this token. If the mint then fails, the pointer leads to nothing
 /// until Redis expires it.
-async fn point(engine: &RedisEngine, commit: &Commit, token: &TokenRow) -> Result<bool, Trouble> {
+async fn point(
+    engine: &RedisEngine,
+    commit: &Commit,
+    token: &TokenRow,
+) -> Result<bool, CommandError> {
     let pointer = engine.keys.pointer(&token.digest);
     let span = pointer_span(token, base(commit));
     let mut set = Cmd::new();
     set.arg("SET").arg(&pointer).arg(commit.id.to_string()).arg("PX").arg(span).arg("NX");
-    if engine.link.write(&pointer, set).await? != Value::Nil {
+    if engine.topology.write(&pointer, set).await? != Value::Nil {
         return Ok(true);
     }
     Ok(engine.pointed(&pointer).await? == Some(commit.id))
@@ -77,7 +81,7 @@ impl RedisEngine {
     /// Deletes pointers to dropped tokens. Redis would expire them by itself, so no caller waits
     /// for it.
     pub(super) fn unpoint(&self, pointers: Vec<String>) {
-        let link = std::sync::Arc::clone(&self.link);
+        let topology = std::sync::Arc::clone(&self.topology);
         if pointers.is_empty() {
             return;
         }
@@ -87,7 +91,7 @@ impl RedisEngine {
                 command.arg("DEL").arg(&pointer);
                 (pointer, command)
             });
-            let _ = link.ask_all(questions.collect()).await;
+            let _ = topology.query_all(questions.collect()).await;
         });
     }
 }
@@ -234,8 +238,8 @@ impl Steps {
     }
 }
 
-fn read(answer: Value) -> Result<Committed, Trouble> {
-    let malformed = || Trouble::Garbled("what a commit answers");
+fn read(answer: Value) -> Result<Committed, CommandError> {
+    let malformed = || CommandError::Garbled("what a commit answers");
     let Value::Array(parts) = answer else { return Err(malformed()) };
     let mut parts = parts.into_iter();
     let outcome = parts.next().ok_or_else(malformed)?;

@@ -21,15 +21,15 @@ use crate::store::port::Pending;
 use crate::store::redis::address::Address;
 use crate::store::redis::check::Checks;
 use crate::store::redis::commit;
+use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::keys::shard;
-use crate::store::redis::link;
-use crate::store::redis::link::Call;
-use crate::store::redis::link::Link;
-use crate::store::redis::link::Script;
-use crate::store::redis::link::Weight;
 use crate::store::redis::rows;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::topology;
+use crate::store::redis::topology::Call;
+use crate::store::redis::topology::Script;
+use crate::store::redis::topology::Topology;
+use crate::store::redis::topology::Weight;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Claimed;
 use crate::store::shared::engine::Commit;
@@ -41,14 +41,14 @@ use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::Trimmed;
 
-/// Replaces the incarnation where the address switches the fence off.
+/// Replaces the epoch where the address switches the fence off.
 const NO_FENCE: &str = "off";
 
 /// Keeps rows in a Redis.
 pub(super) struct RedisEngine {
     pub(super) address: Address,
     pub(super) keys: Keys,
-    pub(super) link: Arc<Link>,
+    pub(super) topology: Arc<Topology>,
     pub(super) checks: Checks,
     /// How far the server's clock is ahead, in milliseconds.
     pub(super) ahead: AtomicU64,
@@ -69,25 +69,25 @@ impl RedisEngine {
         Ok(Self {
             address: address.clone(),
             keys: Keys::of(app),
-            link: Arc::new(Link::to(address)?),
+            topology: Arc::new(Topology::to(address)?),
             checks: Checks::default(),
             ahead: AtomicU64::new(0),
         })
     }
 
-    /// The fence that replaces the server's own incarnation; empty for the server's own.
+    /// The fence that replaces the server's own epoch; empty for the server's own.
     pub(super) fn fixed_fence(&self) -> Vec<u8> {
         if self.address.fence() { Vec::new() } else { NO_FENCE.into() }
     }
 
     /// The prefix of pointers where a step may access them; empty where it may not.
     pub(super) fn pointers_at_hand(&self) -> Vec<u8> {
-        if self.link.is_one() { self.keys.pointers().into_bytes() } else { Vec::new() }
+        if self.topology.is_one() { self.keys.pointers().into_bytes() } else { Vec::new() }
     }
 
-    async fn read(&self, id: SessionId) -> Result<Option<SessionRow>, Trouble> {
+    async fn read(&self, id: SessionId) -> Result<Option<SessionRow>, CommandError> {
         let key = self.keys.session(id);
-        let answer = self.link.ask(&key, read(&key)).await?;
+        let answer = self.topology.query(&key, read(&key)).await?;
         rows::read_session(answer)
     }
 
@@ -99,27 +99,27 @@ impl RedisEngine {
         (at_hand, located): (&Script, &Script),
         mut words: Vec<Vec<u8>>,
         weight: Weight,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, CommandError> {
         let pointer = self.keys.pointer(&digest);
-        if self.link.is_one() {
+        if self.topology.is_one() {
             words.push(self.keys.shards().into_bytes());
             let keys = [pointer];
-            return self.link.run(at_hand, Call { keys: &keys, words: &words, weight }).await;
+            return self.topology.run(at_hand, Call { keys: &keys, words: &words, weight }).await;
         }
         match self.pointed(&pointer).await? {
             Some(id) => {
                 let keys = self.token_keys(id, &digest);
-                self.link.run(located, Call { keys: &keys, words: &words, weight }).await
+                self.topology.run(located, Call { keys: &keys, words: &words, weight }).await
             }
             None => Ok(Value::Nil),
         }
     }
 
     /// The session in a pointer.
-    pub(super) async fn pointed(&self, pointer: &str) -> Result<Option<SessionId>, Trouble> {
+    pub(super) async fn pointed(&self, pointer: &str) -> Result<Option<SessionId>, CommandError> {
         let mut get = Cmd::new();
         get.arg("GET").arg(pointer);
-        match self.link.ask(pointer, get).await? {
+        match self.topology.query(pointer, get).await? {
             Value::Nil => Ok(None),
             id => rows::read_id(id).map(Some),
         }
@@ -136,7 +136,7 @@ impl RedisEngine {
         ]
     }
 
-    async fn find(&self, key: TokenKey) -> Result<Option<Found>, Trouble> {
+    async fn find(&self, key: TokenKey) -> Result<Option<Found>, CommandError> {
         let digest = match key {
             TokenKey::Digest(digest) => digest,
             TokenKey::Name(name) => match self.named(name).await? {
@@ -152,16 +152,19 @@ impl RedisEngine {
         }))
     }
 
-    pub(super) async fn find_by_digest(&self, digest: Digest) -> Result<Option<Found>, Trouble> {
-        let scripts = (&*link::LOCATE_AND_FIND, &*link::FIND);
+    pub(super) async fn find_by_digest(
+        &self,
+        digest: Digest,
+    ) -> Result<Option<Found>, CommandError> {
+        let scripts = (&*topology::LOCATE_AND_FIND, &*topology::FIND);
         let words = vec![self.fixed_fence()];
         let answer = self.on_token(digest, scripts, words, Weight::Light).await?;
         Ok(rows::read_found(digest, answer)?.map(|(_, found)| found))
     }
 
-    async fn claim(&self, order: ClaimOrder) -> Result<Claimed, Trouble> {
+    async fn claim(&self, order: ClaimOrder) -> Result<Claimed, CommandError> {
         let digest = order.token;
-        let scripts = (&*link::LOCATE_AND_CLAIM, &*link::CLAIM);
+        let scripts = (&*topology::LOCATE_AND_CLAIM, &*topology::CLAIM);
         let answer = self.on_token(digest, scripts, self.words_of(order), Weight::Heavy).await?;
         Ok(match rows::read_found(digest, answer)? {
             Some((granted, found)) => Claimed { granted, found: Some(found) },
@@ -203,8 +206,8 @@ impl RedisEngine {
         ]
     }
 
-    async fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Result<(), Trouble> {
-        if self.link.is_one() {
+    async fn touch(&self, uses: Vec<(SessionId, Timestamp)>) -> Result<(), CommandError> {
+        if self.topology.is_one() {
             return self.touch_some(uses).await;
         }
         let mut shards = std::collections::BTreeMap::<u8, Vec<_>>::new();
@@ -218,7 +221,7 @@ impl RedisEngine {
     }
 
     /// Moves the last-used times of sessions of one server, or of one shard.
-    async fn touch_some(&self, uses: Vec<(SessionId, Timestamp)>) -> Result<(), Trouble> {
+    async fn touch_some(&self, uses: Vec<(SessionId, Timestamp)>) -> Result<(), CommandError> {
         if uses.is_empty() {
             return Ok(());
         }
@@ -226,7 +229,7 @@ impl RedisEngine {
         let moments = uses.iter().map(|(_, at)| rows::moment(*at));
         let words: Vec<Vec<u8>> = std::iter::once(slack()).chain(moments).collect();
         let call = Call { keys: &keys, words: &words, weight: Weight::Light };
-        self.link.run(&link::TOUCH, call).await.map(|_| ())
+        self.topology.run(&topology::TOUCH, call).await.map(|_| ())
     }
 }
 
@@ -237,7 +240,9 @@ pub(super) fn read(key: &str) -> Cmd {
     command
 }
 
-fn pending<'a, T>(work: impl Future<Output = Result<T, Trouble>> + Send + 'a) -> Pending<'a, T> {
+fn pending<'a, T>(
+    work: impl Future<Output = Result<T, CommandError>> + Send + 'a,
+) -> Pending<'a, T> {
     Box::pin(async move { work.await.map_err(StoreError::from) })
 }
 
@@ -292,7 +297,7 @@ impl Engine for RedisEngine {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            self.link.close();
+            self.topology.close();
             Ok(())
         })
     }

@@ -3,13 +3,13 @@
 use redis::Value;
 
 use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::SHARDS;
-use crate::store::redis::link;
-use crate::store::redis::link::Call;
-use crate::store::redis::link::Weight;
 use crate::store::redis::pages::entries;
 use crate::store::redis::rows;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::topology;
+use crate::store::redis::topology::Call;
+use crate::store::redis::topology::Weight;
 use crate::store::shared::engine::Share;
 use crate::store::shared::engine::Trimmed;
 
@@ -19,29 +19,30 @@ const DROPPED_AT_ONCE: usize = 512;
 impl RedisEngine {
     /// On one server in one step. In a Cluster each shard has an equal part of the share: ids are
     /// random, so guests are spread evenly.
-    pub(super) async fn trim_all(&self, share: Share) -> Result<Trimmed, Trouble> {
-        if self.link.is_one() {
+    pub(super) async fn trim_all(&self, share: Share) -> Result<Trimmed, CommandError> {
+        if self.topology.is_one() {
             let mut words = self.words_of_share(&share);
             words.extend(SHARDS.map(|shard| format!("{shard:02X}").into_bytes()));
             let call = Call { keys: &[], words: &words, weight: Weight::Light };
-            return read(self.link.run(&link::TRIM, call).await?).map(|(trimmed, _)| trimmed);
+            return read(self.topology.run(&topology::TRIM, call).await?)
+                .map(|(trimmed, _)| trimmed);
         }
         let parts = SHARDS.count();
         let (guests, bytes) = (share.guests.div_ceil(parts), share.bytes.div_ceil(parts));
         let at_most = share.at_most.div_ceil(parts);
         let words = self.words_of_share(&Share { guests, bytes, at_most, ..share });
         let work = SHARDS.map(|shard| {
-            let link = std::sync::Arc::clone(&self.link);
+            let topology = std::sync::Arc::clone(&self.topology);
             let keys = [self.keys.due(shard), self.keys.ids(shard), self.keys.names(shard)];
             let mut words = words.clone();
             words.push(format!("{shard:02X}").into_bytes());
             async move {
                 let call = Call { keys: &keys, words: &words, weight: Weight::Light };
-                read(link.run(&link::TRIM, call).await?)
+                read(topology.run(&topology::TRIM, call).await?)
             }
         });
         let mut all = Trimmed::default();
-        for part in link::abreast(work.collect::<Vec<_>>()).await {
+        for part in topology::abreast(work.collect::<Vec<_>>()).await {
             let (trimmed, unpointed) = part?;
             all.guests += trimmed.guests;
             all.bytes += trimmed.bytes;
@@ -64,8 +65,8 @@ impl RedisEngine {
     }
 }
 
-fn read(answer: Value) -> Result<(Trimmed, Vec<String>), Trouble> {
-    let malformed = || Trouble::Garbled("what making room answers");
+fn read(answer: Value) -> Result<(Trimmed, Vec<String>), CommandError> {
+    let malformed = || CommandError::Garbled("what making room answers");
     let parts: [Value; 4] = entries(answer)?.try_into().map_err(|_| malformed())?;
     let [Value::Int(guests), Value::Int(bytes), Value::Int(dropped), unpointed] = parts else {
         return Err(malformed());

@@ -1,39 +1,39 @@
 //! Sessions in a Redis or Valkey that many nodes share.
 //!
 //! ```text
-//!   address    the parsed `redis://…` URL
-//!   open       checks that the server is suitable, before anything is stored
-//!   engine     the steps of `Engine`, each one script
-//!   commit     a commit as the arguments of its script
-//!   pages      listing and sweeping over all shards
-//!   guests     eviction of guests, over all shards
-//!   check      what the server guarantees, and what to change
-//!   keys       the names of keys, and how they are distributed
-//!   rows       rows as fields
-//!   link       access to the data: one server, the master of Sentinels, a Cluster
-//!   post       the connection pool of one server
-//!   dial       one connection: TCP, TLS, authentication
-//!   sentinel   the present master
-//!   cluster    the map of slots to nodes
-//!   trouble    errors, and whether the command was executed
-//!   *.lua      the steps as the server runs them
+//!   address       the parsed `redis://…` URL
+//!   open          checks that the server is suitable, before anything is stored
+//!   engine        the steps of `Engine`, each one script
+//!   commit        a commit as the arguments of its script
+//!   pages         listing and sweeping over all shards
+//!   guests        eviction of guests, over all shards
+//!   check         what the server guarantees, and what to change
+//!   keys          the names of keys, and how they are distributed
+//!   rows          rows as fields
+//!   topology      access to the data: one server, the master of Sentinels, a Cluster
+//!   server_pool   the connection pool of one server
+//!   connect       one connection: TCP, TLS, authentication
+//!   sentinel      the present master
+//!   cluster       the map of slots to nodes
+//!   error         errors, and whether the command was executed
+//!   *.lua         the steps as the server runs them
 //! ```
 
 pub mod address;
 mod check;
 mod cluster;
 mod commit;
-mod dial;
+mod connect;
 mod engine;
+mod error;
 mod guests;
 mod keys;
-mod link;
 mod open;
 mod pages;
-mod post;
 mod rows;
 mod sentinel;
-mod trouble;
+mod server_pool;
+mod topology;
 
 pub use address::Address;
 pub use open::open;

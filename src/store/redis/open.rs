@@ -11,16 +11,16 @@ use crate::base::clock::Stopwatch;
 use crate::store::redis::address::Address;
 use crate::store::redis::address::Form;
 use crate::store::redis::check::version;
-use crate::store::redis::dial::Undialed;
+use crate::store::redis::connect::ConnectError;
 use crate::store::redis::engine::RedisEngine;
+use crate::store::redis::error::CommandError;
+use crate::store::redis::error::FORBIDDEN_INSIDE;
+use crate::store::redis::error::code;
 use crate::store::redis::keys::FORMAT;
-use crate::store::redis::link;
-use crate::store::redis::link::Call;
-use crate::store::redis::link::Weight;
 use crate::store::redis::rows;
-use crate::store::redis::trouble::FORBIDDEN_INSIDE;
-use crate::store::redis::trouble::Trouble;
-use crate::store::redis::trouble::code;
+use crate::store::redis::topology;
+use crate::store::redis::topology::Call;
+use crate::store::redis::topology::Weight;
 use crate::store::shared::Engine;
 use crate::store::shared::OpenError;
 use crate::store::shared::OpenErrorKind;
@@ -45,7 +45,7 @@ pub async fn open(address: &Address, app: &str) -> Result<Arc<dyn Engine>, OpenE
         reached(&engine).await?;
         examine(&engine).await?;
         // This also compares the clocks, before any operation needs the time.
-        engine.guarantees().await.map_err(|trouble| explain(&trouble))?;
+        engine.guarantees().await.map_err(|error| explain(&error))?;
         Ok(engine)
     };
     match opened.await {
@@ -66,18 +66,18 @@ fn unreachable(why: impl Into<String>) -> Wrong {
 async fn reached(engine: &RedisEngine) -> Result<(), Wrong> {
     let since = Stopwatch::start();
     loop {
-        let away = engine.link.away();
+        let away = engine.topology.away();
         let may_change = matches!(engine.address.form(), Form::Sentinel { .. } | Form::Cluster);
         match &away {
-            None if engine.link.is_whole() => return Ok(()),
-            Some(Undialed::ShutOut(why)) => {
+            None if engine.topology.is_whole() => return Ok(()),
+            Some(ConnectError::ShutOut(why)) => {
                 return Err(unreachable(format!("{why}; check them, and the server's ACL")));
             }
-            Some(Undialed::Forbidden(why)) => {
+            Some(ConnectError::Forbidden(why)) => {
                 return Err(unfit(format!("{why}; permit it to the user of the address")));
             }
             // A failover may be in progress.
-            Some(Undialed::Replica) if !may_change => {
+            Some(ConnectError::Replica) if !may_change => {
                 return Err(unfit("it is a replica; name its primary, or Sentinels that know it"));
             }
             _ => {}
@@ -95,7 +95,7 @@ async fn reached(engine: &RedisEngine) -> Result<(), Wrong> {
 }
 
 async fn examine(engine: &RedisEngine) -> Result<(), Wrong> {
-    for facts in engine.facts().await.map_err(|trouble| explain(&trouble))? {
+    for facts in engine.facts().await.map_err(|error| explain(&error))? {
         if version(&facts.version) < VERSION_MIN {
             return Err(unfit(format!(
                 "it is Redis {}, and callgate needs 6.2 or later, or Valkey; upgrade it",
@@ -103,14 +103,14 @@ async fn examine(engine: &RedisEngine) -> Result<(), Wrong> {
             )));
         }
     }
-    let incarnation = probe(engine).await?;
-    if incarnation.is_empty() && engine.address.fence() {
+    let epoch = probe(engine).await?;
+    if epoch.is_empty() && engine.address.fence() {
         return Err(unfit(
             "INFO replication does not tell master_replid, by which callgate notices that a \
              replica has taken over; use another server, or fence=off with a single one",
         ));
     }
-    format(engine).await.map_err(|trouble| explain(&trouble))?.map_or(Ok(()), Err)
+    format(engine).await.map_err(|error| explain(&error))?.map_or(Ok(()), Err)
 }
 
 /// The commands that the steps use. Redis reports a refused command by its name, but inside a
@@ -135,42 +135,42 @@ const COMMANDS: [&[&str]; 15] = [
 ];
 
 /// Runs everything that the steps will do once, on keys of its own; returns the server's
-/// incarnation.
+/// epoch.
 async fn probe(engine: &RedisEngine) -> Result<String, Wrong> {
     for words in COMMANDS {
         let [verb, part, rest @ ..] = words else { continue };
         let key = engine.keys.probe(part);
         let mut command = Cmd::new();
         command.arg(verb).arg(&key).arg(rest);
-        match engine.link.ask(&key, command).await {
+        match engine.topology.query(&key, command).await {
             // The server is full, and still lets sessions end and tokens be redeemed.
-            Err(Trouble::Said(error)) if code(&error) == "OOM" => {}
-            answer => drop(answer.map_err(|trouble| explain(&trouble))?),
+            Err(CommandError::Said(error)) if code(&error) == "OOM" => {}
+            answer => drop(answer.map_err(|error| explain(&error))?),
         }
     }
     if engine.address.wait().is_some() {
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(0).arg(0);
-        let answer = engine.link.ask(&engine.keys.probe("text"), wait).await;
-        answer.map_err(|trouble| explain(&trouble))?;
+        let answer = engine.topology.query(&engine.keys.probe("text"), wait).await;
+        answer.map_err(|error| explain(&error))?;
     }
     let keys = [engine.keys.probe("hash")];
     let call = Call { keys: &keys, words: &[], weight: Weight::Light };
-    let answer = engine.link.run(&link::PROBE, call).await;
-    answer.and_then(rows::text).map_err(|trouble| explain(&trouble))
+    let answer = engine.topology.run(&topology::PROBE, call).await;
+    answer.and_then(rows::text).map_err(|error| explain(&error))
 }
 
 /// Writes the version of the layout, or compares it; returns an error if it does not match.
-async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, Trouble> {
+async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, CommandError> {
     let key = engine.keys.format();
     let mut get = Cmd::new();
     get.arg("GET").arg(&key);
-    let mut found = engine.link.ask(&key, get.clone()).await?;
+    let mut found = engine.topology.query(&key, get.clone()).await?;
     if found == Value::Nil {
         let mut set = Cmd::new();
         set.arg("SET").arg(&key).arg(FORMAT).arg("NX");
-        engine.link.write(&key, set).await?;
-        found = engine.link.ask(&key, get).await?;
+        engine.topology.write(&key, set).await?;
+        found = engine.topology.query(&key, get).await?;
     }
     let found = rows::text(found)?;
     Ok(match found.parse::<u32>() {
@@ -187,8 +187,8 @@ async fn format(engine: &RedisEngine) -> Result<Option<Wrong>, Trouble> {
 }
 
 /// Maps a failure at the start to an error.
-fn explain(trouble: &Trouble) -> Wrong {
-    let Trouble::Said(error) = trouble else { return unreachable(trouble.to_string()) };
+fn explain(error: &CommandError) -> Wrong {
+    let CommandError::Said(error) = error else { return unreachable(error.to_string()) };
     said(error)
 }
 

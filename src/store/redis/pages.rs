@@ -15,13 +15,13 @@ use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
 use crate::store::redis::engine::read;
 use crate::store::redis::engine::slack;
+use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::SHARDS;
 use crate::store::redis::keys::shard;
-use crate::store::redis::link;
-use crate::store::redis::link::Call;
-use crate::store::redis::link::Weight;
 use crate::store::redis::rows;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::topology;
+use crate::store::redis::topology::Call;
+use crate::store::redis::topology::Weight;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 
@@ -40,7 +40,7 @@ impl RedisEngine {
         &self,
         after: Option<SessionId>,
         at_most: usize,
-    ) -> Result<Vec<(SessionId, SessionRow)>, Trouble> {
+    ) -> Result<Vec<(SessionId, SessionRow)>, CommandError> {
         let mut page = Vec::new();
         let mut cursor = after;
         let mut first = after.map_or(0, shard);
@@ -68,7 +68,7 @@ impl RedisEngine {
         window: RangeInclusive<u8>,
         after: Option<SessionId>,
         at_most: usize,
-    ) -> Result<Vec<SessionId>, Trouble> {
+    ) -> Result<Vec<SessionId>, CommandError> {
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let questions = window.map(|shard| {
             let key = self.keys.ids(shard);
@@ -76,7 +76,7 @@ impl RedisEngine {
             (key, command)
         });
         let mut ids = Vec::new();
-        for answer in self.link.ask_all(questions.collect()).await? {
+        for answer in self.topology.query_all(questions.collect()).await? {
             for id in entries(answer)? {
                 ids.push(rows::read_id(id)?);
             }
@@ -90,14 +90,14 @@ impl RedisEngine {
         &self,
         ids: Vec<SessionId>,
         page: &mut Vec<(SessionId, SessionRow)>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), CommandError> {
         for ids in ids.chunks(ROWS_AT_ONCE) {
             let questions = ids.iter().map(|id| {
                 let key = self.keys.session(*id);
                 let command = read(&key);
                 (key, command)
             });
-            let answers = self.link.ask_all(questions.collect()).await?;
+            let answers = self.topology.query_all(questions.collect()).await?;
             for (id, answer) in ids.iter().zip(answers) {
                 let row = rows::read_session(answer)?;
                 page.extend(row.filter(|row| row.ended_at.is_none()).map(|row| (*id, row)));
@@ -112,7 +112,7 @@ impl RedisEngine {
         &self,
         after: Option<TokenId>,
         at_most: usize,
-    ) -> Result<Vec<Found>, Trouble> {
+    ) -> Result<Vec<Found>, CommandError> {
         let mut page = Vec::new();
         let mut cursor = after;
         while page.len() < at_most {
@@ -121,7 +121,7 @@ impl RedisEngine {
             let Some(last) = names.last() else { break };
             cursor = Some(last.name);
             let work = names.iter().map(|entry| self.find_in_shard(entry)).collect::<Vec<_>>();
-            for (entry, found) in names.iter().zip(link::abreast(work).await) {
+            for (entry, found) in names.iter().zip(topology::abreast(work).await) {
                 match found? {
                     Some(found) => page.extend(Some(found).filter(is_open)),
                     None => self.unname(entry).await?,
@@ -135,19 +135,23 @@ impl RedisEngine {
     fn find_in_shard(
         &self,
         entry: &Entry,
-    ) -> impl Future<Output = Result<Option<Found>, Trouble>> + Send + 'static {
-        let link = Arc::clone(&self.link);
+    ) -> impl Future<Output = Result<Option<Found>, CommandError>> + Send + 'static {
+        let topology = Arc::clone(&self.topology);
         let (keys, words) = ([self.keys.token(entry.shard, &entry.digest)], [self.fixed_fence()]);
         let digest = entry.digest;
         async move {
             let call = Call { keys: &keys, words: &words, weight: Weight::Light };
-            let answer = link.run(&link::FIND, call).await?;
+            let answer = topology.run(&topology::FIND, call).await?;
             Ok(rows::read_found(digest, answer)?.map(|(_, found)| found))
         }
     }
 
     /// The next names after `after`, in order; none if there are no more.
-    async fn names(&self, after: Option<TokenId>, wanted: usize) -> Result<Vec<Entry>, Trouble> {
+    async fn names(
+        &self,
+        after: Option<TokenId>,
+        wanted: usize,
+    ) -> Result<Vec<Entry>, CommandError> {
         // Names are random: a shard rarely has much more than its share of a page.
         let share = wanted / usize::from(WINDOW) + 4;
         // After every entry of this name: an entry is the name followed by a digest.
@@ -162,7 +166,7 @@ impl RedisEngine {
         });
         let mut names = Vec::new();
         let mut frontier = None;
-        let answers = self.link.ask_all(questions.collect()).await?;
+        let answers = self.topology.query_all(questions.collect()).await?;
         for (shard, answer) in SHARDS.zip(answers) {
             let answer = entries(answer)?;
             let is_full = answer.len() == share;
@@ -180,23 +184,23 @@ impl RedisEngine {
     }
 
     /// Removes a name whose token Redis has expired by itself.
-    async fn unname(&self, entry: &Entry) -> Result<(), Trouble> {
+    async fn unname(&self, entry: &Entry) -> Result<(), CommandError> {
         let key = self.keys.names(entry.shard);
         let mut command = Cmd::new();
         let member = [entry.name.bytes().as_slice(), entry.digest.bytes()].concat();
         command.arg("ZREM").arg(&key).arg(member);
-        self.link.ask(&key, command).await.map(|_| ())
+        self.topology.query(&key, command).await.map(|_| ())
     }
 
     /// The entry of a name, in whichever shard it is.
-    pub(super) async fn named(&self, name: TokenId) -> Result<Option<Digest>, Trouble> {
+    pub(super) async fn named(&self, name: TokenId) -> Result<Option<Digest>, CommandError> {
         let from = [b"[", name.bytes().as_slice()].concat();
         let questions = SHARDS.map(|shard| {
             let key = self.keys.names(shard);
             let command = range(&key, &from, 1);
             (key, command)
         });
-        for answer in self.link.ask_all(questions.collect()).await? {
+        for answer in self.topology.query_all(questions.collect()).await? {
             for entry in entries(answer)? {
                 let (found, digest) = rows::name_entry(&rows::bytes(entry)?)?;
                 if found == name {
@@ -207,7 +211,11 @@ impl RedisEngine {
         Ok(None)
     }
 
-    pub(super) async fn sweep_all(&self, now: Timestamp, at_most: usize) -> Result<usize, Trouble> {
+    pub(super) async fn sweep_all(
+        &self,
+        now: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, CommandError> {
         let at_most = at_most.min(SWEPT_AT_ONCE);
         let mut words = vec![
             self.keys.shards().into_bytes(),
@@ -217,16 +225,20 @@ impl RedisEngine {
             rows::number(millis(TOMBSTONE)),
             slack(),
         ];
-        if self.link.is_one() {
+        if self.topology.is_one() {
             words.extend(SHARDS.map(|shard| format!("{shard:02X}").into_bytes()));
             let call = Call { keys: &[], words: &words, weight: Weight::Light };
-            return swept(self.link.run(&link::SWEEP, call).await?).map(|(many, _)| many);
+            return swept(self.topology.run(&topology::SWEEP, call).await?).map(|(many, _)| many);
         }
         self.sweep_one_by_one(&words, at_most).await
     }
 
     /// Sweeps shard by shard, so that an error of one shard does not stop the others.
-    async fn sweep_one_by_one(&self, words: &[Vec<u8>], at_most: usize) -> Result<usize, Trouble> {
+    async fn sweep_one_by_one(
+        &self,
+        words: &[Vec<u8>],
+        at_most: usize,
+    ) -> Result<usize, CommandError> {
         let mut many = 0;
         let mut refused = None;
         let mut rest: Vec<u8> = SHARDS.collect();
@@ -235,7 +247,7 @@ impl RedisEngine {
             let round = rest.len().min(usize::from(WINDOW)).min(at_most - many).max(1);
             let share = (at_most - many) / round;
             let work = rest.drain(..round).map(|shard| self.sweep_shard(shard, words, share));
-            let results = link::abreast(work.collect::<Vec<_>>()).await;
+            let results = topology::abreast(work.collect::<Vec<_>>()).await;
             for result in results {
                 match result {
                     Ok((swept, dropped)) => {
@@ -243,12 +255,12 @@ impl RedisEngine {
                         let pointers = dropped.iter().map(|hex| self.keys.pointer_of(hex));
                         self.unpoint(pointers.collect());
                     }
-                    Err(trouble) => refused = Some(trouble),
+                    Err(error) => refused = Some(error),
                 }
             }
         }
         match refused {
-            Some(trouble) if many == 0 => Err(trouble),
+            Some(error) if many == 0 => Err(error),
             _ => Ok(many),
         }
     }
@@ -258,8 +270,8 @@ impl RedisEngine {
         shard: u8,
         words: &[Vec<u8>],
         room: usize,
-    ) -> impl Future<Output = Result<(usize, Vec<String>), Trouble>> + Send + 'static {
-        let link = Arc::clone(&self.link);
+    ) -> impl Future<Output = Result<(usize, Vec<String>), CommandError>> + Send + 'static {
+        let topology = Arc::clone(&self.topology);
         let keys = [self.keys.due(shard), self.keys.ids(shard), self.keys.names(shard)];
         let mut words = words.to_vec();
         if let Some(at_most) = words.get_mut(3) {
@@ -268,7 +280,7 @@ impl RedisEngine {
         words.push(format!("{shard:02X}").into_bytes());
         async move {
             let call = Call { keys: &keys, words: &words, weight: Weight::Light };
-            swept(link.run(&link::SWEEP, call).await?)
+            swept(topology.run(&topology::SWEEP, call).await?)
         }
     }
 }
@@ -292,16 +304,16 @@ fn range(key: &str, from: &[u8], at_most: usize) -> Cmd {
     command
 }
 
-pub(super) fn entries(answer: Value) -> Result<Vec<Value>, Trouble> {
+pub(super) fn entries(answer: Value) -> Result<Vec<Value>, CommandError> {
     match answer {
         Value::Array(entries) => Ok(entries),
-        _ => Err(Trouble::Garbled("an index")),
+        _ => Err(CommandError::Garbled("an index")),
     }
 }
 
 /// The number of swept rows, and the digests of the tokens whose pointers remain.
-fn swept(answer: Value) -> Result<(usize, Vec<String>), Trouble> {
-    let malformed = || Trouble::Garbled("what a sweep answers");
+fn swept(answer: Value) -> Result<(usize, Vec<String>), CommandError> {
+    let malformed = || CommandError::Garbled("what a sweep answers");
     let parts: [Value; 2] = entries(answer)?.try_into().map_err(|_| malformed())?;
     let [Value::Int(many), dropped] = parts else { return Err(malformed()) };
     let dropped = entries(dropped)?.into_iter().map(rows::text).collect::<Result<_, _>>()?;

@@ -1,3 +1,3 @@
--- Returns the incarnation, so that a server whose scripts may not read it is detected at the
+-- Returns the epoch, so that a server whose scripts may not read it is detected at the
 -- start.
-return incarnation('') or ''
+return epoch('') or ''

@@ -1,10 +1,10 @@
--- Shared by all steps: the fields of the rows, and the incarnation of the server.
+-- Shared by all steps: the fields of the rows, and the epoch of the server.
 local SESSION = {'v', 'seen', 'idle', 'abs', 'ended', 'doc', 'joined', 'devices', 'unspent', 'answers'}
 local TOKEN = {'id', 'sid', 'exp', 'forget', 'for', 'mode', 'confirm', 'bind', 'cid', 'cat', 'run', 'answer', 'doc', 'fence'}
 
 -- Redis takes a new name when it starts and when a replica takes over, even one that was the
 -- primary before, and never reuses a name. A run_id would come back with such a primary.
-local function incarnation(fixed)
+local function epoch(fixed)
   if fixed ~= '' then return fixed end
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end

@@ -7,7 +7,7 @@ use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::error::CommandError;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::KeptAnswer;
 use crate::store::shared::engine::SessionRow;
@@ -23,7 +23,7 @@ const UNSPENT_BYTES: usize = 48;
 /// Bytes of one kept response in its session's row: digest, time, size.
 const ANSWER_BYTES: usize = 44;
 
-type Read<T> = Result<T, Trouble>;
+type Read<T> = Result<T, CommandError>;
 
 /// A number in its written form.
 pub(super) fn number(number: u64) -> Vec<u8> {
@@ -90,7 +90,7 @@ pub(super) fn token(row: &TokenRow) -> [Vec<u8>; 12] {
 
 /// The index entry of a name: entries sort as names do, and contain the digest.
 pub(super) fn name_entry(entry: &[u8]) -> Read<(TokenId, Digest)> {
-    let malformed = Trouble::Garbled("a name in the index");
+    let malformed = CommandError::Garbled("a name in the index");
     let (name, digest) = entry.split_first_chunk::<8>().ok_or(malformed.clone())?;
     let digest = digest.try_into().map_err(|_| malformed)?;
     Ok((TokenId::from_bytes(*name), Digest::from_bytes(digest)))
@@ -100,7 +100,7 @@ pub(super) fn name_entry(entry: &[u8]) -> Read<(TokenId, Digest)> {
 pub(super) fn read_session(row: Value) -> Read<Option<SessionRow>> {
     let Value::Array(fields) = row else { return Ok(None) };
     let fields: [Value; SESSION.len()] =
-        fields.try_into().map_err(|_| Trouble::Garbled("a session's row"))?;
+        fields.try_into().map_err(|_| CommandError::Garbled("a session's row"))?;
     let [version, seen, idle, absolute, ended, doc, joined, devices, unspent, answers] = fields;
     if version == Value::Nil {
         return Ok(None);
@@ -127,9 +127,9 @@ pub(super) fn read_found(digest: Digest, answer: Value) -> Read<Option<(bool, Fo
     let parts = match answer {
         Value::Nil => return Ok(None),
         Value::Array(parts) => parts,
-        _ => return Err(Trouble::Garbled("what a token's step answers")),
+        _ => return Err(CommandError::Garbled("what a token's step answers")),
     };
-    let parts: [Value; 4] = parts.try_into().map_err(|_| Trouble::Garbled("a found token"))?;
+    let parts: [Value; 4] = parts.try_into().map_err(|_| CommandError::Garbled("a found token"))?;
     let [granted, token, fenced, session] = parts;
     let token = read_token(digest, token)?;
     let found = Found { token, fenced: fenced == Value::Int(1), session: read_session(session)? };
@@ -137,7 +137,7 @@ pub(super) fn read_found(digest: Digest, answer: Value) -> Read<Option<(bool, Fo
 }
 
 fn read_token(digest: Digest, row: Value) -> Read<TokenRow> {
-    let malformed = || Trouble::Garbled("a token's row");
+    let malformed = || CommandError::Garbled("a token's row");
     let Value::Array(fields) = row else { return Err(malformed()) };
     let fields: [Value; 14] = fields.try_into().map_err(|_| malformed())?;
     let [
@@ -188,12 +188,12 @@ pub(super) fn bytes(value: Value) -> Read<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
         Value::Nil => Ok(Vec::new()),
-        _ => Err(Trouble::Garbled("a field")),
+        _ => Err(CommandError::Garbled("a field")),
     }
 }
 
 pub(super) fn text(value: Value) -> Read<String> {
-    String::from_utf8(bytes(value)?).map_err(|_| Trouble::Garbled("text"))
+    String::from_utf8(bytes(value)?).map_err(|_| CommandError::Garbled("text"))
 }
 
 /// A number; 0 for a missing field.
@@ -202,7 +202,7 @@ pub(super) fn read_number(value: Value) -> Read<u64> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| Trouble::Garbled("a number"))
+    text.parse().map_err(|_| CommandError::Garbled("a number"))
 }
 
 fn read_moment(value: Value) -> Read<Timestamp> {
@@ -211,7 +211,7 @@ fn read_moment(value: Value) -> Read<Timestamp> {
 
 /// A session id from an index.
 pub(super) fn read_id(value: Value) -> Read<SessionId> {
-    text(value)?.parse().map_err(|_| Trouble::Garbled("a session id"))
+    text(value)?.parse().map_err(|_| CommandError::Garbled("a session id"))
 }
 
 fn read_slip(slip: &[u8; UNSPENT_BYTES]) -> Read<Unspent> {
@@ -234,18 +234,18 @@ fn read_kept(kept: &[u8; ANSWER_BYTES]) -> Read<KeptAnswer> {
 fn chunks<const N: usize>(bytes: &[u8]) -> Read<Vec<[u8; N]>> {
     let (chunks, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
-        return Err(Trouble::Garbled("a list"));
+        return Err(CommandError::Garbled("a list"));
     }
     Ok(chunks.to_vec())
 }
 
 fn split<const N: usize>(bytes: &[u8]) -> Read<([u8; N], &[u8])> {
-    let (first, rest) = bytes.split_first_chunk::<N>().ok_or(Trouble::Garbled("a list"))?;
+    let (first, rest) = bytes.split_first_chunk::<N>().ok_or(CommandError::Garbled("a list"))?;
     Ok((*first, rest))
 }
 
 fn exactly<const N: usize>(bytes: &[u8]) -> Read<[u8; N]> {
-    bytes.try_into().map_err(|_| Trouble::Garbled("bytes of another length"))
+    bytes.try_into().map_err(|_| CommandError::Garbled("bytes of another length"))
 }
 
 #[cfg(test)]

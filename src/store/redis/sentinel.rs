@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::store::redis::address::Host;
-use crate::store::redis::dial::Dialer;
-use crate::store::redis::dial::Kind;
-use crate::store::redis::dial::Line;
-use crate::store::redis::dial::Undialed;
+use crate::store::redis::connect::ConnectError;
+use crate::store::redis::connect::Connection;
+use crate::store::redis::connect::Connector;
+use crate::store::redis::connect::Kind;
 
 /// How long slower Sentinels are waited for after the first reply.
 const STRAGGLERS: Duration = Duration::from_millis(300);
@@ -32,27 +32,27 @@ pub(super) struct Sentinels {
 #[derive(Debug)]
 struct Sentinel {
     host: Host,
-    line: Mutex<Option<Arc<Line>>>,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
 impl Sentinels {
     pub(super) fn new(master: &str, hosts: &[Host]) -> Self {
         let sentinels = hosts
             .iter()
-            .map(|host| Arc::new(Sentinel { host: host.clone(), line: Mutex::new(None) }));
+            .map(|host| Arc::new(Sentinel { host: host.clone(), connection: Mutex::new(None) }));
         Self { master: master.to_owned(), sentinels: sentinels.collect() }
     }
 
     /// The server that the majority of the responding Sentinels name as master.
-    pub(super) async fn master(&self, dialer: &Arc<Dialer>) -> Result<Host, Undialed> {
+    pub(super) async fn master(&self, connector: &Arc<Connector>) -> Result<Host, ConnectError> {
         let mut asked = JoinSet::new();
         for sentinel in &self.sentinels {
-            let (sentinel, dialer) = (Arc::clone(sentinel), Arc::clone(dialer));
+            let (sentinel, connector) = (Arc::clone(sentinel), Arc::clone(connector));
             let master = self.master.clone();
-            asked.spawn(async move { sentinel.ask(&dialer, &master).await });
+            asked.spawn(async move { sentinel.query(&connector, &master).await });
         }
         let mut votes = BTreeMap::<Host, usize>::new();
-        let mut silence = Undialed::Silent("no Sentinel answers".to_owned());
+        let mut silence = ConnectError::Silent("no Sentinel answers".to_owned());
         while votes.is_empty()
             && let Some(answer) = asked.join_next().await
         {
@@ -69,20 +69,20 @@ impl Sentinels {
     }
 
     /// Completes when another server is the master.
-    pub(super) async fn replaced(&self, dialer: &Arc<Dialer>, master: &Host) {
+    pub(super) async fn replaced(&self, connector: &Arc<Connector>, master: &Host) {
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             // Sentinels that do not reply do not replace the master.
-            if self.master(dialer).await.is_ok_and(|named| named != *master) {
+            if self.master(connector).await.is_ok_and(|named| named != *master) {
                 return;
             }
         }
     }
 }
 
-type Answer = Result<Result<Host, Undialed>, tokio::task::JoinError>;
+type Answer = Result<Result<Host, ConnectError>, tokio::task::JoinError>;
 
-fn count(votes: &mut BTreeMap<Host, usize>, silence: &mut Undialed, answer: Answer) {
+fn count(votes: &mut BTreeMap<Host, usize>, silence: &mut ConnectError, answer: Answer) {
     match answer {
         Ok(Ok(host)) => *votes.entry(host).or_default() += 1,
         Ok(Err(why)) => *silence = why,
@@ -91,30 +91,30 @@ fn count(votes: &mut BTreeMap<Host, usize>, silence: &mut Undialed, answer: Answ
 }
 
 impl Sentinel {
-    async fn ask(&self, dialer: &Dialer, master: &str) -> Result<Host, Undialed> {
-        let mut held = self.line.lock().await;
-        let line = match held.take().filter(|line| !line.is_broken()) {
-            Some(line) => line,
-            None => dialer.dial(&self.host, Kind::Sentinel).await?,
+    async fn query(&self, connector: &Connector, master: &str) -> Result<Host, ConnectError> {
+        let mut held = self.connection.lock().await;
+        let connection = match held.take().filter(|connection| !connection.is_broken()) {
+            Some(connection) => connection,
+            None => connector.dial(&self.host, Kind::Sentinel).await?,
         };
         let mut question = Cmd::new();
         question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-        let answers = line.send(&[question]).await;
-        let answers = answers.map_err(|error| Undialed::Silent(error.to_string()))?;
-        *held = Some(line);
+        let answers = connection.send(&[question]).await;
+        let answers = answers.map_err(|error| ConnectError::Silent(error.to_string()))?;
+        *held = Some(connection);
         match answers.into_iter().next() {
             Some(Value::Array(parts)) => named(&parts).ok_or_else(|| {
-                Undialed::Silent("a Sentinel names a master that has no address".to_owned())
+                ConnectError::Silent("a Sentinel names a master that has no address".to_owned())
             }),
             Some(Value::Nil) => {
-                Err(Undialed::Silent(format!("the Sentinels know no master {master:?}")))
+                Err(ConnectError::Silent(format!("the Sentinels know no master {master:?}")))
             }
-            Some(Value::ServerError(error)) => Err(Undialed::ShutOut(format!(
+            Some(Value::ServerError(error)) => Err(ConnectError::ShutOut(format!(
                 "a Sentinel refuses to name the master: {} {}",
                 error.code(),
                 error.details().unwrap_or_default()
             ))),
-            _ => Err(Undialed::Silent("a Sentinel does not speak as one".to_owned())),
+            _ => Err(ConnectError::Silent("a Sentinel does not speak as one".to_owned())),
         }
     }
 }

@@ -58,10 +58,10 @@ struct Player {
 }
 
 macro_rules! both {
-    ($self:ident, $database:ident, $place:ident, $verb:ident($($argument:expr),*)) => {{
-        let there = $database.$verb($($argument.clone()),*).await.unwrap();
-        let here = $self.memory.$verb($($argument.clone()),*).await.unwrap();
-        assert_eq!(there, here, "{}: {}{:?}", $place, stringify!($verb), ($(&$argument,)*));
+    ($self:ident, $database:ident, $place:ident, $operation:ident($($argument:expr),*)) => {{
+        let there = $database.$operation($($argument.clone()),*).await.unwrap();
+        let here = $self.memory.$operation($($argument.clone()),*).await.unwrap();
+        assert_eq!(there, here, "{}: {}{:?}", $place, stringify!($operation), ($(&$argument,)*));
     }};
 }
 
@@ -156,7 +156,7 @@ impl Player {
         if is_open && self.chance(6) { vec![digest] } else { Vec::new() }
     }
 
-    /// At most one change of each token, as verbs make them.
+    /// At most one change of each token, as operations make them.
     fn marks(&mut self) -> Vec<Mark> {
         if !self.chance(3) {
             return Vec::new();
@@ -188,7 +188,7 @@ impl Player {
             let answers = self.answers();
             return SessionRow { ended_at: Some(self.now), answers, ..SessionRow::default() };
         }
-        // Each token once, as verbs have it.
+        // Each token once, as operations have it.
         let first = self.dice.below(TOKENS);
         let unspent = (0..self.dice.below(4)).map(|number| Unspent {
             digest: digest(seed_of((first + number) % TOKENS)),

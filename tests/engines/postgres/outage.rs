@@ -74,7 +74,7 @@ async fn a_restart_of_the_database_is_survived() {
     }
     server.run();
     works_soon(&*engine).await;
-    assert!(engine.claim(kit::order(digest(1))).await.unwrap().granted, "the same incarnation");
+    assert!(engine.claim(kit::order(digest(1))).await.unwrap().granted, "the same epoch");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -110,7 +110,7 @@ async fn who_may_not_ask_for_the_incarnation_is_told_so() {
     within("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
     let error = refused(&url).await;
     assert_eq!(error.kind, OpenErrorKind::Unfit);
-    assert!(error.why.contains("may not ask which incarnation"), "{error}");
+    assert!(error.why.contains("may not read its epoch"), "{error}");
     works(&format!("{url}?fence=off")).await;
     within(remedy(&error));
     works(&url).await;

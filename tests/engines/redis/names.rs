@@ -1,7 +1,7 @@
 //! The index of token names in a Redis: it holds the tokens that nobody has claimed, of sessions that
 //! have not ended, and no other.
 //!
-//! What is left in it by mistake is found by no verb, because all of them look at the token as well;
+//! What is left in it by mistake is found by no operation, because all of them look at the token as well;
 //! so these tests look into the server.
 
 use std::sync::Arc;

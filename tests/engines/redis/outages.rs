@@ -64,7 +64,7 @@ async fn a_server_that_was_killed_is_found_again_with_what_it_answered() {
         let granted = store.redeem(START, claim(&spent)).await.unwrap();
         assert!(matches!(granted, Redeemed::Granted(_)), "{granted:?}");
         server.kill();
-        // While it is away, every verb says so, and soon.
+        // While it is away, every operation says so, and soon.
         let redeem = async || store.redeem(START, claim(&unspent)).await.unwrap_err();
         for away in patience::fails_soon(Duration::from_secs(1), redeem).await {
             let is_away = matches!(away, StoreError::Unreachable(_) | StoreError::Refused(_));

@@ -18,7 +18,7 @@ use super::pool::Pool;
 
 /// Timeout of a command. It is longer than the server's own (`statement_timeout`), so that mostly
 /// the server reports the timeout, and then nothing has happened.
-const BOUND: Duration = Duration::from_millis(1_250);
+const REPLY_TIMEOUT: Duration = Duration::from_millis(1_250);
 /// Attempts of one command.
 const ATTEMPTS_MAX: usize = 4;
 /// Latest start of a further attempt.
@@ -27,7 +27,7 @@ const AGAIN_WITHIN: Duration = Duration::from_millis(750);
 /// What a command does to the database, which decides whether it may be repeated although it may
 /// have been executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Effect {
     /// It only reads.
     Reads,
     /// It writes.
@@ -68,9 +68,9 @@ pub(super) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
     /// The server rolled it back, and a retry may succeed.
-    TakenBack,
+    RolledBack,
     /// It failed, and the connection works.
-    Told,
+    Reported,
     /// It failed, and so did the connection.
     Lost,
 }
@@ -81,16 +81,16 @@ impl Failure {
     }
 
     /// Whether nothing can have happened and a retry may succeed.
-    fn may_be_repeated(&self, deed: Deed) -> bool {
-        self.after == After::TakenBack || self.after == After::Lost && deed == Deed::Reads
+    fn may_be_repeated(&self, effect: Effect) -> bool {
+        self.after == After::RolledBack || self.after == After::Lost && effect == Effect::Reads
     }
 }
 
 /// Sends an unnamed statement in one round trip, so that it works through a pooler in transaction
 /// mode.
-pub(super) async fn ask(
+pub(super) async fn query(
     pool: &Pool,
-    deed: Deed,
+    effect: Effect,
     sql: &str,
     params: &Params<'_>,
 ) -> Result<Vec<Row>, Failure> {
@@ -98,9 +98,9 @@ pub(super) async fn ask(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match once(pool, deed, sql, params).await {
+        match once(pool, effect, sql, params).await {
             Err(failure)
-                if failure.may_be_repeated(deed)
+                if failure.may_be_repeated(effect)
                     && attempts < ATTEMPTS_MAX
                     && watch.elapsed() < AGAIN_WITHIN => {}
             done => return done,
@@ -110,67 +110,70 @@ pub(super) async fn ask(
 
 async fn once(
     pool: &Pool,
-    deed: Deed,
+    effect: Effect,
     sql: &str,
     params: &Params<'_>,
 ) -> Result<Vec<Row>, Failure> {
-    let told = |error| Failure::new(After::Told, error);
-    let mut lent = pool.lend().await.map_err(told)?;
-    let line = lent.begin().ok_or(StoreError::Refused("the connection is gone")).map_err(told)?;
-    let answer = tokio::time::timeout(BOUND, line.client.query_typed(sql, &params.list())).await;
-    let doubted = line.take_doubt() && deed == Deed::Writes;
+    let reported = |error| Failure::new(After::Reported, error);
+    let mut pooled = pool.acquire().await.map_err(reported)?;
+    let connection =
+        pooled.begin().ok_or(StoreError::Refused("the connection is gone")).map_err(reported)?;
+    let answer =
+        tokio::time::timeout(REPLY_TIMEOUT, connection.client.query_typed(sql, &params.list()))
+            .await;
+    let is_doubtful = connection.take_warning() && effect == Effect::Writes;
     let failure = match answer {
-        Ok(Ok(_)) if doubted => told(unknown(Unknown::NotReplicated)),
+        Ok(Ok(_)) if is_doubtful => reported(unknown(Unknown::NotReplicated)),
         Ok(Ok(rows)) => {
-            lent.finish();
+            pooled.finish();
             return Ok(rows);
         }
-        Ok(Err(error)) => judge(error, doubted),
+        Ok(Err(error)) => judge(error, is_doubtful),
         Err(_) => Failure::new(After::Lost, unknown(Unknown::Silent)),
     };
     match failure.after {
-        After::Lost => lent.discard(),
-        After::TakenBack | After::Told => lent.finish(),
+        After::Lost => pooled.discard(),
+        After::RolledBack | After::Reported => pooled.finish(),
     }
     Err(failure)
 }
 
 /// Classifies a failure. An error that the server reports concerns a transaction that it has
 /// rolled back. An error that ends the connection may have occurred after the commit.
-fn judge(error: Error, doubted: bool) -> Failure {
-    let Some(told) = error.as_db_error() else {
+fn judge(error: Error, is_doubtful: bool) -> Failure {
+    let Some(reported) = error.as_db_error() else {
         return if is_ours(&error) {
-            Failure::new(After::Told, StoreError::Corrupt(Box::new(error)))
+            Failure::new(After::Reported, StoreError::Corrupt(Box::new(error)))
         } else {
             Failure::new(After::Lost, StoreError::Unreachable(Box::new(error)))
         };
     };
-    if doubted {
+    if is_doubtful {
         return Failure::new(After::Lost, unknown(Unknown::NotReplicated));
     }
-    if told.parsed_severity() != Some(Severity::Error) {
+    if reported.parsed_severity() != Some(Severity::Error) {
         return Failure::new(After::Lost, StoreError::Unreachable(Box::new(error)));
     }
-    let code = told.code();
+    let code = reported.code();
     let is_twice = *code == SqlState::UNIQUE_VIOLATION;
     let (after, error) = match code {
         &SqlState::READ_ONLY_SQL_TRANSACTION => {
             (After::Lost, StoreError::Refused("the database server is a standby, or read only"))
         }
         &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
-            (After::TakenBack, StoreError::Refused("too many work on the same session"))
+            (After::RolledBack, StoreError::Refused("too many work on the same session"))
         }
         &SqlState::LOCK_NOT_AVAILABLE => {
-            (After::Told, StoreError::Refused("somebody else works on the same session"))
+            (After::Reported, StoreError::Refused("somebody else works on the same session"))
         }
         &SqlState::QUERY_CANCELED => {
-            (After::Told, StoreError::Refused("the database took too long"))
+            (After::Reported, StoreError::Refused("the database took too long"))
         }
-        &SqlState::DISK_FULL | &SqlState::OUT_OF_MEMORY => (After::Told, StoreError::Full),
-        code if is_strange(code) => {
-            (After::Told, StoreError::Corrupt(Box::new(Stranger::from(told))))
+        &SqlState::DISK_FULL | &SqlState::OUT_OF_MEMORY => (After::Reported, StoreError::Full),
+        code if is_schema_mismatch(code) => {
+            (After::Reported, StoreError::Corrupt(Box::new(SchemaMismatch::from(reported))))
         }
-        _ => (After::Told, StoreError::Unreachable(Box::new(error))),
+        _ => (After::Reported, StoreError::Unreachable(Box::new(error))),
     };
     Failure { error, is_twice, after }
 }
@@ -182,7 +185,7 @@ fn is_ours(error: &Error) -> bool {
 }
 
 /// Whether the schema is not as callgate created it, or the database is damaged.
-fn is_strange(code: &SqlState) -> bool {
+fn is_schema_mismatch(code: &SqlState) -> bool {
     let class = code.code().get(..2).unwrap_or_default();
     // Insufficient privilege, undefined table, …; data exceptions; no such schema; corrupted.
     matches!(class, "42" | "22" | "23" | "3F" | "XX")
@@ -214,19 +217,19 @@ impl std::error::Error for Unknown {}
 
 /// The schema is not as callgate created it.
 #[derive(Debug)]
-struct Stranger {
+struct SchemaMismatch {
     code: String,
     message: String,
 }
 
-impl From<&DbError> for Stranger {
+impl From<&DbError> for SchemaMismatch {
     fn from(error: &DbError) -> Self {
         // Neither detail nor hint, because they quote values.
         Self { code: error.code().code().to_owned(), message: error.message().to_owned() }
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for SchemaMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -236,4 +239,4 @@ impl fmt::Display for Stranger {
     }
 }
 
-impl std::error::Error for Stranger {}
+impl std::error::Error for SchemaMismatch {}

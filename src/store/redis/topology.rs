@@ -15,13 +15,13 @@ use crate::store::redis::address::Address;
 use crate::store::redis::address::Form;
 use crate::store::redis::address::SignIn;
 use crate::store::redis::cluster::Cluster;
-use crate::store::redis::dial::Dialer;
-use crate::store::redis::dial::Undialed;
+use crate::store::redis::connect::ConnectError;
+use crate::store::redis::connect::Connector;
+use crate::store::redis::error::CommandError;
 use crate::store::redis::keys;
-use crate::store::redis::post::Post;
-use crate::store::redis::post::Whom;
 use crate::store::redis::sentinel::Sentinels;
-use crate::store::redis::trouble::Trouble;
+use crate::store::redis::server_pool::ServerPool;
+use crate::store::redis::server_pool::Target;
 
 /// How long a write waits for replicas, in milliseconds, where the address requires replicas.
 const REPLICAS_MILLIS: u16 = 200;
@@ -30,15 +30,15 @@ const ABREAST_MAX: usize = 32;
 
 /// Access to the data.
 #[derive(Debug)]
-pub(super) struct Link {
-    ground: Ground,
+pub(super) struct Topology {
+    servers: Servers,
     wait: Option<u8>,
 }
 
 #[derive(Debug)]
-enum Ground {
+enum Servers {
     /// One server has all keys.
-    One(Arc<Post>),
+    One(Arc<ServerPool>),
     Many(Cluster),
 }
 
@@ -98,71 +98,78 @@ scripts! {
     PROBE: ROWS, include_str!("probe.lua");
 }
 
-impl Link {
+impl Topology {
     /// Starts to connect. Call it within a runtime.
     pub(super) fn to(address: &Address) -> Result<Self, String> {
         let wait = address.wait();
-        let one = |dialer, whom| Ground::One(Arc::new(Post::keep(Arc::new(dialer), whom)));
-        let ground = match address.form() {
+        let one = |connector, target| {
+            Servers::One(Arc::new(ServerPool::keep(Arc::new(connector), target)))
+        };
+        let servers = match address.form() {
             Form::Single => {
                 let host = address.hosts().first().ok_or("the address names no server")?;
-                one(Dialer::new(address, &SignIn::default())?, Whom::Host(host.clone()))
+                one(Connector::new(address, &SignIn::default())?, Target::Host(host.clone()))
             }
             Form::Sentinel { master, sign_in } => {
                 let sentinels = Sentinels::new(master, address.hosts());
-                one(Dialer::new(address, sign_in)?, Whom::Master(sentinels))
+                one(Connector::new(address, sign_in)?, Target::Master(sentinels))
             }
             Form::Cluster => {
-                let dialer = Arc::new(Dialer::new(address, &SignIn::default())?);
-                Ground::Many(Cluster::keep(dialer, address.hosts()))
+                let connector = Arc::new(Connector::new(address, &SignIn::default())?);
+                Servers::Many(Cluster::keep(connector, address.hosts()))
             }
         };
-        Ok(Self { ground, wait })
+        Ok(Self { servers, wait })
     }
 
     /// Whether one server has all keys, so that a step may access any of them.
     pub(super) fn is_one(&self) -> bool {
-        matches!(self.ground, Ground::One(_))
+        matches!(self.servers, Servers::One(_))
     }
 
     /// Sends one command about this key.
-    pub(super) async fn ask(&self, key: &str, command: Cmd) -> Result<Value, Trouble> {
+    pub(super) async fn query(&self, key: &str, command: Cmd) -> Result<Value, CommandError> {
         self.send(key, &[command], Weight::Light).await.map(first)?
     }
 
     /// Sends one command that writes.
-    pub(super) async fn write(&self, key: &str, command: Cmd) -> Result<Value, Trouble> {
+    pub(super) async fn write(&self, key: &str, command: Cmd) -> Result<Value, CommandError> {
         self.weighed(key, command, Weight::Heavy).await
     }
 
     /// Runs a step. The keys are of one slot, or of one server.
-    pub(super) async fn run(&self, script: &Script, call: Call<'_>) -> Result<Value, Trouble> {
+    pub(super) async fn run(&self, script: &Script, call: Call<'_>) -> Result<Value, CommandError> {
         let key = call.keys.first().map_or("", String::as_str);
         match self.weighed(key, call.command("EVALSHA", &script.sha), call.weight).await {
             // The server has not executed it, because it was restarted or is a new one.
-            Err(Trouble::Said(error)) if error.kind() == Some(ServerErrorKind::NoScript) => {
+            Err(CommandError::Said(error)) if error.kind() == Some(ServerErrorKind::NoScript) => {
                 self.weighed(key, call.command("EVAL", &script.text), call.weight).await
             }
             answer => answer,
         }
     }
 
-    async fn weighed(&self, key: &str, command: Cmd, weight: Weight) -> Result<Value, Trouble> {
+    async fn weighed(
+        &self,
+        key: &str,
+        command: Cmd,
+        weight: Weight,
+    ) -> Result<Value, CommandError> {
         let Some(wanted) = self.wait.filter(|_| weight == Weight::Heavy) else {
             return self.send(key, &[command], weight).await.map(first)?;
         };
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(wanted).arg(REPLICAS_MILLIS);
         let mut answers = self.send(key, &[command, wait], weight).await?.into_iter();
-        let answer = answers.next().ok_or(Trouble::Garbled("nothing"))?;
+        let answer = answers.next().ok_or(CommandError::Garbled("nothing"))?;
         if let Value::ServerError(error) = answer {
-            return Err(Trouble::Said(error));
+            return Err(CommandError::Said(error));
         }
         match answers.next() {
             Some(Value::Int(got)) if got >= i64::from(wanted) => Ok(answer),
-            Some(Value::Int(got)) => Err(Trouble::Unreplicated { wanted, got }),
+            Some(Value::Int(got)) => Err(CommandError::Unreplicated { wanted, got }),
             // It was written, and how many replicas have it is unknown.
-            _ => Err(Trouble::Unreplicated { wanted, got: 0 }),
+            _ => Err(CommandError::Unreplicated { wanted, got: 0 }),
         }
     }
 
@@ -171,62 +178,62 @@ impl Link {
         key: &str,
         commands: &[Cmd],
         weight: Weight,
-    ) -> Result<Vec<Value>, Trouble> {
-        match &self.ground {
-            Ground::One(post) => post.send(commands, weight).await,
-            Ground::Many(cluster) => cluster.send(keys::slot(key), commands, weight).await,
+    ) -> Result<Vec<Value>, CommandError> {
+        match &self.servers {
+            Servers::One(pool) => pool.send(commands, weight).await,
+            Servers::Many(cluster) => cluster.send(keys::slot(key), commands, weight).await,
         }
     }
 
     /// Sends commands about many keys concurrently. The replies are in the order of the commands.
-    pub(super) async fn ask_all(
+    pub(super) async fn query_all(
         self: &Arc<Self>,
         questions: Vec<(String, Cmd)>,
-    ) -> Result<Vec<Value>, Trouble> {
-        if let Ground::One(post) = &self.ground {
+    ) -> Result<Vec<Value>, CommandError> {
+        if let Servers::One(pool) = &self.servers {
             let commands: Vec<Cmd> = questions.into_iter().map(|(_, command)| command).collect();
             if commands.is_empty() {
                 return Ok(Vec::new());
             }
-            return post.send(&commands, Weight::Light).await?.into_iter().map(said).collect();
+            return pool.send(&commands, Weight::Light).await?.into_iter().map(said).collect();
         }
         let work = questions.into_iter().map(|(key, command)| {
-            let link = Arc::clone(self);
-            async move { link.ask(&key, command).await }
+            let topology = Arc::clone(self);
+            async move { topology.query(&key, command).await }
         });
         abreast(work).await.into_iter().collect()
     }
 
     /// Every server that has keys.
-    pub(super) fn posts(&self) -> Vec<Arc<Post>> {
-        match &self.ground {
-            Ground::One(post) => vec![Arc::clone(post)],
-            Ground::Many(cluster) => cluster.posts(),
+    pub(super) fn pools(&self) -> Vec<Arc<ServerPool>> {
+        match &self.servers {
+            Servers::One(pool) => vec![Arc::clone(pool)],
+            Servers::Many(cluster) => cluster.pools(),
         }
     }
 
     /// Whether every key has a server.
     pub(super) fn is_whole(&self) -> bool {
-        match &self.ground {
-            Ground::One(_) => true,
-            Ground::Many(cluster) => cluster.is_whole(),
+        match &self.servers {
+            Servers::One(_) => true,
+            Servers::Many(cluster) => cluster.is_whole(),
         }
     }
 
     /// Why no server can be reached; `None` if one can.
-    pub(super) fn away(&self) -> Option<Undialed> {
-        match &self.ground {
-            Ground::One(post) => post.away(),
-            Ground::Many(cluster) => {
-                cluster.away().or_else(|| cluster.posts().iter().find_map(|post| post.away()))
+    pub(super) fn away(&self) -> Option<ConnectError> {
+        match &self.servers {
+            Servers::One(pool) => pool.away(),
+            Servers::Many(cluster) => {
+                cluster.away().or_else(|| cluster.pools().iter().find_map(|pool| pool.away()))
             }
         }
     }
 
     pub(super) fn close(&self) {
-        match &self.ground {
-            Ground::One(post) => post.close(),
-            Ground::Many(cluster) => cluster.close(),
+        match &self.servers {
+            Servers::One(pool) => pool.close(),
+            Servers::Many(cluster) => cluster.close(),
         }
     }
 }
@@ -281,13 +288,13 @@ pub(super) async fn abreast<T: Send + 'static>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn first(answers: Vec<Value>) -> Result<Value, Trouble> {
-    said(answers.into_iter().next().ok_or(Trouble::Garbled("nothing"))?)
+fn first(answers: Vec<Value>) -> Result<Value, CommandError> {
+    said(answers.into_iter().next().ok_or(CommandError::Garbled("nothing"))?)
 }
 
-fn said(answer: Value) -> Result<Value, Trouble> {
+fn said(answer: Value) -> Result<Value, CommandError> {
     match answer {
-        Value::ServerError(error) => Err(Trouble::Said(error)),
+        Value::ServerError(error) => Err(CommandError::Said(error)),
         answer => Ok(answer),
     }
 }

@@ -30,14 +30,14 @@ use crate::store::redis::address::Host;
 use crate::store::redis::address::SignIn;
 
 /// From the first packet to an authenticated connection.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// From a command to its reply.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Maximum number of commands queued for one connection.
 const QUEUE_MAX: usize = 1_024;
 
 /// Opens connections to the servers of one address.
-pub(super) struct Dialer {
+pub(super) struct Connector {
     tls: Option<TlsConnector>,
     servers: RedisConnectionInfo,
     sentinels: RedisConnectionInfo,
@@ -55,7 +55,7 @@ pub(super) enum Kind {
 
 /// Why a connection could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Undialed {
+pub(super) enum ConnectError {
     /// The server does not respond.
     Silent(String),
     /// The server rejects the credentials.
@@ -66,7 +66,7 @@ pub(super) enum Undialed {
     Replica,
 }
 
-impl fmt::Display for Undialed {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(why) | Self::ShutOut(why) | Self::Forbidden(why) => f.write_str(why),
@@ -76,15 +76,15 @@ impl fmt::Display for Undialed {
 }
 
 /// One connection, on which any number of commands may be in flight.
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) host: Host,
-    connection: MultiplexedConnection,
+    multiplexed: MultiplexedConnection,
     /// True once the connection must not be used any more.
     broken: watch::Sender<bool>,
     driver: AbortHandle,
 }
 
-impl Dialer {
+impl Connector {
     /// Fails if the file of certificates cannot be used, or the system has none.
     pub(super) fn new(address: &Address, sentinels: &SignIn) -> Result<Self, String> {
         Ok(Self {
@@ -95,20 +95,26 @@ impl Dialer {
     }
 
     /// Connects to a server of this kind.
-    pub(super) async fn dial(&self, host: &Host, kind: Kind) -> Result<Arc<Line>, Undialed> {
-        let line = tokio::time::timeout(DIAL_TIMEOUT, async {
-            let line = self.connect(host, kind).await?;
+    pub(super) async fn dial(
+        &self,
+        host: &Host,
+        kind: Kind,
+    ) -> Result<Arc<Connection>, ConnectError> {
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, async {
+            let connection = self.connect(host, kind).await?;
             match kind {
-                Kind::Primary => line.primary().await,
-                Kind::Node | Kind::Sentinel => Ok(line),
+                Kind::Primary => connection.primary().await,
+                Kind::Node | Kind::Sentinel => Ok(connection),
             }
         });
-        let line = line.await.map_err(|_| Undialed::Silent("it does not answer".to_owned()))??;
-        Ok(Arc::new(line))
+        let connection = connection
+            .await
+            .map_err(|_| ConnectError::Silent("it does not answer".to_owned()))??;
+        Ok(Arc::new(connection))
     }
 
-    async fn connect(&self, host: &Host, kind: Kind) -> Result<Line, Undialed> {
-        let silent = |error: &dyn fmt::Display| Undialed::Silent(error.to_string());
+    async fn connect(&self, host: &Host, kind: Kind) -> Result<Connection, ConnectError> {
+        let silent = |error: &dyn fmt::Display| ConnectError::Silent(error.to_string());
         let stream = TcpStream::connect((host.name.as_str(), host.port));
         let stream = stream.await.map_err(|error| silent(&error))?;
         // Commands are small and callers wait for the replies, so Nagle's algorithm would only add
@@ -121,19 +127,24 @@ impl Dialer {
         self.sign_in(host, kind, stream).await
     }
 
-    async fn sign_in<S>(&self, host: &Host, kind: Kind, stream: S) -> Result<Line, Undialed>
+    async fn sign_in<S>(
+        &self,
+        host: &Host,
+        kind: Kind,
+        stream: S,
+    ) -> Result<Connection, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(ANSWER_TIMEOUT))
+            .set_response_timeout(Some(REPLY_TIMEOUT))
             .set_pipeline_buffer_size(QUEUE_MAX);
         let info = match kind {
             Kind::Primary | Kind::Node => &self.servers,
             Kind::Sentinel => &self.sentinels,
         };
         let dialed = MultiplexedConnection::new_with_config(info, stream, config).await;
-        let (connection, driver) = dialed.map_err(|error| unsigned(&error))?;
+        let (multiplexed, driver) = dialed.map_err(|error| unsigned(&error))?;
         let (broken, _) = watch::channel(false);
         let ended = broken.clone();
         let driver = tokio::spawn(async move {
@@ -141,17 +152,19 @@ impl Dialer {
             ended.send_replace(true);
         });
         let driver = driver.abort_handle();
-        Ok(Line { host: host.clone(), connection, broken, driver })
+        Ok(Connection { host: host.clone(), multiplexed, broken, driver })
     }
 }
 
-fn unsigned(error: &RedisError) -> Undialed {
+fn unsigned(error: &RedisError) -> ConnectError {
     let is_refusal = error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
     if is_refusal {
-        return Undialed::ShutOut("it refuses the user or the password in the address".to_owned());
+        return ConnectError::ShutOut(
+            "it refuses the user or the password in the address".to_owned(),
+        );
     }
-    Undialed::Silent(error.to_string())
+    ConnectError::Silent(error.to_string())
 }
 
 fn sign_in(sign_in: &SignIn) -> RedisConnectionInfo {
@@ -197,7 +210,7 @@ fn connector(address: &Address) -> Result<TlsConnector, String> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-impl Line {
+impl Connection {
     /// Sends commands and waits for the replies, one for each; a reply may be an error of the
     /// server. After a timeout the connection is broken, because further commands on it would time
     /// out as well.
@@ -206,8 +219,8 @@ impl Line {
         for command in commands {
             pipeline.add_command(command.clone());
         }
-        let mut connection = self.connection.clone();
-        let answers = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
+        let mut multiplexed = self.multiplexed.clone();
+        let answers = multiplexed.send_packed_commands(&pipeline, 0, commands.len()).await;
         if answers.is_err() {
             self.shut();
         }
@@ -231,18 +244,18 @@ impl Line {
     }
 
     /// The connection, if it is not to a replica, whose data may be stale.
-    async fn primary(self) -> Result<Self, Undialed> {
+    async fn primary(self) -> Result<Self, ConnectError> {
         let mut info = Cmd::new();
         info.arg("INFO").arg("replication");
         let answers = self.send(&[info]).await;
-        let answers = answers.map_err(|error| Undialed::Silent(error.to_string()))?;
+        let answers = answers.map_err(|error| ConnectError::Silent(error.to_string()))?;
         match answers.into_iter().next() {
             Some(Value::BulkString(info)) => {
                 let mut lines = info.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
                 match lines.find(|line| line.starts_with(b"role:")) {
                     Some(b"role:master") => Ok(self),
-                    Some(_) => Err(Undialed::Replica),
-                    None => Err(Undialed::Silent(
+                    Some(_) => Err(ConnectError::Replica),
+                    None => Err(ConnectError::Silent(
                         "it keeps no data, as a Sentinel does not; those are written behind \
                          redis+sentinel://"
                             .to_owned(),
@@ -250,33 +263,35 @@ impl Line {
                 }
             }
             Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "WRONGPASS") => {
-                Err(Undialed::ShutOut("it wants a password, and the address has none".to_owned()))
+                Err(ConnectError::ShutOut(
+                    "it wants a password, and the address has none".to_owned(),
+                ))
             }
-            Some(Value::ServerError(error)) => Err(Undialed::Forbidden(format!(
+            Some(Value::ServerError(error)) => Err(ConnectError::Forbidden(format!(
                 "INFO is refused: {} {}",
                 error.code(),
                 error.details().unwrap_or_default()
             ))),
-            _ => Err(Undialed::Silent("it does not speak the language of a Redis".to_owned())),
+            _ => Err(ConnectError::Silent("it does not speak the language of a Redis".to_owned())),
         }
     }
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     /// Commands in flight hold the connection, so none is waiting any more.
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl fmt::Debug for Dialer {
+impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialer").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("Connector").field("tls", &self.tls.is_some()).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Line({})", self.host)
+        write!(f, "Connection({})", self.host)
     }
 }

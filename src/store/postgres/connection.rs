@@ -15,7 +15,6 @@ use tokio::task::AbortHandle;
 use tokio_postgres::AsyncMessage;
 use tokio_postgres::Client;
 use tokio_postgres::Config;
-use tokio_postgres::Connection;
 use tokio_postgres::NoTls;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::SslMode as Encryption;
@@ -28,19 +27,19 @@ use super::address::SslMode;
 use super::tls;
 
 /// Timeout of connecting and authenticating.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(10);
-const UNANSWERED: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
 /// The first statement on a connection. Behind a pooler in transaction mode it may reach another
 /// connection than intended, so nothing that must be correct depends on it.
-const GREETING: &str = "SET statement_timeout = '1s'; SET lock_timeout = '500ms'; \
+const SETUP: &str = "SET statement_timeout = '1s'; SET lock_timeout = '500ms'; \
     SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'; \
     SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS standby";
 
 /// The connector to the database.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Connector {
     configs: Vec<(Host, Config)>,
     tls: Option<rustls::ClientConfig>,
     /// The host of the last connection, which is tried first after a failover.
@@ -48,11 +47,11 @@ pub(super) struct Door {
 }
 
 /// A usable connection.
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) client: Client,
     /// The pool's count of failures when this connection was last known to work.
-    pub(super) calm: u64,
-    heard: Arc<AtomicBool>,
+    pub(super) failures_seen: u64,
+    warned: Arc<AtomicBool>,
     driver: AbortHandle,
     /// Whether the connection can be closed cleanly.
     sound: bool,
@@ -60,7 +59,7 @@ pub(super) struct Line {
 
 /// Nothing was sent, because there is no connection.
 #[derive(Debug)]
-pub(super) enum NoLine {
+pub(super) enum ConnectError {
     /// The server does not respond.
     Silent(String),
     /// The server rejects the connection.
@@ -73,7 +72,7 @@ pub(super) enum NoLine {
     Login(String),
 }
 
-impl Door {
+impl Connector {
     pub(super) fn new(address: &Address) -> Result<Self, String> {
         let configs = address.hosts.iter().map(|host| (host.clone(), config(address, host)));
         Ok(Self {
@@ -84,39 +83,48 @@ impl Door {
     }
 
     /// Connects to the first host that accepts writes.
-    pub(super) async fn open(&self) -> Result<Line, NoLine> {
+    pub(super) async fn open(&self) -> Result<Connection, ConnectError> {
         let last = self.last.load(Ordering::Relaxed);
-        let mut worst = NoLine::Standby;
+        let mut worst = ConnectError::Standby;
         for number in 0..self.configs.len() {
             let number = (last + number) % self.configs.len();
             let Some((host, config)) = self.configs.get(number) else { continue };
-            match tokio::time::timeout(CONNECT, self.connect(config)).await {
-                Ok(Ok(line)) => {
+            match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(config)).await {
+                Ok(Ok(connection)) => {
                     self.last.store(number, Ordering::Relaxed);
-                    return Ok(line);
+                    return Ok(connection);
                 }
-                Ok(Err(NoLine::Standby)) => {}
-                Ok(Err(NoLine::Silent(why))) => worst = NoLine::Silent(format!("{host}: {why}")),
+                Ok(Err(ConnectError::Standby)) => {}
+                Ok(Err(ConnectError::Silent(why))) => {
+                    worst = ConnectError::Silent(format!("{host}: {why}"));
+                }
                 Ok(Err(why)) => worst = why,
-                Err(_) => worst = NoLine::Silent(format!("{host}: no answer within a second")),
+                Err(_) => {
+                    worst = ConnectError::Silent(format!("{host}: no answer within a second"));
+                }
             }
         }
         Err(worst)
     }
 
-    async fn connect(&self, config: &Config) -> Result<Line, NoLine> {
-        let line = match &self.tls {
+    async fn connect(&self, config: &Config) -> Result<Connection, ConnectError> {
+        let connection = match &self.tls {
             None => {
-                let (client, connection) = config.connect(NoTls).await.map_err(NoLine::from)?;
-                Line::new(client, connection)
+                let (client, connection) =
+                    config.connect(NoTls).await.map_err(ConnectError::from)?;
+                Connection::new(client, connection)
             }
             Some(tls) => {
                 let tls = MakeRustlsConnect::new(tls.clone());
-                let (client, connection) = config.connect(tls).await.map_err(NoLine::from)?;
-                Line::new(client, connection)
+                let (client, connection) = config.connect(tls).await.map_err(ConnectError::from)?;
+                Connection::new(client, connection)
             }
         };
-        if line.greet().await.map_err(NoLine::from)? { Ok(line) } else { Err(NoLine::Standby) }
+        if connection.set_up().await.map_err(ConnectError::from)? {
+            Ok(connection)
+        } else {
+            Err(ConnectError::Standby)
+        }
     }
 }
 
@@ -128,10 +136,10 @@ fn config(address: &Address, host: &Host) -> Config {
         .application_name("callgate")
         .host(&host.name)
         .port(host.port)
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .keepalives_idle(KEEPALIVE)
         .keepalives_interval(KEEPALIVE)
-        .tcp_user_timeout(UNANSWERED)
+        .tcp_user_timeout(UNACKNOWLEDGED)
         .ssl_mode(match address.ssl {
             // PostgreSQL offers no TLS on a Unix socket, and the traffic does not leave this
             // machine.
@@ -146,27 +154,28 @@ fn config(address: &Address, host: &Host) -> Config {
     config
 }
 
-impl Line {
-    fn new<S, T>(client: Client, mut connection: Connection<S, T>) -> Self
+impl Connection {
+    fn new<S, T>(client: Client, mut connection: tokio_postgres::Connection<S, T>) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let heard = Arc::new(AtomicBool::new(false));
-        let warned = Arc::clone(&heard);
+        let warned = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&warned);
         let driver = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if matches!(&message, AsyncMessage::Notice(notice) if casts_doubt(notice)) {
-                    warned.store(true, Ordering::SeqCst);
+                if matches!(&message, AsyncMessage::Notice(notice) if is_replication_warning(notice))
+                {
+                    flag.store(true, Ordering::SeqCst);
                 }
             }
         });
-        Self { client, calm: 0, heard, driver: driver.abort_handle(), sound: true }
+        Self { client, failures_seen: 0, warned, driver: driver.abort_handle(), sound: true }
     }
 
     /// Initializes the connection; false if the server is a standby.
-    pub(super) async fn greet(&self) -> Result<bool, tokio_postgres::Error> {
-        let said = self.client.simple_query(GREETING).await?;
+    pub(super) async fn set_up(&self) -> Result<bool, tokio_postgres::Error> {
+        let said = self.client.simple_query(SETUP).await?;
         let standby = said.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
@@ -177,23 +186,25 @@ impl Line {
     /// Whether the server has warned since the last call that a commit may not hold. Call it after
     /// the result arrived, because notices that the server sent before the result are processed
     /// before it.
-    pub(super) fn take_doubt(&self) -> bool {
-        self.heard.swap(false, Ordering::SeqCst)
+    pub(super) fn take_warning(&self) -> bool {
+        self.warned.swap(false, Ordering::SeqCst)
     }
 
     /// Closes the connection without waiting for what is in flight.
-    pub(super) fn break_off(mut self) {
+    pub(super) fn abort(mut self) {
         self.sound = false;
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("calm", &self.calm).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("failures_seen", &self.failures_seen)
+            .finish_non_exhaustive()
     }
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         if !self.sound {
             self.driver.abort();
@@ -203,13 +214,13 @@ impl Drop for Line {
 
 /// Whether the notice says that the wait for a standby was cancelled. The commit is then on this
 /// server's disk only, and the client still receives a success.
-fn casts_doubt(notice: &DbError) -> bool {
+fn is_replication_warning(notice: &DbError) -> bool {
     // The text may be in any language; the name of the routine is not translated.
     notice.routine() == Some("SyncRepWaitForLSN")
         || notice.message().contains("synchronous replication")
 }
 
-impl From<tokio_postgres::Error> for NoLine {
+impl From<tokio_postgres::Error> for ConnectError {
     fn from(error: tokio_postgres::Error) -> Self {
         let mut why = error.to_string();
         // The library does not expose the kind of its errors.
@@ -231,7 +242,7 @@ impl From<tokio_postgres::Error> for NoLine {
     }
 }
 
-impl fmt::Display for NoLine {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(why) | Self::Tls(why) | Self::Login(why) => f.write_str(why),
@@ -243,4 +254,4 @@ impl fmt::Display for NoLine {
     }
 }
 
-impl StdError for NoLine {}
+impl StdError for ConnectError {}

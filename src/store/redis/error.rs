@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 
 /// Why a command has no result.
 #[derive(Debug, Clone)]
-pub(super) enum Trouble {
+pub(super) enum CommandError {
     /// It was not sent: there is no connection, or too many commands are in flight.
     Unsent(&'static str),
     /// It was sent, and no reply arrived.
@@ -23,14 +23,14 @@ pub(super) enum Trouble {
     Garbled(&'static str),
 }
 
-impl Trouble {
+impl CommandError {
     /// A command whose reply was lost.
     pub(super) fn lost(host: &impl fmt::Display, error: &RedisError) -> Self {
         Self::Lost(format!("{host}: {error}"))
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsent(why) => f.write_str(why),
@@ -46,21 +46,23 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl StdError for Trouble {}
+impl StdError for CommandError {}
 
-impl From<Trouble> for StoreError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Unsent(why) => Self::Refused(why),
-            Trouble::Garbled(_) => Self::Corrupt(Box::new(trouble)),
-            Trouble::Lost(_) | Trouble::Unreplicated { .. } => Self::Unreachable(Box::new(trouble)),
-            Trouble::Said(ref error) => match code(error) {
+impl From<CommandError> for StoreError {
+    fn from(failure: CommandError) -> Self {
+        match failure {
+            CommandError::Unsent(why) => Self::Refused(why),
+            CommandError::Garbled(_) => Self::Corrupt(Box::new(failure)),
+            CommandError::Lost(_) | CommandError::Unreplicated { .. } => {
+                Self::Unreachable(Box::new(failure))
+            }
+            CommandError::Said(ref error) => match code(error) {
                 "OOM" => Self::Full,
-                "WRONGTYPE" => Self::Corrupt(Box::new(trouble)),
+                "WRONGTYPE" => Self::Corrupt(Box::new(failure)),
                 code => match refusal(code) {
                     Some(why) => Self::Refused(why),
                     // A script that fails midway has done a part of its work.
-                    None => Self::Unreachable(Box::new(trouble)),
+                    None => Self::Unreachable(Box::new(failure)),
                 },
             },
         }
@@ -115,7 +117,7 @@ mod tests {
     fn said(code: &str, details: &str) -> StoreError {
         let error = redis::make_extension_error(code.to_owned(), Some(details.to_owned()));
         let error = error.into_server_errors().unwrap()[0].1.clone();
-        StoreError::from(Trouble::Said(error))
+        StoreError::from(CommandError::Said(error))
     }
 
     #[test]
@@ -126,9 +128,9 @@ mod tests {
         assert!(matches!(said("OOM", "command not allowed"), StoreError::Full));
         assert!(matches!(said("WRONGTYPE", "x"), StoreError::Corrupt(_)));
         assert!(matches!(said("ERR", "something new"), StoreError::Unreachable(_)));
-        let lost = Trouble::Lost("h:1: broken pipe".to_owned());
+        let lost = CommandError::Lost("h:1: broken pipe".to_owned());
         assert!(matches!(StoreError::from(lost), StoreError::Unreachable(_)));
-        assert!(matches!(StoreError::from(Trouble::Unsent("x")), StoreError::Refused("x")));
+        assert!(matches!(StoreError::from(CommandError::Unsent("x")), StoreError::Refused("x")));
     }
 
     /// The format of Redis 6.2.
