@@ -19,7 +19,7 @@ use crate::session::codec;
 use crate::store::port::Claim;
 use crate::store::shared::engine::NEVER;
 use crate::store::shared::engine::SessionRow;
-use crate::store::shared::tokens;
+use crate::store::shared::engine::Unspent;
 use crate::token::ClaimMark;
 use crate::token::Consent;
 use crate::token::ReplayKey;
@@ -224,7 +224,7 @@ impl Inputs {
             absolute_at: lifetime.expires_at(created_at, NEVER, NEVER).min(NEVER),
             doc: codec::encode(&record)?,
             devices: record.devices.iter().map(|device| device.digest).collect(),
-            unspent: token.claim.is_none().then(|| tokens::slip(token)).into_iter().collect(),
+            unspent: token.claim.is_none().then(|| Unspent::of(token)).into_iter().collect(),
             ..SessionRow::default()
         })
     }
