@@ -94,7 +94,7 @@ impl SharedStore {
         if !matches!(planned.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
             return Ok(None);
         }
-        self.lanes.remember(planned.after.written(version));
+        self.session_cache.remember(planned.after.written(version));
         Ok(Some(planned.answer))
     }
 
@@ -116,9 +116,9 @@ impl SharedStore {
         let slip = Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at };
         let newcomer = Some(claim.newcomer.digest)
             .filter(|own| session.as_ref().is_none_or(|row| !row.devices.contains(own)));
-        let lane = self.lanes.enter(token.session);
-        let _turn = lane.turn.lock().await;
-        lane.forget();
+        let cached = self.session_cache.enter(token.session);
+        let _turn = cached.turn.lock().await;
+        cached.forget();
         let mut snapshot = self.snapshot(token.session, session)?.written(version);
         for _ in 0..ATTEMPTS_MAX {
             let commit = snapshot.without_claim(slip, newcomer).unclaim(&token)?;
