@@ -10,9 +10,9 @@
 //! never retried (docs/SECURITY.md T60).
 
 mod codec;
+mod disk_space;
 mod error;
 mod folder;
-mod ground;
 mod journal;
 mod writer;
 
@@ -31,8 +31,8 @@ use tokio::sync::oneshot;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::limits::WRITER_QUEUE_OPS_MAX;
+use crate::store::embedded::disk_space::DiskSpace;
 use crate::store::embedded::folder::Folder;
-use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::writer::Job;
 use crate::store::embedded::writer::Message;
@@ -50,8 +50,8 @@ use crate::store::port::Pending;
 use crate::store::port::Store;
 use crate::store::port::StoreReply;
 
+pub use disk_space::Room;
 pub use error::{OpenError, OpenErrorKind};
-pub use ground::Room;
 
 /// How far the clock of a store may be ahead of the wall clock without a warning: more than clocks
 /// are usually stepped, and short enough to wait for.
@@ -81,7 +81,7 @@ impl EmbeddedStore {
     /// serving.
     pub fn open_with(dir: &Path, config: Config) -> Result<Self, OpenError> {
         let (folder, journal) = Folder::open(dir)?;
-        Self::start(journal, dir, config, (Ground::of(dir), Some(folder)))
+        Self::start(journal, dir, config, (DiskSpace::of(dir), Some(folder)))
     }
 
     /// Whether `dir` has a store. Nothing is created or opened, and the store may be in use.
@@ -128,8 +128,8 @@ impl EmbeddedStore {
         let database = folder::builder()
             .create_with_backend(disk)
             .map_err(|error| folder::explain(path, error))?;
-        let ground = Ground::measured(Box::new(move || Ok(room())));
-        Self::start(begin(database, path)?, path, config, (ground, None))
+        let disk_space = DiskSpace::measured(Box::new(move || Ok(room())));
+        Self::start(begin(database, path)?, path, config, (disk_space, None))
     }
 
     /// Compares the latest time that any caller has passed to the store with the wall clock, and
@@ -156,7 +156,7 @@ impl EmbeddedStore {
         mut journal: Journal,
         path: &Path,
         config: Config,
-        (ground, folder): (Ground, Option<Folder>),
+        (disk_space, folder): (DiskSpace, Option<Folder>),
     ) -> Result<Self, OpenError> {
         let mut machine = StateMachine::asleep(config);
         journal.replay(path, |number, row| {
@@ -171,7 +171,7 @@ impl EmbeddedStore {
         let shared = Shared { machine, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
-        let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
+        let writer = Writer::of(Arc::clone(&shared), journal, queue, (disk_space, folder));
         let writer = writer.woken(path)?;
         let thread = thread::Builder::new()
             .name("callgate-store".to_owned())

@@ -23,10 +23,10 @@ use crate::base::failpoint::Place;
 use crate::base::limits::GROUP_COMMIT_OPS_MAX;
 use crate::store::displaced::Displaced;
 use crate::store::embedded::codec::Row;
+use crate::store::embedded::disk_space::DiskSpace;
 use crate::store::embedded::error::OpenError;
 use crate::store::embedded::error::OpenErrorKind;
 use crate::store::embedded::folder::Folder;
-use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::journal::JournalFailed;
 use crate::store::embedded::journal::RawRow;
@@ -100,7 +100,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) journal: Journal,
     pub(super) queue: mpsc::Receiver<Message>,
-    pub(super) ground: Ground,
+    pub(super) disk_space: DiskSpace,
     pub(super) displaced: Displaced,
     /// Dropped after the journal, when the thread ends.
     pub(super) _folder: Option<Folder>,
@@ -173,9 +173,16 @@ impl Writer {
         shared: Arc<Mutex<Shared>>,
         journal: Journal,
         queue: mpsc::Receiver<Message>,
-        (ground, folder): (Ground, Option<Folder>),
+        (disk_space, folder): (DiskSpace, Option<Folder>),
     ) -> Self {
-        Self { shared, journal, queue, ground, displaced: Displaced::default(), _folder: folder }
+        Self {
+            shared,
+            journal,
+            queue,
+            disk_space,
+            displaced: Displaced::default(),
+            _folder: folder,
+        }
     }
 
     /// Runs until it is stopped, no sender is left, or the disk fails.
@@ -251,7 +258,7 @@ impl Writer {
     /// Decides and applies what waits, as one row, and adds the results to `replies`.
     fn decide(&mut self, first: Message, replies: &mut Vec<Done>) -> Batch {
         let row = self.journal.last() + 1;
-        Shared::lock(&self.shared).machine.set_low(self.ground.is_low());
+        Shared::lock(&self.shared).machine.set_low(self.disk_space.is_low());
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(Message::Job(Job { now, work, reply })) = next {

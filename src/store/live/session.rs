@@ -54,7 +54,7 @@ pub struct Unspent {
 }
 
 impl Unspent {
-    /// The entry of an unclaimed token.
+    /// The entry of this token.
     pub(crate) fn of(token: &Token) -> Self {
         Self { digest: token.digest, id: token.id, expires_at: token.expires_at }
     }
@@ -130,7 +130,8 @@ impl SessionState {
         }
     }
 
-    pub(super) fn living(&self, now: Timestamp) -> Option<&Arc<Record>> {
+    /// The session, if it is alive.
+    pub(crate) fn living(&self, now: Timestamp) -> Option<&Arc<Record>> {
         match self.standing(now) {
             Standing::Living(record) => Some(record),
             Standing::Expired | Standing::Ended | Standing::Absent => None,

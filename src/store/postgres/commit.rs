@@ -4,12 +4,12 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::store::error::StoreError;
-use crate::store::shared::engine::Change;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenChange;
 use crate::store::shared::engine::TokenRow;
 
 use super::query::Params;
@@ -77,19 +77,19 @@ impl<'c> Packed<'c> {
         for mark in &commit.marks {
             let digest = mark.digest.bytes().as_slice();
             match &mark.change {
-                Change::Claim { id, at, forget_at } => {
+                TokenChange::Claim { id, at, forget_at } => {
                     packed.claimed.push(digest);
                     packed.claims.push(Some(id.bytes()));
                     packed.claims_at.push(Some(rows::millis(*at)));
                     packed.claims_until.push(forget_at.map(rows::millis));
                 }
-                Change::Run { run, answer, forget_at } => {
+                TokenChange::Run { run, answer, forget_at } => {
                     packed.ran.push(digest);
                     packed.runs.push(run);
                     packed.run_answers.push(answer);
                     packed.runs_until.push(rows::millis(*forget_at));
                 }
-                Change::Unclaim { forget_at } => {
+                TokenChange::Unclaim { forget_at } => {
                     packed.claimed.push(digest);
                     packed.claims.push(None);
                     packed.claims_at.push(None);
@@ -100,8 +100,8 @@ impl<'c> Packed<'c> {
                     packed.run_answers.push(&[]);
                     packed.runs_until.push(rows::millis(*forget_at));
                 }
-                Change::Unanswered => packed.unanswered.push(digest),
-                Change::Void => packed.voided.push(digest),
+                TokenChange::Unanswered => packed.unanswered.push(digest),
+                TokenChange::Void => packed.voided.push(digest),
             }
         }
         packed.dropped = commit.drops.iter().map(|digest| digest.bytes().as_slice()).collect();

@@ -18,12 +18,12 @@ use crate::store::redis::rows;
 use crate::store::redis::topology;
 use crate::store::redis::topology::Call;
 use crate::store::redis::topology::Weight;
-use crate::store::shared::engine::Change;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenChange;
 use crate::store::shared::engine::TokenRow;
 
 /// The longest expiry that Redis is given for a row that is never swept: more than two years, as
@@ -199,23 +199,23 @@ impl Steps {
 
     fn mark(&mut self, engine: &RedisEngine, Mark { digest, change }: Mark) {
         match change {
-            Change::Claim { id, at, forget_at } => {
+            TokenChange::Claim { id, at, forget_at } => {
                 self.about("claim", engine, &digest);
                 let forget_at = forget_at.map(rows::moment).unwrap_or_default();
                 let digest = digest.bytes().to_vec();
                 self.words.extend([digest, id.bytes().to_vec(), rows::moment(at), forget_at]);
             }
-            Change::Run { run, answer, forget_at } => {
+            TokenChange::Run { run, answer, forget_at } => {
                 self.about("run", engine, &digest);
                 let span = rows::number(span(forget_at, self.now));
                 self.words.extend([run, answer, rows::moment(forget_at), span]);
             }
-            Change::Unanswered => self.about("unanswered", engine, &digest),
-            Change::Unclaim { forget_at } => {
+            TokenChange::Unanswered => self.about("unanswered", engine, &digest),
+            TokenChange::Unclaim { forget_at } => {
                 self.about("unclaim", engine, &digest);
                 self.words.extend([digest.bytes().to_vec(), rows::moment(forget_at)]);
             }
-            Change::Void => self.about("void", engine, &digest),
+            TokenChange::Void => self.about("void", engine, &digest),
         }
     }
 

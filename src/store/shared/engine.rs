@@ -56,7 +56,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// `order.next`.
     ///
     /// `cases` enumerates the inputs, and every engine must grant what it says. If the node finds
-    /// that it would not have granted a token, it takes the claim back ([`Change::Unclaim`]).
+    /// that it would not have granted a token, it takes the claim back ([`TokenChange::Unclaim`]).
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed>;
 
     /// Writes everything, or nothing if the session is no longer as expected.
@@ -302,12 +302,12 @@ pub struct Mark {
     /// The token.
     pub digest: Digest,
     /// What changes.
-    pub change: Change,
+    pub change: TokenChange,
 }
 
 /// The kind of change of a token.
 #[derive(Debug, Clone)]
-pub enum Change {
+pub enum TokenChange {
     /// It is claimed, and can no longer be found by name.
     Claim {
         /// The attempt, or a placeholder for a sign-in that ended the token.

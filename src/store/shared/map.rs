@@ -20,7 +20,6 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
-use crate::store::shared::engine::Change;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Claimed;
 use crate::store::shared::engine::Commit;
@@ -31,6 +30,7 @@ use crate::store::shared::engine::Found;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::Share;
+use crate::store::shared::engine::TokenChange;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::engine::Trimmed;
@@ -250,26 +250,26 @@ impl State {
 }
 
 impl Fenced {
-    fn mark(&mut self, change: Change) {
+    fn mark(&mut self, change: TokenChange) {
         match change {
-            Change::Claim { id, at, forget_at } => {
+            TokenChange::Claim { id, at, forget_at } => {
                 let last = self.row.forget_at;
                 self.row.forget_at = forget_at.map_or(last, |first| first.min(last));
                 self.row.claim = Some((id, at));
             }
-            Change::Run { run, answer, forget_at } => {
+            TokenChange::Run { run, answer, forget_at } => {
                 self.row.run = run;
                 self.row.answer = answer;
                 self.row.forget_at = self.row.forget_at.max(forget_at);
             }
-            Change::Unanswered => self.row.answer.clear(),
-            Change::Unclaim { forget_at } => {
+            TokenChange::Unanswered => self.row.answer.clear(),
+            TokenChange::Unclaim { forget_at } => {
                 self.row.claim = None;
                 self.row.run.clear();
                 self.row.answer.clear();
                 self.row.forget_at = forget_at;
             }
-            Change::Void => self.fence = None,
+            TokenChange::Void => self.fence = None,
         }
     }
 }

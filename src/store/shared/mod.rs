@@ -4,10 +4,10 @@
 //!   engine     the interface of a database: rows, read and written in atomic steps
 //!   snapshot      one session as rows, as its state, and as a commit
 //!   order      a claim in the form in which a database grants it by itself
-//!   lanes      a bound and a lock for the requests of each session, and its last known state
+//!   session_cache  a bound and a lock for the requests of each session, and its last known state
 //!   leases     which runs of callbacks are cut off, as far as this node has seen
 //!   guests     how many more guests a node may admit
-//!   touches    pending uses of sessions
+//!   last_used_batch    pending uses of sessions
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
 //!   cases      the cases of a redemption that engines decide           (feature `testing`)
 //! ```
@@ -22,16 +22,16 @@
 pub mod cases;
 pub mod engine;
 mod guests;
-mod lanes;
+mod last_used_batch;
 mod leases;
 #[cfg(any(test, feature = "testing"))]
 pub mod map;
 mod open;
 mod operations;
 mod order;
+mod session_cache;
 mod snapshot;
 mod tokens;
-mod touches;
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -58,14 +58,14 @@ use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::guests::Guests;
-use crate::store::shared::lanes::Lane;
-use crate::store::shared::lanes::Lanes;
+use crate::store::shared::last_used_batch::BATCH_MAX;
+use crate::store::shared::last_used_batch::LastUsedBatch;
+use crate::store::shared::last_used_batch::TOUCH_PAUSE;
 use crate::store::shared::leases::Leases;
+use crate::store::shared::session_cache::CachedSession;
+use crate::store::shared::session_cache::SessionCache;
 use crate::store::shared::snapshot::Planned;
 use crate::store::shared::snapshot::Snapshot;
-use crate::store::shared::touches::BATCH_MAX;
-use crate::store::shared::touches::TOUCH_PAUSE;
-use crate::store::shared::touches::Touches;
 use crate::token::Token;
 
 pub use engine::Engine;
@@ -82,8 +82,8 @@ const ATTEMPTS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct SharedStore {
     engine: Arc<dyn Engine>,
-    lanes: Lanes,
-    touches: Arc<Touches>,
+    session_cache: SessionCache,
+    last_used_batch: Arc<LastUsedBatch>,
     guests: Guests,
     leases: Leases,
     /// The latest time that any caller has passed to this node, in milliseconds.
@@ -102,12 +102,12 @@ impl SharedStore {
 
     /// A store on this engine in which guests have the share that `config` sets.
     pub fn with(engine: Arc<dyn Engine>, config: Config) -> Arc<Self> {
-        let touches = Arc::new(Touches::default());
-        tokio::spawn(flush_often(Arc::downgrade(&touches), Arc::clone(&engine)));
+        let last_used_batch = Arc::new(LastUsedBatch::default());
+        tokio::spawn(flush_often(Arc::downgrade(&last_used_batch), Arc::clone(&engine)));
         Arc::new(Self {
             engine,
-            lanes: Lanes::default(),
-            touches,
+            session_cache: SessionCache::default(),
+            last_used_batch,
             guests: Guests::new(config),
             leases: Leases::default(),
             latest: AtomicU64::new(0),
@@ -140,7 +140,7 @@ impl SharedStore {
 
     fn snapshot(&self, id: SessionId, row: Option<SessionRow>) -> Result<Snapshot, StoreError> {
         let snapshot = Snapshot::read(id, row).map_err(|bad| StoreError::Corrupt(Box::new(bad)))?;
-        Ok(snapshot.seen(self.touches.last(id)))
+        Ok(snapshot.seen(self.last_used_batch.last(id)))
     }
 
     /// Runs an operation that changes nothing unless it finds that the session has expired.
@@ -150,23 +150,23 @@ impl SharedStore {
         id: SessionId,
         operation: &Operation,
     ) -> Result<StoreReply, StoreError> {
-        let lane = self.lanes.enter(id);
-        let _admitted = lane.admit()?;
+        let cached = self.session_cache.enter(id);
+        let _admitted = cached.admit()?;
         let reading = self.begin()?;
         let now = self.present(now);
         let snapshot = self.read(id).await?;
         let planned = snapshot.decide(now, None, operation)?;
         if planned.commit.is_none() {
-            if planned.touched && !self.touches.note(id, now) {
+            if planned.touched && !self.last_used_batch.note(id, now) {
                 self.engine.touch(vec![(id, now)]).await?;
             }
-            self.lanes.remember(snapshot);
+            self.session_cache.remember(snapshot);
             return Ok(planned.answer);
         }
         drop(reading);
-        let _turn = lane.turn().await;
+        let _turn = cached.turn().await;
         let _writing = self.begin()?;
-        sure(self.write(now, &lane, snapshot, operation).await)
+        sure(self.write(now, &cached, snapshot, operation).await)
     }
 
     /// Runs an operation that writes to a session. It decides on the state that this node saw
@@ -179,38 +179,40 @@ impl SharedStore {
         guess: Option<Snapshot>,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
-        let lane = self.lanes.enter(id);
-        let _admitted = lane.admit()?;
-        let _turn = lane.turn().await;
+        let cached = self.session_cache.enter(id);
+        let _admitted = cached.admit()?;
+        let _turn = cached.turn().await;
         let _writing = self.begin()?;
         let now = self.present(now);
-        let known = lane.known().map(|known| Snapshot::clone(&known).seen(self.touches.last(id)));
+        let known =
+            cached.known().map(|known| Snapshot::clone(&known).seen(self.last_used_batch.last(id)));
         // Only a commit verifies that the cached state is current, so a result without a commit,
         // or a refusal, must not be returned.
         let planned = known.or(guess).and_then(|first| first.decide(now, None, operation).ok());
         let snapshot = match planned {
-            Some(planned) if planned.commit.is_some() => match self.commit(&lane, planned).await? {
+            Some(planned) if planned.commit.is_some() => match self.commit(&cached, planned).await?
+            {
                 Tried::Done(answer) => return Ok(Some(answer)),
                 Tried::Stale(row) => self.snapshot(id, row)?,
                 Tried::TokenExists | Tried::Unfenced => return Ok(None),
             },
             _ => self.read(id).await?,
         };
-        self.write(now, &lane, snapshot, operation).await
+        self.write(now, &cached, snapshot, operation).await
     }
 
     /// Decides and commits until the commit finds the session that was decided on.
     async fn write(
         &self,
         now: Timestamp,
-        lane: &Lane,
+        cached: &CachedSession,
         mut snapshot: Snapshot,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
         let id = snapshot.state.id;
         for _ in 0..ATTEMPTS_MAX {
             let planned = snapshot.decide(now, None, operation)?;
-            match self.commit(lane, planned).await? {
+            match self.commit(cached, planned).await? {
                 Tried::Done(answer) => return Ok(Some(answer)),
                 Tried::Stale(row) => snapshot = self.snapshot(id, row)?,
                 Tried::TokenExists | Tried::Unfenced => return Ok(None),
@@ -220,16 +222,16 @@ impl SharedStore {
     }
 
     /// Writes what an operation planned to.
-    async fn commit(&self, lane: &Lane, planned: Planned) -> Result<Tried, StoreError> {
+    async fn commit(&self, cached: &CachedSession, planned: Planned) -> Result<Tried, StoreError> {
         let Some(commit) = planned.commit else {
-            self.lanes.remember(planned.after);
+            self.session_cache.remember(planned.after);
             return Ok(Tried::Done(planned.answer));
         };
         let next = version()?;
         let guest = Guest::in_commit(&commit);
         match self.engine.commit(Commit { next, ..commit }).await {
             Ok(Committed::Done) => {
-                self.lanes.remember(planned.after.written(next));
+                self.session_cache.remember(planned.after.written(next));
                 if let Some(Guest { id, is_new, bytes }) = guest
                     && self.guests.wrote(is_new, bytes)
                 {
@@ -238,13 +240,13 @@ impl SharedStore {
                 Ok(Tried::Done(planned.answer))
             }
             Ok(Committed::Stale(row)) => {
-                lane.forget();
+                cached.forget();
                 Ok(Tried::Stale(row))
             }
             Ok(Committed::TokenExists) => Ok(Tried::TokenExists),
             Ok(Committed::Unfenced) => Ok(Tried::Unfenced),
             Err(error) => {
-                lane.forget();
+                cached.forget();
                 Err(error)
             }
         }
@@ -268,16 +270,16 @@ impl SharedStore {
         operation: &Operation,
     ) -> Result<OnToken, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
-        let lane = self.lanes.enter(id);
-        let _admitted = lane.admit()?;
-        let _turn = lane.turn().await;
+        let cached = self.session_cache.enter(id);
+        let _admitted = cached.admit()?;
+        let _turn = cached.turn().await;
         let _writing = self.begin()?;
         let mut found = found;
         for _ in 0..ATTEMPTS_MAX {
             let token = read(token(&found)?);
             let snapshot = self.snapshot(id, found.session.take())?;
             let planned = snapshot.decide(now, Some(&token), operation)?;
-            match self.commit(&lane, planned).await? {
+            match self.commit(&cached, planned).await? {
                 Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
                 Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
                 // No token is minted here.
@@ -293,7 +295,7 @@ impl SharedStore {
 
     /// Writes every pending use of a session to the database, so that other nodes see it.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        flush(&self.touches, &*self.engine).await
+        flush(&self.last_used_batch, &*self.engine).await
     }
 }
 
@@ -356,20 +358,20 @@ fn is_shut(found: &Found) -> bool {
 
 /// Writes what is pending now to the database. Later uses wait for the next call, because on a
 /// busy node the loop would never end.
-async fn flush(touches: &Touches, engine: &dyn Engine) -> Result<(), StoreError> {
-    for batch in touches.waiting().chunks(BATCH_MAX) {
+async fn flush(last_used_batch: &LastUsedBatch, engine: &dyn Engine) -> Result<(), StoreError> {
+    for batch in last_used_batch.waiting().chunks(BATCH_MAX) {
         engine.touch(batch.to_vec()).await?;
-        touches.done(batch);
+        last_used_batch.done(batch);
     }
     Ok(())
 }
 
 /// Flushes every few seconds, for as long as uses can be noted.
-async fn flush_often(touches: Weak<Touches>, engine: Arc<dyn Engine>) {
+async fn flush_often(last_used_batch: Weak<LastUsedBatch>, engine: Arc<dyn Engine>) {
     loop {
         tokio::time::sleep(TOUCH_PAUSE).await;
-        let Some(touches) = touches.upgrade() else { return };
-        if let Err(error) = flush(&touches, &*engine).await {
+        let Some(last_used_batch) = last_used_batch.upgrade() else { return };
+        if let Err(error) = flush(&last_used_batch, &*engine).await {
             // They remain pending, and the requests have completed.
             tracing::debug!(event = "store.touch.failed", %error);
         }

@@ -6,9 +6,7 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::clock::Stopwatch;
-use crate::session::Right;
 use crate::store::error::StoreError;
-use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Guarantees;
@@ -96,7 +94,7 @@ impl SharedStore {
         if !matches!(planned.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
             return Ok(None);
         }
-        self.lanes.remember(planned.after.written(version));
+        self.session_cache.remember(planned.after.written(version));
         Ok(Some(planned.answer))
     }
 
@@ -118,9 +116,9 @@ impl SharedStore {
         let slip = Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at };
         let newcomer = Some(claim.newcomer.digest)
             .filter(|own| session.as_ref().is_none_or(|row| !row.devices.contains(own)));
-        let lane = self.lanes.enter(token.session);
-        let _turn = lane.turn().await;
-        lane.forget();
+        let cached = self.session_cache.enter(token.session);
+        let _turn = cached.turn().await;
+        cached.forget();
         let mut snapshot = self.snapshot(token.session, session)?.written(version);
         for _ in 0..ATTEMPTS_MAX {
             let commit = snapshot.without_claim(slip, newcomer).unclaim(&token)?;
@@ -130,7 +128,7 @@ impl SharedStore {
                     return found.ok_or(StoreError::Refused("the token was revoked meanwhile"));
                 }
                 Committed::Stale(Some(row)) => {
-                    snapshot = self.snapshot(token.session, Some(row))?
+                    snapshot = self.snapshot(token.session, Some(row))?;
                 }
                 Committed::Stale(None) | Committed::TokenExists | Committed::Unfenced => break,
             }
@@ -203,7 +201,9 @@ impl SharedStore {
             let ended = rows.len() < wanted;
             for (id, row) in rows {
                 after = Some(id);
-                page.extend(opened(now, &self.snapshot(id, Some(row))?)?);
+                let state = self.snapshot(id, Some(row))?.state;
+                // An expired one is left for an operation or a sweep to end.
+                page.extend(state.living(now).and_then(|_| state.opened()));
             }
             if ended {
                 break;
@@ -229,7 +229,7 @@ impl SharedStore {
                 let token = token(&found)?;
                 after = Some(token.id);
                 let session = self.snapshot(token.session, found.session)?;
-                let lives = opened(now, &session)?.is_some();
+                let lives = session.state.living(now).is_some();
                 page.extend(
                     Some(token).filter(|token| lives && found.fenced && token.is_unspent(now)),
                 );
@@ -240,13 +240,6 @@ impl SharedStore {
         }
         Ok(page)
     }
-}
-
-/// The session if it is alive. An expired one is left for an operation or a sweep to end.
-fn opened(now: Timestamp, snapshot: &Snapshot) -> Result<Option<Opened>, StoreError> {
-    let look = Operation::Look { id: snapshot.state.id, right: Right::Operator };
-    let looked: Checked<Opened> = snapshot.decide(now, None, &look)?.answer.try_into()?;
-    Ok(looked.done())
 }
 
 impl Store for SharedStore {

@@ -9,17 +9,17 @@ use crate::session::Record;
 use crate::session::codec;
 use crate::session::codec::BadRecord;
 use crate::store::error::StoreError;
-use crate::store::live::Change as Happened;
+use crate::store::live::Change;
 use crate::store::live::Life;
 use crate::store::live::SessionState;
 use crate::store::port::Operation;
 use crate::store::port::StoreReply;
-use crate::store::shared::engine::Change;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::NEVER;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenChange;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::engine::Unspent;
 use crate::store::shared::tokens;
@@ -93,7 +93,7 @@ impl Snapshot {
 
     /// The commit that takes back a claim, and leaves this session.
     pub(super) fn unclaim(&self, token: &TokenRow) -> Result<Commit, StoreError> {
-        let change = Change::Unclaim { forget_at: token.forget_at };
+        let change = TokenChange::Unclaim { forget_at: token.forget_at };
         Ok(Commit {
             expect_fence: Some(token.digest),
             session: Some(self.row()?),
@@ -154,7 +154,7 @@ impl Snapshot {
         after: &Self,
         now: Timestamp,
         token: Option<&Token>,
-        changes: &[Happened],
+        changes: &[Change],
     ) -> Result<Option<Commit>, StoreError> {
         if changes.iter().all(|change| is_use(change) || !change.is_lasting()) {
             return Ok(None);
@@ -162,21 +162,21 @@ impl Snapshot {
         let mut commit = self.blank_commit(after);
         for change in changes {
             match change {
-                Happened::Noted { .. } => {
-                    commit.marks.extend(token.map(|token| mark(token, Change::Void)));
+                Change::Noted { .. } => {
+                    commit.marks.extend(token.map(|token| mark(token, TokenChange::Void)));
                 }
-                Happened::Minted { token } => {
+                Change::Minted { token } => {
                     commit.mint = Some(tokens::row(token).map_err(unwritable)?);
                 }
-                Happened::Claimed { token: digest, mark } => {
+                Change::Claimed { token: digest, mark } => {
                     let forget_at = self.ended_by_sign_in(digest, *mark);
                     if forget_at.is_none() {
                         commit.expect_fence = Some(*digest);
                     }
-                    let change = Change::Claim { id: mark.id, at: mark.at, forget_at };
+                    let change = TokenChange::Claim { id: mark.id, at: mark.at, forget_at };
                     commit.marks.push(Mark { digest: *digest, change });
                 }
-                Happened::Ran { token: digest, run } => match token {
+                Change::Ran { token: digest, run } => match token {
                     Some(token) if token.digest == *digest => {
                         commit.expect_fence =
                             takes_over(token, run).then_some(*digest).or(commit.expect_fence);
@@ -184,11 +184,11 @@ impl Snapshot {
                     }
                     _ => {}
                 },
-                Happened::Unanswered { token } => {
-                    commit.marks.push(Mark { digest: *token, change: Change::Unanswered });
+                Change::Unanswered { token } => {
+                    commit.marks.push(Mark { digest: *token, change: TokenChange::Unanswered });
                 }
-                Happened::Dropped { token } => commit.drops.push(*token),
-                Happened::Ended { .. } if self.is_over(now) => {
+                Change::Dropped { token } => commit.drops.push(*token),
+                Change::Ended { .. } if self.is_over(now) => {
                     commit.expect_seen = Some(self.stored_seen);
                 }
                 _ => {}
@@ -255,8 +255,8 @@ fn record(id: SessionId, row: &SessionRow) -> Result<Record, BadRecord> {
 }
 
 /// Whether a change records nothing but a use of the session.
-fn is_use(change: &Happened) -> bool {
-    matches!(change, Happened::Seen { .. } | Happened::Touched { .. })
+fn is_use(change: &Change) -> bool {
+    matches!(change, Change::Seen { .. } | Change::Touched { .. })
 }
 
 /// Whether this run is begun by another attempt than the one that held it. Then the handler runs
@@ -265,14 +265,14 @@ fn takes_over(token: &Token, run: &Run) -> bool {
     token.run.as_ref().is_some_and(|held| held.by != run.by)
 }
 
-fn mark(token: &Token, change: Change) -> Mark {
+fn mark(token: &Token, change: TokenChange) -> Mark {
     Mark { digest: token.digest, change }
 }
 
-fn ran(token: &Token, run: &Run) -> Result<Change, StoreError> {
+fn ran(token: &Token, run: &Run) -> Result<TokenChange, StoreError> {
     let (run_bytes, answer) = tokens::run_bytes(run).map_err(unwritable)?;
     let forget_at = Token { run: Some(run.clone()), ..token.clone() }.forget_at();
-    Ok(Change::Run { run: run_bytes, answer, forget_at })
+    Ok(TokenChange::Run { run: run_bytes, answer, forget_at })
 }
 
 /// A change that cannot be written must not be reported as written.

@@ -7,7 +7,6 @@ use callgate::base::SessionId;
 use callgate::base::Timestamp;
 use callgate::base::limits::TOMBSTONE;
 use callgate::store::shared::engine::Asks;
-use callgate::store::shared::engine::Change;
 use callgate::store::shared::engine::ClaimOrder;
 use callgate::store::shared::engine::Commit;
 use callgate::store::shared::engine::Engine;
@@ -16,6 +15,7 @@ use callgate::store::shared::engine::KeptAnswer;
 use callgate::store::shared::engine::Mark;
 use callgate::store::shared::engine::NEVER;
 use callgate::store::shared::engine::SessionRow;
+use callgate::store::shared::engine::TokenChange;
 use callgate::store::shared::engine::TokenKey;
 use callgate::store::shared::engine::TokenRow;
 use callgate::store::shared::engine::Unspent;
@@ -168,15 +168,15 @@ impl Player {
                 0 => {
                     let at = self.now;
                     let forget_at = at.millis().is_multiple_of(3).then(|| at.after_secs(600));
-                    Change::Claim { id: kit::claim_id(7), at, forget_at }
+                    TokenChange::Claim { id: kit::claim_id(7), at, forget_at }
                 }
-                1 => Change::Run {
+                1 => TokenChange::Run {
                     run: b"run \0".to_vec(),
                     answer: if self.chance(2) { b"sealed".to_vec() } else { Vec::new() },
                     forget_at: self.within_the_hour(),
                 },
-                2 => Change::Unanswered,
-                _ => Change::Void,
+                2 => TokenChange::Unanswered,
+                _ => TokenChange::Void,
             };
             marks.push(Mark { digest: digest(seed_of((first + number) % TOKENS)), change });
         }

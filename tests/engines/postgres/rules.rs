@@ -7,7 +7,6 @@ use callgate::base::Timestamp;
 use callgate::base::TokenId;
 use callgate::base::limits::TOMBSTONE;
 use callgate::store::shared::engine::Asks;
-use callgate::store::shared::engine::Change;
 use callgate::store::shared::engine::ClaimOrder;
 use callgate::store::shared::engine::Commit;
 use callgate::store::shared::engine::Committed;
@@ -15,6 +14,7 @@ use callgate::store::shared::engine::Expect;
 use callgate::store::shared::engine::Found;
 use callgate::store::shared::engine::Mark;
 use callgate::store::shared::engine::SessionRow;
+use callgate::store::shared::engine::TokenChange;
 use callgate::store::shared::engine::TokenKey;
 use callgate::store::shared::engine::TokenRow;
 
@@ -255,7 +255,7 @@ async fn a_void_token_is_granted_to_nobody_and_a_commit_can_ask_for_its_fence() 
         ..commit(HOME, Expect::Version(version))
     };
     assert_eq!(engine.commit(fenced(1)).await.unwrap(), Committed::Done);
-    let void = Mark { digest: digest(1), change: Change::Void };
+    let void = Mark { digest: digest(1), change: TokenChange::Void };
     let void = Commit { marks: vec![void], ..commit(HOME, Expect::Version(2)) };
     assert_eq!(engine.commit(void).await.unwrap(), Committed::Done);
     assert_eq!(engine.commit(fenced(3)).await.unwrap(), Committed::Unfenced);

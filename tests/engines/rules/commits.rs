@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use callgate::base::limits::TOMBSTONE;
 use callgate::store::shared::Engine;
-use callgate::store::shared::engine::Change;
 use callgate::store::shared::engine::Commit;
 use callgate::store::shared::engine::Committed;
 use callgate::store::shared::engine::Expect;
 use callgate::store::shared::engine::KeptAnswer;
 use callgate::store::shared::engine::Mark;
 use callgate::store::shared::engine::SessionRow;
+use callgate::store::shared::engine::TokenChange;
 use callgate::store::shared::engine::TokenRow;
 use tokio::task::JoinSet;
 
@@ -73,7 +73,7 @@ pub(super) async fn a_commit_under_another_version_writes_nothing(engine: Arc<dy
             mint: Some(new.clone()),
             marks: vec![Mark {
                 digest: old.digest,
-                change: Change::Claim { id: claim_id(), at: START, forget_at: None },
+                change: TokenChange::Claim { id: claim_id(), at: START, forget_at: None },
             }],
             drops: vec![old.digest],
             ..commit(id, Expect::Version(version))
@@ -165,7 +165,7 @@ pub(super) async fn a_token_is_found_by_digest_and_by_name(engine: Arc<dyn Engin
 
 pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
     let (id, _, minted) = minted(&*engine).await;
-    let run = |run: &[u8], answer: &[u8], forget_at| Change::Run {
+    let run = |run: &[u8], answer: &[u8], forget_at| TokenChange::Run {
         run: run.to_vec(),
         answer: answer.to_vec(),
         forget_at,
@@ -174,7 +174,7 @@ pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
     let late = START.after(5 * HOUR);
     let steps = [
         (
-            Change::Claim { id: claim.0, at: claim.1, forget_at: None },
+            TokenChange::Claim { id: claim.0, at: claim.1, forget_at: None },
             TokenRow { claim: Some(claim), ..minted.clone() },
         ),
         (
@@ -199,7 +199,7 @@ pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
             },
         ),
         (
-            Change::Unanswered,
+            TokenChange::Unanswered,
             TokenRow { claim: Some(claim), run: b"r2".to_vec(), forget_at: late, ..minted.clone() },
         ),
     ];
@@ -207,7 +207,7 @@ pub(super) async fn marks_change_a_token(engine: Arc<dyn Engine>) {
         let marks = vec![
             Mark { digest: minted.digest, change },
             // A token that is gone stays gone.
-            Mark { digest: digest(), change: Change::Unanswered },
+            Mark { digest: digest(), change: TokenChange::Unanswered },
         ];
         let commit = Commit { marks, ..commit(id, Expect::Version(version)) };
         assert_eq!(engine.commit(commit).await.unwrap(), Committed::Done);
@@ -224,7 +224,7 @@ pub(super) async fn a_void_fence_holds_no_more(engine: Arc<dyn Engine>) {
         ..commit(id, Expect::Version(version))
     };
     assert_eq!(engine.commit(fenced(1, minted.digest)).await.unwrap(), Committed::Done);
-    let marks = vec![Mark { digest: minted.digest, change: Change::Void }];
+    let marks = vec![Mark { digest: minted.digest, change: TokenChange::Void }];
     let void = Commit { marks, ..commit(id, Expect::Version(2)) };
     assert_eq!(engine.commit(void).await.unwrap(), Committed::Done);
     assert!(!find(&*engine, &minted).await.unwrap().fenced);
@@ -283,7 +283,7 @@ pub(super) async fn a_claim_may_be_marked_on_a_forgotten_session(engine: Arc<dyn
     let claim = (claim_id(), far);
     let marks = vec![Mark {
         digest: late.digest,
-        change: Change::Claim { id: claim.0, at: claim.1, forget_at: None },
+        change: TokenChange::Claim { id: claim.0, at: claim.1, forget_at: None },
     }];
     let commit = Commit { marks, ..commit(id, Expect::Absent) };
     assert!(matches!(engine.commit(commit).await.unwrap(), Committed::Done));

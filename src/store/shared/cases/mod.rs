@@ -24,7 +24,6 @@ use crate::store::port::Claim;
 use crate::store::port::Operation;
 use crate::store::port::Redeemed;
 use crate::store::port::StoreReply;
-use crate::store::shared::engine::Change;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
@@ -33,6 +32,7 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenChange;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::order;
@@ -176,7 +176,7 @@ impl Case {
         let (row, mint) = (Some(self.row.clone()), Some(self.token.clone()));
         self.write(engine, Commit { session: row, mint, ..self.commit(Expect::Absent) }).await?;
         if self.inputs.is_void() {
-            let marks = vec![Mark { digest: self.token.digest, change: Change::Void }];
+            let marks = vec![Mark { digest: self.token.digest, change: TokenChange::Void }];
             self.write(engine, Commit { marks, ..self.commit(Expect::Version(1)) }).await?;
         }
         Ok(())
@@ -216,8 +216,8 @@ fn written(before: Found, commit: &Commit) -> Result<Found, String> {
     let mut token = before.token;
     for mark in &commit.marks {
         match &mark.change {
-            Change::Claim { id, at, .. } => token.claim = Some((*id, *at)),
-            Change::Run { run, forget_at, .. } => {
+            TokenChange::Claim { id, at, .. } => token.claim = Some((*id, *at)),
+            TokenChange::Run { run, forget_at, .. } => {
                 token.run.clone_from(run);
                 token.forget_at = token.forget_at.max(*forget_at);
             }

@@ -44,12 +44,12 @@ impl Room {
 pub(super) type Measure = Box<dyn Fn() -> io::Result<Room> + Send>;
 
 /// The disk below the store.
-pub(super) struct Ground {
+pub(super) struct DiskSpace {
     measure: Measure,
     low: bool,
 }
 
-impl Ground {
+impl DiskSpace {
     /// The disk of a directory. A disk shared with other machines is logged as a warning: it may
     /// report a sync that did not happen, and its locks may not hold.
     pub(super) fn of(dir: &Path) -> Self {
@@ -95,9 +95,9 @@ impl Ground {
     }
 }
 
-impl fmt::Debug for Ground {
+impl fmt::Debug for DiskSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ground").field("low", &self.low).finish_non_exhaustive()
+        f.debug_struct("DiskSpace").field("low", &self.low).finish_non_exhaustive()
     }
 }
 
@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn the_disk_of_a_directory_has_room() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ground = Ground::of(dir.path());
-        let room = (ground.measure)().unwrap();
+        let mut disk_space = DiskSpace::of(dir.path());
+        let room = (disk_space.measure)().unwrap();
         assert!(room.free <= room.total && room.total > 0, "{room:?}");
-        assert_eq!(ground.is_low(), room.is_low());
-        let gone = Ground::measured(Box::new(|| Err(io::ErrorKind::NotFound.into())));
+        assert_eq!(disk_space.is_low(), room.is_low());
+        let gone = DiskSpace::measured(Box::new(|| Err(io::ErrorKind::NotFound.into())));
         assert!(!{ gone }.is_low(), "who cannot measure goes on");
     }
 }

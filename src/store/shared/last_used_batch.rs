@@ -22,9 +22,9 @@ const WAITING_MAX: usize = 65_536;
 
 /// What has not been written yet.
 #[derive(Debug, Default)]
-pub(super) struct Touches(Mutex<HashMap<SessionId, Timestamp>>);
+pub(super) struct LastUsedBatch(Mutex<HashMap<SessionId, Timestamp>>);
 
-impl Touches {
+impl LastUsedBatch {
     /// Notes a use. Returns false if there is no room, and the caller must write it itself.
     pub(super) fn note(&self, id: SessionId, at: Timestamp) -> bool {
         let mut waiting = self.lock();
@@ -41,7 +41,7 @@ impl Touches {
         self.lock().get(&id).copied()
     }
 
-    /// All pending uses. They remain pending until [`Touches::done`].
+    /// All pending uses. They remain pending until [`LastUsedBatch::done`].
     pub(super) fn waiting(&self) -> Vec<(SessionId, Timestamp)> {
         self.lock().iter().map(|(id, at)| (*id, *at)).collect()
     }

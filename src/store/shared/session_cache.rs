@@ -22,7 +22,7 @@ use crate::store::error::StoreError;
 use crate::store::shared::snapshot::Snapshot;
 
 /// Entries of one generation. There are two generations at most.
-const LANES_MAX: usize = 4_096;
+const ENTRIES_MAX: usize = 4_096;
 /// Operations on one session that run or wait at once; more are refused. Far less than those on all
 /// sessions ([`shared`](crate::store::shared)).
 const OPERATIONS_MAX: usize = 512;
@@ -31,28 +31,28 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// All entries of a node. The oldest are forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(Mutex<Generations>);
+pub(super) struct SessionCache(Mutex<Generations>);
 
 /// What was used since the last change of generations, and before it.
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<SessionId, Arc<Lane>>,
-    old: HashMap<SessionId, Arc<Lane>>,
+    young: HashMap<SessionId, Arc<CachedSession>>,
+    old: HashMap<SessionId, Arc<CachedSession>>,
     bytes: usize,
 }
 
 /// The entry of one session.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct CachedSession {
     room: Semaphore,
     /// Held while this node writes the session.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Option<Arc<Snapshot>>>,
 }
 
-impl Lanes {
+impl SessionCache {
     /// The entry of a session.
-    pub(super) fn enter(&self, id: SessionId) -> Arc<Lane> {
+    pub(super) fn enter(&self, id: SessionId) -> Arc<CachedSession> {
         self.lock().enter(id)
     }
 
@@ -60,12 +60,12 @@ impl Lanes {
     /// the state.
     pub(super) fn remember(&self, snapshot: Snapshot) {
         let bytes = snapshot.bytes();
-        let lane = {
+        let cached = {
             let mut generations = self.lock();
             generations.bytes += bytes;
             generations.enter(snapshot.state.id)
         };
-        *lane.lock() = Some(Arc::new(snapshot));
+        *cached.lock() = Some(Arc::new(snapshot));
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -75,28 +75,28 @@ impl Lanes {
 }
 
 impl Generations {
-    fn enter(&mut self, id: SessionId) -> Arc<Lane> {
-        if let Some(lane) = self.young.get(&id) {
-            return Arc::clone(lane);
+    fn enter(&mut self, id: SessionId) -> Arc<CachedSession> {
+        if let Some(cached) = self.young.get(&id) {
+            return Arc::clone(cached);
         }
-        if self.young.len() >= LANES_MAX || self.bytes > BYTES_MAX {
+        if self.young.len() >= ENTRIES_MAX || self.bytes > BYTES_MAX {
             self.old = mem::take(&mut self.young);
             self.bytes = 0;
         }
-        let lane = self.old.remove(&id).unwrap_or_default();
-        self.young.insert(id, Arc::clone(&lane));
-        lane
+        let cached = self.old.remove(&id).unwrap_or_default();
+        self.young.insert(id, Arc::clone(&cached));
+        cached
     }
 }
 
-impl Default for Lane {
+impl Default for CachedSession {
     fn default() -> Self {
         let room = Semaphore::new(OPERATIONS_MAX);
         Self { room, turn: tokio::sync::Mutex::default(), known: Mutex::default() }
     }
 }
 
-impl Lane {
+impl CachedSession {
     /// Admits an operation on the session.
     pub(super) fn admit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         self.room.try_acquire().map_err(|_| StoreError::Refused("too many requests of one session"))
