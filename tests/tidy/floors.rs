@@ -34,6 +34,7 @@ const MODULES: &[Module] = &[
         floor: 1,
         crates: &["regex", "regex_syntax", "serde", "serde_json", "url"],
     },
+    Module { name: "account", floor: 1, crates: &["argon2", "serde", "serde_json"] },
     Module { name: "session", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
     Module {
         name: "token",
@@ -122,6 +123,7 @@ const MODULES: &[Module] = &[
             "http_body_util",
             "hyper",
             "percent_encoding",
+            "serde",
             "serde_json",
             "tokio",
             "tracing",
