@@ -10,7 +10,7 @@ use callgate::session::{Patch, Right};
 use callgate::store::contract;
 use callgate::store::memory::MemoryStore;
 use callgate::store::port::{Checked, Claim, Concluded, Conclusion, Created, Founding, Guarantees};
-use callgate::store::port::{Minted, Opened, Patched, Pending, Redeemed, Resumed, Store};
+use callgate::store::port::{Minted, Opened, Patched, Pending, Records, Redeemed, Resumed, Store};
 use callgate::token::Token;
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
@@ -32,6 +32,9 @@ impl Store for Counting {
             ATTEMPTS.fetch_add(1, Ordering::Relaxed);
             self.0.redeem(now, claim).await
         })
+    }
+    fn records(&self) -> &dyn Records {
+        self.0.records()
     }
     delegate! {
         resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;

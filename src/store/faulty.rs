@@ -27,6 +27,8 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Pending;
+use crate::store::port::RecordChange;
+use crate::store::port::Records;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
@@ -77,7 +79,7 @@ macro_rules! verbs {
 
 verbs! {
     Resume Create Patch Mint Redeem Conclude Detach End Revoke Look Sessions Tokens Sweep SelfCheck
-    Close
+    Close ReadRecords ListRecords WriteRecords
 }
 
 #[derive(Debug)]
@@ -107,6 +109,11 @@ impl Faulty {
     /// Calls that have lost something so far.
     pub fn losses(&self) -> u32 {
         self.losses.load(Ordering::SeqCst)
+    }
+
+    /// Calls of `verb` since [`Faulty::lose`] was called for it; 0 if it was not.
+    pub fn calls(&self, verb: Verb) -> u32 {
+        self.plan().get(&verb).map_or(0, |planned| planned.calls)
     }
 
     /// Stops losing calls.
@@ -231,11 +238,34 @@ impl Store for Faulty {
         self.through(Verb::Sweep, self.inner.sweep(now, at_most))
     }
 
+    fn records(&self) -> &dyn Records {
+        self
+    }
+
     fn self_check(&self) -> Pending<'_, Guarantees> {
         self.through(Verb::SelfCheck, self.inner.self_check())
     }
 
     fn close(&self) -> Pending<'_, ()> {
         self.through(Verb::Close, self.inner.close())
+    }
+}
+
+impl Records for Faulty {
+    fn read(&self, keys: Vec<String>) -> Pending<'_, Vec<Option<Vec<u8>>>> {
+        self.through(Verb::ReadRecords, self.inner.records().read(keys))
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<(String, Vec<u8>)>> {
+        self.through(Verb::ListRecords, self.inner.records().list(prefix, after, at_most))
+    }
+
+    fn write(&self, changes: Vec<RecordChange>) -> Pending<'_, bool> {
+        self.through(Verb::WriteRecords, self.inner.records().write(changes))
     }
 }

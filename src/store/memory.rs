@@ -27,9 +27,11 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
+use crate::store::records::RecordMap;
 use crate::token::Token;
 
 /// Keeps everything in the memory of this process.
@@ -40,6 +42,7 @@ use crate::token::Token;
 pub struct MemoryStore {
     state: Mutex<State>,
     displaced: Displaced,
+    records: RecordMap,
 }
 
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl MemoryStore {
     /// An empty store.
     pub fn with(config: Config) -> Self {
         let state = Mutex::new(State { live: Live::new(config), closed: false });
-        Self { state, displaced: Displaced::default() }
+        Self { state, displaced: Displaced::default(), records: RecordMap::default() }
     }
 
     fn run<'a, T: Send + 'static>(
@@ -169,6 +172,10 @@ impl Store for MemoryStore {
         self.run(now, move |live, now| live.sweep(now, at_most))
     }
 
+    fn records(&self) -> &dyn Records {
+        &self.records
+    }
+
     fn self_check(&self) -> Pending<'_, Guarantees> {
         self.run(Timestamp::default(), |_, _| {
             Decided::only(Guarantees {
@@ -189,6 +196,7 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
+            self.records.close();
             self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
             Ok(())
         })

@@ -28,6 +28,7 @@
 //! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
 
 mod conclusion;
+mod records;
 
 use std::fmt;
 use std::pin::Pin;
@@ -54,6 +55,7 @@ use crate::token::ReplayOptions;
 use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
+pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
 
 /// The pending result of a store operation.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -132,6 +134,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Drops up to `at_most` records that are no longer needed, and returns how many.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
+
+    /// The records that are kept beside sessions and tokens.
+    fn records(&self) -> &dyn Records;
 
     /// Checks whether the store can work, and returns what it guarantees.
     fn self_check(&self) -> Pending<'_, Guarantees>;

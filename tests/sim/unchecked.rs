@@ -22,6 +22,7 @@ use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
 use callgate::store::port::Opened;
 use callgate::store::port::Patched;
+use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
 use callgate::token::Token;
@@ -122,6 +123,10 @@ impl Store for Unchecked {
 
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         self.inner.sweep(now, at_most)
+    }
+
+    fn records(&self) -> &dyn Records {
+        self.inner.records()
     }
 
     fn self_check(&self) -> Pending<'_, Guarantees> {

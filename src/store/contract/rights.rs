@@ -144,7 +144,10 @@ impl Stage {
             | Verb::Tokens
             | Verb::Sweep
             | Verb::SelfCheck
-            | Verb::Close => return Ok(None),
+            | Verb::Close
+            | Verb::ReadRecords
+            | Verb::ListRecords
+            | Verb::WriteRecords => return Ok(None),
         }
         Ok(Some(came))
     }

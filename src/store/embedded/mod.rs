@@ -14,6 +14,7 @@ mod error;
 mod folder;
 mod ground;
 mod journal;
+mod records;
 mod writer;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::session::Right;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
+use crate::store::embedded::records::RecordFile;
 use crate::store::embedded::writer::Message;
 use crate::store::embedded::writer::Shared;
 use crate::store::embedded::writer::Stage;
@@ -58,6 +60,7 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
@@ -79,6 +82,7 @@ pub struct EmbeddedStore {
     /// `None` only while the store is being dropped.
     queue: Option<mpsc::Sender<Message>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    records: RecordFile,
 }
 
 impl EmbeddedStore {
@@ -179,6 +183,11 @@ impl EmbeddedStore {
             }
         })?;
         live.wake();
+        // The folder is locked, or there is none.
+        let records = match &folder {
+            Some(_) => RecordFile::open(path)?,
+            None => RecordFile::in_memory(),
+        };
         let (sessions, _, tokens) = live.census();
         tracing::info!(event = "store.open", sessions, tokens, bytes = journal.bytes());
         let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
@@ -191,7 +200,7 @@ impl EmbeddedStore {
             .spawn(move || writer.run())
             .map_err(|error| OpenError::new(path, OpenErrorKind::Io).because(error))?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { shared, queue: Some(sender), thread })
+        Ok(Self { shared, queue: Some(sender), thread, records })
     }
 
     /// Sends an operation to the writer and waits for its result. A future that is dropped before
@@ -343,6 +352,10 @@ impl Store for EmbeddedStore {
         self.ask(now, move |live, now| live.sweep(now, at_most))
     }
 
+    fn records(&self) -> &dyn Records {
+        &self.records
+    }
+
     fn self_check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
             Shared::lock(&self.shared).check()?;
@@ -354,6 +367,7 @@ impl Store for EmbeddedStore {
     /// acknowledged before is on disk.
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
+            self.records.close();
             {
                 let mut shared = Shared::lock(&self.shared);
                 match shared.stage {

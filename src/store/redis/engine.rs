@@ -18,6 +18,7 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::redis::address::Address;
 use crate::store::redis::check::Checks;
 use crate::store::redis::commit;
@@ -28,6 +29,7 @@ use crate::store::redis::link::Call;
 use crate::store::redis::link::Link;
 use crate::store::redis::link::Script;
 use crate::store::redis::link::Weight;
+use crate::store::redis::records::RedisRecords;
 use crate::store::redis::rows;
 use crate::store::redis::trouble::Trouble;
 use crate::store::shared::engine::ClaimOrder;
@@ -50,6 +52,7 @@ pub(super) struct RedisEngine {
     pub(super) keys: Keys,
     pub(super) link: Arc<Link>,
     pub(super) checks: Checks,
+    records: RedisRecords,
     /// How far the server's clock is ahead, in milliseconds.
     pub(super) ahead: AtomicU64,
 }
@@ -66,10 +69,12 @@ pub(super) fn millis(span: Duration) -> u64 {
 
 impl RedisEngine {
     pub(super) fn new(address: &Address, app: &str) -> Result<Self, String> {
+        let (keys, link) = (Keys::of(app), Arc::new(Link::to(address)?));
         Ok(Self {
             address: address.clone(),
-            keys: Keys::of(app),
-            link: Arc::new(Link::to(address)?),
+            records: RedisRecords::new(Arc::clone(&link), keys.records()),
+            keys,
+            link,
             checks: Checks::default(),
             ahead: AtomicU64::new(0),
         })
@@ -280,6 +285,10 @@ impl Engine for RedisEngine {
 
     fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
         pending(self.trim_all(share))
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.records
     }
 
     fn ahead(&self) -> Duration {

@@ -20,6 +20,8 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
+use crate::store::records::RecordMap;
 use crate::store::shared::engine::Asks;
 use crate::store::shared::engine::Change;
 use crate::store::shared::engine::ClaimOrder;
@@ -38,7 +40,7 @@ use crate::store::shared::engine::Trimmed;
 
 /// Keeps rows in maps.
 #[derive(Default)]
-pub struct MapEngine(Mutex<State>);
+pub struct MapEngine(Mutex<State>, RecordMap);
 
 /// The complete state at one moment, as a replica or a backup holds it.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +70,7 @@ struct Fenced {
 impl MapEngine {
     /// An empty engine that ignores fences, as a control.
     pub fn without_fence() -> Self {
-        Self(Mutex::new(State { unfenced: true, ..State::default() }))
+        Self(Mutex::new(State { unfenced: true, ..State::default() }), RecordMap::default())
     }
 
     /// The state of a replica that has received everything up to now.
@@ -368,6 +370,10 @@ impl Engine for MapEngine {
 
     fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
         self.step(move |state| state.trim(&share))
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.1
     }
 
     fn ahead(&self) -> Duration {

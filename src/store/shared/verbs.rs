@@ -22,6 +22,7 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::store::port::Store;
@@ -295,6 +296,10 @@ impl Store for SharedStore {
     /// A faulty database can be repaired while nodes wait, so this operation treats no error as
     /// permanent. A caller that checks whether the store has stopped for good gets the error that
     /// it is unreachable.
+    fn records(&self) -> &dyn Records {
+        self.engine.records()
+    }
+
     fn self_check(&self) -> Pending<'_, Guarantees> {
         Box::pin(async move {
             let _place = self.begin()?;

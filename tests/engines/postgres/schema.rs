@@ -48,7 +48,7 @@ async fn nodes_that_start_together_make_the_tables_once() {
         assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done);
     }
     let sql = |statement| kit::server().unwrap().lock().unwrap().sql(statement);
-    assert_eq!(sql("SELECT version, readable_from FROM together.schema_version"), "1|1");
+    assert_eq!(sql("SELECT version, readable_from FROM together.schema_version"), "1|1\n2|1");
     assert_eq!(sql("SELECT count(*) FROM together.session"), "8");
 }
 

@@ -27,6 +27,7 @@ use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
 use callgate::store::port::Opened;
 use callgate::store::port::Patched;
+use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
 use callgate::token::Consent;
@@ -305,6 +306,10 @@ impl Store for Broken {
     fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
         let at_most = if self.has(Defect::SweepsAll) { usize::MAX } else { at_most };
         self.inner.sweep(self.clock(now), at_most)
+    }
+
+    fn records(&self) -> &dyn Records {
+        self.inner.records()
     }
 
     fn self_check(&self) -> Pending<'_, Guarantees> {
