@@ -21,6 +21,7 @@ use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::TABLE_BYTES_MAX;
 use crate::flow::capability::Capabilities;
+use crate::flow::directory::Directory;
 use crate::flow::rates::Rates;
 use crate::flow::session::Watchers;
 use crate::flow::sessions::CurrentTable;
@@ -153,7 +154,14 @@ impl Builder {
         let table = table_state(&plan);
         let health = Arc::new(GateHealth::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
+        let directory = Directory::new(
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            self.settings.accounts,
+        );
         let sessions = Sessions {
+            directory,
             waiters: Arc::default(),
             watchers: Watchers::default(),
             table: CurrentTable::empty(),

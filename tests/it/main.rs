@@ -26,6 +26,7 @@ mod connections;
 mod cookies;
 mod declarations;
 mod demo;
+mod directory;
 mod ending;
 mod events;
 #[cfg(feature = "script")]
@@ -72,6 +73,7 @@ mod stores;
 mod support;
 mod tables;
 mod tls;
+mod users_cli;
 #[cfg(feature = "script")]
 mod views;
 mod wire;

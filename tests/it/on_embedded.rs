@@ -14,6 +14,8 @@ use crate::support::settings;
 mod binding;
 #[path = "confirm.rs"]
 mod confirm;
+#[path = "directory.rs"]
+mod directory;
 #[path = "hop.rs"]
 mod hop;
 #[path = "modes.rs"]

@@ -17,6 +17,8 @@ mod binding;
 mod clock;
 #[path = "confirm.rs"]
 mod confirm;
+#[path = "directory.rs"]
+mod directory;
 #[path = "hop.rs"]
 mod hop;
 #[path = "modes.rs"]

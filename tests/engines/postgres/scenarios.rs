@@ -19,6 +19,8 @@ mod binding;
 mod clock;
 #[path = "../../it/confirm.rs"]
 mod confirm;
+#[path = "../../it/directory.rs"]
+mod directory;
 #[path = "../../it/hop.rs"]
 mod hop;
 #[path = "../../it/modes.rs"]
