@@ -25,6 +25,7 @@ use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
 use callgate::store::port::Opened;
 use callgate::store::port::Patched;
+use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
 use callgate::store::shared::SharedStore;
@@ -66,6 +67,10 @@ macro_rules! by_turns {
 }
 
 impl Store for Nodes {
+    fn records(&self) -> &dyn Records {
+        self.next().records()
+    }
+
     /// The other nodes hear of a use some seconds later. Here they need not wait for that.
     fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
         Box::pin(async move {
