@@ -5,13 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
-use callgate::session::{Patch, Right};
+use callgate::base::Timestamp;
 use callgate::store::contract;
 use callgate::store::memory::MemoryStore;
-use callgate::store::port::{Checked, Claim, Concluded, Conclusion, Created, Founding, Guarantees};
-use callgate::store::port::{Minted, Opened, Patched, Pending, Records, Redeemed, Resumed, Store};
-use callgate::token::Token;
+use callgate::store::port::{Operation, Pending, Store, StoreReply};
 
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -19,38 +16,14 @@ static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 struct Counting(MemoryStore);
 
-/// Operations that are delegated unchanged.
-macro_rules! delegate {
-    ($($verb:ident($($word:ident: $kind:ty),*) -> $output:ty;)*) => {
-        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $output> { self.0.$verb($($word),*) })*
-    };
-}
-
 impl Store for Counting {
-    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
+    fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
         Box::pin(async move {
-            ATTEMPTS.fetch_add(1, Ordering::Relaxed);
-            self.0.redeem(now, claim).await
+            if matches!(operation, Operation::Redeem { .. }) {
+                ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+            }
+            self.0.run(now, operation).await
         })
-    }
-    fn records(&self) -> &dyn Records {
-        self.0.records()
-    }
-    delegate! {
-        resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;
-        create(now: Timestamp, founding: Founding) -> Created;
-        patch(now: Timestamp, id: SessionId, right: Right, patch: Patch) -> Patched;
-        mint(now: Timestamp, right: Right, patch: Patch, token: Token) -> Minted;
-        conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
-        detach(now: Timestamp, id: SessionId, right: Right, device: DeviceId) -> Checked<bool>;
-        end(now: Timestamp, id: SessionId, right: Right) -> Checked<()>;
-        revoke(now: Timestamp, token: TokenId) -> bool;
-        look(now: Timestamp, id: SessionId, right: Right) -> Checked<Opened>;
-        sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
-        tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
-        sweep(now: Timestamp, at_most: usize) -> usize;
-        self_check() -> Guarantees;
-        close() -> ();
     }
 }
 

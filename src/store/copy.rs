@@ -26,7 +26,6 @@ use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Minted;
 use crate::store::port::Opened;
-use crate::store::port::Pending;
 use crate::store::port::Store;
 use crate::token::Token;
 
@@ -316,12 +315,18 @@ enum Heard {
 }
 
 /// Retries an operation that is safe to repeat.
-async fn patiently<'a, T>(ask: impl Fn() -> Pending<'a, T>) -> Result<T, StoreError> {
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     asked_again(ask).await.0
 }
 
 /// Retries until there is a result or the attempts are used up.
-async fn asked_again<'a, T>(ask: impl Fn() -> Pending<'a, T>) -> (Result<T, StoreError>, Heard) {
+async fn asked_again<T, F>(ask: impl Fn() -> F) -> (Result<T, StoreError>, Heard)
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     let (mut heard, mut pause) = (Heard::AtOnce, FIRST_PAUSE);
     for _ in 1..ATTEMPTS_MAX {
         match ask().await {

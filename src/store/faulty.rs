@@ -8,37 +8,19 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-use crate::base::DeviceId;
-use crate::base::Digest;
-use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::TokenId;
-use crate::session::Patch;
-use crate::session::Right;
 use crate::store::error::StoreError;
-use crate::store::port::Checked;
-use crate::store::port::Claim;
-use crate::store::port::Concluded;
-use crate::store::port::Conclusion;
-use crate::store::port::Created;
-use crate::store::port::Founding;
-use crate::store::port::Guarantees;
-use crate::store::port::Minted;
-use crate::store::port::Opened;
-use crate::store::port::Patched;
+use crate::store::port::Operation;
+use crate::store::port::OperationKind;
 use crate::store::port::Pending;
-use crate::store::port::RecordChange;
-use crate::store::port::Records;
-use crate::store::port::Redeemed;
-use crate::store::port::Resumed;
 use crate::store::port::Store;
-use crate::token::Token;
+use crate::store::port::StoreReply;
 
 /// Wraps a store and loses the calls it is configured to lose. Everything else is passed on.
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<dyn Store>,
-    plan: Mutex<HashMap<Verb, Planned>>,
+    plan: Mutex<HashMap<OperationKind, Planned>>,
     losses: AtomicU32,
 }
 
@@ -61,27 +43,6 @@ pub enum When {
     Every(u32),
 }
 
-macro_rules! verbs {
-    ($($verb:ident)*) => {
-        /// An operation of the port.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "each is the verb of the port of the same name")]
-        pub enum Verb {
-            $($verb,)*
-        }
-
-        impl Verb {
-            /// Every operation.
-            pub const ALL: &[Self] = &[$(Self::$verb),*];
-        }
-    };
-}
-
-verbs! {
-    Resume Create Patch Mint Redeem Conclude Detach End Revoke Look Sessions Tokens Sweep SelfCheck
-    Close ReadRecords ListRecords WriteRecords
-}
-
 #[derive(Debug)]
 struct Planned {
     lose: Lose,
@@ -100,10 +61,10 @@ impl Faulty {
         &*self.inner
     }
 
-    /// Loses `lose` of the calls of `verb` that `when` selects, replacing what was configured for
-    /// this verb before.
-    pub fn lose(&self, verb: Verb, lose: Lose, when: When) {
-        self.plan().insert(verb, Planned { lose, when, calls: 0 });
+    /// Loses `lose` of the calls of `operation` that `when` selects, replacing what was configured
+    /// for it before.
+    pub fn lose(&self, operation: OperationKind, lose: Lose, when: When) {
+        self.plan().insert(operation, Planned { lose, when, calls: 0 });
     }
 
     /// Calls that have lost something so far.
@@ -111,9 +72,9 @@ impl Faulty {
         self.losses.load(Ordering::SeqCst)
     }
 
-    /// Calls of `verb` since [`Faulty::lose`] was called for it; 0 if it was not.
-    pub fn calls(&self, verb: Verb) -> u32 {
-        self.plan().get(&verb).map_or(0, |planned| planned.calls)
+    /// Calls of `operation` since [`Faulty::lose`] was called for it; 0 if it was not.
+    pub fn calls(&self, operation: OperationKind) -> u32 {
+        self.plan().get(&operation).map_or(0, |planned| planned.calls)
     }
 
     /// Stops losing calls.
@@ -121,14 +82,14 @@ impl Faulty {
         self.plan().clear();
     }
 
-    fn plan(&self) -> MutexGuard<'_, HashMap<Verb, Planned>> {
+    fn plan(&self) -> MutexGuard<'_, HashMap<OperationKind, Planned>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What this call loses.
-    fn next(&self, verb: Verb) -> Option<Lose> {
+    fn next(&self, operation: OperationKind) -> Option<Lose> {
         let mut plan = self.plan();
-        let planned = plan.get_mut(&verb)?;
+        let planned = plan.get_mut(&operation)?;
         planned.calls += 1;
         let hit = match planned.when {
             When::Next(calls) => planned.calls <= calls,
@@ -137,20 +98,6 @@ impl Faulty {
         self.losses.fetch_add(u32::from(hit), Ordering::SeqCst);
         hit.then_some(planned.lose)
     }
-
-    fn through<'a, T: Send + 'a>(&'a self, verb: Verb, call: Pending<'a, T>) -> Pending<'a, T> {
-        Box::pin(async move {
-            match self.next(verb) {
-                None => call.await,
-                Some(Lose::Request) => Err(lost("the request was lost")),
-                Some(Lose::Reply) => {
-                    // The result is what is lost.
-                    let _ = call.await;
-                    Err(lost("the reply was lost"))
-                }
-            }
-        })
-    }
 }
 
 fn lost(what: &'static str) -> StoreError {
@@ -158,114 +105,14 @@ fn lost(what: &'static str) -> StoreError {
 }
 
 impl Store for Faulty {
-    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
-        self.through(Verb::Resume, self.inner.resume(now, id, credential))
-    }
-
-    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
-        self.through(Verb::Create, self.inner.create(now, founding))
-    }
-
-    fn patch(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        patch: Patch,
-    ) -> Pending<'_, Patched> {
-        self.through(Verb::Patch, self.inner.patch(now, id, right, patch))
-    }
-
-    fn mint(
-        &self,
-        now: Timestamp,
-        right: Right,
-        patch: Patch,
-        token: Token,
-    ) -> Pending<'_, Minted> {
-        self.through(Verb::Mint, self.inner.mint(now, right, patch, token))
-    }
-
-    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
-        self.through(Verb::Redeem, self.inner.redeem(now, claim))
-    }
-
-    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded> {
-        self.through(Verb::Conclude, self.inner.conclude(now, conclusion))
-    }
-
-    fn detach(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        device: DeviceId,
-    ) -> Pending<'_, Checked<bool>> {
-        self.through(Verb::Detach, self.inner.detach(now, id, right, device))
-    }
-
-    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
-        self.through(Verb::End, self.inner.end(now, id, right))
-    }
-
-    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
-        self.through(Verb::Revoke, self.inner.revoke(now, token))
-    }
-
-    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
-        self.through(Verb::Look, self.inner.look(now, id, right))
-    }
-
-    fn sessions(
-        &self,
-        now: Timestamp,
-        after: Option<SessionId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Opened>> {
-        self.through(Verb::Sessions, self.inner.sessions(now, after, at_most))
-    }
-
-    fn tokens(
-        &self,
-        now: Timestamp,
-        after: Option<TokenId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Token>> {
-        self.through(Verb::Tokens, self.inner.tokens(now, after, at_most))
-    }
-
-    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
-        self.through(Verb::Sweep, self.inner.sweep(now, at_most))
-    }
-
-    fn records(&self) -> &dyn Records {
-        self
-    }
-
-    fn self_check(&self) -> Pending<'_, Guarantees> {
-        self.through(Verb::SelfCheck, self.inner.self_check())
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        self.through(Verb::Close, self.inner.close())
-    }
-}
-
-impl Records for Faulty {
-    fn read(&self, keys: Vec<String>) -> Pending<'_, Vec<Option<Vec<u8>>>> {
-        self.through(Verb::ReadRecords, self.inner.records().read(keys))
-    }
-
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<(String, Vec<u8>)>> {
-        self.through(Verb::ListRecords, self.inner.records().list(prefix, after, at_most))
-    }
-
-    fn write(&self, changes: Vec<RecordChange>) -> Pending<'_, bool> {
-        self.through(Verb::WriteRecords, self.inner.records().write(changes))
+    fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+        Box::pin(async move {
+            let loses = self.next(operation.kind());
+            if loses == Some(Lose::Request) {
+                return Err(lost("the request was lost"));
+            }
+            let reply = self.inner.run(now, operation).await;
+            if loses == Some(Lose::Reply) { Err(lost("the reply was lost")) } else { reply }
+        })
     }
 }

@@ -28,50 +28,73 @@
 //! [`TOMBSTONE`]: crate::base::limits::TOMBSTONE
 
 mod conclusion;
+mod operation;
 mod records;
+mod redemption;
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::base::ClaimId;
 use crate::base::DeviceId;
 use crate::base::Digest;
-use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
-use crate::base::mode::Caller;
-use crate::session::Device;
 use crate::session::Patch;
 use crate::session::Record;
 use crate::session::Right;
 use crate::store::error::StoreError;
-use crate::token::Attempt;
-use crate::token::Consent;
-use crate::token::Question;
-use crate::token::Repeat;
-use crate::token::ReplayOptions;
 use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
+pub use operation::{Operation, OperationKind, StoreReply, Typed};
 pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
+pub(crate) use records::on_records;
+pub use redemption::{Claim, Grant, Redeemed};
 
 /// The pending result of a store operation.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps sessions and tokens.
+///
+/// An implementation performs the [`Operation`]s in [`Store::run`]. The other methods call it, each
+/// with one operation, and are not meant to be implemented. A store around another one passes on
+/// what it does not change:
+///
+/// ```
+/// # use callgate::base::Timestamp;
+/// # use callgate::store::{Pending, Store, port::{Operation, StoreReply}};
+/// #[derive(Debug)]
+/// struct Logged<S>(S);
+///
+/// impl<S: Store> Store for Logged<S> {
+///     fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+///         println!("{:?}", operation.kind());
+///         self.0.run(now, operation)
+///     }
+/// }
+/// ```
 pub trait Store: fmt::Debug + Send + Sync {
+    /// Performs an operation. Its result must be of the type that the method of that name returns.
+    /// Nothing happens before the first poll.
+    fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply>;
+
     /// Opens the session `id` for the browser whose credential has this digest, and counts it
     /// as used at `now`.
     ///
     /// The new last-used time may become durable later than the result, by at most
     /// [`Lifetime::touch_lag`](crate::session::Lifetime::touch_lag). A store that lost it in a
     /// crash extends the session by that much.
-    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed>;
+    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Typed<'_, Resumed> {
+        Typed::new(self.run(now, Operation::Resume { id, credential }))
+    }
 
     /// Creates a session, with its first writes and possibly its first token.
-    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created>;
+    fn create(&self, now: Timestamp, founding: Founding) -> Typed<'_, Created> {
+        let founding = Box::new(founding);
+        Typed::new(self.run(now, Operation::Create { founding }))
+    }
 
     /// Changes a living session.
     fn patch(
@@ -80,23 +103,32 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: SessionId,
         right: Right,
         patch: Patch,
-    ) -> Pending<'_, Patched>;
+    ) -> Typed<'_, Patched> {
+        let patch = Box::new(patch);
+        Typed::new(self.run(now, Operation::Patch { id, right, patch }))
+    }
 
     /// Changes a session and stores a new token of it, in one step: whatever the handler wrote
     /// before the mint must be stored when the token is redeemed. The store sets
     /// [`Token::generation`].
-    fn mint(&self, now: Timestamp, right: Right, patch: Patch, token: Token)
-    -> Pending<'_, Minted>;
+    fn mint(&self, now: Timestamp, right: Right, patch: Patch, token: Token) -> Typed<'_, Minted> {
+        let (patch, token) = (Box::new(patch), Box::new(token));
+        Typed::new(self.run(now, Operation::Mint { right, patch, token }))
+    }
 
     /// Redeems a token and opens its session, in one step.
-    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed>;
+    fn redeem(&self, now: Timestamp, claim: Claim) -> Typed<'_, Redeemed> {
+        Typed::new(self.run(now, Operation::Redeem { claim: Box::new(claim) }))
+    }
 
     /// Stores how the run of a callback ended, before its response is sent, or that the run
     /// continues.
     ///
     /// Only the attempt that holds the run can do so, and it ends once. A retry gets the first
     /// result again.
-    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded>;
+    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Typed<'_, Concluded> {
+        Typed::new(self.run(now, Operation::Conclude { conclusion }))
+    }
 
     /// Ends one browser's right to a session, and no other right. Returns false if it had none.
     fn detach(
@@ -105,16 +137,24 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: SessionId,
         right: Right,
         device: DeviceId,
-    ) -> Pending<'_, Checked<bool>>;
+    ) -> Typed<'_, Checked<bool>> {
+        Typed::new(self.run(now, Operation::Detach { id, right, device }))
+    }
 
     /// Ends a session, every right to it and its tokens, for good.
-    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>>;
+    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Typed<'_, Checked<()>> {
+        Typed::new(self.run(now, Operation::End { id, right }))
+    }
 
     /// Revokes an unspent token. Returns false if there is none of that name.
-    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool>;
+    fn revoke(&self, now: Timestamp, token: TokenId) -> Typed<'_, bool> {
+        Typed::new(self.run(now, Operation::Revoke { token }))
+    }
 
     /// Reads a session without counting it as used.
-    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>>;
+    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Typed<'_, Checked<Opened>> {
+        Typed::new(self.run(now, Operation::Look { id, right }))
+    }
 
     /// One page of living sessions in the order of their ids, beginning after `after`.
     fn sessions(
@@ -122,7 +162,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         now: Timestamp,
         after: Option<SessionId>,
         at_most: usize,
-    ) -> Pending<'_, Vec<Opened>>;
+    ) -> Typed<'_, Vec<Opened>> {
+        Typed::new(self.run(now, Operation::Sessions { after, at_most }))
+    }
 
     /// One page of unspent tokens in the order of their ids, beginning after `after`.
     fn tokens(
@@ -130,19 +172,47 @@ pub trait Store: fmt::Debug + Send + Sync {
         now: Timestamp,
         after: Option<TokenId>,
         at_most: usize,
-    ) -> Pending<'_, Vec<Token>>;
+    ) -> Typed<'_, Vec<Token>> {
+        Typed::new(self.run(now, Operation::Tokens { after, at_most }))
+    }
 
     /// Drops up to `at_most` records that are no longer needed, and returns how many.
-    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize>;
+    fn sweep(&self, now: Timestamp, at_most: usize) -> Typed<'_, usize> {
+        Typed::new(self.run(now, Operation::Sweep { at_most }))
+    }
 
-    /// The records that are kept beside sessions and tokens.
-    fn records(&self) -> &dyn Records;
+    /// Reads the values of these records, in their order and at one moment.
+    fn read_records(&self, keys: Vec<String>) -> Typed<'_, Vec<Option<Vec<u8>>>> {
+        Typed::new(self.run(Timestamp::default(), Operation::ReadRecords { keys }))
+    }
+
+    /// One page of the records whose keys begin with `prefix`, in the order of the bytes of their
+    /// keys, beginning after the key `after`.
+    fn list_records(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Typed<'_, Vec<(String, Vec<u8>)>> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        Typed::new(self.run(Timestamp::default(), Operation::ListRecords { prefix, after, at_most }))
+    }
+
+    /// Makes every change if each key has the value that its change expects. Otherwise makes none
+    /// and returns false.
+    fn write_records(&self, changes: Vec<RecordChange>) -> Typed<'_, bool> {
+        Typed::new(self.run(Timestamp::default(), Operation::WriteRecords { changes }))
+    }
 
     /// Checks whether the store can work, and returns what it guarantees.
-    fn self_check(&self) -> Pending<'_, Guarantees>;
+    fn self_check(&self) -> Typed<'_, Guarantees> {
+        Typed::new(self.run(Timestamp::default(), Operation::SelfCheck))
+    }
 
     /// Completes pending operations and closes. Every later operation is refused.
-    fn close(&self) -> Pending<'_, ()>;
+    fn close(&self) -> Typed<'_, ()> {
+        Typed::new(self.run(Timestamp::default(), Operation::Close))
+    }
 }
 
 /// A living session, as it was at one moment.
@@ -259,93 +329,6 @@ pub enum Minted {
     /// The session would outgrow its limits, or the patch expects an older revision; nothing was
     /// written.
     Refused,
-}
-
-/// One attempt to redeem a token.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// The digest of the token.
-    pub token: Digest,
-    /// The id of this attempt. Only a retry of the very same attempt may use it again.
-    pub id: ClaimId,
-    /// The handler that is about to run, as `Class.method`.
-    pub handler: Arc<str>,
-    /// The restore mode that the row sets for the bearer.
-    pub row_mode: RestoreMode,
-    /// The caller that redeems.
-    pub caller: Caller,
-    /// The user's consent to it.
-    pub consent: Consent,
-    /// The session that the request works in so far, with the digest of the credential that
-    /// opened it. A browser that redeems a token of its own session keeps its credential.
-    pub current: Option<(SessionId, Digest)>,
-    /// The credential that the bearer gets if the mode grants one.
-    pub newcomer: Device,
-    /// How the row handles repeats. `None` if it has no `repeat`, or if the handler itself redeems
-    /// the token.
-    pub repeat: Option<ReplayOptions>,
-}
-
-/// The result of [`Store::redeem`].
-#[derive(Debug, Clone)]
-pub enum Redeemed {
-    /// This attempt won.
-    Granted(Grant),
-    /// Another attempt won, at this time, and entered this session.
-    Used(Timestamp, SessionId),
-    /// It has expired.
-    Expired,
-    /// The store has no such token.
-    Unknown,
-    /// Its session has ended, so the token opens nothing any more.
-    SessionGone,
-    /// A rotation ended the unspent tokens of its session, including this one. A store remembers
-    /// that until the token would have expired, or for
-    /// [`TOMBSTONE`](crate::base::limits::TOMBSTONE) if that is shorter. The token does not count
-    /// as unspent.
-    EndedBySignIn,
-    /// It is for other handlers; nothing changed.
-    WrongHandler,
-    /// Consent is required first. Nothing changed.
-    AskFirst(Question),
-    /// It repeats the callback that won at this time, and may not run the handler.
-    Repeats(Timestamp, Repeat),
-    /// The claim repeats a callback that was cut off or never began, and runs the handler in its
-    /// place. The grant adds no device.
-    TakenOver(Grant),
-}
-
-impl Claim {
-    /// The properties that [`Token::judge`] evaluates.
-    pub fn attempt(&self) -> Attempt<'_> {
-        Attempt {
-            id: self.id,
-            handler: &self.handler,
-            row_mode: self.row_mode,
-            caller: self.caller,
-            consent: self.consent,
-            repeat: self.repeat,
-        }
-    }
-}
-
-/// A redemption that won.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The session, which counts as used now.
-    pub opened: Opened,
-    /// The public name of the token.
-    pub token: TokenId,
-    /// What the bearer gets; never [`RestoreMode::Auto`].
-    pub mode: RestoreMode,
-    /// Whether the newcomer's credential was added. It is not in mode `context`, and not when the
-    /// request works in the session already.
-    pub joined: bool,
-    /// Whether the mode is `context` although neither the row nor the mint requested it. Such a
-    /// caller may be any program that follows links, so it gains no privileges for any device.
-    pub automatic: bool,
-    /// The browser that had been unused longest and was removed to make room for this one.
-    pub put_out: Option<DeviceId>,
 }
 
 /// What a store guarantees, for its operator.

@@ -43,8 +43,8 @@ use callgate::settings::LogFormat;
 use callgate::store::Store;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
+use callgate::store::port::OperationKind;
 use editions::Editions;
 use probe::Probe;
 use serde_json::Value;
@@ -265,10 +265,10 @@ async fn lose(
     _: Session,
 ) -> Result<(), HandlerError> {
     let verb = match query(&request, "verb") {
-        "resume" => Verb::Resume,
-        "create" => Verb::Create,
-        "mint" => Verb::Mint,
-        "redeem" => Verb::Redeem,
+        "resume" => OperationKind::Resume,
+        "create" => OperationKind::Create,
+        "mint" => OperationKind::Mint,
+        "redeem" => OperationKind::Redeem,
         other => return Err(HandlerError::new(format!("no such verb: {other}"))),
     };
     let what = if query(&request, "what") == "reply" { Lose::Reply } else { Lose::Request };

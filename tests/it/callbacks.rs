@@ -7,9 +7,9 @@ use callgate::session::Lifetime;
 use callgate::settings::AppName;
 use callgate::settings::PublicOrigin;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::memory::MemoryStore;
+use callgate::store::port::OperationKind;
 use callgate::table::BasePath;
 use serde_json::json;
 
@@ -417,10 +417,14 @@ async fn a_store_that_is_down_is_never_taken_for_a_guest() {
     let (member, stranger) = (house.visitor(), house.visitor());
     let own = member.write("a", "1").await;
     let (cookie, runs) = (member.cookie(), house.probe.runs());
-    for verbs in [&[Verb::Redeem][..], &[Verb::Resume], &[Verb::Redeem, Verb::Resume]] {
+    for verbs in [
+        &[OperationKind::Redeem][..],
+        &[OperationKind::Resume],
+        &[OperationKind::Redeem, OperationKind::Resume],
+    ] {
         house.cut_off(verbs);
         for visitor in [&member, &stranger] {
-            if verbs == [Verb::Resume] && visitor.cookie().is_none() {
+            if verbs == [OperationKind::Resume] && visitor.cookie().is_none() {
                 continue;
             }
             let answer = visitor.follow("/whoami", &token).await;
@@ -441,7 +445,7 @@ async fn a_reply_that_is_lost_once_is_asked_for_again_and_grants_once() {
     let shopper = house.visitor();
     let id = shopper.write("a", "1").await;
     let token = shopper.mint("").await;
-    house.store.lose(Verb::Redeem, Lose::Reply, When::Next(1));
+    house.store.lose(OperationKind::Redeem, Lose::Reply, When::Next(1));
     let answer = house.visitor().follow("/whoami", &token).await;
     assert_eq!((outcome(&answer), &answer.json()["id"]), ("restored", &json!(id)));
     assert_eq!(outcome(&house.visitor().follow("/whoami", &token).await), "used");
@@ -451,7 +455,7 @@ async fn a_reply_that_is_lost_once_is_asked_for_again_and_grants_once() {
 async fn an_outcome_nobody_knows_is_a_503_and_counts_as_spent() {
     let house = house().await;
     let token = house.visitor().mint("").await;
-    house.store.lose(Verb::Redeem, Lose::Reply, When::Next(2));
+    house.store.lose(OperationKind::Redeem, Lose::Reply, When::Next(2));
     let visitor = house.visitor();
     assert_eq!(visitor.follow("/whoami", &token).await.status, 503);
     assert_eq!((visitor.cookie(), house.probe.runs()), (None, 0));
@@ -463,7 +467,7 @@ async fn a_mint_that_the_store_did_not_keep_gives_no_token() {
     let house = house().await;
     let shopper = house.visitor();
     shopper.write("a", "1").await;
-    house.cut_off(&[Verb::Mint, Verb::Create]);
+    house.cut_off(&[OperationKind::Mint, OperationKind::Create]);
     assert_eq!(shopper.get("/mint").send().await.status, 503);
     assert_eq!(house.visitor().get("/mint").send().await.status, 503);
     house.store.heal();

@@ -21,7 +21,7 @@ use callgate::flow::directory::Presented;
 use callgate::store::Store;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use callgate::store::faulty::When;
 
 use super::fresh;
@@ -75,7 +75,7 @@ async fn enters(directory: &Directory, login: &str, password: &str) -> bool {
 /// What is stored of the password of an account.
 async fn credentials(store: &Arc<dyn Store>, user: &User) -> Credentials {
     let key = format!("password:{}", user.id);
-    let stored = store.records().read(vec![key]).await.unwrap().pop().flatten();
+    let stored = store.read_records(vec![key]).await.unwrap().pop().flatten();
     Credentials::decode(&stored.unwrap()).unwrap()
 }
 
@@ -214,11 +214,11 @@ async fn an_attempt_costs_the_same_whether_there_is_such_an_account_or_not() {
     for _ in 0..8 {
         for login in ["ada", "bob", "eve", "nobody", "\u{7}"] {
             // A plan that loses nothing counts.
-            faulty.lose(Verb::ReadRecords, Lose::Request, When::Every(0));
-            faulty.lose(Verb::WriteRecords, Lose::Request, When::Every(0));
+            faulty.lose(OperationKind::ReadRecords, Lose::Request, When::Every(0));
+            faulty.lose(OperationKind::WriteRecords, Lose::Request, When::Every(0));
             assert!(!enters(&directory, login, "a wrong one").await);
-            let reads = faulty.calls(Verb::ReadRecords);
-            costs.push((login, reads, faulty.calls(Verb::WriteRecords)));
+            let reads = faulty.calls(OperationKind::ReadRecords);
+            costs.push((login, reads, faulty.calls(OperationKind::WriteRecords)));
         }
     }
     // A text that can be no login reads one record less, and nothing can be learned from it.
@@ -300,7 +300,7 @@ async fn a_store_that_fails_lets_nobody_in_and_is_no_wrong_password() {
     let directory = node(&(Arc::clone(&faulty) as Arc<dyn Store>), &clock, config());
     let ada = directory.add(draft("ada")).await.unwrap();
     for lose in [Lose::Request, Lose::Reply] {
-        for verb in [Verb::ReadRecords, Verb::WriteRecords] {
+        for verb in [OperationKind::ReadRecords, OperationKind::WriteRecords] {
             faulty.lose(verb, lose, When::Every(1));
             let attempt = directory.sign_in("ada", Presented::Password(secret(PASSWORD))).await;
             assert!(matches!(attempt, Err(DirectoryError::Store(_))), "{verb:?} {lose:?}");

@@ -10,10 +10,10 @@ use callgate::store::Store;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::live::Config;
 use callgate::store::memory::MemoryStore;
+use callgate::store::port::OperationKind;
 use callgate::store::sweep;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -32,7 +32,7 @@ async fn a_sweep_says_what_it_dropped_and_that_it_could_not() {
     store.create(START, founding()).await.unwrap();
     let clock = Arc::new(ManualClock::at(START.after(Duration::from_hours(24 * 365))));
     let (stop, stopped) = watch::channel(false);
-    store.lose(Verb::Sweep, Lose::Request, When::Next(1));
+    store.lose(OperationKind::Sweep, Lose::Request, When::Next(1));
     let first = tokio::spawn(sweep::run(store.clone(), clock.clone(), stopped.clone()));
     while log.of("store.sweep.failed").is_empty() {
         tokio::task::yield_now().await;

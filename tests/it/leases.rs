@@ -14,9 +14,9 @@ use callgate::gate::Answer;
 use callgate::store::Store;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::memory::MemoryStore;
+use callgate::store::port::OperationKind;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::map::MapEngine;
 use tokio::task::JoinHandle;
@@ -87,7 +87,7 @@ impl Node {
 
     /// The store hears nothing of its runs any more, as if the node had died.
     fn dies(&self) {
-        self.store.lose(Verb::Conclude, Lose::Request, When::Every(1));
+        self.store.lose(OperationKind::Conclude, Lose::Request, When::Every(1));
     }
 }
 
@@ -140,7 +140,7 @@ async fn lost_renewals_end_no_run() {
         tokio::time::sleep(RUN_RENEWAL / 2).await;
         // Two of them, and each time the next one gets through.
         for _ in 0..3 {
-            here.store.lose(Verb::Conclude, lose, When::Next(2));
+            here.store.lose(OperationKind::Conclude, lose, When::Next(2));
             tokio::time::sleep(RUN_RENEWAL * 3).await;
         }
         assert!(!waiting.is_finished());
@@ -222,7 +222,7 @@ async fn a_run_is_renewed_no_longer_than_it_is_answered() {
     let token = node.mint().await;
     let first = node.calls("/pay-hasty?wait=1", &token).await.unwrap();
     assert_eq!(first.status, 500);
-    node.store.lose(Verb::Conclude, Lose::Request, When::Every(1));
+    node.store.lose(OperationKind::Conclude, Lose::Request, When::Every(1));
     tokio::time::sleep(LONG).await;
     assert_eq!(node.store.losses(), 0, "something is still renewed");
 }

@@ -7,7 +7,7 @@ use callgate::Settings;
 use callgate::gate::Answer;
 use callgate::http::proxies::TrustedProxies;
 use callgate::http::rates;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 
 use crate::support::House;
 use crate::support::log::Log;
@@ -240,7 +240,7 @@ async fn what_a_row_of_its_own_parameter_is_sent_besides_tokens_does_not_count()
 async fn a_store_that_cannot_answer_is_no_failure_of_the_client() {
     let served = Served::start(limited()).await;
     let mut client = Client::of(&served, "192.0.2.1").await;
-    served.house.cut_off(&[Verb::Redeem]);
+    served.house.cut_off(&[OperationKind::Redeem]);
     for _ in 0..3 {
         assert_eq!(client.ask(&with_token("/whoami", NONE)).await.status, 503);
     }

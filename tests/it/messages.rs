@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callgate::Settings;
 use callgate::base::clock::Stopwatch;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use callgate::table::BasePath;
 use serde_json::Value;
 use serde_json::json;
@@ -255,7 +255,7 @@ async fn in_development_the_handlers_own_text_is_shown() {
     assert_eq!(answer.json()["__ERROR"][0]["message"], json!("inner text of a failure at /fail"));
     let panic = house.visitor().get("/panic").send().await;
     assert_eq!((panic.status, panic.json()["__ERROR"].is_array()), (500, true));
-    house.cut_off(&[Verb::Create]);
+    house.cut_off(&[OperationKind::Create]);
     let down = house.visitor().get("/write?key=a&value=1").send().await;
     assert_eq!((down.status, down.text().contains("lost")), (503, false));
 }

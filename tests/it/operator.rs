@@ -6,7 +6,7 @@ use callgate::base::Timestamp;
 use callgate::base::secret::SecretText;
 use callgate::gate::Answer;
 use callgate::session::Keyring;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use serde_json::Value;
 use serde_json::json;
 
@@ -394,7 +394,7 @@ async fn the_internal_listener_answers_addresses_localhost_and_listed_names_only
 #[tokio::test]
 async fn readyz_tells_details_to_operators_only() {
     let watched = Watched::start().await;
-    watched.served.house.cut_off(&[Verb::SelfCheck]);
+    watched.served.house.cut_off(&[OperationKind::SelfCheck]);
     let own = "Host: localhost\r\n";
     let told = watched.send("GET /readyz", own).await;
     assert_eq!((told.status, &told.json()["store"]), (503, &json!({ "ok": false })));
@@ -430,11 +430,11 @@ async fn a_store_that_is_down_is_told_from_a_session_that_is_not_there() {
     let id = visitor.write("k", "v").await;
     let token = visitor.mint("").await;
     watched.served.house.cut_off(&[
-        Verb::Sessions,
-        Verb::Look,
-        Verb::End,
-        Verb::Tokens,
-        Verb::Revoke,
+        OperationKind::Sessions,
+        OperationKind::Look,
+        OperationKind::End,
+        OperationKind::Tokens,
+        OperationKind::Revoke,
     ]);
     for line in [
         "GET /sessions",

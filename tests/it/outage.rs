@@ -4,8 +4,8 @@
 
 use callgate::gate::Answer;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
+use callgate::store::port::OperationKind;
 use serde_json::json;
 
 use crate::support::House;
@@ -15,15 +15,15 @@ use crate::support::visitor::Visitor;
 use crate::support::visitor::with_token;
 
 /// The verbs that requests use; the others are the operator's and the sweep's.
-const VERBS: [Verb; 8] = [
-    Verb::Resume,
-    Verb::Create,
-    Verb::Patch,
-    Verb::Mint,
-    Verb::Redeem,
-    Verb::Detach,
-    Verb::End,
-    Verb::Look,
+const VERBS: [OperationKind; 8] = [
+    OperationKind::Resume,
+    OperationKind::Create,
+    OperationKind::Patch,
+    OperationKind::Mint,
+    OperationKind::Redeem,
+    OperationKind::Detach,
+    OperationKind::End,
+    OperationKind::Look,
 ];
 
 /// What is asked for.
@@ -48,7 +48,7 @@ enum Who {
 /// One request under one loss.
 #[derive(Debug, Clone, Copy)]
 struct Case {
-    verb: Verb,
+    verb: OperationKind,
     lose: Lose,
     when: When,
     who: Who,
@@ -137,7 +137,8 @@ fn check_outage(case: Case, scene: &Scene, answer: &Answer, cookie: Option<&str>
     assert_eq!(answer.status, 503, "{case:?}: {}", answer.text());
     assert_eq!(answer.header("retry-after"), "2", "{case:?}");
     // Whoever came into the session by a token that is spent keeps that much.
-    let entered = case.carries && case.verb != Verb::Redeem && case.verb != Verb::Resume;
+    let entered =
+        case.carries && case.verb != OperationKind::Redeem && case.verb != OperationKind::Resume;
     if !entered && case.target != "/restore?token=" {
         assert!(answer.headers.get("set-cookie").is_none(), "{case:?}");
         assert_eq!(scene.asker.cookie().as_deref(), cookie, "{case:?}");
@@ -155,7 +156,7 @@ async fn a_loss_is_the_right_answer_or_a_503_and_never_a_guest() {
         let (answer, lost) = scene.ask(case).await;
         met += usize::from(lost);
         // A redemption is asked again under the same claim, which is as good as no loss.
-        let mended = case.verb == Verb::Redeem && case.when == When::Next(1);
+        let mended = case.verb == OperationKind::Redeem && case.when == When::Next(1);
         if lost && !mended {
             outages += 1;
             check_outage(case, &scene, &answer, cookie.as_deref());
@@ -171,8 +172,12 @@ async fn a_loss_is_the_right_answer_or_a_503_and_never_a_guest() {
         }
         let later = scene.later().await;
         match (brings(case), case.verb, case.lose) {
-            (true, Verb::Redeem, Lose::Request) if !mended => assert_eq!(later, "restored"),
-            (true, Verb::Resume, _) if answer.status == 503 => assert_eq!(later, "restored"),
+            (true, OperationKind::Redeem, Lose::Request) if !mended => {
+                assert_eq!(later, "restored")
+            }
+            (true, OperationKind::Resume, _) if answer.status == 503 => {
+                assert_eq!(later, "restored")
+            }
             (true, ..) => assert_ne!(later, "restored", "{case:?}: granted twice"),
             (false, ..) => assert_eq!(later, "restored", "{case:?}: spent by nobody"),
         }
@@ -214,7 +219,7 @@ async fn a_lost_request_changes_nothing_and_a_lost_reply_changes_it_once() {
         let house = house().await;
         let member = house.visitor();
         assert_eq!(member.get("/add?key=n").send().await.json()["result"], json!(1));
-        house.store.lose(Verb::Patch, lose, When::Next(1));
+        house.store.lose(OperationKind::Patch, lose, When::Next(1));
         assert_eq!(member.get("/add?key=n").send().await.status, 503);
         let read = member.get("/read?key=n").send().await.json();
         assert_eq!(read["result"], json!(after), "{lose:?}");

@@ -11,11 +11,11 @@ use callgate::base::limits::RUN_LEASE;
 use callgate::gate::Answer;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::port::Claim;
 use callgate::store::port::Conclusion;
 use callgate::store::port::Ending;
+use callgate::store::port::OperationKind;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Store;
 use callgate::token;
@@ -420,7 +420,7 @@ async fn a_request_that_was_refused_before_its_handler_may_come_again() {
 async fn an_answer_is_not_sent_before_it_is_kept() {
     for lose in [Lose::Request, Lose::Reply] {
         let (house, token) = ready().await;
-        house.store.lose(Verb::Conclude, lose, When::Next(2));
+        house.store.lose(OperationKind::Conclude, lose, When::Next(2));
         let lost = house.visitor().call_back("/pay", &token).await;
         assert_eq!((lost.status, lost.json()["code"].as_str()), (503, Some("store_unavailable")));
         house.store.heal();
@@ -438,7 +438,7 @@ async fn an_answer_is_not_sent_before_it_is_kept() {
 
 #[tokio::test]
 async fn a_lost_word_of_the_store_is_asked_for_again() {
-    for verb in [Verb::Redeem, Verb::Conclude] {
+    for verb in [OperationKind::Redeem, OperationKind::Conclude] {
         for lose in [Lose::Request, Lose::Reply] {
             let (house, token) = ready().await;
             house.store.lose(verb, lose, When::Next(1));
@@ -454,7 +454,7 @@ async fn a_lost_word_of_the_store_is_asked_for_again() {
 async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
     let (log, _capture) = Log::capture();
     let (house, token) = ready().await;
-    house.store.lose(Verb::Redeem, Lose::Reply, When::Next(2));
+    house.store.lose(OperationKind::Redeem, Lose::Reply, When::Next(2));
     let lost = house.visitor().call_back("/pay", &token).await;
     assert_eq!((lost.status, house.probe.runs()), (503, 0));
     let first = house.visitor().call_back("/pay", &token).await;
@@ -466,7 +466,7 @@ async fn a_claim_of_which_nobody_heard_leaves_the_run_to_a_repeat() {
 #[tokio::test]
 async fn a_run_whose_writes_are_lost_is_interrupted() {
     let (house, token) = ready().await;
-    house.store.lose(Verb::Patch, Lose::Request, When::Next(1));
+    house.store.lose(OperationKind::Patch, Lose::Request, When::Next(1));
     let lost = house.visitor().call_back("/pay-again", &token).await;
     assert_eq!((lost.status, house.probe.runs()), (503, 1));
     // Here the row has said that it bears a second run.
@@ -474,7 +474,7 @@ async fn a_run_whose_writes_are_lost_is_interrupted() {
     assert_eq!((again.status, house.probe.runs()), (201, 2));
 
     let (house, token) = ready().await;
-    house.store.lose(Verb::Patch, Lose::Request, When::Next(1));
+    house.store.lose(OperationKind::Patch, Lose::Request, When::Next(1));
     assert_eq!(house.visitor().call_back("/pay", &token).await.status, 503);
     is_told(&house.visitor().call_back("/pay", &token).await, "interrupted");
     assert_eq!(house.probe.runs(), 1);

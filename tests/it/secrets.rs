@@ -2,7 +2,7 @@
 
 use callgate::Settings;
 use callgate::base::secret::SecretText;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 
 use crate::support::House;
 use crate::support::log::Log;
@@ -37,7 +37,7 @@ async fn live_through_everything(house: &House) {
     phone.plant(&format!("{}x", &cookie[1..]));
     phone.session().await;
     let last = member.mint("").await;
-    house.cut_off(&[Verb::Redeem, Verb::Mint, Verb::Patch]);
+    house.cut_off(&[OperationKind::Redeem, OperationKind::Mint, OperationKind::Patch]);
     member.follow("/whoami", &last).await;
     member.get("/mint").send().await;
     house.store.heal();

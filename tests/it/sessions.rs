@@ -9,8 +9,8 @@ use callgate::settings::Cookie;
 use callgate::settings::CookiePrefix;
 use callgate::settings::PublicOrigin;
 use callgate::settings::SameSite;
-use callgate::store::faulty::Verb;
 use callgate::store::memory::MemoryStore;
+use callgate::store::port::OperationKind;
 use serde_json::json;
 
 use crate::support::House;
@@ -22,7 +22,7 @@ use crate::support::settings;
 #[tokio::test]
 async fn a_guest_costs_nothing_and_keeps_his_id() {
     let house = house().await;
-    let verbs = [Verb::Create, Verb::Patch, Verb::Mint];
+    let verbs = [OperationKind::Create, OperationKind::Patch, OperationKind::Mint];
     house.cut_off(&verbs);
     let guest = house.visitor();
     let id = guest.id().await;
@@ -117,7 +117,7 @@ async fn a_cookie_that_was_not_made_here_never_reaches_the_store() {
     let member = house.visitor();
     let id = member.write("a", "1").await;
     let good = member.cookie().unwrap();
-    house.cut_off(&[Verb::Resume]);
+    house.cut_off(&[OperationKind::Resume]);
     let mut forged = vec![
         String::new(),
         "x".to_owned(),
@@ -436,14 +436,14 @@ async fn a_write_that_the_store_did_not_keep_is_a_503() {
     let (member, guest) = (house.visitor(), house.visitor());
     member.write("a", "1").await;
     guest.id().await;
-    house.cut_off(&[Verb::Patch, Verb::Create]);
+    house.cut_off(&[OperationKind::Patch, OperationKind::Create]);
     for visitor in [&member, &guest, &house.visitor()] {
         let cookie = visitor.cookie();
         let answer = visitor.get("/write?key=b&value=2").send().await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
         assert_eq!(visitor.cookie(), cookie);
     }
-    house.cut_off(&[Verb::End]);
+    house.cut_off(&[OperationKind::End]);
     assert_eq!(member.get("/logout").send().await.status, 503, "nobody is told of half a logout");
     house.store.heal();
     assert_eq!(member.session().await["storage"], json!({ "a": "1" }));

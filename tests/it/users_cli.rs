@@ -81,8 +81,8 @@ impl Desk {
 
     /// What is stored under this key.
     async fn stored(&self, key: &str) -> Option<Vec<u8>> {
-        let records = self.served.house.store.records();
-        records.read(vec![key.to_owned()]).await.unwrap().pop().flatten()
+        let store = &self.served.house.store;
+        store.read_records(vec![key.to_owned()]).await.unwrap().pop().flatten()
     }
 }
 

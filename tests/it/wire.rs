@@ -484,9 +484,9 @@ async fn health_is_told_inside_and_not_outside() {
 
 #[tokio::test]
 async fn a_gate_whose_store_is_down_lives_and_is_not_ready() {
-    use callgate::store::faulty::Verb;
+    use callgate::store::port::OperationKind;
     let served = served().await;
-    served.house.cut_off(&[Verb::SelfCheck]);
+    served.house.cut_off(&[OperationKind::SelfCheck]);
     let mut inside = served.connect_inside().await;
     assert_eq!(inside.get("/livez").await.status, 200);
     assert_eq!(inside.get("/readyz").await.status, 503);

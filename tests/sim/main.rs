@@ -35,7 +35,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use checker::Violation;
 use trial::Kind;
 use trial::Seen;
@@ -143,7 +143,8 @@ fn without_the_fence_the_trials_find_double_grants() {
 #[test]
 fn without_the_check_of_a_right_the_trials_find_what_ended_rights_do() {
     const BATCH: u64 = 24;
-    for verb in [Verb::Patch, Verb::Mint, Verb::Look, Verb::End] {
+    for verb in [OperationKind::Patch, OperationKind::Mint, OperationKind::Look, OperationKind::End]
+    {
         let notices = |batch: u64| {
             let all = run_all(Kind::Unchecked(verb), batch * BATCH..(batch + 1) * BATCH);
             report(&format!("no right checked by {verb:?}"), &all);

@@ -13,7 +13,7 @@ use callgate::base::entropy::SeededEntropy;
 use callgate::base::secret::SecretText;
 use callgate::settings::StoreUrl;
 use callgate::store::Store;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::map::MapEngine;
 use turmoil::Sim;
@@ -57,7 +57,7 @@ pub(crate) enum Kind {
     /// The same, and the fence is not looked at.
     Unfenced,
     /// The database keeps its word, and this verb of the nodes' stores checks no right.
-    Unchecked(Verb),
+    Unchecked(OperationKind),
 }
 
 impl Kind {

@@ -203,7 +203,7 @@ impl Directory {
     /// One page of accounts in the order of their ids, beginning after `after`.
     pub async fn list(&self, after: Option<UserId>, at_most: usize) -> Done<Vec<User>> {
         let after = after.map(user_key);
-        let page = self.store.records().list("user:", after.as_deref(), at_most).await?;
+        let page = self.store.list_records("user:", after.as_deref(), at_most).await?;
         Ok(page.iter().map(|(_, user)| User::decode(user)).collect::<Result<_, _>>()?)
     }
 
@@ -233,7 +233,7 @@ impl Directory {
             let credentials = self.credentials(&user, password).await?;
             changes.push(created(password_key(id), credentials.encode().map_err(unwritable)?));
         }
-        if self.store.records().write(changes).await? {
+        if self.store.write_records(changes).await? {
             Ok(user)
         } else {
             Err(DirectoryError::LoginTaken)
@@ -251,7 +251,7 @@ impl Directory {
             (user.id, user.login) = (before.id, before.login);
             let value = Some(user.encode().map_err(unwritable)?);
             let change = RecordChange { key: user_key(id), expected: Some(stored), value };
-            if self.store.records().write(vec![change]).await? {
+            if self.store.write_records(vec![change]).await? {
                 return Ok(user);
             }
         }
@@ -271,7 +271,7 @@ impl Directory {
                 RecordChange { key: user_key(id), expected: Some(user.clone()), value: Some(user) },
                 RecordChange { key: password_key(id), expected, value: Some(value.clone()) },
             ];
-            if self.store.records().write(changes).await? {
+            if self.store.write_records(changes).await? {
                 return Ok(());
             }
         }
@@ -290,7 +290,7 @@ impl Directory {
                 RecordChange { key: user_key(id), expected: Some(stored), value: None },
                 RecordChange { key: password_key(id), expected: password, value: None },
             ];
-            if self.store.records().write(changes).await? {
+            if self.store.write_records(changes).await? {
                 return Ok(user);
             }
         }
@@ -306,7 +306,7 @@ impl Directory {
 
     /// The values of these records.
     async fn read<const N: usize>(&self, keys: [String; N]) -> Done<[Option<Vec<u8>>; N]> {
-        let values = self.store.records().read(keys.to_vec()).await?;
+        let values = self.store.read_records(keys.to_vec()).await?;
         // A store returns one value for each key.
         values.try_into().map_err(|_| DirectoryError::Unreadable(BadDocument::Malformed))
     }

@@ -123,7 +123,7 @@ impl Directory {
             let counted = Credentials { attempts, ..credentials };
             let value = Some(counted.encode().map_err(unwritable)?);
             let change = RecordChange { key, expected: found.stored, value };
-            if self.store.records().write(vec![change]).await? {
+            if self.store.write_records(vec![change]).await? {
                 let user = found.user.filter(|_| hash.is_some());
                 let hash = hash.filter(|_| user.is_some()).unwrap_or_else(|| decoy.clone());
                 return Ok(Counted { user, hash, attempts });
@@ -179,7 +179,7 @@ impl Directory {
             credentials.attempts = Attempts::default();
             let value = Some(credentials.encode().map_err(unwritable)?);
             let change = RecordChange { key: password_key(id), expected: Some(stored), value };
-            if self.store.records().write(vec![change]).await? {
+            if self.store.write_records(vec![change]).await? {
                 return Ok(Some(user));
             }
         }

@@ -19,8 +19,8 @@ use crate::store::contract::stage::value;
 use crate::store::error::StoreError;
 use crate::store::faulty::Faulty;
 use crate::store::faulty::Lose;
-use crate::store::faulty::Verb;
 use crate::store::faulty::When;
+use crate::store::port::OperationKind;
 use crate::store::port::Patched;
 use crate::store::port::Redeemed;
 use crate::store::port::Store;
@@ -28,7 +28,7 @@ use crate::store::port::Store;
 pub(super) async fn a_claim_whose_reply_was_lost_can_be_asked_again(stage: Stage) -> Kept {
     let token = stage.minted(stage.session().await?.id).await?;
     let faulty = Faulty::new(stage.store());
-    faulty.lose(Verb::Redeem, Lose::Reply, When::Next(2));
+    faulty.lose(OperationKind::Redeem, Lose::Reply, When::Next(2));
     let claim = stage.claim(&token)?;
     for _ in 0..2 {
         let lost = faulty.redeem(stage.now, claim.clone()).await;
@@ -43,7 +43,7 @@ pub(super) async fn a_claim_whose_reply_was_lost_can_be_asked_again(stage: Stage
 pub(super) async fn a_claim_whose_request_was_lost_has_not_happened(stage: Stage) -> Kept {
     let token = stage.minted(stage.session().await?.id).await?;
     let faulty = Faulty::new(stage.store());
-    faulty.lose(Verb::Redeem, Lose::Request, When::Next(1));
+    faulty.lose(OperationKind::Redeem, Lose::Request, When::Next(1));
     let lost = faulty.redeem(stage.now, stage.claim(&token)?).await;
     ensure_is!(lost, Err(StoreError::Unreachable(_)));
     stage.granted(stage.claim(&token)?).await?;
@@ -82,7 +82,7 @@ pub(super) async fn a_claim_that_was_given_up_is_done_or_not_done(stage: Stage) 
 pub(super) async fn a_patch_whose_reply_was_lost_shows_in_its_revision(stage: Stage) -> Kept {
     let id = stage.session().await?.id;
     let faulty: Arc<Faulty> = Arc::new(Faulty::new(stage.store()));
-    faulty.lose(Verb::Patch, Lose::Reply, When::Every(2));
+    faulty.lose(OperationKind::Patch, Lose::Reply, When::Every(2));
     let first = faulty.patch(stage.now, id, Right::Operator, set("n", &json!(1))).await?;
     ensure_is!(first, Patched::Done(_));
     let read = stage.seen(id).await?.storage.revision("n");

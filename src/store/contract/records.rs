@@ -11,7 +11,6 @@ use crate::store::contract::stage::ensure_is;
 use crate::store::error::StoreError;
 use crate::store::faulty::Faulty;
 use crate::store::faulty::Lose;
-use crate::store::faulty::Verb;
 use crate::store::faulty::When;
 use crate::store::port::RecordChange;
 use crate::store::port::Store;
@@ -28,11 +27,11 @@ fn change(key: &str, expected: Option<&[u8]>, value: Option<&[u8]>) -> RecordCha
 }
 
 async fn write(store: &dyn Store, changes: &[RecordChange]) -> Result<bool, StoreError> {
-    store.records().write(changes.to_vec()).await
+    store.write_records(changes.to_vec()).await
 }
 
 async fn value(store: &dyn Store, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(store.records().read(vec![key.to_owned()]).await?.pop().flatten())
+    Ok(store.read_records(vec![key.to_owned()]).await?.pop().flatten())
 }
 
 pub(super) async fn records_come_back_as_they_were_written(stage: Stage) -> Kept {
@@ -43,13 +42,13 @@ pub(super) async fn records_come_back_as_they_were_written(stage: Stage) -> Kept
         ensure!(write(&*stage, &[change(key, None, Some(value))]).await?, "{key} was not written");
     }
     let keys = ["c", "nobody", "a:empty", "b:élan $1 {x}", "a:bytes"];
-    let read = stage.records().read(keys.map(str::to_owned).to_vec()).await?;
+    let read = stage.read_records(keys.map(str::to_owned).to_vec()).await?;
     let expected: Vec<_> = keys
         .iter()
         .map(|key| kept.iter().find(|(kept, _)| kept == key).map(|(_, value)| value.to_vec()))
         .collect();
     ensure!(read == expected, "other values were read, or in another order");
-    ensure!(stage.records().read(Vec::new()).await?.is_empty(), "nothing was asked for");
+    ensure!(stage.read_records(Vec::new()).await?.is_empty(), "nothing was asked for");
     Ok(())
 }
 
@@ -65,7 +64,7 @@ pub(super) async fn a_write_of_records_happens_completely_or_not_at_all(stage: S
         let changes = [change("x", Some(b"1"), Some(b"2")), second.clone()];
         ensure!(!write(&*stage, &changes).await?, "{second:?} did not refuse the write");
     }
-    let read = stage.records().read(["x", "y", "z"].map(str::to_owned).to_vec()).await?;
+    let read = stage.read_records(["x", "y", "z"].map(str::to_owned).to_vec()).await?;
     let one = Some(b"1".to_vec());
     ensure!(read == [one.clone(), one, None], "a refused write has changed something");
     let moved = [change("x", Some(b"1"), None), change("z", None, Some(b"1"))];
@@ -93,7 +92,7 @@ pub(super) async fn of_many_writers_of_a_new_record_one_wins(stage: Stage) -> Ke
         winners += usize::from(done??);
     }
     ensure!(winners == 1, "{winners} writers have created the same record");
-    let users = stage.records().list("user:", None, WRITERS).await?;
+    let users = stage.list_records("user:", None, WRITERS).await?;
     ensure!(users.len() == 1, "{} of them have written their other record", users.len());
     Ok(())
 }
@@ -135,7 +134,7 @@ pub(super) async fn pages_show_every_record_of_a_prefix_once_and_in_order(stage:
     for at_most in [1, 2, 3, 100] {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         for _ in 0..=keys.len() {
-            let page = stage.records().list("p:", after.as_deref(), at_most).await?;
+            let page = stage.list_records("p:", after.as_deref(), at_most).await?;
             ensure!(page.len() <= at_most, "a page of {at_most} has {}", page.len());
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
@@ -147,18 +146,18 @@ pub(super) async fn pages_show_every_record_of_a_prefix_once_and_in_order(stage:
         }
         ensure!(found == keys, "pages of {at_most} show {found:?}");
     }
-    let before = stage.records().list("p:", Some("a"), 1).await?;
+    let before = stage.list_records("p:", Some("a"), 1).await?;
     ensure!(before.iter().all(|(key, _)| key == "p:"), "it begins at {before:?}");
     Ok(())
 }
 
 pub(super) async fn a_write_whose_reply_was_lost_has_happened(stage: Stage) -> Kept {
     let faulty = Faulty::new(stage.store());
-    faulty.lose(Verb::WriteRecords, Lose::Reply, When::Next(1));
+    faulty.lose(OperationKind::WriteRecords, Lose::Reply, When::Next(1));
     let lost = write(&faulty, &[change("k", None, Some(b"v"))]).await;
     ensure_is!(lost, Err(StoreError::Unreachable(_)));
     ensure!(value(&*stage, "k").await? == Some(b"v".to_vec()), "it has not happened");
-    faulty.lose(Verb::WriteRecords, Lose::Request, When::Next(1));
+    faulty.lose(OperationKind::WriteRecords, Lose::Request, When::Next(1));
     let lost = write(&faulty, &[change("k", Some(b"v"), None)]).await;
     ensure_is!(lost, Err(StoreError::Unreachable(_)));
     ensure!(value(&*stage, "k").await? == Some(b"v".to_vec()), "a lost request was executed");

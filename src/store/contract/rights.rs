@@ -1,8 +1,8 @@
 //! Promises about rights: under one that has ended no operation reads or changes anything.
 //!
 //! The table is every operation of the port times every way in which a right can end. Its
-//! operations are those of [`Verb`], and an exhaustive `match` defines how the right of each is
-//! checked. A variant that is added to [`Verb`] does not compile until it is handled here.
+//! operations are those of [`OperationKind`], and an exhaustive `match` defines how the right of each is
+//! checked. A variant that is added to [`OperationKind`] does not compile until it is handled here.
 
 use serde_json::json;
 
@@ -26,12 +26,12 @@ use crate::store::contract::stage::ensure;
 use crate::store::contract::stage::ensure_is;
 use crate::store::contract::stage::set;
 use crate::store::contract::stage::value;
-use crate::store::faulty::Verb;
 use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Created;
 use crate::store::port::Founding;
 use crate::store::port::Minted;
+use crate::store::port::OperationKind;
 use crate::store::port::Patched;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
@@ -91,33 +91,33 @@ impl Stage {
 
     /// The result of this operation under this right, in every form it can have. `None`: it needs
     /// no right to a session.
-    async fn under(&self, verb: Verb, held: &Held) -> Result<Option<Vec<Came>>, Broken> {
+    async fn under(&self, verb: OperationKind, held: &Held) -> Result<Option<Vec<Came>>, Broken> {
         let (now, id, right) = (self.now, held.id, held.right);
         let mut came = Vec::new();
         match verb {
-            Verb::Look => came.push(self.look(now, id, right).await?.into()),
-            Verb::Patch => {
+            OperationKind::Look => came.push(self.look(now, id, right).await?.into()),
+            OperationKind::Patch => {
                 for patch in self.patches(held)? {
                     came.push(self.patch(now, id, right, patch).await?.into());
                 }
             }
-            Verb::Mint => {
+            OperationKind::Mint => {
                 for patch in self.patches(held)? {
                     let token = self.token(id)?;
                     came.push(self.mint(now, right, patch, token).await?.into());
                 }
             }
-            Verb::Detach => {
+            OperationKind::Detach => {
                 for device in [Some(&held.founder), held.other.as_ref()].into_iter().flatten() {
                     came.push(self.detach(now, id, right, device.id).await?.into());
                 }
             }
-            Verb::End => came.push(self.end(now, id, right).await?.into()),
-            Verb::Resume => match right {
+            OperationKind::End => came.push(self.end(now, id, right).await?.into()),
+            OperationKind::Resume => match right {
                 Right::Credential(digest) => came.push(self.resumed(id, digest).await?),
                 Right::Grant { .. } | Right::Operator => return Ok(None),
             },
-            Verb::Create => match right {
+            OperationKind::Create => match right {
                 Right::Credential(_) => {
                     let record = Record { id, ..self.founding()?.record };
                     let record = Record { devices: vec![held.founder.clone()], ..record };
@@ -137,17 +137,17 @@ impl Stage {
             // For the first two the right is the token, or the claim that has won it. A claim
             // whose bearer was signed out, and one that names a credential of the session, are
             // covered below. The others belong to the operator, or concern no session.
-            Verb::Redeem
-            | Verb::Conclude
-            | Verb::Revoke
-            | Verb::Sessions
-            | Verb::Tokens
-            | Verb::Sweep
-            | Verb::SelfCheck
-            | Verb::Close
-            | Verb::ReadRecords
-            | Verb::ListRecords
-            | Verb::WriteRecords => return Ok(None),
+            OperationKind::Redeem
+            | OperationKind::Conclude
+            | OperationKind::Revoke
+            | OperationKind::Sessions
+            | OperationKind::Tokens
+            | OperationKind::Sweep
+            | OperationKind::ReadRecords
+            | OperationKind::ListRecords
+            | OperationKind::WriteRecords
+            | OperationKind::SelfCheck
+            | OperationKind::Close => return Ok(None),
         }
         Ok(Some(came))
     }
@@ -187,7 +187,7 @@ impl Stage {
 
 pub(super) async fn a_right_that_holds_does_what_its_verb_does(stage: Stage) -> Kept {
     for holder in [Holder::Browser, Holder::Context] {
-        for verb in Verb::ALL {
+        for verb in OperationKind::ALL {
             let held = stage.held(holder).await?;
             let came = stage.under(*verb, &held).await?;
             let first = came.as_ref().and_then(|came| came.first());
@@ -196,7 +196,7 @@ pub(super) async fn a_right_that_holds_does_what_its_verb_does(stage: Stage) -> 
         }
     }
     let held = Held { right: Right::Operator, ..stage.held(Holder::Browser).await? };
-    for verb in [Verb::Look, Verb::Detach, Verb::End] {
+    for verb in [OperationKind::Look, OperationKind::Detach, OperationKind::End] {
         let came = stage.under(verb, &held).await?;
         ensure!(came == Some(vec![Came::Done]), "{verb:?} of the operator came to {came:?}");
     }
@@ -219,7 +219,7 @@ pub(super) async fn under_a_right_that_has_ended_no_verb_does_anything(stage: St
             }
             let expected = if way.leaves_the_session() { Came::Replaced } else { Came::Gone };
             let before = after.whole(held.id).await?;
-            for verb in Verb::ALL {
+            for verb in OperationKind::ALL {
                 for came in after.under(*verb, &held).await?.unwrap_or_default() {
                     let what = format!("{verb:?} of {holder:?} after {way:?}");
                     ensure!(came == expected, "{what} came to {came:?}");

@@ -33,15 +33,14 @@ impl Copy {
     pub async fn records(&self, tally: &mut Tally, go_on: GoOn<'_>) -> Result<bool, CopyError> {
         let mut after: Option<String> = None;
         loop {
-            let from = self.from.records();
-            let page = patiently(|| from.list("", after.as_deref(), RECORDS_PER_PAGE)).await;
+            let first = after.as_deref();
+            let page = patiently(|| self.from.list_records("", first, RECORDS_PER_PAGE)).await;
             let page = page.map_err(CopyError::From)?;
             let Some((last, _)) = page.last() else { return Ok(true) };
             after = Some(last.clone());
             for (key, value) in page {
                 let change = RecordChange { key, expected: None, value: Some(value) };
-                let to = self.to.records();
-                match asked_again(|| to.write(vec![change.clone()])).await {
+                match asked_again(|| self.to.write_records(vec![change.clone()])).await {
                     // A record that is there after an attempt without a response was written by
                     // that attempt.
                     (Ok(true), _) | (Ok(false), Heard::AfterSilence) => tally.records.copied += 1,

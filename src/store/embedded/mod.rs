@@ -27,44 +27,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
-use crate::base::DeviceId;
-use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::TokenId;
 use crate::base::limits::WRITER_QUEUE_OPS_MAX;
-use crate::session::Patch;
-use crate::session::Right;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::ground::Ground;
 use crate::store::embedded::journal::Journal;
 use crate::store::embedded::records::RecordFile;
+use crate::store::embedded::writer::Job;
 use crate::store::embedded::writer::Message;
 use crate::store::embedded::writer::Shared;
 use crate::store::embedded::writer::Stage;
+use crate::store::embedded::writer::Work;
 use crate::store::embedded::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::live::Change;
 use crate::store::live::Config;
-use crate::store::live::Decided;
 use crate::store::live::Live;
-use crate::store::port::Checked;
-use crate::store::port::Claim;
-use crate::store::port::Concluded;
-use crate::store::port::Conclusion;
-use crate::store::port::Created;
-use crate::store::port::Founding;
 use crate::store::port::Guarantees;
-use crate::store::port::Minted;
-use crate::store::port::Opened;
-use crate::store::port::Patched;
+use crate::store::port::Operation;
 use crate::store::port::Pending;
-use crate::store::port::Records;
-use crate::store::port::Redeemed;
-use crate::store::port::Resumed;
 use crate::store::port::Store;
-use crate::token::Token;
+use crate::store::port::StoreReply;
+use crate::store::port::on_records;
 
 pub use error::{OpenError, OpenErrorKind};
 pub use ground::Room;
@@ -205,20 +192,14 @@ impl EmbeddedStore {
 
     /// Sends an operation to the writer and waits for its result. A future that is dropped before
     /// its first poll has done nothing. If it is dropped later, the operation is done.
-    fn ask<T: Send + 'static>(
-        &self,
-        now: Timestamp,
-        decide: impl FnOnce(&Live, Timestamp) -> Decided<T> + Send + 'static,
-    ) -> Pending<'_, T> {
-        Box::pin(async move {
-            Shared::lock(&self.shared).check()?;
-            let (job, answer) = writer::job(now, decide);
-            self.submit(Message::Job(job))?;
-            match answer.await {
-                Ok(answer) => answer,
-                Err(_) => Err(Shared::lock(&self.shared).unanswered()),
-            }
-        })
+    async fn ask(&self, now: Timestamp, work: Work) -> Result<StoreReply, StoreError> {
+        Shared::lock(&self.shared).check()?;
+        let (reply, answer) = oneshot::channel();
+        self.submit(Message::Job(Job { now, work, reply }))?;
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(Shared::lock(&self.shared).unanswered()),
+        }
     }
 
     fn submit(&self, message: Message) -> Result<(), StoreError> {
@@ -226,167 +207,92 @@ impl EmbeddedStore {
             return Err(StoreError::Refused("it is closed"));
         };
         queue.try_send(message).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Refused("too many verbs wait for it"),
+            mpsc::error::TrySendError::Full(_) => {
+                StoreError::Refused("too many operations wait for it")
+            }
             mpsc::error::TrySendError::Closed(_) => StoreError::Refused("it has stopped"),
         })
     }
 
     /// Serves a read from memory, or returns nothing if a crash could undo what it reads.
-    fn at_once<T: Send + 'static>(
+    fn at_once(
         &self,
         now: Timestamp,
         id: SessionId,
-        decide: impl FnOnce(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<Option<T>, StoreError> {
+        operation: &Operation,
+    ) -> Result<Option<StoreReply>, StoreError> {
         let mut shared = Shared::lock(&self.shared);
         shared.check()?;
         if !shared.live.is_settled(id, shared.durable) {
             return Ok(None);
         }
         let now = shared.live.present(now);
-        let mut decided = decide(&shared.live, now);
+        let mut decided = shared.live.decide(now, operation);
         match decided.changes.as_slice() {
             [] | [Change::Touched { .. }] => {}
             // The answer does not wait for this: what a restart gives back covers it. After a
             // pause longer than that it would not, so the answer waits.
             [seen @ Change::Seen { .. }] if shared.live.is_covered(id, now) => {
-                let seen = vec![seen.clone()];
-                let (job, _) = writer::job(now, move |_, _| Decided::with(seen, ()));
-                self.submit(Message::Job(job))?;
+                let (reply, _) = oneshot::channel();
+                let work = Work::Change(seen.clone());
+                self.submit(Message::Job(Job { now, work, reply }))?;
                 decided.changes = vec![Change::Touched { id, at: now }];
             }
             _ => return Ok(None),
         }
         shared.live.perform(0, decided).answer.map(Some)
     }
-}
 
-impl Store for EmbeddedStore {
-    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
-        Box::pin(async move {
-            match self.at_once(now, id, |live, now| live.resume(now, id, credential))? {
-                Some(resumed) => Ok(resumed),
-                None => self.ask(now, move |live, now| live.resume(now, id, credential)).await,
-            }
-        })
-    }
-
-    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
-        self.ask(now, move |live, now| live.create(now, &founding))
-    }
-
-    fn patch(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        patch: Patch,
-    ) -> Pending<'_, Patched> {
-        self.ask(now, move |live, now| live.patch(now, id, right, &patch))
-    }
-
-    fn mint(
-        &self,
-        now: Timestamp,
-        right: Right,
-        patch: Patch,
-        token: Token,
-    ) -> Pending<'_, Minted> {
-        self.ask(now, move |live, now| live.mint(now, right, &patch, &token))
-    }
-
-    fn redeem(&self, now: Timestamp, claim: Claim) -> Pending<'_, Redeemed> {
-        self.ask(now, move |live, now| live.redeem(now, &claim))
-    }
-
-    fn conclude(&self, now: Timestamp, conclusion: Conclusion) -> Pending<'_, Concluded> {
-        self.ask(now, move |live, now| live.conclude(now, &conclusion))
-    }
-
-    fn detach(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        device: DeviceId,
-    ) -> Pending<'_, Checked<bool>> {
-        self.ask(now, move |live, now| live.detach(now, id, right, device))
-    }
-
-    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
-        self.ask(now, move |live, now| live.end(now, id, right))
-    }
-
-    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
-        self.ask(now, move |live, now| live.revoke(now, token))
-    }
-
-    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
-        Box::pin(async move {
-            match self.at_once(now, id, |live, now| live.look(now, id, right))? {
-                Some(opened) => Ok(opened),
-                None => self.ask(now, move |live, now| live.look(now, id, right)).await,
-            }
-        })
-    }
-
-    fn sessions(
-        &self,
-        now: Timestamp,
-        after: Option<SessionId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Opened>> {
-        self.ask(now, move |live, now| live.sessions(now, after, at_most))
-    }
-
-    fn tokens(
-        &self,
-        now: Timestamp,
-        after: Option<TokenId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Token>> {
-        self.ask(now, move |live, now| live.tokens(now, after, at_most))
-    }
-
-    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
-        self.ask(now, move |live, now| live.sweep(now, at_most))
-    }
-
-    fn records(&self) -> &dyn Records {
-        &self.records
-    }
-
-    fn self_check(&self) -> Pending<'_, Guarantees> {
-        Box::pin(async move {
-            Shared::lock(&self.shared).check()?;
-            Ok(Self::guarantees())
-        })
+    fn health(&self) -> Result<Guarantees, StoreError> {
+        Shared::lock(&self.shared).check()?;
+        Ok(Self::guarantees())
     }
 
     /// A second call does not wait. After a failure it returns the error, and everything
     /// acknowledged before is on disk.
-    fn close(&self) -> Pending<'_, ()> {
+    async fn shut_down(&self) -> Result<(), StoreError> {
+        self.records.close();
+        {
+            let mut shared = Shared::lock(&self.shared);
+            match shared.stage {
+                Stage::Open => shared.stage = Stage::Closed,
+                Stage::Closed => {}
+                Stage::Failed(_) => return shared.check(),
+            }
+        }
+        if let Some(queue) = &self.queue {
+            // If the channel is closed, the writer has ended already.
+            let _ = queue.send(Message::Stop).await;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        match &Shared::lock(&self.shared).stage {
+            Stage::Failed(why) => Err(StoreError::Corrupt(why.to_string().into())),
+            Stage::Open | Stage::Closed => Ok(()),
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+        let operation = match on_records(&self.records, operation) {
+            Ok(reply) => return reply,
+            Err(other) => other,
+        };
         Box::pin(async move {
-            self.records.close();
-            {
-                let mut shared = Shared::lock(&self.shared);
-                match shared.stage {
-                    Stage::Open => shared.stage = Stage::Closed,
-                    Stage::Closed => {}
-                    Stage::Failed(_) => return shared.check(),
+            let read = match operation {
+                Operation::SelfCheck => return self.health().map(Into::into),
+                Operation::Close => return self.shut_down().await.map(Into::into),
+                Operation::Resume { id, .. } | Operation::Look { id, .. } => {
+                    self.at_once(now, id, &operation)?
                 }
-            }
-            if let Some(queue) = &self.queue {
-                // If the channel is closed, the writer has ended already.
-                let _ = queue.send(Message::Stop).await;
-            }
-            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(thread) = thread {
-                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-            }
-            match &Shared::lock(&self.shared).stage {
-                Stage::Failed(why) => Err(StoreError::Corrupt(why.to_string().into())),
-                Stage::Open | Stage::Closed => Ok(()),
+                _ => None,
+            };
+            match read {
+                Some(reply) => Ok(reply),
+                None => self.ask(now, Work::Operation(operation)).await,
             }
         })
     }
@@ -415,10 +321,15 @@ impl fmt::Debug for EmbeddedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::DeviceId;
+    use crate::base::Digest;
     use crate::session::Device;
     use crate::session::JsonText;
     use crate::session::Lifetime;
+    use crate::session::Patch;
     use crate::session::Record;
+    use crate::session::Right;
+    use crate::store::port::Founding;
     use redb::StorageBackend;
     use redb::backends::InMemoryBackend;
     use std::io;
@@ -462,9 +373,9 @@ mod tests {
         let store = EmbeddedStore::open_on(disk, Config::default()).unwrap();
         armed.store(true, Ordering::SeqCst);
         let noted = Change::Noted { at: Timestamp::from_millis(1) };
-        let verb = store.ask(Timestamp::from_millis(1), |_, _| Decided::with(vec![noted], ()));
+        let operation = store.ask(Timestamp::from_millis(1), Work::Change(noted));
         // A concurrent close makes the store look as if it ended cleanly.
-        let (lost, closed) = tokio::join!(verb, store.close());
+        let (lost, closed) = tokio::join!(operation, store.close());
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         assert!(matches!(closed, Err(StoreError::Corrupt(_))), "{closed:?}");
     }
@@ -502,14 +413,14 @@ mod tests {
         let store = EmbeddedStore::open(dir.path()).unwrap();
         assert_eq!(store.compare_clock(wall), Duration::ZERO);
         let noted = Change::Noted { at: wall.after(span) };
-        store.ask(wall, |_, _| Decided::with(vec![noted], ())).await.unwrap();
+        store.ask(wall, Work::Change(noted)).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
         assert_eq!(store.compare_clock(wall), span);
     }
 
     #[test]
-    fn only_a_store_that_was_closed_says_that_an_unanswered_verb_was_not_executed() {
+    fn only_a_store_that_was_closed_says_that_an_unanswered_operation_was_not_executed() {
         let said =
             |stage| Shared { live: Live::new(Config::default()), durable: 0, stage }.unanswered();
         assert!(matches!(said(Stage::Open), StoreError::Unreachable(_)));
@@ -522,7 +433,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(dir.path()).unwrap();
         let now = Timestamp::from_millis(1);
-        let lost = store.ask::<()>(now, |_, _| panic!("a verb of a test")).await;
+        let lost = store.ask(now, Work::Panic).await;
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         let id = SessionId::from_bytes([1; 16]);
         assert!(matches!(store.look(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));

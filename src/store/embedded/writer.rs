@@ -34,6 +34,8 @@ use crate::store::error::StoreError;
 use crate::store::live::Change;
 use crate::store::live::Decided;
 use crate::store::live::Live;
+use crate::store::port::Operation;
+use crate::store::port::StoreReply;
 
 /// Maximum bytes of a batch, apart from its last operation. A commit of many large patches must
 /// not delay the others, nor be copied in memory several times.
@@ -71,16 +73,27 @@ pub(super) enum Message {
     Stop,
 }
 
-/// An operation that waits to be decided and applied as part of this row.
-pub(super) type Job = Box<dyn FnOnce(&mut Live, u64) -> Done + Send>;
-
-/// An operation that is applied. Its result is sent when its row is durable.
-pub(super) struct Done {
-    changes: Vec<Change>,
-    reply: Reply,
+/// What waits to be decided and applied as part of the next row, and where its result goes.
+pub(super) struct Job {
+    pub(super) now: Timestamp,
+    pub(super) work: Work,
+    pub(super) reply: oneshot::Sender<Result<StoreReply, StoreError>>,
 }
 
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// The content of a job.
+pub(super) enum Work {
+    Operation(Operation),
+    /// A change that was decided before.
+    Change(Change),
+    #[cfg(test)]
+    Panic,
+}
+
+/// A job that is applied. Its result is sent when its row is durable.
+struct Done {
+    reply: oneshot::Sender<Result<StoreReply, StoreError>>,
+    answer: Result<StoreReply, StoreError>,
+}
 
 /// The state of the thread.
 pub(super) struct Writer {
@@ -111,7 +124,7 @@ impl Shared {
     pub(super) fn lock(shared: &Mutex<Self>) -> MutexGuard<'_, Self> {
         shared.lock().unwrap_or_else(|poisoned| {
             let mut shared = poisoned.into_inner();
-            shared.fail("a verb panicked");
+            shared.fail("an operation panicked");
             shared
         })
     }
@@ -144,24 +157,15 @@ impl Shared {
     }
 }
 
-/// An operation as a job, and the receiver of its result.
-pub(super) fn job<T: Send + 'static>(
-    now: Timestamp,
-    decide: impl FnOnce(&Live, Timestamp) -> Decided<T> + Send + 'static,
-) -> (Job, oneshot::Receiver<Result<T, StoreError>>) {
-    let (sender, answer) = oneshot::channel();
-    let job = move |live: &mut Live, row: u64| {
-        let now = live.present(now);
-        let decided = decide(live, now);
-        let performed = live.perform(row, decided);
-        let answer = performed.answer;
-        // The caller may be gone. The operation is done nevertheless.
-        let reply = move |committed: Result<(), StoreError>| {
-            let _ = sender.send(committed.and(answer));
-        };
-        Done { changes: performed.changes, reply: Box::new(reply) }
-    };
-    (Box::new(job), answer)
+impl Work {
+    fn decide(self, live: &Live, now: Timestamp) -> Decided {
+        match self {
+            Self::Operation(operation) => live.decide(now, &operation),
+            Self::Change(change) => Decided::with(vec![change], ()),
+            #[cfg(test)]
+            Self::Panic => panic!("an operation of a test"),
+        }
+    }
 }
 
 impl Writer {
@@ -190,9 +194,10 @@ impl Writer {
             if let Err(failure) = &written {
                 Shared::lock(&self.shared).fail(&failure.to_string());
             }
-            for reply in replies.drain(..) {
-                reply(match &written {
-                    Ok(()) => Ok(()),
+            for Done { reply, answer } in replies.drain(..) {
+                // The caller may be gone. The operation is done nevertheless.
+                let _ = reply.send(match &written {
+                    Ok(()) => answer,
                     Err(failure) => Err(StoreError::Unreachable(failure.to_string().into())),
                 });
             }
@@ -243,20 +248,24 @@ impl Writer {
         }
     }
 
-    /// Decides and applies what waits, as one row, and adds how to answer it to `replies`.
-    fn decide(&mut self, first: Message, replies: &mut Vec<Reply>) -> Batch {
+    /// Decides and applies what waits, as one row, and adds the results to `replies`.
+    fn decide(&mut self, first: Message, replies: &mut Vec<Done>) -> Batch {
         let row = self.journal.last() + 1;
         Shared::lock(&self.shared).live.set_low(self.ground.is_low());
         let mut batch = Batch::default();
         let mut next = Some(first);
-        while let Some(Message::Job(job)) = next {
+        while let Some(Message::Job(Job { now, work, reply })) = next {
             // The lock is released after each operation, so that a reader waits for one and not
             // for all.
-            let done = job(&mut Shared::lock(&self.shared).live, row);
-            replies.push(done.reply);
-            batch.displaced +=
-                done.changes.iter().filter(|it| matches!(it, Change::Displaced { .. })).count();
-            for change in done.changes.into_iter().filter(Change::is_lasting) {
+            let performed = {
+                let live = &mut Shared::lock(&self.shared).live;
+                let now = live.present(now);
+                let decided = work.decide(live, now);
+                live.perform(row, decided)
+            };
+            batch.displaced += performed.displaced();
+            replies.push(Done { reply, answer: performed.answer });
+            for change in performed.changes.into_iter().filter(Change::is_lasting) {
                 batch.bytes += change.bytes();
                 batch.changes.push(change);
             }

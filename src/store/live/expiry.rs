@@ -24,7 +24,7 @@ impl Live {
     /// Drops up to `at_most` records that are no longer needed.
     ///
     /// A session that expired becomes a tombstone: its data is dropped, its id is remembered.
-    pub(crate) fn sweep(&self, now: Timestamp, at_most: usize) -> Decided<usize> {
+    pub(crate) fn sweep(&self, now: Timestamp, at_most: usize) -> Decided {
         let changes = self.overdue(now, at_most);
         let postponed =
             changes.iter().filter(|change| matches!(change, Change::Postponed { .. })).count();

@@ -40,6 +40,8 @@ use crate::session::Right;
 use crate::store::error::StoreError;
 use crate::store::port::Checked;
 use crate::store::port::Opened;
+use crate::store::port::Operation;
+use crate::store::port::StoreReply;
 use crate::token::Token;
 
 use answers::Answers;
@@ -164,28 +166,32 @@ enum Standing<'a> {
 }
 
 /// The outcome of an operation that has not changed anything yet.
-pub(crate) struct Decided<T> {
+pub(crate) struct Decided {
     /// What happened.
     pub(crate) changes: Vec<Change>,
-    answer: Answer<T>,
+    answer: Answer,
 }
 
 /// Builds the result, once the changes are applied.
-type Answer<T> = Box<dyn FnOnce(&Live) -> Result<T, StoreError> + Send>;
+type Answer = Box<dyn FnOnce(&Live) -> Result<StoreReply, StoreError> + Send>;
 
-impl<T: Send + 'static> Decided<T> {
+impl Decided {
     /// A result that is read from the state after the changes.
-    fn after(changes: Vec<Change>, answer: impl FnOnce(&Live) -> T + Send + 'static) -> Self {
-        Self { changes, answer: Box::new(move |live| Ok(answer(live))) }
+    fn after<T: Into<StoreReply>>(
+        changes: Vec<Change>,
+        answer: impl FnOnce(&Live) -> T + Send + 'static,
+    ) -> Self {
+        Self { changes, answer: Box::new(move |live| Ok(answer(live).into())) }
     }
 
     /// A result that is known already.
-    pub(crate) fn with(changes: Vec<Change>, answer: T) -> Self {
+    pub(crate) fn with(changes: Vec<Change>, answer: impl Into<StoreReply>) -> Self {
+        let answer = answer.into();
         Self::after(changes, move |_| answer)
     }
 
     /// A result without changes.
-    pub(crate) fn only(answer: T) -> Self {
+    pub(crate) fn only(answer: impl Into<StoreReply>) -> Self {
         Self::with(Vec::new(), answer)
     }
 
@@ -246,8 +252,33 @@ impl Live {
         (self.index.ids.len(), self.sessions.len() - self.index.ids.len(), self.tokens.len())
     }
 
+    /// Decides an operation on the state. The store itself checks and closes.
+    pub(crate) fn decide(&self, now: Timestamp, operation: &Operation) -> Decided {
+        match operation {
+            Operation::Resume { id, credential } => self.resume(now, *id, *credential),
+            Operation::Create { founding } => self.create(now, founding),
+            Operation::Patch { id, right, patch } => self.patch(now, *id, *right, patch),
+            Operation::Mint { right, patch, token } => self.mint(now, *right, patch, token),
+            Operation::Redeem { claim } => self.redeem(now, claim),
+            Operation::Conclude { conclusion } => self.conclude(now, conclusion),
+            Operation::Detach { id, right, device } => self.detach(now, *id, *right, *device),
+            Operation::End { id, right } => self.end(now, *id, *right),
+            Operation::Revoke { token } => self.revoke(now, *token),
+            Operation::Look { id, right } => self.look(now, *id, *right),
+            Operation::Sessions { after, at_most } => self.sessions(now, *after, *at_most),
+            Operation::Tokens { after, at_most } => self.tokens(now, *after, *at_most),
+            Operation::Sweep { at_most } => self.sweep(now, *at_most),
+            // Not about sessions: a store performs them by itself.
+            Operation::ReadRecords { .. }
+            | Operation::ListRecords { .. }
+            | Operation::WriteRecords { .. }
+            | Operation::SelfCheck
+            | Operation::Close => Decided::only(()),
+        }
+    }
+
     /// Applies what was decided, as row `row` of a journal, and builds the result.
-    pub(crate) fn perform<T>(&mut self, row: u64, decided: Decided<T>) -> Performed<T> {
+    pub(crate) fn perform(&mut self, row: u64, decided: Decided) -> Performed {
         for change in &decided.changes {
             self.apply(row, change);
         }
@@ -333,14 +364,14 @@ impl Live {
 }
 
 /// An operation that has been performed.
-pub(crate) struct Performed<T> {
+pub(crate) struct Performed {
     /// Its result.
-    pub(crate) answer: Result<T, StoreError>,
+    pub(crate) answer: Result<StoreReply, StoreError>,
     /// What happened, for a journal.
     pub(crate) changes: Vec<Change>,
 }
 
-impl<T> Performed<T> {
+impl Performed {
     /// How many guests were evicted.
     pub(crate) fn displaced(&self) -> usize {
         self.changes.iter().filter(|change| matches!(change, Change::Displaced { .. })).count()

@@ -22,7 +22,7 @@ use crate::token::RunStage;
 use crate::token::Token;
 
 impl Live {
-    pub(crate) fn conclude(&self, now: Timestamp, conclusion: &Conclusion) -> Decided<Concluded> {
+    pub(crate) fn conclude(&self, now: Timestamp, conclusion: &Conclusion) -> Decided {
         let held = self.tokens.get(&conclusion.token).filter(|held| now < held.due_at);
         let run = held.and_then(|held| Some((&held.token, held.token.run.as_ref()?)));
         let Some((token, run)) = run else { return Decided::only(Concluded::Forgotten) };
@@ -70,7 +70,7 @@ impl Live {
         token: &Arc<Token>,
         claim: &Claim,
         run: Run,
-    ) -> Decided<Redeemed> {
+    ) -> Decided {
         let id = token.session;
         let Some(living) = self.living(id, now) else {
             return Decided::with(self.noticed(id, now), Redeemed::SessionGone);

@@ -21,19 +21,14 @@ use crate::store::live::guests::Wanted;
 use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
-use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Resumed;
+use crate::store::port::StoreReply;
 use crate::token::ClaimMark;
 use crate::token::Token;
 
 impl Live {
-    pub(crate) fn resume(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        credential: Digest,
-    ) -> Decided<Resumed> {
+    pub(crate) fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Decided {
         match self.standing(id, now) {
             Standing::Living(living) if living.record.device(&credential).is_some() => {
                 let used = living.record.device(&credential).map(|device| device.id);
@@ -55,7 +50,7 @@ impl Live {
         }
     }
 
-    pub(crate) fn create(&self, now: Timestamp, founding: &Founding) -> Decided<Created> {
+    pub(crate) fn create(&self, now: Timestamp, founding: &Founding) -> Decided {
         let id = founding.record.id;
         match self.standing(id, now) {
             Standing::Living(living) => Decided::only(meet(living, &founding.record)),
@@ -66,7 +61,7 @@ impl Live {
         }
     }
 
-    fn found_new(&self, now: Timestamp, founding: &Founding) -> Decided<Created> {
+    fn found_new(&self, now: Timestamp, founding: &Founding) -> Decided {
         let record = match founding.patch.apply(&founding.record) {
             Ok(record) => Arc::new(record),
             Err(PatchRefused::TooLarge) => return Decided::only(Created::TooLarge),
@@ -109,7 +104,7 @@ impl Live {
         id: SessionId,
         right: Right,
         patch: &Patch,
-    ) -> Decided<Patched> {
+    ) -> Decided {
         let living = match self.under(id, now, right) {
             Checked::Done(living) => living,
             Checked::Gone => return Decided::with(self.noticed(id, now), Patched::Gone),
@@ -163,41 +158,39 @@ impl Live {
         id: SessionId,
         right: Right,
         device: DeviceId,
-    ) -> Decided<Checked<bool>> {
+    ) -> Decided {
         self.checked(now, id, right, |living| {
             let held = living.record.devices.iter().any(|held| held.id == device);
             (held.then_some(Change::Left { id, device }), held)
         })
     }
 
-    pub(crate) fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Decided<Checked<()>> {
+    pub(crate) fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Decided {
         self.checked(now, id, right, |_| (Some(Change::Ended { id, at: now }), ()))
     }
 
-    pub(crate) fn look(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-    ) -> Decided<Checked<Opened>> {
+    pub(crate) fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Decided {
         self.checked(now, id, right, |living| (None, living.opened()))
     }
 
     /// The result of an operation with no further condition on the session.
-    fn checked<T: Send + 'static>(
+    fn checked<T>(
         &self,
         now: Timestamp,
         id: SessionId,
         right: Right,
         does: impl FnOnce(&Living) -> (Option<Change>, T),
-    ) -> Decided<Checked<T>> {
+    ) -> Decided
+    where
+        StoreReply: From<Checked<T>>,
+    {
         match self.under(id, now, right) {
             Checked::Done(living) => {
                 let (change, result) = does(living);
                 Decided::with(change.into_iter().collect(), Checked::Done(result))
             }
-            Checked::Gone => Decided::with(self.noticed(id, now), Checked::Gone),
-            Checked::Replaced => Decided::only(Checked::Replaced),
+            Checked::Gone => Decided::with(self.noticed(id, now), Checked::<T>::Gone),
+            Checked::Replaced => Decided::only(Checked::<T>::Replaced),
         }
     }
 
@@ -206,11 +199,11 @@ impl Live {
         now: Timestamp,
         after: Option<SessionId>,
         at_most: usize,
-    ) -> Decided<Vec<Opened>> {
+    ) -> Decided {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ids = self.index.ids.range((from, Bound::Unbounded));
         let page = ids.filter_map(|id| self.living(*id, now)).map(Living::opened).take(at_most);
-        Decided::only(page.collect())
+        Decided::only(page.collect::<Vec<_>>())
     }
 }
 

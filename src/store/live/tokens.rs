@@ -35,7 +35,7 @@ impl Live {
         right: Right,
         patch: &Patch,
         token: &Token,
-    ) -> Decided<Minted> {
+    ) -> Decided {
         let id = token.session;
         let living = match self.under(id, now, right) {
             Checked::Done(living) => living,
@@ -88,7 +88,7 @@ impl Live {
         !self.low && self.tokens.len() < most.saturating_add(forgotten)
     }
 
-    pub(crate) fn redeem(&self, now: Timestamp, claim: &Claim) -> Decided<Redeemed> {
+    pub(crate) fn redeem(&self, now: Timestamp, claim: &Claim) -> Decided {
         let Some(held) = self.tokens.get(&claim.token).filter(|held| now < held.due_at) else {
             return Decided::only(Redeemed::Unknown);
         };
@@ -115,7 +115,7 @@ impl Live {
         }
     }
 
-    fn win(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
+    fn win(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided {
         let id = token.session;
         let mark = ClaimMark { id: claim.id, at: now };
         let mut changes = vec![Change::Claimed { token: token.digest, mark }];
@@ -152,7 +152,7 @@ impl Live {
     /// Repeats the winner's result and changes nothing, so whatever has happened to the session
     /// since remains in effect. If the right that the winner was given has ended, the token is
     /// used, and the winner sees nothing of the session.
-    fn say_again(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided<Redeemed> {
+    fn say_again(&self, now: Timestamp, token: &Token, claim: &Claim) -> Decided {
         let Some(living) = self.living(token.session, now) else {
             return Decided::with(self.noticed(token.session, now), Redeemed::SessionGone);
         };
@@ -170,7 +170,7 @@ impl Live {
         Decided::only(Redeemed::Used(at, token.session))
     }
 
-    pub(crate) fn revoke(&self, now: Timestamp, name: TokenId) -> Decided<bool> {
+    pub(crate) fn revoke(&self, now: Timestamp, name: TokenId) -> Decided {
         let token = self.names.get(&name).and_then(|digest| self.tokens.get(digest));
         match token {
             Some(held) if held.token.is_unspent(now) => {
@@ -180,18 +180,13 @@ impl Live {
         }
     }
 
-    pub(crate) fn tokens(
-        &self,
-        now: Timestamp,
-        after: Option<TokenId>,
-        at_most: usize,
-    ) -> Decided<Vec<Token>> {
+    pub(crate) fn tokens(&self, now: Timestamp, after: Option<TokenId>, at_most: usize) -> Decided {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let digests = self.names.range((from, Bound::Unbounded)).map(|(_, digest)| digest);
         let tokens = digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &held.token);
         let unspent = tokens
             .filter(|token| token.is_unspent(now) && self.living(token.session, now).is_some());
-        Decided::only(unspent.take(at_most).map(|token| Token::clone(token)).collect())
+        Decided::only(unspent.take(at_most).map(|token| Token::clone(token)).collect::<Vec<_>>())
     }
 }
 

@@ -6,14 +6,16 @@
 
 use std::fmt;
 
+use super::Operation;
 use super::Pending;
+use super::StoreReply;
 
 /// Longest key, in bytes.
 pub const RECORD_KEY_BYTES_MAX: usize = 512;
 /// Largest value, in bytes.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
-/// Keeps records.
+/// Keeps records, on behalf of a store.
 ///
 /// Rules for implementations: a write happens completely or not at all, and returns once it is as
 /// durable as the operations of [`Store`](super::Store) are; of concurrent writes to one key at most
@@ -54,4 +56,23 @@ impl fmt::Debug for RecordChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordChange").field("key", &self.key).finish_non_exhaustive()
     }
+}
+
+/// Performs an operation on records. Any other is returned as it is.
+pub(crate) fn on_records(
+    records: &dyn Records,
+    operation: Operation,
+) -> Result<Pending<'_, StoreReply>, Operation> {
+    Ok(match operation {
+        Operation::ReadRecords { keys } => reply(records.read(keys)),
+        Operation::ListRecords { prefix, after, at_most } => {
+            reply(records.list(&prefix, after.as_deref(), at_most))
+        }
+        Operation::WriteRecords { changes } => reply(records.write(changes)),
+        other => return Err(other),
+    })
+}
+
+fn reply<'a, T: Into<StoreReply> + Send + 'a>(done: Pending<'a, T>) -> Pending<'a, StoreReply> {
+    Box::pin(async move { done.await.map(Into::into) })
 }

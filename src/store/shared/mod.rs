@@ -24,11 +24,11 @@ mod leases;
 #[cfg(any(test, feature = "testing"))]
 pub mod map;
 mod open;
+mod operations;
 mod order;
 mod piece;
 mod tokens;
 mod touches;
-mod verbs;
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -46,8 +46,8 @@ use crate::base::entropy::OsEntropy;
 use crate::base::entropy::random;
 use crate::store::error::StoreError;
 use crate::store::live::Config;
-use crate::store::live::Decided;
-use crate::store::live::Live;
+use crate::store::port::Operation;
+use crate::store::port::StoreReply;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Expect;
@@ -70,7 +70,7 @@ pub use open::{OpenError, OpenErrorKind};
 
 /// Maximum number of concurrent operations. More are refused, so that callers do not queue for a
 /// database behind thousands of others.
-const VERBS_MAX: usize = 4_096;
+const OPERATIONS_MAX: usize = 4_096;
 /// Maximum number of attempts of an operation whose commits conflict. Each conflict means that the
 /// session has changed, so some other operation made progress.
 const ATTEMPTS_MAX: usize = 64;
@@ -107,7 +107,7 @@ impl SharedStore {
             guests: Guests::new(config),
             leases: Leases::default(),
             latest: AtomicU64::new(0),
-            room: Semaphore::new(VERBS_MAX),
+            room: Semaphore::new(OPERATIONS_MAX),
             closed: AtomicBool::new(false),
         })
     }
@@ -117,7 +117,7 @@ impl SharedStore {
         if self.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Refused("it is closed"));
         }
-        self.room.try_acquire().map_err(|_| StoreError::Refused("too many verbs wait for it"))
+        self.room.try_acquire().map_err(|_| StoreError::Refused("too many operations wait for it"))
     }
 
     /// The present, computed from the caller's clock. It never goes back within a node, and a node
@@ -139,16 +139,15 @@ impl SharedStore {
     }
 
     /// Runs an operation that changes nothing unless it finds that the session has expired.
-    async fn ask<T>(
+    async fn ask(
         &self,
         now: Timestamp,
         id: SessionId,
-        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<T, StoreError> {
-        let _place = self.begin()?;
+        operation: &Operation,
+    ) -> Result<StoreReply, StoreError> {
         let now = self.present(now);
         let piece = self.read(id).await?;
-        let came = piece.decide(now, None, &decide)?;
+        let came = piece.decide(now, None, operation)?;
         if came.commit.is_none() {
             if came.touched && !self.touches.note(id, now) {
                 self.engine.touch(vec![(id, now)]).await?;
@@ -158,27 +157,26 @@ impl SharedStore {
         }
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
-        sure(self.write(now, &lane, piece, &decide).await)
+        sure(self.write(now, &lane, piece, operation).await)
     }
 
     /// Runs an operation that writes to a session. It decides on the state that this node saw
     /// last, or on `guess` if there is none, and reads first if there is neither. `None`: the
     /// token that it mints exists already.
-    async fn work<T>(
+    async fn work(
         &self,
         now: Timestamp,
         id: SessionId,
         guess: Option<Piece>,
-        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let _place = self.begin()?;
+        operation: &Operation,
+    ) -> Result<Option<StoreReply>, StoreError> {
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
         let now = self.present(now);
         let known = lane.known().map(|known| Piece::clone(&known).seen(self.touches.last(id)));
         // Only a commit verifies that the cached state is current, so a result without a commit,
         // or a refusal, must not be returned.
-        let came = known.or(guess).and_then(|first| first.decide(now, None, &decide).ok());
+        let came = known.or(guess).and_then(|first| first.decide(now, None, operation).ok());
         let piece = match came {
             Some(came) if came.commit.is_some() => match self.commit(&lane, came).await? {
                 Tried::Done(answer) => return Ok(Some(answer)),
@@ -187,20 +185,20 @@ impl SharedStore {
             },
             _ => self.read(id).await?,
         };
-        self.write(now, &lane, piece, &decide).await
+        self.write(now, &lane, piece, operation).await
     }
 
     /// Decides and commits until the commit finds the session that was decided on.
-    async fn write<T>(
+    async fn write(
         &self,
         now: Timestamp,
         lane: &Lane,
         mut piece: Piece,
-        decide: &impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<Option<T>, StoreError> {
+        operation: &Operation,
+    ) -> Result<Option<StoreReply>, StoreError> {
         let id = piece.id;
         for _ in 0..ATTEMPTS_MAX {
-            let came = piece.decide(now, None, decide)?;
+            let came = piece.decide(now, None, operation)?;
             match self.commit(lane, came).await? {
                 Tried::Done(answer) => return Ok(Some(answer)),
                 Tried::Stale(row) => piece = self.piece(id, row)?,
@@ -210,8 +208,8 @@ impl SharedStore {
         Err(contended())
     }
 
-    /// Writes what a verb came to.
-    async fn commit<T>(&self, lane: &Lane, came: Came<T>) -> Result<Tried<T>, StoreError> {
+    /// Writes what an operation came to.
+    async fn commit(&self, lane: &Lane, came: Came) -> Result<Tried, StoreError> {
         let Some(commit) = came.commit else {
             self.lanes.remember(came.after);
             return Ok(Tried::Done(came.answer));
@@ -252,12 +250,12 @@ impl SharedStore {
 
     /// Runs an operation on a token that the database did not decide by itself. `read` is the
     /// state that it decides on first.
-    async fn work_on_token<T>(
+    async fn work_on_token(
         &self,
         now: Timestamp,
         (found, read): (Found, impl Fn(Token) -> Token),
-        decide: impl Fn(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<OnToken<T>, StoreError> {
+        operation: &Operation,
+    ) -> Result<OnToken, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
@@ -265,7 +263,7 @@ impl SharedStore {
         for _ in 0..ATTEMPTS_MAX {
             let token = read(token(&found)?);
             let piece = self.piece(id, found.session.take())?;
-            let came = piece.decide(now, Some(&token), &decide)?;
+            let came = piece.decide(now, Some(&token), operation)?;
             match self.commit(&lane, came).await? {
                 Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
                 Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
@@ -302,16 +300,16 @@ impl Guest {
 }
 
 /// The result of a commit.
-enum Tried<T> {
-    Done(T),
+enum Tried {
+    Done(StoreReply),
     Stale(Option<SessionRow>),
     TokenExists,
     Unfenced,
 }
 
 /// The result of an operation on a token.
-enum OnToken<T> {
-    Answer(T),
+enum OnToken {
+    Answer(StoreReply),
     /// Its fence does not hold.
     Unfenced(Box<Token>),
     /// It was revoked or forgotten meanwhile.
@@ -330,7 +328,7 @@ fn contended() -> StoreError {
 }
 
 /// The result of an operation that has none only if it mints a token that exists already.
-fn sure<T>(answer: Result<Option<T>, StoreError>) -> Result<T, StoreError> {
+fn sure(answer: Result<Option<StoreReply>, StoreError>) -> Result<StoreReply, StoreError> {
     answer?.ok_or(StoreError::Refused("a token with this digest was minted before"))
 }
 

@@ -15,9 +15,10 @@ use crate::session::codec::BadRecord;
 use crate::store::error::StoreError;
 use crate::store::live::Change as Happened;
 use crate::store::live::Config;
-use crate::store::live::Decided;
 use crate::store::live::Live;
 use crate::store::port::Opened;
+use crate::store::port::Operation;
+use crate::store::port::StoreReply;
 use crate::store::shared::engine::Change;
 use crate::store::shared::engine::Commit;
 use crate::store::shared::engine::Expect;
@@ -62,8 +63,8 @@ enum Life {
 }
 
 /// The decision of an operation.
-pub(super) struct Came<T> {
-    pub(super) answer: T,
+pub(super) struct Came {
+    pub(super) answer: StoreReply,
     /// What must be written before the result is valid; `None` for nothing.
     pub(super) commit: Option<Commit>,
     /// Whether the session was used and no other change records that.
@@ -128,15 +129,15 @@ impl Piece {
     }
 
     /// Lets an operation decide on this session, and on this token of it if it concerns one.
-    pub(super) fn decide<T>(
+    pub(super) fn decide(
         &self,
         now: Timestamp,
         token: Option<&Token>,
-        decide: impl FnOnce(&Live, Timestamp) -> Decided<T>,
-    ) -> Result<Came<T>, StoreError> {
+        operation: &Operation,
+    ) -> Result<Came, StoreError> {
         let mut live = self.live(token);
         let now = live.present(now);
-        let decided = decide(&live, now);
+        let decided = live.decide(now, operation);
         let performed = live.perform(0, decided);
         let answer = performed.answer?;
         let touched = performed.changes.iter().any(is_use);

@@ -1,8 +1,8 @@
 //! `session`: privileges, tokens, and errors that keep what they mean.
 
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
+use callgate::store::port::OperationKind;
 use serde_json::Value;
 use serde_json::json;
 
@@ -96,7 +96,13 @@ export default class Careless {
   }
 }"#;
     let stage = Stage::with(environment(), "Careless", text).await;
-    for verb in [Verb::Create, Verb::Patch, Verb::Mint, Verb::Redeem, Verb::End] {
+    for verb in [
+        OperationKind::Create,
+        OperationKind::Patch,
+        OperationKind::Mint,
+        OperationKind::Redeem,
+        OperationKind::End,
+    ] {
         stage.store.lose(verb, Lose::Request, When::Every(1));
     }
     for function in ["mint", "update", "write", "restore", "logout"] {

@@ -1,8 +1,8 @@
 //! What `session.storage` and `session.update` keep, and when.
 
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
+use callgate::store::port::OperationKind;
 use serde_json::json;
 
 use crate::classes::Stage;
@@ -58,7 +58,7 @@ async fn what_is_only_read_is_not_written_back() {
     let stage = Stage::of("Storage").await;
     let visitor = stage.visitor();
     visitor.get("assign?plain=x").await;
-    stage.store.lose(Verb::Patch, Lose::Request, When::Every(1));
+    stage.store.lose(OperationKind::Patch, Lose::Request, When::Every(1));
     assert_eq!(visitor.get("read").await.status, 200, "reading needs no write");
     assert_eq!(visitor.get("reach").await.status, 503, "and this test could see one");
 }

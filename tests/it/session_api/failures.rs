@@ -5,7 +5,7 @@ use std::time::Duration;
 use callgate::Settings;
 use callgate::gate::Answer;
 use callgate::http::rates::Rules;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 
 use crate::support::lent::Upstream;
 use crate::support::log::Log;
@@ -166,7 +166,13 @@ async fn provoke(line: &str, code: &str) -> Answer {
         }
         "session_full" => stage.send(line, &[JSON], &too_much(line)).await,
         "store_unavailable" => {
-            house.cut_off(&[Verb::Look, Verb::Patch, Verb::Mint, Verb::Redeem, Verb::End]);
+            house.cut_off(&[
+                OperationKind::Look,
+                OperationKind::Patch,
+                OperationKind::Mint,
+                OperationKind::Redeem,
+                OperationKind::End,
+            ]);
             let answer = stage.send(line, &[JSON], &body).await;
             house.store.heal();
             answer

@@ -11,7 +11,7 @@ use callgate::Settings;
 use callgate::base::limits::CAPABILITIES_LEFT_MAX;
 use callgate::gate::Answer;
 use callgate::settings::PublicOrigin;
-use callgate::store::faulty::Verb;
+use callgate::store::port::OperationKind;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -377,7 +377,7 @@ async fn the_description_is_served_without_a_capability() {
 async fn what_was_refused_is_not_kept_later() {
     let upstream = upstream().await;
     let (visitor, lent) = at_work(&upstream).await;
-    upstream.served.house.cut_off(&[Verb::Patch]);
+    upstream.served.house.cut_off(&[OperationKind::Patch]);
     let answer =
         upstream.tell(&lent.capability, "PATCH /session/storage", &json!({ "a": 1 })).await;
     assert_eq!(code(&answer), refused(503, "store_unavailable"));

@@ -3,35 +3,29 @@
 use std::sync::Arc;
 
 use callgate::base::ClaimId;
-use callgate::base::DeviceId;
-use callgate::base::Digest;
 use callgate::base::RestoreMode;
 use callgate::base::SessionId;
 use callgate::base::Timestamp;
-use callgate::base::TokenId;
 use callgate::session::Lifetime;
 use callgate::session::Patch;
 use callgate::session::Record;
 use callgate::session::Right;
 use callgate::store::Pending;
 use callgate::store::Store;
+use callgate::store::StoreError;
 use callgate::store::port::Checked;
 use callgate::store::port::Claim;
 use callgate::store::port::Concluded;
-use callgate::store::port::Conclusion;
 use callgate::store::port::Created;
 use callgate::store::port::Ending;
 use callgate::store::port::Founding;
 use callgate::store::port::Grant;
-use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
-use callgate::store::port::Opened;
+use callgate::store::port::Operation;
 use callgate::store::port::Patched;
-use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
-use callgate::store::port::Resumed;
+use callgate::store::port::StoreReply;
 use callgate::token::Consent;
-use callgate::token::Token;
 
 use crate::stores::kit::START;
 use crate::stores::kit::device;
@@ -110,85 +104,46 @@ impl Broken {
     fn clock(&self, now: Timestamp) -> Timestamp {
         if self.has(Defect::IgnoresTime) { START } else { now }
     }
-}
 
-impl Store for Broken {
-    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
-        self.inner.resume(self.clock(now), id, credential)
-    }
-
-    fn create(&self, now: Timestamp, founding: Founding) -> Pending<'_, Created> {
-        self.inner.create(self.clock(now), founding)
-    }
-
-    fn patch(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        mut patch: Patch,
-    ) -> Pending<'_, Patched> {
-        let now = self.clock(now);
-        let right = self.right(Defect::AnybodyPatches, right);
-        if self.has(Defect::LastWriterWins) {
-            (patch.expect, patch.expect_access) = (None, None);
-        }
-        if self.has(Defect::RotationAddsOnly) {
-            patch.rotate = None;
-        }
-        Box::pin(async move {
-            if self.has(Defect::ConflictFirst) && patch.expect.is_some() {
-                let patched = self.inner.patch(now, id, Right::Operator, patch.clone()).await?;
-                if matches!(patched, Patched::Conflict(_)) {
-                    return Ok(patched);
+    /// Changes the arguments as the defect does.
+    fn spoil(&self, operation: &mut Operation) {
+        match operation {
+            Operation::Patch { right, patch, .. } => {
+                *right = self.right(Defect::AnybodyPatches, *right);
+                if self.has(Defect::LastWriterWins) {
+                    (patch.expect, patch.expect_access) = (None, None);
+                }
+                if self.has(Defect::RotationAddsOnly) {
+                    patch.rotate = None;
                 }
             }
-            let patched = self.inner.patch(now, id, right, patch.clone()).await?;
-            if matches!(patched, Patched::Gone) && self.has(Defect::PatchCreates) {
-                let record = Record::new(id, now, Lifetime::default(), device());
-                let founding = Founding { record, patch, token: None };
-                if let Created::New(opened) = self.inner.create(now, founding).await? {
-                    return Ok(Patched::Done(opened));
+            Operation::Mint { right, patch, token } => {
+                *right = self.right(Defect::AnybodyMints, *right);
+                if self.has(Defect::ForgetsBindings) {
+                    token.binding = None;
+                }
+                if self.has(Defect::OnlyTheRowAsks) {
+                    token.confirm = None;
+                }
+                if self.has(Defect::RotationAddsOnly) {
+                    patch.rotate = None;
                 }
             }
-            Ok(patched)
-        })
+            Operation::Redeem { claim } => self.spoil_claim(claim),
+            Operation::Conclude { conclusion } if self.has(Defect::FreesEveryRun) => {
+                conclusion.ending = Ending::NotStarted;
+            }
+            Operation::Detach { right, .. } => {
+                *right = self.right(Defect::AnybodyDetaches, *right);
+            }
+            Operation::End { right, .. } => *right = self.right(Defect::AnybodyEnds, *right),
+            Operation::Look { right, .. } => *right = self.right(Defect::AnybodyLooks, *right),
+            Operation::Sweep { at_most } if self.has(Defect::SweepsAll) => *at_most = usize::MAX,
+            _ => {}
+        }
     }
 
-    fn mint(
-        &self,
-        now: Timestamp,
-        right: Right,
-        mut patch: Patch,
-        mut token: Token,
-    ) -> Pending<'_, Minted> {
-        let now = self.clock(now);
-        let right = self.right(Defect::AnybodyMints, right);
-        if self.has(Defect::ForgetsBindings) {
-            token.binding = None;
-        }
-        if self.has(Defect::OnlyTheRowAsks) {
-            token.confirm = None;
-        }
-        if self.has(Defect::RotationAddsOnly) {
-            patch.rotate = None;
-        }
-        if self.has(Defect::MintIsTwoSteps) {
-            return Box::pin(async move {
-                let id = token.session;
-                let minted = self.inner.mint(now, right, Patch::default(), token).await?;
-                match self.inner.patch(now, id, right, patch).await? {
-                    Patched::Done(opened) => Ok(Minted::Done(opened)),
-                    Patched::Gone | Patched::Replaced => Ok(minted),
-                    Patched::Conflict(_) | Patched::TooLarge => Ok(Minted::Refused),
-                }
-            });
-        }
-        self.inner.mint(now, right, patch, token)
-    }
-
-    fn redeem(&self, now: Timestamp, mut claim: Claim) -> Pending<'_, Redeemed> {
-        let now = self.clock(now);
+    fn spoil_claim(&self, claim: &mut Claim) {
         if self.has(Defect::ForgetsClaimIds) {
             claim.id = ClaimId::from_bytes(*device().digest.bytes().first_chunk().unwrap());
         }
@@ -204,119 +159,109 @@ impl Store for Broken {
         if self.has(Defect::NeverAsks) {
             claim.consent = Consent::Given;
         }
+    }
+
+    async fn patch(&self, now: Timestamp, operation: Operation) -> Result<StoreReply, StoreError> {
+        let Operation::Patch { id, right, patch } = operation else { unreachable!() };
+        if self.has(Defect::ConflictFirst) && patch.expect.is_some() {
+            let patched = self.inner.patch(now, id, Right::Operator, (*patch).clone()).await?;
+            if matches!(patched, Patched::Conflict(_)) {
+                return Ok(patched.into());
+            }
+        }
+        let patched = self.inner.patch(now, id, right, (*patch).clone()).await?;
+        if matches!(patched, Patched::Gone) && self.has(Defect::PatchCreates) {
+            let record = Record::new(id, now, Lifetime::default(), device());
+            let founding = Founding { record, patch: *patch, token: None };
+            if let Created::New(opened) = self.inner.create(now, founding).await? {
+                return Ok(Patched::Done(opened).into());
+            }
+        }
+        Ok(patched.into())
+    }
+
+    async fn mint_in_two_steps(
+        &self,
+        now: Timestamp,
+        operation: Operation,
+    ) -> Result<StoreReply, StoreError> {
+        let Operation::Mint { right, patch, token } = operation else { unreachable!() };
+        let id = token.session;
+        let minted = self.inner.mint(now, right, Patch::default(), *token).await?;
+        Ok(match self.inner.patch(now, id, right, *patch).await? {
+            Patched::Done(opened) => Minted::Done(opened),
+            Patched::Gone | Patched::Replaced => minted,
+            Patched::Conflict(_) | Patched::TooLarge => Minted::Refused,
+        }
+        .into())
+    }
+
+    async fn redeem(&self, now: Timestamp, claim: Claim) -> Result<Redeemed, StoreError> {
         if self.has(Defect::AskingSpends) {
-            return Box::pin(async move {
-                let asked = self.inner.redeem(now, claim.clone()).await?;
-                if matches!(asked, Redeemed::AskFirst(_)) {
-                    let consent = Consent::Given;
-                    self.inner.redeem(now, Claim { consent, ..claim }).await?;
-                }
-                Ok(asked)
-            });
+            let asked = self.inner.redeem(now, claim.clone()).await?;
+            if matches!(asked, Redeemed::AskFirst(_)) {
+                let consent = Consent::Given;
+                self.inner.redeem(now, Claim { consent, ..claim }).await?;
+            }
+            return Ok(asked);
         }
         if !self.has(Defect::LooksThenTakes) {
-            return self.inner.redeem(now, claim);
+            return self.inner.redeem(now, claim).await;
         }
-        Box::pin(async move {
-            let tokens = self.inner.tokens(now, None, usize::MAX).await?;
-            let unspent = tokens.into_iter().find(|held| held.digest == claim.token);
-            tokio::task::yield_now().await;
-            let redeemed = self.inner.redeem(now, claim).await?;
-            let (Some(token), Redeemed::Used(..)) = (unspent, &redeemed) else {
-                return Ok(redeemed);
-            };
-            // Another one came between, which a store like this does not notice.
-            let opened = self.inner.look(now, token.session, Right::Operator).await?.done();
-            let mode = RestoreMode::Share;
-            let grant = |opened| Grant {
-                opened,
-                token: token.id,
-                mode,
-                joined: true,
-                automatic: false,
-                put_out: None,
-            };
-            Ok(opened.map_or(redeemed, |opened| Redeemed::Granted(grant(opened))))
-        })
+        let tokens = self.inner.tokens(now, None, usize::MAX).await?;
+        let unspent = tokens.into_iter().find(|held| held.digest == claim.token);
+        tokio::task::yield_now().await;
+        let redeemed = self.inner.redeem(now, claim).await?;
+        let (Some(token), Redeemed::Used(..)) = (unspent, &redeemed) else {
+            return Ok(redeemed);
+        };
+        // Another one came between, which a store like this does not notice.
+        let opened = self.inner.look(now, token.session, Right::Operator).await?.done();
+        let (mode, token) = (RestoreMode::Share, token.id);
+        Ok(opened.map_or(redeemed, |opened| {
+            let (joined, automatic, put_out) = (true, false, None);
+            Redeemed::Granted(Grant { opened, token, mode, joined, automatic, put_out })
+        }))
     }
 
-    fn conclude(&self, now: Timestamp, mut conclusion: Conclusion) -> Pending<'_, Concluded> {
-        if self.has(Defect::ForgetsAnswers) && matches!(conclusion.ending, Ending::Answered(_)) {
-            return Box::pin(async { Ok(Concluded::Kept) });
-        }
-        if self.has(Defect::FreesEveryRun) {
-            conclusion.ending = Ending::NotStarted;
-        }
-        self.inner.conclude(self.clock(now), conclusion)
-    }
-
-    fn detach(
+    async fn look(
         &self,
         now: Timestamp,
         id: SessionId,
         right: Right,
-        device: DeviceId,
-    ) -> Pending<'_, Checked<bool>> {
-        let right = self.right(Defect::AnybodyDetaches, right);
-        self.inner.detach(self.clock(now), id, right, device)
-    }
-
-    fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<()>> {
-        if self.has(Defect::LogoutIsLater) {
-            return Box::pin(async { Ok(Checked::Done(())) });
+    ) -> Result<StoreReply, StoreError> {
+        let looked = self.inner.look(now, id, right).await?;
+        if let Some(opened) = looked.clone().done().filter(|_| self.has(Defect::LookingIsUse)) {
+            let first = opened.record.devices.first().map(|device| device.digest);
+            self.inner.resume(now, id, first.unwrap_or(device().digest)).await?;
         }
-        self.inner.end(self.clock(now), id, self.right(Defect::AnybodyEnds, right))
+        Ok(looked.into())
     }
+}
 
-    fn revoke(&self, now: Timestamp, token: TokenId) -> Pending<'_, bool> {
-        self.inner.revoke(self.clock(now), token)
-    }
-
-    fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Pending<'_, Checked<Opened>> {
+impl Store for Broken {
+    fn run(&self, now: Timestamp, mut operation: Operation) -> Pending<'_, StoreReply> {
         let now = self.clock(now);
-        let right = self.right(Defect::AnybodyLooks, right);
+        self.spoil(&mut operation);
         Box::pin(async move {
-            let looked = self.inner.look(now, id, right).await?;
-            if let Some(opened) = looked.clone().done().filter(|_| self.has(Defect::LookingIsUse)) {
-                let first = opened.record.devices.first().map(|device| device.digest);
-                self.inner.resume(now, id, first.unwrap_or(device().digest)).await?;
+            match operation {
+                Operation::Patch { .. } => self.patch(now, operation).await,
+                Operation::Mint { .. } if self.has(Defect::MintIsTwoSteps) => {
+                    self.mint_in_two_steps(now, operation).await
+                }
+                Operation::Redeem { claim } => self.redeem(now, *claim).await.map(Into::into),
+                Operation::Conclude { conclusion }
+                    if self.has(Defect::ForgetsAnswers)
+                        && matches!(conclusion.ending, Ending::Answered(_)) =>
+                {
+                    Ok(Concluded::Kept.into())
+                }
+                Operation::End { .. } if self.has(Defect::LogoutIsLater) => {
+                    Ok(Checked::Done(()).into())
+                }
+                Operation::Look { id, right } => self.look(now, id, right).await,
+                operation => self.inner.run(now, operation).await,
             }
-            Ok(looked)
         })
-    }
-
-    fn sessions(
-        &self,
-        now: Timestamp,
-        after: Option<SessionId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Opened>> {
-        self.inner.sessions(self.clock(now), after, at_most)
-    }
-
-    fn tokens(
-        &self,
-        now: Timestamp,
-        after: Option<TokenId>,
-        at_most: usize,
-    ) -> Pending<'_, Vec<Token>> {
-        self.inner.tokens(self.clock(now), after, at_most)
-    }
-
-    fn sweep(&self, now: Timestamp, at_most: usize) -> Pending<'_, usize> {
-        let at_most = if self.has(Defect::SweepsAll) { usize::MAX } else { at_most };
-        self.inner.sweep(self.clock(now), at_most)
-    }
-
-    fn records(&self) -> &dyn Records {
-        self.inner.records()
-    }
-
-    fn self_check(&self) -> Pending<'_, Guarantees> {
-        self.inner.self_check()
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        self.inner.close()
     }
 }

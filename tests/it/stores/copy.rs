@@ -21,11 +21,11 @@ use callgate::store::copy::Tokens;
 use callgate::store::embedded::EmbeddedStore;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::live::Config;
 use callgate::store::memory::MemoryStore;
 use callgate::store::port::Opened;
+use callgate::store::port::OperationKind;
 use callgate::store::port::Patched;
 use callgate::store::port::RecordChange;
 use callgate::store::port::Redeemed;
@@ -223,7 +223,7 @@ async fn a_token_whose_fate_is_unknown_is_in_neither_store() {
     let faulty = Arc::new(Faulty::new(inner));
     let from: Arc<dyn Store> = faulty.clone();
     // It was taken back, by us or by nobody knows whom.
-    faulty.lose(Verb::Revoke, Lose::Reply, When::Next(1));
+    faulty.lose(OperationKind::Revoke, Lose::Reply, When::Next(1));
     let tally = copied(&from, &to).await;
     assert_eq!(tally.tokens, Tokens { lost: 1, ..Tokens::default() });
     for store in [&from, &to] {
@@ -231,7 +231,7 @@ async fn a_token_whose_fate_is_unknown_is_in_neither_store() {
     }
     // A question that never arrived has done nothing.
     let token = minted(&*from, record.id).await;
-    faulty.lose(Verb::Revoke, Lose::Request, When::Next(2));
+    faulty.lose(OperationKind::Revoke, Lose::Request, When::Next(2));
     let tally = copied(&from, &to).await;
     assert_eq!(tally.tokens, Tokens { moved: 1, ..Tokens::default() });
     assert!(matches!(to.redeem(START, claim(&token)).await.unwrap(), Redeemed::Granted(_)));
@@ -244,7 +244,7 @@ async fn lost_replies_of_the_new_store_are_asked_for_again() {
     let token = minted(&*from, record.id).await;
     let faulty = Arc::new(Faulty::new(inner));
     let to: Arc<dyn Store> = faulty.clone();
-    for verb in [Verb::Create, Verb::Mint, Verb::Look] {
+    for verb in [OperationKind::Create, OperationKind::Mint, OperationKind::Look] {
         faulty.lose(verb, Lose::Reply, When::Next(2));
     }
     let tally = copied(&from, &to).await;
@@ -262,12 +262,12 @@ async fn a_store_that_does_not_come_back_ends_the_copy_and_no_token_is_touched()
     let faulty = Arc::new(Faulty::new(inner));
     let to: Arc<dyn Store> = faulty.clone();
     let (copy, mut tally) = (copy(&from, &to), Tally::default());
-    faulty.lose(Verb::Create, Lose::Request, When::Every(1));
+    faulty.lose(OperationKind::Create, Lose::Request, When::Every(1));
     let failed = copy.sessions(&mut tally, &mut |_| true).await.unwrap_err();
     assert!(matches!(failed, CopyError::To(StoreError::Unreachable(_))), "{failed}");
     faulty.heal();
     assert!(copy.sessions(&mut tally, &mut |_| true).await.unwrap());
-    faulty.lose(Verb::Look, Lose::Request, When::Every(1));
+    faulty.lose(OperationKind::Look, Lose::Request, When::Every(1));
     let failed = copy.tokens(&mut tally, &mut |_| true).await.unwrap_err();
     assert!(matches!(failed, CopyError::To(_)), "{failed}");
     assert_eq!(tally.tokens, Tokens { left: 1, ..Tokens::default() });
@@ -329,11 +329,11 @@ async fn records_come_along_and_those_of_the_target_stay() {
         };
         for nth in 0..300 {
             let key = format!("user:{nth:03}");
-            assert!(from.records().write(vec![kept(&key, &key)]).await.unwrap());
+            assert!(from.write_records(vec![kept(&key, &key)]).await.unwrap());
         }
-        assert!(to.records().write(vec![kept("user:007", "its own")]).await.unwrap());
+        assert!(to.write_records(vec![kept("user:007", "its own")]).await.unwrap());
         assert_eq!(copied(&from, &to).await.records, Records { copied: 299, present: 1 });
-        let all = to.records().list("user:", None, 1_000).await.unwrap();
+        let all = to.list_records("user:", None, 1_000).await.unwrap();
         assert_eq!(all.len(), 300);
         for (key, value) in all {
             let expected = if key == "user:007" { "its own" } else { &*key };

@@ -5,32 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use callgate::base::DeviceId;
-use callgate::base::Digest;
-use callgate::base::SessionId;
 use callgate::base::Timestamp;
-use callgate::base::TokenId;
 use callgate::session::Patch;
 use callgate::session::Right;
 use callgate::store::Pending;
 use callgate::store::Store;
 use callgate::store::contract;
-use callgate::store::port::Checked;
-use callgate::store::port::Claim;
-use callgate::store::port::Concluded;
-use callgate::store::port::Conclusion;
-use callgate::store::port::Created;
-use callgate::store::port::Founding;
-use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
-use callgate::store::port::Opened;
+use callgate::store::port::Operation;
 use callgate::store::port::Patched;
-use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
-use callgate::store::port::Resumed;
+use callgate::store::port::StoreReply;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::map::MapEngine;
-use callgate::token::Token;
 use serde_json::json;
 
 use crate::stores::kit::START;
@@ -59,51 +46,27 @@ impl Nodes {
     }
 }
 
-/// Verbs that go to the next node.
-macro_rules! by_turns {
-    ($($verb:ident($($word:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $answer> { self.next().$verb($($word),*) })*
-    };
-}
-
 impl Store for Nodes {
-    fn records(&self) -> &dyn Records {
-        self.next().records()
-    }
-
-    /// The other nodes hear of a use some seconds later. Here they need not wait for that.
-    fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Pending<'_, Resumed> {
+    fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
         Box::pin(async move {
-            let node = self.next();
-            let resumed = node.resume(now, id, credential).await;
-            node.flush().await?;
-            resumed
-        })
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        Box::pin(async move {
-            for node in &self.nodes {
-                node.close().await?;
+            match operation {
+                // The other nodes hear of a use some seconds later. Here they need not wait for
+                // that.
+                Operation::Resume { .. } => {
+                    let node = self.next();
+                    let resumed = node.run(now, operation).await;
+                    node.flush().await?;
+                    resumed
+                }
+                Operation::Close => {
+                    for node in &self.nodes {
+                        node.close().await?;
+                    }
+                    Ok(().into())
+                }
+                operation => self.next().run(now, operation).await,
             }
-            Ok(())
         })
-    }
-
-    by_turns! {
-        create(now: Timestamp, founding: Founding) -> Created;
-        patch(now: Timestamp, id: SessionId, right: Right, patch: Patch) -> Patched;
-        mint(now: Timestamp, right: Right, patch: Patch, token: Token) -> Minted;
-        redeem(now: Timestamp, claim: Claim) -> Redeemed;
-        conclude(now: Timestamp, conclusion: Conclusion) -> Concluded;
-        detach(now: Timestamp, id: SessionId, right: Right, device: DeviceId) -> Checked<bool>;
-        end(now: Timestamp, id: SessionId, right: Right) -> Checked<()>;
-        revoke(now: Timestamp, token: TokenId) -> bool;
-        look(now: Timestamp, id: SessionId, right: Right) -> Checked<Opened>;
-        sessions(now: Timestamp, after: Option<SessionId>, at_most: usize) -> Vec<Opened>;
-        tokens(now: Timestamp, after: Option<TokenId>, at_most: usize) -> Vec<Token>;
-        sweep(now: Timestamp, at_most: usize) -> usize;
-        self_check() -> Guarantees;
     }
 }
 

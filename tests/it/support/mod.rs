@@ -32,10 +32,10 @@ use callgate::store::embedded::EmbeddedStore;
 use callgate::store::embedded::OpenErrorKind;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::faulty::Verb;
 use callgate::store::faulty::When;
 use callgate::store::memory::MemoryStore;
 use callgate::store::port::Opened;
+use callgate::store::port::OperationKind;
 use callgate::store::port::Store;
 use callgate::token::Token;
 
@@ -112,7 +112,7 @@ impl House {
     }
 
     /// The next calls of these verbs fail, until [`Faulty::heal`].
-    pub(crate) fn cut_off(&self, verbs: &[Verb]) {
+    pub(crate) fn cut_off(&self, verbs: &[OperationKind]) {
         for verb in verbs {
             self.store.lose(*verb, Lose::Request, When::Every(1));
         }
