@@ -2,8 +2,7 @@
 //! (in your own `Cargo.toml`, the suite comes with the feature `testing`)
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
 use callgate::base::{DeviceId, Digest, SessionId, Timestamp, TokenId};
 use callgate::session::{Patch, Right};
@@ -22,6 +21,7 @@ struct Counting(MemoryStore);
 /// Operations that are delegated unchanged.
 macro_rules! delegate {
     ($($verb:ident($($word:ident: $kind:ty),*) -> $output:ty;)*) => {
+        fn records(&self) -> &dyn Records { self.0.records() }
         $(fn $verb(&self, $($word: $kind),*) -> Pending<'_, $output> { self.0.$verb($($word),*) })*
     };
 }
@@ -32,9 +32,6 @@ impl Store for Counting {
             ATTEMPTS.fetch_add(1, Ordering::Relaxed);
             self.0.redeem(now, claim).await
         })
-    }
-    fn records(&self) -> &dyn Records {
-        self.0.records()
     }
     delegate! {
         resume(now: Timestamp, id: SessionId, credential: Digest) -> Resumed;
