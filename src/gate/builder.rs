@@ -154,14 +154,8 @@ impl Builder {
         let table = table_state(&plan);
         let health = Arc::new(GateHealth::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
-        let directory = Directory::new(
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.entropy),
-            self.settings.accounts,
-        );
         let sessions = Sessions {
-            directory,
+            directory: self.directory(&store),
             waiters: Arc::default(),
             watchers: Watchers::default(),
             table: CurrentTable::empty(),
@@ -233,6 +227,11 @@ impl Builder {
             stores::demand_all(&*store).await?;
         }
         Ok(store)
+    }
+
+    fn directory(&self, store: &Arc<dyn Store>) -> Directory {
+        let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        Directory::new(Arc::clone(store), clock, entropy, self.settings.accounts)
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {

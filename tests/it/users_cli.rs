@@ -21,7 +21,7 @@ use crate::support::settings;
 use crate::support::wire::Served;
 
 const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e7beef";
-const PASSWORD: &str = "correct horse battery";
+const PASSWORD: &str = "correct horse battery staple, and nobody else's 0123";
 
 /// A gate that serves, and a folder to run the program in.
 struct Desk {

@@ -1,8 +1,8 @@
-//! Checking a password.
+//! Checking a password, and counting the attempts.
 //!
 //! Every attempt costs the same, whether there is such an account, whether its login is locked and
 //! whether the password is right: two reads, one write that counts the attempt, and one hash. Where
-//! there is nothing to be checked, a decoy is counted and verified (docs/SECURITY.md A.1).
+//! there is nothing to be checked, a decoy is counted and verified.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;

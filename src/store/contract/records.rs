@@ -1,4 +1,4 @@
-//! Promises about records.
+//! Promises about the records of a store.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Copying records.
+//! Copies records from one store to another.
 
 use crate::store::copy::Copy;
 use crate::store::copy::CopyError;

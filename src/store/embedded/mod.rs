@@ -9,6 +9,7 @@
 //! may drop a page that it could not write and report it as written the next time, so an fsync is
 //! never retried (docs/SECURITY.md T60).
 
+mod clock;
 mod codec;
 mod error;
 mod folder;
@@ -55,10 +56,6 @@ use crate::store::port::on_records;
 
 pub use error::{OpenError, OpenErrorKind};
 pub use ground::Room;
-
-/// How far the clock of a store may be ahead of the wall clock without a warning: more than clocks
-/// are usually stepped, and short enough to wait for.
-const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
 
 /// Keeps sessions and tokens in a directory of this machine.
 ///
@@ -134,26 +131,6 @@ impl EmbeddedStore {
             .map_err(|error| folder::explain(path, error))?;
         let ground = Ground::measured(Box::new(move || Ok(room())));
         Self::start(begin(database, path)?, path, config, (ground, None))
-    }
-
-    /// Compares the latest time that any caller has passed to the store with the wall clock, and
-    /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: time
-    /// continues from there, so whatever is minted by a clock behind it is expired at once.
-    pub fn compare_clock(&self, wall: Timestamp) -> Duration {
-        let latest = Shared::lock(&self.shared).live.latest();
-        let ahead = latest.since(wall);
-        if ahead > CLOCK_AHEAD_MAX {
-            tracing::warn!(
-                event = "store.clock_ahead",
-                %latest,
-                %wall,
-                hours = ahead.as_secs() / 3_600,
-                "the store was used with a clock far ahead of this one, and its time does not go \
-                 back: until then new tokens are expired at once and no idle session ends; set \
-                 this clock if it is behind, or move the store away to start empty"
-            );
-        }
-        ahead
     }
 
     fn start(

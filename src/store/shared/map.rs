@@ -1,6 +1,7 @@
 //! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
 //! simulations, and as a reference beside the statements of a database.
 
+mod control;
 mod trim;
 
 use std::collections::BTreeMap;
@@ -68,23 +69,6 @@ struct Fenced {
 }
 
 impl MapEngine {
-    /// An empty engine that ignores fences, as a control.
-    pub fn without_fence() -> Self {
-        Self(Mutex::new(State { unfenced: true, ..State::default() }), RecordMap::default())
-    }
-
-    /// The state of a replica that has received everything up to now.
-    pub fn snapshot(&self) -> State {
-        self.state().clone()
-    }
-
-    /// A replica with this state takes over, and every write since is lost.
-    pub fn fail_over(&self, to: State) {
-        let mut state = self.state();
-        let incarnation = state.incarnation + 1;
-        *state = State { incarnation, ..to };
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // Each step checks before it changes, so a panic leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
