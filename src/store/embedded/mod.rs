@@ -391,10 +391,13 @@ impl fmt::Debug for EmbeddedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::session::Device;
     use crate::session::JsonText;
     use crate::session::Lifetime;
     use crate::session::Record;
+    use crate::store::embedded::clock::CLOCK_AHEAD_MAX;
     use redb::StorageBackend;
     use redb::backends::InMemoryBackend;
     use std::io;
