@@ -19,6 +19,9 @@ mod names;
 mod password;
 mod user;
 
+/// The name of the built-in class that serves accounts.
+pub const CLASS: &str = "callgate.Accounts";
+
 pub use attempts::{Attempts, Verdict};
 pub use config::Config;
 pub use credentials::Credentials;

@@ -173,7 +173,7 @@ async fn change(
         directory.set_password(id, hashed(password)?).await?;
     }
     let Changes { grant, revoke, disabled, .. } = changes;
-    let changed = directory.change(id, move |user| {
+    let changing = directory.change(id, move |user| {
         for (held, grant, revoke) in [
             (&mut user.roles, &grant.roles, &revoke.roles),
             (&mut user.groups, &grant.groups, &revoke.groups),
@@ -185,7 +185,7 @@ async fn change(
         }
         user.disabled = disabled.unwrap_or(user.disabled);
     });
-    Ok(changed.await?)
+    Ok(changing.await?)
 }
 
 fn hashed(Hashes { hash, digest }: Hashes) -> Result<NewPassword, OperatorError> {

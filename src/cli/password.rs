@@ -7,6 +7,7 @@ use std::io::Write;
 
 use super::exit::CommandError;
 use super::exit::Exit;
+use crate::account::client_digest;
 use crate::base::secret::SecretText;
 
 /// Longest line that is read.
@@ -21,7 +22,7 @@ pub(super) fn read() -> Result<SecretText, CommandError> {
     let _hidden = hidden()?;
     let (first, second) = (prompted("Password: ")?, prompted("Once more: ")?);
     // Both were typed here, by one person: how long the comparison takes tells nobody anything.
-    let digests = [&first, &second].map(|typed| crate::account::client_digest(typed));
+    let digests = [&first, &second].map(client_digest);
     let [first_digest, second_digest] = digests.each_ref().map(|digest| digest.expose().as_bytes());
     if first_digest.iter().ne(second_digest) {
         return Err(CommandError::new(

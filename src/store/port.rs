@@ -49,8 +49,8 @@ use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
 pub use operation::{Operation, OperationKind, StoreReply, Typed};
-pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
 pub(crate) use records::on_records;
+pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
 pub use redemption::{Claim, Grant, Redeemed};
 
 /// The pending result of a store operation.
@@ -195,7 +195,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         at_most: usize,
     ) -> Typed<'_, Vec<(String, Vec<u8>)>> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        Typed::new(self.run(Timestamp::default(), Operation::ListRecords { prefix, after, at_most }))
+        Typed::new(
+            self.run(Timestamp::default(), Operation::ListRecords { prefix, after, at_most }),
+        )
     }
 
     /// Makes every change if each key has the value that its change expects. Otherwise makes none

@@ -21,8 +21,8 @@ use callgate::flow::directory::Presented;
 use callgate::store::Store;
 use callgate::store::faulty::Faulty;
 use callgate::store::faulty::Lose;
-use callgate::store::port::OperationKind;
 use callgate::store::faulty::When;
+use callgate::store::port::OperationKind;
 
 use super::fresh;
 use crate::support::log::Log;

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
+mod accounts;
 mod agree;
 mod binding;
 mod bodies;

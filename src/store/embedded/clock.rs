@@ -8,7 +8,7 @@ use crate::store::embedded::writer::Shared;
 
 /// How far the clock of a store may be ahead of the wall clock without a warning: more than clocks
 /// are usually stepped, and short enough to wait for.
-const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
+pub(super) const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
 
 impl EmbeddedStore {
     /// Compares the latest time that any caller has passed to the store with the wall clock, and

@@ -25,7 +25,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -298,6 +297,8 @@ impl fmt::Debug for EmbeddedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::base::DeviceId;
     use crate::base::Digest;
     use crate::session::Device;
@@ -306,6 +307,7 @@ mod tests {
     use crate::session::Patch;
     use crate::session::Record;
     use crate::session::Right;
+    use crate::store::embedded::clock::CLOCK_AHEAD_MAX;
     use crate::store::port::Founding;
     use redb::StorageBackend;
     use redb::backends::InMemoryBackend;

@@ -204,7 +204,7 @@ fn write(database: &Database, changes: &[RecordChange]) -> Result<bool, redb::Er
         let mut fits = true;
         for RecordChange { key, expected, .. } in changes {
             let held = table.get(key.as_str())?;
-            fits &= held.as_ref().map(|value| value.value()) == expected.as_deref();
+            fits &= held.as_ref().map(redb::AccessGuard::value) == expected.as_deref();
         }
         for RecordChange { key, value, .. } in changes.iter().filter(|_| fits) {
             match value {
