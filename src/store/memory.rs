@@ -6,7 +6,7 @@ use crate::base::Timestamp;
 use crate::store::displaced::Displaced;
 use crate::store::error::StoreError;
 use crate::store::live::Config;
-use crate::store::live::Live;
+use crate::store::live::StateMachine;
 use crate::store::port::Guarantees;
 use crate::store::port::Lack;
 use crate::store::port::Operation;
@@ -29,13 +29,13 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct State {
-    live: Live,
+    machine: StateMachine,
     closed: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { live: Live::new(Config::default()), closed: false }
+        Self { machine: StateMachine::new(Config::default()), closed: false }
     }
 }
 
@@ -47,7 +47,7 @@ impl MemoryStore {
 
     /// An empty store.
     pub fn with(config: Config) -> Self {
-        let state = Mutex::new(State { live: Live::new(config), closed: false });
+        let state = Mutex::new(State { machine: StateMachine::new(config), closed: false });
         Self { state, displaced: Displaced::default(), records: RecordMap::default() }
     }
 
@@ -89,9 +89,9 @@ impl Store for MemoryStore {
                 Operation::SelfCheck => return Ok(Self::guarantees().into()),
                 _ => {}
             }
-            let now = state.live.present(now);
-            let decided = state.live.decide(now, &operation);
-            let performed = state.live.perform(0, decided);
+            let now = state.machine.present(now);
+            let decision = state.machine.decide(now, &operation);
+            let performed = state.machine.perform(0, decision);
             self.displaced.note(now, performed.displaced());
             performed.answer
         })

@@ -48,6 +48,7 @@ use crate::store::error::StoreError;
 use crate::token::Token;
 
 pub use conclusion::{Concluded, Conclusion, Ending};
+pub(crate) use operation::Subject;
 pub use operation::{Operation, OperationKind, StoreReply, Typed};
 pub(crate) use records::on_records;
 pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};

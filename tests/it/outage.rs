@@ -173,10 +173,10 @@ async fn a_loss_is_the_right_answer_or_a_503_and_never_a_guest() {
         let later = scene.later().await;
         match (brings(case), case.verb, case.lose) {
             (true, OperationKind::Redeem, Lose::Request) if !mended => {
-                assert_eq!(later, "restored")
+                assert_eq!(later, "restored");
             }
             (true, OperationKind::Resume, _) if answer.status == 503 => {
-                assert_eq!(later, "restored")
+                assert_eq!(later, "restored");
             }
             (true, ..) => assert_ne!(later, "restored", "{case:?}: granted twice"),
             (false, ..) => assert_eq!(later, "restored", "{case:?}: spent by nobody"),

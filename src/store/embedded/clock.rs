@@ -15,7 +15,7 @@ impl EmbeddedStore {
     /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: time
     /// continues from there, so whatever is minted by a clock behind it is expired at once.
     pub fn compare_clock(&self, wall: Timestamp) -> Duration {
-        let latest = Shared::lock(&self.shared).live.latest();
+        let latest = Shared::lock(&self.shared).machine.latest();
         let ahead = latest.since(wall);
         if ahead > CLOCK_AHEAD_MAX {
             tracing::warn!(

@@ -181,10 +181,10 @@ impl StoredChange {
     fn of(change: &Change) -> Option<Self> {
         Some(match change {
             Change::Noted { at } => Self::Noted(at.millis()),
-            Change::Founded { record, seen_at } => {
+            Change::Created { record, seen_at } => {
                 Self::Founded { record: Box::new(StoredRecord::of(record)), seen: seen_at.millis() }
             }
-            Change::Patched { id, patch } => {
+            Change::Patched { id, patch, .. } => {
                 Self::Patched { id: id.to_string(), patch: StoredPatch::of(patch) }
             }
             Change::Seen { id, at } => Self::Seen { id: id.to_string(), at: at.millis() },
@@ -211,9 +211,10 @@ impl StoredChange {
             }
             Change::Dropped { token } => Self::Dropped { token: session::hex(token) },
             Change::Rested => Self::Rested,
-            Change::Touched { .. } | Change::Postponed { .. } | Change::Forgotten { .. } => {
-                return None;
-            }
+            Change::Touched { .. }
+            | Change::Postponed { .. }
+            | Change::Forgotten { .. }
+            | Change::Unanswered { .. } => return None,
         })
     }
 
@@ -222,10 +223,10 @@ impl StoredChange {
         Ok(match self {
             Self::Noted(at) => Change::Noted { at: moment(at) },
             Self::Founded { record, seen } => {
-                Change::Founded { record: Arc::new(record.record()?), seen_at: moment(seen) }
+                Change::Created { record: Arc::new(record.record()?), seen_at: moment(seen) }
             }
             Self::Patched { id, patch } => {
-                Change::Patched { id: parse_id(&id)?, patch: patch.patch()? }
+                Change::Patched { id: parse_id(&id)?, patch: patch.patch()?, next: None }
             }
             Self::Seen { id, at } => Change::Seen { id: parse_id(&id)?, at: moment(at) },
             Self::Joined { id, device } => {
@@ -321,8 +322,8 @@ mod tests {
         };
         vec![
             Change::Noted { at: AT },
-            Change::Founded { record: Arc::new(record), seen_at: AT },
-            Change::Patched { id: ID, patch: Patch { entries, ..Patch::default() } },
+            Change::Created { record: Arc::new(record), seen_at: AT },
+            Change::Patched { id: ID, patch: Patch { entries, ..Patch::default() }, next: None },
             Change::Seen { id: ID, at: AT },
             Change::Joined { id: ID, device: device() },
             Change::Used { id: ID, device: device().id },

@@ -45,7 +45,7 @@ use crate::store::embedded::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::live::Change;
 use crate::store::live::Config;
-use crate::store::live::Live;
+use crate::store::live::StateMachine;
 use crate::store::port::Guarantees;
 use crate::store::port::Operation;
 use crate::store::port::Pending;
@@ -138,22 +138,22 @@ impl EmbeddedStore {
         config: Config,
         (ground, folder): (Ground, Option<Folder>),
     ) -> Result<Self, OpenError> {
-        let mut live = Live::asleep(config);
+        let mut machine = StateMachine::asleep(config);
         journal.replay(path, |number, row| {
-            live.apply(number, &Change::Noted { at: row.at });
+            machine.apply(number, &Change::Noted { at: row.at });
             for change in &row.changes {
-                live.apply(number, change);
+                machine.apply(number, change);
             }
         })?;
-        live.wake();
+        machine.wake();
         // The folder is locked, or there is none.
         let records = match &folder {
             Some(_) => RecordFile::open(path)?,
             None => RecordFile::in_memory(),
         };
-        let (sessions, _, tokens) = live.census();
+        let (sessions, _, tokens) = machine.census();
         tracing::info!(event = "store.open", sessions, tokens, bytes = journal.bytes());
-        let shared = Shared { live, durable: journal.last(), stage: Stage::Open };
+        let shared = Shared { machine, durable: journal.last(), stage: Stage::Open };
         let shared = Arc::new(Mutex::new(shared));
         let (sender, queue) = mpsc::channel(WRITER_QUEUE_OPS_MAX);
         let writer = Writer::of(Arc::clone(&shared), journal, queue, (ground, folder));
@@ -199,24 +199,24 @@ impl EmbeddedStore {
     ) -> Result<Option<StoreReply>, StoreError> {
         let mut shared = Shared::lock(&self.shared);
         shared.check()?;
-        if !shared.live.is_settled(id, shared.durable) {
+        if !shared.machine.is_settled(id, shared.durable) {
             return Ok(None);
         }
-        let now = shared.live.present(now);
-        let mut decided = shared.live.decide(now, operation);
-        match decided.changes.as_slice() {
+        let now = shared.machine.present(now);
+        let mut decision = shared.machine.decide(now, operation);
+        match decision.changes.as_slice() {
             [] | [Change::Touched { .. }] => {}
             // The answer does not wait for this: what a restart gives back covers it. After a
             // pause longer than that it would not, so the answer waits.
-            [seen @ Change::Seen { .. }] if shared.live.is_covered(id, now) => {
+            [seen @ Change::Seen { .. }] if shared.machine.is_covered(id, now) => {
                 let (reply, _) = oneshot::channel();
-                let work = Work::Change(seen.clone());
+                let work = Work::Change(Box::new(seen.clone()));
                 self.submit(Message::Job(Job { now, work, reply }))?;
-                decided.changes = vec![Change::Touched { id, at: now }];
+                decision.changes = vec![Change::Touched { id, at: now }];
             }
             _ => return Ok(None),
         }
-        shared.live.perform(0, decided).answer.map(Some)
+        shared.machine.perform(0, decision).answer.map(Some)
     }
 
     fn health(&self) -> Result<Guarantees, StoreError> {
@@ -290,7 +290,7 @@ impl Drop for EmbeddedStore {
 impl fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shared = Shared::lock(&self.shared);
-        write!(f, "EmbeddedStore({:?}, {:?})", shared.live, shared.stage)
+        write!(f, "EmbeddedStore({:?}, {:?})", shared.machine, shared.stage)
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
         let store = EmbeddedStore::open_on(disk, Config::default()).unwrap();
         armed.store(true, Ordering::SeqCst);
         let noted = Change::Noted { at: Timestamp::from_millis(1) };
-        let operation = store.ask(Timestamp::from_millis(1), Work::Change(noted));
+        let operation = store.ask(Timestamp::from_millis(1), Work::Change(Box::new(noted)));
         // A concurrent close makes the store look as if it ended cleanly.
         let (lost, closed) = tokio::join!(operation, store.close());
         assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
@@ -392,7 +392,7 @@ mod tests {
         let store = EmbeddedStore::open(dir.path()).unwrap();
         assert_eq!(store.compare_clock(wall), Duration::ZERO);
         let noted = Change::Noted { at: wall.after(span) };
-        store.ask(wall, Work::Change(noted)).await.unwrap();
+        store.ask(wall, Work::Change(Box::new(noted))).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
         assert_eq!(store.compare_clock(wall), span);
@@ -400,8 +400,9 @@ mod tests {
 
     #[test]
     fn only_a_store_that_was_closed_says_that_an_unanswered_operation_was_not_executed() {
-        let said =
-            |stage| Shared { live: Live::new(Config::default()), durable: 0, stage }.unanswered();
+        let said = |stage| {
+            Shared { machine: StateMachine::new(Config::default()), durable: 0, stage }.unanswered()
+        };
         assert!(matches!(said(Stage::Open), StoreError::Unreachable(_)));
         assert!(matches!(said(Stage::Failed("a test".into())), StoreError::Unreachable(_)));
         assert!(matches!(said(Stage::Closed), StoreError::Refused(_)));

@@ -32,8 +32,8 @@ use crate::store::embedded::journal::JournalFailed;
 use crate::store::embedded::journal::RawRow;
 use crate::store::error::StoreError;
 use crate::store::live::Change;
-use crate::store::live::Decided;
-use crate::store::live::Live;
+use crate::store::live::Decision;
+use crate::store::live::StateMachine;
 use crate::store::port::Operation;
 use crate::store::port::StoreReply;
 
@@ -52,7 +52,7 @@ const CLEANED_PER_BYTE: usize = 4;
 /// The state that the writer and the readers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) live: Live,
+    pub(super) machine: StateMachine,
     /// The newest row that is on disk.
     pub(super) durable: u64,
     pub(super) stage: Stage,
@@ -84,7 +84,7 @@ pub(super) struct Job {
 pub(super) enum Work {
     Operation(Operation),
     /// A change that was decided before.
-    Change(Change),
+    Change(Box<Change>),
     #[cfg(test)]
     Panic,
 }
@@ -158,10 +158,10 @@ impl Shared {
 }
 
 impl Work {
-    fn decide(self, live: &Live, now: Timestamp) -> Decided {
+    fn decide(self, machine: &StateMachine, now: Timestamp) -> Decision {
         match self {
-            Self::Operation(operation) => live.decide(now, &operation),
-            Self::Change(change) => Decided::with(vec![change], ()),
+            Self::Operation(operation) => machine.decide(now, &operation),
+            Self::Change(change) => Decision::with(vec![*change], ()),
             #[cfg(test)]
             Self::Panic => panic!("an operation of a test"),
         }
@@ -216,13 +216,13 @@ impl Writer {
     /// Writes when each session was last used, and then that nothing is missing.
     fn rest(&mut self) -> Result<(), JournalFailed> {
         loop {
-            let changes = Shared::lock(&self.shared).live.unsaved(RESTED_AT_ONCE);
+            let changes = Shared::lock(&self.shared).machine.unsaved(RESTED_AT_ONCE);
             let is_last = changes.is_empty();
             let changes = if is_last { vec![Change::Rested] } else { changes };
             let row = self.journal.last() + 1;
             let mut batch = Batch::default();
             for change in changes {
-                Shared::lock(&self.shared).live.apply(row, &change);
+                Shared::lock(&self.shared).machine.apply(row, &change);
                 batch.bytes += change.bytes();
                 batch.changes.push(change);
             }
@@ -235,12 +235,12 @@ impl Writer {
 
     /// Revokes the record of a clean close, before anything happens that only a crash would lose.
     pub(super) fn woken(mut self, path: &Path) -> Result<Self, OpenError> {
-        if !Shared::lock(&self.shared).live.is_rested() {
+        if !Shared::lock(&self.shared).machine.is_rested() {
             return Ok(self);
         }
-        let at = Shared::lock(&self.shared).live.latest();
+        let at = Shared::lock(&self.shared).machine.latest();
         let noted = Change::Noted { at };
-        Shared::lock(&self.shared).live.apply(self.journal.last() + 1, &noted);
+        Shared::lock(&self.shared).machine.apply(self.journal.last() + 1, &noted);
         let failed = OpenError::new(path, OpenErrorKind::Io);
         match self.write(Batch { changes: vec![noted], ..Batch::default() }) {
             Ok(()) => Ok(self),
@@ -251,17 +251,17 @@ impl Writer {
     /// Decides and applies what waits, as one row, and adds the results to `replies`.
     fn decide(&mut self, first: Message, replies: &mut Vec<Done>) -> Batch {
         let row = self.journal.last() + 1;
-        Shared::lock(&self.shared).live.set_low(self.ground.is_low());
+        Shared::lock(&self.shared).machine.set_low(self.ground.is_low());
         let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(Message::Job(Job { now, work, reply })) = next {
             // The lock is released after each operation, so that a reader waits for one and not
             // for all.
             let performed = {
-                let live = &mut Shared::lock(&self.shared).live;
-                let now = live.present(now);
-                let decided = work.decide(live, now);
-                live.perform(row, decided)
+                let machine = &mut Shared::lock(&self.shared).machine;
+                let now = machine.present(now);
+                let decision = work.decide(machine, now);
+                machine.perform(row, decision)
             };
             batch.displaced += performed.displaced();
             replies.push(Done { reply, answer: performed.answer });
@@ -286,7 +286,7 @@ impl Writer {
         }
         failpoint::reached(Place::Batch).map_err(JournalFailed::broken)?;
         let old = self.clean(&mut batch)?;
-        let at = Shared::lock(&self.shared).live.latest();
+        let at = Shared::lock(&self.shared).machine.latest();
         let row = Row { at, changes: batch.changes };
         let bytes = row.encode().map_err(JournalFailed::unwritable)?;
         self.journal.append(&bytes, &old)?;
@@ -298,7 +298,7 @@ impl Writer {
     /// Processes the oldest rows when most of the journal is garbage. What a replay still needs of
     /// them is added to the batch as full copies, and the rows are removed in the same commit.
     fn clean(&mut self, batch: &mut Batch) -> Result<Vec<RawRow>, JournalFailed> {
-        let living = Shared::lock(&self.shared).live.bytes();
+        let living = Shared::lock(&self.shared).machine.bytes();
         if self.journal.bytes() <= 2 * living + SLACK_BYTES {
             return Ok(Vec::new());
         }
@@ -309,7 +309,9 @@ impl Writer {
             let row = Row::decode(&raw.bytes).map_err(JournalFailed::unreadable)?;
             let mut shared = Shared::lock(&self.shared);
             let whole = row.changes.iter().filter_map(Change::whole);
-            batch.changes.extend(whole.filter_map(|due| shared.live.rehome(due, raw.number, to)));
+            batch
+                .changes
+                .extend(whole.filter_map(|due| shared.machine.rehome(due, raw.number, to)));
         }
         Ok(old)
     }

@@ -24,9 +24,10 @@ pub(crate) enum Change {
     /// A result depended on the present being no earlier than this.
     Noted { at: Timestamp },
     /// A session was created; also the full copy of a session.
-    Founded { record: Arc<Record>, seen_at: Timestamp },
+    Created { record: Arc<Record>, seen_at: Timestamp },
     /// A patch was accepted. Tokens that its rotation ends have changes of their own.
-    Patched { id: SessionId, patch: Patch },
+    /// `next` is the session after it, where that is known.
+    Patched { id: SessionId, patch: Patch, next: Option<Arc<Record>> },
     /// A session was used, and a restart must find that.
     Seen { id: SessionId, at: Timestamp },
     /// A session was used so soon after the last use that a restart need not find it.
@@ -50,6 +51,9 @@ pub(crate) enum Change {
     Claimed { token: Digest, mark: ClaimMark },
     /// The new state of the run that a redemption began.
     Ran { token: Digest, run: Run },
+    /// The kept response of a run was evicted. A decision on one session knows no more of the run;
+    /// [`StateMachine::decide`](super::StateMachine::decide) turns it into [`Change::Ran`].
+    Unanswered { token: Digest },
     /// An unspent token was revoked.
     Dropped { token: Digest },
     /// A session was still in use when its deadline was reached.
@@ -74,7 +78,7 @@ impl Change {
     /// Approximate bytes in a journal.
     pub(crate) fn bytes(&self) -> usize {
         let content = match self {
-            Self::Founded { record, .. } => record.storage.bytes(),
+            Self::Created { record, .. } => record.storage.bytes(),
             Self::Patched { patch, .. } => {
                 let values = patch.entries.iter();
                 values
@@ -93,7 +97,7 @@ impl Change {
     /// The entry of which this is a full copy, if it is one.
     pub(crate) fn whole(&self) -> Option<Due> {
         match self {
-            Self::Founded { record, .. } => Some(Due::Session(record.id)),
+            Self::Created { record, .. } => Some(Due::Session(record.id)),
             Self::Ended { id, .. } => Some(Due::Session(*id)),
             Self::Minted { token } => Some(Due::Token(token.digest)),
             _ => None,

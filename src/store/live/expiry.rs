@@ -6,30 +6,44 @@
 
 use std::sync::Arc;
 
-use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::store::live::Change;
-use crate::store::live::Decided;
+use crate::store::live::Decision;
 use crate::store::live::Due;
-use crate::store::live::Held;
+use crate::store::live::HeldToken;
 use crate::store::live::Index;
-use crate::store::live::Live;
+use crate::store::live::Life;
+use crate::store::live::SessionState;
+use crate::store::live::StateMachine;
+use crate::token::RunStage;
 
 /// Deadlines that one sweep postpones for each record it may drop. All sessions of a full store
 /// become due once per idle timeout, an hour at least, and a sweep runs every ten seconds: 2,800
 /// of a million sessions, against 16 times 512.
 const POSTPONED_PER_RECORD: usize = 16;
 
-impl Live {
+impl HeldToken {
+    /// Marks a run that was in progress as one whose process died.
+    fn cut_off(&mut self) {
+        if !matches!(&self.token.run, Some(run) if run.stage == RunStage::Running) {
+            return;
+        }
+        if let Some(run) = &mut Arc::make_mut(&mut self.token).run {
+            run.stage = RunStage::Interrupted;
+        }
+    }
+}
+
+impl StateMachine {
     /// Drops up to `at_most` records that are no longer needed.
     ///
     /// A session that expired becomes a tombstone: its data is dropped, its id is remembered.
-    pub(crate) fn sweep(&self, now: Timestamp, at_most: usize) -> Decided {
+    pub(crate) fn sweep(&self, now: Timestamp, at_most: usize) -> Decision {
         let changes = self.overdue(now, at_most);
         let postponed =
             changes.iter().filter(|change| matches!(change, Change::Postponed { .. })).count();
         let dropped = changes.len() - postponed;
-        Decided::with(changes, dropped)
+        Decision::with(changes, dropped)
     }
 
     /// The changes of one sweep.
@@ -50,10 +64,10 @@ impl Live {
 
     fn take_up(&self, now: Timestamp, due: Due) -> Change {
         match due {
-            Due::Session(id) => match self.sessions.get(&id) {
-                Some(Held::Living(living)) if living.is_live(now) => Change::Postponed { id },
-                Some(Held::Living(_)) => Change::Ended { id, at: now },
-                Some(Held::Ended(_)) | None => Change::Forgotten { due },
+            Due::Session(id) => match self.sessions.get(&id).map(|entry| &entry.state) {
+                Some(state) if state.living(now).is_some() => Change::Postponed { id },
+                Some(SessionState { life: Life::Living(_), .. }) => Change::Ended { id, at: now },
+                _ => Change::Forgotten { due },
             },
             Due::Token(_) => Change::Forgotten { due },
         }
@@ -64,22 +78,19 @@ impl Live {
     /// and marks every run in progress as cut off, because the one process that ran them is gone.
     pub(crate) fn wake(&mut self) {
         let rested = self.rested;
-        for held in self.sessions.values_mut().filter(|_| !rested) {
-            if let Held::Living(living) = held {
-                let lag = living.record.lifetime.touch_lag();
-                living.seen_at = living.seen_at.max(living.saved_at.after(lag));
+        for entry in self.sessions.values_mut().filter(|_| !rested) {
+            if let Some(lag) = entry.record().map(|record| record.lifetime.touch_lag()) {
+                entry.state.seen_at = entry.state.seen_at.max(entry.saved_at.after(lag));
             }
         }
         for held in self.tokens.values_mut() {
             held.cut_off();
         }
-        let living = |(id, held): (&SessionId, &Held)| match held {
-            Held::Living(_) => Some(*id),
-            Held::Ended(_) => None,
-        };
-        let sessions = self.sessions.iter().map(|(id, held)| (held.due_at(), Due::Session(*id)));
+        let known = self.sessions.iter().filter(|(_, it)| !matches!(it.state.life, Life::Absent));
+        let sessions = known.map(|(id, entry)| (entry.due_at, Due::Session(*id)));
         let tokens = self.tokens.iter().map(|(digest, held)| (held.due_at, Due::Token(*digest)));
-        let ids = self.sessions.iter().filter_map(living).collect();
+        let living = self.sessions.iter().filter(|(_, entry)| entry.record().is_some());
+        let ids = living.map(|(id, _)| *id).collect();
         self.index = Index::awake(ids, sessions.chain(tokens).collect());
         let now = self.latest;
         let over: Vec<Change> = self
@@ -98,13 +109,10 @@ impl Live {
 
     /// Up to `at_most` uses that a restart would not find.
     pub(crate) fn unsaved(&self, at_most: usize) -> Vec<Change> {
-        let living = self.sessions.iter().filter_map(|(id, held)| match held {
-            Held::Living(living) if living.seen_at > living.saved_at => {
-                Some(Change::Seen { id: *id, at: living.seen_at })
-            }
-            Held::Living(_) | Held::Ended(_) => None,
-        });
-        living.take(at_most).collect()
+        let living = self.sessions.values().filter(|entry| entry.record().is_some());
+        let unsaved = living.filter(|entry| entry.state.seen_at > entry.saved_at);
+        let seen = unsaved.map(|it| Change::Seen { id: it.state.id, at: it.state.seen_at });
+        seen.take(at_most).collect()
     }
 
     /// Whether the store was closed cleanly and nothing has happened since.
@@ -116,19 +124,20 @@ impl Live {
     /// now on that is row `to`. `None` if a replay can do without the row.
     pub(crate) fn rehome(&mut self, due: Due, row: u64, to: u64) -> Option<Change> {
         match due {
-            Due::Session(id) => match self.sessions.get_mut(&id)? {
-                Held::Living(living) if living.rows.home == row => {
-                    living.rows.home = to;
-                    let record = Arc::clone(&living.record);
+            Due::Session(id) => {
+                let entry = self.sessions.get_mut(&id).filter(|entry| entry.rows.home == row)?;
+                let copy = match &entry.state.life {
                     // A copy includes every change so far, and none is in progress.
-                    Some(Change::Founded { record, seen_at: living.saved_at })
-                }
-                Held::Ended(tombstone) if tombstone.rows.home == row => {
-                    tombstone.rows.home = to;
-                    Some(Change::Ended { id, at: tombstone.ended_at })
-                }
-                Held::Living(_) | Held::Ended(_) => None,
-            },
+                    Life::Living(record) => {
+                        let record = Arc::clone(record);
+                        Change::Created { record, seen_at: entry.saved_at }
+                    }
+                    Life::Ended(at) => Change::Ended { id, at: *at },
+                    Life::Absent => return None,
+                };
+                entry.rows.home = to;
+                Some(copy)
+            }
             Due::Token(digest) => {
                 let held = self.tokens.get_mut(&digest).filter(|held| held.rows.home == row)?;
                 held.rows.home = to;

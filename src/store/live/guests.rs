@@ -10,8 +10,7 @@ use crate::session::Record;
 use crate::store::live::BYTES_PER_SESSION;
 use crate::store::live::Change;
 use crate::store::live::Config;
-use crate::store::live::Held;
-use crate::store::live::Live;
+use crate::store::live::StateMachine;
 use crate::store::live::apply::session_bytes;
 
 /// Guests evicted in one step at most. Only a guest that stores as much as hundreds of others
@@ -83,21 +82,20 @@ impl Guests {
     }
 }
 
-impl Live {
+impl StateMachine {
     /// Updates the position of a session among the guests, after any change of it.
     pub(super) fn place(&mut self, id: SessionId) {
         if self.index.is_asleep() {
             return;
         }
-        let holds = self.tokens_of.contains_key(&id);
-        let Some(Held::Living(living)) = self.sessions.get_mut(&id) else { return };
-        let is_guest = !living.record.access.known;
-        let (seen_at, bytes) = (living.seen_at, living.bytes);
-        let place = is_guest.then_some(Place { holds, seen_at, bytes });
-        if place != living.place {
-            self.guests.remove(id, living.place);
+        let Some(entry) = self.sessions.get_mut(&id) else { return };
+        let is_guest = entry.record().is_some_and(|record| !record.access.known);
+        let (holds, bytes) = (!entry.state.unspent.is_empty(), entry.bytes);
+        let place = is_guest.then_some(Place { holds, seen_at: entry.state.seen_at, bytes });
+        if place != entry.place {
+            self.guests.remove(id, entry.place);
             self.guests.insert(id, place);
-            living.place = place;
+            entry.place = place;
         }
     }
 
@@ -144,10 +142,7 @@ impl Live {
     }
 
     fn place_of(&self, id: SessionId) -> Option<Place> {
-        match self.sessions.get(&id) {
-            Some(Held::Living(living)) => living.place,
-            _ => None,
-        }
+        self.sessions.get(&id)?.place
     }
 }
 

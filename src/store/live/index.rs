@@ -33,7 +33,7 @@ impl Index {
         self.asleep
     }
 
-    pub(super) fn found(&mut self, id: SessionId) {
+    pub(super) fn created(&mut self, id: SessionId) {
         if !self.asleep {
             self.ids.insert(id);
         }

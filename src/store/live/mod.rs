@@ -1,8 +1,21 @@
-//! The state machine that all stores share.
+//! The state machine of all stores: one session with its tokens decides, and maps hold all of them.
 //!
-//! Deciding and applying are separate. An operation reads the state (`&Live`, so it cannot change
-//! it) and returns a `Decided`: a short list of `Change`s, and how to build the result. Applying a
-//! change is the only way the state changes, and it cannot fail:
+//! ```text
+//!   session    one session with its tokens: what it is, and how changes are applied to it
+//!   sessions   decides the operations on a session
+//!   tokens     decides minting and redeeming
+//!   runs       decides how the run of a callback is renewed, ended and taken over
+//!   decision   the changes of an operation, and its result
+//!   change     the changes, as data
+//!   apply      applies changes to all sessions and tokens, and keeps them in order
+//!   room       admits what a decision adds
+//!   expiry     removes what is no longer needed
+//!   guests, answers, index    orders over all sessions and tokens
+//! ```
+//!
+//! Deciding and applying are separate. A session reads its state (`&SessionState`, so it cannot
+//! change it) and returns a [`Decision`]: a short list of [`Change`]s, and how to build the result.
+//! Applying a change is the only way the state changes, and it cannot fail:
 //!
 //! ```text
 //!   memory store     lock · decide · apply
@@ -11,44 +24,56 @@
 //!   shared store     read one session · decide · apply · write it under its version · return
 //! ```
 //!
+//! Memory and embedded keep all sessions in a [`StateMachine`]. It knows what no session knows:
+//! whether there is room, and who makes it.
+//!
 //! Pure and synchronous: no lock, no I/O, no clock. The present is an argument, and it never goes
 //! back.
 
 mod answers;
 mod apply;
 mod change;
+mod decision;
 mod expiry;
 mod guests;
 mod index;
+mod room;
 mod runs;
+mod session;
 mod sessions;
 mod tokens;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
-use crate::base::limits::TOMBSTONE;
 use crate::base::setting::settings;
 use crate::session::Record;
-use crate::session::Right;
 use crate::store::error::StoreError;
-use crate::store::port::Checked;
+use crate::store::port::Conclusion;
+use crate::store::port::Ending;
 use crate::store::port::Opened;
 use crate::store::port::Operation;
 use crate::store::port::StoreReply;
+use crate::store::port::Subject;
 use crate::token::Token;
 
 use answers::Answers;
 pub(crate) use change::Change;
+pub(crate) use decision::Decision;
 use guests::Guests;
 use guests::Place;
 use index::Index;
+pub(crate) use session::Life;
+pub(crate) use session::SessionState;
+pub(crate) use session::without_token;
+pub use session::{KeptAnswer, Unspent};
 
 settings! {
     /// How much a store keeps.
@@ -79,23 +104,22 @@ impl Config {
     }
 }
 
-/// All sessions and tokens of one store.
-pub(crate) struct Live {
+/// All sessions and tokens of one store, and their order.
+pub(crate) struct StateMachine {
     config: Config,
     /// The latest time that any caller has passed.
     latest: Timestamp,
     /// The latest time that a change has recorded, which a restart therefore remembers.
     noted: Timestamp,
     // Keyed hashing (SipHash with random keys): some of the keys come from clients.
-    sessions: HashMap<SessionId, Held>,
+    sessions: HashMap<SessionId, Entry>,
     tokens: HashMap<Digest, HeldToken>,
     names: BTreeMap<TokenId, Digest>,
-    /// The unspent tokens of each session that has any, in the order they were minted. They are
-    /// stored apart from the sessions, because a replay may read a token before its session.
-    tokens_of: HashMap<SessionId, Vec<Digest>>,
     answers: Answers,
     index: Index,
     guests: Guests,
+    /// Sessions that ended and are remembered.
+    ended: usize,
     /// Approximate bytes of full copies of everything in a journal.
     bytes: usize,
     /// Whether nothing has happened since a clean close.
@@ -104,31 +128,16 @@ pub(crate) struct Live {
     low: bool,
 }
 
-/// The state known of one session id.
-enum Held {
-    Living(Living),
-    Ended(Tombstone),
-}
-
-/// A session that has not ended. It may have expired nevertheless.
-struct Living {
-    record: Arc<Record>,
-    seen_at: Timestamp,
-    /// The `seen_at` that a restart would find.
+/// One session, and what the store keeps about it.
+struct Entry {
+    state: SessionState,
+    /// The last-used time that a restart would find.
     saved_at: Timestamp,
-    /// When the last of its unspent tokens expires; the epoch if it has none.
-    needed_until: Timestamp,
     due_at: Timestamp,
     rows: Rows,
     bytes: usize,
     /// Its position among the guests, if it is one.
     place: Option<Place>,
-}
-
-/// The record of a session that ended.
-struct Tombstone {
-    ended_at: Timestamp,
-    rows: Rows,
 }
 
 /// A token, and when it is forgotten.
@@ -139,7 +148,7 @@ struct HeldToken {
 }
 
 /// The rows of a journal that hold an entry. Both are 0 without a journal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Rows {
     /// The row with the last full copy: a replay needs nothing older.
     home: u64,
@@ -156,52 +165,7 @@ pub(crate) enum Due {
     Token(Digest),
 }
 
-/// The state of a session at one moment.
-enum Standing<'a> {
-    Living(&'a Living),
-    /// It has expired, and that is not recorded yet.
-    Expired,
-    Ended,
-    Unheard,
-}
-
-/// The outcome of an operation that has not changed anything yet.
-pub(crate) struct Decided {
-    /// What happened.
-    pub(crate) changes: Vec<Change>,
-    answer: Answer,
-}
-
-/// Builds the result, once the changes are applied.
-type Answer = Box<dyn FnOnce(&Live) -> Result<StoreReply, StoreError> + Send>;
-
-impl Decided {
-    /// A result that is read from the state after the changes.
-    fn after<T: Into<StoreReply>>(
-        changes: Vec<Change>,
-        answer: impl FnOnce(&Live) -> T + Send + 'static,
-    ) -> Self {
-        Self { changes, answer: Box::new(move |live| Ok(answer(live).into())) }
-    }
-
-    /// A result that is known already.
-    pub(crate) fn with(changes: Vec<Change>, answer: impl Into<StoreReply>) -> Self {
-        let answer = answer.into();
-        Self::after(changes, move |_| answer)
-    }
-
-    /// A result without changes.
-    pub(crate) fn only(answer: impl Into<StoreReply>) -> Self {
-        Self::with(Vec::new(), answer)
-    }
-
-    /// There is no room. The changes are those of the sweep that tried to make some.
-    fn full(changes: Vec<Change>) -> Self {
-        Self { changes, answer: Box::new(|_| Err(StoreError::Full)) }
-    }
-}
-
-impl Live {
+impl StateMachine {
     /// An empty state.
     pub(crate) fn new(config: Config) -> Self {
         Self {
@@ -211,17 +175,17 @@ impl Live {
             sessions: HashMap::new(),
             tokens: HashMap::new(),
             names: BTreeMap::new(),
-            tokens_of: HashMap::new(),
             answers: Answers::default(),
             index: Index::default(),
             guests: Guests::default(),
+            ended: 0,
             bytes: 0,
             rested: false,
             low: false,
         }
     }
 
-    /// A state to be replayed. [`Live::wake`] makes it ready for use.
+    /// A state to be replayed. [`StateMachine::wake`] makes it ready for use.
     pub(crate) fn asleep(config: Config) -> Self {
         Self { index: Index::asleep(), ..Self::new(config) }
     }
@@ -249,117 +213,127 @@ impl Live {
 
     /// Living sessions, ended ones that are remembered, and tokens.
     pub(crate) fn census(&self) -> (usize, usize, usize) {
-        (self.index.ids.len(), self.sessions.len() - self.index.ids.len(), self.tokens.len())
+        (self.index.ids.len(), self.ended, self.tokens.len())
     }
 
-    /// Decides an operation on the state. The store itself checks and closes.
-    pub(crate) fn decide(&self, now: Timestamp, operation: &Operation) -> Decided {
+    /// Decides an operation. The store itself checks and closes.
+    pub(crate) fn decide(&self, now: Timestamp, operation: &Operation) -> Decision {
+        match operation.subject() {
+            Subject::Session(id) => self.decide_on(now, id, None, operation),
+            Subject::Token(digest) => self.decide_on_token(now, Some(&digest), operation),
+            Subject::Name(name) => self.decide_on_token(now, self.names.get(&name), operation),
+            Subject::Store => match operation {
+                Operation::Sessions { after, at_most } => self.sessions(now, *after, *at_most),
+                Operation::Tokens { after, at_most } => self.tokens(now, *after, *at_most),
+                Operation::Sweep { at_most } => self.sweep(now, *at_most),
+                _ => Decision::only(()),
+            },
+        }
+    }
+
+    fn decide_on_token(
+        &self,
+        now: Timestamp,
+        digest: Option<&Digest>,
+        operation: &Operation,
+    ) -> Decision {
+        let held = digest.and_then(|digest| self.tokens.get(digest));
+        match held.filter(|held| now < held.due_at).map(|held| &*held.token) {
+            Some(token) => self.decide_on(now, token.session, Some(token), operation),
+            None => Decision::only(without_token(operation)),
+        }
+    }
+
+    /// Lets the session decide, and adds what the decision means for the others: what makes room
+    /// for it, and what a restart must find of it.
+    fn decide_on(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        token: Option<&Token>,
+        operation: &Operation,
+    ) -> Decision {
+        let entry = self.sessions.get(&id);
+        let decide = |operation: &Operation| match entry {
+            Some(entry) => entry.state.decide(now, token, operation),
+            None => SessionState::absent(id).decide(now, token, operation),
+        };
         match operation {
-            Operation::Resume { id, credential } => self.resume(now, *id, *credential),
-            Operation::Create { founding } => self.create(now, founding),
-            Operation::Patch { id, right, patch } => self.patch(now, *id, *right, patch),
-            Operation::Mint { right, patch, token } => self.mint(now, *right, patch, token),
-            Operation::Redeem { claim } => self.redeem(now, claim),
-            Operation::Conclude { conclusion } => self.conclude(now, conclusion),
-            Operation::Detach { id, right, device } => self.detach(now, *id, *right, *device),
-            Operation::End { id, right } => self.end(now, *id, *right),
-            Operation::Revoke { token } => self.revoke(now, *token),
-            Operation::Look { id, right } => self.look(now, *id, *right),
-            Operation::Sessions { after, at_most } => self.sessions(now, *after, *at_most),
-            Operation::Tokens { after, at_most } => self.tokens(now, *after, *at_most),
-            Operation::Sweep { at_most } => self.sweep(now, *at_most),
-            // Not about sessions: a store performs them by itself.
-            Operation::ReadRecords { .. }
-            | Operation::ListRecords { .. }
-            | Operation::WriteRecords { .. }
-            | Operation::SelfCheck
-            | Operation::Close => Decided::only(()),
+            Operation::Resume { .. } => {
+                let mut decision = decide(operation);
+                if entry.is_some_and(|entry| entry.must_save(now))
+                    && let Some(used @ Change::Touched { .. }) = decision.changes.first_mut()
+                {
+                    *used = Change::Seen { id, at: now };
+                }
+                decision
+            }
+            Operation::Create { .. } | Operation::Patch { .. } | Operation::Mint { .. } => {
+                self.admit(now, entry, decide(operation))
+            }
+            Operation::Redeem { .. } => {
+                let mut decision = decide(operation);
+                if token.is_some_and(|token| self.noted >= token.expires_at) {
+                    decision.changes.retain(|change| !matches!(change, Change::Noted { .. }));
+                }
+                decision
+            }
+            Operation::Conclude { conclusion } if self.is_too_large(conclusion) => {
+                let conclusion = Conclusion { ending: Ending::TooLarge, ..conclusion.clone() };
+                decide(&Operation::Conclude { conclusion })
+            }
+            Operation::Conclude { .. } => self.keeping(decide(operation)),
+            _ => decide(operation),
         }
     }
 
     /// Applies what was decided, as row `row` of a journal, and builds the result.
-    pub(crate) fn perform(&mut self, row: u64, decided: Decided) -> Performed {
-        for change in &decided.changes {
+    pub(crate) fn perform(&mut self, row: u64, decision: Decision) -> Performed {
+        for change in &decision.changes {
             self.apply(row, change);
         }
-        Performed { answer: (decided.answer)(self), changes: decided.changes }
+        let (changes, answer) = decision.reply(|id| self.opened(id));
+        Performed { answer, changes }
     }
 
     /// Whether every change of a session is in a row up to `row`.
     pub(crate) fn is_settled(&self, id: SessionId, row: u64) -> bool {
-        match self.sessions.get(&id) {
-            Some(Held::Living(living)) => living.rows.last <= row,
-            Some(Held::Ended(tombstone)) => tombstone.rows.last <= row,
-            None => true,
-        }
+        self.sessions.get(&id).is_none_or(|entry| entry.rows.last <= row)
     }
 
     /// Whether a restart would treat a session as used up to `now`, whatever it finds in the
     /// journal.
     pub(crate) fn is_covered(&self, id: SessionId, now: Timestamp) -> bool {
-        match self.sessions.get(&id) {
-            Some(Held::Living(living)) => {
-                now <= living.saved_at.after(living.record.lifetime.touch_lag())
-            }
-            Some(Held::Ended(_)) | None => false,
-        }
+        let living = self.sessions.get(&id).and_then(|entry| Some((entry, entry.record()?)));
+        living
+            .is_some_and(|(entry, record)| now <= entry.saved_at.after(record.lifetime.touch_lag()))
     }
 
-    fn standing(&self, id: SessionId, now: Timestamp) -> Standing<'_> {
-        match self.sessions.get(&id) {
-            Some(Held::Living(living)) if living.is_live(now) => Standing::Living(living),
-            Some(Held::Living(_)) => Standing::Expired,
-            Some(Held::Ended(_)) => Standing::Ended,
-            None => Standing::Unheard,
-        }
-    }
-
-    /// The session, if it is alive and the right to it holds. Every operation under a right begins
-    /// with this.
-    fn under(&self, id: SessionId, now: Timestamp, right: Right) -> Checked<&Living> {
-        match self.living(id, now) {
-            Some(living) if right.holds(&living.record) => Checked::Done(living),
-            Some(_) => Checked::Replaced,
-            None => Checked::Gone,
-        }
-    }
-
-    fn living(&self, id: SessionId, now: Timestamp) -> Option<&Living> {
-        match self.standing(id, now) {
-            Standing::Living(living) => Some(living),
-            Standing::Expired | Standing::Ended | Standing::Unheard => None,
-        }
+    fn living(&self, id: SessionId, now: Timestamp) -> Option<&SessionState> {
+        let entry = self.sessions.get(&id)?;
+        entry.state.living(now).map(|_| &entry.state)
     }
 
     /// The session as it is. `None` once it has ended.
     pub(crate) fn opened(&self, id: SessionId) -> Option<Opened> {
-        match self.sessions.get(&id) {
-            Some(Held::Living(living)) => Some(living.opened()),
-            _ => None,
-        }
+        self.sessions.get(&id)?.state.opened()
     }
 
-    /// When a remembered session ended.
-    pub(crate) fn ended_at(&self, id: SessionId) -> Option<Timestamp> {
-        match self.sessions.get(&id) {
-            Some(Held::Ended(tombstone)) => Some(tombstone.ended_at),
-            _ => None,
-        }
+    fn sessions(&self, now: Timestamp, after: Option<SessionId>, at_most: usize) -> Decision {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = self.index.ids.range((from, Bound::Unbounded));
+        let page = ids.filter_map(|id| self.living(*id, now)?.opened()).take(at_most);
+        Decision::only(page.collect::<Vec<_>>())
     }
 
-    /// The unclaimed tokens of a session, in the order they were minted.
-    pub(crate) fn unspent_of(&self, id: SessionId) -> impl Iterator<Item = &Token> {
-        let digests = self.tokens_of.get(&id).into_iter().flatten();
-        digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &*held.token)
-    }
-
-    /// Ends a session that is found to have expired, before any result depends on it. A result
-    /// that was returned once must hold after a restart, when the clock may have stepped back.
-    fn noticed(&self, id: SessionId, now: Timestamp) -> Vec<Change> {
-        match self.standing(id, now) {
-            Standing::Expired => vec![Change::Ended { id, at: now }],
-            _ => Vec::new(),
-        }
+    fn tokens(&self, now: Timestamp, after: Option<TokenId>, at_most: usize) -> Decision {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let digests = self.names.range((from, Bound::Unbounded)).map(|(_, digest)| digest);
+        let tokens = digests.filter_map(|digest| self.tokens.get(digest)).map(|held| &held.token);
+        let unspent = tokens
+            .filter(|token| token.is_unspent(now) && self.living(token.session, now).is_some());
+        let page = unspent.take(at_most).map(|token| Token::clone(token));
+        Decision::only(page.collect::<Vec<_>>())
     }
 }
 
@@ -378,42 +352,38 @@ impl Performed {
     }
 }
 
-impl Living {
-    fn opened(&self) -> Opened {
-        let Self { record, seen_at, needed_until, .. } = self;
-        let record = Arc::clone(record);
-        Opened { record, seen_at: *seen_at, needed_until: *needed_until }
+impl Entry {
+    fn absent(id: SessionId) -> Self {
+        let never = Timestamp::default();
+        let (state, rows) = (SessionState::absent(id), Rows::default());
+        Self { state, saved_at: never, due_at: never, rows, bytes: 0, place: None }
     }
 
-    fn is_live(&self, now: Timestamp) -> bool {
-        now < self.ends_at()
-    }
-
-    /// When it ends unless it is used again.
-    fn ends_at(&self) -> Timestamp {
-        self.record.expires_at(self.seen_at, self.needed_until)
-    }
-}
-
-impl Held {
-    fn due_at(&self) -> Timestamp {
-        match self {
-            Self::Living(living) => living.due_at,
-            Self::Ended(tombstone) => tombstone.forget_at(),
+    fn record(&self) -> Option<&Arc<Record>> {
+        match &self.state.life {
+            Life::Living(record) => Some(record),
+            Life::Absent | Life::Ended(_) => None,
         }
     }
-}
 
-impl Tombstone {
-    fn forget_at(&self) -> Timestamp {
-        self.ended_at.after(TOMBSTONE)
+    /// Whether a use must be recorded. It is once half of the lag has passed. The other half
+    /// covers the time that the change takes to become durable.
+    fn must_save(&self, now: Timestamp) -> bool {
+        self.record()
+            .is_some_and(|record| now.since(self.saved_at) >= record.lifetime.touch_lag() / 2)
+    }
+
+    /// Whether it contains nothing.
+    fn is_blank(&self) -> bool {
+        let SessionState { life, unspent, answers, .. } = &self.state;
+        matches!(life, Life::Absent) && unspent.is_empty() && answers.is_empty()
     }
 }
 
 /// Numbers only.
-impl fmt::Debug for Live {
+impl fmt::Debug for StateMachine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (living, ended, tokens) = self.census();
-        write!(f, "Live({living} sessions, {ended} ended, {tokens} tokens)")
+        write!(f, "StateMachine({living} sessions, {ended} ended, {tokens} tokens)")
     }
 }

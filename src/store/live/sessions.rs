@@ -1,23 +1,18 @@
-//! Decides the operations on sessions.
+//! Decides the operations on a session.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::DeviceId;
 use crate::base::Digest;
-use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::limits::SWEEP_RECORDS_MAX;
 use crate::session::Patch;
 use crate::session::PatchRefused;
 use crate::session::Record;
 use crate::session::Right;
 use crate::store::live::Change;
-use crate::store::live::Decided;
-use crate::store::live::Live;
-use crate::store::live::Living;
-use crate::store::live::Standing;
-use crate::store::live::guests::Wanted;
+use crate::store::live::Decision;
+use crate::store::live::SessionState;
+use crate::store::live::session::Standing;
 use crate::store::port::Checked;
 use crate::store::port::Created;
 use crate::store::port::Founding;
@@ -27,206 +22,134 @@ use crate::store::port::StoreReply;
 use crate::token::ClaimMark;
 use crate::token::Token;
 
-impl Live {
-    pub(crate) fn resume(&self, now: Timestamp, id: SessionId, credential: Digest) -> Decided {
-        match self.standing(id, now) {
-            Standing::Living(living) if living.record.device(&credential).is_some() => {
-                let used = living.record.device(&credential).map(|device| device.id);
-                let used = used.filter(|_| living.record.is_behind(&credential));
-                let mut changes = vec![living.touch(now)];
-                changes.extend(used.map(|device| Change::Used { id, device }));
-                Decided::after(changes, move |live| {
-                    live.opened(id).map_or(Resumed::Closed, Resumed::Open)
+impl SessionState {
+    pub(super) fn resume(&self, now: Timestamp, credential: &Digest) -> Decision {
+        let id = self.id;
+        match self.standing(now) {
+            Standing::Living(record) => {
+                let Some(device) = record.device(credential) else {
+                    let joined = record.devices.iter().map(|device| device.since);
+                    return Decision::only(Resumed::Replaced { joined_last: joined.max() });
+                };
+                let mut changes = vec![Change::Touched { id, at: now }];
+                if record.is_behind(credential) {
+                    changes.push(Change::Used { id, device: device.id });
+                }
+                Decision::opened(changes, id, |opened| {
+                    opened.map_or(Resumed::Closed, Resumed::Open).into()
                 })
             }
-            Standing::Unheard => Decided::only(Resumed::Unheard),
-            Standing::Living(living) => {
-                let joined = living.record.devices.iter().map(|device| device.since);
-                Decided::only(Resumed::Replaced { joined_last: joined.max() })
-            }
+            Standing::Absent => Decision::only(Resumed::Unheard),
             Standing::Expired | Standing::Ended => {
-                Decided::with(self.noticed(id, now), Resumed::Closed)
+                Decision::with(self.noticed(now), Resumed::Closed)
             }
         }
     }
 
-    pub(crate) fn create(&self, now: Timestamp, founding: &Founding) -> Decided {
-        let id = founding.record.id;
-        match self.standing(id, now) {
-            Standing::Living(living) => Decided::only(meet(living, &founding.record)),
+    pub(super) fn create(&self, now: Timestamp, founding: &Founding) -> Decision {
+        match self.standing(now) {
+            Standing::Living(record) => Decision::only(self.meet(record, &founding.record)),
             Standing::Expired | Standing::Ended => {
-                Decided::with(self.noticed(id, now), Created::Closed)
+                Decision::with(self.noticed(now), Created::Closed)
             }
-            Standing::Unheard => self.found_new(now, founding),
+            Standing::Absent => self.create_new(now, founding),
         }
     }
 
-    fn found_new(&self, now: Timestamp, founding: &Founding) -> Decided {
+    fn create_new(&self, now: Timestamp, founding: &Founding) -> Decision {
         let record = match founding.patch.apply(&founding.record) {
             Ok(record) => Arc::new(record),
-            Err(PatchRefused::TooLarge) => return Decided::only(Created::TooLarge),
+            Err(PatchRefused::TooLarge) => return Decision::only(Created::TooLarge),
             // The patch read a value of a session that no longer exists.
-            Err(PatchRefused::Conflict) => return Decided::only(Created::Closed),
+            Err(PatchRefused::Conflict) => return Decision::only(Created::Closed),
         };
-        let mut changes = Vec::new();
-        if !self.has_room_for_session(&changes) {
-            changes = self.overdue(now, SWEEP_RECORDS_MAX);
-        }
-        changes.extend(self.displacing(&Wanted { record: &record, is_new: true }, &changes));
-        let has_room = self.has_room_for_session(&changes)
-            && (founding.token.is_none() || self.has_room_for_token(&record, &changes));
-        if !has_room {
-            return Decided::full(changes);
-        }
-        let (id, generation) = (record.id, record.generation);
-        changes.push(Change::Founded { record, seen_at: now });
+        let generation = record.generation;
+        let mut changes = vec![Change::Created { record, seen_at: now }];
         if let Some(token) = &founding.token {
             let token = Arc::new(Token { generation, ..token.clone() });
             changes.push(Change::Minted { token });
         }
-        Decided::after(changes, move |live| live.opened(id).map_or(Created::Closed, Created::New))
+        Decision::opened(changes, self.id, |opened| {
+            opened.map_or(Created::Closed, Created::New).into()
+        })
     }
 
-    /// Whether one more session may be created after `swept`. A swept session becomes a tombstone.
-    fn has_room_for_session(&self, swept: &[Change]) -> bool {
-        let count = |is: fn(&Change) -> bool| swept.iter().filter(|change| is(change)).count();
-        let ending = count(|change| matches!(change, Change::Ended { .. }));
-        let displaced = count(|change| matches!(change, Change::Displaced { .. }));
-        let ended = self.sessions.len() - self.index.ids.len() + ending;
-        !self.low
-            && self.index.ids.len() < self.config.sessions_max + ending + displaced
-            && ended <= self.config.others_max()
-    }
-
-    pub(crate) fn patch(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        patch: &Patch,
-    ) -> Decided {
-        let living = match self.under(id, now, right) {
-            Checked::Done(living) => living,
-            Checked::Gone => return Decided::with(self.noticed(id, now), Patched::Gone),
-            Checked::Replaced => return Decided::only(Patched::Replaced),
-        };
-        match patch.apply(&living.record) {
-            Ok(next) => {
-                let mut changes = self.growing(&next);
-                changes.extend(self.patching(now, id, patch));
-                Decided::after(changes, move |live| {
-                    live.opened(id).map_or(Patched::Gone, Patched::Done)
-                })
-            }
-            Err(PatchRefused::Conflict) => Decided::only(Patched::Conflict(living.opened())),
-            Err(PatchRefused::TooLarge) => Decided::only(Patched::TooLarge),
+    /// The result of a create that finds the session present.
+    fn meet(&self, record: &Record, founder: &Record) -> Created {
+        let mut devices = founder.devices.iter().take(1);
+        let known = devices.any(|device| record.device(&device.digest).is_some());
+        match self.opened().filter(|_| known) {
+            Some(opened) => Created::Met(opened),
+            None => Created::Replaced,
         }
     }
 
-    /// The guests to evict for a session that has grown to this size.
-    pub(super) fn growing(&self, record: &Record) -> Vec<Change> {
-        self.displacing(&Wanted { record, is_new: false }, &[])
+    pub(super) fn patch(&self, now: Timestamp, right: Right, patch: &Patch) -> Decision {
+        let record = match self.under(now, right) {
+            Checked::Done(record) => record,
+            Checked::Gone => return Decision::with(self.noticed(now), Patched::Gone),
+            Checked::Replaced => return Decision::only(Patched::Replaced),
+        };
+        match patch.apply(record) {
+            Ok(next) => Decision::opened(self.patching(now, patch, next), self.id, |opened| {
+                opened.map_or(Patched::Gone, Patched::Done).into()
+            }),
+            Err(PatchRefused::Conflict) => {
+                Decision::only(self.opened().map_or(Patched::Gone, Patched::Conflict))
+            }
+            Err(PatchRefused::TooLarge) => Decision::only(Patched::TooLarge),
+        }
     }
 
-    /// The changes of an accepted patch; none if the patch is empty.
-    pub(super) fn patching(&self, now: Timestamp, id: SessionId, patch: &Patch) -> Vec<Change> {
+    /// The changes of an accepted patch, which leads to `next`; none if the patch is empty.
+    pub(super) fn patching(&self, now: Timestamp, patch: &Patch, next: Record) -> Vec<Change> {
         if patch.is_empty() {
             return Vec::new();
         }
         let accepted = Patch { expect: None, expect_access: None, ..patch.clone() };
-        let mut changes = vec![Change::Patched { id, patch: accepted }];
+        let next = Some(Arc::new(next));
+        let mut changes = vec![Change::Patched { id: self.id, patch: accepted, next }];
         if patch.rotate.is_some() {
             let mark = ClaimMark::by_sign_in(now);
-            let digests = self.tokens_of.get(&id).into_iter().flatten();
-            changes.extend(digests.map(|token| Change::Claimed { token: *token, mark }));
+            let digests = self.unspent.iter().map(|token| token.digest);
+            changes.extend(digests.map(|token| Change::Claimed { token, mark }));
         }
         changes
     }
 
-    /// Revokes every unspent token of a session but one.
-    pub(super) fn dropping(&self, id: SessionId, spared: Digest) -> Vec<Change> {
-        let digests = self.tokens_of.get(&id).into_iter().flatten();
-        digests
-            .filter(|digest| **digest != spared)
-            .map(|digest| Change::Dropped { token: *digest })
-            .collect()
-    }
-
-    pub(crate) fn detach(
-        &self,
-        now: Timestamp,
-        id: SessionId,
-        right: Right,
-        device: DeviceId,
-    ) -> Decided {
-        self.checked(now, id, right, |living| {
-            let held = living.record.devices.iter().any(|held| held.id == device);
-            (held.then_some(Change::Left { id, device }), held)
+    pub(super) fn detach(&self, now: Timestamp, right: Right, device: DeviceId) -> Decision {
+        self.checked(now, right, |record| {
+            let held = record.devices.iter().any(|held| held.id == device);
+            (held.then_some(Change::Left { id: self.id, device }), Some(held))
         })
     }
 
-    pub(crate) fn end(&self, now: Timestamp, id: SessionId, right: Right) -> Decided {
-        self.checked(now, id, right, |_| (Some(Change::Ended { id, at: now }), ()))
+    pub(super) fn end(&self, now: Timestamp, right: Right) -> Decision {
+        self.checked(now, right, |_| (Some(Change::Ended { id: self.id, at: now }), Some(())))
     }
 
-    pub(crate) fn look(&self, now: Timestamp, id: SessionId, right: Right) -> Decided {
-        self.checked(now, id, right, |living| (None, living.opened()))
+    pub(super) fn look(&self, now: Timestamp, right: Right) -> Decision {
+        self.checked(now, right, |_| (None, self.opened()))
     }
 
     /// The result of an operation with no further condition on the session.
     fn checked<T>(
         &self,
         now: Timestamp,
-        id: SessionId,
         right: Right,
-        does: impl FnOnce(&Living) -> (Option<Change>, T),
-    ) -> Decided
+        does: impl FnOnce(&Record) -> (Option<Change>, Option<T>),
+    ) -> Decision
     where
         StoreReply: From<Checked<T>>,
     {
-        match self.under(id, now, right) {
-            Checked::Done(living) => {
-                let (change, result) = does(living);
-                Decided::with(change.into_iter().collect(), Checked::Done(result))
+        let (changes, result) = match self.under(now, right) {
+            Checked::Done(record) => {
+                let (change, result) = does(record);
+                (change.into_iter().collect(), result.map_or(Checked::Gone, Checked::Done))
             }
-            Checked::Gone => Decided::with(self.noticed(id, now), Checked::<T>::Gone),
-            Checked::Replaced => Decided::only(Checked::<T>::Replaced),
-        }
+            Checked::Gone => (self.noticed(now), Checked::Gone),
+            Checked::Replaced => (Vec::new(), Checked::Replaced),
+        };
+        Decision::with(changes, result)
     }
-
-    pub(crate) fn sessions(
-        &self,
-        now: Timestamp,
-        after: Option<SessionId>,
-        at_most: usize,
-    ) -> Decided {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let ids = self.index.ids.range((from, Bound::Unbounded));
-        let page = ids.filter_map(|id| self.living(*id, now)).map(Living::opened).take(at_most);
-        Decided::only(page.collect::<Vec<_>>())
-    }
-}
-
-impl Living {
-    /// Counts the session as used.
-    ///
-    /// The use is recorded once half of the lag has passed. The other half covers the time that
-    /// the change takes to become durable.
-    fn touch(&self, now: Timestamp) -> Change {
-        let id = self.record.id;
-        if now.since(self.saved_at) >= self.record.lifetime.touch_lag() / 2 {
-            Change::Seen { id, at: now }
-        } else {
-            Change::Touched { id, at: now }
-        }
-    }
-}
-
-/// The result of a create that finds the session present.
-fn meet(living: &Living, founder: &Record) -> Created {
-    let known = founder
-        .devices
-        .first()
-        .is_some_and(|device| living.record.device(&device.digest).is_some());
-    if known { Created::Met(living.opened()) } else { Created::Replaced }
 }

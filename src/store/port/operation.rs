@@ -135,6 +135,45 @@ replies! {
     Closed(()),
 }
 
+/// What an operation concerns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject {
+    /// One session.
+    Session(SessionId),
+    /// The token with this digest, and its session.
+    Token(Digest),
+    /// The token of this name, and its session.
+    Name(TokenId),
+    /// The whole store.
+    Store,
+}
+
+impl Operation {
+    /// What it concerns.
+    pub(crate) fn subject(&self) -> Subject {
+        match self {
+            Self::Create { founding } => Subject::Session(founding.record.id),
+            Self::Mint { token, .. } => Subject::Session(token.session),
+            Self::Resume { id, .. }
+            | Self::Patch { id, .. }
+            | Self::Detach { id, .. }
+            | Self::End { id, .. }
+            | Self::Look { id, .. } => Subject::Session(*id),
+            Self::Redeem { claim } => Subject::Token(claim.token),
+            Self::Conclude { conclusion } => Subject::Token(conclusion.token),
+            Self::Revoke { token } => Subject::Name(*token),
+            Self::Sessions { .. }
+            | Self::Tokens { .. }
+            | Self::Sweep { .. }
+            | Self::ReadRecords { .. }
+            | Self::ListRecords { .. }
+            | Self::WriteRecords { .. }
+            | Self::SelfCheck
+            | Self::Close => Subject::Store,
+        }
+    }
+}
+
 /// The pending result of a method of [`Store`](super::Store), as its own type.
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Typed<'a, T> {

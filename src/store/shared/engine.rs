@@ -31,6 +31,7 @@ use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
+pub use crate::store::live::{KeptAnswer, Unspent};
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
 use crate::store::port::Records;
@@ -126,28 +127,6 @@ pub struct SessionRow {
 
 /// The largest time, within what databases count in (64 bits with a sign).
 pub const NEVER: Timestamp = Timestamp::from_millis(1 << 62);
-
-/// An unclaimed token, as listed in its session's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unspent {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its name.
-    pub id: TokenId,
-    /// When it expires.
-    pub expires_at: Timestamp,
-}
-
-/// A response kept for the repeats of a callback, as listed in its session's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeptAnswer {
-    /// The token.
-    pub digest: Digest,
-    /// When it was kept.
-    pub at: Timestamp,
-    /// Its size.
-    pub bytes: u32,
-}
 
 /// A token as a database stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::base::SessionId;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Snapshot;
 
 /// Entries of one generation. There are two generations at most.
 const LANES_MAX: usize = 4_096;
@@ -37,7 +37,7 @@ struct Generations {
 pub(super) struct Lane {
     /// Held while this node writes the session.
     pub(super) turn: tokio::sync::Mutex<()>,
-    known: Mutex<Option<Arc<Piece>>>,
+    known: Mutex<Option<Arc<Snapshot>>>,
 }
 
 impl Lanes {
@@ -48,14 +48,14 @@ impl Lanes {
 
     /// Caches a session. Of two concurrent calls either may win, because the next commit checks
     /// the state.
-    pub(super) fn remember(&self, piece: Piece) {
-        let bytes = piece.bytes();
+    pub(super) fn remember(&self, snapshot: Snapshot) {
+        let bytes = snapshot.bytes();
         let lane = {
             let mut generations = self.lock();
             generations.bytes += bytes;
-            generations.enter(piece.id)
+            generations.enter(snapshot.state.id)
         };
-        *lane.lock() = Some(Arc::new(piece));
+        *lane.lock() = Some(Arc::new(snapshot));
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -81,7 +81,7 @@ impl Generations {
 
 impl Lane {
     /// The session as this node saw it last.
-    pub(super) fn known(&self) -> Option<Arc<Piece>> {
+    pub(super) fn known(&self) -> Option<Arc<Snapshot>> {
         self.lock().clone()
     }
 
@@ -91,7 +91,7 @@ impl Lane {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Piece>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -86,8 +86,6 @@ mod tests {
 
     use super::*;
     use crate::base::SessionId;
-    use crate::store::shared::engine::Unspent;
-    use crate::store::shared::tokens;
     use crate::token::ReplayKey;
     use crate::token::ReplayOptions;
     use crate::token::Run;
@@ -99,13 +97,23 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         let digest = Digest::from_bytes(bytes);
-        let id = crate::base::TokenId::from_bytes([1; 8]);
-        let slip = Unspent { digest, id, expires_at: NOW };
         let key = ReplayKey { call: digest, body: digest };
         let wish = ReplayOptions { key, window: LEASE, lease: LEASE, may_take_over: false };
         let run = Run { deadline, ..Run::begin(ClaimId::from_bytes([2; 16]), &wish, NOW) };
-        let token = tokens::unspent(SessionId::from_bytes([3; 16]), &slip);
-        Token { run: Some(run), ..token }
+        Token {
+            digest,
+            id: crate::base::TokenId::from_bytes([1; 8]),
+            session: SessionId::from_bytes([3; 16]),
+            minted_at: NOW,
+            expires_at: NOW,
+            handlers: Vec::new(),
+            mode: None,
+            confirm: None,
+            binding: None,
+            generation: 0,
+            claim: None,
+            run: Some(run),
+        }
     }
 
     /// When a lease counts as over, for a node whose clock shows `now`.

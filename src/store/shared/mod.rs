@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   engine     the interface of a database: rows, read and written in atomic steps
-//!   piece      one session as rows, as a small `Live` to decide on, and as a commit
+//!   snapshot      one session as rows, as its state, and as a commit
 //!   order      a claim in the form in which a database grants it by itself
 //!   lanes      a lock for the writers of each session, and its last known state
 //!   leases     which runs of callbacks are cut off, as far as this node has seen
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The state machine is that of the other stores ([`live`](crate::store::live)), so an operation
-//! means the same in all of them. Here it sees one session at a time, and its changes are written
+//! means the same in all of them. The changes of a session are written
 //! under the version that was read. If another node wrote first, the operation decides again on
 //! the new state. A session that was read in the same request is cached, so that its write needs
 //! no second read. An operation that changes nothing is never served from that cache.
@@ -26,7 +26,7 @@ pub mod map;
 mod open;
 mod operations;
 mod order;
-mod piece;
+mod snapshot;
 mod tokens;
 mod touches;
 
@@ -58,8 +58,8 @@ use crate::store::shared::guests::Guests;
 use crate::store::shared::lanes::Lane;
 use crate::store::shared::lanes::Lanes;
 use crate::store::shared::leases::Leases;
-use crate::store::shared::piece::Came;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Planned;
+use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::touches::BATCH_MAX;
 use crate::store::shared::touches::TOUCH_PAUSE;
 use crate::store::shared::touches::Touches;
@@ -128,14 +128,14 @@ impl SharedStore {
     }
 
     /// A session from the database, with the uses that this node has not written yet.
-    async fn read(&self, id: SessionId) -> Result<Piece, StoreError> {
+    async fn read(&self, id: SessionId) -> Result<Snapshot, StoreError> {
         let row = self.engine.read(id).await?;
-        self.piece(id, row)
+        self.snapshot(id, row)
     }
 
-    fn piece(&self, id: SessionId, row: Option<SessionRow>) -> Result<Piece, StoreError> {
-        let piece = Piece::read(id, row).map_err(|bad| StoreError::Corrupt(Box::new(bad)))?;
-        Ok(piece.seen(self.touches.last(id)))
+    fn snapshot(&self, id: SessionId, row: Option<SessionRow>) -> Result<Snapshot, StoreError> {
+        let snapshot = Snapshot::read(id, row).map_err(|bad| StoreError::Corrupt(Box::new(bad)))?;
+        Ok(snapshot.seen(self.touches.last(id)))
     }
 
     /// Runs an operation that changes nothing unless it finds that the session has expired.
@@ -146,18 +146,18 @@ impl SharedStore {
         operation: &Operation,
     ) -> Result<StoreReply, StoreError> {
         let now = self.present(now);
-        let piece = self.read(id).await?;
-        let came = piece.decide(now, None, operation)?;
-        if came.commit.is_none() {
-            if came.touched && !self.touches.note(id, now) {
+        let snapshot = self.read(id).await?;
+        let planned = snapshot.decide(now, None, operation)?;
+        if planned.commit.is_none() {
+            if planned.touched && !self.touches.note(id, now) {
                 self.engine.touch(vec![(id, now)]).await?;
             }
-            self.lanes.remember(piece);
-            return Ok(came.answer);
+            self.lanes.remember(snapshot);
+            return Ok(planned.answer);
         }
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
-        sure(self.write(now, &lane, piece, operation).await)
+        sure(self.write(now, &lane, snapshot, operation).await)
     }
 
     /// Runs an operation that writes to a session. It decides on the state that this node saw
@@ -167,25 +167,25 @@ impl SharedStore {
         &self,
         now: Timestamp,
         id: SessionId,
-        guess: Option<Piece>,
+        guess: Option<Snapshot>,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
         let lane = self.lanes.enter(id);
         let _turn = lane.turn.lock().await;
         let now = self.present(now);
-        let known = lane.known().map(|known| Piece::clone(&known).seen(self.touches.last(id)));
+        let known = lane.known().map(|known| Snapshot::clone(&known).seen(self.touches.last(id)));
         // Only a commit verifies that the cached state is current, so a result without a commit,
         // or a refusal, must not be returned.
-        let came = known.or(guess).and_then(|first| first.decide(now, None, operation).ok());
-        let piece = match came {
-            Some(came) if came.commit.is_some() => match self.commit(&lane, came).await? {
+        let planned = known.or(guess).and_then(|first| first.decide(now, None, operation).ok());
+        let snapshot = match planned {
+            Some(planned) if planned.commit.is_some() => match self.commit(&lane, planned).await? {
                 Tried::Done(answer) => return Ok(Some(answer)),
-                Tried::Stale(row) => self.piece(id, row)?,
+                Tried::Stale(row) => self.snapshot(id, row)?,
                 Tried::TokenExists | Tried::Unfenced => return Ok(None),
             },
             _ => self.read(id).await?,
         };
-        self.write(now, &lane, piece, operation).await
+        self.write(now, &lane, snapshot, operation).await
     }
 
     /// Decides and commits until the commit finds the session that was decided on.
@@ -193,38 +193,38 @@ impl SharedStore {
         &self,
         now: Timestamp,
         lane: &Lane,
-        mut piece: Piece,
+        mut snapshot: Snapshot,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
-        let id = piece.id;
+        let id = snapshot.state.id;
         for _ in 0..ATTEMPTS_MAX {
-            let came = piece.decide(now, None, operation)?;
-            match self.commit(lane, came).await? {
+            let planned = snapshot.decide(now, None, operation)?;
+            match self.commit(lane, planned).await? {
                 Tried::Done(answer) => return Ok(Some(answer)),
-                Tried::Stale(row) => piece = self.piece(id, row)?,
+                Tried::Stale(row) => snapshot = self.snapshot(id, row)?,
                 Tried::TokenExists | Tried::Unfenced => return Ok(None),
             }
         }
         Err(contended())
     }
 
-    /// Writes what an operation came to.
-    async fn commit(&self, lane: &Lane, came: Came) -> Result<Tried, StoreError> {
-        let Some(commit) = came.commit else {
-            self.lanes.remember(came.after);
-            return Ok(Tried::Done(came.answer));
+    /// Writes what an operation planned to.
+    async fn commit(&self, lane: &Lane, planned: Planned) -> Result<Tried, StoreError> {
+        let Some(commit) = planned.commit else {
+            self.lanes.remember(planned.after);
+            return Ok(Tried::Done(planned.answer));
         };
         let next = version()?;
         let guest = Guest::in_commit(&commit);
         match self.engine.commit(Commit { next, ..commit }).await {
             Ok(Committed::Done) => {
-                self.lanes.remember(came.after.written(next));
+                self.lanes.remember(planned.after.written(next));
                 if let Some(Guest { id, is_new, bytes }) = guest
                     && self.guests.wrote(is_new, bytes)
                 {
                     self.make_room(id).await;
                 }
-                Ok(Tried::Done(came.answer))
+                Ok(Tried::Done(planned.answer))
             }
             Ok(Committed::Stale(row)) => {
                 lane.forget();
@@ -262,9 +262,9 @@ impl SharedStore {
         let mut found = found;
         for _ in 0..ATTEMPTS_MAX {
             let token = read(token(&found)?);
-            let piece = self.piece(id, found.session.take())?;
-            let came = piece.decide(now, Some(&token), operation)?;
-            match self.commit(&lane, came).await? {
+            let snapshot = self.snapshot(id, found.session.take())?;
+            let planned = snapshot.decide(now, Some(&token), operation)?;
+            match self.commit(&lane, planned).await? {
                 Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
                 Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
                 // No token is minted here.

@@ -28,7 +28,7 @@ use crate::store::shared::engine::TokenKey;
 use crate::store::shared::fenced_off;
 use crate::store::shared::is_shut;
 use crate::store::shared::order;
-use crate::store::shared::piece::Piece;
+use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::sure;
 use crate::store::shared::token;
 use crate::store::shared::version;
@@ -82,16 +82,16 @@ impl SharedStore {
         version: u64,
     ) -> Result<StoreReply, StoreError> {
         let token = token(&found)?;
-        let piece = self.piece(token.session, found.session)?;
-        let came = piece.decide(now, Some(&token), operation)?;
-        if !matches!(came.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
+        let snapshot = self.snapshot(token.session, found.session)?;
+        let planned = snapshot.decide(now, Some(&token), operation)?;
+        if !matches!(planned.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
             // The two copies of the rule disagree. The token is spent, so no other result may be
             // returned.
             let why = "the database granted a token that callgate would have refused";
             return Err(StoreError::Corrupt(why.into()));
         }
-        self.lanes.remember(came.after.written(version));
-        Ok(came.answer)
+        self.lanes.remember(planned.after.written(version));
+        Ok(planned.answer)
     }
 
     /// Runs an operation on a token that changes the token only. `None`: there is no such token.
@@ -153,7 +153,7 @@ impl SharedStore {
             let ended = rows.len() < wanted;
             for (id, row) in rows {
                 after = Some(id);
-                page.extend(opened(now, &self.piece(id, Some(row))?)?);
+                page.extend(opened(now, &self.snapshot(id, Some(row))?)?);
             }
             if ended {
                 break;
@@ -177,7 +177,7 @@ impl SharedStore {
             for found in rows {
                 let token = token(&found)?;
                 after = Some(token.id);
-                let session = self.piece(token.session, found.session)?;
+                let session = self.snapshot(token.session, found.session)?;
                 let lives = opened(now, &session)?.is_some();
                 page.extend(
                     Some(token).filter(|token| lives && found.fenced && token.is_unspent(now)),
@@ -192,9 +192,9 @@ impl SharedStore {
 }
 
 /// The session if it is alive. An expired one is left for an operation or a sweep to end.
-fn opened(now: Timestamp, piece: &Piece) -> Result<Option<Opened>, StoreError> {
-    let look = Operation::Look { id: piece.id, right: Right::Operator };
-    let looked: Checked<Opened> = piece.decide(now, None, &look)?.answer.try_into()?;
+fn opened(now: Timestamp, snapshot: &Snapshot) -> Result<Option<Opened>, StoreError> {
+    let look = Operation::Look { id: snapshot.state.id, right: Right::Operator };
+    let looked: Checked<Opened> = snapshot.decide(now, None, &look)?.answer.try_into()?;
     Ok(looked.done())
 }
 
@@ -216,7 +216,7 @@ impl Store for SharedStore {
                 // Reads only if the session exists already, which is rare.
                 Operation::Create { founding } => {
                     let id = founding.record.id;
-                    sure(self.work(now, id, Some(Piece::unheard(id)), &operation).await)
+                    sure(self.work(now, id, Some(Snapshot::absent(id)), &operation).await)
                 }
                 Operation::Patch { id, .. }
                 | Operation::Detach { id, .. }

@@ -2,15 +2,8 @@
 //! the program works with.
 
 use crate::base::Confirm;
-use crate::base::Digest;
-use crate::base::SessionId;
-use crate::base::Timestamp;
-use crate::base::TokenId;
-use crate::store::shared::engine::KeptAnswer;
 use crate::store::shared::engine::TokenRow;
-use crate::store::shared::engine::Unspent;
 use crate::token::ClaimMark;
-use crate::token::ReplayKey;
 use crate::token::Run;
 use crate::token::RunStage;
 use crate::token::SealedAnswer;
@@ -79,58 +72,4 @@ fn read_run(bytes: &[u8], answer: &[u8]) -> Result<Run, BadToken> {
         };
     }
     Ok(run)
-}
-
-/// The entry of an unclaimed token in its session's row.
-pub(super) fn slip(token: &Token) -> Unspent {
-    Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at }
-}
-
-/// As much of an unclaimed token as its session's row holds: enough to count it and to revoke it.
-pub(super) fn unspent(session: SessionId, slip: &Unspent) -> Token {
-    let Unspent { digest, id, expires_at } = *slip;
-    Token { id, expires_at, ..blank(session, digest) }
-}
-
-/// The entry of a kept response in its session's row; `None` if the run has none.
-pub(super) fn kept(digest: &Digest, run: &Run) -> impl Iterator<Item = KeptAnswer> {
-    let answer = run.answer().map(|(at, answer)| KeptAnswer {
-        digest: *digest,
-        at,
-        bytes: u32::try_from(answer.bytes().len()).unwrap_or(u32::MAX),
-    });
-    answer.into_iter()
-}
-
-/// A claimed token with a response of this size: enough to decide which responses to evict.
-pub(super) fn answered(session: SessionId, kept: &KeptAnswer) -> Token {
-    let size = usize::try_from(kept.bytes).unwrap_or_default();
-    let id = crate::base::ClaimId::from_bytes([0; 16]);
-    let run = Run {
-        key: ReplayKey { call: kept.digest, body: kept.digest },
-        by: id,
-        deadline: kept.at,
-        lease: None,
-        repeats_until: kept.at,
-        stage: RunStage::Answered { at: kept.at, answer: SealedAnswer::from_bytes(vec![0; size]) },
-    };
-    let claim = Some(ClaimMark { id, at: kept.at });
-    Token { claim, run: Some(run), ..blank(session, kept.digest) }
-}
-
-fn blank(session: SessionId, digest: Digest) -> Token {
-    Token {
-        digest,
-        id: TokenId::from_bytes(*digest.bytes().first_chunk().unwrap_or(&[0; 8])),
-        session,
-        minted_at: Timestamp::default(),
-        expires_at: Timestamp::default(),
-        handlers: Vec::new(),
-        mode: None,
-        confirm: None,
-        binding: None,
-        generation: 0,
-        claim: None,
-        run: None,
-    }
 }
