@@ -66,7 +66,7 @@ pub(crate) fn class() -> Singleton<()> {
         .method("signin", async |_, request, session| ended(signin(request, session).await))
         .method("signout", async |_, _, session| ended(signout(session).await))
         .method("sessions", async |_, request, session| ended(sessions(request, session).await))
-        .method("current", async |_, _, session| ended(current(session).await))
+        .method("current", async |_, request, session| ended(current(request, session).await))
         .method("restore", async |_, request, session| ended(restore(request, session).await))
         .method("userSessions", async |_, request, session| {
             ended(user_sessions(request, session).await)
@@ -150,13 +150,15 @@ async fn sessions(request: IncomingMessage, session: Session) -> Done {
     page(&request, &session, None).await
 }
 
-async fn current(session: Session) -> Done {
+/// A page in a browser is told no more than the public id: its cookie is none of its scripts'
+/// business.
+async fn current(request: IncomingMessage, session: Session) -> Done {
     let account = account(&session)?;
     let user = session.directory().get(account).await.map_err(refusal::of_directory)?;
-    let credential = session.credential_to_tell().await?;
     let opened = session.opened().ok_or_else(refusal::not_signed)?;
-    let id = credential.as_ref().map_or("", SecretText::expose);
-    answer(200, view::session(&opened, id, user.as_ref()))
+    let public = view::public_id(&opened);
+    let id = Some(request.header("x-session-id")).filter(|id| !id.is_empty());
+    answer(200, view::session(&opened, id.unwrap_or(&public), user.as_ref()))
 }
 
 async fn restore(request: IncomingMessage, session: Session) -> Done {

@@ -47,7 +47,8 @@ pub(super) fn page(found: &[Opened], total: Option<usize>) -> Value {
     }
 }
 
-fn public_id(opened: &Opened) -> String {
+/// The id under which a session is listed, which opens nothing.
+pub(super) fn public_id(opened: &Opened) -> String {
     opened.record.id.to_string().to_lowercase()
 }
 

@@ -14,7 +14,7 @@ use crate::store::port::Opened;
 /// Sessions read in one page of the store.
 const PAGE: usize = 500;
 /// Most sessions that one request looks at: stores know them by their ids only.
-const LOOKED_AT_MAX: usize = 100_000;
+const LOOKED_AT_MAX: usize = 20_000;
 
 impl Session {
     /// The id of the account that is signed in; `None` for a guest, and for a user whose name an

@@ -228,6 +228,8 @@ async fn a_sign_in_gives_a_fresh_credential_and_ends_the_old_one() {
     assert_ne!(browser.cookie(house.cookie_name()), planted);
     let own = browser.get("/api/v1/sessions/current").send().await;
     assert_eq!(own.json()["user_name"], "ada@example.com");
+    let cookie = browser.cookie(house.cookie_name()).unwrap();
+    assert!(!own.text().contains(&cookie), "its scripts are not told the cookie");
     let rides = attacker.get("/api/v1/sessions/current").send().await;
     assert_eq!(rides.status, 401, "{}", rides.text());
 }
