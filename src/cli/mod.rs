@@ -300,7 +300,7 @@ fn run(
 /// it did not expect, and one of them may be the URL of a store with its password.
 fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
     let logins = words.iter().filter_map(|word| word.to_str()).filter_map(login);
-    let logins: Vec<&str> = logins.collect();
+    let logins: Vec<&str> = logins.chain(beside_a_login(words)).collect();
     if logins.is_empty() {
         // Either the text was printed or its reader is gone; neither changes the exit code.
         let _ = other.print();
@@ -315,6 +315,14 @@ fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
 fn login(word: &str) -> Option<&str> {
     let (_, rest) = word.split_once("://")?;
     Some(rest).filter(|rest| rest.contains('@') || rest.contains("password="))
+}
+
+/// What stands behind the login of a `users` command: somebody may have typed a password there.
+fn beside_a_login(words: &[OsString]) -> impl Iterator<Item = &str> {
+    const SHORTEST: usize = 4;
+    let words = words.iter().filter_map(|word| word.to_str());
+    let words = words.skip_while(|word| *word != "users").filter(|word| !word.starts_with('-'));
+    words.skip(3).filter(|word| word.len() >= SHORTEST)
 }
 
 /// Returns usable settings; prints warnings, and fails on errors.
