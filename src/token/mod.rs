@@ -12,9 +12,9 @@
 //!
 //! Only the digest of a token is ever stored. A store decides in one atomic step which of several
 //! requests with the same token wins; [`judge`] is the rule that every store follows. Redis and
-//! PostgreSQL grant the plain case by a copy of it (`claim.lua`, `claim_v1`), which must be changed
-//! with it. What a
-//! claimed token still does for repeats of its callback is in [`repeat`].
+//! PostgreSQL grant the plain case by a copy of it (`claim.lua`, `claim_v1`). A generated table of
+//! cases holds the copies to it (`store/shared/cases`), and a grant that it would refuse is undone.
+//! What a claimed token still does for repeats of its callback is in [`repeat`].
 //!
 //! | file | part |
 //! |---|---|

@@ -53,6 +53,13 @@ pub struct Unspent {
     pub expires_at: Timestamp,
 }
 
+impl Unspent {
+    /// The entry of this token.
+    pub(crate) fn of(token: &Token) -> Self {
+        Self { digest: token.digest, id: token.id, expires_at: token.expires_at }
+    }
+}
+
 /// A response kept for the repeats of a callback, as listed with its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptAnswer {
@@ -123,7 +130,8 @@ impl SessionState {
         }
     }
 
-    pub(super) fn living(&self, now: Timestamp) -> Option<&Arc<Record>> {
+    /// The session, if it is alive.
+    pub(crate) fn living(&self, now: Timestamp) -> Option<&Arc<Record>> {
         match self.standing(now) {
             Standing::Living(record) => Some(record),
             Standing::Expired | Standing::Ended | Standing::Absent => None,
@@ -190,8 +198,7 @@ impl SessionState {
             }
             Change::Minted { token } => {
                 if token.claim.is_none() {
-                    let Token { digest, id, expires_at, .. } = **token;
-                    self.unspent.push(Unspent { digest, id, expires_at });
+                    self.unspent.push(Unspent::of(token));
                 }
                 if let Some(run) = &token.run {
                     self.keep(token.digest, run);

@@ -54,8 +54,8 @@ pub(super) struct Packed<'c> {
     unspent: Vec<u8>,
     answers: Vec<u8>,
     claimed: Vec<&'c [u8]>,
-    claims: Vec<&'c [u8]>,
-    claims_at: Vec<i64>,
+    claims: Vec<Option<&'c [u8]>>,
+    claims_at: Vec<Option<i64>>,
     claims_until: Vec<Option<i64>>,
     ran: Vec<&'c [u8]>,
     runs: Vec<&'c [u8]>,
@@ -79,14 +79,25 @@ impl<'c> Packed<'c> {
             match &mark.change {
                 Change::Claim { id, at, forget_at } => {
                     packed.claimed.push(digest);
-                    packed.claims.push(id.bytes());
-                    packed.claims_at.push(rows::millis(*at));
+                    packed.claims.push(Some(id.bytes()));
+                    packed.claims_at.push(Some(rows::millis(*at)));
                     packed.claims_until.push(forget_at.map(rows::millis));
                 }
                 Change::Run { run, answer, forget_at } => {
                     packed.ran.push(digest);
                     packed.runs.push(run);
                     packed.run_answers.push(answer);
+                    packed.runs_until.push(rows::millis(*forget_at));
+                }
+                Change::Unclaim { forget_at } => {
+                    packed.claimed.push(digest);
+                    packed.claims.push(None);
+                    packed.claims_at.push(None);
+                    // The row takes the earlier of two times here, and the later one with a run.
+                    packed.claims_until.push(Some(rows::millis(*forget_at)));
+                    packed.ran.push(digest);
+                    packed.runs.push(&[]);
+                    packed.run_answers.push(&[]);
                     packed.runs_until.push(rows::millis(*forget_at));
                 }
                 Change::Unanswered => packed.unanswered.push(digest),

@@ -97,6 +97,15 @@ function steps.unanswered()
   if name then redis.call('HSET', key, 'answer', '') end
 end
 
+function steps.unclaim()
+  local key, name = token()
+  local digest, forget = take(), take()
+  if not name then return end
+  redis.call('HSET', key, 'cid', '', 'cat', '', 'run', '', 'answer', '', 'forget', forget)
+  redis.call('ZADD', names, 0, name .. digest)
+  redis.call('ZADD', due, forget, string.sub(key, -66))
+end
+
 function steps.void()
   local key, name = token()
   if name then redis.call('HSET', key, 'fence', '') end

@@ -207,6 +207,10 @@ impl Steps {
                 self.words.extend([run, answer, rows::moment(forget_at), span]);
             }
             Change::Unanswered => self.about("unanswered", engine, &digest),
+            Change::Unclaim { forget_at } => {
+                self.about("unclaim", engine, &digest);
+                self.words.extend([digest.bytes().to_vec(), rows::moment(forget_at)]);
+            }
             Change::Void => self.about("void", engine, &digest),
         }
     }

@@ -55,6 +55,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// session's unspent ones; `order.newcomer` joins, unless the mode is context or the request
     /// works in this session already; the session is used at `order.now` and gets the version
     /// `order.next`.
+    ///
+    /// `cases` enumerates the inputs, and every engine must grant what it says. If the node finds
+    /// that it would not have granted a token, it takes the claim back ([`Change::Unclaim`]).
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed>;
 
     /// Writes everything, or nothing if the session is no longer as expected.
@@ -330,6 +333,12 @@ pub enum Change {
     },
     /// Its response is dropped, whatever the state of its run.
     Unanswered,
+    /// Its claim and its run are taken back, and it can be found by name again. The database
+    /// granted it, and the node that sent the claim would not have.
+    Unclaim {
+        /// When it is forgotten, as before the claim.
+        forget_at: Timestamp,
+    },
     /// Its fence is removed. It was refused as expired once, and no clock may make it valid again.
     Void,
 }

@@ -2,6 +2,7 @@
 //! simulations, and as a reference beside the statements of a database.
 
 mod control;
+mod plain;
 mod trim;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::base::Digest;
-use crate::base::RestoreMode;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
@@ -23,7 +23,6 @@ use crate::store::port::Guarantees;
 use crate::store::port::Pending;
 use crate::store::port::Records;
 use crate::store::records::RecordMap;
-use crate::store::shared::engine::Asks;
 use crate::store::shared::engine::Change;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Claimed;
@@ -38,6 +37,9 @@ use crate::store::shared::engine::Share;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::TokenRow;
 use crate::store::shared::engine::Trimmed;
+
+use plain::Joining;
+use plain::is_plain;
 
 /// Keeps rows in maps.
 #[derive(Default)]
@@ -247,6 +249,12 @@ impl Fenced {
                 self.row.forget_at = self.row.forget_at.max(forget_at);
             }
             Change::Unanswered => self.row.answer.clear(),
+            Change::Unclaim { forget_at } => {
+                self.row.claim = None;
+                self.row.run.clear();
+                self.row.answer.clear();
+                self.row.forget_at = forget_at;
+            }
             Change::Void => self.fence = None,
         }
     }
@@ -268,42 +276,6 @@ fn expires_at(row: &SessionRow) -> Timestamp {
     let needed_until = row.unspent.iter().map(|slip| slip.expires_at).max().unwrap_or_default();
     let unused_at = row.seen_at.after(Duration::from_millis(row.idle_ms));
     unused_at.max(needed_until).min(row.absolute_at)
-}
-
-/// A plain case, and whether its bearer joins the session.
-struct Joining(bool);
-
-fn is_plain(found: &Found, order: &ClaimOrder) -> Option<Joining> {
-    let Found { token, fenced, session } = found;
-    let session = session.as_ref()?;
-    let free = *fenced && token.claim.is_none() && order.now < token.expires_at;
-    let mine = token.handlers.is_empty() || token.handlers.contains(&order.handler);
-    let lives = session.ended_at.is_none() && order.now < expires_at(session);
-    let mode = match token.mode.unwrap_or(order.row_mode) {
-        RestoreMode::Auto if order.auto_shares => RestoreMode::Share,
-        RestoreMode::Auto => RestoreMode::Context,
-        mode => mode,
-    };
-    let is_plain = free
-        && mine
-        && lives
-        && mode != RestoreMode::Transfer
-        && !may_ask(token, mode, &order.asks);
-    let own = order.current.is_some_and(|(id, credential)| {
-        id == token.session && session.devices.contains(&credential)
-    });
-    let joins = mode != RestoreMode::Context && !own;
-    (is_plain && (!joins || session.devices.len() < order.devices_max)).then_some(Joining(joins))
-}
-
-fn may_ask(token: &TokenRow, mode: RestoreMode, asks: &Asks) -> bool {
-    let leaves = asks.signed_in.is_some_and(|id| id != token.session);
-    let click = asks.click.is_some_and(|row| match row.max(token.confirm) {
-        0 => false,
-        1 => token.binding.is_none() || token.binding != asks.browser,
-        _ => true,
-    });
-    click || leaves && mode != RestoreMode::Context
 }
 
 impl Engine for MapEngine {

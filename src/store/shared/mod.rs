@@ -9,6 +9,7 @@
 //!   guests     how many more guests a node may admit
 //!   touches    pending uses of sessions
 //!   map        an engine in memory, for tests and simulations          (feature `testing`)
+//!   cases      the cases of a redemption that engines decide           (feature `testing`)
 //! ```
 //!
 //! The state machine is that of the other stores ([`live`](crate::store::live)), so an operation
@@ -17,6 +18,8 @@
 //! the new state. A session that was read in the same request is cached, so that its write needs
 //! no second read. An operation that changes nothing is never served from that cache.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod cases;
 pub mod engine;
 mod guests;
 mod lanes;

@@ -6,9 +6,7 @@ use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::clock::Stopwatch;
-use crate::session::Right;
 use crate::store::error::StoreError;
-use crate::store::port::Checked;
 use crate::store::port::Claim;
 use crate::store::port::Concluded;
 use crate::store::port::Guarantees;
@@ -20,18 +18,22 @@ use crate::store::port::Redeemed;
 use crate::store::port::Store;
 use crate::store::port::StoreReply;
 use crate::store::port::on_records;
+use crate::store::shared;
+use crate::store::shared::ATTEMPTS_MAX;
 use crate::store::shared::OnToken;
 use crate::store::shared::SharedStore;
 use crate::store::shared::engine::Claimed;
+use crate::store::shared::engine::Commit;
+use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::TokenKey;
+use crate::store::shared::engine::Unspent;
 use crate::store::shared::fenced_off;
 use crate::store::shared::is_shut;
 use crate::store::shared::order;
 use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::sure;
 use crate::store::shared::token;
-use crate::store::shared::version;
 use crate::token::ClaimMark;
 use crate::token::Token;
 
@@ -44,15 +46,20 @@ impl SharedStore {
         operation: &Operation,
     ) -> Result<StoreReply, StoreError> {
         let now = self.present(now);
-        let next = version()?;
+        let next = shared::version()?;
         let asked = Stopwatch::start();
         let claimed = self.engine.claim(order::of(now, claim, next)?).await;
         let claimed = claimed.inspect_err(|_| self.leases.start_again());
         let Claimed { granted, found } = claimed?;
         let Some(found) = found else { return Ok(Redeemed::Unknown.into()) };
-        if granted {
-            return self.granted(now, operation, found, next);
-        }
+        let found = if granted {
+            match self.granted(now, operation, &found, next)? {
+                Some(redeemed) => return Ok(redeemed),
+                None => self.take_back(claim, found, next).await?,
+            }
+        } else {
+            found
+        };
         if is_shut(&found) && now < found.token.forget_at {
             fenced_off(claim.token);
             return Ok(Redeemed::Expired.into());
@@ -73,25 +80,62 @@ impl SharedStore {
         })
     }
 
-    /// Builds the result of a grant by the database, from the state in which it was granted.
+    /// Builds the result of a grant by the database, from the state in which it was granted;
+    /// `None` if this node would not have granted it.
     fn granted(
         &self,
         now: Timestamp,
         operation: &Operation,
-        found: Found,
+        found: &Found,
         version: u64,
-    ) -> Result<StoreReply, StoreError> {
-        let token = token(&found)?;
-        let snapshot = self.snapshot(token.session, found.session)?;
+    ) -> Result<Option<StoreReply>, StoreError> {
+        let token = token(found)?;
+        let snapshot = self.snapshot(token.session, found.session.clone())?;
         let planned = snapshot.decide(now, Some(&token), operation)?;
         if !matches!(planned.answer, StoreReply::Redeemed(Redeemed::Granted(_))) {
-            // The two copies of the rule disagree. The token is spent, so no other result may be
-            // returned.
-            let why = "the database granted a token that callgate would have refused";
-            return Err(StoreError::Corrupt(why.into()));
+            return Ok(None);
         }
         self.lanes.remember(planned.after.written(version));
-        Ok(planned.answer)
+        Ok(Some(planned.answer))
+    }
+
+    /// Undoes a grant of the database that this node would have refused, and returns the token and
+    /// its session as they are then. The caller has not been granted anything, so the token stays
+    /// redeemable. If the outcome is unknown, or its fence does not hold, the token stays claimed.
+    async fn take_back(
+        &self,
+        claim: &Claim,
+        found: Found,
+        version: u64,
+    ) -> Result<Found, StoreError> {
+        tracing::error!(
+            event = "store.rule_differs",
+            fingerprint = %claim.token.fingerprint(),
+            "the database granted a token that callgate would have refused; the grant is undone"
+        );
+        let Found { token, session, .. } = found;
+        let slip = Unspent { digest: token.digest, id: token.id, expires_at: token.expires_at };
+        let newcomer = Some(claim.newcomer.digest)
+            .filter(|own| session.as_ref().is_none_or(|row| !row.devices.contains(own)));
+        let lane = self.lanes.enter(token.session);
+        let _turn = lane.turn.lock().await;
+        lane.forget();
+        let mut snapshot = self.snapshot(token.session, session)?.written(version);
+        for _ in 0..ATTEMPTS_MAX {
+            let commit = snapshot.without_claim(slip, newcomer).unclaim(&token)?;
+            match self.engine.commit(Commit { next: shared::version()?, ..commit }).await? {
+                Committed::Done => {
+                    let found = self.engine.find(TokenKey::Digest(token.digest)).await?;
+                    return found.ok_or(StoreError::Refused("the token was revoked meanwhile"));
+                }
+                Committed::Stale(Some(row)) => {
+                    snapshot = self.snapshot(token.session, Some(row))?;
+                }
+                Committed::Stale(None) | Committed::TokenExists | Committed::Unfenced => break,
+            }
+        }
+        let why = "the database granted a token that callgate would have refused";
+        Err(StoreError::Corrupt(why.into()))
     }
 
     /// Runs an operation on a token that changes the token only. `None`: there is no such token.
@@ -153,7 +197,9 @@ impl SharedStore {
             let ended = rows.len() < wanted;
             for (id, row) in rows {
                 after = Some(id);
-                page.extend(opened(now, &self.snapshot(id, Some(row))?)?);
+                let state = self.snapshot(id, Some(row))?.state;
+                // An expired one is left for an operation or a sweep to end.
+                page.extend(state.living(now).and_then(|_| state.opened()));
             }
             if ended {
                 break;
@@ -178,7 +224,7 @@ impl SharedStore {
                 let token = token(&found)?;
                 after = Some(token.id);
                 let session = self.snapshot(token.session, found.session)?;
-                let lives = opened(now, &session)?.is_some();
+                let lives = session.state.living(now).is_some();
                 page.extend(
                     Some(token).filter(|token| lives && found.fenced && token.is_unspent(now)),
                 );
@@ -189,13 +235,6 @@ impl SharedStore {
         }
         Ok(page)
     }
-}
-
-/// The session if it is alive. An expired one is left for an operation or a sweep to end.
-fn opened(now: Timestamp, snapshot: &Snapshot) -> Result<Option<Opened>, StoreError> {
-    let look = Operation::Look { id: snapshot.state.id, right: Right::Operator };
-    let looked: Checked<Opened> = snapshot.decide(now, None, &look)?.answer.try_into()?;
-    Ok(looked.done())
 }
 
 impl Store for SharedStore {

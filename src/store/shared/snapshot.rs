@@ -20,6 +20,8 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Mark;
 use crate::store::shared::engine::NEVER;
 use crate::store::shared::engine::SessionRow;
+use crate::store::shared::engine::TokenRow;
+use crate::store::shared::engine::Unspent;
 use crate::store::shared::tokens;
 use crate::token::ClaimMark;
 use crate::token::Run;
@@ -78,6 +80,46 @@ impl Snapshot {
         self
     }
 
+    /// The session without the effect of a claim: the token is unspent again, and the device that
+    /// joined, if one did, is gone.
+    pub(super) fn without_claim(mut self, token: Unspent, newcomer: Option<Digest>) -> Self {
+        let Life::Living(record) = &mut self.state.life else { return self };
+        Arc::make_mut(record).devices.retain(|device| Some(device.digest) != newcomer);
+        if self.state.unspent.iter().all(|slip| slip.digest != token.digest) {
+            self.state.unspent.push(token);
+        }
+        self
+    }
+
+    /// The commit that takes back a claim, and leaves this session.
+    pub(super) fn unclaim(&self, token: &TokenRow) -> Result<Commit, StoreError> {
+        let change = Change::Unclaim { forget_at: token.forget_at };
+        Ok(Commit {
+            expect_fence: Some(token.digest),
+            session: Some(self.row()?),
+            marks: vec![Mark { digest: token.digest, change }],
+            ..self.blank_commit(self)
+        })
+    }
+
+    /// A commit after which the session is `after`, without any change yet.
+    fn blank_commit(&self, after: &Self) -> Commit {
+        Commit {
+            id: self.state.id,
+            expect: self.version.map_or(Expect::Absent, Expect::Version),
+            // Set by the caller that sends it.
+            next: 0,
+            expect_seen: None,
+            expect_fence: None,
+            session: None,
+            guest: matches!(&after.state.life, Life::Living(record) if !record.access.known),
+            mint: None,
+            marks: Vec::new(),
+            drops: Vec::new(),
+            due_at: after.due_at(),
+        }
+    }
+
     /// Approximate bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         let content = match &self.state.life {
@@ -117,20 +159,7 @@ impl Snapshot {
         if changes.iter().all(|change| is_use(change) || !change.is_lasting()) {
             return Ok(None);
         }
-        let mut commit = Commit {
-            id: self.state.id,
-            expect: self.version.map_or(Expect::Absent, Expect::Version),
-            // Set by the caller that sends it.
-            next: 0,
-            expect_seen: None,
-            expect_fence: None,
-            session: None,
-            guest: matches!(&after.state.life, Life::Living(record) if !record.access.known),
-            mint: None,
-            marks: Vec::new(),
-            drops: Vec::new(),
-            due_at: after.due_at(),
-        };
+        let mut commit = self.blank_commit(after);
         for change in changes {
             match change {
                 Happened::Noted { .. } => {

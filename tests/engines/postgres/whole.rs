@@ -81,3 +81,10 @@ async fn guests_have_their_share_of_the_store() {
     let store = SharedStore::with(kit::open(&url).await, config);
     contract::guests_have_their_share(kit::NOW, store, (config, 0)).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_decides_as_the_node_does() {
+    let Some(engine) = kit::engine().await else { return };
+    crate::rules::table::decides_as_the_node_does(engine).await;
+    crate::rules::table::undoes_a_wrong_grant(kit::engine().await.unwrap()).await;
+}

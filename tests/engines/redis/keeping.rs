@@ -116,3 +116,23 @@ async fn guests_have_their_share_of_a_cluster() {
     let guests = store.sessions(START, None, 1_000).await.unwrap().len();
     assert!(guests <= 256, "{guests} guests");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_decides_as_the_node_does() {
+    if !is_installed() {
+        return;
+    }
+    rules::table::decides_as_the_node_does(opened(&shared().await, "table").await).await;
+    rules::table::undoes_a_wrong_grant(opened(&shared().await, "misled").await).await;
+}
+
+/// Its steps get the keys of a token from the node, and no pointer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_decides_as_the_node_does() {
+    if !is_installed() {
+        return;
+    }
+    let cluster = Cluster::start("").await;
+    rules::table::decides_as_the_node_does(opened(&cluster.url(), "table").await).await;
+    rules::table::undoes_a_wrong_grant(opened(&cluster.url(), "misled").await).await;
+}

@@ -5,6 +5,7 @@ mod commits;
 mod kit;
 mod pages;
 mod sweeps;
+pub(crate) mod table;
 
 use std::sync::Arc;
 

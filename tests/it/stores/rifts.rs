@@ -30,6 +30,7 @@ use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
 use callgate::store::shared::SharedStore;
+use callgate::store::shared::cases;
 use callgate::store::shared::engine::ClaimOrder;
 use callgate::store::shared::engine::Claimed;
 use callgate::store::shared::engine::Commit;
@@ -55,6 +56,7 @@ use crate::stores::kit::session;
 use crate::stores::kit::set;
 use crate::stores::kit::token;
 use crate::stores::kit::value;
+use crate::support::log::Log;
 
 /// What happens just before the next commit arrives.
 type Hook = Box<dyn FnOnce() -> Pending<'static, ()> + Send>;
@@ -409,4 +411,29 @@ async fn a_use_outlives_the_flush_during_which_it_comes() {
     store.flush().await.unwrap();
     store.flush().await.unwrap();
     assert!(lives_elsewhere(&engine, id, 100).await);
+}
+
+/// The rows of a token say less than the token itself, so that the database grants it to a handler
+/// that it is not for.
+#[tokio::test]
+async fn a_wrong_grant_of_the_database_is_undone_although_another_node_writes() {
+    let (log, _capture) = Log::capture();
+    let (engine, rift, here, there) = two_nodes();
+    let misled = cases::mislead(&*engine).await.unwrap();
+    let (id, now) = (misled.session, misled.now);
+    rift.before_commit(move || {
+        Box::pin(async move {
+            there.patch(now, id, Right::Operator, set("there", &json!(1))).await?;
+            Ok(())
+        })
+    });
+    let refused = here.redeem(now, misled.wrong.clone()).await.unwrap();
+    assert!(matches!(refused, Redeemed::WrongHandler), "{refused:?}");
+    log.has(&["store.rule_differs"]);
+    assert_eq!(value(&*here, id, "there").await, json!(1));
+    let opened = here.look(now, id, Right::Operator).await.unwrap().done().unwrap();
+    assert!(opened.record.device(&misled.wrong.newcomer.digest).is_none(), "nobody has joined");
+    assert_eq!(here.tokens(now, None, 9).await.unwrap().len(), 1, "it is unspent");
+    let granted = here.redeem(now, misled.right).await.unwrap();
+    assert!(matches!(granted, Redeemed::Granted(_)), "{granted:?}");
 }
