@@ -152,8 +152,8 @@ async fn a_password_that_is_not_accepted_says_why_and_creates_nothing() {
     }
     let none = desk.run(&["add", "ada"], "\n").await;
     assert_eq!(none.code, Some(64), "{none:?}");
-    let longer = desk.run(&["add", "ada", "--accounts-password-min", "30"], PASSWORD).await;
-    assert!(longer.err.contains("fewer than 30 characters"), "{longer:?}");
+    let longer = desk.run(&["add", "ada", "--accounts-password-min", "60"], PASSWORD).await;
+    assert!(longer.err.contains("fewer than 60 characters"), "{longer:?}");
     let bad = desk.run(&["add", "ada", "--email", "nowhere"], PASSWORD).await;
     assert_eq!(bad.code, Some(65), "{bad:?}");
     assert_eq!(desk.run(&["list"], "").await.told().lines().count(), 1);
