@@ -12,6 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::faulty::Faulty;
 use crate::store::faulty::Lose;
 use crate::store::faulty::When;
+use crate::store::port::OperationKind;
 use crate::store::port::RecordChange;
 use crate::store::port::Store;
 
