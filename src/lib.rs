@@ -73,6 +73,7 @@
 //! | 1 | `table` | `handlers.json`: reading, checking, matching, explaining, proving |
 //! | 1 | `session` | what a session is, who may open it, how long it lives |
 //! | 1 | `token` | what a token is, and every way a redemption can end |
+//! | 1 | `account` | users, passwords and the lock-out rule |
 //! | 2 | `store` | keeping both: the port, its contract, the stores |
 //! | 3 | `flow` | what happens to sessions and tokens on behalf of one request, without HTTP |
 //! | 4 | `http` | the life of a request, from a connection to a response |
@@ -137,6 +138,11 @@
 )]
 
 // Modules are private. With `testing` the tests of this crate reach them.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod account;
+#[cfg(not(feature = "testing"))]
+mod account;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod admin;

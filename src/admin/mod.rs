@@ -5,19 +5,20 @@
 //! | `GET /livez` | 200 while the process can respond at all; never calls the store |
 //! | `GET /readyz` | 200 when requests can be served, 503 while the store is down or the gate is stopping; details with an operator credential |
 //! | `/session…` | the session API, for upstreams with a capability: see [`session_api`] |
-//! | `/sessions…`, `/tokens…` | the operator's API, with an operator credential: see `operator.rs` |
+//! | `/sessions…`, `/tokens…`, `/users…` | the operator's API, with an operator credential: see `operator.rs` and `users.rs` |
 //!
 //! | file | part |
 //! |---|---|
 //! | `guard` | who may use the listener |
 //! | `health` | the state of the gate |
-//! | `operator`, `view` | the operator's API, and the JSON of sessions and tokens |
+//! | `operator`, `view`, `users` | the operator's API: sessions and tokens, their JSON, accounts |
 //! | `session_api` | the session API for upstreams |
 
 mod guard;
 pub mod health;
 mod operator;
 pub mod session_api;
+mod users;
 mod view;
 
 use std::fmt;
@@ -67,7 +68,7 @@ impl Admin {
     ) -> Self {
         let hosts = Arc::new(hosts);
         let upstreams = SessionApi::new(Arc::clone(&sessions), Arc::clone(&hosts), pace);
-        let operator = Operator::new(sessions, entry, Arc::clone(&hosts));
+        let operator = Operator::new(sessions, entry, Arc::clone(&hosts), pace);
         Self { health, operator, upstreams, hosts }
     }
 
@@ -75,9 +76,6 @@ impl Admin {
     /// details are for operators.
     async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<ResponseBody> {
         let (method, path) = (&head.method, head.uri.path());
-        if Operator::has(path) {
-            return self.operator.reply(head, conn).await;
-        }
         if let Err(refused) = self.hosts.admit(head) {
             let (status, code, detail) = refused.answer();
             return json_response(status, &json!({ "code": code, "detail": detail }));
@@ -111,6 +109,9 @@ impl server::Service for Admin {
         let (head, body) = request.into_parts();
         if SessionApi::has(head.uri.path()) {
             return self.upstreams.reply(head, RequestBody::Wire(body), conn).await;
+        }
+        if Operator::has(head.uri.path()) {
+            return self.operator.reply(&head, RequestBody::Wire(body), conn).await;
         }
         self.reply(&head, conn).await
     }

@@ -10,7 +10,9 @@
 //! | `GET /tokens?after=ID&limit=N` | `{"tokens": […], "next": ID or null}`: the unspent ones |
 //! | `DELETE /tokens/ID` | revokes it: `{"revoked": ID}` |
 //!
-//! Errors are `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 429, and 503 when the store is
+//! Accounts have a file of their own, `users.rs`.
+//!
+//! Errors are `{"code": …, "detail": …}`: 400, 401, 403, 404, 405, 409, 429, and 503 when the store is
 //! unavailable.
 
 use std::str::FromStr;
@@ -31,14 +33,19 @@ use crate::admin::guard::Guard;
 use crate::admin::guard::InternalHosts;
 use crate::admin::guard::OperatorAccess;
 use crate::admin::json_response;
+use crate::admin::users;
 use crate::admin::view;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::flow::directory::DirectoryError;
 use crate::http::ConnInfo;
 use crate::http::ResponseBody;
 use crate::http::Sessions;
+use crate::http::message::body::incoming;
+use crate::http::message::body::incoming::Pace;
+use crate::http::message::body::incoming::RequestBody;
 use crate::session::Right;
 use crate::store::StoreError;
 use crate::token::Token;
@@ -49,11 +56,14 @@ const PAGE: usize = 100;
 const PAGE_MAX: usize = 1_000;
 /// Pages of tokens that are searched for those of one session: stores index tokens by their ids.
 const SEARCH_PAGES_MAX: usize = 1_000;
+/// Longest body.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Handles requests of operators on the internal listener.
 pub(super) struct Operator {
     sessions: Arc<Sessions>,
     guard: Guard,
+    pace: Pace,
 }
 
 /// The resource of a request.
@@ -66,12 +76,15 @@ enum Subject {
 }
 
 /// Why a request fails.
-enum OperatorError {
+pub(super) enum OperatorError {
     BadRequest(&'static str),
     /// The resource supports these methods only.
     Method(&'static str),
     NotFound,
+    /// What there is already forbids it: a code and a hint.
+    Conflict(&'static str, &'static str),
     Store(StoreError),
+    Directory(DirectoryError),
 }
 
 impl From<StoreError> for OperatorError {
@@ -81,9 +94,9 @@ impl From<StoreError> for OperatorError {
 }
 
 /// A part of a list.
-struct Page<I> {
-    after: Option<I>,
-    limit: usize,
+pub(super) struct Page<I> {
+    pub(super) after: Option<I>,
+    pub(super) limit: usize,
 }
 
 impl Operator {
@@ -91,15 +104,16 @@ impl Operator {
         sessions: Arc<Sessions>,
         entry: OperatorAccess,
         hosts: Arc<InternalHosts>,
+        pace: Pace,
     ) -> Self {
         let guard = Guard::new(Arc::clone(&sessions), entry, hosts);
-        Self { sessions, guard }
+        Self { sessions, guard, pace }
     }
 
     /// Whether a path belongs to the operator's API.
     pub(super) fn has(path: &str) -> bool {
         let first = path.split('/').nth(1);
-        path.starts_with('/') && matches!(first, Some("sessions" | "tokens"))
+        path.starts_with('/') && matches!(first, Some("sessions" | "tokens" | "users"))
     }
 
     /// Whether a request for another path carries a valid operator credential.
@@ -108,11 +122,16 @@ impl Operator {
     }
 
     /// Handles one request for such a path.
-    pub(super) async fn reply(&self, head: &Head, conn: ConnInfo) -> Response<ResponseBody> {
+    pub(super) async fn reply(
+        &self,
+        head: &Head,
+        body: RequestBody,
+        conn: ConnInfo,
+    ) -> Response<ResponseBody> {
         if let Err(refused) = self.guard.admit(head, conn) {
             return self.refuse(refused, conn);
         }
-        match self.answer(head).await {
+        match self.answer(head, body).await {
             Ok(answer) => json_response(StatusCode::OK, &answer),
             Err(OperatorError::Method(allow)) => {
                 let detail = "The path takes other methods.";
@@ -125,11 +144,11 @@ impl Operator {
             Err(OperatorError::NotFound) => {
                 failure(StatusCode::NOT_FOUND, "not_found", "There is nothing of this name.")
             }
-            Err(OperatorError::Store(error)) => {
-                tracing::warn!(event = "operator.failed", %error);
-                let detail = "The store cannot answer; see the log.";
-                failure(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+            Err(OperatorError::Conflict(code, detail)) => {
+                failure(StatusCode::CONFLICT, code, detail)
             }
+            Err(OperatorError::Store(error)) => unavailable(&error),
+            Err(OperatorError::Directory(error)) => unavailable(&error),
         }
     }
 
@@ -152,7 +171,10 @@ impl Operator {
         }
     }
 
-    async fn answer(&self, head: &Head) -> Result<Value, OperatorError> {
+    async fn answer(&self, head: &Head, body: RequestBody) -> Result<Value, OperatorError> {
+        if head.uri.path().starts_with("/users") {
+            return self.users(head, body).await;
+        }
         let store = &*self.sessions.store;
         let now = self.sessions.clock.now();
         let query = head.uri.query().unwrap_or("");
@@ -202,6 +224,15 @@ impl Operator {
         })
     }
 
+    async fn users(&self, head: &Head, body: RequestBody) -> Result<Value, OperatorError> {
+        let body = incoming::read(body, &head.headers, BODY_BYTES_MAX, self.pace).await;
+        let body = body.map_err(|_| {
+            OperatorError::BadRequest("The body has 64 KiB at most, and has to arrive.")
+        })?;
+        let asked = (&head.method, head.uri.path(), head.uri.query().unwrap_or(""));
+        users::answer(&self.sessions.directory, asked, &body.bytes).await
+    }
+
     /// The unspent tokens of a session, and whether the search was complete.
     async fn tokens_of(
         &self,
@@ -239,7 +270,7 @@ fn subject(path: &str) -> Result<Subject, OperatorError> {
 }
 
 impl<I: FromStr> Page<I> {
-    fn read(query: &str) -> Result<Self, OperatorError> {
+    pub(super) fn read(query: &str) -> Result<Self, OperatorError> {
         let mut page = Self { after: None, limit: PAGE };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let bad = OperatorError::BadRequest("A list takes after=ID and limit=1 to 1000.");
@@ -254,6 +285,12 @@ impl<I: FromStr> Page<I> {
         }
         Ok(page)
     }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Response<ResponseBody> {
+    tracing::warn!(event = "operator.failed", %error);
+    let detail = "The store cannot answer; see the log.";
+    failure(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
 }
 
 fn failure(status: StatusCode, code: &str, detail: &str) -> Response<ResponseBody> {

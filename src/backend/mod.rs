@@ -1,5 +1,6 @@
 //! Request handlers: native, script and forward, and the registry of classes that rows name.
 
+mod accounts;
 pub mod budgets;
 pub mod forward;
 pub mod native;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    backend::native::Singleton,
+    backend::{accounts, native::Singleton},
     base::nearest::nearest,
     http::{Handler, Handlers, Missing},
 };
@@ -13,13 +13,22 @@ use crate::{
 /// Classes have two sources: native singletons that the embedding program adds, and the classes
 /// folder, which is reloaded as a whole while the gate serves. A native class hides a class file of
 /// the same name completely; its functions are not merged.
-#[derive(Default, Clone)]
+/// The built-in classes are in every registry; a singleton of the same name replaces one.
+#[derive(Clone)]
 pub struct Registry {
     native: Arc<BTreeMap<String, Methods>>,
     files: Option<Arc<dyn Handlers>>,
 }
 
 type Methods = BTreeMap<String, Arc<dyn Handler>>;
+
+impl Default for Registry {
+    fn default() -> Self {
+        let mut registry = Self { native: Arc::default(), files: None };
+        registry.add(accounts::class());
+        registry
+    }
+}
 
 impl Registry {
     /// Adds a singleton, replacing one of the same name.

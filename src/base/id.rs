@@ -79,6 +79,11 @@ id!(
     16
 );
 id!(
+    /// The id of an account.
+    UserId,
+    16
+);
+id!(
     /// The public id of a token, for logs and operators; not the token itself.
     TokenId,
     8

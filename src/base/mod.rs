@@ -35,6 +35,6 @@ pub use clock::{Clock, Timestamp};
 pub use confirm::Confirm;
 pub use digest::Digest;
 pub use entropy::Entropy;
-pub use id::{ClaimId, DeviceId, RequestId, RequestIds, SessionId, TokenId};
+pub use id::{ClaimId, DeviceId, RequestId, RequestIds, SessionId, TokenId, UserId};
 pub use mode::{Caller, RestoreMode};
 pub use secret::Secret;

@@ -12,9 +12,9 @@ pub enum Exit {
     CutOff = 1,
     /// The command line is invalid (`EX_USAGE`).
     Usage = 64,
-    /// The table, a class or the roles are invalid (`EX_DATAERR`).
+    /// The table, a class, the roles or the data of a command are invalid (`EX_DATAERR`).
     BadTable = 65,
-    /// There is no session or token with that id (`EX_NOUSER`).
+    /// There is no session or token with that id, or no account with that login (`EX_NOUSER`).
     Unknown = 67,
     /// The store, or the server that a command calls, cannot be reached (`EX_UNAVAILABLE`).
     StoreUnreachable = 69,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use http_body_util::Empty;
+use http_body_util::Full;
 use http_body_util::Limited;
 use hyper::Method;
 use hyper::Request;
@@ -24,6 +24,8 @@ use super::exit::CommandError;
 use super::exit::Exit;
 use crate::base::Clock;
 use crate::base::clock::SystemClock;
+use crate::base::digest::sha256;
+use crate::base::hex;
 use crate::base::masked::misleads;
 use crate::session::Keyring;
 use crate::settings::KeyFault;
@@ -97,7 +99,29 @@ impl InternalClient {
         method: Method,
         target: &str,
     ) -> Result<Option<Value>, CommandError> {
-        let reply = self.send(&method, target).await?;
+        self.exchanged(&method, target, Bytes::new()).await
+    }
+
+    /// Sends a request with a body. The credential is for a method and a target, so the target
+    /// names the digest of the body.
+    pub(super) async fn send_json(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Option<Value>, CommandError> {
+        let body = Bytes::from(body.to_string());
+        let target = format!("{path}?body={}", hex::lower(&sha256(&body)));
+        self.exchanged(&method, &target, body).await
+    }
+
+    async fn exchanged(
+        &mut self,
+        method: &Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<Option<Value>, CommandError> {
+        let reply = self.send(method, target, body).await?;
         self.received = self.received.saturating_add(reply.bytes);
         if self.received > ALL_BYTES_MAX {
             let why = format!("{} sends more than {} MiB", self.address, ALL_BYTES_MAX >> 20);
@@ -123,6 +147,9 @@ impl InternalClient {
             }
             StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => said(Exit::NotPermitted, ""),
             StatusCode::SERVICE_UNAVAILABLE => said(Exit::StoreUnreachable, ""),
+            StatusCode::CONFLICT | StatusCode::BAD_REQUEST if detail.is_some() => {
+                said(Exit::BadTable, "")
+            }
             _ => said(Exit::StoreUnreachable, "; is that the internal address of a callgate?"),
         }
     }
@@ -151,8 +178,14 @@ impl InternalClient {
         CommandError::new(Exit::NotPermitted, why)
     }
 
-    async fn send(&self, method: &Method, target: &str) -> Result<InternalResponse, CommandError> {
-        let exchanged = tokio::time::timeout(RESPONSE_TIMEOUT, self.exchange(method, target)).await;
+    async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<InternalResponse, CommandError> {
+        let exchange = self.exchange(method, target, body);
+        let exchanged = tokio::time::timeout(RESPONSE_TIMEOUT, exchange).await;
         let why = match exchanged {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => error.to_string(),
@@ -172,6 +205,7 @@ impl InternalClient {
         &self,
         method: &Method,
         target: &str,
+        body: Bytes,
     ) -> Result<InternalResponse, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) =
@@ -181,7 +215,7 @@ impl InternalClient {
             .method(method)
             .uri(target)
             .header(header::HOST, self.address.to_string())
-            .body(Empty::<Bytes>::new())?;
+            .body(Full::new(body))?;
         if let OperatorKeys::Ring(keyring) = &self.key {
             let credential = keyring.operator((method.as_str(), target), SystemClock.now());
             let mut value = HeaderValue::from_str(&format!("Callgate {}", credential.expose()))?;

@@ -6,7 +6,8 @@
 //! | `serve`, `shutdown` | `callgate serve`, and its shutdown |
 //! | `check`, `report` | `callgate check`, and the format of its report |
 //! | `explain`, `init`, `settings`, `store` | the commands of these names |
-//! | `operator`, `internal_client` | `callgate sessions` and `callgate tokens`, and their HTTP client |
+//! | `operator`, `users`, `internal_client` | `callgate sessions`, `tokens` and `users`, and their HTTP client |
+//! | `password` | reading a password |
 //! | `columns`, `exit`, `log`, `core_dumps` | tables, exit codes, the log, core dumps |
 
 mod check;
@@ -20,11 +21,13 @@ mod init;
 mod internal_client;
 mod log;
 mod operator;
+mod password;
 mod report;
 mod serve;
 mod settings;
 mod shutdown;
 mod store;
+mod users;
 
 pub use exit::Exit;
 
@@ -57,7 +60,7 @@ use store::StoreCommand;
     after_help = "Every setting of `callgate settings --default` is also a flag (see --help) \
                   and a variable CALLGATE_*.\n\
                   Exit codes: 0 ok, 1 told to end before all was done, 64 usage, 65 bad table, class or roles, \
-                  67 no such session or token, 69 store or server unreachable, \
+                  67 no such session, token or account, 69 store or server unreachable, \
                   74 input or output failed, 77 not permitted, \
                   78 bad settings, or a store that is not fit for production."
 )]
@@ -111,6 +114,11 @@ enum CliCommand {
     Tokens {
         #[command(subcommand)]
         command: TokensCommand,
+    },
+    /// Create accounts on a server that runs, set their passwords and grant them roles.
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
     },
     /// Say what a store guarantees, or move what lives in it to another one.
     Store {
@@ -169,6 +177,65 @@ enum TokensCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum UsersCommand {
+    /// List every account.
+    List {
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Create an account. Its password is asked for, or read from standard input.
+    Add {
+        /// The name by which the person signs in; case does not count.
+        login: String,
+        /// The name that others see.
+        #[arg(long)]
+        name: Option<String>,
+        /// The address that mail goes to.
+        #[arg(long)]
+        email: Option<String>,
+        /// A role or privilege of the account; may be given several times.
+        #[arg(long)]
+        role: Vec<String>,
+        /// A group of the account; may be given several times.
+        #[arg(long)]
+        group: Vec<String>,
+        /// Set no password: nobody can sign in with one until `passwd` sets it.
+        #[arg(long)]
+        no_password: bool,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Set the password of an account, and unlock its login. It is asked for, or read from standard
+    /// input.
+    Passwd {
+        /// The login of the account.
+        login: String,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Grant an account roles and groups, or take them away.
+    Grant {
+        /// The login of the account.
+        login: String,
+        /// A role or privilege; may be given several times.
+        #[arg(long, required_unless_present = "group")]
+        role: Vec<String>,
+        /// A group; may be given several times.
+        #[arg(long)]
+        group: Vec<String>,
+        /// Take them away instead.
+        #[arg(long)]
+        revoke: bool,
+        /// How to report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
 /// Whom a report is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
@@ -220,6 +287,7 @@ fn run(
         }
         CliCommand::Sessions { command } => operator::sessions(&settle(read())?.settings, command)?,
         CliCommand::Tokens { command } => operator::tokens(&settle(read())?.settings, command)?,
+        CliCommand::Users { command } => users::users(&settle(read())?.settings, command)?,
         CliCommand::Settings { default: true } => settings::print_default_file(),
         CliCommand::Settings { default: false } => settings::run(&settle(read())?)?,
         CliCommand::Store { command } => store::run(&settle(read())?.settings, command)?,
@@ -232,7 +300,7 @@ fn run(
 /// it did not expect, and one of them may be the URL of a store with its password.
 fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
     let logins = words.iter().filter_map(|word| word.to_str()).filter_map(login);
-    let logins: Vec<&str> = logins.collect();
+    let logins: Vec<&str> = logins.chain(beside_a_login(words)).collect();
     if logins.is_empty() {
         // Either the text was printed or its reader is gone; neither changes the exit code.
         let _ = other.print();
@@ -247,6 +315,14 @@ fn answer_usage(other: &clap::Error, words: &[OsString]) -> Exit {
 fn login(word: &str) -> Option<&str> {
     let (_, rest) = word.split_once("://")?;
     Some(rest).filter(|rest| rest.contains('@') || rest.contains("password="))
+}
+
+/// What stands behind the login of a `users` command: somebody may have typed a password there.
+fn beside_a_login(words: &[OsString]) -> impl Iterator<Item = &str> {
+    const SHORTEST: usize = 4;
+    let words = words.iter().filter_map(|word| word.to_str());
+    let words = words.skip_while(|word| *word != "users").filter(|word| !word.starts_with('-'));
+    words.skip(3).filter(|word| word.len() >= SHORTEST)
 }
 
 /// Returns usable settings; prints warnings, and fails on errors.

@@ -72,7 +72,9 @@ pub(super) fn tokens(
 }
 
 /// Runs a request on this thread.
-fn ask<T>(asking: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+pub(super) fn ask<T>(
+    asking: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| CommandError::new(Exit::Io, format!("runtime: {error}")))?;
@@ -93,7 +95,10 @@ fn one(
 }
 
 /// Every entry of a list, page by page.
-async fn all(mut inside: InternalClient, what: &str) -> Result<Vec<Value>, CommandError> {
+pub(super) async fn all(
+    mut inside: InternalClient,
+    what: &str,
+) -> Result<Vec<Value>, CommandError> {
     let (mut found, mut after, mut last) = (Vec::new(), String::new(), String::new());
     for _ in 0..PAGES_MAX {
         let target = format!("/{what}?limit={PAGE}{after}");
@@ -117,7 +122,7 @@ async fn all(mut inside: InternalClient, what: &str) -> Result<Vec<Value>, Comma
     Ok(found)
 }
 
-fn say(format: Format, value: &Value, for_people: impl Fn() -> String) -> CommandOutput {
+pub(super) fn say(format: Format, value: &Value, for_people: impl Fn() -> String) -> CommandOutput {
     CommandOutput::well(match format {
         Format::Human => for_people(),
         Format::Json => format!("{value}\n"),

@@ -10,6 +10,7 @@
 //! - `binding`: how a browser that minted a token is recognized
 //! - `waiters`: requests that wait for the response to the same callback
 //! - `capability`: how an upstream works in the session of the request forwarded to it
+//! - `directory`: the accounts: creating and changing them, and signing in
 //! - `rates`: rate limits of clients and sessions
 //!
 //! A `session::Session` holds the shared `sessions::Sessions`, which hold the capabilities and
@@ -19,6 +20,7 @@
 pub(crate) mod binding;
 pub mod capability;
 pub(crate) mod consent;
+pub mod directory;
 mod link;
 mod mint;
 pub(crate) mod open;

@@ -18,6 +18,7 @@ use crate::base::Timestamp;
 use crate::base::entropy::NoEntropy;
 use crate::base::masked::masked;
 use crate::flow::capability::Capabilities;
+use crate::flow::directory::Directory;
 use crate::flow::rates::Rates;
 use crate::flow::session::Watchers;
 use crate::flow::waiters::Waiters;
@@ -84,6 +85,8 @@ pub struct Sessions {
     pub guesses_origin: AtomicBool,
     /// Whether it was logged that browsers send session cookies of another callgate.
     pub saw_foreign_cookie: AtomicBool,
+    /// The accounts.
+    pub directory: Directory,
     /// The rate limits.
     pub rates: Arc<Rates>,
     /// The capabilities by which upstreams work in the sessions of their requests.

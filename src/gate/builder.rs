@@ -20,6 +20,7 @@ use crate::base::Entropy;
 use crate::base::entropy::OsEntropy;
 use crate::base::limits::TABLE_BYTES_MAX;
 use crate::flow::capability::Capabilities;
+use crate::flow::directory::Directory;
 use crate::flow::rates::Rates;
 use crate::flow::session::Watchers;
 use crate::flow::sessions::CurrentTable;
@@ -155,6 +156,7 @@ impl GateBuilder {
         let health = Arc::new(GateHealth::new(Arc::clone(&store), Arc::clone(&self.clock), table));
         let clock = Arc::clone(&self.clock);
         let sessions = Sessions {
+            directory: self.directory(&store),
             waiters: Arc::default(),
             watchers: Watchers::default(),
             table: CurrentTable::empty(),
@@ -227,6 +229,11 @@ impl GateBuilder {
             stores::demand_all(&*store).await?;
         }
         Ok(store)
+    }
+
+    fn directory(&self, store: &Arc<dyn Store>) -> Directory {
+        let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        Directory::new(Arc::clone(store), clock, entropy, self.settings.accounts)
     }
 
     fn confirm_page(&self) -> Result<Template, GateError> {

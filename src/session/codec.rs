@@ -15,6 +15,7 @@ use crate::base::DeviceId;
 use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::UserId;
 use crate::base::hex;
 use crate::session::lifetime::Lifetime;
 use crate::session::patch::AccessChange;
@@ -69,6 +70,8 @@ pub struct StoredRecord {
     privileges: Vec<Arc<str>>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     /// Key to revision and value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     storage: BTreeMap<Arc<str>, (u64, StoredJson)>,
@@ -133,8 +136,26 @@ struct StoredAccess {
     grant: Vec<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     known: bool,
+}
+
+impl StoredAccess {
+    fn change(self) -> Result<AccessChange, BadRecord> {
+        Ok(AccessChange {
+            clear: self.clear,
+            grant: self.grant,
+            user_name: self.user,
+            account: account(self.account.as_deref())?,
+            known: self.known,
+        })
+    }
+}
+
+fn account(id: Option<&str>) -> Result<Option<UserId>, BadRecord> {
+    id.map(|id| id.parse().map_err(|_| BadRecord::Malformed("account"))).transpose()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -160,6 +181,7 @@ impl StoredRecord {
             known: record.access.known,
             privileges: record.access.privileges.clone(),
             user: record.access.user_name.clone(),
+            account: record.access.account.map(|account| account.to_string()),
             storage: entries
                 .map(|(key, entry)| {
                     (Arc::clone(key), (entry.revision, StoredJson(entry.json.clone())))
@@ -188,7 +210,12 @@ impl StoredRecord {
             id: parse_session(&self.id)?,
             created_at: Timestamp::from_millis(self.created),
             lifetime: Lifetime { idle_minutes: self.idle, absolute_minutes: self.absolute },
-            access: Access { known: self.known, privileges: self.privileges, user_name: self.user },
+            access: Access {
+                known: self.known,
+                privileges: self.privileges,
+                user_name: self.user,
+                account: account(self.account.as_deref())?,
+            },
             storage: Storage::from_parts(entries.collect(), self.revision),
             devices,
             generation: self.generation,
@@ -232,6 +259,7 @@ impl StoredPatch {
                 clear: change.clear,
                 grant: change.grant.clone(),
                 user: change.user_name.clone(),
+                account: change.account.map(|account| account.to_string()),
                 known: change.known,
             }),
             idle: patch.idle_minutes,
@@ -248,12 +276,7 @@ impl StoredPatch {
                 .collect(),
             expect: None,
             expect_access: None,
-            access: self.access.map(|change| AccessChange {
-                clear: change.clear,
-                grant: change.grant,
-                user_name: change.user,
-                known: change.known,
-            }),
+            access: self.access.map(StoredAccess::change).transpose()?,
             idle_minutes: self.idle,
             rotate: self.rotate.map(StoredDevice::device).transpose()?,
         })
@@ -322,8 +345,12 @@ mod tests {
         let id = SessionId::from_bytes([1; 16]);
         let life = Lifetime { idle_minutes: 90, absolute_minutes: Some(720) };
         let mut record = Record::new(id, Timestamp::from_millis(5), life, device);
-        record.access =
-            Access { known: true, privileges: vec!["a".into()], user_name: "Ann".into() };
+        record.access = Access {
+            known: true,
+            privileges: vec!["a".into()],
+            user_name: "Ann".into(),
+            account: Some(UserId::from_bytes([0xAC; 16])),
+        };
         record
             .storage
             .put(&"k".into(), Some(&JsonText::of(&json!({"deep": [1, null, "é\n"]})).unwrap()));
@@ -385,6 +412,8 @@ mod tests {
             access: Some(AccessChange {
                 clear: true,
                 grant: vec!["p".into()],
+                user_name: Some("Ben".to_owned()),
+                account: Some(UserId::from_bytes([0xBE; 16])),
                 ..Default::default()
             }),
             idle_minutes: Some(75),

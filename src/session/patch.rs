@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::UserId;
 use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::limits::PRIVILEGES_PER_SESSION_MAX;
 use crate::session::record::Access;
@@ -42,6 +43,8 @@ pub struct AccessChange {
     pub grant: Vec<Arc<str>>,
     /// A new user name.
     pub user_name: Option<String>,
+    /// The account with that name; without one, a new name is no account's.
+    pub account: Option<UserId>,
     /// Whether privileges were set, even to none: the session is no longer a guest's.
     pub known: bool,
 }
@@ -130,6 +133,7 @@ impl AccessChange {
         self.known |= later.known;
         if later.user_name.is_some() {
             self.user_name = later.user_name;
+            self.account = later.account;
         }
     }
 
@@ -157,6 +161,7 @@ impl AccessChange {
         access.known |= self.known;
         if let Some(name) = &self.user_name {
             access.user_name.clone_from(name);
+            access.account = self.account;
         }
     }
 

@@ -145,7 +145,7 @@ mod tests {
 
     fn access(names: &[&str]) -> Access {
         let privileges = names.iter().map(|&name| name.into()).collect();
-        Access { known: true, privileges, user_name: String::new() }
+        Access { known: true, privileges, ..Access::default() }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::base::DeviceId;
 use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
+use crate::base::UserId;
 use crate::base::limits::DEVICES_PER_SESSION_MAX;
 use crate::session::lifetime::Lifetime;
 use crate::session::storage::Storage;
@@ -41,6 +42,9 @@ pub struct Access {
     pub privileges: Vec<Arc<str>>,
     /// The user's name; empty without one.
     pub user_name: String,
+    /// The account that is signed in; `None` for a user whose name the application has set by
+    /// itself.
+    pub account: Option<UserId>,
 }
 
 /// One browser's right to open a session.

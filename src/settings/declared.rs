@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::account;
 use crate::backend::budgets::{Budgets, FetchLimits};
 use crate::backend::forward;
 use crate::base::secret::SecretText;
@@ -140,6 +141,8 @@ settings! {
         lifetime as "session": Lifetime;
         /// How many sessions there may be.
         capacity as "session": store::Config;
+        /// How passwords of accounts are stored and checked.
+        accounts: account::Config;
         /// The session cookie.
         cookie: Cookie;
         /// HTTPS without a proxy in front.

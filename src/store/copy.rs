@@ -1,4 +1,4 @@
-//! Copies living sessions and tokens from one store to another, a bounded page at a time.
+//! Copies living sessions and tokens, and all records, from one store to another, a bounded page at a time.
 //!
 //! A copy can be interrupted at any point and started again: a session that the target already has
 //! is left unchanged. A token can never be redeemed in both stores, because it is revoked in the
@@ -6,6 +6,8 @@
 //!
 //! Only living entries are copied. Tombstones of ended sessions, records of used tokens and the
 //! kept responses of callbacks stay in the source.
+
+mod records;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Store;
 use crate::token::Token;
+
+pub use records::Records;
 
 /// Sessions read in one page: of the largest possible, 32 MiB.
 const SESSIONS_PER_PAGE: usize = 128;
@@ -58,6 +62,8 @@ pub struct Tally {
     pub sessions: Sessions,
     /// Outcomes of the tokens.
     pub tokens: Tokens,
+    /// Outcomes of the records.
+    pub records: Records,
 }
 
 /// Outcomes of the sessions that were read.

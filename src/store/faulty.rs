@@ -75,6 +75,11 @@ impl Faulty {
         self.losses.load(Ordering::SeqCst)
     }
 
+    /// Calls of `operation` since [`Faulty::lose`] was called for it; 0 if it was not.
+    pub fn calls(&self, operation: OperationKind) -> u32 {
+        self.plan().get(&operation).map_or(0, |planned| planned.calls)
+    }
+
     /// Stops losing calls.
     pub fn heal(&self) {
         self.plan().clear();

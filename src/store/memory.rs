@@ -13,6 +13,8 @@ use crate::store::port::Operation;
 use crate::store::port::Pending;
 use crate::store::port::Store;
 use crate::store::port::StoreReply;
+use crate::store::port::on_records;
+use crate::store::records::RecordMap;
 
 /// Keeps everything in the memory of this process.
 ///
@@ -22,6 +24,7 @@ use crate::store::port::StoreReply;
 pub struct MemoryStore {
     state: Mutex<State>,
     displaced: Displaced,
+    records: RecordMap,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl MemoryStore {
     /// An empty store.
     pub fn with(config: Config) -> Self {
         let state = Mutex::new(State { machine: StateMachine::new(config), closed: false });
-        Self { state, displaced: Displaced::default() }
+        Self { state, displaced: Displaced::default(), records: RecordMap::default() }
     }
 
     /// What every store of this kind guarantees.
@@ -67,6 +70,10 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+        let operation = match on_records(&self.records, operation) {
+            Ok(reply) => return reply,
+            Err(other) => other,
+        };
         Box::pin(async move {
             // A panic under the lock may have left an operation half applied.
             let mut state = self.state.lock().map_err(|_| {
@@ -75,6 +82,7 @@ impl Store for MemoryStore {
             match operation {
                 Operation::Close => {
                     state.closed = true;
+                    self.records.close();
                     return Ok(().into());
                 }
                 _ if state.closed => return Err(StoreError::Refused("it is closed")),

@@ -4,6 +4,7 @@
 //!   port       the interface of a store, and the rules for implementations
 //!   contract   the rules as a test suite that any store can run      (feature `testing`)
 //!   faulty     loses requests and replies on demand                  (feature `testing`)
+//!   records    the records of a store in memory
 //!   live       one session with its tokens decides; memory and embedded are maps of those
 //!   memory     loses everything with the process
 //!   embedded   one machine; acknowledged writes survive a crash and a power loss
@@ -64,6 +65,7 @@ pub mod memory;
 pub mod port;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod records;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod shared;

@@ -29,6 +29,7 @@
 
 mod conclusion;
 mod operation;
+mod records;
 mod redemption;
 
 use std::fmt;
@@ -49,6 +50,8 @@ use crate::token::Token;
 pub use conclusion::{Concluded, Conclusion, Ending};
 pub(crate) use operation::Subject;
 pub use operation::{Operation, OperationKind, StoreReply, Typed};
+pub(crate) use records::on_records;
+pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
 pub use redemption::{Claim, Grant, Redeemed};
 
 /// The pending result of a store operation.
@@ -177,6 +180,31 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Drops up to `at_most` records that are no longer needed, and returns how many.
     fn sweep(&self, now: Timestamp, at_most: usize) -> Typed<'_, usize> {
         Typed::new(self.run(now, Operation::Sweep { at_most }))
+    }
+
+    /// Reads the values of these records, in their order and at one moment.
+    fn read_records(&self, keys: Vec<String>) -> Typed<'_, Vec<Option<Vec<u8>>>> {
+        Typed::new(self.run(Timestamp::default(), Operation::ReadRecords { keys }))
+    }
+
+    /// One page of the records whose keys begin with `prefix`, in the order of the bytes of their
+    /// keys, beginning after the key `after`.
+    fn list_records(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Typed<'_, Vec<(String, Vec<u8>)>> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        Typed::new(
+            self.run(Timestamp::default(), Operation::ListRecords { prefix, after, at_most }),
+        )
+    }
+
+    /// Makes every change if each key has the value that its change expects. Otherwise makes none
+    /// and returns false.
+    fn write_records(&self, changes: Vec<RecordChange>) -> Typed<'_, bool> {
+        Typed::new(self.run(Timestamp::default(), Operation::WriteRecords { changes }))
     }
 
     /// Checks whether the store can work, and returns what it guarantees.

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::duplicate_mod, reason = "each store runs the same scenarios")]
 
+mod accounts;
 mod agree;
 mod binding;
 mod bodies;
@@ -26,6 +27,7 @@ mod connections;
 mod cookies;
 mod declarations;
 mod demo;
+mod directory;
 mod embedding;
 mod ending;
 mod events;
@@ -74,6 +76,7 @@ mod stores;
 mod support;
 mod tables;
 mod tls;
+mod users_cli;
 #[cfg(feature = "script")]
 mod views;
 mod wire;

@@ -16,6 +16,8 @@ mod binding;
 mod confirm;
 #[path = "cookies.rs"]
 mod cookies;
+#[path = "directory.rs"]
+mod directory;
 #[path = "hop.rs"]
 mod hop;
 #[path = "modes.rs"]

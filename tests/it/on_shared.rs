@@ -19,6 +19,8 @@ mod clock;
 mod confirm;
 #[path = "cookies.rs"]
 mod cookies;
+#[path = "directory.rs"]
+mod directory;
 #[path = "hop.rs"]
 mod hop;
 #[path = "modes.rs"]

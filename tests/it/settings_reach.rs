@@ -126,6 +126,38 @@ const TABLE: &[(&str, Shown)] = &[
     ("session.guest_share", Here(|| Box::pin(guest_share()))),
     ("session.max", Here(|| Box::pin(session_max()))),
     ("session.answer_bytes", Here(|| Box::pin(session_answer_bytes()))),
+    (
+        "accounts.hash_kib",
+        By("it/directory.rs", "changed_parameters_are_taken_at_the_next_right_password"),
+    ),
+    (
+        "accounts.hash_passes",
+        By("it/directory.rs", "changed_parameters_are_taken_at_the_next_right_password"),
+    ),
+    (
+        "accounts.hashers",
+        By("it/directory.rs", "beyond_the_places_to_wait_callers_are_refused_at_once"),
+    ),
+    (
+        "accounts.waiting",
+        By("it/directory.rs", "beyond_the_places_to_wait_callers_are_refused_at_once"),
+    ),
+    (
+        "accounts.attempts",
+        By("it/directory.rs", "of_64_parallel_wrong_passwords_exactly_so_many_are_checked"),
+    ),
+    (
+        "accounts.lock_minutes",
+        By("it/directory.rs", "of_64_parallel_wrong_passwords_exactly_so_many_are_checked"),
+    ),
+    (
+        "accounts.password_min",
+        By("it/users_cli.rs", "a_password_that_is_not_accepted_says_why_and_creates_nothing"),
+    ),
+    (
+        "accounts.client_digest",
+        By("it/directory.rs", "a_client_digest_enters_only_where_the_settings_allow_it"),
+    ),
     ("cookie.prefix", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
     ("cookie.same_site", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
     ("cookie.secure", By("it/tls.rs", "cookies_and_callback_urls_know_that_it_is_https")),

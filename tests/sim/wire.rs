@@ -17,6 +17,8 @@ use callgate::base::TokenId;
 use callgate::store::Pending;
 use callgate::store::StoreError;
 use callgate::store::port::Guarantees;
+use callgate::store::port::RecordChange;
+use callgate::store::port::Records;
 use callgate::store::shared::Engine;
 use callgate::store::shared::engine::ClaimOrder;
 use callgate::store::shared::engine::Claimed;
@@ -161,6 +163,10 @@ impl Engine for Remote {
         self.call(move |engine| engine.trim(share))
     }
 
+    fn records(&self) -> &dyn Records {
+        self
+    }
+
     fn ahead(&self) -> Duration {
         Duration::ZERO
     }
@@ -171,6 +177,26 @@ impl Engine for Remote {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+impl Records for Remote {
+    fn read(&self, keys: Vec<String>) -> Pending<'_, Vec<Option<Vec<u8>>>> {
+        self.call(move |engine| engine.records().read(keys))
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Pending<'_, Vec<(String, Vec<u8>)>> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.call(move |engine| engine.records().list(&prefix, after.as_deref(), at_most))
+    }
+
+    fn write(&self, changes: Vec<RecordChange>) -> Pending<'_, bool> {
+        self.call(move |engine| engine.records().write(changes))
     }
 }
 

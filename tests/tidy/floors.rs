@@ -35,6 +35,7 @@ const MODULES: &[Module] = &[
         floor: 1,
         crates: &["regex", "regex_syntax", "serde", "serde_json", "url"],
     },
+    Module { name: "account", floor: 1, crates: &["argon2", "serde", "serde_json"] },
     Module { name: "session", floor: 1, crates: &["base64", "ring", "serde", "serde_json"] },
     Module {
         name: "token",
@@ -123,6 +124,7 @@ const MODULES: &[Module] = &[
             "http_body_util",
             "hyper",
             "percent_encoding",
+            "serde",
             "serde_json",
             "tokio",
             "tracing",

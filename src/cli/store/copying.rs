@@ -152,10 +152,13 @@ async fn both(
         }
         !told.load(Ordering::Relaxed)
     };
-    let came = match copy.sessions(tally, &mut go_on).await {
-        Ok(true) if tokens => copy.tokens(tally, &mut go_on).await,
-        came => came,
-    };
+    let mut came = copy.records(tally, &mut go_on).await;
+    if matches!(came, Ok(true)) {
+        came = copy.sessions(tally, &mut go_on).await;
+    }
+    if tokens && matches!(came, Ok(true)) {
+        came = copy.tokens(tally, &mut go_on).await;
+    }
     match came {
         Ok(true) => CopyEnd::Complete,
         Ok(false) => CopyEnd::Interrupted,
@@ -163,9 +166,15 @@ async fn both(
     }
 }
 
-/// Two lines with the counts.
+/// A line for each kind, with the counts; records only where there are any.
 fn counts(tally: &Tally, with_tokens: bool) -> String {
-    let Tally { sessions, tokens } = tally;
+    let Tally { sessions, tokens, records } = tally;
+    let records = if records.all() == 0 {
+        String::new()
+    } else {
+        let (copied, present) = (records.copied, records.present);
+        format!("accounts  {copied} records copied, {present} there already\n")
+    };
     let sessions = format!(
         "sessions  {} copied, {} there already, {} ended meanwhile, {} too large\n",
         sessions.copied, sessions.present, sessions.ended, sessions.too_large,
@@ -175,7 +184,7 @@ fn counts(tally: &Tally, with_tokens: bool) -> String {
          their session, {} lost\n",
         tokens.moved, tokens.present, tokens.ended, tokens.left, tokens.lost,
     );
-    if with_tokens { sessions + &tokens } else { sessions }
+    if with_tokens { sessions + &tokens + &records } else { sessions + &records }
 }
 
 fn summary(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &CopyEnd) -> String {
@@ -220,7 +229,7 @@ fn whose_keys(from: &Settings) -> String {
 }
 
 fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &CopyEnd) -> Value {
-    let Tally { sessions, tokens: moved } = tally;
+    let Tally { sessions, tokens: moved, records } = tally;
     let moved = json!({
         "moved": moved.moved,
         "present": moved.present,
@@ -240,5 +249,6 @@ fn object(from: &Settings, to: &Settings, tally: &Tally, tokens: bool, end: &Cop
             "tooLarge": sessions.too_large,
         },
         "tokens": if tokens { moved } else { Value::Null },
+        "records": { "copied": records.copied, "present": records.present },
     })
 }

@@ -13,8 +13,8 @@ use crate::store::port::Opened;
 pub(in crate::flow) fn gains(roles: &Roles, before: &Access, draft: &Draft) -> bool {
     let after = draft.access_over(before);
     // Another user with the same privileges is a gain too: they are that user's now.
-    (draft.signs_in() && (after.user_name != before.user_name || draft.starts_over()))
-        || adds(roles, before, &after)
+    let is_another = after.user_name != before.user_name || after.account != before.account;
+    (draft.signs_in() && (is_another || draft.starts_over())) || adds(roles, before, &after)
 }
 
 /// Refuses a change that gains privileges in a `context` that `auto` chose: the client may be a
@@ -28,7 +28,8 @@ pub(in crate::flow) fn refused_in_a_context(
     let before = state.access();
     let mut after = before.clone();
     let fits = change.apply(&mut after).is_ok();
-    if fits && after.user_name == before.user_name && !adds(roles, &before, &after) {
+    let is_same = after.user_name == before.user_name && after.account == before.account;
+    if fits && is_same && !adds(roles, &before, &after) {
         return Ok(());
     }
     Err(SessionError::ContextMayNotGain)

@@ -6,10 +6,12 @@
 //! - `settle`: the operations that use the store: writing, reloading, ending
 //! - `write_guard`: single writes for an upstream, which are stored at once
 //! - `gain`, `privileges`: gains of privileges, and their effect on other browsers
+//! - `account`: the account that is signed in, and the sessions of accounts
 //! - `handles`: the handle for parts that outlive the request
 //! - `watch`: the right of a request that continues after its response has begun
 //! - `text`: values as JSON text, for script handlers
 
+mod account;
 mod context;
 mod draft;
 mod error;
@@ -351,7 +353,8 @@ impl Session {
             let text = format!("a privilege name has at most {PRIVILEGE_BYTES_MAX} bytes");
             return Err(SessionError::Refused(text));
         }
-        Ok(AccessChange { clear: false, grant, user_name: privileges.user_name, known: true })
+        let (user_name, account) = (privileges.user_name, privileges.account);
+        Ok(AccessChange { clear: false, grant, user_name, account, known: true })
     }
 
     fn idle_minutes(&self, state: &RequestState) -> u32 {

@@ -1,5 +1,7 @@
 //! What handlers pass to `setPrivileges` and `restore`.
 
+use crate::base::UserId;
+
 /// The options of a token that a handler passes to
 /// [`Session::restore_with`](super::Session::restore_with).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +20,8 @@ pub struct Privileges {
     pub roles: Vec<String>,
     /// The user's name; `None` leaves it as it is.
     pub user_name: Option<String>,
+    /// The account with that name; `None` for a name that the application chose.
+    pub account: Option<UserId>,
     /// Keeps the session's other browsers and unspent tokens. Without it, a user who gains
     /// privileges does not share them with the browsers that could open the session before.
     pub keep_devices: bool,

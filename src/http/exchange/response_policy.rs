@@ -81,6 +81,11 @@ impl ResponsePolicy {
         }
     }
 
+    /// The rows of `callgate.Accounts` have errors of their own form.
+    pub(crate) fn format_for_accounts(&mut self) {
+        self.format = ErrorFormat::Accounts;
+    }
+
     /// An error as a response that the client can read.
     pub(crate) fn error(&self, fault: &Fault) -> Response<ResponseBody> {
         fault.response(self.format, self.development)

@@ -16,6 +16,7 @@ use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
+use crate::http::exchange::session::is_of_accounts;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;
@@ -76,6 +77,9 @@ impl Dispatch {
         })?;
         let Some(connected) = routes.of_row(row) else { return Err(Fault::not_found().into()) };
         exchange.target = Some(Arc::clone(&connected.target));
+        if is_of_accounts(&connected.target) {
+            exchange.policy.format_for_accounts();
+        }
         match &connected.route {
             Ok(route) => Ok(Arc::clone(route)),
             Err(missing) => Err(Fault::missing_target(missing.text())

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use hyper::HeaderMap;
 use hyper::Method;
 use hyper::Response;
 use hyper::header;
 
+use crate::account;
+use crate::flow::open::Presented;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
 use crate::flow::session::SessionContext;
@@ -30,6 +33,28 @@ use crate::http::message::token_place::target_without_token;
 use crate::table::OnRefused;
 use crate::token::Outcome;
 use crate::token::Question;
+
+/// The field by which a client without cookies names its session to `callgate.Accounts`.
+const SESSION_ID: &str = "x-session-id";
+
+/// Whether a row is served by the class of the accounts.
+pub(super) fn is_of_accounts(target: &str) -> bool {
+    target.strip_prefix(account::CLASS).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The credential that a client without cookies sends; it counts in place of the cookie. Only the
+/// class of the accounts reads it: to other rows the field may mean something else.
+fn told_session<'h>(route: &Route, headers: &'h HeaderMap) -> Result<Option<&'h str>, Fault> {
+    if !is_of_accounts(&route.target) {
+        return Ok(None);
+    }
+    let mut told = headers.get_all(SESSION_ID).iter();
+    match (told.next(), told.next()) {
+        (None, _) => Ok(None),
+        (Some(told), None) => told.to_str().map(Some).map_err(|_| Fault::session_not_found()),
+        (Some(_), Some(_)) => Err(Fault::session_not_found()),
+    }
+}
 
 impl Dispatch {
     /// Opens the session of the cookie, or one of a guest. What can redeem nothing is refused before
@@ -67,8 +92,18 @@ impl Dispatch {
             client: exchange.client.address,
         };
         let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
-        let cookies = self.site.cookie.read(cookies);
+        let mut cookies = self.site.cookie.read(cookies);
+        let told = told_session(route, headers)?;
+        if let Some(told) = told {
+            cookies.session = Presented::One(told);
+        }
         let session = self.site.sessions.open(&cookies, context).await?;
+        if told.is_some() {
+            if session.is_unstored() {
+                return Err(Fault::session_not_found().into());
+            }
+            session.give_no_cookie();
+        }
         exchange.session = Some(session.clone());
         Ok(session)
     }

@@ -82,12 +82,8 @@ async fn large_guests_are_fewer(stage: &Stage, config: Config) -> Kept {
 }
 
 async fn sign_in(stage: &Stage) -> Result<Record, Broken> {
-    let access = Some(AccessChange {
-        clear: false,
-        grant: vec!["member".into()],
-        user_name: None,
-        known: true,
-    });
+    let access =
+        Some(AccessChange { grant: vec!["member".into()], known: true, ..AccessChange::default() });
     let founding = stage.founding()?;
     let record = founding.record.clone();
     let patch = Patch { access, ..Patch::default() };

@@ -19,6 +19,7 @@ mod faults;
 mod guests;
 mod leases;
 mod races;
+mod records;
 mod redemption;
 mod repeats;
 mod rights;
@@ -231,4 +232,11 @@ promises! {
         a_claim_whose_request_was_lost_has_not_happened
         a_claim_that_was_given_up_is_done_or_not_done
         a_patch_whose_reply_was_lost_shows_in_its_revision;
+    records:
+        records_come_back_as_they_were_written
+        a_write_of_records_happens_completely_or_not_at_all
+        of_many_writers_of_a_new_record_one_wins
+        counters_in_records_lose_no_count
+        pages_show_every_record_of_a_prefix_once_and_in_order
+        a_write_whose_reply_was_lost_has_happened;
 }

@@ -143,6 +143,9 @@ impl Stage {
             | OperationKind::Sessions
             | OperationKind::Tokens
             | OperationKind::Sweep
+            | OperationKind::ReadRecords
+            | OperationKind::ListRecords
+            | OperationKind::WriteRecords
             | OperationKind::SelfCheck
             | OperationKind::Close => return Ok(None),
         }

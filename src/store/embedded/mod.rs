@@ -9,11 +9,13 @@
 //! may drop a page that it could not write and report it as written the next time, so an fsync is
 //! never retried (docs/SECURITY.md T60).
 
+mod clock;
 mod codec;
 mod disk_space;
 mod error;
 mod folder;
 mod journal;
+mod records;
 mod writer;
 
 use std::fmt;
@@ -23,7 +25,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -34,6 +35,7 @@ use crate::base::limits::WRITER_QUEUE_OPS_MAX;
 use crate::store::embedded::disk_space::DiskSpace;
 use crate::store::embedded::folder::Folder;
 use crate::store::embedded::journal::Journal;
+use crate::store::embedded::records::RecordFile;
 use crate::store::embedded::writer::Job;
 use crate::store::embedded::writer::Message;
 use crate::store::embedded::writer::Shared;
@@ -49,13 +51,10 @@ use crate::store::port::Operation;
 use crate::store::port::Pending;
 use crate::store::port::Store;
 use crate::store::port::StoreReply;
+use crate::store::port::on_records;
 
 pub use disk_space::Room;
 pub use error::{OpenError, OpenErrorKind};
-
-/// How far the clock of a store may be ahead of the wall clock without a warning: more than clocks
-/// are usually stepped, and short enough to wait for.
-const CLOCK_AHEAD_MAX: Duration = Duration::from_hours(24);
 
 /// Keeps sessions and tokens in a directory of this machine.
 ///
@@ -66,6 +65,7 @@ pub struct EmbeddedStore {
     /// `None` only while the store is being dropped.
     queue: Option<mpsc::Sender<Message>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    records: RecordFile,
 }
 
 impl EmbeddedStore {
@@ -132,26 +132,6 @@ impl EmbeddedStore {
         Self::start(begin(database, path)?, path, config, (disk_space, None))
     }
 
-    /// Compares the latest time that any caller has passed to the store with the wall clock, and
-    /// returns how far the store is ahead. More than a day is logged as `store.clock_ahead`: time
-    /// continues from there, so whatever is minted by a clock behind it is expired at once.
-    pub fn compare_clock(&self, wall: Timestamp) -> Duration {
-        let latest = Shared::lock(&self.shared).machine.latest();
-        let ahead = latest.since(wall);
-        if ahead > CLOCK_AHEAD_MAX {
-            tracing::warn!(
-                event = "store.clock_ahead",
-                %latest,
-                %wall,
-                hours = ahead.as_secs() / 3_600,
-                "the store was used with a clock far ahead of this one, and its time does not go \
-                 back: until then new tokens are expired at once and no idle session ends; set \
-                 this clock if it is behind, or move the store away to start empty"
-            );
-        }
-        ahead
-    }
-
     fn start(
         mut journal: Journal,
         path: &Path,
@@ -166,6 +146,11 @@ impl EmbeddedStore {
             }
         })?;
         machine.wake();
+        // The folder is locked, or there is none.
+        let records = match &folder {
+            Some(_) => RecordFile::open(path)?,
+            None => RecordFile::in_memory(),
+        };
         let (sessions, _, tokens) = machine.census();
         tracing::info!(event = "store.open", sessions, tokens, bytes = journal.bytes());
         let shared = Shared { machine, durable: journal.last(), stage: Stage::Open };
@@ -178,7 +163,7 @@ impl EmbeddedStore {
             .spawn(move || writer.run())
             .map_err(|error| OpenError::new(path, OpenErrorKind::Io).because(error))?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { shared, queue: Some(sender), thread })
+        Ok(Self { shared, queue: Some(sender), thread, records })
     }
 
     /// Sends an operation to the writer and waits for its result. A future that is dropped before
@@ -242,6 +227,7 @@ impl EmbeddedStore {
     /// A second call does not wait. After a failure it returns the error, and everything
     /// acknowledged before is on disk.
     async fn shut_down(&self) -> Result<(), StoreError> {
+        self.records.close();
         {
             let mut shared = Shared::lock(&self.shared);
             match shared.stage {
@@ -267,6 +253,10 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+        let operation = match on_records(&self.records, operation) {
+            Ok(reply) => return reply,
+            Err(other) => other,
+        };
         Box::pin(async move {
             let read = match operation {
                 Operation::SelfCheck => return self.health().map(Into::into),
@@ -307,6 +297,8 @@ impl fmt::Debug for EmbeddedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::base::DeviceId;
     use crate::base::Digest;
     use crate::session::Device;
@@ -315,6 +307,7 @@ mod tests {
     use crate::session::Patch;
     use crate::session::Record;
     use crate::session::Right;
+    use crate::store::embedded::clock::CLOCK_AHEAD_MAX;
     use crate::store::port::Founding;
     use redb::StorageBackend;
     use redb::backends::InMemoryBackend;

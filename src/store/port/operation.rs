@@ -24,6 +24,7 @@ use crate::store::port::Minted;
 use crate::store::port::Opened;
 use crate::store::port::Patched;
 use crate::store::port::Pending;
+use crate::store::port::RecordChange;
 use crate::store::port::Redeemed;
 use crate::store::port::Resumed;
 use crate::token::Token;
@@ -107,6 +108,9 @@ operations! {
     Sessions { after: Option<SessionId>, at_most: usize },
     Tokens { after: Option<TokenId>, at_most: usize },
     Sweep { at_most: usize },
+    ReadRecords { keys: Vec<String> },
+    ListRecords { prefix: String, after: Option<String>, at_most: usize },
+    WriteRecords { changes: Vec<RecordChange> },
     SelfCheck,
     Close,
 }
@@ -125,6 +129,8 @@ replies! {
     Sessions(Vec<Opened>),
     Tokens(Vec<Token>),
     Swept(usize),
+    RecordsRead(Vec<Option<Vec<u8>>>),
+    RecordsListed(Vec<(String, Vec<u8>)>),
     Guarantees(Guarantees),
     Closed(()),
 }
@@ -159,6 +165,9 @@ impl Operation {
             Self::Sessions { .. }
             | Self::Tokens { .. }
             | Self::Sweep { .. }
+            | Self::ReadRecords { .. }
+            | Self::ListRecords { .. }
+            | Self::WriteRecords { .. }
             | Self::SelfCheck
             | Self::Close => Subject::Store,
         }

@@ -11,6 +11,7 @@
 //!   pool         a bounded number of connections
 //!   query        one command, its timeout, and the meaning of its failure
 //!   rows         conversions of rows and values
+//!   records      the records beside sessions and tokens
 //!   schema       creating and upgrading the tables and functions
 //!   check        the guarantees of the database with its present configuration
 //! ```
@@ -21,6 +22,7 @@ mod commit;
 mod connection;
 mod pool;
 mod query;
+mod records;
 mod rows;
 mod schema;
 mod tls;
@@ -41,6 +43,7 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::shared::OpenError;
 use crate::store::shared::OpenErrorKind;
 use crate::store::shared::engine::ClaimOrder;
@@ -151,6 +154,9 @@ struct Statements {
     sweep: String,
     trim: String,
     check: String,
+    read_records: String,
+    list_records: String,
+    write_records: String,
 }
 
 impl Statements {
@@ -198,14 +204,20 @@ impl Statements {
                 FROM callgate.trim_v1($1, $2, $3, $4, $5) AS t"
                 .to_owned(),
             check: check::STATEMENT.to_owned(),
+            read_records: records::READ.to_owned(),
+            list_records: records::LIST.to_owned(),
+            write_records: records::WRITE.to_owned(),
         };
         statements.within(schema)
     }
 
     fn within(mut self, schema: &str) -> Self {
-        let Self { read, find, claim, commit, touch, sessions, tokens, sweep, trim, check } =
-            &mut self;
-        for sql in [read, find, claim, commit, touch, sessions, tokens, sweep, trim, check] {
+        let Self { read, find, claim, commit, touch, sessions, tokens, .. } = &mut self;
+        for sql in [read, find, claim, commit, touch, sessions, tokens] {
+            *sql = schema::within(sql, schema);
+        }
+        let Self { sweep, trim, check, read_records, list_records, write_records, .. } = &mut self;
+        for sql in [sweep, trim, check, read_records, list_records, write_records] {
             *sql = schema::within(sql, schema);
         }
         self
@@ -351,6 +363,10 @@ impl Engine for Postgres {
                 dropped: count(rows::read::<i32>(row, 2)?.into()),
             })
         })
+    }
+
+    fn records(&self) -> &dyn Records {
+        self
     }
 
     fn ahead(&self) -> Duration {

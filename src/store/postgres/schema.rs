@@ -29,11 +29,14 @@ struct Migration {
     files: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    readable_from: 1,
-    files: &[include_str!("tables_1.sql"), include_str!("steps_1.sql")],
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        readable_from: 1,
+        files: &[include_str!("tables_1.sql"), include_str!("steps_1.sql")],
+    },
+    Migration { version: 2, readable_from: 1, files: &[include_str!("records_2.sql")] },
+];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS callgate.schema_version (
     version integer PRIMARY KEY,
@@ -154,7 +157,7 @@ async fn migrate(client: &Client, address: &Address) -> Result<(), Error> {
 /// Checks that no right is missing before the first request needs it.
 async fn try_out(client: &Client, address: &Address) -> Result<(), OpenError> {
     let rights = "SELECT string_agg(need || ' on ' || name, ', ') \
-        FROM unnest(ARRAY['callgate.session', 'callgate.token']) AS name, \
+        FROM unnest(ARRAY['callgate.session', 'callgate.token', 'callgate.record']) AS name, \
           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS need \
         WHERE NOT has_table_privilege(name, need)";
     let fence = format!("SELECT callgate.fence_v1({})", address.fence);

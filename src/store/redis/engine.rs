@@ -18,12 +18,14 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 use crate::store::redis::address::Address;
 use crate::store::redis::check::Checks;
 use crate::store::redis::commit;
 use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::keys::shard;
+use crate::store::redis::records::RedisRecords;
 use crate::store::redis::rows;
 use crate::store::redis::topology;
 use crate::store::redis::topology::Call;
@@ -50,6 +52,7 @@ pub(super) struct RedisEngine {
     pub(super) keys: Keys,
     pub(super) topology: Arc<Topology>,
     pub(super) checks: Checks,
+    records: RedisRecords,
     /// How far the server's clock is ahead, in milliseconds.
     pub(super) ahead: AtomicU64,
 }
@@ -66,10 +69,12 @@ pub(super) fn millis(span: Duration) -> u64 {
 
 impl RedisEngine {
     pub(super) fn new(address: &Address, app: &str) -> Result<Self, String> {
+        let (keys, topology) = (Keys::of(app), Arc::new(Topology::to(address)?));
         Ok(Self {
             address: address.clone(),
-            keys: Keys::of(app),
-            topology: Arc::new(Topology::to(address)?),
+            records: RedisRecords::new(Arc::clone(&topology), keys.records()),
+            keys,
+            topology,
             checks: Checks::default(),
             ahead: AtomicU64::new(0),
         })
@@ -285,6 +290,10 @@ impl Engine for RedisEngine {
 
     fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
         pending(self.trim_all(share))
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.records
     }
 
     fn ahead(&self) -> Duration {

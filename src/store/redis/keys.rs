@@ -12,6 +12,8 @@
 //!   cg:{app:0A}:guests             the guests of the shard, in the order of eviction
 //!   cg:{app:0A}:sizes              the bytes of each of them, and of all together
 //!   cg:{app:p:9c}:p:9c…            the session of a token, found by the token alone
+//!   cg:{app:records}:keys          the keys of all records
+//!   cg:{app:records}:values        their values
 //! ```
 //!
 //! A pointer is written before its token and never changes. It grants nothing by itself.
@@ -45,6 +47,11 @@ impl Keys {
     /// A key of the same slot as [`Keys::format`], for the checks at the start.
     pub(super) fn probe(&self, part: &str) -> String {
         format!("cg:{{{}}}:probe:{part}", self.app)
+    }
+
+    /// The keys of all records, and their values: one slot.
+    pub(super) fn records(&self) -> [String; 2] {
+        ["keys", "values"].map(|part| format!("cg:{{{}:records}}:{part}", self.app))
     }
 
     /// The prefix of the keys of all shards.

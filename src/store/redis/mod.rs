@@ -7,6 +7,7 @@
 //!   commit        a commit as the arguments of its script
 //!   pages         listing and sweeping over all shards
 //!   guests        eviction of guests, over all shards
+//!   records       the records beside sessions and tokens
 //!   check         what the server guarantees, and what to change
 //!   keys          the names of keys, and how they are distributed
 //!   rows          rows as fields
@@ -30,6 +31,7 @@ mod guests;
 mod keys;
 mod open;
 mod pages;
+mod records;
 mod rows;
 mod sentinel;
 mod server_pool;

@@ -94,6 +94,10 @@ scripts! {
     SWEEP: ROWS, include_str!("sweep.lua");
     /// With the numbers of the shards among its words.
     TRIM: ROWS, include_str!("trim.lua");
+    /// With the keys of all records and their values.
+    WRITE_RECORDS: include_str!("records.lua");
+    /// With the keys of all records and their values.
+    LIST_RECORDS: include_str!("records_list.lua");
     /// Without a key.
     PROBE: ROWS, include_str!("probe.lua");
 }

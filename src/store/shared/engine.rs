@@ -34,6 +34,7 @@ use crate::base::TokenId;
 pub use crate::store::live::{KeptAnswer, Unspent};
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
 
 /// A database that many nodes share.
 pub trait Engine: fmt::Debug + Send + Sync {
@@ -87,6 +88,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// share. Guests without an unspent token go first, and among them those that were idle
     /// longest.
     fn trim(&self, share: Share) -> Pending<'_, Trimmed>;
+
+    /// The records that are kept beside sessions and tokens.
+    fn records(&self) -> &dyn Records;
 
     /// How far the database's clock was ahead of this machine's at the last comparison; zero if it
     /// was behind.

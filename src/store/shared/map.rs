@@ -1,6 +1,7 @@
 //! An engine in the memory of one process: the rules of [`Engine`] in plain code, for tests and
 //! simulations, and as a reference beside the statements of a database.
 
+mod control;
 mod plain;
 mod trim;
 
@@ -20,6 +21,8 @@ use crate::base::limits::TOMBSTONE;
 use crate::store::error::StoreError;
 use crate::store::port::Guarantees;
 use crate::store::port::Pending;
+use crate::store::port::Records;
+use crate::store::records::RecordMap;
 use crate::store::shared::engine::ClaimOrder;
 use crate::store::shared::engine::Claimed;
 use crate::store::shared::engine::Commit;
@@ -40,7 +43,7 @@ use plain::is_plain;
 
 /// Keeps rows in maps.
 #[derive(Default)]
-pub struct MapEngine(Mutex<State>);
+pub struct MapEngine(Mutex<State>, RecordMap);
 
 /// The complete state at one moment, as a replica or a backup holds it.
 #[derive(Debug, Clone, Default)]
@@ -68,23 +71,6 @@ struct Fenced {
 }
 
 impl MapEngine {
-    /// An empty engine that ignores fences, as a control.
-    pub fn without_fence() -> Self {
-        Self(Mutex::new(State { unfenced: true, ..State::default() }))
-    }
-
-    /// The state of a replica that has received everything up to now.
-    pub fn snapshot(&self) -> State {
-        self.state().clone()
-    }
-
-    /// A replica with this state takes over, and every write since is lost.
-    pub fn fail_over(&self, to: State) {
-        let mut state = self.state();
-        let incarnation = state.incarnation + 1;
-        *state = State { incarnation, ..to };
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // Each step checks before it changes, so a panic leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -340,6 +326,10 @@ impl Engine for MapEngine {
 
     fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
         self.step(move |state| state.trim(&share))
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.1
     }
 
     fn ahead(&self) -> Duration {

@@ -17,6 +17,7 @@ use crate::store::port::Pending;
 use crate::store::port::Redeemed;
 use crate::store::port::Store;
 use crate::store::port::StoreReply;
+use crate::store::port::on_records;
 use crate::store::shared;
 use crate::store::shared::ATTEMPTS_MAX;
 use crate::store::shared::OnToken;
@@ -244,6 +245,10 @@ impl SharedStore {
 
 impl Store for SharedStore {
     fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
+        let operation = match on_records(self.engine.records(), operation) {
+            Ok(reply) => return reply,
+            Err(other) => other,
+        };
         Box::pin(async move {
             if matches!(operation, Operation::Close) {
                 return self.shut_down().await.map(Into::into);
@@ -281,6 +286,11 @@ impl Store for SharedStore {
                     self.tokens(now, *after, *at_most).await.map(Into::into)
                 }
                 Operation::Sweep { at_most } => self.sweep(now, *at_most).await.map(Into::into),
+                Operation::ReadRecords { .. }
+                | Operation::ListRecords { .. }
+                | Operation::WriteRecords { .. } => {
+                    Err(StoreError::Refused("records are the engine's"))
+                }
                 Operation::SelfCheck | Operation::Close => self.check().await.map(Into::into),
             }
         })

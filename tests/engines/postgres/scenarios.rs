@@ -21,6 +21,8 @@ mod clock;
 mod confirm;
 #[path = "../../it/cookies.rs"]
 mod cookies;
+#[path = "../../it/directory.rs"]
+mod directory;
 #[path = "../../it/hop.rs"]
 mod hop;
 #[path = "../../it/modes.rs"]

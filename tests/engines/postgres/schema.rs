@@ -48,7 +48,7 @@ async fn nodes_that_start_together_make_the_tables_once() {
         assert_eq!(engine.commit(founding).await.unwrap(), Committed::Done);
     }
     let sql = |statement| kit::server().unwrap().lock().unwrap().sql(statement);
-    assert_eq!(sql("SELECT version, readable_from FROM together.schema_version"), "1|1");
+    assert_eq!(sql("SELECT version, readable_from FROM together.schema_version"), "1|1\n2|1");
     assert_eq!(sql("SELECT count(*) FROM together.session"), "8");
 }
 
@@ -58,10 +58,10 @@ async fn a_later_schema_is_refused_unless_it_says_otherwise() {
     let url = format!("{url}?schema=later");
     works(&url).await;
     let sql = |statement| kit::server().unwrap().lock().unwrap().sql(statement);
-    sql("INSERT INTO later.schema_version (version, readable_from) VALUES (99, 2)");
+    sql("INSERT INTO later.schema_version (version, readable_from) VALUES (99, 3)");
     let error = refused(&url).await;
     assert_eq!(error.kind, OpenErrorKind::Newer);
-    assert!(error.to_string().contains("(version 99, and this one knows 1)"), "{error}");
+    assert!(error.to_string().contains("(version 99, and this one knows 2)"), "{error}");
     sql("UPDATE later.schema_version SET readable_from = 1 WHERE version = 99");
     works(&url).await;
 }

@@ -74,6 +74,10 @@ impl Engine for SlowEngine {
         self.engine.find(key)
     }
 
+    fn records(&self) -> &dyn Records {
+        self.engine.records()
+    }
+
     fn claim(&self, order: ClaimOrder) -> Pending<'_, Claimed> {
         self.engine.claim(order)
     }

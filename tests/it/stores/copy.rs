@@ -14,6 +14,7 @@ use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::copy::Copy;
 use callgate::store::copy::CopyError;
+use callgate::store::copy::Records;
 use callgate::store::copy::Sessions;
 use callgate::store::copy::Tally;
 use callgate::store::copy::Tokens;
@@ -26,6 +27,7 @@ use callgate::store::memory::MemoryStore;
 use callgate::store::port::Opened;
 use callgate::store::port::OperationKind;
 use callgate::store::port::Patched;
+use callgate::store::port::RecordChange;
 use callgate::store::port::Redeemed;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::map::MapEngine;
@@ -63,6 +65,7 @@ async fn copied(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Tally {
     let (copy, mut tally) = (copy(from, to), Tally::default());
     assert!(copy.sessions(&mut tally, &mut |_| true).await.unwrap());
     assert!(copy.tokens(&mut tally, &mut |_| true).await.unwrap());
+    assert!(copy.records(&mut tally, &mut |_| true).await.unwrap());
     tally
 }
 
@@ -314,4 +317,28 @@ async fn a_store_without_room_says_so_and_keeps_what_it_has() {
     assert!(matches!(failed, CopyError::To(StoreError::Full)), "{failed}");
     assert_eq!(tally.sessions.copied, 2);
     assert_eq!(to.sessions(START.after(Duration::ZERO), None, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn records_come_along_and_those_of_the_target_stay() {
+    for (from, to) in [(memory(), embedded()), (embedded(), shared()), (shared(), memory())] {
+        let kept = |key: &str, value: &str| RecordChange {
+            key: key.to_owned(),
+            expected: None,
+            value: Some(value.as_bytes().to_vec()),
+        };
+        for nth in 0..300 {
+            let key = format!("user:{nth:03}");
+            assert!(from.write_records(vec![kept(&key, &key)]).await.unwrap());
+        }
+        assert!(to.write_records(vec![kept("user:007", "its own")]).await.unwrap());
+        assert_eq!(copied(&from, &to).await.records, Records { copied: 299, present: 1 });
+        let all = to.list_records("user:", None, 1_000).await.unwrap();
+        assert_eq!(all.len(), 300);
+        for (key, value) in all {
+            let expected = if key == "user:007" { "its own" } else { &*key };
+            assert_eq!(value, expected.as_bytes());
+        }
+        assert_eq!(copied(&from, &to).await.records, Records { copied: 0, present: 300 });
+    }
 }

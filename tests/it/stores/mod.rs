@@ -56,6 +56,6 @@ pub(crate) async fn signed_in(store: &dyn Store) -> Record {
 
 pub(crate) fn signing_in() -> Founding {
     let access =
-        AccessChange { clear: false, grant: vec!["member".into()], user_name: None, known: true };
+        AccessChange { grant: vec!["member".into()], known: true, ..AccessChange::default() };
     Founding { patch: Patch { access: Some(access), ..Patch::default() }, ..founding() }
 }

@@ -26,6 +26,7 @@ use callgate::store::port::Ending;
 use callgate::store::port::Guarantees;
 use callgate::store::port::Minted;
 use callgate::store::port::Patched;
+use callgate::store::port::Records;
 use callgate::store::port::Redeemed;
 use callgate::store::port::Resumed;
 use callgate::store::shared::SharedStore;
@@ -152,6 +153,10 @@ impl Engine for Rift {
 
     fn trim(&self, share: Share) -> Pending<'_, Trimmed> {
         self.engine.trim(share)
+    }
+
+    fn records(&self) -> &dyn Records {
+        self.engine.records()
     }
 
     fn ahead(&self) -> Duration {

@@ -356,6 +356,7 @@ async fn login(
         privileges: list("privileges"),
         roles: list("roles"),
         user_name: request.url_query().find("user").map(str::to_owned),
+        account: None,
         keep_devices: request.url_query().find("keep").is_some(),
     })?;
     if let Some(name) = request.url_query().find("then") {

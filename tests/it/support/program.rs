@@ -25,7 +25,12 @@ pub(crate) fn keep_defect(command: &mut Command) {
 /// Runs a program to its end. One that does not end, for example because it serves where it should
 /// have refused to start, is killed; its exit code is `None` then.
 pub(crate) fn output(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fed(command, Stdio::null())
+}
+
+/// As [`output`], with a standard input.
+pub(crate) fn fed(command: &mut Command, input: Stdio) -> Output {
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     keep_defect(command);
     let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let pid = Pid::from_child(&child);

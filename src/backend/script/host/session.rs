@@ -47,6 +47,7 @@ fn privileges<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
             privileges: options.get("privileges").map_err(misread)?,
             roles: options.get("roles").map_err(misread)?,
             user_name: options.get("userName").map_err(misread)?,
+            account: None,
             keep_devices: options.get("keepDevices").map_err(misread)?,
         };
         call.session.set_privileges(options).map(|()| true).map_err(Failure::session)

@@ -297,6 +297,7 @@ impl Fault {
         let detail = self.text_raised().filter(|_| development).unwrap_or(self.public);
         let (kind, body) = match (self.shape, format) {
             (_, ErrorFormat::Page) => ("text/html; charset=utf-8", self.page(development)),
+            (_, ErrorFormat::Accounts) => ("application/json", self.coded()),
             (Shape::ErrorStack, _) | (_, ErrorFormat::ErrorStack) => {
                 ("application/json", self.error_stack(detail))
             }
@@ -338,6 +339,11 @@ impl Fault {
             "detail": self.public,
         })
         .to_string()
+    }
+
+    fn coded(&self) -> String {
+        let (code, status) = (self.code.to_uppercase(), self.status.as_u16());
+        json!({ "code": code, "status": status, "message": self.public }).to_string()
     }
 
     fn error_stack(&self, detail: &str) -> String {
@@ -383,7 +389,12 @@ mod tests {
 
     #[tokio::test]
     async fn no_word_of_a_cause_reaches_the_client() {
-        for format in [ErrorFormat::Problem, ErrorFormat::Page, ErrorFormat::ErrorStack] {
+        for format in [
+            ErrorFormat::Problem,
+            ErrorFormat::Page,
+            ErrorFormat::ErrorStack,
+            ErrorFormat::Accounts,
+        ] {
             for fault in [
                 Fault::from(StoreError::Corrupt("secret-of-the-store".into())),
                 Fault::raised("secret-of-the-handler".into()),

@@ -1,0 +1,226 @@
+//! Checking a password, and counting the attempts.
+//!
+//! Every attempt costs the same, whether there is such an account, whether its login is locked and
+//! whether the password is right: two reads, one write that counts the attempt, and one hash. Where
+//! there is nothing to be checked, a decoy is counted and verified.
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher as _;
+
+use crate::account::Attempts;
+use crate::account::Credentials;
+use crate::account::Login;
+use crate::account::PasswordHash;
+use crate::account::User;
+use crate::account::Verdict;
+use crate::base::Timestamp;
+use crate::base::UserId;
+use crate::base::entropy::random;
+use crate::base::hex;
+use crate::base::secret::SecretText;
+use crate::store::port::RecordChange;
+
+use super::ATTEMPTS_MAX;
+use super::Directory;
+use super::DirectoryError;
+use super::Done;
+use super::TURNS;
+use super::password_key;
+use super::unwritable;
+use super::user_key;
+
+/// What a caller presents to show who they are.
+#[derive(Debug, Clone)]
+pub enum Presented {
+    /// The password.
+    Password(SecretText),
+    /// Its client digest, in hex digits ([`client_digest`](crate::account::client_digest)).
+    Digest(SecretText),
+}
+
+/// An attempt that was counted.
+struct Counted {
+    /// The account; `None` where a decoy was counted instead.
+    user: Option<User>,
+    /// What is verified.
+    hash: PasswordHash,
+    attempts: Attempts,
+}
+
+/// The records of an attempt as they were read.
+struct Found {
+    user: Option<User>,
+    credentials: Option<Credentials>,
+    stored: Option<Vec<u8>>,
+}
+
+impl Directory {
+    /// The account of this login, if what is presented is right and the login is not locked. A
+    /// refusal never says which of them it was.
+    pub async fn sign_in(&self, login: &str, presented: Presented) -> Done<Option<User>> {
+        let _place = self.hasher.place()?;
+        let login = Login::read(login).ok();
+        let turn = turn(login.as_ref().map_or("", Login::folded));
+        let _turn = match self.turns.get(turn) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let decoy = self.decoy().await?;
+        let id = match &login {
+            Some(login) => self.id_of(login).await?,
+            None => None,
+        };
+        let counted = self.count(id, turn, (&presented, &decoy)).await?;
+        let (secret, hash) = (secret(&presented), counted.hash.clone());
+        let is_right = self.hasher.run(move |_| hash.is_of(&secret)).await?;
+        let Some(user) = counted.user else { return Ok(None) };
+        if is_right {
+            return self.settle(user.id, (&counted.hash, presented)).await;
+        }
+        if counted.attempts.checked == self.config.attempts {
+            tracing::warn!(
+                event = "account.locked",
+                user = %user.id,
+                minutes = self.config.lock_minutes,
+                "too many wrong passwords in a row: the login is locked for a while"
+            );
+        }
+        Ok(None)
+    }
+
+    /// The hash of a password that nobody knows.
+    async fn decoy(&self) -> Done<PasswordHash> {
+        let decoy = self.decoy.get_or_try_init(|| async {
+            let unknown: [u8; 32] = random(&*self.entropy)?;
+            let (hash, _) = self.hashes(SecretText::new(hex::lower(&unknown))).await?;
+            Ok::<_, DirectoryError>(hash)
+        });
+        decoy.await.cloned()
+    }
+
+    /// Counts an attempt before it is checked.
+    async fn count(
+        &self,
+        id: Option<UserId>,
+        turn: usize,
+        (presented, decoy): (&Presented, &PasswordHash),
+    ) -> Done<Counted> {
+        let nobody = decoy_id(turn);
+        for _ in 0..ATTEMPTS_MAX {
+            let now = self.clock.now();
+            let found = self.found(id.unwrap_or(nobody), nobody).await?;
+            let key = password_key(found.user.as_ref().map_or(nobody, |user| user.id));
+            let credentials = found.credentials.unwrap_or_else(|| nobodys(decoy, now));
+            let (attempts, verdict) = credentials.attempts.one_more(now, &self.config);
+            let hash = match (verdict, presented) {
+                (Verdict::Locked, _) => None,
+                (Verdict::Check, Presented::Password(_)) => Some(credentials.password.clone()),
+                (Verdict::Check, Presented::Digest(_)) => {
+                    credentials.digest.clone().filter(|_| self.config.client_digest)
+                }
+            };
+            let counted = Credentials { attempts, ..credentials };
+            let value = Some(counted.encode().map_err(unwritable)?);
+            let change = RecordChange { key, expected: found.stored, value };
+            if self.store.write_records(vec![change]).await? {
+                let user = found.user.filter(|_| hash.is_some());
+                let hash = hash.filter(|_| user.is_some()).unwrap_or_else(|| decoy.clone());
+                return Ok(Counted { user, hash, attempts });
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// The account and its credentials; where one of them is missing or the account is disabled,
+    /// those of the decoy.
+    async fn found(&self, id: UserId, nobody: UserId) -> Done<Found> {
+        let keys = [user_key(id), password_key(id), password_key(nobody)];
+        let [user, stored, decoy] = self.read(keys).await?;
+        let user = user.as_deref().map(User::decode).transpose()?.filter(|user| !user.disabled);
+        let (user, stored) = match (user, stored) {
+            (Some(user), Some(stored)) => (Some(user), Some(stored)),
+            _ => (None, decoy),
+        };
+        let credentials = stored.as_deref().map(Credentials::decode).transpose()?;
+        Ok(Found { user, credentials, stored })
+    }
+
+    /// Resets the count after a right password, and hashes it anew where the settings have changed.
+    /// The sign-in is refused if the password was changed or the account disabled while it was
+    /// being checked.
+    async fn settle(
+        &self,
+        id: UserId,
+        (verified, presented): (&PasswordHash, Presented),
+    ) -> Done<Option<User>> {
+        let mut renewed = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let [user, stored] = self.read([user_key(id), password_key(id)]).await?;
+            let user = user.as_deref().map(User::decode).transpose()?.filter(|it| !it.disabled);
+            let (Some(user), Some(stored)) = (user, stored) else { return Ok(None) };
+            let mut credentials = Credentials::decode(&stored)?;
+            let held = match &presented {
+                Presented::Password(_) => Some(&credentials.password),
+                Presented::Digest(_) => credentials.digest.as_ref(),
+            };
+            if held != Some(verified) {
+                return Ok(None);
+            }
+            if let Presented::Password(password) = &presented
+                && renewed.is_none()
+                && self.is_outdated(&credentials)
+            {
+                renewed = Some(self.hashes(password.clone()).await?);
+            }
+            if let Some((password, digest)) = renewed.clone() {
+                (credentials.password, credentials.digest) = (password, digest);
+            }
+            credentials.attempts = Attempts::default();
+            let value = Some(credentials.encode().map_err(unwritable)?);
+            let change = RecordChange { key: password_key(id), expected: Some(stored), value };
+            if self.store.write_records(vec![change]).await? {
+                return Ok(Some(user));
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    fn is_outdated(&self, credentials: &Credentials) -> bool {
+        self.hasher.hashing().is_outdated(&credentials.password)
+            || self.config.client_digest != credentials.digest.is_some()
+    }
+}
+
+fn secret(presented: &Presented) -> SecretText {
+    match presented {
+        Presented::Password(password) => password.clone(),
+        // Digits of either case are the same digest.
+        Presented::Digest(digest) => SecretText::new(digest.expose().to_ascii_lowercase()),
+    }
+}
+
+/// The turn that a login takes. Which one says nothing: logins that share one only wait longer.
+fn turn(folded: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    folded.hash(&mut hasher);
+    usize::try_from(hasher.finish() % (TURNS as u64)).unwrap_or_default()
+}
+
+/// The id under which attempts without an account are counted: no account has it.
+fn decoy_id(turn: usize) -> UserId {
+    let mut bytes = [0xFF; 16];
+    if let Some(last) = bytes.last_mut() {
+        *last = u8::try_from(turn).unwrap_or_default();
+    }
+    UserId::from_bytes(bytes)
+}
+
+fn nobodys(decoy: &PasswordHash, now: Timestamp) -> Credentials {
+    Credentials {
+        password: decoy.clone(),
+        digest: Some(decoy.clone()),
+        changed_at: now,
+        attempts: Attempts::default(),
+    }
+}

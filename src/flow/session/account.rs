@@ -1,0 +1,137 @@
+//! The account that is signed in to a session, and the other sessions of accounts.
+
+use crate::account::User;
+use crate::base::SessionId;
+use crate::base::UserId;
+use crate::base::secret::SecretText;
+use crate::flow::directory::Directory;
+use crate::flow::session::Privileges;
+use crate::flow::session::Session;
+use crate::flow::session::SessionError;
+use crate::session::Right;
+use crate::store::port::Opened;
+
+/// Sessions read in one page of the store.
+const PAGE: usize = 500;
+/// Most sessions that one request looks at: stores know them by their ids only.
+const LOOKED_AT_MAX: usize = 20_000;
+
+impl Session {
+    /// The id of the account that is signed in; `None` for a guest, and for a user whose name an
+    /// application has set by itself.
+    pub fn account(&self) -> Option<UserId> {
+        self.lock().access().account
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.sessions.directory
+    }
+
+    /// Signs an account in: the session gets its roles in place of all privileges that it had. What
+    /// another account has stored in it is removed.
+    pub(crate) fn sign_in(&self, user: &User) -> Result<(), SessionError> {
+        let known = &self.sessions.roles;
+        let (roles, privileges) = user.roles.iter().cloned().partition(|it| known.has_role(it));
+        let before = self.account();
+        if before.is_some_and(|before| before != user.id) {
+            for (key, _) in self.storage() {
+                self.remove(&key);
+            }
+        }
+        self.clear_privileges();
+        self.set_privileges(Privileges {
+            privileges,
+            roles,
+            user_name: Some(user.login.as_str().to_owned()),
+            account: Some(user.id),
+            keep_devices: false,
+        })?;
+        Ok(())
+    }
+
+    /// Stores what was written, and returns the credential by which a client that keeps no cookies
+    /// comes back.
+    pub(crate) async fn credential_to_tell(&self) -> Result<Option<SecretText>, SessionError> {
+        {
+            let _turn = self.request.turn.lock().await;
+            self.publish(None).await?;
+        }
+        let state = self.lock();
+        Ok(state.credential().map(|credential| self.sessions.keyring.seal(credential)))
+    }
+
+    /// The session that the text names: its id, or a credential of it.
+    pub(crate) fn named(&self, text: &str) -> Option<SessionId> {
+        let by_credential = || self.sessions.keyring.open(text).map(|it| it.session());
+        text.parse().ok().or_else(by_credential)
+    }
+
+    /// Whether nothing of the session is stored.
+    pub(crate) fn is_unstored(&self) -> bool {
+        self.lock().opened().is_none()
+    }
+
+    /// The session as it was when the request began, or was written last.
+    pub(crate) fn opened(&self) -> Option<Opened> {
+        self.lock().opened().cloned()
+    }
+
+    /// A page of living sessions in which accounts are signed in, of one account or of all, and
+    /// their number.
+    pub(crate) async fn of_accounts(
+        &self,
+        account: Option<UserId>,
+        (skip, take): (usize, usize),
+    ) -> Result<(Vec<Opened>, usize), SessionError> {
+        let now = self.sessions.clock.now();
+        let (mut found, mut total, mut after) = (Vec::new(), 0, None);
+        for _ in 0..LOOKED_AT_MAX / PAGE {
+            let page = self.sessions.store.sessions(now, after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|opened| opened.record.id);
+            for opened in page {
+                let held = opened.record.access.account;
+                if held.is_none() || account.is_some_and(|account| held != Some(account)) {
+                    continue;
+                }
+                if total >= skip && found.len() < take {
+                    found.push(opened);
+                }
+                total += 1;
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok((found, total))
+    }
+
+    /// The living session of this id, if this account is signed in to it.
+    pub(crate) async fn of_account(
+        &self,
+        account: UserId,
+        id: SessionId,
+    ) -> Result<Option<Opened>, SessionError> {
+        let now = self.sessions.clock.now();
+        let opened = self.sessions.store.look(now, id, Right::Operator).await?.done();
+        Ok(opened.filter(|opened| opened.record.access.account == Some(account)))
+    }
+
+    /// Ends a session of this account, and returns it as it was.
+    pub(crate) async fn end_of_account(
+        &self,
+        account: UserId,
+        id: SessionId,
+    ) -> Result<Option<Opened>, SessionError> {
+        let Some(opened) = self.of_account(account, id).await? else { return Ok(None) };
+        if id == self.id() {
+            self.logout().await?;
+        } else {
+            let now = self.sessions.clock.now();
+            self.sessions.store.end(now, id, Right::Operator).await?;
+            tracing::info!(event = "session.ended", session = %id, source = "account");
+            self.sessions.watchers.wake(id);
+        }
+        Ok(Some(opened))
+    }
+}
