@@ -289,6 +289,11 @@ impl Gate {
         self.certificates.as_ref()
     }
 
+    /// The name of the session cookie.
+    pub fn session_cookie_name(&self) -> &str {
+        self.dispatch.session_cookie_name()
+    }
+
     /// The number of connections of the public listener, and their limit.
     pub fn crowding(&self) -> ConnectionCounts {
         self.public.connections()

@@ -30,7 +30,9 @@ pub use edge::redirect::Redirect;
 pub use edge::{hosts, proxies};
 pub use exchange::dispatch::Dispatch;
 pub use exchange::routes::Routes;
-pub use exchange::routes::handler::{Handler, HandlerError, HandlerFuture, Handlers, Missing};
+pub use exchange::routes::handler::{
+    Exposure, Handler, HandlerError, HandlerFuture, Handlers, Missing,
+};
 pub use exchange::routes::proxy::{Proxy, ProxyFuture, ProxyRequest};
 pub use message::body::outgoing as answer;
 pub use message::body::outgoing::ResponseBody;

@@ -56,6 +56,10 @@ mod privileges;
 mod proof;
 mod reload;
 mod repeats;
+mod rest;
+#[cfg(feature = "script")]
+mod rest_classes;
+mod return_path;
 mod rights;
 mod scenarios;
 mod schema;

@@ -17,7 +17,7 @@ use crate::{
         sources::{Source, Sources},
     },
     base::{Digest, nearest::nearest},
-    http::{Handler, HandlerFuture, Handlers, IncomingMessage, Missing, Session},
+    http::{Exposure, Handler, HandlerFuture, Handlers, IncomingMessage, Missing, Session},
 };
 
 /// The classes of one load, by name. Immutable; a reload replaces the whole value.
@@ -90,7 +90,8 @@ impl Classes {
         for (class, loaded) in &self.classes {
             for function in loaded.isolate.info().functions.iter().flatten() {
                 let name = &function.name;
-                if !named(class, name) && !self.is_called(name) {
+                let is_exposed = loaded.isolate.info().exposures.contains_key(name);
+                if !is_exposed && !named(class, name) && !self.is_called(name) {
                     let what = format!("no row names {class}.{name}");
                     let file = self.sources.file_of(class);
                     let fix = "name it in a row, or take it out";
@@ -159,6 +160,12 @@ impl Handlers for Classes {
         let name = function.name.as_str().into();
         let (isolate, sources) = (Arc::clone(isolate), self.sources.clone());
         Ok(Arc::new(Method { isolate, name, sources }))
+    }
+
+    fn exposure(&self, class: &str, method: &str) -> Exposure {
+        let loaded = self.classes.get(class);
+        let exposed = loaded.and_then(|loaded| loaded.isolate.info().exposures.get(method));
+        exposed.copied().unwrap_or_default()
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {

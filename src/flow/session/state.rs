@@ -59,6 +59,8 @@ pub(in crate::flow) struct SessionView {
     /// The outcome of the token of the request itself.
     pub(in crate::flow) otp: Outcome,
     pub(in crate::flow) phase: Phase,
+    /// Privileges for as long as the function of the request runs.
+    pub(in crate::flow) promoted: Access,
 }
 
 /// How often a redemption has given the browser of this request its credential.
@@ -151,6 +153,7 @@ impl RequestState {
             binds: false,
             otp: Outcome::Absent,
             phase: Phase::Working,
+            promoted: Access::default(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Self { state, turn, right: RwLock::new(()) }

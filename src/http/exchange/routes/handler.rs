@@ -42,8 +42,24 @@ pub trait Handlers: fmt::Debug + Send + Sync {
     /// The handler of a class and method, as a row names them.
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing>;
 
+    /// The ways in which a function can be called besides rows; none unless its class says so.
+    fn exposure(&self, _class: &str, _method: &str) -> Exposure {
+        Exposure::default()
+    }
+
     /// The known names nearest to a class and method that are missing, for messages.
     fn nearest(&self, class: &str, method: &str) -> Option<String>;
+}
+
+/// How a function can be called by its name, without a row (docs/CONTRACT.md §10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exposure {
+    /// By `POST` below `/rest` (`static exposed`).
+    pub post: bool,
+    /// By `GET` below `/rest` (`static onHTTPGet`).
+    pub get: bool,
+    /// Below `/4DACTION` (`static actions`).
+    pub action: bool,
 }
 
 /// Why a row has no handler.
@@ -162,7 +178,11 @@ impl From<HandlerError> for Fault {
         if raised.is_bad_body() {
             return Self::bad_body(BadBody(raised.0.to_string()));
         }
-        match raised.0.downcast::<SessionError>() {
+        let raised = match raised.0.downcast::<Fault>() {
+            Ok(fault) => return *fault,
+            Err(other) => other,
+        };
+        match raised.downcast::<SessionError>() {
             Ok(error) => Self::from(*error),
             Err(error) if error.is::<Busy>() => Self::handler_busy(),
             Err(error) => match error.downcast::<InCode>() {
