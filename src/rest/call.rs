@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header;
 use serde_json::Value;
 
 use crate::base::limits::ARGUMENTS_MAX;
@@ -27,7 +26,7 @@ const TOO_MANY: &str = "A call has at most 64 parameters.";
 
 /// Where a request carries the parameters of a call.
 pub(super) enum Arguments {
-    /// In its body, a JSON array. An empty body has none.
+    /// In its body, a JSON array whatever the content type says. An empty body has none.
     Body,
     /// In `$params`, a JSON array.
     Query,
@@ -77,9 +76,6 @@ impl Arguments {
                 return Ok(parameter.iter().cloned().map(Value::from).collect());
             }
             Self::Body => {
-                if is_form(request.header(header::CONTENT_TYPE.as_str())) {
-                    return Err(Fault::arguments_as_form());
-                }
                 if request.text().trim().is_empty() {
                     return Ok(Vec::new());
                 }
@@ -106,11 +102,4 @@ fn list(json: Value) -> Option<Vec<Value>> {
         Value::Array(list) => Some(list),
         _ => None,
     }
-}
-
-/// Whether a body is what a form of a page can send, whose site the browser does not ask for leave.
-/// A text body is taken: clients that set no content type send one.
-fn is_form(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
 }

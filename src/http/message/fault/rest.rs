@@ -31,10 +31,4 @@ impl Fault {
     pub(crate) fn bad_arguments(public: &'static str) -> Self {
         Self::bad_request("bad_arguments", public)
     }
-
-    /// The body of a call is a form, which is what a page of another site can send unasked.
-    pub(crate) fn arguments_as_form() -> Self {
-        let text = "Send the parameters as a JSON array with the content type application/json.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "arguments_as_form", text)
-    }
 }
