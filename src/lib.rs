@@ -78,6 +78,7 @@
 //! | 3 | `flow` | what happens to sessions and tokens on behalf of one request, without HTTP |
 //! | 4 | `http` | the life of a request, from a connection to a response |
 //! | 5 | `backend` | what handles a row: native handlers, class files in JavaScript, forward rows |
+//! | 5 | `rest` | functions that are called by name, below `/rest` and `/4DACTION` |
 //! | 5 | `admin` | the internal listener: health, the operator's view, the session API |
 //! | 6 | `settings` | flags, environment and file, made into one checked value |
 //! | 7 | `gate` | everything put together, to serve or to drive in a test |
@@ -97,7 +98,7 @@
 //!    only `base::entropy` asks for randomness, only `settings::sources` reads the environment,
 //!    only `cli` prints.
 //! 2. `flow` never names `http`; `http` never names a concrete store or backend;
-//!    `backend` and `admin` never name each other; only `gate` and `cli` name
+//!    `backend`, `rest` and `admin` never name each other; only `gate` and `cli` name
 //!    `settings`.
 //! 3. Secrets are types without `Display`, `Serialize` and `PartialEq`, with a redacted `Debug`,
 //!    wiped on drop. What is stored of them is a digest.
@@ -181,6 +182,7 @@ mod gate;
 pub mod http;
 #[cfg(not(feature = "testing"))]
 mod http;
+mod rest;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod session;

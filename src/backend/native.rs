@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::http::{
-    CallPermit, Handler, HandlerError, HandlerFuture, IncomingMessage, Reply, Session,
+    CallPermit, Exposure, Handler, HandlerError, HandlerFuture, IncomingMessage, Reply, Session,
 };
 
 /// A class with one instance in the process, and its functions.
@@ -27,7 +27,14 @@ use crate::http::{
 pub struct Singleton<S> {
     class: String,
     state: Arc<S>,
-    methods: BTreeMap<String, Arc<dyn Handler>>,
+    functions: Functions,
+}
+
+/// The functions of a class, and how they can be called without a row.
+#[derive(Clone, Default)]
+pub(crate) struct Functions {
+    pub(crate) methods: BTreeMap<String, Arc<dyn Handler>>,
+    pub(crate) exposures: BTreeMap<String, Exposure>,
 }
 
 /// What a native handler may return: anything that converts into a [`Reply`], or a `Result` of it.
@@ -56,7 +63,7 @@ impl<S: Send + Sync + 'static> Singleton<S> {
 
     /// Like [`Singleton::new`], with a state that is shared with other parts of the program.
     pub fn shared(class: impl Into<String>, state: Arc<S>) -> Self {
-        Self { class: class.into(), state, methods: BTreeMap::new() }
+        Self { class: class.into(), state, functions: Functions::default() }
     }
 
     /// Adds a function, replacing one of the same name.
@@ -67,18 +74,44 @@ impl<S: Send + Sync + 'static> Singleton<S> {
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
         let native = Native { state: Arc::clone(&self.state), function };
-        self.methods.insert(name.into(), Arc::new(native));
+        self.functions.methods.insert(name.into(), Arc::new(native));
         self
     }
 
-    pub(crate) fn into_parts(self) -> (String, BTreeMap<String, Arc<dyn Handler>>) {
-        (self.class, self.methods)
+    /// Lets clients call a function by `POST` below `/rest`: `/rest/$singleton/Class/name`, and
+    /// `/rest/$catalog/name` if the class is `DataStore`. Its parameters are in
+    /// [`IncomingMessage::arguments`].
+    #[must_use]
+    pub fn expose(self, name: impl Into<String>) -> Self {
+        self.mark(name.into(), |exposure| exposure.post = true)
+    }
+
+    /// Lets clients call a function by `GET` at the same addresses, with the parameters in
+    /// `$params`. A link on any page can call it, so it should only read.
+    #[must_use]
+    pub fn on_http_get(self, name: impl Into<String>) -> Self {
+        self.mark(name.into(), |exposure| exposure.get = true)
+    }
+
+    /// Lets clients call a function of the class `Actions` as `/4DACTION/name`.
+    #[must_use]
+    pub fn action(self, name: impl Into<String>) -> Self {
+        self.mark(name.into(), |exposure| exposure.action = true)
+    }
+
+    fn mark(mut self, name: String, mark: impl FnOnce(&mut Exposure)) -> Self {
+        mark(self.functions.exposures.entry(name).or_default());
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (String, Functions) {
+        (self.class, self.functions)
     }
 }
 
 impl<S> fmt::Debug for Singleton<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Singleton({} with {} methods)", self.class, self.methods.len())
+        write!(f, "Singleton({} with {} methods)", self.class, self.functions.methods.len())
     }
 }
 

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    backend::{accounts, native::Singleton},
+    backend::{
+        accounts,
+        native::{Functions, Singleton},
+    },
     base::nearest::nearest,
-    http::{Handler, Handlers, Missing},
+    http::{Exposure, Handler, Handlers, Missing},
 };
 
 /// Handlers by class and method. Names are matched exactly, as in the table.
@@ -16,11 +19,9 @@ use crate::{
 /// The built-in classes are in every registry; a singleton of the same name replaces one.
 #[derive(Clone)]
 pub struct Registry {
-    native: Arc<BTreeMap<String, Methods>>,
+    native: Arc<BTreeMap<String, Functions>>,
     files: Option<Arc<dyn Handlers>>,
 }
-
-type Methods = BTreeMap<String, Arc<dyn Handler>>;
 
 impl Default for Registry {
     fn default() -> Self {
@@ -33,8 +34,8 @@ impl Default for Registry {
 impl Registry {
     /// Adds a singleton, replacing one of the same name.
     pub fn add<S: Send + Sync + 'static>(&mut self, singleton: Singleton<S>) {
-        let (class, methods) = singleton.into_parts();
-        Arc::make_mut(&mut self.native).insert(class, methods);
+        let (class, functions) = singleton.into_parts();
+        Arc::make_mut(&mut self.native).insert(class, functions);
     }
 
     /// Whether a singleton of this name was added.
@@ -52,9 +53,17 @@ impl Registry {
 impl Handlers for Registry {
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing> {
         match (self.native.get(class), &self.files) {
-            (Some(methods), _) => methods.get(method).map(Arc::clone).ok_or(Missing::Method),
+            (Some(class), _) => class.methods.get(method).map(Arc::clone).ok_or(Missing::Method),
             (None, Some(files)) => files.find(class, method),
             (None, None) => Err(Missing::Class),
+        }
+    }
+
+    fn exposure(&self, class: &str, method: &str) -> Exposure {
+        match (self.native.get(class), &self.files) {
+            (Some(class), _) => class.exposures.get(method).copied().unwrap_or_default(),
+            (None, Some(files)) => files.exposure(class, method),
+            (None, None) => Exposure::default(),
         }
     }
 
@@ -62,8 +71,8 @@ impl Handlers for Registry {
         let known: Vec<String> = self
             .native
             .iter()
-            .flat_map(|(class, methods)| {
-                methods.keys().map(move |method| format!("{class}.{method}"))
+            .flat_map(|(class, functions)| {
+                functions.methods.keys().map(move |method| format!("{class}.{method}"))
             })
             .collect();
         let wanted = format!("{class}.{method}");

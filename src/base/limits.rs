@@ -116,6 +116,8 @@ pub const FORM_FIELDS_MAX: usize = 1_000;
 /// Deepest nesting of a JSON body (`getJSON`), and of a value in session storage. A stored value
 /// must be readable again, and `serde_json` fails at 128.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Most parameters of a function call (`/rest`).
+pub const ARGUMENTS_MAX: usize = 64;
 /// The `Retry-After` of responses that are sent while the store is unavailable.
 pub const RETRY_AFTER_SECS: u64 = 2;
 /// How long one redemption may try to learn its outcome from a store that lost the reply.

@@ -91,6 +91,13 @@ pub(crate) fn has(raw: &str, name: &str) -> bool {
     raw_pairs(raw).any(|(written, _)| written == name)
 }
 
+/// Whether a redirection to this text stays on this site: a path that browsers read as one. `//host`
+/// and, in browsers, `/\host` lead to another one.
+pub(crate) fn stays_on_this_site(path: &str) -> bool {
+    let printable = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    path.starts_with('/') && !path.starts_with("//") && printable
+}
+
 fn raw_pairs(raw: &str) -> impl Iterator<Item = (&str, &str)> {
     raw.split('&')
         .filter(|part| !part.is_empty())

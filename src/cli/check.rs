@@ -43,8 +43,11 @@ pub(super) fn run(
     let mut findings: Vec<_> = problems.into_iter().map(Finding::from).collect();
     findings.extend(check_certificate(&settings));
     let roles = settings.roles_file().filter(|path| path.exists()).map(|path| check_roles(&path));
-    let (roles, roles_part) = roles.map_or((None, None), |(roles, part)| (roles, Some(part)));
-    let mut parts = check_table(&settings, native, roles.as_ref())?;
+    let (roles, mut roles_part) = roles.map_or((None, None), |(roles, part)| (roles, Some(part)));
+    let (mut parts, unused) = check_table(&settings, native, roles.as_ref())?;
+    if let Some(part) = &mut roles_part {
+        part.findings.extend(unused);
+    }
     parts.extend(roles_part);
     let data = parts.iter().any(|part| part.count(Severity::Error) > 0);
     parts.push(FileReport { name: "settings".to_owned(), findings, ..FileReport::default() });
@@ -104,12 +107,12 @@ fn survey(settings: &Settings) -> (FileReport, Option<Survey>) {
 }
 
 /// Checks the table and the class files beside it. Broken parts are left out, and the rest is
-/// checked all the same.
+/// checked all the same. Returned with them: the permissions of `roles` that protect nothing.
 fn check_table(
     settings: &Settings,
     native: &Registry,
     roles: Option<&Roles>,
-) -> Result<Vec<FileReport>, CommandError> {
+) -> Result<(Vec<FileReport>, Vec<Finding>), CommandError> {
     let (mut part, survey) = survey(settings);
     let survey = survey.unwrap_or_else(Survey::of_nothing);
     // Loading classes does not block, but they are tied to a runtime.
@@ -124,9 +127,10 @@ fn check_table(
     part.findings.extend(more.map(Finding::from));
     part.findings.sort_by_key(|finding| (finding.line, finding.column));
     part.size = Some(count(survey.table.rows().len(), "row"));
+    let unused = examined.permissions.iter().cloned().map(Finding::from).collect();
     let mut parts = vec![part];
     parts.extend(class_files(settings, examined));
-    Ok(parts)
+    Ok((parts, unused))
 }
 
 /// A report for each class file that has problems, and one for all that have none.

@@ -1,5 +1,8 @@
 //! `callgate init [DIR]`: writes a small working project, with comments that explain it.
 
+mod table_of_4d;
+
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs;
 use std::fs::OpenOptions;
@@ -17,9 +20,7 @@ use super::exit::CommandOutput;
 use super::exit::Exit;
 
 /// The files of a project, and their contents.
-const FILES: [(&str, &str); 8] = [
-    ("handlers.json", include_str!("init/handlers.json")),
-    ("classes/RequestHandler.js", include_str!("init/RequestHandler.js")),
+const FILES: [(&str, &str); 6] = [
     ("callgate.toml", include_str!("init/callgate.toml")),
     (".gitignore", include_str!("init/gitignore")),
     ("callgate.d.ts", script::DECLARATIONS),
@@ -27,6 +28,18 @@ const FILES: [(&str, &str); 8] = [
     ("handlers.schema.json", table::SCHEMA),
     (".vscode/settings.json", include_str!("init/vscode.json")),
 ];
+
+/// The table and the class of a project that is written without another table.
+const EXAMPLE: [(&str, &str); 2] = [
+    (TABLE, include_str!("init/handlers.json")),
+    ("classes/RequestHandler.js", include_str!("init/RequestHandler.js")),
+];
+
+/// The name of the table.
+const TABLE: &str = "handlers.json";
+
+/// A file to write, and its text.
+type NewFile = (Cow<'static, str>, Cow<'static, str>);
 
 /// The address in the files as they are stored here; `--listen` replaces it.
 const LISTEN: &str = "127.0.0.1:8044";
@@ -37,19 +50,28 @@ const APP: &str = "app = \"callgate\"";
 const APP_BYTES_MAX: usize = 32;
 
 /// Writes a project into `folder`, which is created if it is missing, and prints the next steps.
-/// `program` is the path with which this program was started.
+/// `program` is the path with which this program was started. With `from`, the table is that file,
+/// and there is a class for every one that it names.
 ///
 /// Nothing is ever overwritten. If some of the files exist, all of these are listed, and nothing is
 /// written.
 pub(super) fn run(
     folder: &Path,
+    from: Option<&Path>,
     flags: &Flags,
     program: &OsStr,
 ) -> Result<CommandOutput, CommandError> {
     let listen = listen(flags)?;
-    let in_the_way: Vec<&str> = FILES
+    let fixed = |(name, text): &(&'static str, &'static str)| (Cow::from(*name), Cow::from(*text));
+    let mut files: Vec<NewFile> = match from {
+        Some(from) => table_of_4d::files(from)?,
+        None => EXAMPLE.iter().map(fixed).collect(),
+    };
+    let classes = files.len().saturating_sub(1);
+    files.extend(FILES.iter().map(fixed));
+    let in_the_way: Vec<&str> = files
         .iter()
-        .map(|(name, _)| *name)
+        .map(|(name, _)| &**name)
         // A dangling link counts as an existing file.
         .filter(|name| fs::symlink_metadata(folder.join(name)).is_ok())
         .collect();
@@ -63,15 +85,19 @@ pub(super) fn run(
         return Err(CommandError::new(Exit::Io, why));
     }
     let app = app(folder);
-    for (name, text) in FILES {
-        let path = folder.join(name);
+    for (name, text) in files {
+        let path = folder.join(&*name);
         let text = text.replace(LISTEN, &listen).replacen(APP, &format!("app = \"{app}\""), 1);
         write_new(&path, &text).map_err(|error| {
             let why = format!("{}: cannot be written: {error}", path.display());
             CommandError::new(Exit::Io, why)
         })?;
     }
-    Ok(CommandOutput::well(next_steps(folder, Path::new(program)).replace(LISTEN, &listen)))
+    let said = match from {
+        Some(from) => table_of_4d::next_steps(from, (folder, Path::new(program)), classes),
+        None => next_steps(folder, Path::new(program)),
+    };
+    Ok(CommandOutput::well(said.replace(LISTEN, &listen)))
 }
 
 /// A name for the application, derived from the name of its folder.

@@ -104,6 +104,10 @@ enum CliCommand {
         /// The folder; it is made if it is not there.
         #[arg(value_name = "DIR", default_value = ".")]
         folder: std::path::PathBuf,
+        /// Take the table from this file, such as the HTTPHandlers.json of a 4D project, and write
+        /// every class and function that it names, to be filled in.
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
     },
     /// Look at the sessions of a server that runs, and end them.
     Sessions {
@@ -281,9 +285,9 @@ fn run(
             explain::run(&settle(read())?.settings, method, url, *format)?
         }
         #[cfg(feature = "script")]
-        CliCommand::Init { folder } => {
+        CliCommand::Init { folder, from } => {
             let program = words.first().map(OsString::as_os_str).unwrap_or_default();
-            init::run(folder, &arguments.flags.0, program)?
+            init::run(folder, from.as_deref(), &arguments.flags.0, program)?
         }
         CliCommand::Sessions { command } => operator::sessions(&settle(read())?.settings, command)?,
         CliCommand::Tokens { command } => operator::tokens(&settle(read())?.settings, command)?,

@@ -28,6 +28,8 @@ const WRITTEN_KEY: &str = "%244DSID";
 const ENCODED: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
 /// Longest link; browsers and servers read at least 8,000 bytes (RFC 9110 §4.1).
 const LINK_BYTES_MAX: usize = 8_000;
+/// How names of actions begin, which need no row.
+const ACTIONS: &str = "Actions.";
 
 /// A callback URL around its token.
 #[derive(Debug)]
@@ -96,12 +98,14 @@ impl Session {
         Ok(format!("{origin}{}{encoded}", self.sessions().base_path))
     }
 
-    /// Refuses names without a row, because a token for them could not be redeemed.
+    /// Refuses names without a row, other than those of actions, because a token for them could not
+    /// be redeemed.
     pub(super) fn require_named_rows(&self, options: &MintOptions) -> Result<(), SessionError> {
         let Some(table) = self.sessions().table.load_full() else { return Ok(()) };
         let rows = table.rows();
         for name in &options.handlers {
-            if !rows.iter().any(|row| row.name() == &**name) {
+            let is_action = name.starts_with(ACTIONS);
+            if !is_action && !rows.iter().any(|row| row.name() == &**name) {
                 let near = nearest(name, rows.iter().map(Row::name));
                 let advice = near.map_or_else(
                     || "name a row's class and method, such as \"Shop.paid\"".to_owned(),

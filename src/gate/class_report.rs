@@ -23,6 +23,8 @@ pub struct ClassReport {
     pub rows: Vec<Problem>,
     /// Problems of class files.
     pub classes: Vec<Problem>,
+    /// Permissions of `roles.json` that protect nothing.
+    pub permissions: Vec<Problem>,
     /// How many class files there are.
     pub files: usize,
 }
@@ -45,7 +47,8 @@ pub fn examine(
     wanted.extend(named.filter(|class| !native.has(class)).map(str::to_owned));
     let sound = folder.load_sound(&wanted);
     let registry = sound.loaded.beside(native);
-    let mut rows = Lint { settings, handlers: &registry, roles }.rows(table);
+    let lint = Lint { settings, handlers: &registry, roles };
+    let mut rows = lint.rows(table);
     // The contents of files that could not be loaded are unknown.
     let may_be_there = |problem: &Problem| {
         let row = table.rows().iter().find(|row| Some(row.number()) == problem.row);
@@ -62,7 +65,10 @@ pub fn examine(
     if !table.rows().is_empty() || !survey.is_broken {
         classes.extend(folder.unreached(&sound, &is_meant));
     }
-    ClassReport { rows, classes, files: sound.files }
+    // What a broken row or file would have named is unknown.
+    let is_whole = survey.left_out.is_empty() && sound.problems.is_empty();
+    let permissions = if is_whole { lint.permissions() } else { Vec::new() };
+    ClassReport { rows, classes, permissions, files: sound.files }
 }
 
 fn class(row: &Row) -> Option<&str> {

@@ -8,11 +8,14 @@ use url::Url;
 
 use crate::http::Handlers;
 use crate::http::Missing;
+use crate::session::Execute;
+use crate::session::Permitted;
 use crate::session::Roles;
 use crate::settings::SameSite;
 use crate::settings::Settings;
 use crate::table::Problem;
 use crate::table::Row;
+use crate::table::Severity;
 use crate::table::Table;
 use crate::table::Target;
 use crate::table::class_of_file;
@@ -45,7 +48,8 @@ impl Lint<'_> {
 
     fn row(&self, row: &Row) -> Vec<Problem> {
         let file = self.settings.handlers.display().to_string();
-        let found = [self.target(row), self.strict_strip(row)].into_iter().flatten();
+        let found = [self.target(row), self.strict_strip(row), self.closed(row)];
+        let found = found.into_iter().flatten();
         let found = found.chain(self.requires(row));
         found.map(|(code, what, fix)| row.warning(&file, code, what, fix)).collect()
     }
@@ -134,6 +138,67 @@ impl Lint<'_> {
             ("unknown-privilege", what, fix)
         };
         unknown.map(warning).collect()
+    }
+
+    /// A row that `restrictedByDefault` closes refuses every request.
+    fn closed(&self, row: &Row) -> Option<Warning> {
+        let roles = self.roles.filter(|roles| roles.restricts_by_default())?;
+        let (is_closed, fix) = match row.target() {
+            Target::Function { class, method } => (
+                roles.permission(class, method).execute == Execute::AnyOf(Box::default()),
+                format!(
+                    "add {{ \"applyTo\": {:?}, \"type\": \"singletonMethod\", \"execute\": \
+                     [\"guest\"] }} to its permissions, or name a privilege",
+                    row.name()
+                ),
+            ),
+            Target::Upstream(_) => (
+                row.requires().is_empty(),
+                "write \"requires\": \"guest\" into the row, or name a privilege".to_owned(),
+            ),
+        };
+        let what = format!("roles.json closes {:?}: nothing in it says who may use it", row.name());
+        is_closed.then_some(("row-closed", what, fix))
+    }
+
+    /// Warnings about permissions of `roles.json` that name no class and no function: what they
+    /// should protect is open, unless `restrictedByDefault` closes it.
+    pub fn permissions(&self) -> Vec<Problem> {
+        let (Some(roles), Some(file)) = (self.roles, self.settings.roles_file()) else {
+            return Vec::new();
+        };
+        let missing = |named: &&Permitted| match &named.function {
+            Some(function) => self.handlers.find(&named.class, function).is_err(),
+            None => matches!(self.handlers.find(&named.class, ""), Err(Missing::Class)),
+        };
+        let problem = |named: &Permitted| {
+            let Permitted { class, function, line, column } = named;
+            let name = match function {
+                Some(function) => format!("{class}.{function}"),
+                None => class.clone(),
+            };
+            let near = self.handlers.nearest(class, function.as_deref().unwrap_or_default());
+            let fix = match near {
+                Some(near) => format!("write {near:?} if that is meant, or take it out"),
+                None => "name a class or function that is called, or take it out".to_owned(),
+            };
+            Problem {
+                file: file.display().to_string(),
+                line: *line,
+                column: *column,
+                row: None,
+                severity: Severity::Warning,
+                code: "permission-unused",
+                what: format!(
+                    "a permission names {name:?}, which nothing calls: it protects nothing"
+                ),
+                fix,
+                others: Vec::new(),
+                witness: None,
+                span: None,
+            }
+        };
+        roles.permitted().iter().filter(missing).map(problem).collect()
     }
 
     /// The 303 that strips the token is a cross-site redirect, so a browser that follows it does

@@ -317,6 +317,11 @@ impl Gate {
         self.0.certificates.as_ref()
     }
 
+    /// The name of the session cookie.
+    pub fn session_cookie_name(&self) -> &str {
+        self.0.dispatch.session_cookie_name()
+    }
+
     /// The number of connections of the public listener, and their limit.
     #[doc(hidden)]
     pub fn crowding(&self) -> ConnectionCounts {

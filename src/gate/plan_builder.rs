@@ -12,6 +12,7 @@ use crate::gate::lint::Lint;
 use crate::http::Handlers;
 use crate::http::Routes;
 use crate::http::exchange::routes::proxy::Proxies;
+use crate::rest::Rest;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;
@@ -75,11 +76,13 @@ impl PlanBuilder {
         let handlers = HandlerSet { registry: loaded.beside(&self.native), loaded };
         let lost = before.map(|before| self.lost(&checked.table, before, &handlers));
         let warnings = self.warnings(checked.warnings, &checked.table, &handlers);
+        let rest = Rest::new(Arc::new(handlers.registry.clone()), self.roles.clone());
         match lost.filter(|lost| !lost.is_empty()) {
             Some(lost) => Err(GateError::Table(lost)),
             None if self.settings.strict && !warnings.is_empty() => Err(GateError::Table(warnings)),
             None => Ok(BuiltPlan {
-                plan: Routes::new(checked.table, &handlers.registry, &*self.relays),
+                plan: Routes::new(checked.table, &handlers.registry, &*self.relays, &self.roles)
+                    .with_reserved(Arc::new(rest)),
                 handlers,
                 warnings,
             }),
@@ -91,6 +94,7 @@ impl PlanBuilder {
         let roles = Some(&self.roles);
         let lint = Lint { settings: &self.settings, handlers: &handlers.registry, roles };
         warnings.extend(lint.rows(table));
+        warnings.extend(lint.permissions());
         // A proof takes time, which is justified only for a table that must be free of warnings.
         if self.settings.strict {
             warnings.extend(table.prove(&self.settings.handlers.display().to_string()).problems);

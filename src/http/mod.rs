@@ -31,7 +31,7 @@ pub use edge::{hosts, proxies};
 pub use exchange::dispatch::Dispatch;
 pub use exchange::routes::Routes;
 pub use exchange::routes::handler::{
-    CallPermit, Handler, HandlerError, HandlerFuture, Handlers, Missing,
+    CallPermit, Exposure, Handler, HandlerError, HandlerFuture, Handlers, Missing,
 };
 pub use exchange::routes::proxy::{Proxy, ProxyFuture, ProxyRequest};
 pub use message::body::outgoing as answer;

@@ -23,6 +23,7 @@
 //! | `credential` | the value of the cookie, and the keys that seal it |
 //! | `right` | the right under which a request works in a session |
 //! | `privileges`, `roles_file` | privileges, and the `roles.json` that defines them |
+//! | `permissions`, `permissions_file` | which privileges a function demands, and the part of that file |
 //! | `codec` | the stored form of a session |
 //!
 //! [`SessionId`]: crate::base::SessionId
@@ -31,6 +32,8 @@ pub mod codec;
 pub mod credential;
 pub mod lifetime;
 pub mod patch;
+pub mod permissions;
+mod permissions_file;
 pub mod privileges;
 pub mod record;
 pub mod right;
@@ -40,6 +43,7 @@ pub mod storage;
 pub use credential::{Credential, Keyring};
 pub use lifetime::Lifetime;
 pub use patch::{AccessChange, Patch, PatchRefused};
+pub use permissions::{Execute, Permission, Permitted};
 pub use privileges::Roles;
 pub use record::{Access, Device, Record};
 pub use right::Right;

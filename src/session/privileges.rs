@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::nearest::nearest;
+use crate::session::permissions::Permission;
+use crate::session::permissions::Permissions;
+use crate::session::permissions::Permitted;
 use crate::session::record::Access;
 use crate::session::roles_file;
 use crate::session::roles_file::RoleEntry;
@@ -26,6 +29,7 @@ pub struct Roles {
 struct Known {
     privileges: HashMap<String, Privilege>,
     roles: HashMap<String, Vec<Arc<str>>>,
+    permissions: Permissions,
 }
 
 #[derive(Debug, Clone)]
@@ -36,11 +40,10 @@ struct Privilege {
 
 impl Roles {
     /// Reads a `roles.json` and reports everything that is wrong with it. A file that cannot be
-    /// understood must keep the program from starting (4D disables all protection instead), and so
-    /// must one that asks for a protection which callgate does not have.
+    /// understood must keep the program from starting (4D disables all protection instead).
     pub fn read(text: &str) -> Result<Self, Vec<BadRoles>> {
         let defined = roles_file::read(text)?;
-        let mut known = Known::default();
+        let mut known = Known { permissions: defined.permissions, ..Known::default() };
         for RoleEntry { name, names, .. } in defined.privileges {
             let includes = names.iter().map(|(name, _)| fold(name)).collect();
             known
@@ -85,6 +88,27 @@ impl Roles {
     pub fn role(&self, name: &str) -> &[Arc<str>] {
         let known = self.known.as_ref();
         known.and_then(|known| known.roles.get(&fold(name.trim()))).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a function demands of a session; nothing without a file.
+    pub fn permission(&self, class: &str, function: &str) -> Permission {
+        let known = self.known.as_ref();
+        known.map(|known| known.permissions.of(class, function)).unwrap_or_default()
+    }
+
+    /// The classes and functions that permissions name, to find those that do not exist.
+    pub fn permitted(&self) -> &[Permitted] {
+        self.known.as_ref().map_or(&[], |known| &known.permissions.named)
+    }
+
+    /// Whether guests may call nothing below `/rest` but what signs them in (`forceLogin`).
+    pub fn forces_login(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.permissions.forces_login)
+    }
+
+    /// Whether what no permission names is closed (`restrictedByDefault`).
+    pub fn restricts_by_default(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.permissions.restricted)
     }
 
     /// The effective privileges of `access`, included ones first (4D `getPrivileges`).

@@ -1,5 +1,5 @@
-//! Reads `roles.json` as strictly as the handler table: a misspelt name, or a feature that is not
-//! enforced here, would be a protection that does not exist.
+//! Reads `roles.json` as strictly as the handler table: a misspelt name would be a protection that
+//! does not exist. Its `permissions` are read by `permissions_file`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,6 +16,10 @@ use crate::base::document::raw::ValueKind;
 use crate::base::document::text::decode;
 use crate::base::limits::PRIVILEGE_BYTES_MAX;
 use crate::base::nearest::nearest;
+use crate::session::permissions::GUEST;
+use crate::session::permissions::Permissions;
+use crate::session::permissions_file;
+use crate::session::permissions_file::Listed;
 
 const FORM: FileFormat = FileFormat {
     noun: "roles",
@@ -24,10 +28,6 @@ const FORM: FileFormat = FileFormat {
     example: "{ \"privileges\": [{ \"privilege\": \"admin\" }] }",
     smaller: "move comments out",
 };
-
-/// The rest of a message about features of 4D that callgate does not implement
-/// (developer.4d.com/docs/ORDA/privileges).
-const NOT_ENFORCED: &str = "which callgate does not enforce, so that it would protect nothing";
 
 /// One problem of a `roles.json`, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,9 @@ pub(super) struct RoleEntry {
 pub(super) struct Defined {
     pub(super) privileges: Vec<RoleEntry>,
     pub(super) roles: Vec<RoleEntry>,
+    pub(super) permissions: Permissions,
+    /// Every privilege that a permission names.
+    permitted: Vec<Listed>,
 }
 
 /// Reads a file, or returns everything that is wrong with it, in its order.
@@ -112,14 +115,14 @@ pub(super) fn read(text: &str) -> Result<Defined, Vec<BadRoles>> {
 }
 
 /// The problems found so far.
-struct RolesDiagnostics<'t> {
+pub(super) struct RolesDiagnostics<'t> {
     lines: Lines<'t>,
     unread: Vec<Range<usize>>,
     problems: Vec<BadRoles>,
 }
 
 impl RolesDiagnostics<'_> {
-    fn note(&mut self, span: &Range<usize>, flaw: Flaw) {
+    pub(super) fn note(&mut self, span: &Range<usize>, flaw: Flaw) {
         if self.unread.iter().any(|unread| unread.contains(&span.start)) {
             return;
         }
@@ -128,12 +131,16 @@ impl RolesDiagnostics<'_> {
         self.problems.push(BadRoles { line, column, code, what, fix, span: Some(span.clone()) });
     }
 
-    fn keep<T>(&mut self, span: &Range<usize>, read: Result<T, Flaw>) -> Option<T> {
+    pub(super) fn position(&self, at: usize) -> (u32, u32) {
+        self.lines.position(at)
+    }
+
+    pub(super) fn keep<T>(&mut self, span: &Range<usize>, read: Result<T, Flaw>) -> Option<T> {
         read.map_err(|flaw| self.note(span, flaw)).ok()
     }
 
     /// Unknown properties are errors: a misspelt `forceLogin` would let every caller in.
-    fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
+    pub(super) fn unknown(&mut self, fields: Fields<'_>, owner: &str, known: &[&str]) {
         for member in fields.rest() {
             let fix = match nearest(&member.key, known.iter().copied()) {
                 Some(known) => format!("write {known:?} if that is meant, or remove it"),
@@ -182,47 +189,22 @@ fn root_of(notes: &mut RolesDiagnostics<'_>, root: SpannedValue<'_>) -> Option<D
     };
     let privileges = list(notes, &mut fields, ("privileges", "privilege", "includes"));
     let roles = list(notes, &mut fields, ("roles", "role", "privileges"));
-    if let Some(value) = fields.take("permissions") {
-        permissions(notes, value);
-    }
-    for name in ["forceLogin", "restrictedByDefault"] {
-        let Some(value) = fields.take(name) else { continue };
-        if notes.keep(&value.span, value.flag(name)) == Some(true) {
-            let what = format!("{name} is true, {NOT_ENFORCED}");
-            let fix = "write false, and protect rows of the table with \"requires\"";
-            notes.note(&value.span, Flaw::new("not-enforced", what, fix));
-        }
-    }
+    let mut permissions = Permissions::default();
+    let permitted = fields.take("permissions");
+    let permitted = permitted.map(|value| permissions_file::read(notes, value, &mut permissions));
+    let mut flag = |notes: &mut RolesDiagnostics<'_>, name: &str| {
+        let value = fields.take(name)?;
+        notes.keep(&value.span, value.flag(name))
+    };
+    permissions.forces_login = flag(notes, "forceLogin").unwrap_or_default();
+    permissions.restricted = flag(notes, "restrictedByDefault").unwrap_or_default();
     for ignored in ["$schema", "comment", "id"] {
         fields.take(ignored);
     }
     let known = ["privileges", "roles", "permissions", "forceLogin", "restrictedByDefault"];
     notes.unknown(fields, "", &known);
-    Some(Defined { privileges, roles })
-}
-
-/// Permissions are for data classes and functions that callgate does not serve. An empty list, as
-/// the tools of 4D write it, has no effect and is accepted.
-fn permissions(notes: &mut RolesDiagnostics<'_>, value: SpannedValue<'_>) {
-    let span = value.span.clone();
-    let Some(mut fields) = notes.keep(&span, Fields::of(value, "permissions")) else { return };
-    if let Some(allowed) = fields.take("allowed") {
-        match &allowed.kind {
-            ValueKind::List(items) => {
-                for item in items {
-                    let what = format!("permissions.allowed has an entry, {NOT_ENFORCED}");
-                    let fix = "remove it, and protect rows of the table with \"requires\"";
-                    notes.note(&item.span, Flaw::new("not-enforced", what, fix));
-                }
-            }
-            other => {
-                let what = format!("permissions.allowed cannot be {}", other.name());
-                let flaw = Flaw::new("wrong-type", what, "write a list, which must be empty");
-                notes.note(&allowed.span, flaw);
-            }
-        }
-    }
-    notes.unknown(fields, "permissions.", &["allowed"]);
+    let permitted = permitted.unwrap_or_default();
+    Some(Defined { privileges, roles, permissions, permitted })
 }
 
 /// A list of objects that have a name and list other names: `privileges` or `roles`.
@@ -280,7 +262,7 @@ fn usable(item: &str, name: &str) -> Result<(), Flaw> {
     Err(Flaw::new("bad-name", what, fix))
 }
 
-fn texts(
+pub(super) fn texts(
     notes: &mut RolesDiagnostics<'_>,
     value: SpannedValue<'_>,
     owner: &str,
@@ -323,14 +305,24 @@ fn check_names(notes: &mut RolesDiagnostics<'_>, defined: &Defined) {
                     continue;
                 }
                 let what = format!("{item} {name:?} {verb} {other:?}, which is no privilege here");
-                let fix = match nearest(other, known.iter().copied()) {
-                    Some(known) => format!("write {known:?} if that is meant, or define it"),
-                    None => format!("add {{ \"privilege\": {other:?} }} to \"privileges\""),
-                };
-                notes.note(span, Flaw::new("unknown-privilege", what, fix));
+                notes.note(span, undefined(what, other, &known));
             }
         }
     }
+    for (name, span) in &defined.permitted {
+        if fold(name) != GUEST && !known.iter().any(|known| fold(known) == fold(name)) {
+            let what = format!("a permission names {name:?}, which is no privilege here");
+            notes.note(span, undefined(what, name, &known));
+        }
+    }
+}
+
+fn undefined(what: String, name: &str, known: &[&str]) -> Flaw {
+    let fix = match nearest(name, known.iter().copied()) {
+        Some(known) => format!("write {known:?} if that is meant, or define it"),
+        None => format!("add {{ \"privilege\": {name:?} }} to \"privileges\""),
+    };
+    Flaw::new("unknown-privilege", what, fix)
 }
 
 /// The form in which names are compared.
@@ -359,13 +351,57 @@ mod tests {
         assert_eq!(lines("{}"), [""; 0]);
     }
 
+    /// A file whose only permission is `entry`.
+    fn permitting(entry: &str) -> String {
+        format!(
+            "{{\"privileges\": [{{\"privilege\": \"admin\"}}],\n\"permissions\": {{\"allowed\": [\n{entry}]}}}}"
+        )
+    }
+
     #[test]
-    fn a_protection_that_is_not_enforced_is_an_error() {
-        let text = "{ \"forceLogin\": true,\n \"restrictedByDefault\": true,\n \"permissions\": { \"allowed\": [\n {}, {}] } }";
-        let places: Vec<_> = read(text).err().unwrap().iter().map(|b| (b.line, b.code)).collect();
-        let code = "not-enforced";
-        assert_eq!(places, [(1, code), (2, code), (4, code), (4, code)]);
-        assert!(lines(text)[0].contains("forceLogin is true, which callgate does not enforce"));
+    fn a_permission_that_would_protect_nothing_is_an_error() {
+        for (entry, line) in [
+            (
+                r#"{"applyTo": "A.b", "type": "singletonMethod", "exec": ["admin"]}"#,
+                "3:47 unknown-property unknown property \"permissions.allowed.exec\"; write \"execute\"",
+            ),
+            (
+                r#"{"applyTo": "A.b", "type": "singletonMethod", "read": ["admin"]}"#,
+                "3:47 unknown-property unknown property \"permissions.allowed.read\"",
+            ),
+            (
+                r#"{"applyTo": "A.b", "type": "singletonmethod", "execute": ["admin"]}"#,
+                "3:28 unknown-type unknown type \"singletonmethod\" of a permission; write \"singletonMethod\"",
+            ),
+            (
+                r#"{"applyTo": "A", "type": "singletonMethod", "execute": ["admin"]}"#,
+                "3:13 bad-apply-to applyTo \"A\" is not what type \"singletonMethod\" applies to",
+            ),
+            (r#"{"applyTo": "A", "type": "datastore", "execute": ["admin"]}"#, "3:13 bad-apply-to"),
+            (
+                r#"{"applyTo": "A.x", "type": "attribute", "read": ["admin"]}"#,
+                "3:28 not-enforced a permission of type \"attribute\" is about data",
+            ),
+            (
+                r#"{"applyTo": "A.b", "type": "method", "execute": ["admn"]}"#,
+                "3:50 unknown-privilege a permission names \"admn\", which is no privilege here; write \"admin\"",
+            ),
+            (r#"{"applyTo": "A.b", "type": "method", "execute": []}"#, "3:49 empty-list"),
+            (r#"{"applyTo": "A.b", "type": "method", "execute": "admin"}"#, "3:49 wrong-type"),
+            (r#"{"applyTo": "A.b", "execute": ["admin"]}"#, "3:1 missing-property"),
+            (
+                r#"{"applyTo": "A.b", "type": "method", "execute": ["admin"]}, {"applyTo": "a.B", "type": "singletonMethod"}"#,
+                "3:73 duplicate-permission",
+            ),
+        ] {
+            let found = lines(&permitting(entry));
+            assert!(found.iter().any(|it| it.starts_with(line)), "{entry}: {found:#?}");
+        }
+        let all = r#"{"applyTo": "ds", "type": "datastore", "read": ["admin"], "create": ["admin"],
+            "update": ["admin"], "drop": ["admin"], "execute": ["admin"], "promote": ["admin"]},
+            {"applyTo": "Shop", "type": "singleton", "execute": ["guest"]}"#;
+        assert_eq!(lines(&permitting(all)), [""; 0]);
+        assert_eq!(lines("{\"forceLogin\": true, \"restrictedByDefault\": true}"), [""; 0]);
     }
 
     #[test]

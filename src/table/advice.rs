@@ -9,7 +9,7 @@ use super::raw::ValueKind;
 use crate::base::nearest::nearest;
 
 /// The properties of each object in a row; the row itself is the empty text.
-const HOMES: [(&str, &[&str]); 4] = [
+const HOMES: [(&str, &[&str]); 5] = [
     (
         "",
         &[
@@ -29,6 +29,7 @@ const HOMES: [(&str, &[&str]); 4] = [
     ("otp", &["param", "mode", "confirm", "strip", "onRefused"]),
     ("otp.onRefused", &["status", "redirect"]),
     ("limits", &["bodyBytes", "timeoutMs"]),
+    ("requires", &["any", "signIn"]),
 ];
 
 /// Names that other programs use for properties of a row.

@@ -15,6 +15,7 @@ use super::raw::FileFormat;
 use super::raw::SpannedValue;
 use super::raw::ValueKind;
 use super::repeat;
+use super::requires;
 use super::row::Row;
 use super::row::RowLimits;
 use super::row::RowPosition;
@@ -219,7 +220,8 @@ fn row(notes: &mut Diagnostics<'_>, number: usize, entry: SpannedValue<'_>) -> O
         ),
         None => Some(Verbs::ALL),
     };
-    let requires = fields.take("requires").map(|value| requires(notes, value)).unwrap_or_default();
+    let requires = fields.take("requires").map(|value| requires::read(notes, value));
+    let requires = requires.unwrap_or_default();
     let otp = match fields.take("otp") {
         Some(value) => {
             let span = value.span.clone();
@@ -313,37 +315,6 @@ fn pattern(
 }
 
 /// An empty list is an error rather than "nothing is required".
-fn requires(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> Box<[Box<str>]> {
-    const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
-    let span = value.span.clone();
-    let mut names: Vec<Box<str>> = Vec::new();
-    let values = match value.kind {
-        ValueKind::List(items) => items,
-        kind => vec![SpannedValue { span: span.clone(), kind }],
-    };
-    let none = || Flaw::new("requires-empty", "requires names no privilege", SHAPE);
-    if values.is_empty() {
-        notes.error(&span, none());
-    }
-    for value in values {
-        let text = value.text("requires").map_err(|flaw| Flaw { fix: SHAPE.to_owned(), ..flaw });
-        let Some(text) = notes.keep(&value.span, text) else { continue };
-        if text.trim().is_empty() {
-            notes.error(&value.span, none());
-            continue;
-        }
-        for name in text.split(',').map(str::trim) {
-            if name.is_empty() {
-                let what = format!("requires {text:?} has an empty name");
-                notes.error(&value.span, Flaw::new("requires-empty", what, SHAPE));
-            } else if !names.iter().any(|known| **known == *name) {
-                names.push(name.into());
-            }
-        }
-    }
-    names.into()
-}
-
 fn limits(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> RowLimits {
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "limits")) else {

@@ -18,7 +18,7 @@
 //! | file | part |
 //! |---|---|
 //! | `path` | the canonical path of a request |
-//! | `row`, `pattern`, `verbs`, `target`, `otp`, `repeat` | a row and its properties |
+//! | `row`, `pattern`, `verbs`, `target`, `requires`, `otp`, `repeat` | a row and its properties |
 //! | `index` | all patterns as one automaton |
 //! | `check`, `expression` | validating the file, compiling expressions |
 //! | `problem` | errors and warnings |
@@ -40,6 +40,7 @@ mod pattern;
 mod problem;
 mod proof;
 mod repeat;
+mod requires;
 mod row;
 mod target;
 mod verbs;

@@ -12,6 +12,7 @@ use super::verbs::Verbs;
 use crate::base::Confirm;
 use crate::base::RestoreMode;
 use crate::base::limits::QUERY_NAME_BYTES_MAX;
+use crate::base::query::stays_on_this_site;
 
 const PROPERTIES: [&str; 5] = ["param", "mode", "confirm", "strip", "onRefused"];
 
@@ -274,16 +275,23 @@ fn status(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
     Ok(OnRefused::Status(u16::try_from(status).unwrap_or(403)))
 }
 
-/// A path of the same origin. `//host` and, in browsers, `/\host` would lead to another one.
 fn redirect(value: &SpannedValue<'_>) -> Result<OnRefused, Flaw> {
-    let path = value.text("otp.onRefused.redirect")?;
-    let printable = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    if path.starts_with('/') && !path.starts_with("//") && printable {
-        return Ok(OnRefused::Redirect(path.to_owned()));
+    let path = path_of_this_site("otp.onRefused.redirect", value)?;
+    Ok(OnRefused::Redirect(path.to_owned()))
+}
+
+/// A path of the same origin.
+pub(super) fn path_of_this_site<'v>(
+    property: &str,
+    value: &'v SpannedValue<'_>,
+) -> Result<&'v str, Flaw> {
+    let path = value.text(property)?;
+    if stays_on_this_site(path) {
+        return Ok(path);
     }
     Err(Flaw::new(
         "bad-redirect",
-        format!("otp.onRefused.redirect {path:?} is not a path of this site"),
+        format!("{property} {path:?} is not a path of this site"),
         "begin it with one slash and percent-encode blanks and letters beyond ASCII",
     ))
 }

@@ -29,6 +29,12 @@ enum PatternKind {
 }
 
 impl Pattern {
+    /// The paths of a reserved part, which no row can have.
+    pub(super) fn reserved(part: Reserved) -> Self {
+        let path = part.as_str();
+        Self { text: path.trim_start_matches('/').into(), kind: PatternKind::Prefix(path.into()) }
+    }
+
     /// Reads the property `pattern`. Warnings are returned with the pattern.
     pub(super) fn prefix(text: &str) -> Result<(Self, Vec<Flaw>), Flaw> {
         refuse_long("pattern", text)?;

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::otp::OtpRule;
 use super::path::CanonicalPath;
+use super::path::Reserved;
 use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::Problem;
 use super::problem::Severity;
 use super::repeat::RepeatRule;
+use super::requires::Requires;
 use super::target::Target;
 use super::verbs::Verbs;
 
@@ -23,7 +25,7 @@ pub struct Row {
     pub(super) name: Box<str>,
     pub(super) pattern: Pattern,
     pub(super) verbs: Verbs,
-    pub(super) requires: Box<[Box<str>]>,
+    pub(super) requires: Requires,
     pub(super) otp: OtpRule,
     pub(super) repeat: Option<RepeatRule>,
     pub(super) limits: RowLimits,
@@ -38,6 +40,25 @@ pub(super) struct RowPosition {
 }
 
 impl Row {
+    /// The row of a reserved part, which stands in no file and is in no table: `name` is what
+    /// tokens are bound to, and everything else is as where a row says nothing.
+    pub(crate) fn reserved(part: Reserved, name: &str) -> Self {
+        let place = RowPosition { line: 0, column: 0, span: 0..0 };
+        Self {
+            number: 0,
+            place: place.clone(),
+            pattern_place: place,
+            target: Target::of_name(name),
+            name: name.into(),
+            pattern: Pattern::reserved(part),
+            verbs: Verbs::ALL,
+            requires: Requires::default(),
+            otp: OtpRule::default(),
+            repeat: None,
+            limits: RowLimits::default(),
+        }
+    }
+
     /// The number of the row in the file, counted from 1.
     pub const fn number(&self) -> usize {
         self.number
@@ -93,7 +114,12 @@ impl Row {
 
     /// Privileges of which the session needs any one; empty if none is required.
     pub const fn requires(&self) -> &[Box<str>] {
-        &self.requires
+        &self.requires.any
+    }
+
+    /// The page of this site on which a guest's browser signs in, to come back afterwards.
+    pub fn sign_in(&self) -> Option<&str> {
+        self.requires.sign_in.as_deref()
     }
 
     /// How the row treats tokens.

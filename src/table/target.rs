@@ -26,6 +26,12 @@ pub enum Target {
 }
 
 impl Target {
+    /// The function of a name such as `DataStore.authentify`; the class may be dotted.
+    pub(super) fn of_name(name: &str) -> Self {
+        let (class, method) = name.rsplit_once('.').unwrap_or(("", name));
+        Self::Function { class: class.into(), method: method.into() }
+    }
+
     /// Whether it is this function.
     pub(crate) fn is_function(&self, class: &str, function: &str) -> bool {
         match self {

@@ -38,7 +38,7 @@ export default class Right {
     delete session.storage.cart;
     session.idleTimeout = 90;
     /** @type {string[]} */
-    const about = [session.id, session.userName, session.expirationDate, session.publicURL("/")];
+    const about = [session.id, session.userName, session.expirationDate, session.publicURL("/"), session.takeReturnPath("/")];
     if (session.isGuest() && !session.hasPrivilege("member")) session.setPrivileges("member");
     session.setPrivileges(["member", "editor"]);
     session.setPrivileges({ roles: ["staff"], userName: "Ada", keepDevices: true });

@@ -310,7 +310,7 @@ async fn a_request_that_is_refused_before_its_row_runs_consumes_nothing() {
         (visitor.get(&at("/nowhere")), 404),
         (visitor.get(&at("/whoami/%2e%2e/admin")), 400),
         (visitor.get(&at("/a%2Fb")), 400),
-        (visitor.get(&at("/rest/$info")), 404),
+        (visitor.get(&at("/rest/$entityset")), 404),
         (visitor.get(&at("/4DACTION/whoami")), 404),
         (visitor.post(&at("/get-only")), 405),
         (visitor.call("OPTIONS", &at("/get-only")), 204),

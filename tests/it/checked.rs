@@ -393,14 +393,17 @@ fn roles_and_settings_of_another_kind_are_told_what_they_are() {
 #[test]
 fn a_file_of_roles_that_promises_more_than_is_kept_keeps_the_server_from_starting() {
     for (roles, said) in [
-        ("{ \"forceLogin\": true }", "forceLogin is true, which callgate does not enforce"),
         (
-            "{ \"restrictedByDefault\": true }",
-            "restrictedByDefault is true, which callgate does not enforce",
+            "{ \"permissions\": { \"allowed\": [{ \"applyTo\": \"Employee\", \"type\": \"dataclass\", \"read\": [] }] } }",
+            "is about data, which callgate does not serve",
         ),
         (
-            "{ \"permissions\": { \"allowed\": [{ \"applyTo\": \"ds\", \"type\": \"datastore\" }] } }",
-            "permissions.allowed has an entry",
+            "{ \"permissions\": { \"allowed\": [{ \"applyTo\": \"ds\", \"type\": \"datastor\" }] } }",
+            "write \"datastore\" if that is meant",
+        ),
+        (
+            "{ \"permissions\": { \"allowed\": [{ \"applyTo\": \"ds\", \"type\": \"datastore\", \"exec\": [] }] } }",
+            "write \"execute\" if that is meant",
         ),
         ("{ \"forceLogn\": false }", "write \"forceLogin\" if that is meant"),
         ("[]", "roles are an object, not a list"),
@@ -413,7 +416,7 @@ fn a_file_of_roles_that_promises_more_than_is_kept_keeps_the_server_from_startin
         assert!(place.told().contains(said), "{roles}");
     }
     let harmless = br#"{ "privileges": [], "roles": [], "permissions": { "allowed": [] },
-                         "forceLogin": false, "restrictedByDefault": false }"#;
+                         "forceLogin": true, "restrictedByDefault": true }"#;
     let place = Place::new(&[("handlers.json", b"[]"), ("roles.json", harmless)]);
     assert_eq!(place.check(&[]), (Some(0), vec![]));
 }
@@ -675,4 +678,30 @@ fn a_protection_that_cannot_be_kept_is_refused() {
         assert_eq!(ended.code, Some(code), "{words:?}: {ended:?}");
         assert!(ended.err.contains(said), "{words:?}: {ended:?}");
     }
+}
+
+#[test]
+fn a_permission_that_names_nothing_and_a_row_that_is_closed_are_found() {
+    let class = b"export default class Shop { static exposed = [\"pay\"]; pay() {} show() {} }";
+    let table = br#"[{ "class": "Shop", "method": "show", "pattern": "show" }]"#;
+    let roles = br#"{ "restrictedByDefault": true, "privileges": [{ "privilege": "member" }],
+  "permissions": { "allowed": [
+    { "applyTo": "Shop.pay", "type": "singletonMethod", "execute": ["member"] },
+    { "applyTo": "Shop.pya", "type": "singletonMethod", "execute": ["member"] },
+    { "applyTo": "Shp", "type": "singleton", "execute": ["member"] },
+    { "applyTo": "ds.pay", "type": "method", "execute": ["member"] }
+  ] } }"#;
+    let place =
+        Place::new(&[("handlers.json", table), ("classes/Shop.js", class), ("roles.json", roles)]);
+    let told = place.told();
+    for said in [
+        "roles.json:4:18: warning: a permission names \"Shop.pya\", which nothing calls",
+        "write \"Shop.pay\" if that is meant",
+        "roles.json:5:18: warning: a permission names \"Shp\"",
+        "roles.json:6:18: warning: a permission names \"DataStore.pay\"",
+        "roles.json closes \"Shop.show\": nothing in it says who may use it",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("names \"Shop.pay\""), "{told}");
 }

@@ -246,3 +246,67 @@ fn what_editors_need_can_be_had_anew_after_an_upgrade() {
     assert_eq!(desk.callgate(&["check", "--schema"]).well(), file("handlers.schema.json"));
     assert_eq!(desk.callgate(&["check", "--types", "--schema"]).code, Some(64));
 }
+
+#[test]
+fn the_table_of_a_4d_project_gets_a_class_for_every_one_that_it_names() {
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables/good");
+    for name in ["real-hdi-http-request-handler", "real-netkit-host", "real-mcp", "table-b"] {
+        let desk = Desk::new();
+        let from = good.join(format!("{name}.json"));
+        let printed = desk.callgate(&["init", "--from", from.to_str().unwrap()]).well();
+        assert!(printed.contains("docs/FROM-4D.md"), "{printed}");
+        let (table, written) = (fs::read(&from).unwrap(), desk.path().join("handlers.json"));
+        assert_eq!(fs::read(written).unwrap(), table, "{name}: as it was");
+        let checked = desk.callgate(&["check"]);
+        assert_eq!(checked.code, Some(0), "{name}: {checked:?}");
+        for missing in ["missing-function", "class-unreached", "Cannot find"] {
+            assert!(!checked.out.contains(missing), "{name}: {checked:?}");
+        }
+        let again = desk.callgate(&["init", "--from", from.to_str().unwrap()]);
+        assert_eq!((again.code, &*again.out), (Some(74), ""), "{again:?}");
+        assert!(again.err.contains("handlers.json"), "{again:?}");
+    }
+    let desk = Desk::new();
+    let from = good.join("real-hdi-http-request-handler.json");
+    desk.callgate(&["init", "--from", from.to_str().unwrap()]).well();
+    let class = fs::read_to_string(desk.path().join("classes/FilesHandling.js")).unwrap();
+    assert!(class.contains("export default class FilesHandling {"), "{class}");
+    assert!(class.contains("handleFiles(request, session) {"), "{class}");
+    assert!(class.contains("pattern fileUpload") && class.contains("/fileDownload"), "{class}");
+}
+
+#[test]
+fn names_that_no_class_of_javascript_can_have_are_written_all_the_same() {
+    let desk = Desk::new();
+    let table = r#"[
+        { "class": "4D.My.7Class", "method": "1st", "pattern": "a" },
+        { "class": "delete", "method": "new", "regexPattern": "/b*/c" },
+        { "class": "_Plain", "method": "$x", "pattern": "c" }
+    ]"#;
+    fs::write(desk.path().join("HTTPHandlers.json"), table).unwrap();
+    desk.callgate(&["init", "project", "--from", "HTTPHandlers.json"]).well();
+    let checked = desk.paste(&[&format!("cd project && {} check", env!("CARGO_BIN_EXE_callgate"))]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(!checked.out.contains("missing-function"), "{checked:?}");
+}
+
+#[test]
+fn a_table_that_is_broken_is_told_and_nothing_is_written() {
+    let desk = Desk::new();
+    for (text, code, said) in [
+        (
+            "[{ \"class\": \"A\", \"method\": \"b\", \"pattern\": \"/rest/x\" }]",
+            65,
+            "table.json:1:",
+        ),
+        ("{}", 65, "table.json:1:1"),
+    ] {
+        fs::write(desk.path().join("table.json"), text).unwrap();
+        let ended = desk.callgate(&["init", "project", "--from", "table.json"]);
+        assert_eq!((ended.code, &*ended.out), (Some(code), ""), "{ended:?}");
+        assert!(ended.err.contains(said), "{ended:?}");
+    }
+    let ended = desk.callgate(&["init", "project", "--from", "nowhere.json"]);
+    assert_eq!(ended.code, Some(74), "{ended:?}");
+    assert!(!desk.path().join("project").exists());
+}

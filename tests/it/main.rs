@@ -60,6 +60,10 @@ mod proof;
 mod refusals;
 mod reload;
 mod repeats;
+mod rest;
+#[cfg(feature = "script")]
+mod rest_classes;
+mod return_path;
 mod rights;
 mod scenarios;
 mod schema;

@@ -335,7 +335,7 @@ async fn programs_get_problem_json_people_a_page_and_rest_its_own() {
         assert!(page.text().contains(code) && !page.text().contains("{detail}"));
         assert!(!page.text().contains("<script") && !page.text().contains(path));
     }
-    for path in ["/rest", "/rest/$info", "/REST/x"] {
+    for path in ["/rest", "/rest/$entityset", "/REST/x"] {
         for accept in [BROWSER, "*/*"] {
             let answer = ask(path).header("accept", accept).send().await;
             assert_eq!(answer.status, 404, "{path}");

@@ -29,6 +29,10 @@ mod modes;
 mod moved;
 #[path = "repeats.rs"]
 mod repeats;
+#[path = "rest.rs"]
+mod rest;
+#[path = "return_path.rs"]
+mod return_path;
 #[path = "rights.rs"]
 mod rights;
 #[path = "sign_ins.rs"]

@@ -116,6 +116,7 @@ const MODULES: &[Module] = &[
             "url",
         ],
     },
+    Module { name: "rest", floor: 5, crates: &["hyper", "serde_json"] },
     Module {
         name: "admin",
         floor: 5,

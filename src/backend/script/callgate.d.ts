@@ -204,6 +204,11 @@ interface Session {
    */
   publicURL(path: string): string;
   /**
+   * Where the browser was going when a row with `requires.signIn` sent it to sign in, or
+   * `otherwise`. Told once; always a path of this site.
+   */
+  takeReturnPath(otherwise: string): string;
+  /**
    * Redeems a token. If it returns true, `session` is the session in which the token was minted.
    * Objects that were read from the storage before still belong to the previous session.
    *
@@ -312,6 +317,8 @@ interface Device {
 }
 
 declare module "callgate" {
+  /** The server itself. `sessionCookieName` is the name of the cookie that opens sessions. */
+  export const callgate: { readonly sessionCookieName: string };
   /** A response that is sent as it is. */
   export class OutgoingMessage {
     constructor();

@@ -1,16 +1,20 @@
 //! Loads a class into its engine and collects what callgate needs to know about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rquickjs::{Array, Ctx, Module, Object, Persistent, Value, promise::PromiseState};
 
-use crate::backend::script::{
-    cpu_budget::Stopped,
-    engine::{Engine, PreludeFunctions},
-    module_loader::ModuleLoader,
-    problem::ClassProblem,
-    sources::Sources,
-    thrown::{SourceLocation, Thrown},
+use crate::{
+    backend::script::{
+        cpu_budget::Stopped,
+        engine::{Engine, PreludeFunctions},
+        module_loader::ModuleLoader,
+        problem::ClassProblem,
+        sources::Sources,
+        thrown::{SourceLocation, Thrown},
+    },
+    base::nearest::nearest,
+    http::Exposure,
 };
 
 /// What is known about a loaded class.
@@ -18,6 +22,8 @@ use crate::backend::script::{
 pub(super) struct ClassInfo {
     /// The functions that rows can name; `None` when the default export is not a class.
     pub(super) functions: Option<Vec<NamedFunction>>,
+    /// How its functions can be called without a row.
+    pub(super) exposures: BTreeMap<String, Exposure>,
     /// The class files that were loaded for it.
     pub(super) files: BTreeSet<String>,
 }
@@ -31,6 +37,12 @@ pub(super) struct NamedFunction {
 
 /// The one instance of a class.
 pub(super) type Singleton = Persistent<Object<'static>>;
+
+/// What a class lists, as `[list, name…]`; a name that is no text is `None`.
+type Lists = Vec<Vec<Option<String>>>;
+
+/// An evaluated class: its instance, its functions and its lists.
+type Evaluated = (Singleton, Vec<NamedFunction>, Lists);
 
 /// Why a class could not be loaded.
 enum LoadError {
@@ -64,8 +76,11 @@ pub(super) fn load(
     match made {
         Ok(found) => {
             let files = engine.loader.loaded();
-            let (singleton, functions) = found.unzip();
-            Ok((singleton, ClassInfo { functions, files }))
+            let Some((singleton, functions, lists)) = found else {
+                return Ok((None, ClassInfo { files, ..ClassInfo::default() }));
+            };
+            let exposures = exposures(&file, &functions, lists)?;
+            Ok((Some(singleton), ClassInfo { functions: Some(functions), exposures, files }))
         }
         Err(thrown) => Err(problem(&file, thrown.as_ref(), stopped, (&engine.loader, sources))),
     }
@@ -75,7 +90,7 @@ fn instance<'js>(
     ctx: &Ctx<'js>,
     engine: &Engine,
     (file, sources): (&str, &Sources),
-) -> Result<Option<(Singleton, Vec<NamedFunction>)>, LoadError> {
+) -> Result<Option<Evaluated>, LoadError> {
     let text = sources.find(file).map(|source| source.text.clone()).unwrap_or_default();
     engine.loader.begin(file);
     let (module, evaluated) = Module::declare(ctx.clone(), file, text.as_bytes())?.eval()?;
@@ -92,6 +107,8 @@ fn instance<'js>(
         return Ok(None);
     };
     let singleton: Object<'js> = constructor.construct(())?;
+    let lists = PreludeFunctions::call(ctx, &engine.functions.exposures, constructor.into_value())?;
+    let lists: Lists = lists.get()?;
     let found =
         PreludeFunctions::call(ctx, &engine.functions.functions, singleton.clone().into_value())?;
     let found = found.into_array().ok_or(LoadError::Thrown)?;
@@ -103,7 +120,50 @@ fn instance<'js>(
             return Err(LoadError::Pending);
         }
     }
-    Ok(Some((Persistent::save(ctx, singleton), functions)))
+    Ok(Some((Persistent::save(ctx, singleton), functions, lists)))
+}
+
+/// Reads what a class lists. A name that is none of its functions is an error: it may be a
+/// misspelt one, which the class believes to be callable.
+fn exposures(
+    file: &str,
+    functions: &[NamedFunction],
+    lists: Lists,
+) -> Result<BTreeMap<String, Exposure>, ClassProblem> {
+    let mut exposures: BTreeMap<String, Exposure> = BTreeMap::new();
+    for names in lists {
+        let mut names = names.into_iter();
+        let list = names.next().flatten().unwrap_or_default();
+        for name in names {
+            let Some(name) = name else {
+                let what = format!("static {list} is not a list of names");
+                let fix = format!("write static {list} = [\"{}\"];", first(functions));
+                return Err(ClassProblem::of_file(file, "class-exposed", what, fix));
+            };
+            if !functions.iter().any(|function| function.name == name) {
+                let what =
+                    format!("static {list} names {name:?}, which is no function of the class");
+                let known = functions.iter().map(|function| function.name.as_str());
+                let fix = match nearest(&name, known) {
+                    Some(known) => format!("write {known:?} if that is meant, or take it out"),
+                    None => "add the function, or take the name out".to_owned(),
+                };
+                return Err(ClassProblem::of_file(file, "class-exposed", what, fix));
+            }
+            let exposure = exposures.entry(name).or_default();
+            match &*list {
+                "exposed" => exposure.post = true,
+                "onHTTPGet" => exposure.get = true,
+                _ => exposure.action = true,
+            }
+        }
+    }
+    Ok(exposures)
+}
+
+/// A name for an example.
+fn first(functions: &[NamedFunction]) -> &str {
+    functions.first().map_or("name", |function| &function.name)
 }
 
 /// Parses `[name, file, line, column]`. Built-in functions have no location.

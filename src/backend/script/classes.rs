@@ -18,8 +18,8 @@ use crate::{
     },
     base::{Digest, nearest::nearest},
     http::{
-        CallPermit, Handler, HandlerError, HandlerFuture, Handlers, IncomingMessage, Missing,
-        Session,
+        CallPermit, Exposure, Handler, HandlerError, HandlerFuture, Handlers, IncomingMessage,
+        Missing, Session,
     },
 };
 
@@ -93,7 +93,8 @@ impl Classes {
         for (class, loaded) in &self.classes {
             for function in loaded.isolate.info().functions.iter().flatten() {
                 let name = &function.name;
-                if !named(class, name) && !self.is_called(name) {
+                let is_exposed = loaded.isolate.info().exposures.contains_key(name);
+                if !is_exposed && !named(class, name) && !self.is_called(name) {
                     let what = format!("no row names {class}.{name}");
                     let file = self.sources.file_of(class);
                     let fix = "name it in a row, or take it out";
@@ -162,6 +163,12 @@ impl Handlers for Classes {
         let name = function.name.as_str().into();
         let (isolate, sources) = (Arc::clone(isolate), self.sources.clone());
         Ok(Arc::new(Method { isolate, name, sources }))
+    }
+
+    fn exposure(&self, class: &str, method: &str) -> Exposure {
+        let loaded = self.classes.get(class);
+        let exposed = loaded.and_then(|loaded| loaded.isolate.info().exposures.get(method));
+        exposed.copied().unwrap_or_default()
     }
 
     fn nearest(&self, class: &str, method: &str) -> Option<String> {

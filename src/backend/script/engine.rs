@@ -34,6 +34,8 @@ pub(super) struct PreludeFunctions {
     pub(super) is_class: Persistent<Function<'static>>,
     /// `(instance) => [[name, file, line, column]…]`.
     pub(super) functions: Persistent<Function<'static>>,
+    /// `(class) => [[list, name…]…]`.
+    pub(super) exposures: Persistent<Function<'static>>,
     /// `Promise.prototype.then`.
     pub(super) then: Persistent<Function<'static>>,
 }
@@ -86,6 +88,7 @@ impl PreludeFunctions {
             finish: keep("finish")?,
             is_class: keep("isClass")?,
             functions: keep("functions")?,
+            exposures: keep("exposures")?,
             then: Persistent::save(ctx, promise.get::<_, Function<'js>>("then")?),
         })
     }

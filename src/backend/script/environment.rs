@@ -23,6 +23,8 @@ pub struct Environment {
     pub fetcher: Fetcher,
     /// The source of random bytes for `crypto`.
     pub entropy: Arc<dyn Entropy>,
+    /// The name of the session cookie.
+    pub cookie_name: Arc<str>,
     /// Whether the engine checks budgets inside built-ins.
     pub is_bounded: bool,
     /// Whether loading classes fails if it does not; otherwise a warning is logged.
@@ -34,7 +36,7 @@ impl Environment {
     pub fn new(runtime: Handle) -> Self {
         let (limits, fetcher) = (Budgets::default(), Fetcher::default());
         let entropy = Arc::new(OsEntropy::new());
-        let is_bounded = interrupts::is_bounded();
-        Self { limits, runtime, fetcher, entropy, is_bounded, demands_bounds: false }
+        let (cookie_name, is_bounded) = ("4DSID".into(), interrupts::is_bounded());
+        Self { limits, runtime, fetcher, entropy, cookie_name, is_bounded, demands_bounds: false }
     }
 }

@@ -3,7 +3,9 @@
 use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use rquickjs::{
-    Ctx, Function, Object, Persistent, Promise, Value, function::This, promise::PromiseState,
+    Ctx, Function, Persistent, Promise, Value,
+    function::{Rest, This},
+    promise::PromiseState,
 };
 
 use crate::{
@@ -244,15 +246,14 @@ impl Realm {
     /// Calls the function. A returned promise is awaited; any other value is the result.
     fn begin<'js>(&self, ctx: &Ctx<'js>, call: &Rc<Call>) -> rquickjs::Result<()> {
         let functions = &self.engine.functions;
-        let pair: (Object<'js>, Object<'js>) = {
-            let pair: rquickjs::Array<'js> =
-                functions.begin.clone().restore(ctx)?.call((call.id,))?;
-            (pair.get(0)?, pair.get(1)?)
-        };
-        call.session_object.replace(Some(Persistent::save(ctx, pair.1.clone().into_value())));
+        let begin = functions.begin.clone().restore(ctx)?;
+        let given = call.request.arguments_json();
+        let given: Vec<Value<'js>> = begin.call((call.id, given))?;
+        let session = given.get(1).cloned().map(|session| Persistent::save(ctx, session));
+        call.session_object.replace(session);
         let singleton = self.singleton.clone().restore(ctx)?;
         let function: Function<'js> = singleton.get(&*call.method)?;
-        let value: Value<'js> = function.call((This(singleton), pair.0, pair.1))?;
+        let value: Value<'js> = function.call((This(singleton), Rest(given)))?;
         match promised(ctx, value)? {
             Ok(promise) => self.wait(ctx, call, &promise),
             Err(value) => self.finish(ctx, call, value),

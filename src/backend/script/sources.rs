@@ -119,6 +119,12 @@ impl Sources {
         })
     }
 
+    /// The names of the classes whose files list functions that can be called without a row.
+    pub(crate) fn exposing(&self) -> impl Iterator<Item = &str> {
+        let exposes = |class: &&str| self.find(&self.file_of(class)).is_some_and(Source::exposes);
+        self.names().filter(exposes)
+    }
+
     /// The file that defines a class.
     pub(super) fn file_of(&self, class: &str) -> String {
         format!("{}/{class}.js", self.folder)
@@ -156,6 +162,15 @@ impl Sources {
 impl Source {
     fn new(text: &str) -> Self {
         Self { text: text.into(), digest: Digest::of_content("class", text.as_bytes()) }
+    }
+
+    /// Whether the text may list functions that can be called without a row: a conservative search,
+    /// since the class itself is looked at when it is loaded.
+    fn exposes(&self) -> bool {
+        self.text.split("static").skip(1).any(|rest| {
+            let rest = rest.trim_start_matches(|letter: char| letter.is_whitespace());
+            ["exposed", "onHTTPGet", "actions"].iter().any(|list| rest.starts_with(list))
+        })
     }
 
     /// Whether the text may contain a dynamic `import()`. This is a conservative text search:

@@ -7,6 +7,7 @@
 //! - `write_guard`: single writes for an upstream, which are stored at once
 //! - `gain`, `privileges`: gains of privileges, and their effect on other browsers
 //! - `account`: the account that is signed in, and the sessions of accounts
+//! - `return_path`: where a browser goes back to after a sign-in
 //! - `handles`: the handle for parts that outlive the request
 //! - `watch`: the right of a request that continues after its response has begun
 //! - `text`: values as JSON text, for script handlers
@@ -18,6 +19,7 @@ mod error;
 mod gain;
 mod handles;
 mod privileges;
+mod return_path;
 mod settle;
 mod state;
 #[cfg(feature = "script")]
@@ -217,7 +219,15 @@ impl Session {
 
     /// Whether the session has this privilege, itself or through an inclusion.
     pub fn has_privilege(&self, name: &str) -> bool {
-        self.sessions.roles.allows(&self.lock().access(), name)
+        let state = self.lock();
+        let roles = &self.sessions.roles;
+        roles.allows(&state.access(), name) || roles.allows(&state.promoted, name)
+    }
+
+    /// Gives the session these privileges for as long as a function runs, in place of those that it
+    /// was given so before (4D `promote`). They are not stored, not listed, and no gain.
+    pub(crate) fn promote(&self, names: &[Arc<str>]) {
+        self.lock().promoted.privileges = names.to_vec();
     }
 
     /// Every privilege of the session, what is included first.

@@ -63,6 +63,8 @@ pub(in crate::flow) struct RequestState {
     /// The outcome of the token of the request itself.
     pub(in crate::flow) otp: Outcome,
     pub(in crate::flow) phase: Phase,
+    /// Privileges for as long as the function of the request runs.
+    pub(in crate::flow) promoted: Access,
 }
 
 /// The phase of a request, which decides what its browser can still be given.
@@ -146,6 +148,7 @@ impl RequestShared {
             binds: false,
             otp: Outcome::Absent,
             phase: Phase::Working,
+            promoted: Access::default(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Self { state, turn, right: RwLock::new(()) }

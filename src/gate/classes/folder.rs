@@ -112,6 +112,7 @@ impl ClassFolder {
                 limits: settings.fetch,
             },
             entropy: Arc::clone(entropy),
+            cookie_name: settings.cookie_name().into(),
             demands_bounds: settings.safety == Safety::Strict,
             ..Environment::new(Handle::current())
         };
@@ -156,6 +157,7 @@ impl ClassFolder {
         };
         let sources = found.sources.map_err(|unread| problems(&unread))?;
         let before = before.map(LoadedClasses::classes);
+        let wanted = &with_exposing(wanted, &sources);
         let classes = Classes::load(&sources, wanted, &self.environment, before);
         classes.map(LoadedClasses::new).map_err(|refused| problems(&refused))
     }
@@ -167,6 +169,7 @@ impl ClassFolder {
         let mut broken: BTreeSet<String> = problems.iter().map(|it| it.file.clone()).collect();
         let mut sources = all.clone();
         let mut is_first = true;
+        let wanted = &with_exposing(wanted, &all);
         let classes = loop {
             let found = match Classes::load(&sources, wanted, &self.environment, None) {
                 Ok(classes) => break Some(classes),
@@ -291,11 +294,17 @@ impl FolderContents {
     }
 }
 
+/// The classes that rows name, and those whose files let functions be called without a row.
+fn with_exposing(named: &BTreeSet<String>, sources: &Sources) -> BTreeSet<String> {
+    named.iter().cloned().chain(sources.exposing().map(str::to_owned)).collect()
+}
+
 /// Why no request can redeem what a class mints from a literal.
 fn unanswered(literal: &Literal, table: &Table) -> Option<(&'static str, String, String)> {
     let text = &literal.text;
     if literal.kind == LiteralKind::Handler {
-        if table.rows().iter().any(|row| row.name() == text) {
+        let is_action = text.starts_with("Actions.");
+        if is_action || table.rows().iter().any(|row| row.name() == text) {
             return None;
         }
         let fix = match nearest(text, table.rows().iter().map(Row::name)) {

@@ -81,9 +81,32 @@ fn refused(why: &'static str) -> Fault {
     Fault::confirm_refused()
 }
 
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Whether the browser indicates that a page of this site sent the request.
 pub(crate) fn comes_from_here(site: &Site, head: &Head) -> bool {
     FormOrigin::of(site, head) == FormOrigin::Own
+}
+
+/// Whether the browser indicates that a page of another origin sent the request, such as a form that
+/// asks for something in the name of the person who looks at it.
+pub(crate) fn comes_from_elsewhere(site: &Site, head: &Head) -> bool {
+    let mut sites = head.headers.get_all(FETCH_SITE).iter().peekable();
+    if sites.peek().is_some() {
+        return sites.any(|site| site != "same-origin" && site != "none");
+    }
+    let origins = head.headers.get_all(header::ORIGIN).iter();
+    let mut origins = origins.map(|origin| origin.to_str().unwrap_or_default());
+    // `null` too: it is what a sandboxed page of another site sends.
+    origins.any(|origin| !is_own_origin(site, head, origin))
+}
+
+fn is_own_origin(site: &Site, head: &Head, origin: &str) -> bool {
+    let scheme = if site.cookie.is_secure() { "https" } else { "http" };
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.map(|host| format!("{scheme}://{host}"));
+    let public = site.sessions.public_origin.get().map(String::as_str);
+    public == Some(origin) || host.as_deref() == Some(origin)
 }
 
 /// The origin of the form, as far as the browser indicates it.
@@ -101,22 +124,17 @@ enum FormOrigin {
 
 impl FormOrigin {
     fn of(site: &Site, head: &Head) -> Self {
-        const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
         let mut said = Self::Unsaid;
         for site in head.headers.get_all(FETCH_SITE) {
             said =
                 if site.as_bytes() == b"same-origin" { Self::Own } else { return Self::Foreign };
         }
-        let public = site.sessions.public_origin.get().map(String::as_str);
-        let scheme = if site.cookie.is_secure() { "https" } else { "http" };
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = host.map(|host| format!("{scheme}://{host}"));
         for origin in head.headers.get_all(header::ORIGIN) {
             let Ok(origin) = origin.to_str() else { return Self::Foreign };
             if origin == "null" {
                 continue;
             }
-            if public != Some(origin) && host.as_deref() != Some(origin) {
+            if !is_own_origin(site, head, origin) {
                 return Self::Foreign;
             }
             said = Self::Own;

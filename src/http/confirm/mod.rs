@@ -27,6 +27,7 @@ mod site;
 mod template;
 mod words;
 
+pub(crate) use click::comes_from_elsewhere;
 pub(crate) use click::comes_from_here;
 pub(crate) use click::hear;
 pub(crate) use click::is_click;

@@ -94,6 +94,11 @@ impl Cors {
 }
 
 impl CorsGrant {
+    /// Whether a rule allows the origin of the page that sends the request.
+    pub(crate) const fn names_origin(&self) -> bool {
+        self.origin.is_some()
+    }
+
     /// Says it. A cache must know that the response depends on the origin, even where none came.
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));

@@ -92,6 +92,11 @@ impl Dispatch {
         &self.site.sessions
     }
 
+    /// The name of the session cookie.
+    pub fn session_cookie_name(&self) -> &str {
+        self.site.cookie.name()
+    }
+
     /// How fast bodies must arrive.
     pub fn pace(&self) -> incoming::Pace {
         self.config.limits.pace()
@@ -174,7 +179,7 @@ impl Dispatch {
     ) -> PhaseResult<Response<ResponseBody>> {
         let session = self.open(exchange, route).await?;
         self.redeem(exchange, route, &session).await?;
-        self.authorize(exchange, route, &session)?;
+        self.authorize(exchange, route, &session).await?;
         let response = self.handle(exchange, route, &session).await?;
         session.settle().await?;
         Ok(response)

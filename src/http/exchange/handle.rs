@@ -61,8 +61,10 @@ impl Dispatch {
                     None => handler.reserve().map_err(Fault::from)?,
                 };
                 let message = exchange.take_message(&route.row);
+                session.promote(route.access.promote());
                 let replying = handler.call(message, session.clone(), permit);
                 let reply = tokio::time::timeout(self.config.timeout(route), replying).await;
+                session.promote(&[]);
                 let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
                 let reply =
                     reply.map_err(|fault| fault.of_handler(&route.target, handler.excerpt()))?;

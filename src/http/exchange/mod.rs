@@ -8,7 +8,7 @@
 //! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
 //! | open | the session of the cookie, or a guest | 503 | `session` |
 //! | redeem | room in the handler, then the token of the request | the page that asks, a replayed response, 503 | `session`, `replay` |
-//! | authorize | `requires`, `onRefused`, `strip` | 401, 403, a redirection | `session` |
+//! | authorize | `requires`, `roles.json`, `onRefused`, `strip` | 401, 403, a redirection | `session`, `sign_in` |
 //! | handle | native, script, forward | an error of the handler | `handle` |
 //! | settle | what the handler wrote is kept | 409, 503 | `flow::session` |
 //! | conclude | the response is kept for repeats, the cookies are chosen | 409, 503 | `respond`, `replay` |
@@ -28,6 +28,7 @@ pub(crate) mod response_policy;
 mod route;
 pub mod routes;
 mod session;
+mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;

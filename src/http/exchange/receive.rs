@@ -28,7 +28,9 @@ impl Dispatch {
     pub(super) async fn receive(&self, exchange: &mut Exchange, route: &Route) -> PhaseResult<()> {
         self.read_body(exchange, route).await?;
         let Exchange { head, path, body, .. } = &*exchange;
-        exchange.brought = Brought::find(Places { head, path, body }, &route.row);
+        if route.redeems() {
+            exchange.brought = Brought::find(Places { head, path, body }, &route.row);
+        }
         exchange.policy.watch(&exchange.brought);
         // A link opened by a person has no header field of its own: a program sends it.
         if token_place::is_in_header(&exchange.head, &route.row) {

@@ -11,11 +11,13 @@ use crate::base::query::QueryTooLarge;
 use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::hop;
+use crate::http::edge::cors::CorsGrant;
 use crate::http::exchange::EarlyEnd;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
+use crate::http::exchange::routes::reserved::ReservedRequest;
 use crate::http::exchange::session::is_of_accounts;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::no_content;
@@ -23,6 +25,8 @@ use crate::http::message::fault::Fault;
 use crate::http::message::token_place::Brought;
 use crate::table::CanonicalPath;
 use crate::table::Lookup;
+use crate::table::Reserved;
+use crate::table::Row;
 
 impl Dispatch {
     /// Refuses a request by its head alone, or responds to a preflight.
@@ -53,11 +57,17 @@ impl Dispatch {
             return Err(EarlyEnd::respond(no_content(None)));
         }
         exchange.path = self.path_of(exchange)?;
-        if let Some(reserved) = exchange.path.reserved() {
-            exchange.policy.format_for(reserved);
-            return Err(Fault::not_found().into());
+        let part = exchange.path.reserved();
+        if let Some(part) = part {
+            exchange.policy.format_for(part);
         }
-        self.replace_by_original(exchange).await?;
+        // No token is redeemed below `/rest`, so that nothing was asked about or kept.
+        if part != Some(Reserved::Rest) {
+            self.replace_by_original(exchange).await?;
+        }
+        if let Some(part) = exchange.path.reserved() {
+            return self.route_reserved(exchange, part);
+        }
         let routes = self.routes.load();
         let row = match routes.table().find(exchange.head.method.as_str(), &exchange.path) {
             Lookup::Row(row) => row,
@@ -70,11 +80,7 @@ impl Dispatch {
             }
         };
         exchange.row = Some(row.number());
-        let raw = exchange.head.uri.query().unwrap_or("");
-        exchange.policy.watch(&Brought::in_query(raw, row.otp().param.as_ref()));
-        exchange.query = Query::read(raw).map_err(|QueryTooLarge| {
-            Fault::bad_request("query_too_large", "The query is too large.")
-        })?;
+        read_query(exchange, row)?;
         let Some(connected) = routes.of_row(row) else { return Err(Fault::not_found().into()) };
         exchange.target = Some(Arc::clone(&connected.target));
         if is_of_accounts(&connected.target) {
@@ -86,6 +92,27 @@ impl Dispatch {
                 .of_handler(&connected.target, None)
                 .into()),
         }
+    }
+
+    /// Finds what handles a request below a reserved path.
+    fn route_reserved(&self, exchange: &mut Exchange, part: Reserved) -> PhaseResult<Arc<Route>> {
+        let routes = self.routes.load();
+        let Exchange { head, path, policy, .. } = &*exchange;
+        let is_allowed = policy.grant.as_ref().is_some_and(CorsGrant::names_origin);
+        let is_foreign = !is_allowed && confirm::comes_from_elsewhere(&self.site, head);
+        let asked = ReservedRequest { part, head, path, is_foreign };
+        let route = match routes.of_reserved(&asked) {
+            Ok(route) => route,
+            Err(fault) => match fault.allow() {
+                Some(allow) if head.method == Method::OPTIONS => {
+                    return Err(EarlyEnd::respond(no_content(Some(allow))));
+                }
+                _ => return Err(fault.into()),
+            },
+        };
+        exchange.target = Some(Arc::clone(&route.target));
+        read_query(exchange, &route.row)?;
+        Ok(route)
     }
 
     /// Puts the request that was asked about, or kept, in the place of the one that stands for it:
@@ -113,4 +140,13 @@ impl Dispatch {
     fn path_of(&self, exchange: &Exchange) -> Result<CanonicalPath, Fault> {
         Ok(CanonicalPath::of(exchange.head.uri.path(), &self.config.base_path)?)
     }
+}
+
+fn read_query(exchange: &mut Exchange, row: &Row) -> Result<(), Fault> {
+    let raw = exchange.head.uri.query().unwrap_or("");
+    exchange.policy.watch(&Brought::in_query(raw, row.otp().param.as_ref()));
+    exchange.query = Query::read(raw).map_err(|QueryTooLarge| {
+        Fault::bad_request("query_too_large", "The query is too large.")
+    })?;
+    Ok(())
 }

@@ -24,12 +24,14 @@ use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::replay;
 use crate::http::exchange::replay::Repeatable;
 use crate::http::exchange::routes::Route;
+use crate::http::exchange::routes::access;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
+use crate::session::permissions::GUEST;
 use crate::table::OnRefused;
 use crate::token::Outcome;
 use crate::token::Question;
@@ -148,19 +150,20 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Checks what the row requires, after the redemption, which may have brought the privilege.
+    /// Checks what the row and `roles.json` require, after the redemption, which may have brought the privilege.
     /// Then responds in the place of the handler where the row says so about the token.
-    pub(super) fn authorize(
+    pub(super) async fn authorize(
         &self,
         exchange: &Exchange,
         route: &Route,
         session: &Session,
     ) -> PhaseResult<()> {
         let required = route.row.requires();
-        if !required.is_empty() && !required.iter().any(|name| session.has_privilege(name)) {
-            let fault =
-                if session.is_guest() { Fault::sign_in_first() } else { Fault::not_allowed() };
-            return Err(fault.into());
+        let has = |name: &str| name.eq_ignore_ascii_case(GUEST) || session.has_privilege(name);
+        let is_fit = required.is_empty() || required.iter().any(|name| has(name));
+        if !is_fit || !route.access.allows(session) {
+            Box::pin(self.send_to_sign_in(exchange, route, session)).await?;
+            return Err(access::refusal(session, route.part).into());
         }
         let (rule, outcome, uri) = (route.row.otp(), exchange.outcome, &exchange.head.uri);
         // A browser that got no cookie would come back as a guest, and a form cannot be sent again.

@@ -22,7 +22,11 @@ use crate::token::Outcome;
 
 /// One request (4D `IncomingMessage`); cheap to clone.
 #[derive(Clone)]
-pub struct IncomingMessage(Arc<MessageParts>);
+pub struct IncomingMessage {
+    parts: Arc<MessageParts>,
+    /// The parameters of a function call; `None` for the request of a row.
+    arguments: Option<Arc<[Value]>>,
+}
 
 /// What a request is made of.
 pub(crate) struct MessageParts {
@@ -64,82 +68,100 @@ impl std::error::Error for BadJson {}
 
 impl IncomingMessage {
     pub(crate) fn new(parts: MessageParts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), arguments: None }
     }
 
     /// The name of this request in logs and in the `X-Request-Id` of its response.
     pub fn id(&self) -> RequestId {
-        self.0.id
+        self.parts.id
     }
 
     /// Path and query as they were received, still encoded.
     pub fn url(&self) -> &str {
-        &self.0.url
+        &self.parts.url
     }
 
     /// The path that was matched: decoded, runs of `/` merged, without mount prefix and query.
     pub fn path(&self) -> &str {
-        self.0.path.as_str()
+        self.parts.path.as_str()
     }
 
     /// The parts of the path between its slashes; empty ones are left out.
     pub fn url_path(&self) -> Vec<&str> {
-        self.0.path.segments().collect()
+        self.parts.path.segments().collect()
     }
 
     /// The parameters of the query as the URL Standard reads them, where `+` is a blank.
     pub fn query(&self) -> QueryPairs {
-        let raw = self.0.url.split_once('?').map_or("", |(_, query)| query);
+        let raw = self.parts.url.split_once('?').map_or("", |(_, query)| query);
         QueryPairs::read(raw)
     }
 
     /// The parameters of the query as 4D reads them.
     pub fn url_query(&self) -> &Query {
-        &self.0.query
+        &self.parts.query
     }
 
     /// The method in upper case.
     pub fn verb(&self) -> &str {
-        &self.0.verb
+        &self.parts.verb
     }
 
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
-        &self.0.headers
+        &self.parts.headers
     }
 
     /// The value of a header field, whatever the case of its name; empty when it is absent or
     /// not text. Of several values of one name, the first.
     pub fn header(&self, name: &str) -> &str {
-        self.0.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
     /// The named captures of the row's `regexPattern`.
     pub fn params(&self) -> &[(String, String)] {
-        &self.0.params
+        &self.parts.params
     }
 
     /// The value of one named capture.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.0.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.parts.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The address of the client: the peer of the connection or, behind a proxy that the setting
     /// `trusted_proxies` names, the client that it stands for. `None` when the request came
     /// through no socket.
     pub fn remote_address(&self) -> Option<IpAddr> {
-        self.0.remote
+        self.parts.remote
     }
 
     /// What became of the token that this request carried (docs/CONTRACT.md §6.3).
     pub fn otp(&self) -> Outcome {
-        self.0.otp
+        self.parts.otp
+    }
+
+    /// The parameters of a function call (docs/CONTRACT.md §10); empty for the request of a row.
+    pub fn arguments(&self) -> &[Value] {
+        self.arguments.as_deref().unwrap_or_default()
+    }
+
+    /// The parameters of a function call as a JSON array, for handlers that read it with a parser
+    /// of their own; `None` for the request of a row.
+    #[cfg(feature = "script")]
+    pub(crate) fn arguments_json(&self) -> Option<String> {
+        serde_json::to_string(self.arguments.as_ref()?).ok()
+    }
+
+    /// The same request as a call with these parameters.
+    #[must_use]
+    pub(crate) fn with_arguments(self, arguments: Vec<Value>) -> Self {
+        Self { arguments: Some(arguments.into()), ..self }
     }
 
     /// The body as text, in the charset that its content type names and without a byte order mark.
     /// What cannot be decoded is replaced.
     pub fn text(&self) -> Cow<'_, str> {
-        charset::text(self.content_type(), &self.0.body)
+        charset::text(self.content_type(), &self.parts.body)
     }
 
     /// The body as JSON, whatever the content type says. A byte order mark is skipped.
@@ -154,7 +176,7 @@ impl IncomingMessage {
     }
 
     fn parsed<T: serde::de::DeserializeOwned>(&self) -> Result<(Cow<'_, str>, T), BadJson> {
-        let text = charset::json(self.content_type(), &self.0.body);
+        let text = charset::json(self.content_type(), &self.parts.body);
         if nesting(text.as_bytes()) > JSON_DEPTH_MAX {
             return Err(BadJson(format!("it is nested more than {JSON_DEPTH_MAX} deep")));
         }
@@ -170,19 +192,21 @@ impl IncomingMessage {
 
     /// The body as it was sent: what signatures are made of.
     pub fn blob(&self) -> &Bytes {
-        self.0.sent.as_ref().unwrap_or(&self.0.body)
+        self.parts.sent.as_ref().unwrap_or(&self.parts.body)
     }
 
     /// The body as a picture; `None` unless the content type says image and the bytes agree.
     pub fn picture(&self) -> Option<Picture> {
         let claimed = self.content_type().to_ascii_lowercase();
-        let media_type = Picture::sniff(&self.0.body)?;
-        claimed.starts_with("image/").then(|| Picture { media_type, bytes: self.0.body.clone() })
+        let media_type = Picture::sniff(&self.parts.body)?;
+        claimed
+            .starts_with("image/")
+            .then(|| Picture { media_type, bytes: self.parts.body.clone() })
     }
 
     /// The fields of a submitted form, urlencoded or multipart.
     pub async fn form(&self) -> Result<Form, BadForm> {
-        Form::read(self.content_type(), self.0.body.clone()).await
+        Form::read(self.content_type(), self.parts.body.clone()).await
     }
 }
 

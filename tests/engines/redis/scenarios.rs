@@ -34,6 +34,10 @@ mod modes;
 mod moved;
 #[path = "../../it/repeats.rs"]
 mod repeats;
+#[path = "../../it/rest.rs"]
+mod rest;
+#[path = "../../it/return_path.rs"]
+mod return_path;
 #[path = "../../it/rights.rs"]
 mod rights;
 #[path = "../../it/sign_ins.rs"]

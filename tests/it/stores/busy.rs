@@ -12,6 +12,7 @@ use callgate::store::Pending;
 use callgate::store::Store;
 use callgate::store::StoreError;
 use callgate::store::port::Guarantees;
+use callgate::store::port::Records;
 use callgate::store::shared::SharedStore;
 use callgate::store::shared::engine::ClaimOrder;
 use callgate::store::shared::engine::Claimed;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::Gate;
+use callgate::GateBuilder;
 use callgate::Settings;
 use callgate::base::clock::Clock;
 use callgate::base::clock::ManualClock;
@@ -80,12 +81,21 @@ impl House {
     }
 
     async fn of(store: Arc<dyn Store>, settings: Settings, table: &str) -> Self {
+        Box::pin(Self::with_classes(store, (settings, table), |builder| builder)).await
+    }
+
+    /// A gate with more classes than the probe's.
+    pub(crate) async fn with_classes(
+        store: Arc<dyn Store>,
+        (settings, table): (Settings, &str),
+        add: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Self {
         let clock = Arc::new(ManualClock::default());
         let store = Arc::new(Faulty::new(store));
         let probe = Arc::new(Probe::new());
         let ledger = Ledger::new(settings.development);
         let cookie_name = settings.cookie_name();
-        let gate = Gate::builder(settings)
+        let gate = add(Gate::builder(settings))
             .table(table)
             .singleton(probe::singleton(Arc::clone(&probe)))
             .store(store.clone())

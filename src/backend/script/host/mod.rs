@@ -60,5 +60,6 @@ pub(super) fn functions<'js>(
     address::bind(&bindings)?;
     text::bind(&bindings)?;
     crypto::bind(&bindings)?;
+    functions.set("sessionCookieName", &*operations.environment.cookie_name)?;
     Ok(functions)
 }

@@ -27,6 +27,9 @@ pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     bindings.method("publicUrl", |call, path: String| {
         call.session.public_url(&path).map_err(Failure::session)
     })?;
+    bindings.method("takeReturnPath", |call, otherwise: String| {
+        Ok(call.session.take_return_path(&otherwise))
+    })?;
     privileges(bindings)?;
     tokens(bindings)
 }

@@ -6,7 +6,7 @@ import { crypto } from "callgate/crypto";
 import { fetch, Response } from "callgate/fetch";
 import { Headers } from "callgate/headers";
 import { connect } from "callgate/host";
-import { encode } from "callgate/json";
+import { encode, parse } from "callgate/json";
 import { isMessage, toParts } from "callgate/message";
 import { IncomingMessage } from "callgate/request";
 import { flush, Session } from "callgate/session";
@@ -17,6 +17,7 @@ import { URL, URLSearchParams } from "callgate/url";
 // Saved before a class is loaded, because a class may replace these built-ins.
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: everything } = Object;
 const { ownKeys } = Reflect;
+const { isArray } = Array;
 const { toString } = Function.prototype;
 const apply = Reflect.apply;
 
@@ -48,10 +49,15 @@ export function setUp(host) {
   }
   return {
     /** The arguments of a handler for the call with this id. */
-    begin: (call) => [new IncomingMessage(call), new Session(call)],
+    begin: (call, given) => [
+      new IncomingMessage(call),
+      new Session(call),
+      ...(given === undefined ? [] : parse(given)),
+    ],
     finish,
     isClass: (value) => typeof value === "function" && /^class\b/.test(apply(toString, value, [])),
     functions,
+    exposures,
   };
 }
 
@@ -64,6 +70,25 @@ function finish(session, value) {
   if (value === undefined) return undefined;
   if (isMessage(value)) return toParts(value);
   return `{"result":${encode(value, "the returned value")}}`;
+}
+
+/**
+ * What a class itself lists in `static exposed`, `static onHTTPGet` and `static actions`:
+ * `[list, name…]` of each, or `[list]` and `null` for one that is no list of texts. What a class
+ * inherits exposes nothing.
+ */
+function exposures(constructor) {
+  return ["exposed", "onHTTPGet", "actions"].flatMap((list) => {
+    const given = getOwnPropertyDescriptor(constructor, list);
+    if (given === undefined) return [];
+    const names = given.value;
+    if (!isArray(names)) return [[list, null]];
+    const all = [list];
+    for (let at = 0; at < names.length && at < 1_000; at += 1) {
+      all.push(typeof names[at] === "string" ? names[at] : null);
+    }
+    return [all];
+  });
 }
 
 /** The functions that rows can name, own and inherited: `[name, file, line, column]`. */

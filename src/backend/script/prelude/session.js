@@ -98,6 +98,14 @@ export class Session {
     return host.publicUrl(this.#call, text(path, "session.publicURL"));
   }
 
+  takeReturnPath(otherwise) {
+    text(otherwise, "session.takeReturnPath");
+    this.#storage.flush();
+    const path = host.takeReturnPath(this.#call, otherwise);
+    this.#storage.refresh();
+    return path;
+  }
+
   async createOTP(given) {
     const checked = tokenOptions(given, "session.createOTP");
     return this.#refreshAfter(() => host.createOtp(this.#call, checked));

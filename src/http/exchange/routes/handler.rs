@@ -68,8 +68,24 @@ pub trait Handlers: fmt::Debug + Send + Sync {
     /// The handler of a class and method, as a row names them.
     fn find(&self, class: &str, method: &str) -> Result<Arc<dyn Handler>, Missing>;
 
+    /// The ways in which a function can be called besides rows; none unless its class says so.
+    fn exposure(&self, _class: &str, _method: &str) -> Exposure {
+        Exposure::default()
+    }
+
     /// The known names nearest to a class and method that are missing, for messages.
     fn nearest(&self, class: &str, method: &str) -> Option<String>;
+}
+
+/// How a function can be called by its name, without a row (docs/CONTRACT.md §10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exposure {
+    /// By `POST` below `/rest` (`static exposed`).
+    pub post: bool,
+    /// By `GET` below `/rest` (`static onHTTPGet`).
+    pub get: bool,
+    /// Below `/4DACTION` (`static actions`).
+    pub action: bool,
 }
 
 /// Why a row has no handler.
@@ -170,7 +186,16 @@ impl From<HandlerError> for Fault {
             Cause::BadBody(why) => Self::bad_body(why),
             Cause::Busy => Self::handler_busy(),
             Cause::InCode { text, excerpt } => Self::raised_at(text, excerpt),
-            Cause::Other(error) => match error.downcast::<SessionError>() {
+            Cause::Other(error) => Self::of_cause(error),
+        }
+    }
+}
+
+impl Fault {
+    fn of_cause(error: Box<dyn StdError + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(fault) => *fault,
+            Err(error) => match error.downcast::<SessionError>() {
                 Ok(error) => Self::from(*error),
                 Err(error) => Self::raised(error.to_string()),
             },

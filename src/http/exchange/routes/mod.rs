@@ -1,14 +1,19 @@
 //! Routes: the table in use, with what handles each of its rows.
 //!
+//! - `access`: who may use a route
 //! - `handler`: the port of handlers, which are given a whole request
 //! - `proxy`: the port of what passes requests on
+//! - `reserved`: the port of what responds below reserved paths
 
+pub(crate) mod access;
 pub mod handler;
 pub mod proxy;
+pub(crate) mod reserved;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::exchange::routes::access::AccessRule;
 use crate::http::exchange::routes::handler::CallPermit;
 use crate::http::exchange::routes::handler::Handler;
 use crate::http::exchange::routes::handler::HandlerError;
@@ -16,6 +21,12 @@ use crate::http::exchange::routes::handler::Handlers;
 use crate::http::exchange::routes::handler::Missing;
 use crate::http::exchange::routes::proxy::Proxies;
 use crate::http::exchange::routes::proxy::Proxy;
+use crate::http::exchange::routes::reserved::ReservedRequest;
+use crate::http::exchange::routes::reserved::ReservedRoutes;
+use crate::http::exchange::routes::reserved::Unused;
+use crate::http::message::fault::Fault;
+use crate::session::Roles;
+use crate::table::Reserved;
 use crate::table::Row;
 use crate::table::Table;
 use crate::table::Target;
@@ -24,6 +35,7 @@ use crate::table::Target;
 pub struct Routes {
     table: Arc<Table>,
     rows: Vec<Connected>,
+    reserved: Arc<dyn ReservedRoutes>,
     generation: u64,
 }
 
@@ -39,6 +51,10 @@ pub(crate) struct Route {
     pub(crate) row: Row,
     pub(crate) target: Arc<str>,
     pub(crate) by: Backend,
+    /// The reserved part that it belongs to; `None` for a row of the table.
+    pub(crate) part: Option<Reserved>,
+    /// Who may use it.
+    pub(crate) access: AccessRule,
 }
 
 /// The two ways to respond: with the whole request in hand, or by passing it on as it comes.
@@ -74,7 +90,12 @@ impl Routes {
     /// Connects each row to its handler or proxy. A row without one still responds, with the error
     /// that 4D documents (developer.4d.com/docs/WebServer/http-request-handler). These routes are the
     /// first of their gate.
-    pub fn new(table: Table, handlers: &dyn Handlers, proxies: &dyn Proxies) -> Self {
+    pub fn new(
+        table: Table,
+        handlers: &dyn Handlers,
+        proxies: &dyn Proxies,
+        roles: &Roles,
+    ) -> Self {
         let connect = |row: &Row| {
             let target: Arc<str> = row.name().into();
             let by = match row.target() {
@@ -83,12 +104,21 @@ impl Routes {
                 }
                 Target::Upstream(url) => Ok(Backend::Proxy(proxies.find(url))),
             };
-            let route = |by| Arc::new(Route { row: row.clone(), target: Arc::clone(&target), by });
-            let route = by.map(route);
+            let route = by.map(|by| {
+                let access = AccessRule::of_row(roles, row);
+                let (row, target) = (row.clone(), Arc::clone(&target));
+                Arc::new(Route { row, target, by, part: None, access })
+            });
             Connected { target, route }
         };
         let rows = table.rows().iter().map(connect).collect();
-        Self { table: Arc::new(table), rows, generation: 1 }
+        Self { table: Arc::new(table), rows, reserved: Arc::new(Unused), generation: 1 }
+    }
+
+    /// The same routes with what responds below reserved paths.
+    #[must_use]
+    pub(crate) fn with_reserved(self, reserved: Arc<dyn ReservedRoutes>) -> Self {
+        Self { reserved, ..self }
     }
 
     /// The same routes as the ones that follow `before`.
@@ -105,6 +135,10 @@ impl Routes {
     /// The table.
     pub fn table(&self) -> &Arc<Table> {
         &self.table
+    }
+
+    pub(crate) fn of_reserved(&self, asked: &ReservedRequest<'_>) -> Result<Arc<Route>, Fault> {
+        self.reserved.find(asked)
     }
 
     pub(crate) fn of_row(&self, row: &Row) -> Option<&Connected> {

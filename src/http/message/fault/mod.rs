@@ -7,6 +7,7 @@ mod format;
 mod handlers;
 mod page;
 mod repeats;
+mod rest;
 mod sessions;
 mod upstreams;
 
@@ -44,6 +45,8 @@ pub struct Fault {
     cause: Option<Box<dyn StdError + Send + Sync>>,
     /// What is known of a handler that failed, shown in development only.
     failed: Option<Box<HandlerFailure>>,
+    /// Codes and texts of an `__ERROR` array; empty where the status and the public text are it.
+    stack: &'static [(u16, &'static str)],
 }
 
 /// Which of the two documented bodies a fault has.
@@ -70,6 +73,7 @@ impl Fault {
             retry_after: None,
             cause: None,
             failed: None,
+            stack: &[],
         }
     }
 
@@ -266,6 +270,11 @@ impl Fault {
         self.status
     }
 
+    /// The methods that the address answers, for a method that it does not.
+    pub(crate) fn allow(&self) -> Option<&str> {
+        self.allow.as_deref()
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.code
@@ -347,14 +356,11 @@ impl Fault {
     }
 
     fn error_stack(&self, detail: &str) -> String {
-        json!({
-            "__ERROR": [{
-                "message": detail,
-                "componentSignature": "callgate",
-                "errCode": self.status.as_u16(),
-            }]
-        })
-        .to_string()
+        let entry = |(code, text): (u16, &str)| json!({ "message": text, "componentSignature": "callgate", "errCode": code });
+        let own = [(self.status.as_u16(), detail)];
+        let stack = if self.stack.is_empty() { own.iter() } else { self.stack.iter() };
+        let stack: Vec<_> = stack.map(|at| entry(*at)).collect();
+        json!({ "__ERROR": stack }).to_string()
     }
 }
 
@@ -363,6 +369,8 @@ impl fmt::Display for Fault {
         write!(f, "{} {}", self.status.as_u16(), self.code)
     }
 }
+
+impl StdError for Fault {}
 
 impl From<StoreError> for Fault {
     /// Whatever fails in the store, no client is treated as a guest because of it.

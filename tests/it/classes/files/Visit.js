@@ -18,6 +18,12 @@ export default class Visit {
     equal(session.publicURL("/done?x=1"), "http://127.0.0.1:8044/done?x=1");
     raises("SessionError", "begin it with a single slash", () => session.publicURL("https://evil.example/"));
     raises("TypeError", "a text, not nothing", () => session.publicURL());
+    session.storage["callgate.returnPath"] = "//evil.example/";
+    equal(session.takeReturnPath("/home"), "/home");
+    session.storage["callgate.returnPath"] = "/basket?n=1";
+    equal(session.takeReturnPath("/home"), "/basket?n=1");
+    equal(session.takeReturnPath("/home"), "/home");
+    equal(Object.keys(session.storage).includes("callgate.returnPath"), false);
   }
 
   async hasPrivileges(_, session) {
