@@ -71,7 +71,7 @@ impl AccessRule {
 }
 
 /// What a session is told that may not use a route. Below `/rest` it is what 4D says
-/// (developer.4d.com/docs/REST/REST_requests).
+/// (`developer.4d.com/docs/REST/REST_requests`).
 pub(crate) fn refusal(session: &Session, part: Option<Reserved>) -> Fault {
     match part {
         Some(Reserved::Rest) => Fault::not_permitted(),
