@@ -11,8 +11,11 @@ where
 {
     match call().await {
         Err(StoreError::Unreachable(cause)) => {
-            let again = tokio::time::timeout(CLAIM_RETRY_WINDOW, call()).await;
-            again.map_err(|_| StoreError::Unreachable(cause))?
+            match tokio::time::timeout(CLAIM_RETRY_WINDOW, call()).await {
+                Ok(Ok(reply)) => Ok(reply),
+                // A second call that was refused says nothing about the first one.
+                Ok(Err(_)) | Err(_) => Err(StoreError::Unreachable(cause)),
+            }
         }
         replied => replied,
     }

@@ -404,6 +404,19 @@ async fn a_write_is_shown_while_it_is_stored_and_outlives_a_call_that_is_dropped
     assert!(house.unspent().await.is_empty());
 }
 
+/// A call that the handler has begun, and that nothing finishes, takes no write with it.
+#[tokio::test]
+async fn a_write_that_is_begun_when_the_handler_returns_is_kept() {
+    let house = house().await;
+    let visitor = house.visitor();
+    visitor.write("n", "old").await;
+    house.store.lose(OperationKind::Mint, Lose::Turn, When::Next(1));
+    let answer = visitor.get("/act-at-once?do=abandon").send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(house.store.losses(), 1);
+    assert_eq!(visitor.session().await["storage"]["n"], "written");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_writers_lose_nothing() {
     let house = house().await;

@@ -184,7 +184,11 @@ impl Session {
     /// an upstream that is writing is waited for, and can give the browser nothing afterwards.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let _turn = self.request.turn.lock().await;
-        self.lock().enter(Phase::Responding);
+        {
+            let mut state = self.lock();
+            state.enter(Phase::Responding);
+            state.put_back_writing();
+        }
         match self.publish(None).await {
             Err(SessionError::Ended) => {
                 // Another request logged out while the handler ran. The response is still sent;

@@ -251,6 +251,14 @@ impl RequestState {
         self.writing.iter().map(|draft| &**draft).chain([&self.draft])
     }
 
+    /// Takes back what is being written, to be written again: the future that writes it may never
+    /// be polled again. What it has stored by then is stored twice, to the same effect.
+    pub(in crate::flow) fn put_back_writing(&mut self) {
+        while let Some(draft) = self.writing.pop() {
+            self.draft.put_back(Draft::clone(&draft));
+        }
+    }
+
     /// Drops what the request has written and not stored.
     pub(in crate::flow) fn drop_drafts(&mut self) {
         self.draft = Draft::default();

@@ -125,6 +125,18 @@ impl SharedStore {
         self.room.try_acquire().map_err(|_| StoreError::Refused("too many operations wait for it"))
     }
 
+    /// Admits an operation on a token. The end of a run is never refused for lack of room: the
+    /// handlers that run are bounded already, and the run would count as cut off.
+    fn begin_on_token(
+        &self,
+        operation: &Operation,
+    ) -> Result<Option<SemaphorePermit<'_>>, StoreError> {
+        match (self.begin(), operation) {
+            (Err(_), Operation::Conclude { .. }) if !self.closed.load(Ordering::SeqCst) => Ok(None),
+            (place, _) => place.map(Some),
+        }
+    }
+
     /// The present, computed from the caller's clock. It never goes back within a node, and a node
     /// whose clock is behind that of the database uses the database's.
     fn present(&self, now: Timestamp) -> Timestamp {
@@ -164,7 +176,7 @@ impl SharedStore {
             return Ok(planned.answer);
         }
         drop(reading);
-        let _turn = cached.turn().await;
+        let _turn = cached.turn().await?;
         let _writing = self.begin()?;
         sure(self.write(now, &cached, snapshot, operation).await)
     }
@@ -181,7 +193,7 @@ impl SharedStore {
     ) -> Result<Option<StoreReply>, StoreError> {
         let cached = self.session_cache.enter(id);
         let _admitted = cached.admit()?;
-        let _turn = cached.turn().await;
+        let _turn = cached.turn().await?;
         let _writing = self.begin()?;
         let now = self.present(now);
         let known =
@@ -271,9 +283,10 @@ impl SharedStore {
     ) -> Result<OnToken, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
         let cached = self.session_cache.enter(id);
-        let _admitted = cached.admit()?;
-        let _turn = cached.turn().await;
-        let _writing = self.begin()?;
+        let ends_run = matches!(operation, Operation::Conclude { .. });
+        let _admitted = if ends_run { None } else { Some(cached.admit()?) };
+        let _turn = cached.turn().await?;
+        let _writing = self.begin_on_token(operation)?;
         let mut found = found;
         for _ in 0..ATTEMPTS_MAX {
             let token = read(token(&found)?);

@@ -101,7 +101,8 @@ impl SharedStore {
 
     /// Undoes a grant of the database that this node would have refused, and returns the token and
     /// its session as they are then. The caller has not been granted anything, so the token stays
-    /// redeemable. If the outcome is unknown, or its fence does not hold, the token stays claimed.
+    /// redeemable. If the outcome is unknown, its fence does not hold, or the browsers of
+    /// the session were put out meanwhile, the token stays claimed.
     async fn take_back(
         &self,
         claim: &Claim,
@@ -118,9 +119,10 @@ impl SharedStore {
         let newcomer = Some(claim.newcomer.digest)
             .filter(|own| session.as_ref().is_none_or(|row| !row.devices.contains(own)));
         let cached = self.session_cache.enter(token.session);
-        let _turn = cached.turn().await;
+        let _turn = cached.turn().await?;
         cached.forget();
         let mut snapshot = self.snapshot(token.session, session)?.written(version);
+        let generation = snapshot.generation();
         for _ in 0..ATTEMPTS_MAX {
             let commit = snapshot.without_claim(slip, newcomer).unclaim(&token)?;
             match self.engine.commit(Commit { next: shared::version()?, ..commit }).await? {
@@ -130,6 +132,10 @@ impl SharedStore {
                 }
                 Committed::Stale(Some(row)) => {
                     snapshot = self.snapshot(token.session, Some(row))?;
+                    // A rotation meanwhile has ended the unspent tokens of the session.
+                    if snapshot.generation() != generation {
+                        break;
+                    }
                 }
                 Committed::Stale(None) | Committed::TokenExists | Committed::Unfenced => break,
             }
@@ -145,7 +151,7 @@ impl SharedStore {
         key: TokenKey,
         operation: &Operation,
     ) -> Result<Option<StoreReply>, StoreError> {
-        let finding = self.begin()?;
+        let finding = self.begin_on_token(operation)?;
         let now = self.present(now);
         let Some(found) = self.engine.find(key).await? else { return Ok(None) };
         drop(finding);
@@ -246,7 +252,12 @@ impl SharedStore {
 impl Store for SharedStore {
     fn run(&self, now: Timestamp, operation: Operation) -> Pending<'_, StoreReply> {
         let operation = match on_records(self.engine.records(), operation) {
-            Ok(reply) => return reply,
+            Ok(reply) => {
+                return Box::pin(async move {
+                    let _place = self.begin()?;
+                    reply.await
+                });
+            }
             Err(other) => other,
         };
         Box::pin(async move {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::sync::MutexGuard as Turn;
 use tokio::sync::Semaphore;
@@ -26,6 +27,8 @@ const ENTRIES_MAX: usize = 4_096;
 /// Operations on one session that run or wait at once; more are refused. Far less than those on all
 /// sessions ([`shared`](crate::store::shared)).
 const OPERATIONS_MAX: usize = 512;
+/// How long an operation waits for others on its session. Nothing of it was sent until then.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Approximate bytes of cached state in one generation.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -102,9 +105,11 @@ impl CachedSession {
         self.room.try_acquire().map_err(|_| StoreError::Refused("too many requests of one session"))
     }
 
-    /// Waits for the writers of the session that came before.
-    pub(super) async fn turn(&self) -> Turn<'_, ()> {
-        self.turn.lock().await
+    /// Waits for the writers of the session that came before, at most [`TURN_TIMEOUT`]: each of them
+    /// may wait for a database that hangs.
+    pub(super) async fn turn(&self) -> Result<Turn<'_, ()>, StoreError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turn.lock()).await;
+        turn.map_err(|_| StoreError::Refused("too many requests of one session"))
     }
 
     /// The session as this node saw it last.

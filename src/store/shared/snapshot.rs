@@ -80,6 +80,14 @@ impl Snapshot {
         self
     }
 
+    /// The generation of a living session.
+    pub(super) fn generation(&self) -> Option<u64> {
+        match &self.state.life {
+            Life::Living(record) => Some(record.generation),
+            Life::Absent | Life::Ended(_) => None,
+        }
+    }
+
     /// The session without the effect of a claim: the token is unspent again, and the device that
     /// joined, if one did, is gone.
     pub(super) fn without_claim(mut self, token: Unspent, newcomer: Option<Digest>) -> Self {
