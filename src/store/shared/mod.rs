@@ -283,15 +283,20 @@ impl SharedStore {
     ) -> Result<OnToken, StoreError> {
         let (id, digest) = (found.token.session, found.token.digest);
         let cached = self.session_cache.enter(id);
-        let ends_run = matches!(operation, Operation::Conclude { .. });
-        let _admitted = if ends_run { None } else { Some(cached.admit()?) };
-        let _turn = cached.turn().await?;
-        let _writing = self.begin_on_token(operation)?;
-        let mut found = found;
-        for _ in 0..ATTEMPTS_MAX {
+        let plan = |mut found: Found| -> Result<(Token, Planned), StoreError> {
             let token = read(token(&found)?);
-            let snapshot = self.snapshot(id, found.session.take())?;
-            let planned = snapshot.decide(now, Some(&token), operation)?;
+            let planned =
+                self.snapshot(id, found.session.take())?.decide(now, Some(&token), operation)?;
+            Ok((token, planned))
+        };
+        let (mut token, mut planned) = plan(found)?;
+        // What writes nothing is known, and waits for nobody.
+        let writes = planned.commit.is_some();
+        let ends_run = matches!(operation, Operation::Conclude { .. });
+        let _admitted = if writes && !ends_run { Some(cached.admit()?) } else { None };
+        let _turn = if writes { Some(cached.turn().await?) } else { None };
+        let _writing = if writes { self.begin_on_token(operation)? } else { None };
+        for _ in 0..ATTEMPTS_MAX {
             match self.commit(&cached, planned).await? {
                 Tried::Done(answer) => return Ok(OnToken::Answer(answer)),
                 Tried::Unfenced => return Ok(OnToken::Unfenced(Box::new(token))),
@@ -299,7 +304,7 @@ impl SharedStore {
                 Tried::Stale(_) | Tried::TokenExists => {}
             }
             match self.engine.find(TokenKey::Digest(digest)).await? {
-                Some(again) => found = again,
+                Some(again) => (token, planned) = plan(again)?,
                 None => return Ok(OnToken::Gone),
             }
         }
