@@ -33,6 +33,7 @@ use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
 use crate::session::permissions::GUEST;
 use crate::table::OnRefused;
+use crate::table::Reserved;
 use crate::token::Outcome;
 use crate::token::Question;
 
@@ -98,6 +99,14 @@ impl Dispatch {
         let told = told_session(route, headers)?;
         if let Some(told) = told {
             cookies.session = Presented::One(told);
+        }
+        if route.part == Some(Reserved::Rest) {
+            let rest = self.site.cookie.find_rest(headers);
+            exchange.gives_rest_cookie = rest != Presented::Nothing || route.signs_in;
+            // The session cookie may have a prefix that keeps other hosts from setting it.
+            if cookies.session == Presented::Nothing {
+                cookies.session = rest;
+            }
         }
         let session = self.site.sessions.open(&cookies, context).await?;
         if told.is_some() {

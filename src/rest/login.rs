@@ -1,0 +1,161 @@
+//! Signing in: `POST /rest/$directory/login` (4D §4.1, §4.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::base::limits::USER_NAME_BYTES_MAX;
+use crate::base::secret::SecretText;
+use crate::flow::directory::Presented;
+use crate::http::CallPermit;
+use crate::http::Fault;
+use crate::http::Handler;
+use crate::http::HandlerError;
+use crate::http::HandlerFuture;
+use crate::http::IncomingMessage;
+use crate::http::Reply;
+use crate::http::Session;
+use crate::rest::directory::of_directory;
+use crate::rest::directory::result;
+
+const USER: &str = "username-4D";
+const PASSWORD: &str = "password-4D";
+const HASHED: &str = "hashed-password-4D";
+const MINUTES: &str = "session-4D-length";
+
+const NO_USER: &str = "Send the name of the user in the header field username-4D.";
+const NO_PASSWORD: &str =
+    "Send the password in the header field password-4D, or its digest in hashed-password-4D.";
+const BOTH: &str = "Send password-4D or hashed-password-4D, not both.";
+const UNREADABLE: &str =
+    "Each of the header fields of a login is sent once, in UTF-8; a name has at most 256 bytes.";
+
+/// `POST /rest/$directory/login`.
+pub(super) struct Login {
+    /// The function of the application that checks in place of the accounts.
+    pub(super) check: Option<Arc<dyn Handler>>,
+}
+
+/// What the header of a login says.
+struct Asked {
+    user: String,
+    presented: Presented,
+    /// The idle timeout, if it is a number.
+    minutes: Option<u32>,
+}
+
+impl Handler for Login {
+    fn reserve(&self) -> Result<CallPermit, HandlerError> {
+        self.check.as_ref().map_or_else(|| Ok(CallPermit::default()), |check| check.reserve())
+    }
+
+    fn call(
+        &self,
+        request: IncomingMessage,
+        session: Session,
+        permit: CallPermit,
+    ) -> HandlerFuture {
+        let check = self.check.clone();
+        Box::pin(async move {
+            let Asked { user, presented, minutes } = Asked::read(&request)?;
+            let is_right = match check {
+                Some(check) => {
+                    let arguments = arguments(&request, &user, &presented);
+                    let request = request.with_arguments(arguments);
+                    let reply = check.call(request, session.clone(), permit).await?;
+                    if is_true(&reply) {
+                        session.sign_in_as(&user)?;
+                        true
+                    } else {
+                        session.take_back();
+                        false
+                    }
+                }
+                None => {
+                    let found = session.directory().sign_in(&user, presented).await;
+                    match found.map_err(of_directory)? {
+                        Some(user) => session.sign_in(&user).map(|()| true)?,
+                        None => false,
+                    }
+                }
+            };
+            if !is_right {
+                return result(401, false.into());
+            }
+            if let Some(minutes) = minutes {
+                session.set_idle_timeout(minutes);
+            }
+            result(200, true.into())
+        })
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.check.as_ref().and_then(|check| check.timeout())
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        self.check.as_ref().and_then(|check| check.excerpt())
+    }
+}
+
+impl Asked {
+    fn read(request: &IncomingMessage) -> Result<Self, Fault> {
+        let text = |name| text(request, name);
+        let user = text(USER)?.filter(|user| !user.is_empty());
+        let user = user.ok_or_else(|| Fault::bad_login(NO_USER))?;
+        if user.len() > USER_NAME_BYTES_MAX {
+            return Err(Fault::bad_login(UNREADABLE));
+        }
+        let presented = match (text(PASSWORD)?, text(HASHED)?) {
+            (Some(_), Some(_)) => return Err(Fault::bad_login(BOTH)),
+            (Some(password), None) => Presented::Password(SecretText::new(password)),
+            (None, Some(digest)) => Presented::Digest(SecretText::new(digest)),
+            (None, None) => return Err(Fault::bad_login(NO_PASSWORD)),
+        };
+        let minutes = request.header(MINUTES).trim().parse::<i64>().ok();
+        let minutes = minutes.map(|it| u32::try_from(it.max(0)).unwrap_or(u32::MAX));
+        Ok(Self { user, presented, minutes })
+    }
+}
+
+/// The value of a header field that is sent at most once.
+fn text(request: &IncomingMessage, name: &str) -> Result<Option<String>, Fault> {
+    let mut values = request.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match String::from_utf8(value.as_bytes().to_vec()) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Fault::bad_login(UNREADABLE)),
+        },
+        (Some(_), Some(_)) => Err(Fault::bad_login(UNREADABLE)),
+    }
+}
+
+/// What the function of an application is given: user, password, whether it is a digest, and the
+/// address of the client.
+fn arguments(request: &IncomingMessage, user: &str, presented: &Presented) -> Vec<Value> {
+    let (password, is_digest) = match presented {
+        Presented::Password(password) => (password, false),
+        Presented::Digest(digest) => (digest, true),
+    };
+    let address = request.remote_address().map(|address| address.to_string());
+    vec![
+        user.into(),
+        password.expose().into(),
+        is_digest.into(),
+        address.unwrap_or_default().into(),
+    ]
+}
+
+/// Whether what a function returned counts as true in JavaScript. A response of its own does not:
+/// whether it lets the user in is not known.
+fn is_true(reply: &Reply) -> bool {
+    match reply {
+        Reply::Value(Value::Bool(is_true)) => *is_true,
+        Reply::Value(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Reply::Value(Value::String(text)) => !text.is_empty(),
+        Reply::Value(Value::Array(_) | Value::Object(_)) => true,
+        Reply::Value(Value::Null) | Reply::Nothing | Reply::Message(_) => false,
+    }
+}
