@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use serde_json::Value;
 
 use crate::base::limits::USER_NAME_BYTES_MAX;
@@ -64,7 +65,7 @@ impl Handler for Login {
                     let arguments = arguments(&request, &user, &presented);
                     let request = request.with_arguments(arguments);
                     let reply = check.call(request, session.clone(), permit).await?;
-                    if is_true(&reply) {
+                    if is_true(reply) {
                         session.sign_in_as(&user)?;
                         true
                     } else {
@@ -148,14 +149,26 @@ fn arguments(request: &IncomingMessage, user: &str, presented: &Presented) -> Ve
     ]
 }
 
-/// Whether what a function returned counts as true in JavaScript. A response of its own does not:
-/// whether it lets the user in is not known.
-fn is_true(reply: &Reply) -> bool {
-    match reply {
-        Reply::Value(Value::Bool(is_true)) => *is_true,
-        Reply::Value(Value::Number(number)) => number.as_f64() != Some(0.0),
-        Reply::Value(Value::String(text)) => !text.is_empty(),
-        Reply::Value(Value::Array(_) | Value::Object(_)) => true,
-        Reply::Value(Value::Null) | Reply::Nothing | Reply::Message(_) => false,
+/// Whether what a function returned counts as true in JavaScript. The result of a class file arrives
+/// as the response that it would be, `{"result": value}`; no other response lets a user in.
+fn is_true(reply: Reply) -> bool {
+    let value = match reply {
+        Reply::Value(value) => value,
+        Reply::Nothing => Value::Null,
+        Reply::Message(message) => {
+            let (status, _, body) = message.into_parts();
+            let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            match body.get_mut("result") {
+                Some(value) if status == StatusCode::OK => value.take(),
+                _ => Value::Null,
+            }
+        }
+    };
+    match value {
+        Value::Null => false,
+        Value::Bool(is_true) => is_true,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(_) | Value::Object(_) => true,
     }
 }

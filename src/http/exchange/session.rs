@@ -102,7 +102,7 @@ impl Dispatch {
         }
         if route.part == Some(Reserved::Rest) {
             let rest = self.site.cookie.find_rest(headers);
-            exchange.gives_rest_cookie = rest != Presented::Nothing || route.signs_in;
+            exchange.gives_rest_cookie = rest != Presented::Nothing;
             // The session cookie may have a prefix that keeps other hosts from setting it.
             if cookies.session == Presented::Nothing {
                 cookies.session = rest;
