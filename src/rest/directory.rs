@@ -61,7 +61,7 @@ impl Handler for BelongsTo {
             };
             let user = user(&session).await?;
             let groups = user.iter().flat_map(|user| &user.groups);
-            result(200, groups.into_iter().any(|held| same_name(held, group)).into())
+            result(200, groups.into_iter().any(|held| same_name(held, group)))
         })
     }
 }
@@ -73,7 +73,7 @@ impl Handler for Logout {
             if !session.is_unstored() {
                 session.logout().await?;
             }
-            result(200, was_signed_in.into())
+            result(200, was_signed_in)
         })
     }
 }
@@ -87,8 +87,8 @@ async fn user(session: &Session) -> Result<Option<User>, HandlerError> {
 }
 
 /// `{"result": value}` with this status, which nothing may keep.
-pub(super) fn result(status: u16, value: Value) -> Result<Reply, HandlerError> {
-    let message = OutgoingMessage::new().with_body(json!({ "result": value }));
+pub(super) fn result(status: u16, value: impl Into<Value>) -> Result<Reply, HandlerError> {
+    let message = OutgoingMessage::new().with_body(json!({ "result": value.into() }));
     let message = message.with_status(status)?.with_header("Cache-Control", "no-store")?;
     Ok(Reply::Message(message))
 }

@@ -17,6 +17,7 @@ use crate::http::HandlerFuture;
 use crate::http::IncomingMessage;
 use crate::http::Reply;
 use crate::http::Session;
+use crate::http::SessionError;
 use crate::rest::directory::of_directory;
 use crate::rest::directory::result;
 
@@ -60,34 +61,22 @@ impl Handler for Login {
         let check = self.check.clone();
         Box::pin(async move {
             let Asked { user, presented, minutes } = Asked::read(&request)?;
-            let is_right = match check {
-                Some(check) => {
-                    let arguments = arguments(&request, &user, &presented);
-                    let request = request.with_arguments(arguments);
-                    let reply = check.call(request, session.clone(), permit).await?;
-                    if is_true(reply) {
-                        session.sign_in_as(&user)?;
-                        true
-                    } else {
-                        session.take_back();
-                        false
-                    }
-                }
-                None => {
-                    let found = session.directory().sign_in(&user, presented).await;
-                    match found.map_err(of_directory)? {
-                        Some(user) => session.sign_in(&user).map(|()| true)?,
-                        None => false,
-                    }
-                }
+            let is_right = if let Some(check) = check {
+                let arguments = arguments(&request, &user, &presented);
+                let called = check.call(request.with_arguments(arguments), session.clone(), permit);
+                checked(called.await?, &session, &user)?
+            } else {
+                let found = session.directory().sign_in(&user, presented).await;
+                let found = found.map_err(of_directory)?;
+                found.as_ref().map(|user| session.sign_in(user)).transpose()?.is_some()
             };
             if !is_right {
-                return result(401, false.into());
+                return result(401, false);
             }
             if let Some(minutes) = minutes {
                 session.set_idle_timeout(minutes);
             }
-            result(200, true.into())
+            result(200, true)
         })
     }
 
@@ -147,6 +136,18 @@ fn arguments(request: &IncomingMessage, user: &str, presented: &Presented) -> Ve
         is_digest.into(),
         address.unwrap_or_default().into(),
     ]
+}
+
+/// Signs in the user whom the function of the application lets in. What it has set for any other is
+/// not kept.
+fn checked(reply: Reply, session: &Session, user: &str) -> Result<bool, SessionError> {
+    let is_right = is_true(reply);
+    if is_right {
+        session.sign_in_as(user)?;
+    } else {
+        session.take_back();
+    }
+    Ok(is_right)
 }
 
 /// Whether what a function returned counts as true in JavaScript. The result of a class file arrives

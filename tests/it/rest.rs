@@ -106,7 +106,7 @@ async fn called() -> House {
 /// A gate under these settings, where Ada has an account.
 async fn under(mut settings: Settings) -> House {
     (settings.accounts.memory_kib, settings.accounts.passes) = (64, 1);
-    let config = settings.accounts.clone();
+    let config = settings.accounts;
     let house = House::with_classes(fresh().await, (settings, probe::TABLE), classes).await;
     login::add_ada(&house, config).await;
     house

@@ -26,6 +26,7 @@ use crate::http::exchange::replay::Repeatable;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::access;
 use crate::http::message::body::outgoing::ResponseBody;
+use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
@@ -101,7 +102,7 @@ impl Dispatch {
             cookies.session = Presented::One(told);
         }
         if route.part == Some(Reserved::Rest) {
-            let rest = self.site.cookie.find_rest(headers);
+            let rest = CookieRule::find_rest(headers);
             exchange.gives_rest_cookie = rest != Presented::Nothing;
             // The session cookie may have a prefix that keeps other hosts from setting it.
             if cookies.session == Presented::Nothing {

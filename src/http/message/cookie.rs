@@ -101,7 +101,7 @@ impl CookieRule {
     }
 
     /// Reads what a client of `/rest` presents as its session.
-    pub(crate) fn find_rest<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+    pub(crate) fn find_rest(headers: &HeaderMap) -> Presented<'_> {
         let [session] = find(headers, [REST]);
         session
     }
