@@ -307,6 +307,7 @@ impl Gate {
     }
 
     /// The scheme that [`Gate::serve`] speaks: `https` with a certificate, else `http`.
+    #[doc(hidden)]
     pub fn scheme(&self) -> &'static str {
         if self.0.certificates.is_some() { "https" } else { "http" }
     }

@@ -17,7 +17,8 @@ use crate::http::Reply;
 use crate::http::Session;
 use crate::http::message::incoming::nesting;
 
-/// The query parameter of a `GET` that carries the parameters (4D §4.4).
+/// The query parameter of a `GET` that carries the parameters
+/// (developer.4d.com/docs/REST/ClassFunctions).
 const PARAMS: &str = "$params";
 
 const NOT_A_LIST: &str =

@@ -1,4 +1,5 @@
-//! What callgate tells about itself and the session of the request (4D §4.5).
+//! What callgate tells about itself and the session of the request
+//! (developer.4d.com/docs/REST/info).
 
 use serde_json::Value;
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::http::OutgoingMessage;
 use crate::http::Reply;
 use crate::http::Session;
 
-/// The id and the name that a guest has (4D §4.5).
+/// The id and the name that a guest has (developer.4d.com/docs/REST/info).
 const GUEST_ID: &str = "00000000000000000000000000000000";
 const GUEST_NAME: &str = "default guest";
 

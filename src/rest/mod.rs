@@ -1,5 +1,6 @@
 //! Functions that clients call by their names, without a row: below `/rest`, and `/4DACTION`
-//! (docs/CONTRACT.md §10, 4D §4.4, §5.2).
+//! (docs/CONTRACT.md §10, developer.4d.com/docs/REST/ClassFunctions,
+//! developer.4d.com/docs/WebServer/httpRequests).
 //!
 //! | request | what it calls |
 //! |---|---|
@@ -54,8 +55,9 @@ use crate::table::Reserved;
 
 /// The class whose functions are those of the datastore.
 const DATA_STORE: &str = "DataStore";
-/// Its function that signs a guest in, and is therefore open to guests whatever `roles.json` says. It
-/// takes `POST` only (4D §4.3).
+/// Its function that signs a guest in, and is therefore open to guests whatever `roles.json` says.
+/// It
+/// takes `POST` only (developer.4d.com/docs/REST/authUsers).
 const AUTHENTIFY: &str = "authentify";
 /// The class whose functions are actions.
 const ACTIONS: &str = "Actions";

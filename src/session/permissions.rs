@@ -1,5 +1,5 @@
 //! Which privileges a function demands of a session, and which it lends it while it runs
-//! (4D §3.4).
+//! (developer.4d.com/docs/ORDA/privileges).
 
 use std::collections::HashMap;
 use std::sync::Arc;

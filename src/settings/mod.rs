@@ -95,6 +95,7 @@ impl Settings {
 
     /// The name of the session cookie: `4DSID_<app>`, or `__Host-4DSID_<app>`
     /// (docs/CONTRACT.md §5).
+    #[doc(hidden)]
     pub fn cookie_name(&self) -> String {
         format!("{}4DSID_{}", if self.has_host_prefix() { "__Host-" } else { "" }, self.app)
     }

@@ -132,7 +132,10 @@ mod tests {
             "trusted_proxies" => "10.0.0.0/8, ::1".to_owned(),
             "keys" => "ab".repeat(32),
             _ => match setting.kind {
-                Kind::Choice(words) => words.last().unwrap().to_string(),
+                Kind::Choice(words) => {
+                    let is_default = |word: &str| setting.written == format!("\"{word}\"");
+                    words.iter().find(|word| !is_default(word)).unwrap().to_string()
+                }
                 Kind::Number { max, .. } => max.to_string(),
                 Kind::Switch => "true".to_owned(),
                 _ => "other".to_owned(),

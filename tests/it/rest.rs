@@ -332,7 +332,8 @@ async fn under_force_login_guests_call_nothing_but_what_signs_them_in() {
         ("POST /rest/$catalog/echo", 401),
         ("POST /rest/$singleton/Shop/cities", 401),
         ("GET /rest/$singleton/Shop/onlyGet", 401),
-        // Rows and actions are requests of the web, to which it does not apply (4D §1.7).
+        // Rows and actions are requests of the web, to which it does not apply
+        // (developer.4d.com/docs/REST/authUsers).
         ("GET /4DACTION/hello", 200),
         ("GET /whoami", 200),
     ] {

@@ -236,8 +236,9 @@ impl Face {
         let rules = rules.unwrap_or_default();
         let words = rules.split_whitespace().filter(|word| !matches!(*word, "const" | "async"));
         let words: Vec<&str> = words.collect();
-        let functions = words.windows(3).filter_map(|three| match three {
-            ["pub", "fn", name] => Some((*name).to_owned()),
+        let functions = words.windows(4).filter_map(|four| match four {
+            ["(hidden)]", ..] => None,
+            [_, "pub", "fn", name] => Some((*name).to_owned()),
             _ => None,
         });
         functions.collect()

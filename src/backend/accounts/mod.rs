@@ -1,5 +1,6 @@
 //! The built-in class `callgate.Accounts`: people sign up, in and out, and see and end their
-//! sessions (docs/ACCOUNTS.md). Its shapes are those of the facade of 4D §6.
+//! sessions (docs/ACCOUNTS.md). Its shapes are those of the facade of
+//! github.com/pip-services/pip-services-docs.
 //!
 //! | function | who may | response |
 //! |---|---|---|
@@ -13,7 +14,8 @@
 //! | `userSessions` | the account itself, or `admin` | a page of the sessions of an account |
 //! | `close` | the account itself, or `admin` | the session that was ended, or 204 |
 //!
-//! A client without cookies sends the `id` that a sign-in returned as `x-session-id`. Such an id is a
+//! A client without cookies sends the `id` that a sign-in returned as `x-session-id`. Such an id is
+//! a
 //! credential; in lists a session has its public id instead.
 //!
 //! | file | part |

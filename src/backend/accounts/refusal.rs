@@ -1,4 +1,5 @@
-//! Errors of the class, as responses: `{code, status, message}` (4D §6.4).
+//! Errors of the class, as responses: `{code, status, message}`
+//! (github.com/pip-services/pip-services-docs).
 
 use serde_json::json;
 

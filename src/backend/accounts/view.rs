@@ -1,4 +1,4 @@
-//! Sessions and accounts as clients see them (4D §6.1, §6.5).
+//! Sessions and accounts as clients see them (github.com/pip-services/pip-services-docs).
 
 use serde_json::Map;
 use serde_json::Value;

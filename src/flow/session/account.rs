@@ -23,7 +23,7 @@ const LOOKED_AT_MAX: usize = 20_000;
 impl Session {
     /// The id of the account that is signed in; `None` for a guest, and for a user whose name an
     /// application has set by itself.
-    pub fn account(&self) -> Option<UserId> {
+    pub(crate) fn account(&self) -> Option<UserId> {
         self.lock().access().account
     }
 

@@ -21,6 +21,7 @@ pub struct Privileges {
     /// The user's name; `None` leaves it as it is.
     pub user_name: Option<String>,
     /// The account with that name; `None` for a name that the application chose.
+    #[doc(hidden)]
     pub account: Option<UserId>,
     /// Keeps the session's other browsers and unspent tokens. Without it, a user who gains
     /// privileges does not share them with the browsers that could open the session before.

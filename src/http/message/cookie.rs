@@ -68,15 +68,14 @@ impl CookieRule {
     }
 
     /// The session cookie's full name.
-    #[cfg(any(test, feature = "testing"))]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a cookie of this name is callgate's own under any prefix, spaces around it not counting (RFC 6265
-    /// §5.2): one that was given before
-    /// the prefix was changed still opens its session once it is changed back. Browsers know the
-    /// prefixes in any case of letters (RFC 6265bis §5.7).
+    /// Whether a cookie of this name is callgate's own under any prefix, spaces around it not
+    /// counting (RFC 6265 §5.2): one that was given before the prefix was changed still opens its
+    /// session once it is changed back. Browsers know the prefixes in any case of letters
+    /// (RFC 6265bis §5.7).
     pub(crate) fn reserves(&self, name: &[u8]) -> bool {
         let name = without_prefix(name.trim_ascii());
         [&self.name, &self.binding, &self.confirm, REST]

@@ -409,13 +409,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_the_writer_ends_everything_until_a_restart() {
+    async fn a_panic_in_the_state_ends_everything_until_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(dir.path()).unwrap();
         let now = Timestamp::from_millis(1);
-        let lost = store.ask(now, Work::Panic).await;
-        assert!(matches!(lost, Err(StoreError::Unreachable(_))), "{lost:?}");
         let id = SessionId::from_bytes([1; 16]);
+        let shared = Arc::clone(&store.shared);
+        let panics = move || {
+            let _held = Shared::lock(&shared);
+            panic!("in a test");
+        };
+        assert!(std::thread::spawn(panics).join().is_err());
         assert!(matches!(store.look(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));
         assert!(matches!(store.end(now, id, Right::Operator).await, Err(StoreError::Corrupt(_))));
         assert!(store.self_check().await.is_err());

@@ -85,8 +85,6 @@ pub(super) enum Work {
     Operation(Operation),
     /// A change that was decided before.
     Change(Box<Change>),
-    #[cfg(test)]
-    Panic,
 }
 
 /// A job that is applied. Its result is sent when its row is durable.
@@ -162,8 +160,6 @@ impl Work {
         match self {
             Self::Operation(operation) => machine.decide(now, &operation),
             Self::Change(change) => Decision::with(vec![*change], ()),
-            #[cfg(test)]
-            Self::Panic => panic!("an operation of a test"),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Deciding and applying are separate. A session reads its state (`&SessionState`, so it cannot
-//! change it) and returns a [`Decision`]: a short list of [`Change`]s, and how to build the result.
+//! change it) and returns a `Decision`: a short list of `Change`s, and how to build the result.
 //! Applying a change is the only way the state changes, and it cannot fail:
 //!
 //! ```text
@@ -24,7 +24,7 @@
 //!   shared store     read one session · decide · apply · write it under its version · return
 //! ```
 //!
-//! Memory and embedded keep all sessions in a [`StateMachine`]. It knows what no session knows:
+//! Memory and embedded keep all sessions in a `StateMachine`. It knows what no session knows:
 //! whether there is room, and who makes it.
 //!
 //! Pure and synchronous: no lock, no I/O, no clock. The present is an argument, and it never goes

@@ -34,16 +34,25 @@ macro_rules! operations {
     ($($name:ident $({ $($argument:ident: $kind:ty),* })?,)*) => {
         /// One call of a method of [`Store`](super::Store), with its arguments but for the time.
         #[derive(Debug, Clone)]
-        #[expect(missing_docs, reason = "each is the method of that name, with its arguments")]
         pub enum Operation {
-            $($name $({ $($argument: $kind),* })?,)*
+            $(
+                /// The arguments of the method of this name.
+                $name $({
+                    $(
+                        /// The argument of this name.
+                        $argument: $kind,
+                    )*
+                })?,
+            )*
         }
 
         /// A method of [`Store`](super::Store) that performs an operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "each is the method of that name")]
         pub enum OperationKind {
-            $($name,)*
+            $(
+                /// The method of this name.
+                $name,
+            )*
         }
 
         impl OperationKind {
@@ -67,9 +76,11 @@ macro_rules! replies {
     ($($name:ident($result:ty),)*) => {
         /// The result of an [`Operation`].
         #[derive(Debug, Clone)]
-        #[expect(missing_docs, reason = "each is the result of the method of that name")]
         pub enum StoreReply {
-            $($name($result),)*
+            $(
+                /// Returned by the methods with this result.
+                $name($result),
+            )*
         }
 
         $(

@@ -1,4 +1,5 @@
-//! Who may use a route, as `roles.json` says (docs/CONTRACT.md §5, 4D §3.4).
+//! Who may use a route, as `roles.json` says (docs/CONTRACT.md §5,
+//! developer.4d.com/docs/ORDA/privileges).
 
 use std::sync::Arc;
 
@@ -69,7 +70,8 @@ impl AccessRule {
     }
 }
 
-/// What a session is told that may not use a route. Below `/rest` it is what 4D says (4D §4.6).
+/// What a session is told that may not use a route. Below `/rest` it is what 4D says
+/// (`developer.4d.com/docs/REST/REST_requests`).
 pub(crate) fn refusal(session: &Session, part: Option<Reserved>) -> Fault {
     match part {
         Some(Reserved::Rest) => Fault::not_permitted(),

@@ -75,7 +75,7 @@ impl Route {
     }
 
     /// Whether a token that the request carries is redeemed: below `/rest` it is passed to
-    /// `session.restore` instead (4D §3.5).
+    /// `session.restore` instead (developer.4d.com/docs/WebServer/sessions).
     pub(crate) fn redeems(&self) -> bool {
         self.part != Some(Reserved::Rest)
     }

@@ -15,7 +15,8 @@ pub(crate) enum ErrorFormat {
     Page,
     /// `__ERROR` arrays, under `/rest`.
     ErrorStack,
-    /// `{code, status, message}`, from the rows of `callgate.Accounts` (4D §6.4).
+    /// `{code, status, message}`, from the rows of `callgate.Accounts`
+    /// (github.com/pip-services/pip-services-docs).
     Accounts,
 }
 

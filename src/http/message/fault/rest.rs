@@ -1,5 +1,5 @@
 //! Failures of function calls (docs/CONTRACT.md §10), with the codes of 4D where it documents them
-//! (4D §4.4).
+//! (developer.4d.com/docs/REST/ClassFunctions).
 
 use hyper::StatusCode;
 

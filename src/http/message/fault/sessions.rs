@@ -23,7 +23,8 @@ impl From<SessionError> for Fault {
 impl Fault {
     /// The `x-session-id` of a request to `callgate.Accounts` opens no session (any more).
     pub(crate) fn session_not_found() -> Self {
-        // Login Time-out, which clients of this facade know by its number (4D §6.2).
+        // Login Time-out, which clients of this facade know by its number
+        // (github.com/pip-services/pip-services-docs).
         let status = StatusCode::from_u16(440).unwrap_or(StatusCode::UNAUTHORIZED);
         Self::new(status, "session_not_found", "Session invalid or already expired.")
     }
