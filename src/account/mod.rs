@@ -23,7 +23,7 @@ mod user;
 pub const CLASS: &str = "callgate.Accounts";
 
 /// The class of an application that checks the sign-ins of `$directory/login` itself, and its
-/// function (4D §4.2).
+/// function, in the place of 4D's `On REST Authentication`.
 pub const AUTHENTICATION: (&str, &str) = ("OnRestAuthentication", "authenticate");
 
 pub use attempts::{Attempts, Verdict};

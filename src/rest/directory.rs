@@ -1,4 +1,5 @@
-//! Who is signed in, and signing out: `/rest/$directory` (4D §4.1).
+//! Who is signed in, and signing out: `/rest/$directory`
+//! (developer.4d.com/docs/18/REST/directory).
 
 use serde_json::Value;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Signing in: `POST /rest/$directory/login` (4D §4.1, §4.2).
+//! Signing in: `POST /rest/$directory/login`
+//! (developer.4d.com/docs/18/REST/directory).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,8 +12,8 @@ use crate::base::secret::SecretText;
 use crate::flow::open::Cookies;
 use crate::flow::open::Presented;
 
-/// The name under which clients of `/rest` know the session cookie (4D §4.1). They look for this very
-/// name, so that it has no prefix.
+/// The name under which clients of `/rest` know the session cookie
+/// (developer.4d.com/docs/18/REST/directory). They look for this very name, so that it has no prefix.
 const REST: &str = "WASID4D";
 
 /// How the cookies are named and guarded.

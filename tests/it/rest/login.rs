@@ -123,6 +123,26 @@ async fn either_cookie_opens_the_session_below_rest_and_only_the_session_cookie_
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_signs_nobody_in_or_out() {
+    let house = called().await;
+    let (guest, ada) = (house.visitor(), house.visitor());
+    login(&ada, "ada", PASSWORD).await;
+    for (field, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://elsewhere.example"),
+        ("origin", "null"),
+    ] {
+        let call = guest.post(LOGIN).header("username-4D", "ada").header(field, value);
+        let refused = call.header("password-4D", PASSWORD).send().await;
+        assert_eq!(refused.status, 403, "{field}: {value}");
+        let logout = ada.get("/rest/$directory/logout").header(field, value).send().await;
+        assert_eq!(logout.status, 403, "{field}: {value}");
+    }
+    assert_eq!((user(&guest).await, user(&ada).await), (Value::Null, json!("ada")));
+}
+
+#[tokio::test]
 async fn a_locked_login_answers_as_a_wrong_password_does_and_opens_again() {
     let mut settings = settings();
     (settings.accounts.attempts, settings.accounts.lock_minutes) = (3, 15);
