@@ -22,6 +22,10 @@ mod user;
 /// The name of the built-in class that serves accounts.
 pub const CLASS: &str = "callgate.Accounts";
 
+/// The class of an application that checks the sign-ins of `$directory/login` itself, and its
+/// function, in the place of 4D's `On REST Authentication`.
+pub const AUTHENTICATION: (&str, &str) = ("OnRestAuthentication", "authenticate");
+
 pub use attempts::{Attempts, Verdict};
 pub use config::Config;
 pub use credentials::Credentials;

@@ -53,23 +53,27 @@ fn object(value: Value) -> Reply {
 }
 
 fn of_session(session: &Session) -> Value {
-    let user = session.user_name();
-    let (id, name) = match (session.is_guest(), &*user) {
-        (true, _) => (GUEST_ID.to_owned(), GUEST_NAME.to_owned()),
-        (false, "") => (GUEST_ID.to_owned(), String::new()),
-        (false, _) => (user_id(&user), user.clone()),
-    };
+    let guest = session.is_guest();
+    let name = if guest { GUEST_NAME.to_owned() } else { session.user_name() };
     json!({
         "sessionID": session.id().to_string(),
-        "userID": id,
+        "userID": user_id(session),
         "userName": name,
         "lifeTime": u64::from(session.idle_timeout()) * 60,
         "expiration": session.expiration_date().to_string(),
     })
 }
 
-/// An id that is the same for every session of a user, whose id in an application is not known.
-fn user_id(name: &str) -> String {
+/// The id of the account that is signed in; for a user whose name an application has set, an id that
+/// is the same for every session of that user.
+pub(super) fn user_id(session: &Session) -> String {
+    if let Some(account) = session.account() {
+        return account.to_string();
+    }
+    let name = session.user_name();
+    if session.is_guest() || name.is_empty() {
+        return GUEST_ID.to_owned();
+    }
     let digest = Digest::of_content("user", name.as_bytes());
     let mut id = hex::upper(digest.bytes().as_slice());
     id.truncate(GUEST_ID.len());

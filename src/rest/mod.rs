@@ -9,6 +9,7 @@
 //! | `GET` of either, with `?$params='[…]'` | the same, where the class allows `GET` |
 //! | `/4DACTION/name[/param]` | `Actions.name` |
 //! | `GET /rest/$catalog`, `GET /rest/$info` | what callgate itself tells |
+//! | `/rest/$directory/…` | who is signed in, and signing in and out |
 //!
 //! A class says which of its functions can be called. A function that it does not list is as absent
 //! as one that does not exist. Whatever is called goes through the same phases as the request of a
@@ -17,28 +18,38 @@
 //! | file | part |
 //! |---|---|
 //! | `call` | one function with the parameters of a request |
+//! | `directory` | who is signed in, and signing out |
 //! | `info` | what callgate tells about itself and the session |
+//! | `login` | signing in |
 
 mod call;
+mod directory;
 mod info;
+mod login;
 
 use std::fmt;
 use std::sync::Arc;
 
 use hyper::Method;
 
+use crate::account::AUTHENTICATION;
 use crate::http::Exposure;
 use crate::http::Fault;
 use crate::http::Handler;
 use crate::http::Handlers;
+use crate::http::Missing;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::access::AccessRule;
 use crate::http::exchange::routes::reserved::ReservedRequest;
 use crate::http::exchange::routes::reserved::ReservedRoutes;
 use crate::rest::call::Arguments;
 use crate::rest::call::FunctionCall;
+use crate::rest::directory::BelongsTo;
+use crate::rest::directory::CurrentUser;
+use crate::rest::directory::Logout;
 use crate::rest::info::Catalog;
 use crate::rest::info::Info;
+use crate::rest::login::Login;
 use crate::session::Roles;
 use crate::table::Reserved;
 
@@ -67,17 +78,52 @@ impl Rest {
     fn rest(&self, asked: &ReservedRequest<'_>) -> Result<Route, Fault> {
         let forces_login = self.roles.forces_login();
         let segments = asked.segments();
-        let built_in = |handler: Arc<dyn Handler>, name: &str| {
-            let route = Route::reserved(asked.part, name, handler);
-            if asked.head.method == Method::GET { Ok(route) } else { Err(refuse_method("GET")) }
-        };
         match &*segments {
-            ["$catalog"] | ["$catalog", "$all"] => built_in(Arc::new(Catalog), "rest.catalog"),
-            ["$info"] => built_in(Arc::new(Info), "rest.info")
+            ["$catalog"] | ["$catalog", "$all"] => built_in(asked, "catalog", Arc::new(Catalog)),
+            ["$info"] => built_in(asked, "info", Arc::new(Info))
                 .map(|route| route.under(AccessRule::default().for_signed_in(forces_login))),
+            ["$directory", name] => self.directory(asked, name),
             ["$catalog", function] => self.function(asked, DATA_STORE, function),
             ["$singleton", class, function] => self.function(asked, class, function),
             _ => Err(Fault::not_exposed()),
+        }
+    }
+
+    /// `/rest/$directory/name`.
+    fn directory(&self, asked: &ReservedRequest<'_>, name: &str) -> Result<Route, Fault> {
+        let (method, handler): (_, Arc<dyn Handler>) = match name {
+            "login" => (Method::POST, Arc::new(self.login()?)),
+            "logout" => (Method::GET, Arc::new(Logout)),
+            "currentUser" => (Method::GET, Arc::new(CurrentUser)),
+            "currentUserBelongsTo" => (Method::POST, Arc::new(BelongsTo)),
+            _ => return Err(Fault::not_exposed()),
+        };
+        if asked.head.method != method {
+            return Err(refuse_method(method.as_str()));
+        }
+        // A page of another site could sign a person in as somebody else, or out.
+        if asked.is_foreign && name != "currentUser" {
+            return Err(Fault::origin_not_allowed());
+        }
+        let route = Route::reserved(asked.part, &format!("rest.{name}"), handler);
+        if name == "login" {
+            // What `roles.json` says about the function that checks concerns its promotions only.
+            let (class, function) = AUTHENTICATION;
+            let access = AccessRule::of_function(&self.roles, class, function).for_everyone();
+            return Ok(route.under(access).signing_in());
+        }
+        Ok(route.under(AccessRule::default().for_signed_in(self.roles.forces_login())))
+    }
+
+    /// The check of the application, where it has one, or that of the accounts.
+    fn login(&self) -> Result<Login, Fault> {
+        let (class, function) = AUTHENTICATION;
+        match self.handlers.find(class, function) {
+            Ok(check) => Ok(Login { check: Some(check) }),
+            Err(Missing::Class) => Ok(Login { check: None }),
+            // A class that lacks the function, or failed to load, lets nobody in.
+            Err(missing) => Err(Fault::missing_target(missing.text())
+                .of_handler(&format!("{class}.{function}"), None)),
         }
     }
 
@@ -156,6 +202,16 @@ impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rest({:?})", self.handlers)
     }
+}
+
+/// A route that only reads, and belongs to callgate itself.
+fn built_in(
+    asked: &ReservedRequest<'_>,
+    name: &str,
+    handler: Arc<dyn Handler>,
+) -> Result<Route, Fault> {
+    let route = Route::reserved(asked.part, &format!("rest.{name}"), handler);
+    if asked.head.method == Method::GET { Ok(route) } else { Err(refuse_method("GET")) }
 }
 
 fn refuse_method(allow: &str) -> Fault {

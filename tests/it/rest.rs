@@ -22,9 +22,13 @@ use serde_json::json;
 
 use super::fresh;
 use crate::support::House;
+use crate::support::log::Log;
 use crate::support::probe;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
+
+#[path = "rest/login.rs"]
+mod login;
 
 const CALLS: &str = include_str!("rest/calls.json");
 /// What only the inside knows.
@@ -99,8 +103,13 @@ async fn called() -> House {
     under(settings()).await
 }
 
-async fn under(settings: Settings) -> House {
-    House::with_classes(fresh().await, (settings, probe::TABLE), classes).await
+/// A gate under these settings, where Ada has an account.
+async fn under(mut settings: Settings) -> House {
+    (settings.accounts.memory_kib, settings.accounts.passes) = (64, 1);
+    let config = settings.accounts;
+    let house = House::with_classes(fresh().await, (settings, probe::TABLE), classes).await;
+    login::add_ada(&house, config).await;
+    house
 }
 
 /// A gate with these roles.
@@ -132,6 +141,7 @@ fn codes(answer: &Answer) -> Vec<u64> {
 
 #[tokio::test]
 async fn calls_are_answered_as_4d_documents() {
+    let (log, _capture) = Log::capture();
     let house = called().await;
     let calls: Vec<Value> = serde_json::from_str(CALLS).unwrap();
     let mut visitors: BTreeMap<String, Visitor> = BTreeMap::new();
@@ -154,6 +164,9 @@ async fn calls_are_answered_as_4d_documents() {
             assert_eq!(answer.header("allow"), allow, "{call}: {text}");
         }
         assert!(!text.contains(INNER), "{call}: {text}");
+    }
+    for secret in ["correct horse battery", "$argon2"] {
+        assert!(!log.text().contains(secret), "{secret} was logged");
     }
     let info = visitors["henry"].get("/rest/$info").send().await.json();
     assert_eq!(info["sessionInfo"][0]["userName"], "Henry");

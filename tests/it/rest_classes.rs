@@ -189,3 +189,63 @@ user Henry
     let _ = stop.send(());
     serving.await.unwrap();
 }
+
+const AUTHENTICATION: &str = r#"
+export default class OnRestAuthentication {
+  authenticate(request, session, user, password, hashed, address) {
+    if (hashed !== false || typeof address !== "string" || password !== "right") return;
+    session.setPrivileges("member");
+    return user;
+  }
+}
+"#;
+
+#[tokio::test]
+async fn a_class_file_checks_the_sign_ins_below_rest() {
+    let place = folder(&[("OnRestAuthentication.js", AUTHENTICATION)]);
+    let settings =
+        Settings { handlers: place.path().join("handlers.json"), strict: true, ..settings() };
+    let gate = Gate::builder(settings).open().await.unwrap();
+    let client = gate.client();
+    for (password, status) in [("wrong", 401), ("right", 200)] {
+        let call = client.post("/rest/$directory/login").header("username-4D", "ada");
+        let answer = call.header("password-4D", password).send().await;
+        assert_eq!((answer.status, answer.json()["result"] == true), (status, status == 200));
+    }
+    let user = client.get("/rest/$directory/currentUser").send().await.json();
+    assert_eq!(user["result"]["userName"], "ada");
+    let named = client.post("/rest/$singleton/OnRestAuthentication/authenticate");
+    assert_eq!(named.body(r#"["eve", "right", false, ""]"#).send().await.status, 404);
+}
+
+#[tokio::test]
+async fn what_counts_as_true_in_javascript_lets_a_user_in() {
+    for (returned, status) in [
+        ("true", 200),
+        ("1", 200),
+        ("'no'", 200),
+        ("[]", 200),
+        ("{}", 200),
+        ("false", 401),
+        ("0", 401),
+        ("NaN", 500),
+        ("''", 401),
+        ("null", 401),
+        ("undefined", 401),
+        ("new OutgoingMessage()", 401),
+        ("OutgoingMessage.html('<p>in</p>')", 401),
+        ("(() => { throw new Error(user) })()", 500),
+    ] {
+        let class = format!(
+            "import {{ OutgoingMessage }} from \"callgate\";
+             export default class OnRestAuthentication {{
+               async authenticate(request, session, user) {{ return {returned}; }}
+             }}"
+        );
+        let place = folder(&[("OnRestAuthentication.js", &class)]);
+        let client = open(place.path()).await.unwrap().client();
+        let call = client.post("/rest/$directory/login").header("username-4D", "ada");
+        let answer = call.header("password-4D", "x").send().await;
+        assert_eq!(answer.status, status, "{returned}: {}", answer.text());
+    }
+}

@@ -156,7 +156,7 @@ const TABLE: &[(&str, Shown)] = &[
     ),
     (
         "accounts.client_digest",
-        By("it/directory.rs", "a_client_digest_enters_only_where_the_settings_allow_it"),
+        By("it/rest/login.rs", "a_digest_enters_where_the_settings_accept_it"),
     ),
     ("cookie.prefix", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),
     ("cookie.same_site", By("it/sessions.rs", "the_cookie_says_how_it_is_guarded")),

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::account::AUTHENTICATION;
 use crate::{backend::script::problem::ClassProblem, base::Digest};
 
 /// Largest class file. A class of ten thousand lines has a third of this.
@@ -119,9 +120,13 @@ impl Sources {
         })
     }
 
-    /// The names of the classes whose files list functions that can be called without a row.
+    /// The names of the classes that are called without a row: those whose files list such
+    /// functions, and the one that checks sign-ins.
     pub(crate) fn exposing(&self) -> impl Iterator<Item = &str> {
-        let exposes = |class: &&str| self.find(&self.file_of(class)).is_some_and(Source::exposes);
+        let exposes = |class: &&str| {
+            *class == AUTHENTICATION.0
+                || self.find(&self.file_of(class)).is_some_and(Source::exposes)
+        };
         self.names().filter(exposes)
     }
 

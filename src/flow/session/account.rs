@@ -1,5 +1,7 @@
 //! The account that is signed in to a session, and the other sessions of accounts.
 
+use std::sync::Arc;
+
 use crate::account::User;
 use crate::base::SessionId;
 use crate::base::UserId;
@@ -8,6 +10,8 @@ use crate::flow::directory::Directory;
 use crate::flow::session::Privileges;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
+use crate::flow::session::draft::Draft;
+use crate::session::AccessChange;
 use crate::session::Right;
 use crate::store::port::Opened;
 
@@ -47,6 +51,33 @@ impl Session {
             keep_devices: false,
         })?;
         Ok(())
+    }
+
+    /// Signs in a user whom the application has checked. What it has set in the session meanwhile
+    /// is kept; the privileges that the session had before are removed, and what another user has
+    /// stored in it.
+    pub(crate) fn sign_in_as(&self, user_name: &str) -> Result<(), SessionError> {
+        let named = Privileges { user_name: Some(user_name.to_owned()), ..Privileges::default() };
+        let change = AccessChange { clear: true, ..self.access_change(named)? };
+        let mut state = self.lock();
+        if state.is_automatic() {
+            return Err(SessionError::ContextMayNotGain);
+        }
+        let mut beneath = Draft { access: Some(change), puts_others_out: true, ..Draft::default() };
+        if let Some(opened) = state.opened() {
+            let before = &opened.record;
+            if before.access.known && before.access.user_name != user_name {
+                let keys = before.storage.entries().map(|(key, _)| (Arc::clone(key), None));
+                beneath.entries = keys.collect();
+            }
+        }
+        state.draft.put_back(beneath);
+        Ok(())
+    }
+
+    /// Drops what was written and is not stored.
+    pub(crate) fn take_back(&self) {
+        self.lock().drop_drafts();
     }
 
     /// Stores what was written, and returns the credential by which a client that keeps no cookies

@@ -181,6 +181,7 @@ impl Dispatch {
         self.redeem(exchange, route, &session).await?;
         self.authorize(exchange, route, &session).await?;
         let response = self.handle(exchange, route, &session).await?;
+        exchange.gives_rest_cookie |= route.signs_in && !session.is_guest();
         session.settle().await?;
         Ok(response)
     }

@@ -106,6 +106,9 @@ pub(crate) struct Exchange {
     /// without them; `None` for any other request.
     shown: Option<HeaderMap>,
 
+    /// Whether a fresh credential is also given in the cookie that clients of `/rest` look for.
+    gives_rest_cookie: bool,
+
     /// The room that its handler has for it, where that was reserved before the redemption.
     permit: Option<CallPermit>,
     /// Set once the session is open.
@@ -176,6 +179,7 @@ impl Exchange {
             upload: None,
             brought: Brought::Nothing,
             shown: None,
+            gives_rest_cookie: false,
             permit: None,
             session: None,
             outcome: Outcome::Absent,

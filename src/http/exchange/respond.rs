@@ -34,6 +34,8 @@ impl Dispatch {
             session.begin_response();
             let cookie = &self.site.cookie;
             let credential = session.cookie_to_give(result.is_ok());
+            let rest = credential.as_ref().filter(|_| exchange.gives_rest_cookie);
+            exchange.policy.rest_cookie = rest.and_then(|value| cookie.set_rest(value));
             exchange.policy.cookie = credential.and_then(|value| cookie.set(&value));
             let binding = session.binding_to_give();
             exchange.policy.binding =

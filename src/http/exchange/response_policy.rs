@@ -56,6 +56,8 @@ pub(crate) struct ResponsePolicy {
     development: bool,
     /// The session cookie that the browser is given.
     pub(crate) cookie: Option<HeaderValue>,
+    /// The same for a client of `/rest`.
+    pub(crate) rest_cookie: Option<HeaderValue>,
     /// The binding cookie that it is given.
     pub(crate) binding: Option<HeaderValue>,
     /// Whether the request carried a token, spent or not.
@@ -70,8 +72,16 @@ impl ResponsePolicy {
     pub(crate) fn of(head: &Head, development: bool) -> Self {
         let saw_token = head.uri.query().is_some_and(brings_token);
         let format = ErrorFormat::of(&head.headers);
-        let (cookie, binding) = (None, None);
-        Self { format, development, cookie, binding, saw_token, grant: None, hsts: false }
+        Self {
+            format,
+            development,
+            cookie: None,
+            rest_cookie: None,
+            binding: None,
+            saw_token,
+            grant: None,
+            hsts: false,
+        }
     }
 
     /// Under `/rest`, errors have the shape that 4D documents.
@@ -100,7 +110,7 @@ impl ResponsePolicy {
     /// (docs/SECURITY.md T04). The rest are the defaults of docs/SECURITY.md D.10.
     pub(crate) fn apply(self, response: &mut Response<ResponseBody>, id: RequestId, is_head: bool) {
         let headers = response.headers_mut();
-        for cookie in [self.cookie, self.binding].into_iter().flatten() {
+        for cookie in [self.cookie, self.rest_cookie, self.binding].into_iter().flatten() {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, NO_STORE);
         }

@@ -26,6 +26,7 @@ use crate::http::exchange::replay::Repeatable;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::access;
 use crate::http::message::body::outgoing::ResponseBody;
+use crate::http::message::cookie::CookieRule;
 use crate::http::message::fault::Fault;
 use crate::http::message::head;
 use crate::http::message::reply::OutgoingMessage;
@@ -33,6 +34,7 @@ use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
 use crate::session::permissions::GUEST;
 use crate::table::OnRefused;
+use crate::table::Reserved;
 use crate::token::Outcome;
 use crate::token::Question;
 
@@ -98,6 +100,14 @@ impl Dispatch {
         let told = told_session(route, headers)?;
         if let Some(told) = told {
             cookies.session = Presented::One(told);
+        }
+        if route.part == Some(Reserved::Rest) {
+            let rest = CookieRule::find_rest(headers);
+            exchange.gives_rest_cookie = rest != Presented::Nothing;
+            // The session cookie may have a prefix that keeps other hosts from setting it.
+            if cookies.session == Presented::Nothing {
+                cookies.session = rest;
+            }
         }
         let session = self.site.sessions.open(&cookies, context).await?;
         if told.is_some() {

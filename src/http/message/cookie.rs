@@ -12,6 +12,10 @@ use crate::base::secret::SecretText;
 use crate::flow::open::Cookies;
 use crate::flow::open::Presented;
 
+/// The name under which clients of `/rest` know the session cookie
+/// (developer.4d.com/docs/18/REST/directory). They look for this very name, so that it has no prefix.
+const REST: &str = "WASID4D";
+
 /// How the cookies are named and guarded.
 #[derive(Debug, Clone)]
 pub struct CookieRule {
@@ -74,7 +78,7 @@ impl CookieRule {
     /// (RFC 6265bis §5.7).
     pub(crate) fn reserves(&self, name: &[u8]) -> bool {
         let name = without_prefix(name.trim_ascii());
-        [&self.name, &self.binding, &self.confirm]
+        [&self.name, &self.binding, &self.confirm, REST]
             .iter()
             .any(|own| without_prefix(own.as_bytes()).eq_ignore_ascii_case(name))
     }
@@ -95,6 +99,12 @@ impl CookieRule {
         Cookies { name: &self.name, session, binding }
     }
 
+    /// Reads what a client of `/rest` presents as its session.
+    pub(crate) fn find_rest(headers: &HeaderMap) -> Presented<'_> {
+        let [session] = find(headers, [REST]);
+        session
+    }
+
     /// Reads the confirmation cookie, which only the page and its form are about.
     pub(crate) fn find_confirm<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
         let [confirm] = find(headers, [&self.confirm]);
@@ -104,6 +114,11 @@ impl CookieRule {
     /// The header value that gives a browser this credential until it is closed.
     pub(crate) fn set(&self, credential: &SecretText) -> Option<HeaderValue> {
         written(&format!("{}={}{}", self.name, credential.expose(), self.attributes()))
+    }
+
+    /// The same under the name that clients of `/rest` look for.
+    pub(crate) fn set_rest(&self, credential: &SecretText) -> Option<HeaderValue> {
+        written(&format!("{REST}={}{}", credential.expose(), self.attributes()))
     }
 
     /// The header value that gives a browser this binding for so many seconds.

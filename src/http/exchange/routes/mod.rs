@@ -55,6 +55,8 @@ pub(crate) struct Route {
     pub(crate) part: Option<Reserved>,
     /// Who may use it.
     pub(crate) access: AccessRule,
+    /// Whether it is `$directory/login`.
+    pub(crate) signs_in: bool,
 }
 
 /// The two ways to respond: with the whole request in hand, or by passing it on as it comes.
@@ -107,7 +109,7 @@ impl Routes {
             let route = by.map(|by| {
                 let access = AccessRule::of_row(roles, row);
                 let (row, target) = (row.clone(), Arc::clone(&target));
-                Arc::new(Route { row, target, by, part: None, access })
+                Arc::new(Route { row, target, by, part: None, access, signs_in: false })
             });
             Connected { target, route }
         };

@@ -60,7 +60,13 @@ impl Route {
             by: Backend::Handler(handler),
             part: Some(part),
             access: AccessRule::default(),
+            signs_in: false,
         }
+    }
+
+    /// The same route as one that signs clients of `/rest` in, which look for a cookie of their own.
+    pub(crate) fn signing_in(self) -> Self {
+        Self { signs_in: true, ..self }
     }
 
     /// The same route under this rule.

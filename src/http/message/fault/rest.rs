@@ -27,6 +27,11 @@ impl Fault {
         Self { stack: &[(1561, "No permission to execute this function.")], ..fault }
     }
 
+    /// The header of a sign-in does not say who signs in.
+    pub(crate) fn bad_login(public: &'static str) -> Self {
+        Self::bad_request("bad_login", public)
+    }
+
     /// The parameters of a call cannot be read.
     pub(crate) fn bad_arguments(public: &'static str) -> Self {
         Self::bad_request("bad_arguments", public)
