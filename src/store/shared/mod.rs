@@ -42,7 +42,6 @@ use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
 
-use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::entropy::OsEntropy;
@@ -369,11 +368,6 @@ fn token(found: &Found) -> Result<Token, StoreError> {
     tokens::token(&found.token).map_err(|bad| StoreError::Corrupt(Box::new(bad)))
 }
 
-/// Whether a fence blocks this token, and it was not used before as far as is known.
-fn is_shut(found: &Found) -> bool {
-    !found.fenced && found.token.claim.is_none()
-}
-
 /// Writes what is pending now to the database. Later uses wait for the next call, because on a
 /// busy node the loop would never end.
 async fn flush(last_used_batch: &LastUsedBatch, engine: &dyn Engine) -> Result<(), StoreError> {
@@ -394,14 +388,4 @@ async fn flush_often(last_used_batch: Weak<LastUsedBatch>, engine: Arc<dyn Engin
             tracing::debug!(event = "store.touch.failed", %error);
         }
     }
-}
-
-/// Computes the fingerprint for a log.
-fn fenced_off(token: Digest) {
-    tracing::warn!(
-        event = "token.fenced",
-        fingerprint = %token.fingerprint(),
-        "the database that minted it has been replaced or restarted since, and may have forgotten \
-         that it was used"
-    );
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
@@ -28,8 +29,6 @@ use crate::store::shared::engine::Committed;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::TokenKey;
 use crate::store::shared::engine::Unspent;
-use crate::store::shared::fenced_off;
-use crate::store::shared::is_shut;
 use crate::store::shared::order;
 use crate::store::shared::snapshot::Snapshot;
 use crate::store::shared::sure;
@@ -306,4 +305,19 @@ impl Store for SharedStore {
             }
         })
     }
+}
+
+/// Whether a fence blocks this token, and it was not used before as far as is known.
+fn is_shut(found: &Found) -> bool {
+    !found.fenced && found.token.claim.is_none()
+}
+
+/// Computes the fingerprint for a log.
+fn fenced_off(token: Digest) {
+    tracing::warn!(
+        event = "token.fenced",
+        fingerprint = %token.fingerprint(),
+        "the database that minted it has been replaced or restarted since, and may have forgotten \
+         that it was used"
+    );
 }

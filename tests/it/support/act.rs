@@ -72,21 +72,7 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
                 return Err(HandlerError::new("what is being written is not shown"));
             }
         }
-        "abandon" => {
-            session.set("n", "written")?;
-            let session = session.clone();
-            let mut minting =
-                Box::pin(async move { session.create_otp(MintOptions::default()).await });
-            let minted = poll_fn(|context| Poll::Ready(minting.as_mut().poll(context))).await;
-            if minted.is_ready() {
-                return Err(HandlerError::new("the write is over"));
-            }
-            // Nobody polls it again, and it is not dropped before the response.
-            tokio::spawn(async move {
-                let _held = minting;
-                std::future::pending::<()>().await;
-            });
-        }
+        "abandon" => abandon(session).await?,
         "parallel" => {
             let (token, n, k, read) = tokio::join!(
                 session.create_otp(MintOptions::default()),
@@ -118,5 +104,22 @@ async fn one(session: &Session, deed: &str, request: &IncomingMessage) -> Result
         "nothing" => {}
         other => return Err(HandlerError::new(format!("nobody knows how to {other}"))),
     }
+    Ok(())
+}
+
+/// Begins to mint a token, which stores what was written, and leaves it at that.
+async fn abandon(session: &Session) -> Result<(), HandlerError> {
+    session.set("n", "written")?;
+    let session = session.clone();
+    let mut minting = Box::pin(async move { session.create_otp(MintOptions::default()).await });
+    let minted = poll_fn(|context| Poll::Ready(minting.as_mut().poll(context))).await;
+    if minted.is_ready() {
+        return Err(HandlerError::new("the write is over"));
+    }
+    // Nobody polls it again, and it is not dropped before the response.
+    tokio::spawn(async move {
+        let _held = minting;
+        std::future::pending::<()>().await;
+    });
     Ok(())
 }
