@@ -230,7 +230,7 @@ impl Operator {
             OperatorError::BadRequest("The body has 64 KiB at most, and has to arrive.")
         })?;
         let asked = (&head.method, head.uri.path(), head.uri.query().unwrap_or(""));
-        users::answer(&self.sessions.directory, asked, &body.bytes).await
+        users::answer(&self.sessions, asked, &body.bytes).await
     }
 
     /// The unspent tokens of a session, and whether the search was complete.

@@ -28,11 +28,15 @@ use crate::admin::operator::Page;
 use crate::base::UserId;
 use crate::base::digest::sha256;
 use crate::base::hex;
-use crate::flow::directory::Directory;
 use crate::flow::directory::DirectoryError;
 use crate::flow::directory::Draft;
 use crate::flow::directory::NewPassword;
+use crate::flow::sessions::Sessions;
+use crate::session::Right;
+use crate::store::StoreError;
 
+/// Sessions that are read at once.
+const PAGE: usize = 500;
 /// Roles or groups of one account.
 const NAMES_MAX: usize = 64;
 /// Longest name of a role or group.
@@ -100,10 +104,11 @@ impl From<DirectoryError> for OperatorError {
 
 /// Handles a request for accounts: its method, path, query and body.
 pub(super) async fn answer(
-    directory: &Directory,
+    sessions: &Sessions,
     (method, path, query): (&Method, &str, &str),
     body: &[u8],
 ) -> Result<Value, OperatorError> {
+    let directory = &sessions.directory;
     let looks = method == Method::GET || method == Method::HEAD;
     match path.strip_prefix("/users").and_then(|rest| rest.strip_prefix('/')) {
         None if looks => {
@@ -127,7 +132,7 @@ pub(super) async fn answer(
                 _ if looks => Ok(view(&user)),
                 Method::PATCH => {
                     let changes: Changes = signed(query, body)?;
-                    Ok(json!({ "changed": view(&change(directory, user, changes).await?) }))
+                    Ok(json!({ "changed": view(&change(sessions, user, changes).await?) }))
                 }
                 _ => Err(OperatorError::Method("GET, HEAD, PATCH")),
             }
@@ -160,12 +165,14 @@ fn draft(new: NewUser) -> Result<Draft, OperatorError> {
     })
 }
 
-async fn change(
-    directory: &Directory,
-    user: User,
-    changes: Changes,
-) -> Result<User, OperatorError> {
-    let id = user.id;
+/// Changes an account. Its open sessions end if it has a new password, lost a role or a group, or is
+/// disabled: whoever else has one of them keeps nothing.
+async fn change(sessions: &Sessions, user: User, changes: Changes) -> Result<User, OperatorError> {
+    let (id, directory) = (user.id, &sessions.directory);
+    let takes_away = changes.password.is_some()
+        || !changes.revoke.roles.is_empty()
+        || !changes.revoke.groups.is_empty()
+        || changes.disabled == Some(true);
     // Checked before anything is changed.
     with(user.roles.clone(), &changes.grant.roles)?;
     with(user.groups.clone(), &changes.grant.groups)?;
@@ -185,7 +192,31 @@ async fn change(
         }
         user.disabled = disabled.unwrap_or(user.disabled);
     });
-    Ok(changing.await?)
+    let user = changing.await?;
+    if takes_away {
+        end_sessions(sessions, id).await?;
+    }
+    Ok(user)
+}
+
+/// Ends every session in which an account is signed in.
+async fn end_sessions(sessions: &Sessions, account: UserId) -> Result<(), StoreError> {
+    let (store, now, mut after) = (&sessions.store, sessions.clock.now(), None);
+    loop {
+        let page = store.sessions(now, after, PAGE).await?;
+        for opened in &page {
+            let id = opened.record.id;
+            if opened.record.access.account == Some(account) {
+                store.end(now, id, Right::Operator).await?;
+                sessions.watchers.wake(id);
+                tracing::info!(event = "session.ended", session = %id, source = "operator");
+            }
+        }
+        after = page.last().map(|opened| opened.record.id);
+        if page.len() < PAGE {
+            return Ok(());
+        }
+    }
 }
 
 fn hashed(Hashes { hash, digest }: Hashes) -> Result<NewPassword, OperatorError> {

@@ -189,3 +189,27 @@ async fn a_body_that_was_changed_on_the_way_changes_nothing() {
     let list = desk.run(&["list", "--format", "json"], "").await.json();
     assert_eq!(list["users"][0]["roles"], json!([]));
 }
+
+/// Whoever else has a session of the account keeps nothing of it.
+#[tokio::test]
+async fn a_new_password_or_a_lost_role_ends_the_sessions_of_the_account() {
+    let desk = Desk::start().await;
+    desk.run(&["add", "ada", "--role", "boss"], PASSWORD).await.told();
+    desk.run(&["add", "grace"], PASSWORD).await.told();
+    let signed_in = async |login: &str| {
+        let visitor = desk.served.house.visitor();
+        let call = visitor.post("/rest/$directory/login").header("username-4D", login);
+        assert_eq!(call.header("password-4D", PASSWORD).send().await.json()["result"], true);
+        visitor
+    };
+    let grace = signed_in("grace").await;
+    let revoke = ["grant", "ada", "--role", "boss", "--revoke"];
+    for words in [&revoke[..], &["passwd", "ada"]] {
+        let ada = signed_in("ada").await;
+        desk.run(words, PASSWORD).await.told();
+        let answer = ada.get("/rest/$directory/currentUser").send().await;
+        assert_eq!(answer.json(), json!({ "result": null }), "{words:?}");
+    }
+    let answer = grace.get("/rest/$directory/currentUser").send().await;
+    assert_eq!(answer.json()["result"]["userName"], "grace");
+}

@@ -96,6 +96,7 @@ async fn signup(request: IncomingMessage, session: Session) -> Done {
     let login = login.as_deref().unwrap_or(email.as_str());
     let login = Login::read(login).map_err(|_| refuse(400, "WRONG_LOGIN", "The login is none."))?;
     let (language, theme, time_zone) = (text("language")?, text("theme")?, text("time_zone")?);
+    session.count_sign_up()?;
     let added = session.directory().add(Draft {
         login,
         profile: Profile { name, email: Some(email), language, theme, time_zone },

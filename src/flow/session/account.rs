@@ -31,13 +31,18 @@ impl Session {
         &self.sessions.directory
     }
 
+    /// Counts an account that this client is about to create, with the sessions that it creates.
+    pub(crate) fn count_sign_up(&self) -> Result<(), SessionError> {
+        let (client, now) = (self.context.client, self.sessions.clock.now());
+        self.sessions.rates.found(client, now).map_err(SessionError::TooManyGuests)
+    }
+
     /// Signs an account in: the session gets its roles in place of all privileges that it had. What
-    /// another account has stored in it is removed.
+    /// another user has stored in it is removed.
     pub(crate) fn sign_in(&self, user: &User) -> Result<(), SessionError> {
         let known = &self.sessions.roles;
         let (roles, privileges) = user.roles.iter().cloned().partition(|it| known.has_role(it));
-        let before = self.account();
-        if before.is_some_and(|before| before != user.id) {
+        if !self.is_guest() && self.account() != Some(user.id) {
             for (key, _) in self.storage() {
                 self.remove(&key);
             }
@@ -89,6 +94,11 @@ impl Session {
         }
         let state = self.lock();
         Ok(state.credential().map(|credential| self.sessions.keyring.seal(credential)))
+    }
+
+    /// Whether the text is a credential of any session.
+    pub(crate) fn opens(&self, text: &str) -> bool {
+        self.sessions.keyring.open(text).is_some()
     }
 
     /// The session that the text names: its id, or a credential of it.

@@ -12,15 +12,17 @@ const KEY: &str = "callgate.returnPath";
 const BYTES_MAX: usize = 2_048;
 
 impl Session {
-    /// Where the browser was going when it was sent to sign in, or `otherwise`. It is told once, and
-    /// it is a path of this site, whatever a handler has written to its key.
+    /// Where the browser was going when it was sent to sign in, or `otherwise`, or `/` if that is no
+    /// path of this site. It is told once, and it is a path of this site, whatever a handler has
+    /// written to its key.
     pub fn take_return_path(&self, otherwise: &str) -> String {
         let kept = self.kept_return_path();
         if kept.is_some() {
             self.remove(KEY);
         }
         let path = kept.as_ref().and_then(Value::as_str);
-        path.filter(|path| stays_on_this_site(path)).unwrap_or(otherwise).to_owned()
+        let mut paths = path.into_iter().chain([otherwise]);
+        paths.find(|path| stays_on_this_site(path)).unwrap_or("/").to_owned()
     }
 
     /// Keeps where the browser was going; the last page that it asked for counts.

@@ -94,9 +94,10 @@ impl Cors {
 }
 
 impl CorsGrant {
-    /// Whether a rule allows the origin of the page that sends the request.
-    pub(crate) const fn names_origin(&self) -> bool {
-        self.origin.is_some()
+    /// Whether a rule allows the origin of the page that sends the request to use the cookies of the
+    /// browser. A rule for many origins does not: it is for what anybody may read.
+    pub(crate) const fn includes_cookies(&self) -> bool {
+        self.origin.is_some() && self.credentials
     }
 
     /// Says it. A cache must know that the response depends on the origin, even where none came.

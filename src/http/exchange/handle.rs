@@ -1,6 +1,7 @@
 //! The phase `handle`: the handler of the row is given the request, or an upstream is.
 
 use std::mem;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -19,6 +20,7 @@ use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::proxy;
 use crate::http::exchange::routes::proxy::ClientOrigin;
 use crate::http::exchange::routes::proxy::ProxyRequest;
+use crate::http::exchange::session::SESSION_ID;
 use crate::http::message::body::content_coding::Coding;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::ResponseBody;
@@ -45,6 +47,22 @@ const OF_THE_BODY_AS_SENT: [HeaderName; 5] = [
     HeaderName::from_static("content-md5"),
 ];
 
+/// Privileges for as long as a function runs, however it ends.
+struct Promoted<'s>(&'s Session);
+
+impl<'s> Promoted<'s> {
+    fn new(session: &'s Session, names: &[Arc<str>]) -> Self {
+        session.promote(names);
+        Self(session)
+    }
+}
+
+impl Drop for Promoted<'_> {
+    fn drop(&mut self) {
+        self.0.promote(&[]);
+    }
+}
+
 impl Dispatch {
     /// Calls the handler of the row, or passes the request on.
     pub(super) async fn handle(
@@ -61,10 +79,9 @@ impl Dispatch {
                     None => handler.reserve().map_err(Fault::from)?,
                 };
                 let message = exchange.take_message(&route.row);
-                session.promote(route.access.promote());
+                let _promoted = Promoted::new(session, route.access.promote());
                 let replying = handler.call(message, session.clone(), permit);
                 let reply = tokio::time::timeout(self.config.timeout(route), replying).await;
-                session.promote(&[]);
                 let reply = reply.map_err(|_| Fault::handler_too_slow()).and_then(|it| Ok(it?));
                 let reply =
                     reply.map_err(|fault| fault.of_handler(&route.target, handler.excerpt()))?;
@@ -105,6 +122,12 @@ impl Dispatch {
             if let Some(TokenPlace::Header(name)) = place {
                 headers.remove(&**name);
             }
+        }
+        // Clients of the accounts may send it with every request. The field of another application
+        // is its own.
+        let shown = headers.get(SESSION_ID).and_then(|value| value.to_str().ok());
+        if shown.is_some_and(|text| session.opens(text)) {
+            headers.remove(SESSION_ID);
         }
         let conn = exchange.client.conn;
         let origin = ClientOrigin {

@@ -98,7 +98,7 @@ impl Dispatch {
     fn route_reserved(&self, exchange: &mut Exchange, part: Reserved) -> PhaseResult<Arc<Route>> {
         let routes = self.routes.load();
         let Exchange { head, path, policy, .. } = &*exchange;
-        let is_allowed = policy.grant.as_ref().is_some_and(CorsGrant::names_origin);
+        let is_allowed = policy.grant.as_ref().is_some_and(CorsGrant::includes_cookies);
         let is_foreign = !is_allowed && confirm::comes_from_elsewhere(&self.site, head);
         let asked = ReservedRequest { part, head, path, is_foreign };
         let route = match routes.of_reserved(&asked) {

@@ -39,7 +39,7 @@ use crate::token::Outcome;
 use crate::token::Question;
 
 /// The field by which a client without cookies names its session to `callgate.Accounts`.
-const SESSION_ID: &str = "x-session-id";
+pub(super) const SESSION_ID: &str = "x-session-id";
 
 /// Whether a row is served by the class of the accounts.
 pub(super) fn is_of_accounts(target: &str) -> bool {
