@@ -135,4 +135,27 @@ mod tests {
             });
         }
     }
+
+    /// Regression: `find` freed an element twice when it was stopped between two elements, which
+    /// ended the process. It is stopped at different checks, because only some of them come there.
+    #[test]
+    fn a_search_that_is_stopped_frees_each_element_once() {
+        for function in ["find", "findIndex", "findLast", "findLastIndex"] {
+            for (calls, checks) in (0..8).flat_map(|calls| (1..12).map(move |max| (calls, max))) {
+                let runtime = Runtime::new().expect("an engine");
+                let context = Context::full(&runtime).expect("a context");
+                let checked = Cell::new(0);
+                runtime.set_interrupt_handler(Some(Box::new(move || {
+                    checked.set(checked.get() + 1);
+                    checked.get() > checks
+                })));
+                let script = format!(
+                    "const no = () => false; for (let i = 0; i < {calls}; i++) no(); \
+                     Array.prototype.{function}.call('a'.repeat(1048576), no)"
+                );
+                let ended = context.with(|ctx: Ctx<'_>| ctx.eval::<(), _>(script));
+                assert!(ended.is_err(), "{function} after {calls} calls and {checks} checks");
+            }
+        }
+    }
 }
