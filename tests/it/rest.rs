@@ -31,6 +31,8 @@ use crate::support::visitor::Visitor;
 mod login;
 
 const CALLS: &str = include_str!("rest/calls.json");
+/// The origin of a page of another site.
+const PAGE: &str = "https://pages.shop.example";
 /// What only the inside knows.
 const INNER: &str = "text-of-the-inside";
 
@@ -132,6 +134,18 @@ async fn ask(visitor: &Visitor, call: &Value) -> Answer {
         ask = ask.body(call["body"].to_string());
     }
     ask.send().await
+}
+
+/// A rule for many origins is for what anybody may read: it lends no page the cookies of a browser.
+#[tokio::test]
+async fn only_a_rule_for_one_origin_lets_a_page_of_another_site_call() {
+    for (rule, status) in [("*", 403), ("https://*.shop.example", 403), (PAGE, 200)] {
+        let house = under(Settings { cors: vec![rule.parse().unwrap()], ..settings() }).await;
+        let call = house.visitor().post("/rest/$catalog/echo").header("origin", PAGE);
+        let call = call.header("sec-fetch-site", "same-site").header("sec-fetch-mode", "cors");
+        let answer = call.header("content-type", "text/plain").body("[1]").send().await;
+        assert_eq!(answer.status, status, "{rule}: {}", answer.text());
+    }
 }
 
 fn codes(answer: &Answer) -> Vec<u64> {

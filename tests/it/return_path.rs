@@ -31,7 +31,8 @@ async fn sign_in(
         session.set("callgate.returnPath", path)?;
     }
     session.set_privileges(Privileges::from("member"))?;
-    Ok(OutgoingMessage::redirect(&session.take_return_path("/home"))?)
+    let otherwise = request.url_query().find("otherwise").unwrap_or("/home");
+    Ok(OutgoingMessage::redirect(&session.take_return_path(otherwise))?)
 }
 
 async fn house() -> House {
@@ -95,6 +96,12 @@ async fn no_address_leads_a_browser_off_this_site_after_its_sign_in() {
     }
     let back = house.visitor().get("/signin?plant=/%5Cevil.example").send().await;
     assert_eq!(back.header("location"), "/home");
+    // Nor if it passes on what a client sent as the path to go to otherwise.
+    for (otherwise, to) in [("//evil.example", "/"), ("/%5Cevil.example", "/"), ("/mine", "/mine")]
+    {
+        let asked = format!("/signin?otherwise={otherwise}");
+        assert_eq!(house.visitor().get(&asked).send().await.header("location"), to);
+    }
 }
 
 #[tokio::test]
