@@ -314,6 +314,23 @@ async fn callgates_cookies_stay_with_callgate_and_others_pass() {
     assert_eq!(asked.header("x-page"), "/page?4DSID=no");
 }
 
+/// Clients of the accounts send a credential in a field of its own; another application may use
+/// the same field for what it likes.
+#[tokio::test]
+async fn a_credential_in_a_field_stays_with_callgate_too() {
+    let upstream = Upstream::echo().await;
+    let house = house(&upstream, settings()).await;
+    let visitor = house.visitor();
+    visitor.write("n", "1").await;
+    let credential = visitor.cookie().unwrap();
+    for sent in [&*credential, "its-own"] {
+        house.visitor().get("/up").header("x-session-id", sent).send().await;
+    }
+    let asked = upstream.asked();
+    assert!(!asked[0].headers.contains_key("x-session-id"));
+    assert_eq!(asked[1].header("x-session-id"), "its-own");
+}
+
 #[tokio::test]
 async fn an_upstream_cannot_set_callgates_cookies_or_clear_the_browser() {
     let upstream = Upstream::echo().await;
