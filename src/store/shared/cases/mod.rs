@@ -45,6 +45,10 @@ use inputs::Inputs;
 const NEXT: u64 = 1 << 40;
 /// Cases that run concurrently.
 const ABREAST: usize = 32;
+/// How often a case is run that an engine does not reply to.
+const ATTEMPTS_MAX: u64 = 5;
+/// Between the numbers of a case that is run again; there are fewer cases.
+const NUMBERS_APART: u64 = 1 << 32;
 
 /// How much of the table is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,7 @@ pub enum Extent {
 /// One case: rows as they are stored, a claim, and what the node decides.
 #[derive(Debug)]
 pub struct Case {
+    number: u64,
     inputs: Inputs,
     row: SessionRow,
     token: TokenRow,
@@ -93,7 +98,7 @@ pub async fn mislead(engine: &dyn Engine) -> Result<Misled, String> {
     let inputs = Inputs::of_another_handler();
     let mut case = Case::new(inputs, 1).map_err(failed)?;
     case.token.handlers.clear();
-    case.store(engine).await?;
+    case.store(engine).await.map_err(failed)?;
     let handler = inputs.handler().into();
     Ok(Misled {
         session: case.token.session,
@@ -116,7 +121,7 @@ pub async fn hold(engine: &Arc<dyn Engine>, cases: Vec<Case>) -> Result<usize, S
         {
             let engine = Arc::clone(engine);
             running.spawn(async move {
-                let held = case.hold(&*engine).await;
+                let held = case.hold_answered(&*engine).await;
                 held.map_err(|how| format!("{how}: {:?}", case.inputs))
             });
         }
@@ -149,30 +154,48 @@ impl Case {
             && minted.claim.is_none()
             && !inputs.is_void();
         let granted = decided.commit.filter(|_| is_plain);
-        Ok(Self { inputs, row, token, order, granted })
+        Ok(Self { number, inputs, row, token, order, granted })
+    }
+
+    /// Runs the case, and once more with other rows where a busy engine did not reply.
+    async fn hold_answered(&self, engine: &dyn Engine) -> Result<bool, Unheld> {
+        let mut held = self.hold(engine).await;
+        for attempt in 1..ATTEMPTS_MAX {
+            if !matches!(held, Err(Unheld::Store(StoreError::Unreachable(_)))) {
+                break;
+            }
+            let number = self.number + attempt * NUMBERS_APART;
+            held = Self::new(self.inputs, number)?.hold(engine).await;
+        }
+        held
     }
 
     /// Stores the rows, sends the claim and compares; returns whether the case is plain.
-    async fn hold(&self, engine: &dyn Engine) -> Result<bool, String> {
+    async fn hold(&self, engine: &dyn Engine) -> Result<bool, Unheld> {
         self.store(engine).await?;
         let before = self.find(engine).await?;
-        let claimed = engine.claim(self.order.clone()).await.map_err(failed)?;
+        let claimed = engine.claim(self.order.clone()).await?;
         let after = self.find(engine).await?;
         let is_plain = self.granted.is_some();
         if claimed.granted != is_plain {
-            return Err(format!("the engine grants: {}, the node: {is_plain}", claimed.granted));
+            let how = format!("the engine grants: {}, the node: {is_plain}", claimed.granted);
+            return Err(how.into());
         }
         if claimed.found.as_ref() != Some(&before) {
-            return Err(format!("the claim returns {:?} instead of {before:?}", claimed.found));
+            return Err(format!("the claim returns {:?} not {before:?}", claimed.found).into());
         }
         let (expected, after) = match &self.granted {
             Some(commit) => (comparable(written(before, commit)?)?, comparable(after)?),
             None => (before, after),
         };
-        if after == expected { Ok(is_plain) } else { Err(format!("{after:?} is not {expected:?}")) }
+        if after == expected {
+            Ok(is_plain)
+        } else {
+            Err(format!("{after:?} is not {expected:?}").into())
+        }
     }
 
-    async fn store(&self, engine: &dyn Engine) -> Result<(), String> {
+    async fn store(&self, engine: &dyn Engine) -> Result<(), Unheld> {
         let (row, mint) = (Some(self.row.clone()), Some(self.token.clone()));
         self.write(engine, Commit { session: row, mint, ..self.commit(Expect::Absent) }).await?;
         if self.inputs.is_void() {
@@ -198,16 +221,44 @@ impl Case {
         }
     }
 
-    async fn write(&self, engine: &dyn Engine, commit: Commit) -> Result<(), String> {
-        match engine.commit(commit).await.map_err(failed)? {
+    async fn write(&self, engine: &dyn Engine, commit: Commit) -> Result<(), Unheld> {
+        match engine.commit(commit).await? {
             Committed::Done => Ok(()),
-            other => Err(format!("the rows could not be stored: {other:?}")),
+            other => Err(format!("the rows could not be stored: {other:?}").into()),
         }
     }
 
-    async fn find(&self, engine: &dyn Engine) -> Result<Found, String> {
-        let found = engine.find(TokenKey::Digest(self.token.digest)).await.map_err(failed)?;
-        found.ok_or_else(|| "the token is gone".to_owned())
+    async fn find(&self, engine: &dyn Engine) -> Result<Found, Unheld> {
+        let found = engine.find(TokenKey::Digest(self.token.digest)).await?;
+        found.ok_or_else(|| "the token is gone".to_owned().into())
+    }
+}
+
+/// Why a case is not held.
+#[derive(Debug)]
+enum Unheld {
+    Store(StoreError),
+    Differs(String),
+}
+
+impl From<StoreError> for Unheld {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<String> for Unheld {
+    fn from(how: String) -> Self {
+        Self::Differs(how)
+    }
+}
+
+impl fmt::Display for Unheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Differs(how) => f.write_str(how),
+        }
     }
 }
 
