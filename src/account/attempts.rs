@@ -41,12 +41,6 @@ impl Attempts {
         let checked = if is_old { 0 } else { self.checked };
         (Self { checked: checked.saturating_add(1), last: now, refused: 0 }, Verdict::Check)
     }
-
-    /// When the lock ends; `None` if the login is not locked at `now`.
-    pub fn locked_until(&self, now: Timestamp, rule: &Config) -> Option<Timestamp> {
-        let until = self.last.after(rule.lock());
-        (self.checked >= rule.attempts && now < until).then_some(until)
-    }
 }
 
 #[cfg(test)]
@@ -69,7 +63,6 @@ mod tests {
             attempts = next;
         }
         assert_eq!((checked, attempts.refused), (3, 61));
-        assert_eq!(attempts.locked_until(at(9), &RULE()), Some(at(10)));
     }
 
     #[test]
@@ -80,7 +73,6 @@ mod tests {
             assert_eq!(verdict, Verdict::Locked, "minute {minute}");
             attempts = next;
         }
-        assert_eq!(attempts.locked_until(at(10), &RULE()), None);
         let (next, verdict) = attempts.one_more(at(10), &RULE());
         assert_eq!((next.checked, next.refused, verdict), (1, 0, Verdict::Check));
     }

@@ -92,9 +92,6 @@ impl From<DirectoryError> for OperatorError {
                 Self::Conflict("login_taken", "There is an account with this login.")
             }
             DirectoryError::Unknown => Self::NotFound,
-            DirectoryError::BadName(_) => {
-                Self::BadRequest("The login or the address cannot be used.")
-            }
             DirectoryError::BadPassword(_) => Self::BadRequest("The password is not accepted."),
             DirectoryError::Store(error) => Self::Store(error),
             other => Self::Directory(other),

@@ -5,7 +5,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::account::User;
-use crate::account::same_name;
 use crate::flow::directory::DirectoryError;
 use crate::http::CallPermit;
 use crate::http::Fault;
@@ -61,8 +60,7 @@ impl Handler for BelongsTo {
                 return Err(Fault::bad_arguments(NOT_A_GROUP).into());
             };
             let user = user(&session).await?;
-            let groups = user.iter().flat_map(|user| &user.groups);
-            result(200, groups.into_iter().any(|held| same_name(held, group)))
+            result(200, user.is_some_and(|user| user.is_in(group)))
         })
     }
 }

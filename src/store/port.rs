@@ -51,7 +51,7 @@ pub use conclusion::{Concluded, Conclusion, Ending};
 pub(crate) use operation::Subject;
 pub use operation::{Operation, OperationKind, StoreReply, Typed};
 pub(crate) use records::on_records;
-pub use records::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, RecordChange, Records};
+pub use records::{RecordChange, Records};
 pub use redemption::{Claim, Grant, Redeemed};
 
 /// The pending result of a store operation.

@@ -40,9 +40,6 @@ pub(super) fn of_directory(error: DirectoryError) -> Refusal {
         DirectoryError::BadPassword(why) => {
             refuse(400, "BAD_PASSWORD", &format!("The password is not accepted: {why}."))
         }
-        DirectoryError::BadName(why) => {
-            refuse(400, "WRONG_LOGIN", &format!("The login cannot be used: {why}."))
-        }
         DirectoryError::Unknown => refuse(404, "NOT_FOUND", "There is no such account."),
         DirectoryError::Store(error) => Refusal::Session(SessionError::Store(error)),
         DirectoryError::Busy => Refusal::Busy,

@@ -24,7 +24,6 @@ use tokio::sync::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::account::BadDocument;
-use crate::account::BadName;
 use crate::account::BadPassword;
 use crate::account::Config;
 use crate::account::Credentials;
@@ -103,8 +102,6 @@ pub enum DirectoryError {
     LoginTaken,
     /// There is no account with this id.
     Unknown,
-    /// The text is no login or e-mail address.
-    BadName(BadName),
     /// The password is not accepted.
     BadPassword(BadPassword),
     /// Too many passwords wait to be hashed.
@@ -126,7 +123,6 @@ impl fmt::Display for DirectoryError {
         match self {
             Self::LoginTaken => f.write_str("there is an account with this login"),
             Self::Unknown => f.write_str("there is no such account"),
-            Self::BadName(why) => write!(f, "the login or address cannot be used: {why}"),
             Self::BadPassword(why) => write!(f, "the password is not accepted: {why}"),
             Self::Busy => f.write_str("too many passwords wait to be checked"),
             Self::Contended => f.write_str("others change the account all the time"),
@@ -178,11 +174,6 @@ impl Directory {
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
         let hasher = Hasher::new(&config);
         Self { store, clock, entropy, config, hasher, turns, decoy: OnceCell::new() }
-    }
-
-    /// The settings of the accounts.
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 
     /// The account with this id.
@@ -279,6 +270,7 @@ impl Directory {
     }
 
     /// Removes an account. Its login can be taken again.
+    #[cfg(any(test, feature = "testing"))]
     pub async fn remove(&self, id: UserId) -> Done<User> {
         for _ in 0..ATTEMPTS_MAX {
             let [user, password] = self.read([user_key(id), password_key(id)]).await?;

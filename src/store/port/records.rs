@@ -10,11 +10,6 @@ use super::Operation;
 use super::Pending;
 use super::StoreReply;
 
-/// Longest key, in bytes.
-pub const RECORD_KEY_BYTES_MAX: usize = 512;
-/// Largest value, in bytes.
-pub const RECORD_BYTES_MAX: usize = 64 * 1024;
-
 /// Keeps records, on behalf of a store.
 ///
 /// Rules for implementations: a write happens completely or not at all, and returns once it is as
