@@ -26,7 +26,7 @@ settings! {
         /// Characters of a new password at least; 256 at most.
         password_min: usize = 8, in 1..=64;
         /// Whether `$directory/login` accepts `hashed-password-4D`: the SHA-256 of the password in
-        /// hex digits. To whoever sees it, it is as good as the password. Passwords that are set or
+        /// hex digits. A client that sees it can sign in with it. Passwords that are set or
         /// used while this is on are stored for it, in a second Argon2id hash.
         client_digest: bool as OnOff = "off";
     }

@@ -163,7 +163,7 @@ fn draft(new: NewUser) -> Result<Draft, OperatorError> {
 }
 
 /// Changes an account. Its open sessions end if it has a new password, lost a role or a group, or is
-/// disabled: whoever else has one of them keeps nothing.
+/// disabled: another holder of one of them keeps nothing.
 async fn change(sessions: &Sessions, user: User, changes: Changes) -> Result<User, OperatorError> {
     let (id, directory) = (user.id, &sessions.directory);
     let takes_away = changes.password.is_some()

@@ -205,7 +205,7 @@ enum UsersCommand {
         /// A group of the account; may be given several times.
         #[arg(long)]
         group: Vec<String>,
-        /// Set no password: nobody can sign in with one until `passwd` sets it.
+        /// Set no password: signing in with one is impossible until `passwd` sets it.
         #[arg(long)]
         no_password: bool,
         /// How to report.
@@ -321,7 +321,7 @@ fn login(word: &str) -> Option<&str> {
     Some(rest).filter(|rest| rest.contains('@') || rest.contains("password="))
 }
 
-/// What stands behind the login of a `users` command: somebody may have typed a password there.
+/// What stands behind the login of a `users` command: it may be a password typed by mistake.
 fn beside_a_login(words: &[OsString]) -> impl Iterator<Item = &str> {
     const SHORTEST: usize = 4;
     let words = words.iter().filter_map(|word| word.to_str());

@@ -69,7 +69,7 @@ struct Shown(rustix::termios::Termios);
 impl Drop for Shown {
     fn drop(&mut self) {
         use rustix::termios::OptionalActions;
-        // There is nobody to tell: the command ends.
+        // The error is dropped: the command ends.
         let _ = rustix::termios::tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
     }
 }

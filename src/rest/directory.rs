@@ -92,7 +92,7 @@ pub(super) fn result(status: u16, value: impl Into<Value>) -> Result<Reply, Hand
     Ok(Reply::Message(message))
 }
 
-/// A failure of the directory, which no client is told more of.
+/// A failure of the directory. Clients get no details.
 pub(super) fn of_directory(error: DirectoryError) -> HandlerError {
     match error {
         DirectoryError::Store(error) => SessionError::Store(error).into(),

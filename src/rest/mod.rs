@@ -121,7 +121,7 @@ impl Rest {
         match self.handlers.find(class, function) {
             Ok(check) => Ok(Login { check: Some(check) }),
             Err(Missing::Class) => Ok(Login { check: None }),
-            // A class that lacks the function, or failed to load, lets nobody in.
+            // A class that lacks the function, or failed to load, refuses every sign-in.
             Err(missing) => Err(Fault::missing_target(missing.text())
                 .of_handler(&format!("{class}.{function}"), None)),
         }

@@ -101,7 +101,7 @@ async fn signup(request: IncomingMessage, session: Session) -> Done {
         login,
         profile: Profile { name, email: Some(email), language, theme, time_zone },
         password: Some(NewPassword::Plain(password)),
-        // Whoever signs up has no role: those are granted.
+        // A new account has no role: roles are granted.
         roles: Vec::new(),
         groups: Vec::new(),
     });
@@ -153,7 +153,7 @@ async fn sessions(request: IncomingMessage, session: Session) -> Done {
     page(&request, &session, None).await
 }
 
-/// A page in a browser is told no more than the public id: its cookie is none of its scripts'
+/// A page in a browser gets no more than the public id: its cookie is none of its scripts'
 /// business.
 async fn current(request: IncomingMessage, session: Session) -> Done {
     let account = account(&session)?;

@@ -18,7 +18,7 @@ pub(super) enum Refusal {
     Session(SessionError),
     /// Too many passwords wait to be checked.
     Busy,
-    /// Anything else, which no client is told.
+    /// Any other failure. Clients get no details.
     Failed(DirectoryError),
 }
 
@@ -31,7 +31,7 @@ pub(super) fn not_signed() -> Refusal {
     refuse(401, "NOT_SIGNED", "User must be signed in to perform this operation.")
 }
 
-/// What a client is told when the directory fails.
+/// The response when the directory fails.
 pub(super) fn of_directory(error: DirectoryError) -> Refusal {
     match error {
         DirectoryError::LoginTaken => {

@@ -61,7 +61,7 @@ pub struct Directory {
     /// One sign-in of a login at a time, so that right passwords that arrive together are not taken
     /// for wrong ones.
     turns: Vec<Mutex<()>>,
-    /// The hash of a password that nobody has, to be verified where there is no account.
+    /// The hash of an unknown password, to be verified where there is no account.
     decoy: OnceCell<PasswordHash>,
 }
 
@@ -72,7 +72,7 @@ pub struct Draft {
     pub login: Login,
     /// What the person says about themselves.
     pub profile: Profile,
-    /// The password; without one nobody can sign in with a password.
+    /// The password; without one, signing in with a password is impossible.
     pub password: Option<NewPassword>,
     /// Roles and privileges.
     pub roles: Vec<String>,

@@ -89,7 +89,7 @@ impl Directory {
         Ok(None)
     }
 
-    /// The hash of a password that nobody knows.
+    /// The hash of an unknown password.
     async fn decoy(&self) -> Done<PasswordHash> {
         let decoy = self.decoy.get_or_try_init(|| async {
             let unknown: [u8; 32] = random(&*self.entropy)?;

@@ -13,8 +13,8 @@ const BYTES_MAX: usize = 2_048;
 
 impl Session {
     /// Where the browser was going when it was sent to sign in, or `otherwise`, or `/` if that is no
-    /// path of this site. It is told once, and it is a path of this site, whatever a handler has
-    /// written to its key.
+    /// path of this site. It is returned once. Whatever a handler has written to its key, the result
+    /// is a path of this site.
     pub fn take_return_path(&self, otherwise: &str) -> String {
         let kept = self.kept_return_path();
         if kept.is_some() {

@@ -26,8 +26,8 @@ pub enum Ending {
     Answered {
         /// The response.
         answer: SealedAnswer,
-        /// The right on which it depends; `None` if on none. Once it has ended, a repeat is told
-        /// that the token was used.
+        /// The right on which it depends; `None` if on none. Once it has ended, a repeat gets
+        /// the result that the token was used.
         right: Option<AnswerRight>,
     },
     /// With a response that is too large to keep.

@@ -289,7 +289,7 @@ impl SharedStore {
             Ok((token, planned))
         };
         let (mut token, mut planned) = plan(found)?;
-        // What writes nothing is known, and waits for nobody.
+        // A decision without a write is final, and needs no turn.
         let writes = planned.commit.is_some();
         let ends_run = matches!(operation, Operation::Conclude { .. });
         let _admitted = if writes && !ends_run { Some(cached.admit()?) } else { None };

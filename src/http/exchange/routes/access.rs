@@ -26,7 +26,7 @@ impl AccessRule {
         Self { permission: roles.permission(class, function), signed_in: false }
     }
 
-    /// The same rule, for sessions only that somebody has signed in to.
+    /// The same rule, for signed-in sessions only.
     pub(crate) fn for_signed_in(self, signed_in: bool) -> Self {
         Self { signed_in, ..self }
     }
@@ -70,7 +70,7 @@ impl AccessRule {
     }
 }
 
-/// What a session is told that may not use a route. Below `/rest` it is what 4D says
+/// The error for a session that may not use a route. Below `/rest` it is what 4D says
 /// (`developer.4d.com/docs/REST/REST_requests`).
 pub(crate) fn refusal(session: &Session, part: Option<Reserved>) -> Fault {
     match part {
