@@ -6,10 +6,14 @@
 //
 // CALLGATE names the program (default target/debug/callgate); the probe server is taken from the
 // folder examples beside it. CHROMIUM names the browser (default /usr/bin/chromium), CALLGATE_STORE
-// the store (default memory:). CALLGATE_TEST_SIZE=full takes a thousand rounds instead of thirty.
+// the store (default memory:). CALLGATE_NODES is how many nodes serve it, each request the next one
+// (default 1; more need a store that nodes share). CALLGATE_TEST_SIZE=full takes a thousand rounds
+// instead of thirty, CALLGATE_ROUNDS any number.
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
+const { randomBytes } = require("node:crypto");
+const http = require("node:http");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 
@@ -17,14 +21,17 @@ const ROOT = path.resolve(__dirname, "../..");
 const PROGRAM = process.env.CALLGATE ?? path.join(ROOT, "target/debug/callgate");
 const PROBE = path.join(path.dirname(PROGRAM), "examples/probe_server");
 const STORE = process.env.CALLGATE_STORE ?? "memory:";
-const ROUNDS = process.env.CALLGATE_TEST_SIZE === "full" ? 1000 : 30;
+const NODES = Number(process.env.CALLGATE_NODES ?? 1);
+const ROUNDS = Number(process.env.CALLGATE_ROUNDS
+  ?? (process.env.CALLGATE_TEST_SIZE === "full" ? 1000 : 30));
+const KEY = randomBytes(32).toString("hex");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** Starts a probe server on a free port; resolves with it and its port. */
 async function serve() {
   const env = { PATH: process.env.PATH, CALLGATE_LISTEN: "127.0.0.1:0", CALLGATE_INTERNAL: "off",
-    CALLGATE_STORE: STORE, CALLGATE_RATE_LIMITS: "off", CALLGATE_LOG_FORMAT: "json" };
+    CALLGATE_STORE: STORE, CALLGATE_RATE_LIMITS: "off", CALLGATE_LOG_FORMAT: "json", CALLGATE_KEYS: KEY };
   const server = spawn(PROBE, { cwd: ROOT, env, stdio: ["ignore", "pipe", "ignore"] });
   const port = await new Promise((resolve, reject) => {
     let said = "";
@@ -37,6 +44,24 @@ async function serve() {
   });
   server.removeAllListeners("exit");
   return { server, port };
+}
+
+/** Passes each request to the next of the nodes; resolves with the balancer and its port. */
+async function balance(ports) {
+  let turn = 0;
+  const balancer = http.createServer((request, response) => {
+    turn += 1;
+    const { method, url, headers } = request;
+    const node = http.request({ port: ports[turn % ports.length], method, path: url, headers },
+      (from) => {
+        response.writeHead(from.statusCode, from.rawHeaders);
+        from.pipe(response);
+      });
+    node.on("error", () => response.destroy());
+    request.pipe(node);
+  });
+  await new Promise((listening) => { balancer.listen(0, "127.0.0.1", listening); });
+  return { balancer, port: balancer.address().port };
 }
 
 /** Asks for a target of this page's own site; its status and text. */
@@ -88,16 +113,19 @@ async function round(browser, origin) {
 }
 
 async function main() {
-  const { server, port } = await serve();
+  const nodes = [];
+  for (let n = 0; n < NODES; n += 1) nodes.push(await serve());
+  const { balancer, port } = await balance(nodes.map((node) => node.port));
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
   try {
     let replaced = 0;
     for (let n = 0; n < ROUNDS; n += 1) replaced += await round(browser, `http://127.0.0.1:${port}`);
-    console.log(`${ROUNDS} rounds on ${STORE.split(":")[0]}: nothing shown, ${replaced} polls put out under way`);
+    console.log(`${ROUNDS} rounds, ${STORE.split(":")[0]}, nodes ${NODES}: nothing shown, ${replaced} polls put out under way`);
   } finally {
     await browser.close();
-    server.kill();
+    balancer.close();
+    for (const { server } of nodes) server.kill();
   }
 }
 
