@@ -22,8 +22,8 @@ use hyper::header::LOCATION;
 use serde_json::json;
 use url::Url;
 
-use crate::base::query::Query;
 use crate::base::secret::SecretText;
+use crate::base::text::query::Query;
 use crate::http::ConnInfo;
 use crate::http::ResponseBody;
 use crate::http::confirm;

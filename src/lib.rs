@@ -210,7 +210,7 @@ pub mod token;
 mod token;
 
 pub use backend::native::{IntoReply, Singleton};
-pub use base::query::{Query, QueryPairs};
+pub use base::text::query::{Query, QueryPairs};
 pub use base::{Confirm, DeviceId, RequestId, RestoreMode, SessionId, Timestamp};
 pub use flow::rates::Wait as RetryAfter;
 pub use flow::session::{DeviceView, Privileges, RestoreOptions, Session, SessionError};

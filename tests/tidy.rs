@@ -41,7 +41,7 @@ mod tree;
 
 use callgate::base::clock::Clock;
 use callgate::base::clock::ManualClock;
-use callgate::base::entropy::SeededEntropy;
+use callgate::base::secret::entropy::SeededEntropy;
 use callgate::session::credential::Credential;
 use callgate::session::credential::Keyring;
 use callgate::table::Table;

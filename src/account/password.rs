@@ -14,11 +14,11 @@ use crate::account::config::Config;
 use crate::account::names::Login;
 use crate::account::names::same_name;
 use crate::base::Entropy;
-use crate::base::digest::sha256;
-use crate::base::entropy::NoEntropy;
-use crate::base::entropy::random;
-use crate::base::hex;
 use crate::base::secret::SecretText;
+use crate::base::secret::digest::sha256;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::secret::entropy::random;
+use crate::base::text::hex;
 
 /// Characters of a password at most. Argon2 would take more; this bounds what a form may send.
 const PASSWORD_CHARS_MAX: usize = 256;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::base::Timestamp;
 use crate::base::limits::STORAGE_KEY_BYTES_MAX;
-use crate::base::masked::masked;
+use crate::base::text::masked::masked;
 use crate::session::Device;
 use crate::store::port::Opened;
 use crate::token::Token;

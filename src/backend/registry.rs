@@ -2,14 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::{
-    backend::{
-        accounts,
-        native::{Functions, Singleton},
-    },
-    base::nearest::nearest,
-    http::{Exposure, Handler, Handlers, Missing},
-};
+use crate::backend::accounts;
+use crate::backend::native::{Functions, Singleton};
+use crate::base::text::nearest::nearest;
+use crate::http::{Exposure, Handler, Handlers, Missing};
 
 /// Handlers by class and method. Names are matched exactly, as in the table.
 ///

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use super::clock::Timestamp;
-use super::entropy::{Entropy, NoEntropy, random};
-use super::hex;
+use crate::base::secret::entropy::{Entropy, NoEntropy, random};
+use crate::base::text::hex;
 
 /// The text is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl RequestIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     #[test]
     fn an_id_reads_back_what_it_writes() {

@@ -16,25 +16,19 @@
 
 pub mod clock;
 pub mod confirm;
-pub mod digest;
 pub(crate) mod document;
-pub mod entropy;
 pub mod failpoint;
-pub(crate) mod hex;
 pub mod id;
 pub mod limits;
-pub(crate) mod markup;
-pub(crate) mod masked;
 pub mod mode;
-pub(crate) mod nearest;
-pub(crate) mod query;
 pub mod secret;
 pub mod setting;
+pub(crate) mod text;
 
 pub use clock::{Clock, Timestamp};
 pub use confirm::Confirm;
-pub use digest::Digest;
-pub use entropy::Entropy;
 pub use id::{ClaimId, DeviceId, RequestId, RequestIds, SessionId, TokenId, UserId};
 pub use mode::{Caller, RestoreMode};
 pub use secret::Secret;
+pub use secret::digest::Digest;
+pub use secret::entropy::Entropy;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::base::Timestamp;
-use crate::base::masked::misleads;
+use crate::base::text::masked::misleads;
 
 /// Longest text of a column; longer ones are truncated.
 const CHARS_MAX: usize = 40;

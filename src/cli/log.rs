@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::base::masked::masked;
+use crate::base::text::masked::masked;
 use crate::settings::LogFormat;
 use crate::settings::Settings;
 

@@ -10,24 +10,16 @@
 //! | `password` | reading a password |
 //! | `columns`, `exit`, `log`, `core_dumps` | tables, exit codes, the log, core dumps |
 
-mod check;
 mod columns;
+mod commands;
 mod core_dumps;
 mod exit;
-mod explain;
 mod flags;
-#[cfg(feature = "script")]
-mod init;
 mod internal_client;
 mod log;
-mod operator;
 mod password;
 mod report;
-mod serve;
-mod settings;
 mod shutdown;
-mod store;
-mod users;
 
 pub use exit::Exit;
 
@@ -48,9 +40,9 @@ use crate::settings::Reading;
 use crate::settings::Settings;
 use crate::table::Severity;
 
+use commands::store::StoreCommand;
 use exit::CommandError;
 use flags::FlagArguments;
-use store::StoreCommand;
 
 /// Brings a callback from a third party back to exactly the session that started it.
 #[derive(Debug, Parser)]
@@ -276,25 +268,33 @@ fn run(
     };
     let read = || Settings::read(&arguments.flags.0, environment);
     let said = match arguments.command.as_ref().unwrap_or(&CliCommand::Serve) {
-        CliCommand::Serve => serve::run(serve::settle(read())?)?,
-        CliCommand::Check { schema: true, .. } => check::schema(),
+        CliCommand::Serve => commands::serve::run(commands::serve::settle(read())?)?,
+        CliCommand::Check { schema: true, .. } => commands::check::schema(),
         #[cfg(feature = "script")]
-        CliCommand::Check { types: true, .. } => check::types(),
-        CliCommand::Check { format, .. } => check::run(read(), *format, &Registry::default())?,
+        CliCommand::Check { types: true, .. } => commands::check::types(),
+        CliCommand::Check { format, .. } => {
+            commands::check::run(read(), *format, &Registry::default())?
+        }
         CliCommand::Explain { method, url, format } => {
-            explain::run(&settle(read())?.settings, method, url, *format)?
+            commands::explain::run(&settle(read())?.settings, method, url, *format)?
         }
         #[cfg(feature = "script")]
         CliCommand::Init { folder, from } => {
             let program = words.first().map(OsString::as_os_str).unwrap_or_default();
-            init::run(folder, from.as_deref(), &arguments.flags.0, program)?
+            commands::init::run(folder, from.as_deref(), &arguments.flags.0, program)?
         }
-        CliCommand::Sessions { command } => operator::sessions(&settle(read())?.settings, command)?,
-        CliCommand::Tokens { command } => operator::tokens(&settle(read())?.settings, command)?,
-        CliCommand::Users { command } => users::users(&settle(read())?.settings, command)?,
-        CliCommand::Settings { default: true } => settings::print_default_file(),
-        CliCommand::Settings { default: false } => settings::run(&settle(read())?)?,
-        CliCommand::Store { command } => store::run(&settle(read())?.settings, command)?,
+        CliCommand::Sessions { command } => {
+            commands::operator::sessions(&settle(read())?.settings, command)?
+        }
+        CliCommand::Tokens { command } => {
+            commands::operator::tokens(&settle(read())?.settings, command)?
+        }
+        CliCommand::Users { command } => {
+            commands::users::users(&settle(read())?.settings, command)?
+        }
+        CliCommand::Settings { default: true } => commands::settings::print_default_file(),
+        CliCommand::Settings { default: false } => commands::settings::run(&settle(read())?)?,
+        CliCommand::Store { command } => commands::store::run(&settle(read())?.settings, command)?,
     };
     print(&said.text)?;
     Ok(said.exit)

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::base::masked::misleads;
+use crate::base::text::masked::misleads;
 use crate::http::BadCertificate;
 use crate::session::privileges::BadRoles;
 use crate::settings;

@@ -4,10 +4,10 @@ use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::Secret;
 use crate::base::Timestamp;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::base::secret::SecretText;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 use crate::session::Credential;
 use crate::token::TokenSecret;
 
@@ -100,7 +100,7 @@ impl Binding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_500);
 

@@ -18,11 +18,9 @@
 //! `capability` depend on each other.
 
 pub(crate) mod binding;
-pub mod capability;
 pub(crate) mod consent;
 pub mod directory;
-mod link;
-mod mint;
+pub mod mint;
 pub(crate) mod open;
 pub mod rates;
 pub(crate) mod redeem;

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::Timestamp;
-use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::secret::entropy::NoEntropy;
 use crate::flow::binding::Binding;
 use crate::flow::session::Bound;
 use crate::flow::session::Gives;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::backend::Registry;
 use crate::base::Entropy;
-use crate::base::entropy::OsEntropy;
+use crate::base::secret::entropy::OsEntropy;
+use crate::gate::builder::plan_builder::wanted;
 use crate::gate::classes::ClassFolder;
 use crate::gate::lint::Lint;
 use crate::gate::lint::MISSING_FUNCTION;
-use crate::gate::plan_builder::wanted;
 use crate::session::Roles;
 use crate::settings::Settings;
 use crate::table::Problem;

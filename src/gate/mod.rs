@@ -30,18 +30,14 @@
 //! | `listeners`, `service` | what a gate serves on; a gate as the service of another server |
 //! | `client` | a client for tests |
 
-mod acceptors;
 mod builder;
-mod certificate;
 mod class_report;
 mod classes;
 #[cfg(any(test, feature = "testing"))]
 mod client;
 mod error;
-mod file_watch;
 mod lint;
-mod listeners;
-mod plan_builder;
+mod listening;
 mod reload;
 mod service;
 mod steady_clock;
@@ -53,10 +49,10 @@ pub use class_report::examine;
 #[cfg(any(test, feature = "testing"))]
 pub use client::{Answer, Call, Client};
 pub use error::GateError;
-pub use file_watch::Reload;
-pub(crate) use file_watch::read as read_file;
 pub use lint::Lint;
-pub use listeners::Listeners;
+pub use listening::listeners::Listeners;
+pub use reload::file_watch::Reload;
+pub(crate) use reload::file_watch::read as read_file;
 pub use stores::open_store;
 
 use std::fmt;
@@ -79,7 +75,7 @@ use crate::admin::health::TableState;
 use crate::base::clock::Stopwatch;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
-use crate::gate::file_watch::FileWatch;
+use crate::gate::reload::file_watch::FileWatch;
 use crate::http::Acceptor;
 use crate::http::Certificates;
 use crate::http::ConnInfo;
@@ -214,7 +210,7 @@ impl Gate {
     /// Loads files that have changed, if the settings say so.
     async fn watch_files(&self) {
         match self.0.reload {
-            AutoReload::On => file_watch::run(&self.0.watched).await,
+            AutoReload::On => reload::file_watch::run(&self.0.watched).await,
             AutoReload::Off => std::future::pending().await,
         }
     }

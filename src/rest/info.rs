@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::base::Digest;
-use crate::base::hex;
+use crate::base::text::hex;
 use crate::http::CallPermit;
 use crate::http::Handler;
 use crate::http::HandlerError;

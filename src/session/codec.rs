@@ -16,7 +16,7 @@ use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::UserId;
-use crate::base::hex;
+use crate::base::text::hex;
 use crate::session::lifetime::Lifetime;
 use crate::session::patch::AccessChange;
 use crate::session::patch::Patch;

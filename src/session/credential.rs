@@ -20,11 +20,11 @@ use crate::base::Digest;
 use crate::base::Secret;
 use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::entropy::Entropy;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::limits::GUEST_WINDOW;
 use crate::base::secret::SecretText;
+use crate::base::secret::entropy::Entropy;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 
 const SEALED_BYTES: usize = 70;
 const MAC_BYTES: usize = 32;
@@ -314,8 +314,8 @@ fn operator_words(method: &str, target: &str, millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::DryEntropy;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::DryEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 

@@ -9,7 +9,7 @@ use crate::base::document::fields::Fields;
 use crate::base::document::one_of;
 use crate::base::document::raw::SpannedValue;
 use crate::base::document::raw::ValueKind;
-use crate::base::nearest::nearest;
+use crate::base::text::nearest::nearest;
 use crate::session::permissions::Allowed;
 use crate::session::permissions::Permissions;
 use crate::session::permissions::Permitted;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::nearest::nearest;
+use crate::base::text::nearest::nearest;
 use crate::session::permissions::Permission;
 use crate::session::permissions::Permissions;
 use crate::session::permissions::Permitted;

@@ -15,7 +15,7 @@ use crate::base::document::raw::SpannedValue;
 use crate::base::document::raw::ValueKind;
 use crate::base::document::text::decode;
 use crate::base::limits::PRIVILEGE_BYTES_MAX;
-use crate::base::nearest::nearest;
+use crate::base::text::nearest::nearest;
 use crate::session::permissions::GUEST;
 use crate::session::permissions::Permissions;
 use crate::session::permissions_file;

@@ -19,11 +19,11 @@ use crate::session::Lifetime;
 use crate::store;
 use crate::table::BasePath;
 
-use super::forms::{Folder, HostName, Keys};
 use super::{
     AppName, AutoReload, CookiePrefix, CookieSecure, CoreDumps, Hsts, LogFormat, PublicOrigin,
     Safety, SameSite, StoreUrl, Tls,
 };
+use crate::settings::types::forms::{Folder, HostName, Keys};
 
 settings! {
     /// Everything that can be set about a gate. `Settings::default()` is what the default file

@@ -8,13 +8,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::base::Entropy;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::secret::SecretText;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 use crate::session::Keyring;
 use crate::session::credential::BadKey;
 
-use super::{Settings, StoreUrl, private_file};
+use super::{Settings, StoreUrl};
+use crate::settings::checks::private_file;
 
 /// What is wrong with a node that shares its store and was given no keys.
 pub(super) const UNSHARED: &str =
@@ -229,8 +230,8 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::base::Timestamp;
-    use crate::base::entropy::DryEntropy;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::DryEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     fn embedded(folder: &Path) -> Settings {
         Settings { store: StoreUrl::Embedded(folder.to_owned()), ..Settings::default() }

@@ -21,38 +21,28 @@
 //! directory, in the settings file as on the command line.
 
 mod all;
-mod choice;
-mod contradictions;
+mod checks;
 mod declared;
-mod file;
-mod files;
-mod forms;
 mod keys;
 mod manual;
-mod names;
-mod nesting;
-mod private_file;
 mod problem;
 mod reading;
-mod sources;
-mod store_url;
-mod strangers;
-mod tls;
+mod types;
 
 pub use all::{SETTINGS, Setting};
-pub use choice::{
-    AutoReload, CookiePrefix, CookieSecure, CoreDumps, Hsts, LogFormat, NotAChoice, Safety,
-    SameSite,
-};
 pub use declared::{Cookie, Log, Settings};
 pub use keys::KeyFault;
 pub use manual::default_file;
-pub use names::{AppName, PublicOrigin};
 pub use problem::Problem;
+pub use reading::sources::{Environment, Flags};
 pub use reading::{InvalidSettings, Reading};
-pub use sources::{Environment, Flags};
-pub use store_url::{PasswordFault, StoreUrl, kind_of};
-pub use tls::Tls;
+pub use types::choice::{
+    AutoReload, CookiePrefix, CookieSecure, CoreDumps, Hsts, LogFormat, NotAChoice, Safety,
+    SameSite,
+};
+pub use types::names::{AppName, PublicOrigin};
+pub use types::store_url::{PasswordFault, StoreUrl, kind_of};
+pub use types::tls::Tls;
 
 pub use crate::base::setting::{Given, Kind, Origin, Raw, Value, written};
 pub use crate::http::limits::Limits;
@@ -63,7 +53,7 @@ impl Settings {
     /// The conflicts in settings that a program has built itself: errors and warnings. Empty
     /// without conflicts.
     pub fn check(&self) -> Vec<Problem> {
-        contradictions::find(self, &Raw::default())
+        checks::contradictions::find(self, &Raw::default())
     }
 
     /// The folder of the classes: the one that was named, or `classes` beside the table.

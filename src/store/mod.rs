@@ -29,10 +29,10 @@
 //!
 //! 1. `port/operation.rs`: its variant, what it concerns (`subject`), and the type of its result if
 //!    that is new.
-//! 2. `port.rs`: its method, and its result.
+//! 2. `port/mod.rs`: its method, and its result.
 //! 3. `live/session.rs`: its line in `decide`, which names its rule.
-//! 4. `live/sessions.rs`, `tokens.rs` or `runs.rs`: the rule itself, from the state of the session
-//!    to the changes and the result.
+//! 4. `live/decision/sessions.rs`, `tokens.rs` or `runs.rs`: the rule itself, from the state of
+//!    the session to the changes and the result.
 //! 5. `shared/operations.rs`: its line in `run`, which says whether it reads, writes, or works on a
 //!    token.
 //! 6. A file of `contract`: its promises, which every store is then tested for.

@@ -6,7 +6,7 @@ use super::problem::one_of;
 use super::raw::Member;
 use super::raw::SpannedValue;
 use super::raw::ValueKind;
-use crate::base::nearest::nearest;
+use crate::base::text::nearest::nearest;
 
 /// The properties of each object in a row; the row itself is the empty text.
 const HOMES: [(&str, &[&str]); 5] = [

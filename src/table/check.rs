@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use super::advice;
 use super::fields::Fields;
-use super::otp;
-use super::otp::OtpRule;
 use super::pattern::Pattern;
 use super::problem::Flaw;
 use super::problem::Problem;
@@ -14,18 +12,20 @@ use super::problem::Severity;
 use super::raw::FileFormat;
 use super::raw::SpannedValue;
 use super::raw::ValueKind;
-use super::repeat;
-use super::requires;
 use super::row::Row;
 use super::row::RowLimits;
 use super::row::RowPosition;
-use super::target;
-use super::verbs::Verbs;
 use crate::base::document;
 use crate::base::document::Lines;
 use crate::base::limits::ROW_BODY_BYTES_MAX;
 use crate::base::limits::ROW_TIMEOUT_MS_MAX;
 use crate::base::limits::TABLE_ROWS_MAX;
+use crate::table::row::otp;
+use crate::table::row::otp::OtpRule;
+use crate::table::row::repeat;
+use crate::table::row::requires;
+use crate::table::row::target;
+use crate::table::row::verbs::Verbs;
 
 /// The properties of a row.
 const PROPERTIES: [&str; 13] = [

@@ -12,9 +12,9 @@ use super::path::CanonicalPath;
 use super::path::Reserved;
 use super::pattern::Pattern;
 use super::row::Row;
-use super::target::Target;
-use super::verbs::is_implemented;
-use super::verbs::is_token;
+use crate::table::row::target::Target;
+use crate::table::row::verbs::is_implemented;
+use crate::table::row::verbs::is_token;
 
 /// The outcome of one row for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -15,9 +15,9 @@ use ring::aead::Nonce;
 use ring::aead::UnboundKey;
 use ring::hkdf;
 
-use crate::base::entropy::Entropy;
-use crate::base::entropy::NoEntropy;
-use crate::base::entropy::random;
+use crate::base::secret::entropy::Entropy;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::secret::entropy::random;
 use crate::token::TokenSecret;
 
 /// Longest body of a stored response (docs/CONTRACT.md §6.5).
@@ -181,8 +181,8 @@ fn key(secret: &TokenSecret, app: &str) -> Option<LessSafeKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::DryEntropy;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::DryEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     fn secret(n: u8) -> TokenSecret {
         TokenSecret::parse(&format!("{n:032X}")).unwrap()

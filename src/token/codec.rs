@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::base::Digest;
 use crate::base::Timestamp;
-use crate::base::hex;
+use crate::base::text::hex;
 use crate::token::AnswerRight;
 use crate::token::ClaimMark;
 use crate::token::ReplayKey;

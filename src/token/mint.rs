@@ -10,12 +10,12 @@ use crate::base::Secret;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
-use crate::base::entropy::Entropy;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::limits::TOKEN_HANDLERS_MAX;
 use crate::base::limits::TOKEN_LIFE_SECS_MAX;
 use crate::base::limits::TOKEN_LIFE_SECS_MIN;
+use crate::base::secret::entropy::Entropy;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 use crate::token::Token;
 
 /// A token in transit: 128 random bits, written as 32 upper-case hex digits (the shape of 4D's
@@ -168,8 +168,8 @@ pub(crate) struct MintTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::DryEntropy;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::DryEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     const TIMES: MintTimes = MintTimes { now: Timestamp::from_millis(1_000), idle_minutes: 60 };
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use callgate::Gate;
 use callgate::base::clock::ManualClock;
-use callgate::base::entropy::SeededEntropy;
+use callgate::base::secret::entropy::SeededEntropy;
 use callgate::gate::Answer;
 use callgate::gate::Client;
 use callgate::settings::PublicOrigin;

@@ -285,8 +285,9 @@ async fn a_repeat_hears_of_an_answer_that_another_node_kept() {
         headers: vec![("x-node".to_owned(), b"b".to_vec())],
         body: b"from elsewhere".to_vec(),
     };
-    let answer =
-        answer.seal(&secret, "callgate", &callgate::base::entropy::OsEntropy::new()).unwrap();
+    let answer = answer
+        .seal(&secret, "callgate", &callgate::base::secret::entropy::OsEntropy::new())
+        .unwrap();
     let ending = Ending::Answered { answer, right: None };
     let conclusion = Conclusion { token: claim.token, run: claim.id, ending };
     house.store.conclude(house.clock.now(), conclusion).await.unwrap();

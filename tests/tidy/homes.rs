@@ -23,8 +23,8 @@ const HOMES: &[Home] = &[
     },
     Home {
         words: &["SystemRandom", "getrandom", "rand::", "new_v4"],
-        path: "src/base/entropy.rs",
-        advice: "only src/base/entropy.rs asks for randomness: take an `Entropy`",
+        path: "src/base/secret/entropy.rs",
+        advice: "only src/base/secret/entropy.rs asks for randomness: take an `Entropy`",
     },
     Home {
         words: &[
@@ -36,8 +36,8 @@ const HOMES: &[Home] = &[
             "env::remove_var",
             "env::*",
         ],
-        path: "src/settings/sources.rs",
-        advice: "only src/settings/sources.rs reads the environment: make it a setting",
+        path: "src/settings/reading/sources.rs",
+        advice: "only src/settings/reading/sources.rs reads the environment: make it a setting",
     },
     Home {
         words: &["env::args", "env::args_os"],

@@ -189,7 +189,7 @@ fn waiting_locking_and_reaching_out_are_caught_on_the_floors_of_values() {
         ]
     );
     let innocent = "use std::fmt;\n// async\nconst A: &str = \"std::fs\";\n#[cfg(any(test, feature = \"testing\"))]\nstruct S(std::sync::Mutex<u8>);";
-    assert_eq!(impure("src/base/entropy.rs", innocent), [""; 0]);
+    assert_eq!(impure("src/base/secret/entropy.rs", innocent), [""; 0]);
     assert_eq!(impure("src/store/memory.rs", "async fn f() {}"), [""; 0]);
 }
 
@@ -220,8 +220,8 @@ fn what_has_a_home_is_caught_away_from_it() {
     }
     for (path, text) in [
         ("src/base/clock.rs", "SystemTime::now()"),
-        ("src/base/entropy.rs", "ring::rand::SystemRandom::new()"),
-        ("src/settings/sources.rs", "std::env::vars_os()"),
+        ("src/base/secret/entropy.rs", "ring::rand::SystemRandom::new()"),
+        ("src/settings/reading/sources.rs", "std::env::vars_os()"),
         ("src/cli/mod.rs", "println!(); std::env::args_os()"),
         ("src/http/mod.rs", "operand::f(); reprint!(x); self.clock.now(); env!(\"HOME\")"),
     ] {

@@ -40,7 +40,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::admin::guard::AccessDenied;
 use crate::admin::guard::InternalHosts;
-use crate::flow::capability::CAPABILITY_HEADER;
+use crate::flow::mint::capability::CAPABILITY_HEADER;
 use crate::http::ConnInfo;
 use crate::http::Fault;
 use crate::http::ResponseBody;

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use crate::admin::guard::AccessDenied;
-use crate::flow::capability::NotOpened;
+use crate::flow::mint::capability::NotOpened;
 use crate::http::Fault;
 use crate::http::SessionError;
 use crate::token::MintRefused;

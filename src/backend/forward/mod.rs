@@ -19,14 +19,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use hyper::{Request, Response, body::Incoming};
 use url::Url;
 
-use crate::{
-    backend::forward::request::Base,
-    base::setting::{Seconds, settings},
-    flow::capability::Granted,
-    http::{
-        Fault, Outbound, OutboundError, Proxy, ProxyFuture, ProxyRequest, ResponseBody, Session,
-        exchange::routes::proxy::Proxies, message::body::upload::UploadWatch,
-    },
+use crate::backend::forward::request::Base;
+use crate::base::setting::{Seconds, settings};
+use crate::flow::mint::capability::Granted;
+use crate::http::exchange::routes::proxy::Proxies;
+use crate::http::message::body::upload::UploadWatch;
+use crate::http::{
+    Fault, Outbound, OutboundError, Proxy, ProxyFuture, ProxyRequest, ResponseBody, Session,
 };
 
 const HOUR_SECS: u64 = 3600;

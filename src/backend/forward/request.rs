@@ -11,14 +11,11 @@ use hyper::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::{
-    backend::forward::fields,
-    flow::capability::{CAPABILITY_HEADER, Granted},
-    http::{
-        Fault, ProxyRequest, ResponseBody, exchange::routes::proxy::ClientOrigin,
-        outbound::OnlyOnce,
-    },
-};
+use crate::backend::forward::fields;
+use crate::flow::mint::capability::{CAPABILITY_HEADER, Granted};
+use crate::http::exchange::routes::proxy::ClientOrigin;
+use crate::http::outbound::OnlyOnce;
+use crate::http::{Fault, ProxyRequest, ResponseBody};
 
 const SESSION: HeaderName = HeaderName::from_static("x-callgate-session");
 const USER: HeaderName = HeaderName::from_static("x-callgate-user");

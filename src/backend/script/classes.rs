@@ -7,20 +7,16 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    backend::script::{
-        compiled,
-        environment::Environment,
-        interrupts,
-        isolate::{Isolate, Starting},
-        problem::ClassProblem,
-        sources::{Source, Sources},
-    },
-    base::{Digest, nearest::nearest},
-    http::{
-        CallPermit, Exposure, Handler, HandlerError, HandlerFuture, Handlers, IncomingMessage,
-        Missing, Session,
-    },
+use crate::backend::script::engine::interrupts;
+use crate::backend::script::environment::Environment;
+use crate::backend::script::isolate::{Isolate, Starting};
+use crate::backend::script::source::problem::ClassProblem;
+use crate::backend::script::source::{Source, Sources, compiled};
+use crate::base::Digest;
+use crate::base::text::nearest::nearest;
+use crate::http::{
+    CallPermit, Exposure, Handler, HandlerError, HandlerFuture, Handlers, IncomingMessage, Missing,
+    Session,
 };
 
 /// The classes of one load, by name. Immutable; a reload replaces the whole value.

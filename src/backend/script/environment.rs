@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::{
-    backend::{
-        Budgets,
-        script::{fetch::Fetcher, interrupts},
-    },
-    base::{Entropy, entropy::OsEntropy},
-};
+use crate::backend::Budgets;
+use crate::backend::script::engine::interrupts;
+use crate::backend::script::fetch::Fetcher;
+use crate::base::Entropy;
+use crate::base::secret::entropy::OsEntropy;
 
 /// Host services of an isolate; cheap to clone.
 #[derive(Debug, Clone)]

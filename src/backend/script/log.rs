@@ -3,15 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::backend::Budgets;
-use crate::{
-    backend::script::{
-        call::Call,
-        class_info::ClassInfo,
-        cpu_budget::Stopped,
-        thrown::{SourceLocation, Thrown},
-    },
-    base::RequestId,
-};
+use crate::backend::script::engine::cpu_budget::Stopped;
+use crate::backend::script::engine::thrown::{SourceLocation, Thrown};
+use crate::backend::script::isolate::call::Call;
+use crate::backend::script::source::class_info::ClassInfo;
+use crate::base::RequestId;
 
 /// Logs events of one class.
 pub(super) struct Log {

@@ -39,29 +39,15 @@
 //!   hole, so `tests/heavy/endings.rs` calls every function of the realm with arguments that make
 //!   it run long.
 
-mod call;
-mod class_info;
 mod classes;
-mod compiled;
-mod completion;
-mod cpu_budget;
 mod engine;
 mod environment;
 pub mod fetch;
-mod heap;
 mod host;
-mod interrupts;
 mod isolate;
-mod literals;
 mod log;
-mod module_loader;
-mod operations;
 mod prelude;
-mod problem;
-mod realm;
-mod reply;
-mod sources;
-mod thrown;
+mod source;
 
 /// The declarations of everything that a class can use, for editors and type checkers (TypeScript).
 /// `callgate init` writes them to `callgate.d.ts`.
@@ -70,6 +56,6 @@ pub const DECLARATIONS: &str = include_str!("callgate.d.ts");
 pub use classes::Classes;
 pub use environment::Environment;
 pub use fetch::Fetcher;
-pub(crate) use literals::{Literal, LiteralKind, literals};
-pub use problem::ClassProblem;
-pub use sources::Sources;
+pub use source::Sources;
+pub(crate) use source::literals::{Literal, LiteralKind, literals};
+pub use source::problem::ClassProblem;

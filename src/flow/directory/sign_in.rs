@@ -16,9 +16,9 @@ use crate::account::User;
 use crate::account::Verdict;
 use crate::base::Timestamp;
 use crate::base::UserId;
-use crate::base::entropy::random;
-use crate::base::hex;
 use crate::base::secret::SecretText;
+use crate::base::secret::entropy::random;
+use crate::base::text::hex;
 use crate::store::port::RecordChange;
 
 use super::ATTEMPTS_MAX;

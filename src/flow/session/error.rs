@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::base::entropy::NoEntropy;
 use crate::base::failpoint::Broken;
 use crate::base::limits::TOKENS_PER_SESSION_MAX;
+use crate::base::secret::entropy::NoEntropy;
 use crate::flow::rates::Wait;
 use crate::session::storage::StorageFull;
 use crate::store::StoreError;

@@ -16,7 +16,6 @@ mod account;
 mod context;
 mod draft;
 mod error;
-mod gain;
 mod handles;
 mod privileges;
 mod return_path;
@@ -25,7 +24,6 @@ mod state;
 #[cfg(feature = "script")]
 mod text;
 mod watch;
-mod write_guard;
 
 pub(crate) use context::{SessionContext, ShownConsent};
 pub use error::SessionError;
@@ -203,7 +201,7 @@ impl Session {
         let change = self.access_change(privileges)?;
         let mut state = self.lock();
         if state.is_automatic() {
-            return gain::refused_in_a_context(&state, &self.sessions.roles, &change);
+            return settle::gain::refused_in_a_context(&state, &self.sessions.roles, &change);
         }
         state.draft.change_access(change);
         state.draft.puts_others_out |= !keep_devices;

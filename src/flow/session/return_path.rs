@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::base::query::stays_on_this_site;
+use crate::base::text::query::stays_on_this_site;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
 

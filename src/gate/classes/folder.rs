@@ -24,8 +24,8 @@ use crate::backend::script::literals;
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::clock::Stopwatch;
-use crate::base::nearest::nearest;
-use crate::gate::file_watch::ReadMode;
+use crate::base::text::nearest::nearest;
+use crate::gate::reload::file_watch::ReadMode;
 use crate::http::Outbound;
 use crate::settings::Safety;
 use crate::settings::Settings;
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
     use crate::backend::Budgets;
     use crate::backend::FetchLimits;
-    use crate::base::entropy::OsEntropy;
+    use crate::base::secret::entropy::OsEntropy;
 
     #[tokio::test]
     async fn every_budget_of_the_settings_reaches_the_classes() {

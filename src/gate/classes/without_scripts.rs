@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::backend::Registry;
 use crate::base::Digest;
 use crate::base::Entropy;
-use crate::gate::file_watch::ReadMode;
+use crate::gate::reload::file_watch::ReadMode;
 use crate::http::Outbound;
 use crate::settings::Settings;
 use crate::table::Problem;

@@ -9,7 +9,7 @@ use hyper::http::request::Parts as Head;
 use hyper::http::uri::PathAndQuery;
 
 use crate::base::Digest;
-use crate::base::query;
+use crate::base::text::query;
 use crate::flow::session::ShownConsent;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARKS;

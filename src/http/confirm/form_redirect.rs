@@ -7,7 +7,7 @@ use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
-use crate::base::markup::escaped;
+use crate::base::text::markup::escaped;
 use crate::http::message::body::outgoing::ResponseBody;
 
 /// Turns a redirect for a link into one that may be the response to a form.

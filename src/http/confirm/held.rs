@@ -40,9 +40,9 @@ use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::Secret;
 use crate::base::Timestamp;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::limits::CONFIRM_PAGE_SECS;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 use crate::flow::rates::network_of;
 
 /// How long a request is stored for a redirected browser.
@@ -338,7 +338,7 @@ impl fmt::Debug for HeldRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 

@@ -18,7 +18,7 @@ use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
 use crate::base::RestoreMode;
-use crate::base::entropy::NoEntropy;
+use crate::base::secret::entropy::NoEntropy;
 use crate::http::confirm::Site;
 use crate::http::confirm::comes_from_here;
 use crate::http::confirm::held::HeldFor;

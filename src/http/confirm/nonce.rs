@@ -3,9 +3,9 @@
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::Secret;
-use crate::base::entropy::NoEntropy;
-use crate::base::hex;
 use crate::base::secret::SecretText;
+use crate::base::secret::entropy::NoEntropy;
+use crate::base::text::hex;
 use crate::session::Keyring;
 use crate::token::Question;
 
@@ -59,7 +59,7 @@ impl Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::entropy::SeededEntropy;
+    use crate::base::secret::entropy::SeededEntropy;
 
     #[test]
     fn a_proof_holds_for_its_nonce_its_token_its_question_and_its_key() {

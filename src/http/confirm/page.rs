@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
-use crate::base::markup::escaped;
+use crate::base::text::markup::escaped;
 use crate::http::confirm::IN_PATH;
 use crate::http::confirm::MARK;
 use crate::http::confirm::Site;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::base::digest::sha256;
-use crate::base::nearest::nearest;
+use crate::base::secret::digest::sha256;
+use crate::base::text::nearest::nearest;
 
 /// Longest page of an operator, in bytes.
 pub const PAGE_BYTES_MAX: usize = 128 * 1024;

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::header;
 use hyper::header::HeaderValue;
 
-use crate::base::masked::masked;
+use crate::base::text::masked::masked;
 use crate::flow::sessions::Sessions;
 use crate::http::conn::server::Service;
 use crate::http::message::body::outgoing::ResponseBody;

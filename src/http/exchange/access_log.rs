@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::base::masked::masked;
+use crate::base::text::masked::masked;
 use crate::http::exchange::Exchange;
 use crate::http::message::fault::Fault;
 

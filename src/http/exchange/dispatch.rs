@@ -11,9 +11,9 @@ use hyper::Response;
 use tokio_util::task::TaskTracker;
 
 use crate::base::RequestIds;
-use crate::base::entropy::NoEntropy;
 use crate::base::failpoint;
 use crate::base::failpoint::Place;
+use crate::base::secret::entropy::NoEntropy;
 use crate::flow::sessions::Sessions;
 use crate::http::confirm;
 use crate::http::confirm::Site;

@@ -14,7 +14,7 @@ use crate::flow::session::Session;
 use crate::http::exchange::Exchange;
 use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
-use crate::http::exchange::response_policy::without_own_cookie;
+use crate::http::exchange::respond::response_policy::without_own_cookie;
 use crate::http::exchange::routes::Backend;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::proxy;

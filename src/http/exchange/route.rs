@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http_body_util::Full;
 use hyper::Method;
 
-use crate::base::query::Query;
-use crate::base::query::QueryTooLarge;
+use crate::base::text::query::Query;
+use crate::base::text::query::QueryTooLarge;
 use crate::flow::session::ShownConsent;
 use crate::http::confirm;
 use crate::http::confirm::hop;

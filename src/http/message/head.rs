@@ -9,7 +9,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
 
 use crate::base::Caller;
-use crate::base::masked::misleads;
+use crate::base::text::masked::misleads;
 use crate::http::message::parse::accept;
 
 /// Longest label of a device, from its `User-Agent`.

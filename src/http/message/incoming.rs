@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::base::RequestId;
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::base::query::Query;
-use crate::base::query::QueryPairs;
+use crate::base::text::query::Query;
+use crate::base::text::query::QueryPairs;
 use crate::http::message::parse::charset;
 use crate::http::message::parse::form::BadForm;
 use crate::http::message::parse::form::Form;

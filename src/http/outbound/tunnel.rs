@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::io::ReadBuf;
 
 use crate::base::limits::RIGHT_CHECK;
-use crate::flow::capability::Granted;
+use crate::flow::mint::capability::Granted;
 use crate::flow::session::Session;
 use crate::http::message::body::progress::Progress;
 

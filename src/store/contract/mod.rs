@@ -12,20 +12,15 @@
 //!
 //! Run it on a runtime with several threads, or the races do not happen.
 
-mod consent;
+mod callbacks;
 mod ends;
 mod expiry;
 mod faults;
 mod guests;
-mod leases;
-mod races;
 mod records;
-mod redemption;
-mod repeats;
 mod rights;
 mod sessions;
 mod stage;
-mod take_over;
 mod tokens;
 
 use std::fmt;
@@ -35,8 +30,10 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::store::port::Store;
 
+use callbacks::{consent, leases, races, redemption, repeats, take_over};
 pub use guests::guests_have_their_share;
-pub use races::race;
+
+pub use callbacks::races::race;
 pub use stage::{Broken, Stage};
 
 /// Whether a promise was kept.

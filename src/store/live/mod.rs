@@ -38,10 +38,7 @@ mod expiry;
 mod guests;
 mod index;
 mod room;
-mod runs;
 mod session;
-mod sessions;
-mod tokens;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

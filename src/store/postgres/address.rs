@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use crate::base::nearest::nearest;
 use crate::base::secret::SecretText;
+use crate::base::text::nearest::nearest;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const NAMES: [&str; 5] = ["sslmode", "sslrootcert", "schema", "fence", "pool"];

@@ -13,14 +13,14 @@ use crate::base::clock::Stopwatch;
 use crate::base::clock::SystemClock;
 use crate::store::port::Guarantees;
 use crate::store::port::Lack;
-use crate::store::redis::address::Address;
-use crate::store::redis::address::Form;
-use crate::store::redis::address::Host;
 use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
-use crate::store::redis::error::CommandError;
-use crate::store::redis::server_pool::ServerPool;
-use crate::store::redis::topology::Weight;
+use crate::store::redis::servers::address::Address;
+use crate::store::redis::servers::address::Form;
+use crate::store::redis::servers::address::Host;
+use crate::store::redis::servers::error::CommandError;
+use crate::store::redis::servers::server_pool::ServerPool;
+use crate::store::redis::servers::topology::Weight;
 
 /// How long the configuration of a server is cached, because health checks may run every second.
 const BELIEF: Duration = Duration::from_secs(5);

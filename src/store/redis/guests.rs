@@ -3,13 +3,13 @@
 use redis::Value;
 
 use crate::store::redis::engine::RedisEngine;
-use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::SHARDS;
 use crate::store::redis::pages::entries;
 use crate::store::redis::rows;
-use crate::store::redis::topology;
-use crate::store::redis::topology::Call;
-use crate::store::redis::topology::Weight;
+use crate::store::redis::servers::error::CommandError;
+use crate::store::redis::servers::topology;
+use crate::store::redis::servers::topology::Call;
+use crate::store::redis::servers::topology::Weight;
 use crate::store::shared::engine::Share;
 use crate::store::shared::engine::Trimmed;
 

@@ -20,7 +20,7 @@
 
 use crate::base::Digest;
 use crate::base::SessionId;
-use crate::base::hex;
+use crate::base::text::hex;
 
 /// The version of the layout that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;

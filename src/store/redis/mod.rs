@@ -20,22 +20,16 @@
 //!   *.lua         the steps as the server runs them
 //! ```
 
-pub mod address;
 mod check;
-mod cluster;
 mod commit;
-mod connect;
 mod engine;
-mod error;
 mod guests;
 mod keys;
 mod open;
 mod pages;
 mod records;
 mod rows;
-mod sentinel;
-mod server_pool;
-mod topology;
+pub mod servers;
 
-pub use address::Address;
 pub use open::open;
+pub use servers::address::Address;

@@ -15,13 +15,13 @@ use crate::store::redis::engine::RedisEngine;
 use crate::store::redis::engine::millis;
 use crate::store::redis::engine::read;
 use crate::store::redis::engine::slack;
-use crate::store::redis::error::CommandError;
 use crate::store::redis::keys::SHARDS;
 use crate::store::redis::keys::shard;
 use crate::store::redis::rows;
-use crate::store::redis::topology;
-use crate::store::redis::topology::Call;
-use crate::store::redis::topology::Weight;
+use crate::store::redis::servers::error::CommandError;
+use crate::store::redis::servers::topology;
+use crate::store::redis::servers::topology::Call;
+use crate::store::redis::servers::topology::Weight;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 

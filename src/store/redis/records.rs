@@ -10,12 +10,12 @@ use crate::store::error::StoreError;
 use crate::store::port::Pending;
 use crate::store::port::RecordChange;
 use crate::store::port::Records;
-use crate::store::redis::error::CommandError;
 use crate::store::redis::rows;
-use crate::store::redis::topology;
-use crate::store::redis::topology::Call;
-use crate::store::redis::topology::Topology;
-use crate::store::redis::topology::Weight;
+use crate::store::redis::servers::error::CommandError;
+use crate::store::redis::servers::topology;
+use crate::store::redis::servers::topology::Call;
+use crate::store::redis::servers::topology::Topology;
+use crate::store::redis::servers::topology::Weight;
 
 /// The records of one application.
 pub(super) struct RedisRecords {

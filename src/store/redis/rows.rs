@@ -7,7 +7,7 @@ use crate::base::Digest;
 use crate::base::SessionId;
 use crate::base::Timestamp;
 use crate::base::TokenId;
-use crate::store::redis::error::CommandError;
+use crate::store::redis::servers::error::CommandError;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::KeptAnswer;
 use crate::store::shared::engine::SessionRow;

@@ -21,15 +21,12 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod cases;
 pub mod engine;
-mod guests;
-mod last_used_batch;
-mod leases;
 #[cfg(any(test, feature = "testing"))]
 pub mod map;
+mod node;
 mod open;
 mod operations;
 mod order;
-mod session_cache;
 mod snapshot;
 mod tokens;
 
@@ -44,8 +41,8 @@ use tokio::sync::SemaphorePermit;
 
 use crate::base::SessionId;
 use crate::base::Timestamp;
-use crate::base::entropy::OsEntropy;
-use crate::base::entropy::random;
+use crate::base::secret::entropy::OsEntropy;
+use crate::base::secret::entropy::random;
 use crate::store::error::StoreError;
 use crate::store::live::Config;
 use crate::store::port::Operation;
@@ -56,13 +53,13 @@ use crate::store::shared::engine::Expect;
 use crate::store::shared::engine::Found;
 use crate::store::shared::engine::SessionRow;
 use crate::store::shared::engine::TokenKey;
-use crate::store::shared::guests::Guests;
-use crate::store::shared::last_used_batch::BATCH_MAX;
-use crate::store::shared::last_used_batch::LastUsedBatch;
-use crate::store::shared::last_used_batch::TOUCH_PAUSE;
-use crate::store::shared::leases::Leases;
-use crate::store::shared::session_cache::CachedSession;
-use crate::store::shared::session_cache::SessionCache;
+use crate::store::shared::node::guests::Guests;
+use crate::store::shared::node::last_used_batch::BATCH_MAX;
+use crate::store::shared::node::last_used_batch::LastUsedBatch;
+use crate::store::shared::node::last_used_batch::TOUCH_PAUSE;
+use crate::store::shared::node::leases::Leases;
+use crate::store::shared::node::session_cache::CachedSession;
+use crate::store::shared::node::session_cache::SessionCache;
 use crate::store::shared::snapshot::Planned;
 use crate::store::shared::snapshot::Snapshot;
 use crate::token::Token;

@@ -7,7 +7,7 @@ use callgate::Settings;
 use callgate::account::Login;
 use callgate::base::UserId;
 use callgate::base::clock::ManualClock;
-use callgate::base::entropy::OsEntropy;
+use callgate::base::secret::entropy::OsEntropy;
 use callgate::flow::directory::Directory;
 use callgate::gate::Answer;
 use callgate::store::Store;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use callgate::Gate;
 use callgate::Settings;
 use callgate::base::clock::ManualClock;
-use callgate::base::entropy::SeededEntropy;
+use callgate::base::secret::entropy::SeededEntropy;
 use callgate::gate::Answer;
 use callgate::gate::Client;
 use callgate::table::BasePath;

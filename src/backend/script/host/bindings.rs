@@ -7,11 +7,9 @@ use rquickjs::{
     Ctx, Exception, FromJs, Function, IntoJs, Object, TypedArray, Value, function::Opt,
 };
 
-use crate::backend::script::{
-    call::{Call, CallId},
-    completion::{Completion, Failure},
-    operations::Operations,
-};
+use crate::backend::script::isolate::call::{Call, CallId};
+use crate::backend::script::isolate::completion::{Completion, Failure};
+use crate::backend::script::isolate::operations::Operations;
 
 /// The host functions of one isolate while they are being defined.
 pub(super) struct Bindings<'b, 'js> {

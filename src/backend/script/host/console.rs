@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use rquickjs::Function;
 
-use crate::{
-    backend::script::{call::Call, host::bindings::Bindings, operations::Operations},
-    base::masked::masked,
-};
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::isolate::call::Call;
+use crate::backend::script::isolate::operations::Operations;
+use crate::base::text::masked::masked;
 
 /// Longest line; longer ones are truncated.
 const LINE_BYTES_MAX: usize = 8 * 1024;

@@ -6,16 +6,12 @@ use rquickjs::{Ctx, Exception, Function, Object, Value};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::backend::script::{
-    call::CallId,
-    completion::{Completion, Failure},
-    fetch::{FetchError, FetchRequest, Fetched},
-    host::{
-        bindings::{Base64Bytes, Bindings},
-        session::misread,
-    },
-    operations::Operations,
-};
+use crate::backend::script::fetch::{FetchError, FetchRequest, Fetched};
+use crate::backend::script::host::bindings::{Base64Bytes, Bindings};
+use crate::backend::script::host::session::misread;
+use crate::backend::script::isolate::call::CallId;
+use crate::backend::script::isolate::completion::{Completion, Failure};
+use crate::backend::script::isolate::operations::Operations;
 
 /// Concurrent fetches of one call.
 const FETCHES_MAX: usize = 8;

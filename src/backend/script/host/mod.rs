@@ -20,8 +20,8 @@
 //! 5. The prelude (`prelude/*.js`) wraps the function. It defines the members that a class sees and
 //!    checks the types of their arguments.
 //!
-//! [`Failure`]: crate::backend::script::completion::Failure
-//! [`Completion`]: crate::backend::script::completion::Completion
+//! [`Failure`]: crate::backend::script::isolate::completion::Failure
+//! [`Completion`]: crate::backend::script::isolate::completion::Completion
 
 mod address;
 mod bindings;
@@ -41,7 +41,8 @@ use std::rc::Rc;
 
 use rquickjs::{Ctx, Object};
 
-use crate::backend::script::{host::bindings::Bindings, operations::Operations};
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::isolate::operations::Operations;
 
 /// Creates all host functions, for [`crate::backend::script::prelude::MAIN`].
 pub(super) fn functions<'js>(

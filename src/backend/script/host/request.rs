@@ -1,13 +1,9 @@
 //! Host functions of `request`. A member is copied into the isolate when it is first read.
 
-use crate::{
-    backend::script::{
-        completion::{Completion, Failure},
-        host::bindings::{Bindings, Bytes},
-    },
-    http::message::parse::form::Form,
-    token::Outcome,
-};
+use crate::backend::script::host::bindings::{Bindings, Bytes};
+use crate::backend::script::isolate::completion::{Completion, Failure};
+use crate::http::message::parse::form::Form;
+use crate::token::Outcome;
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     bindings.getter("requestUrl", |call| call.request.url().to_owned())?;

@@ -4,14 +4,11 @@ use std::{str::FromStr, sync::Arc};
 
 use rquickjs::Object;
 
-use crate::{
-    backend::script::{
-        completion::{Completion, Failure},
-        host::{bindings::Bindings, request::outcome},
-    },
-    flow::session::{Privileges, RestoreOptions, Session, SessionError},
-    token::MintOptions,
-};
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::host::request::outcome;
+use crate::backend::script::isolate::completion::{Completion, Failure};
+use crate::flow::session::{Privileges, RestoreOptions, Session, SessionError};
+use crate::token::MintOptions;
 
 pub(super) fn bind(bindings: &Bindings<'_, '_>) -> rquickjs::Result<()> {
     bindings.getter("sessionId", |call| call.session.id().to_string())?;

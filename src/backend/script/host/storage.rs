@@ -2,14 +2,11 @@
 
 use rquickjs::Object;
 
-use crate::{
-    backend::script::{
-        completion::{Completion, Failure},
-        host::{bindings::Bindings, session::misread},
-    },
-    base::limits::UPDATE_ATTEMPTS_MAX,
-    flow::session::{Session, SessionError},
-};
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::host::session::misread;
+use crate::backend::script::isolate::completion::{Completion, Failure};
+use crate::base::limits::UPDATE_ATTEMPTS_MAX;
+use crate::flow::session::{Session, SessionError};
 
 pub(super) fn bind<'js>(bindings: &Bindings<'_, 'js>) -> rquickjs::Result<()> {
     bindings.getter("storageKeys", |call| -> Vec<String> {

@@ -4,7 +4,8 @@ use std::{rc::Rc, time::Duration};
 
 use rquickjs::{Ctx, Function};
 
-use crate::backend::script::{host::bindings::Bindings, operations::OperationId};
+use crate::backend::script::host::bindings::Bindings;
+use crate::backend::script::isolate::operations::OperationId;
 
 /// Longest delay of a timer. No request lasts this long.
 const DELAY_MAX: Duration = Duration::from_hours(1);

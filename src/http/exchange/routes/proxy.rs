@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::base::RequestId;
 use crate::base::limits::HEADER_VALUE_BYTES_MAX;
-use crate::base::masked::masked;
+use crate::base::text::masked::masked;
 use crate::flow::session::Session;
 use crate::http::message::body::outgoing::ResponseBody;
 use crate::http::message::body::upload::Upload;

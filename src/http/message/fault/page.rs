@@ -1,6 +1,6 @@
 //! Failures as pages for people, with details of the handler in development.
 
-use crate::base::markup::escaped;
+use crate::base::text::markup::escaped;
 
 use super::Fault;
 use super::Shape;
