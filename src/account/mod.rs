@@ -22,6 +22,11 @@ mod user;
 /// The name of the built-in class that serves accounts.
 pub const CLASS: &str = "callgate.Accounts";
 
+/// Whether a target, as `Class.function`, is served by that class.
+pub(crate) fn is_of_accounts(target: &str) -> bool {
+    target.strip_prefix(CLASS).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// The class of an application that checks the sign-ins of `$directory/login` itself, and its
 /// function, in the place of 4D's `On REST Authentication`.
 pub const AUTHENTICATION: (&str, &str) = ("OnRestAuthentication", "authenticate");

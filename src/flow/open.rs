@@ -174,6 +174,13 @@ impl Sessions {
         }
     }
 
+    /// What a handler is given in place of a session where there are none.
+    pub(crate) fn none(self: &Arc<Self>, context: SessionContext) -> Result<Session, SessionError> {
+        let session = self.guest(self.clock.now(), context, Gives::Nothing)?;
+        session.give_no_cookie();
+        Ok(session)
+    }
+
     fn guest(
         self: &Arc<Self>,
         now: Timestamp,

@@ -69,6 +69,8 @@ pub struct Sessions {
     pub entropy: Arc<dyn Entropy>,
     /// The keys that seal cookies.
     pub keyring: Keyring,
+    /// Whether there are sessions at all (setting `sessions`).
+    pub are_on: bool,
     /// Which privileges exist.
     pub roles: Roles,
     /// Names that were granted and that `roles.json` does not define.

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use url::Host;
 use url::Url;
 
+use crate::account;
+use crate::account::is_of_accounts;
 use crate::http::Handlers;
 use crate::http::Missing;
 use crate::session::Execute;
@@ -13,6 +15,7 @@ use crate::session::Permitted;
 use crate::session::Roles;
 use crate::settings::SameSite;
 use crate::settings::Settings;
+use crate::table::OtpRule;
 use crate::table::Problem;
 use crate::table::Row;
 use crate::table::Severity;
@@ -51,7 +54,30 @@ impl Lint<'_> {
         let found = [self.target(row), self.strict_strip(row), self.closed(row)];
         let found = found.into_iter().flatten();
         let found = found.chain(self.requires(row));
-        found.map(|(code, what, fix)| row.warning(&file, code, what, fix)).collect()
+        let warnings = found.map(|(code, what, fix)| row.warning(&file, code, what, fix));
+        let error = |(code, what, fix)| Problem {
+            severity: Severity::Error,
+            ..row.warning(&file, code, what, fix)
+        };
+        warnings.chain(self.without_session(row).map(error)).collect()
+    }
+
+    /// An error if the row needs sessions and there are none.
+    fn without_session(&self, row: &Row) -> Option<Warning> {
+        if self.settings.sessions {
+            return None;
+        }
+        let needs = [
+            (*row.otp() != OtpRule::default(), "\"otp\""),
+            (!row.requires().is_empty(), "\"requires\""),
+            (row.repeat().is_some(), "\"repeat\""),
+            (is_of_accounts(row.name()), account::CLASS),
+        ];
+        let needs: Vec<&str> = needs.iter().filter(|(needs, _)| *needs).map(|it| it.1).collect();
+        let what =
+            format!("{} needs sessions, and the setting sessions is \"off\"", needs.join(" and "));
+        let fix = "take it out of the row, or set sessions = \"on\"".to_owned();
+        (!needs.is_empty()).then_some(("no-sessions", what, fix))
     }
 
     fn target(&self, row: &Row) -> Option<Warning> {
@@ -167,6 +193,19 @@ impl Lint<'_> {
         let (Some(roles), Some(file)) = (self.roles, self.settings.roles_file()) else {
             return Vec::new();
         };
+        let forced = (!self.settings.sessions && roles.forces_login()).then(|| Problem {
+            file: file.display().to_string(),
+            line: 1,
+            column: 1,
+            row: None,
+            severity: Severity::Error,
+            code: "no-sessions",
+            what: "forceLogin needs sessions, and the setting sessions is \"off\"".to_owned(),
+            fix: "take it out, or set sessions = \"on\"".to_owned(),
+            others: Vec::new(),
+            witness: None,
+            span: None,
+        });
         let missing = |named: &&Permitted| match &named.function {
             Some(function) => self.handlers.find(&named.class, function).is_err(),
             None => matches!(self.handlers.find(&named.class, ""), Err(Missing::Class)),
@@ -198,7 +237,7 @@ impl Lint<'_> {
                 span: None,
             }
         };
-        roles.permitted().iter().filter(missing).map(problem).collect()
+        forced.into_iter().chain(roles.permitted().iter().filter(missing).map(problem)).collect()
     }
 
     /// The 303 that strips the token is a cross-site redirect, so a browser that follows it does

@@ -61,6 +61,9 @@ impl Handler for Login {
     ) -> HandlerFuture {
         let check = self.check.clone();
         Box::pin(async move {
+            if session.is_off() {
+                return Err(Fault::no_sessions().into());
+            }
             let Asked { user, presented, minutes } = Asked::read(&request)?;
             let is_right = if let Some(check) = check {
                 let arguments = arguments(&request, &user, &presented);

@@ -59,6 +59,10 @@ settings! {
         listen: SocketAddr = "127.0.0.1:8044";
         /// Where health and the operator's view are served, or "off". Never the public address.
         internal: Option<SocketAddr> as OrOff<SocketAddr> = "127.0.0.1:8045";
+        /// "off" keeps no sessions: no cookie is set or read, handlers are given no session, and a
+        /// token in a URL is a parameter like any other. Rows that need a session (`otp`,
+        /// `requires`, `repeat`, callgate.Accounts) are errors then.
+        sessions: bool as OnOff = "on";
         /// Where sessions and tokens are kept: `"embedded:FOLDER"` on one machine; for many nodes
         /// `"redis://HOST:PORT/DB"`, `"rediss://..."` with TLS,
         /// `"redis+sentinel://HOST,HOST,HOST/MASTER"`, `"redis+cluster://HOST,HOST"` or

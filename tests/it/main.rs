@@ -73,6 +73,7 @@ mod secrets;
 mod session_api;
 mod sessions;
 #[cfg(feature = "script")]
+mod sessions_off;
 mod settings_reach;
 mod sign_ins;
 mod store_cli;

@@ -102,6 +102,7 @@ const TABLE: &[(&str, Shown)] = &[
     ("cors", By("it/front.rs", "pages_of_other_origins_read_what_the_rules_allow")),
     ("hsts", By("it/front.rs", "browsers_are_told_to_stay_with_https_where_they_came_by_it")),
     ("rate_limits", By("it/limits.rs", "switched_off_nobody_is_limited")),
+    ("sessions", By("it/sessions_off.rs", "a_class_is_given_no_session_and_a_browser_no_cookie")),
     ("reload", By("it/reload.rs", "readyz_tells_generation_and_refusal_and_stays_ready")),
     ("strict", By("it/class_files.rs", "under_strict_a_missing_class_refuses_the_start")),
     ("development", By("it/messages.rs", "in_development_the_handlers_own_text_is_shown")),

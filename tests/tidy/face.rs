@@ -181,7 +181,7 @@ impl Face {
         match self.items(module).get(at).expect("an item that was found") {
             Item::Struct(item) => members.extend(fields(&item.fields, false)),
             Item::Enum(item) => {
-                for variant in &item.variants {
+                for variant in item.variants.iter().filter(|each| !is_hidden(&each.attrs)) {
                     members.push(variant.ident.to_string());
                     let inner = fields(&variant.fields, true).into_iter();
                     members.extend(inner.map(|field| format!("{}::{field}", variant.ident)));

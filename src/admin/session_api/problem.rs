@@ -149,7 +149,9 @@ pub(super) fn session(error: SessionError, refused: fn() -> Fault) -> Fault {
         SessionError::Store(error) => error.into(),
         SessionError::TooOften(wait) => Fault::rate_limited(wait),
         SessionError::TooManyGuests(wait) => Fault::too_many_guests(wait),
+        // No capability is granted where there are no sessions.
         error @ (SessionError::Contended
+        | SessionError::Off
         | SessionError::OtherType { .. }
         | SessionError::Mint(MintRefused::NoEntropy)) => Fault::internal(error),
     }

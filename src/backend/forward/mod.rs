@@ -76,7 +76,8 @@ impl Proxy for Upstream {
     fn pass(&self, proxied: ProxyRequest) -> ProxyFuture {
         let (timeout, upgrade_requested) = (proxied.timeout, proxied.upgrade.is_some());
         let watch = proxied.body.watch();
-        let granted = self.grants.then(|| proxied.session.capability()).transpose();
+        let grants = self.grants && !proxied.session.is_off();
+        let granted = grants.then(|| proxied.session.capability()).transpose();
         let (outbound, config) = (Arc::clone(&self.outbound), self.config);
         let session = proxied.session.clone();
         let request = granted

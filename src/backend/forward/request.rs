@@ -146,9 +146,14 @@ fn upstream_headers(proxied: &ProxyRequest) -> HeaderMap {
     headers
 }
 
-/// Adds the fields that describe the session. Empty values are left out.
+/// Adds the fields that describe the request and its session, if there are sessions. Empty values
+/// are left out.
 fn set_identity(headers: &mut HeaderMap, proxied: &ProxyRequest) {
+    insert(headers, REQUEST_ID, &proxied.id.to_string());
     let session = &proxied.session;
+    if session.is_off() {
+        return;
+    }
     let name = |text: &str| utf8_percent_encode(text, IN_NAMES).to_string();
     let privileges: Vec<String> = session.privileges().iter().map(|each| name(each)).collect();
     for (field, value) in [
@@ -156,7 +161,6 @@ fn set_identity(headers: &mut HeaderMap, proxied: &ProxyRequest) {
         (USER, name(&session.user_name())),
         (PRIVILEGES, privileges.join(",")),
         (OTP, proxied.otp.name().to_owned()),
-        (REQUEST_ID, proxied.id.to_string()),
     ] {
         insert(headers, field, &value);
     }

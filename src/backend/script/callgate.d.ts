@@ -8,6 +8,7 @@
  * A function of a class that rows can name. It may be `async`.
  *
  * Write `@type {Handler}` above a method to give the editor the types of `request` and `session`.
+ * Under `sessions = "off"` there is no session: `session` is `null`.
  *
  * An `OutgoingMessage` is sent as it is. Any other value is sent as `{"result": value}`, and
  * `undefined` as status 200 with an empty body. An exception is logged, and the client gets 500

@@ -23,6 +23,8 @@ pub struct Environment {
     pub entropy: Arc<dyn Entropy>,
     /// The name of the session cookie.
     pub cookie_name: Arc<str>,
+    /// Whether there are sessions; classes are given `null` where there are none.
+    pub keeps_sessions: bool,
     /// Whether the engine checks budgets inside built-ins.
     pub is_bounded: bool,
     /// Whether loading classes fails if it does not; otherwise a warning is logged.
@@ -35,6 +37,15 @@ impl Environment {
         let (limits, fetcher) = (Budgets::default(), Fetcher::default());
         let entropy = Arc::new(OsEntropy::new());
         let (cookie_name, is_bounded) = ("4DSID".into(), interrupts::is_bounded());
-        Self { limits, runtime, fetcher, entropy, cookie_name, is_bounded, demands_bounds: false }
+        Self {
+            limits,
+            runtime,
+            fetcher,
+            entropy,
+            cookie_name,
+            keeps_sessions: true,
+            is_bounded,
+            demands_bounds: false,
+        }
     }
 }

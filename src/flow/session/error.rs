@@ -54,6 +54,8 @@ pub enum SessionError {
     Mint(MintRefused),
     /// Callback URLs need the setting `public_origin`.
     NoPublicOrigin,
+    /// The setting `sessions` is `"off"`; nothing was read or written.
+    Off,
 }
 
 impl SessionError {
@@ -75,6 +77,7 @@ impl SessionError {
             Self::Mint(MintRefused::NoEntropy) => "noRandomness",
             Self::Mint(MintRefused::TooManyHandlers) => "tooManyHandlers",
             Self::NoPublicOrigin => "noPublicOrigin",
+            Self::Off => "sessionsOff",
         }
     }
 }
@@ -111,6 +114,7 @@ impl fmt::Display for SessionError {
             Self::NoPublicOrigin => f.write_str(
                 "callback URLs need the setting public_origin, such as \"https://shop.example\"",
             ),
+            Self::Off => f.write_str("there are no sessions: the setting sessions is \"off\""),
         }
     }
 }

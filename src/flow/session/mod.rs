@@ -105,6 +105,18 @@ impl Session {
         Self { sessions, context: Arc::new(context), request: Arc::new(request) }
     }
 
+    /// Whether there is no session, because the setting `sessions` is `"off"`. Then it reads as a
+    /// guest's with an empty storage, and everything that would write, mint or redeem returns
+    /// [`SessionError::Off`].
+    pub fn is_off(&self) -> bool {
+        !self.sessions.are_on
+    }
+
+    /// [`SessionError::Off`] where there are no sessions.
+    pub(super) fn demand(&self) -> Result<(), SessionError> {
+        if self.is_off() { Err(SessionError::Off) } else { Ok(()) }
+    }
+
     /// The name of the session: 32 upper-case hex digits that may be logged.
     pub fn id(&self) -> SessionId {
         self.lock().id()
@@ -142,6 +154,7 @@ impl Session {
     }
 
     fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
+        self.demand()?;
         Self::admit(key, &json)?;
         self.lock().draft.entries.insert(key.into(), Some(json));
         Ok(())
@@ -196,6 +209,7 @@ impl Session {
     /// see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be gained: see
     /// [`SessionError::ContextMayNotGain`].
     pub fn set_privileges(&self, privileges: impl Into<Privileges>) -> Result<(), SessionError> {
+        self.demand()?;
         let privileges = privileges.into();
         let keep_devices = privileges.keep_devices;
         let change = self.access_change(privileges)?;

@@ -77,6 +77,11 @@ impl PlanBuilder {
         let handlers = HandlerSet { registry: loaded.beside(&self.native), loaded };
         let lost = before.map(|before| self.lost(&checked.table, before, &handlers));
         let warnings = self.warnings(checked.warnings, &checked.table, &handlers);
+        let errors: Vec<Problem> =
+            warnings.iter().filter(|it| it.severity == Severity::Error).cloned().collect();
+        if !errors.is_empty() {
+            return Err(GateError::Table(errors));
+        }
         let rest = Rest::new(Arc::new(handlers.registry.clone()), self.roles.clone());
         match lost.filter(|lost| !lost.is_empty()) {
             Some(lost) => Err(GateError::Table(lost)),

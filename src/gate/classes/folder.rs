@@ -113,6 +113,7 @@ impl ClassFolder {
             },
             entropy: Arc::clone(entropy),
             cookie_name: settings.cookie_name().into(),
+            keeps_sessions: settings.sessions,
             demands_bounds: settings.safety == Safety::Strict,
             ..Environment::new(Handle::current())
         };

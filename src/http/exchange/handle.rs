@@ -105,15 +105,25 @@ impl Dispatch {
         let body = if let Some(upload) = exchange.upload.take() {
             upload
         } else {
-            let whole = RequestBody::Whole(Full::new(exchange.take_body_to_pass(place)));
+            let bytes = if session.is_off() {
+                exchange.body_as_sent().clone()
+            } else {
+                exchange.take_body_to_pass(place)
+            };
+            let whole = RequestBody::Whole(Full::new(bytes));
             Upload::new(whole, u64::MAX, self.config.limits.pace())?
         };
-        let path = exchange.path_to_pass(row);
+        // Without sessions there are no tokens: what looks like one is the application's own.
+        let path =
+            if session.is_off() { exchange.path.clone() } else { exchange.path_to_pass(row) };
         let head = &mut exchange.head;
         let upgrade = head::asks_for_websocket(head).then(|| head.extensions.remove());
         let mut headers = mem::take(&mut head.headers);
         let Head { method, uri, .. } = &*head;
-        let mut query = token_place::without_token(uri.query().unwrap_or(""), place);
+        let mut query = uri.query().unwrap_or("").to_owned();
+        if !session.is_off() {
+            query = token_place::without_token(&query, place);
+        }
         if let Brought::Token(token) = &exchange.brought {
             let digits = Digits::of(token);
             query = digits.remove_from_query(&query);

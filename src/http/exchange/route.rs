@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http_body_util::Full;
 use hyper::Method;
 
+use crate::account::is_of_accounts;
 use crate::base::text::query::Query;
 use crate::base::text::query::QueryTooLarge;
 use crate::flow::session::ShownConsent;
@@ -18,7 +19,6 @@ use crate::http::exchange::PhaseResult;
 use crate::http::exchange::dispatch::Dispatch;
 use crate::http::exchange::routes::Route;
 use crate::http::exchange::routes::reserved::ReservedRequest;
-use crate::http::exchange::session::is_of_accounts;
 use crate::http::message::body::incoming::RequestBody;
 use crate::http::message::body::outgoing::no_content;
 use crate::http::message::fault::Fault;

@@ -7,7 +7,7 @@ use hyper::Method;
 use hyper::Response;
 use hyper::header;
 
-use crate::account;
+use crate::account::is_of_accounts;
 use crate::flow::open::Presented;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
@@ -40,11 +40,6 @@ use crate::token::Question;
 
 /// The field by which a client without cookies names its session to `callgate.Accounts`.
 pub(super) const SESSION_ID: &str = "x-session-id";
-
-/// Whether a row is served by the class of the accounts.
-pub(super) fn is_of_accounts(target: &str) -> bool {
-    target.strip_prefix(account::CLASS).is_some_and(|rest| rest.starts_with('.'))
-}
 
 /// The credential that a client without cookies sends; it counts in place of the cookie. Only the
 /// class of the accounts reads it: to other rows the field may mean something else.
@@ -95,6 +90,9 @@ impl Dispatch {
             host: headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
             client: exchange.client.address,
         };
+        if !self.site.sessions.are_on {
+            return Ok(self.site.sessions.none(context)?);
+        }
         let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
         let mut cookies = self.site.cookie.read(cookies);
         let told = told_session(route, headers)?;
@@ -127,7 +125,7 @@ impl Dispatch {
         route: &Route,
         session: &Session,
     ) -> PhaseResult<()> {
-        if !session.may_redeem() {
+        if !session.may_redeem() || session.is_off() {
             return Ok(());
         }
         // Each is boxed, so that requests without a token need no room for it.

@@ -62,5 +62,6 @@ pub(super) fn functions<'js>(
     text::bind(&bindings)?;
     crypto::bind(&bindings)?;
     functions.set("sessionCookieName", &*operations.environment.cookie_name)?;
+    functions.set("keepsSessions", operations.environment.keeps_sessions)?;
     Ok(functions)
 }

@@ -51,7 +51,7 @@ export function setUp(host) {
     /** The arguments of a handler for the call with this id. */
     begin: (call, given) => [
       new IncomingMessage(call),
-      new Session(call),
+      host.keepsSessions ? new Session(call) : null,
       ...(given === undefined ? [] : parse(given)),
     ],
     finish,
@@ -66,7 +66,7 @@ export function setUp(host) {
  * `[status, headers, text, bytes]` of a message.
  */
 function finish(session, value) {
-  flush(session);
+  if (session !== null) flush(session);
   if (value === undefined) return undefined;
   if (isMessage(value)) return toParts(value);
   return `{"result":${encode(value, "the returned value")}}`;

@@ -92,6 +92,7 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
+        self.demand()?;
         let _right = self.request.lock_right().await;
         let now = self.sessions.clock.now();
         // A guest's too: another of its requests may have created it since this one began.
@@ -313,9 +314,9 @@ impl Session {
 
     /// Creates the session with this write, or changes it, under the right of the request.
     async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
+        self.demand()?;
         let now = self.sessions.clock.now();
-        let store = &self.sessions.store;
-        let patch = write.patch;
+        let (store, patch) = (&self.sessions.store, write.patch);
         if token.is_some() {
             failpoint::reached(Place::Mint)?;
         }

@@ -27,6 +27,12 @@ impl Fault {
         Self { stack: &[(1561, "No permission to execute this function.")], ..fault }
     }
 
+    /// A sign-in where there can be none, because the setting `sessions` is `"off"`.
+    pub(crate) fn no_sessions() -> Self {
+        let text = "There are no sessions here, so that no user can sign in.";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "no_sessions", text)
+    }
+
     /// The header of a sign-in does not say who signs in.
     pub(crate) fn bad_login(public: &'static str) -> Self {
         Self::bad_request("bad_login", public)
