@@ -1,5 +1,7 @@
 //! The binding: how a browser that minted a token is recognized.
 
+use std::sync::OnceLock;
+
 use crate::base::Digest;
 use crate::base::Entropy;
 use crate::base::Secret;
@@ -20,14 +22,33 @@ use crate::token::TokenSecret;
 /// sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
-    nonce: Secret<16>,
+    nonce: Nonce,
     until: Timestamp,
+}
+
+/// The nonce of a binding, derived when it is first used: most requests never use it, and it would
+/// be a sixth of what resuming a session costs.
+#[derive(Debug, Clone)]
+enum Nonce {
+    Known(Secret<16>),
+    DerivedFrom(Credential, OnceLock<Secret<16>>),
+}
+
+impl Nonce {
+    fn secret(&self) -> &Secret<16> {
+        match self {
+            Self::Known(secret) => secret,
+            Self::DerivedFrom(credential, derived) => {
+                derived.get_or_init(|| credential.derived("binding"))
+            }
+        }
+    }
 }
 
 impl Binding {
     /// A new one, for a browser that has neither a binding nor a credential.
     pub(crate) fn fresh(entropy: &dyn Entropy, until: Timestamp) -> Result<Self, NoEntropy> {
-        Ok(Self { nonce: Secret::random(entropy)?, until })
+        Ok(Self { nonce: Nonce::Known(Secret::random(entropy)?), until })
     }
 
     /// The one of a browser that has no binding cookie, and has this credential.
@@ -35,25 +56,26 @@ impl Binding {
     /// It is derived from the credential, so that the browser is recognized even where a token is
     /// minted after its response has begun, and where two first mints of one browser race.
     pub(crate) fn of(credential: &Credential, until: Timestamp) -> Self {
-        Self { nonce: credential.derived("binding"), until }
+        let nonce = Nonce::DerivedFrom(credential.clone(), OnceLock::new());
+        Self { nonce, until }
     }
 
     /// The secret of the credential that a redemption of this token gives the browser. It is
     /// derived from secrets that the browser has, so that a browser which has lost the response
     /// can be given the same credential again, and no other client can.
     pub(crate) fn newcomer(&self, secret: &TokenSecret) -> Secret<16> {
-        secret.newcomer_of(&self.nonce)
+        secret.newcomer_of(self.nonce.secret())
     }
 
     /// The token as stored for `secret` if only this browser may redeem it.
     pub(crate) fn bound(&self, secret: &TokenSecret) -> TokenSecret {
-        secret.bound_to(&self.nonce)
+        secret.bound_to(self.nonce.secret())
     }
 
     /// Parses the value of a cookie; `None` if it is malformed, or has expired at `now`.
     pub(crate) fn read(text: &str, now: Timestamp) -> Option<Self> {
         let (nonce, secs) = text.split_once('.')?;
-        let nonce = Secret::new(hex::read(nonce).ok()?);
+        let nonce = Nonce::Known(Secret::new(hex::read(nonce).ok()?));
         if secs.is_empty() || !secs.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -81,13 +103,13 @@ impl Binding {
 
     /// The digest that a token stores.
     pub(crate) fn digest(&self, app: &str) -> Digest {
-        Digest::of("binding", app, &self.nonce)
+        Digest::of("binding", app, self.nonce.secret())
     }
 
     /// The value of the cookie.
     pub(crate) fn text(&self) -> SecretText {
         // As hex digits, so that the log masks it wherever it is quoted.
-        let nonce = hex::upper(self.nonce.expose());
+        let nonce = hex::upper(self.nonce.secret().expose());
         SecretText::new(format!("{nonce}.{}", self.until.millis().div_ceil(1_000)))
     }
 
