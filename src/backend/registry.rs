@@ -63,6 +63,17 @@ impl Handlers for Registry {
         }
     }
 
+    fn lineage(&self, class: &str, method: &str) -> Vec<String> {
+        match (self.native.get(class), &self.files) {
+            (None, Some(files)) => files.lineage(class, method),
+            _ => vec![class.to_owned()],
+        }
+    }
+
+    fn is_extended(&self, class: &str, method: Option<&str>) -> bool {
+        self.files.as_ref().is_some_and(|files| files.is_extended(class, method))
+    }
+
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
         let known: Vec<String> = self
             .native

@@ -171,7 +171,8 @@ impl Lint<'_> {
         let roles = self.roles.filter(|roles| roles.restricts_by_default())?;
         let (is_closed, fix) = match row.target() {
             Target::Function { class, method } => (
-                roles.permission(class, method).execute == Execute::AnyOf(Box::default()),
+                roles.permission(&self.handlers.lineage(class, method), method).execute
+                    == Execute::AnyOf(Box::default()),
                 format!(
                     "add {{ \"applyTo\": {:?}, \"type\": \"singletonMethod\", \"execute\": \
                      [\"guest\"] }} to its permissions, or name a privilege",
@@ -206,9 +207,12 @@ impl Lint<'_> {
             witness: None,
             span: None,
         });
-        let missing = |named: &&Permitted| match &named.function {
-            Some(function) => self.handlers.find(&named.class, function).is_err(),
-            None => matches!(self.handlers.find(&named.class, ""), Err(Missing::Class)),
+        let missing = |named: &&Permitted| {
+            let is_missing = match &named.function {
+                Some(function) => self.handlers.find(&named.class, function).is_err(),
+                None => matches!(self.handlers.find(&named.class, ""), Err(Missing::Class)),
+            };
+            is_missing && !self.handlers.is_extended(&named.class, named.function.as_deref())
         };
         let problem = |named: &Permitted| {
             let Permitted { class, function, line, column } = named;

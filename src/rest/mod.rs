@@ -109,7 +109,7 @@ impl Rest {
         if name == "login" {
             // What `roles.json` says about the function that checks concerns its promotions only.
             let (class, function) = AUTHENTICATION;
-            let access = AccessRule::of_function(&self.roles, class, function).for_everyone();
+            let access = self.access(class, function).for_everyone();
             return Ok(route.under(access).signing_in());
         }
         Ok(route.under(AccessRule::default().for_signed_in(self.roles.forces_login())))
@@ -148,7 +148,7 @@ impl Rest {
             _ => return Err(refuse_method("GET")),
         };
         let route = self.call(asked.part, (class, function), arguments)?;
-        let access = AccessRule::of_function(&self.roles, class, function);
+        let access = self.access(class, function);
         Ok(route.under(if signs_in {
             access.for_everyone()
         } else {
@@ -171,7 +171,11 @@ impl Rest {
         }
         let arguments = Arguments::Path(parameter.map(str::to_owned));
         let route = self.call(asked.part, (ACTIONS, name), arguments)?;
-        Ok(route.under(AccessRule::of_function(&self.roles, ACTIONS, name)))
+        Ok(route.under(self.access(ACTIONS, name)))
+    }
+
+    fn access(&self, class: &str, function: &str) -> AccessRule {
+        AccessRule::of_function(&self.roles, &*self.handlers, (class, function))
     }
 
     fn call(

@@ -69,13 +69,17 @@ pub(super) struct Permissions {
 }
 
 impl Permissions {
-    /// What a function demands: of a function, its class and everything, the narrowest that says
-    /// something counts. Where nothing does, `restrictedByDefault` decides.
-    pub(super) fn of(&self, class: &str, function: &str) -> Permission {
-        let (class, function) = (fold(class), fold(function));
-        let scopes = [Scope::Function(class.clone(), function), Scope::Class(class), Scope::All];
-        let found: Vec<&Allowed> =
-            scopes.iter().filter_map(|scope| self.allowed.get(scope)).collect();
+    /// What a function demands, of its class and those that it extends (`lineage`, nearest first):
+    /// of a function, its class and everything, the narrowest that says something counts, and of
+    /// several classes the nearest. Where nothing does, `restrictedByDefault` decides.
+    pub(super) fn of(&self, lineage: &[String], function: &str) -> Permission {
+        let function = fold(function);
+        let of_class = |class: &String| {
+            let class = fold(class);
+            [Scope::Function(class.clone(), function.clone()), Scope::Class(class)]
+        };
+        let scopes = lineage.iter().flat_map(of_class).chain([Scope::All]);
+        let found: Vec<&Allowed> = scopes.filter_map(|scope| self.allowed.get(&scope)).collect();
         let promote = found.iter().find_map(|allowed| allowed.promote.clone());
         let execute = match found.iter().find_map(|allowed| allowed.execute.as_ref()) {
             Some(names) if names.iter().any(|name| fold(name) == GUEST) => Execute::Anyone,

@@ -90,10 +90,11 @@ impl Roles {
         known.and_then(|known| known.roles.get(&fold(name.trim()))).map_or(&[], Vec::as_slice)
     }
 
-    /// What a function demands of a session; nothing without a file.
-    pub fn permission(&self, class: &str, function: &str) -> Permission {
+    /// What a function of a class demands of a session, nothing without a file. `lineage` is the
+    /// class, and then those that it extends, nearest first.
+    pub fn permission(&self, lineage: &[String], function: &str) -> Permission {
         let known = self.known.as_ref();
-        known.map(|known| known.permissions.of(class, function)).unwrap_or_default()
+        known.map(|known| known.permissions.of(lineage, function)).unwrap_or_default()
     }
 
     /// The classes and functions that permissions name, to find those that do not exist.

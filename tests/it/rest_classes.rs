@@ -249,3 +249,64 @@ async fn what_counts_as_true_in_javascript_lets_a_user_in() {
         assert_eq!(answer.status, status, "{returned}: {}", answer.text());
     }
 }
+
+const TILL: &str = r#"
+export default class Till {
+  static exposed = ["open", "count"];
+  open() { return "open"; }
+  count() { return "counted"; }
+}
+"#;
+
+const SHOP_TILL: &str = r#"
+import Till from "./Till.js";
+export default class ShopTill extends Till {
+  static exposed = ["open", "count", "own"];
+  count() { return "its own count"; }
+  own() { return "own"; }
+}
+"#;
+
+const NIGHT_TILL: &str = r#"
+import ShopTill from "./ShopTill.js";
+export default class NightTill extends ShopTill {
+  static exposed = ["open", "count", "own"];
+}
+"#;
+
+#[tokio::test]
+async fn a_permission_about_a_class_concerns_the_classes_that_extend_it() {
+    let files = [("Till.js", TILL), ("ShopTill.js", SHOP_TILL), ("NightTill.js", NIGHT_TILL)];
+    let place = folder(&files);
+    let entry = |target: &str, kind: &str, who: &str| json!({ "applyTo": target, "type": kind, "execute": [who] });
+    let statuses = async |permissions: Vec<Value>| {
+        let roles = json!({
+            "privileges": [{ "privilege": "boss" }],
+            "permissions": { "allowed": permissions },
+        });
+        fs::write(place.path().join("roles.json"), roles.to_string()).unwrap();
+        let gate = open(place.path()).await.unwrap();
+        let warned = gate.warnings().iter().any(|it| it.code == "permission-unused");
+        assert!(!warned, "{:?}", gate.warnings());
+        let client = gate.client();
+        let mut statuses = Vec::new();
+        for function in ["NightTill/open", "NightTill/count", "NightTill/own"] {
+            let target = format!("/rest/$singleton/{function}");
+            statuses.push(client.post(&target).body("[]").send().await.status);
+        }
+        statuses
+    };
+    let method = "singletonMethod";
+    assert_eq!(statuses(vec![]).await, [200, 200, 200]);
+    assert_eq!(statuses(vec![entry("Till.open", method, "boss")]).await, [401, 200, 200]);
+    // A function that is written anew is the same function.
+    assert_eq!(statuses(vec![entry("Till.count", method, "boss")]).await, [200, 401, 200]);
+    assert_eq!(statuses(vec![entry("Till", "singleton", "boss")]).await, [401, 401, 200]);
+    assert_eq!(statuses(vec![entry("ShopTill.own", method, "boss")]).await, [200, 200, 401]);
+    // The nearest class that says something counts.
+    let nearer = vec![entry("Till", "singleton", "boss"), entry("ShopTill", "singleton", "guest")];
+    assert_eq!(statuses(nearer).await, [200, 200, 200]);
+    let narrower =
+        vec![entry("Till.open", method, "boss"), entry("NightTill.open", method, "guest")];
+    assert_eq!(statuses(narrower).await, [200, 200, 200]);
+}

@@ -129,12 +129,13 @@ async fn signin(request: IncomingMessage, session: Session) -> Done {
     enter(&session, &user, 200).await
 }
 
-/// Signs an account in, under a fresh credential.
+/// Signs an account in, under a fresh credential. A browser is told the public id instead of it.
 async fn enter(session: &Session, user: &User, status: u16) -> Done {
     session.sign_in(user)?;
     let credential = session.credential_to_tell().await?;
     let opened = session.opened().ok_or_else(refusal::not_signed)?;
-    let id = credential.as_ref().map_or("", SecretText::expose);
+    let public = view::public_id(&opened);
+    let id = credential.as_ref().map_or(&*public, SecretText::expose);
     answer(status, view::session(&opened, id, Some(user)))
 }
 

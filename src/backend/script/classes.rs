@@ -167,6 +167,23 @@ impl Handlers for Classes {
         exposed.copied().unwrap_or_default()
     }
 
+    fn lineage(&self, class: &str, method: &str) -> Vec<String> {
+        let loaded = self.classes.get(class);
+        let functions = loaded.and_then(|loaded| loaded.isolate.info().functions.as_ref());
+        let function = functions.into_iter().flatten().find(|function| function.name == method);
+        let extended = function.map(|function| function.extended.as_slice()).unwrap_or_default();
+        let extended = extended.iter().filter(|extended| *extended != class).cloned();
+        std::iter::once(class.to_owned()).chain(extended).collect()
+    }
+
+    fn is_extended(&self, class: &str, method: Option<&str>) -> bool {
+        let functions = self.classes.values().flat_map(|each| each.isolate.info().functions.iter());
+        functions.flatten().any(|function| {
+            method.is_none_or(|method| method == function.name)
+                && function.extended.iter().any(|extended| extended == class)
+        })
+    }
+
     fn nearest(&self, class: &str, method: &str) -> Option<String> {
         let functions = self.classes.iter().flat_map(|(class, loaded)| {
             let functions = loaded.isolate.info().functions.iter().flatten();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use callgate::Settings;
 use callgate::account::Login;
+use callgate::base::SessionId;
 use callgate::base::UserId;
 use callgate::base::clock::ManualClock;
 use callgate::base::secret::entropy::OsEntropy;
@@ -162,6 +163,31 @@ async fn what_is_listed_opens_nothing() {
     assert_eq!(ask(&house, &line, Some(credential), None).await.json()["id"], *public);
     let gone = ask(&house, "GET /api/v1/sessions/current", Some(credential), None).await;
     assert_eq!(gone.status, 440);
+}
+
+#[tokio::test]
+async fn a_page_is_not_given_the_value_of_the_cookie() {
+    let house = house().await;
+    let client = house.gate.client();
+    let body = json!({ "name": "Ada", "email": "ada@example.com", "password": PASSWORD });
+    let call = |line: &str| {
+        let (method, target) = line.split_once(' ').unwrap();
+        client.call(method, target).as_browser().header("content-type", "application/json")
+    };
+    let signup = call("POST /api/v1/signup").body(body.to_string()).send().await;
+    assert_eq!(signup.status, 201, "{}", signup.text());
+    let body = json!({ "login": "ada@example.com", "password": PASSWORD });
+    let signin = call("POST /api/v1/signin").body(body.to_string()).send().await;
+    assert_eq!(signin.status, 200, "{}", signin.text());
+    let cookie = client.cookie(house.cookie_name()).unwrap();
+    for answer in [&signup, &signin] {
+        assert!(!answer.text().contains(&cookie));
+        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        assert!(id.parse::<SessionId>().is_ok(), "{id}");
+        assert_eq!(ask(&house, "GET /api/v1/sessions/current", Some(&id), None).await.status, 440);
+    }
+    let current = call("GET /api/v1/sessions/current").send().await;
+    assert_eq!((current.status, &current.json()["id"]), (200, &signin.json()["id"]));
 }
 
 /// Nobody learns from an answer who has an account, or that a login is locked.

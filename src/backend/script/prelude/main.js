@@ -91,7 +91,10 @@ function exposures(constructor) {
   });
 }
 
-/** The functions that rows can name, own and inherited: `[name, file, line, column]`. */
+/**
+ * The functions that rows can name, own and inherited: `[name, file, line, column, files]`. The
+ * files are those of the classes that are extended and have the function, too, nearest first.
+ */
 function functions(instance) {
   const found = { __proto__: null };
   for (let from = instance; from && from !== everything; from = getPrototypeOf(from)) {
@@ -99,7 +102,14 @@ function functions(instance) {
       if (typeof name !== "string" || name === "constructor" || name in found) continue;
       const value = getOwnPropertyDescriptor(from, name)?.value;
       if (typeof value !== "function") continue;
-      found[name] = [name, value.fileName, value.lineNumber, value.columnNumber];
+      found[name] = [name, value.fileName, value.lineNumber, value.columnNumber, []];
+    }
+  }
+  for (let from = instance; from && from !== everything; from = getPrototypeOf(from)) {
+    const file = getOwnPropertyDescriptor(from, "constructor")?.value?.fileName;
+    if (typeof file !== "string") continue;
+    for (const name in found) {
+      if (name in from) found[name][4].push(file);
     }
   }
   return Object.values(found);

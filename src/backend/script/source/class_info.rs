@@ -29,6 +29,8 @@ pub(crate) struct ClassInfo {
 pub(crate) struct NamedFunction {
     pub(crate) name: String,
     pub(crate) place: Option<SourceLocation>,
+    /// The classes that its class extends and that have it, too, nearest first, by their files.
+    pub(crate) extended: Vec<String>,
 }
 
 /// The one instance of a class.
@@ -162,12 +164,15 @@ fn first(functions: &[NamedFunction]) -> &str {
     functions.first().map_or("name", |function| &function.name)
 }
 
-/// Parses `[name, file, line, column]`. Built-in functions have no location.
+/// Parses `[name, file, line, column, [file…]]`. Built-in functions have no location.
 fn named(entry: &Array<'_>) -> rquickjs::Result<NamedFunction> {
     let place = || -> rquickjs::Result<SourceLocation> {
         Ok(SourceLocation { file: entry.get(1)?, line: entry.get(2)?, column: entry.get(3)? })
     };
-    Ok(NamedFunction { name: entry.get(0)?, place: place().ok() })
+    let files: Vec<String> = entry.get(4)?;
+    let class = |file: &String| Some(file.rsplit('/').next()?.strip_suffix(".js")?.to_owned());
+    let extended = files.iter().filter_map(class).collect();
+    Ok(NamedFunction { name: entry.get(0)?, place: place().ok(), extended })
 }
 
 fn problem(

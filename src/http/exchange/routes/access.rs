@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::flow::session::Session;
+use crate::http::exchange::routes::handler::Handlers;
 use crate::http::message::fault::Fault;
 use crate::session::Execute;
 use crate::session::Permission;
@@ -22,8 +23,13 @@ pub(crate) struct AccessRule {
 
 impl AccessRule {
     /// The rule of a function.
-    pub(crate) fn of_function(roles: &Roles, class: &str, function: &str) -> Self {
-        Self { permission: roles.permission(class, function), signed_in: false }
+    pub(crate) fn of_function(
+        roles: &Roles,
+        handlers: &dyn Handlers,
+        (class, function): (&str, &str),
+    ) -> Self {
+        let lineage = handlers.lineage(class, function);
+        Self { permission: roles.permission(&lineage, function), signed_in: false }
     }
 
     /// The same rule, for signed-in sessions only.
@@ -39,9 +45,11 @@ impl AccessRule {
 
     /// The rule of a row. A permission is about a function, so a row that forwards has none: under
     /// `restrictedByDefault` it is closed unless it says itself what it requires.
-    pub(super) fn of_row(roles: &Roles, row: &Row) -> Self {
+    pub(super) fn of_row(roles: &Roles, handlers: &dyn Handlers, row: &Row) -> Self {
         match row.target() {
-            Target::Function { class, method } => Self::of_function(roles, class, method),
+            Target::Function { class, method } => {
+                Self::of_function(roles, handlers, (class, method))
+            }
             Target::Upstream(_) if roles.restricts_by_default() && row.requires().is_empty() => {
                 let execute = Execute::AnyOf(Box::default());
                 Self {

@@ -73,6 +73,17 @@ pub trait Handlers: fmt::Debug + Send + Sync {
         Exposure::default()
     }
 
+    /// The class, and then the classes that it extends and that have the function, too, nearest
+    /// first: a permission about one of them concerns those before it.
+    fn lineage(&self, class: &str, _method: &str) -> Vec<String> {
+        vec![class.to_owned()]
+    }
+
+    /// Whether a class extends this one, and has this function of it, if one is named.
+    fn is_extended(&self, _class: &str, _method: Option<&str>) -> bool {
+        false
+    }
+
     /// The known names nearest to a class and method that are missing, for messages.
     fn nearest(&self, class: &str, method: &str) -> Option<String>;
 }

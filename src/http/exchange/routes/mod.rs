@@ -107,7 +107,7 @@ impl Routes {
                 Target::Upstream(url) => Ok(Backend::Proxy(proxies.find(url))),
             };
             let route = by.map(|by| {
-                let access = AccessRule::of_row(roles, row);
+                let access = AccessRule::of_row(roles, handlers, row);
                 let (row, target) = (row.clone(), Arc::clone(&target));
                 Arc::new(Route { row, target, by, part: None, access, signs_in: false })
             });
