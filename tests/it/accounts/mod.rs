@@ -234,6 +234,45 @@ async fn a_sign_in_gives_a_fresh_credential_and_ends_the_old_one() {
     assert_eq!(rides.status, 401, "{}", rides.text());
 }
 
+/// A page would read the credential of its cookie in the body, where the cookie is hidden from it.
+#[tokio::test]
+async fn a_sign_in_of_a_browser_returns_no_credential() {
+    let house = house().await;
+    signup(&house, "ada@example.com").await;
+    let browsers: [&[(&str, &str)]; 4] = [
+        &[("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")],
+        &[("user-agent", "Mozilla/5.0"), ("accept", "text/html")],
+        &[("user-agent", "Mozilla/5.0"), ("origin", "http://shop.example")],
+        &[("cookie", "theme=dark")],
+    ];
+    for (nth, sent) in browsers.into_iter().enumerate() {
+        let (known, new) = ("ada@example.com".to_owned(), format!("new{nth}@example.com"));
+        for (path, email) in [("/api/v1/signin", known), ("/api/v1/signup", new)] {
+            let body = json!({ "login": email, "email": email, "name": "x", "password": PASSWORD });
+            let browser = house.gate.client();
+            let call = browser.post(path).header("content-type", "application/json");
+            let call = sent.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let answer = call.body(body.to_string()).send().await;
+            assert!(answer.status < 300, "{sent:?}: {}", answer.text());
+            let id = answer.json()["id"].as_str().unwrap().to_owned();
+            let taken = ask(&house, "GET /api/v1/sessions/current", Some(&id), None).await;
+            assert_eq!(taken.status, 440, "{sent:?}: {id}");
+            if let Some(cookie) = browser.cookie(house.cookie_name()) {
+                assert!(!answer.text().contains(&cookie), "{sent:?}");
+            }
+        }
+    }
+    // A browser that has its session cookie, and says nothing else.
+    let browser = house.gate.client();
+    browser.get("/write?key=a&value=1").send().await;
+    let body = json!({ "login": "ada@example.com", "password": PASSWORD }).to_string();
+    let call = browser.post("/api/v1/signin").header("content-type", "application/json").body(body);
+    let answer = call.send().await;
+    let cookie = browser.cookie(house.cookie_name()).unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(!answer.text().contains(&cookie), "a page must not read the value of its cookie");
+}
+
 #[tokio::test]
 async fn a_row_of_the_application_may_use_the_field_as_it_likes() {
     let house = house().await;
