@@ -15,8 +15,7 @@
 //! | `close` | the account itself, or `admin` | the session that was ended, or 204 |
 //!
 //! A client without cookies sends the `id` that a sign-in returned as `x-session-id`. Such an id is
-//! a
-//! credential; in lists a session has its public id instead.
+//! a credential. A browser, and every list, has the public id of a session instead.
 //!
 //! | file | part |
 //! |---|---|
@@ -26,6 +25,8 @@
 mod refusal;
 mod view;
 
+use hyper::HeaderMap;
+use hyper::header;
 use serde_json::Value;
 
 use crate::account::CLASS;
@@ -34,6 +35,7 @@ use crate::account::Login;
 use crate::account::Profile;
 use crate::account::User;
 use crate::backend::native::Singleton;
+use crate::base::Caller;
 use crate::base::SessionId;
 use crate::base::UserId;
 use crate::base::secret::SecretText;
@@ -45,6 +47,7 @@ use crate::http::HandlerError;
 use crate::http::IncomingMessage;
 use crate::http::Reply;
 use crate::http::Session;
+use crate::http::message::head;
 
 use refusal::Refusal;
 use refusal::refuse;
@@ -106,7 +109,7 @@ async fn signup(request: IncomingMessage, session: Session) -> Done {
         groups: Vec::new(),
     });
     let user = added.await.map_err(refusal::of_directory)?;
-    enter(&session, &user, 201).await
+    enter(&request, &session, (&user, 201)).await
 }
 
 async fn validate(request: IncomingMessage, session: Session) -> Done {
@@ -126,17 +129,26 @@ async fn signin(request: IncomingMessage, session: Session) -> Done {
         // One text for a wrong login and a wrong password: which it was tells who has an account.
         return Err(refuse(400, "WRONG_PASSWORD", "The login or the password is wrong."));
     };
-    enter(&session, &user, 200).await
+    enter(&request, &session, (&user, 200)).await
 }
 
-/// Signs an account in, under a fresh credential. A browser is told the public id instead of it.
-async fn enter(session: &Session, user: &User, status: u16) -> Done {
+/// Signs an account in, under a fresh credential. Only a program is given it in the body: a browser
+/// has it as a cookie that scripts cannot read.
+async fn enter(request: &IncomingMessage, session: &Session, (user, status): (&User, u16)) -> Done {
     session.sign_in(user)?;
     let credential = session.credential_to_tell().await?;
     let opened = session.opened().ok_or_else(refusal::not_signed)?;
-    let public = view::public_id(&opened);
-    let id = credential.as_ref().map_or(&*public, SecretText::expose);
-    answer(status, view::session(&opened, id, Some(user)))
+    let credential = credential.as_ref().filter(|_| !keeps_cookies(request.headers()));
+    let id = credential.map_or_else(|| view::public_id(&opened), |it| it.expose().to_owned());
+    answer(status, view::session(&opened, &id, Some(user)))
+}
+
+/// Whether the client is a browser or keeps cookies. A script of a page can choose what a request
+/// accepts, but cannot leave out `Origin`, which browsers send with every `POST`.
+fn keeps_cookies(headers: &HeaderMap) -> bool {
+    head::caller(headers) == Caller::Browser
+        || headers.contains_key(header::ORIGIN)
+        || headers.contains_key(header::COOKIE)
 }
 
 async fn signout(session: Session) -> Done {

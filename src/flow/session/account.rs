@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::account::User;
-use crate::base::Caller;
 use crate::base::SessionId;
 use crate::base::UserId;
 use crate::base::secret::SecretText;
@@ -87,14 +86,11 @@ impl Session {
     }
 
     /// Stores what was written, and returns the credential by which a client that keeps no cookies
-    /// comes back. A browser has its cookie, whose value no script of a page may read.
+    /// comes back.
     pub(crate) async fn credential_to_tell(&self) -> Result<Option<SecretText>, SessionError> {
         {
             let _turn = self.request.turn.lock().await;
             self.publish(None).await?;
-        }
-        if self.context.caller == Caller::Browser {
-            return Ok(None);
         }
         let state = self.lock();
         Ok(state.credential().map(|credential| self.sessions.keyring.seal(credential)))
