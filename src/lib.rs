@@ -84,8 +84,10 @@
 //! | 7 | `gate` | everything put together, to serve or to drive in a test |
 //! | 8 | `cli` | the `callgate` program |
 //!
-//! To follow a request, begin at `http::conn` and read `http::exchange`; to follow a token,
-//! read `token`, `flow` and the `store::Store` port.
+//! To follow a request, begin at `Gate::serve`: `http::conn::server` accepts a connection, whose
+//! requests `gate` hands to `http::exchange::dispatch`; `http::exchange` lists the phases. To follow
+//! a token, read its phases in `http::exchange::session`, then `flow::redeem`, the port
+//! `store::port::Store`, and its rule: `token::Token::judge`, which `store::live` applies.
 //!
 //! Comments cite what callgate does as `docs/CONTRACT.md §…`, and threats, guarantees and limits as
 //! `docs/SECURITY.md …`, by the ids of these pages.
@@ -95,8 +97,8 @@
 //! Most of them are absences.
 //!
 //! 1. Floors 0 and 1 are pure: no `async`, no lock, no I/O. Only `base::clock` reads the time,
-//!    only `base::entropy` asks for randomness, only `settings::sources` reads the environment,
-//!    only `cli` prints.
+//!    only `base::secret::entropy` asks for randomness, only `settings::reading::sources` reads the
+//!    environment, only `cli` prints.
 //! 2. `flow` never names `http`; `http` never names a concrete store or backend;
 //!    `backend`, `rest` and `admin` never name each other; only `gate` and `cli` name
 //!    `settings`.
@@ -107,7 +109,8 @@
 //! 5. A session that ended never comes back: no verb of the port creates on update, and its id
 //!    is remembered for longer than any cookie could create it again.
 //! 6. No public text of a response is made from an inner error (`http::message::fault`).
-//! 7. A store that fails makes no client a guest.
+//! 7. While the store fails, a client whose credential cannot be checked is refused, and not
+//!    treated as a guest.
 //! 8. The table in use never changes, nor do its class files: good ones replace them whole, and
 //!    bad ones never do.
 //! 9. A link that asks first is redeemed by the click of a person, and never by opening it. A

@@ -11,6 +11,10 @@
 //! | `password` | hashing with Argon2id, verification, and which passwords are accepted |
 //! | `attempts` | counting failed attempts, and the lock-out rule |
 //! | `credentials` | what is stored of a password, and its stored form |
+//!
+//! Accounts are used in four other places: `flow::directory` keeps them in the store and checks
+//! passwords, `backend::accounts` is the class `callgate.Accounts`, `rest` has `$directory`, and
+//! `admin` is what `callgate users` asks.
 
 pub mod attempts;
 mod config;

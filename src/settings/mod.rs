@@ -1,21 +1,22 @@
 //! The settings: flags, environment and settings file, combined into one checked value.
 //!
 //! ```text
-//! defaults < callgate.toml < CALLGATE_* < --flags     declared, sources, file
+//! defaults < callgate.toml < CALLGATE_* < --flags     declared, reading
 //!     └───────────┴──────┬──────┴──────────┘
 //!                       Raw    every value with its origin     base::setting
 //!                        │     parsed, or a Problem            reading
 //!                     Settings                                 declared
-//!                        │     conflicts between settings      contradictions
-//!                        │     files that must exist           files, keys
+//!                        │     conflicts between settings      checks
+//!                        │     files that must exist           checks, keys
 //! ```
 //!
 //! A setting is declared once (see [`crate::base::setting`]): in `declared`, or in the part of
 //! callgate that uses it, whose struct is then a field in `declared`. The default file, its
 //! environment variable, its flag, `--help`, `docs/SETTINGS.md` and its typed value are generated
-//! from the declaration. To add one, declare it, use it, and show in `tests/it/settings_reach.rs`
-//! that it reaches a gate; `CALLGATE_TEST_WRITE=1 cargo test --test tidy` writes the pages that list
-//! it. Conflicts with other settings belong in `contradictions`.
+//! from the declaration. To add one, declare it, use it in `gate::builder`, and show in
+//! `tests/it/settings_reach.rs` that it reaches a gate; `CALLGATE_TEST_WRITE=1 cargo test --test tidy`
+//! writes the pages that list it. A type with a syntax of its own belongs in `types`, conflicts with
+//! other settings and checks of files in `checks`.
 //!
 //! Every problem of every layer is reported at once. Relative paths start from the working
 //! directory, in the settings file as on the command line.

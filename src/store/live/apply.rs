@@ -30,7 +30,7 @@ impl StateMachine {
     pub(crate) fn apply(&mut self, row: u64, change: &Change) {
         self.rested = matches!(change, Change::Rested);
         match change {
-            // The second is decided as a run (see `answers`).
+            // `keeping` turns an `Unanswered` into a change of its token's run.
             Change::Rested | Change::Unanswered { .. } => {}
             Change::Noted { at } => {
                 self.noted = self.noted.max(*at);

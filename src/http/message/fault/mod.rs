@@ -259,8 +259,8 @@ impl Fault {
         Self { closes: true, ..self }
     }
 
-    /// Whether the caller, and nothing on our side, is why it failed: whatever the status is, that
-    /// is no error of this server.
+    /// Whether the client was over a rate limit. The log counts it as no error of this server,
+    /// although `too_many_guests` has the status 503.
     pub(crate) fn is_over_a_limit(&self) -> bool {
         matches!(self.code, "rate_limited" | "too_many_guests")
     }
