@@ -70,9 +70,13 @@ impl Handler for Login {
                 let called = check.call(request.with_arguments(arguments), session.clone(), permit);
                 checked(called.await?, &session, &user)?
             } else {
-                let found = session.directory().sign_in(&user, presented).await;
-                let found = found.map_err(of_directory)?;
-                found.as_ref().map(|user| session.sign_in(user)).transpose()?.is_some()
+                let found = session.directory().check(&user, presented).await;
+                match found.map_err(of_directory)? {
+                    Some(signed_in) => {
+                        session.enter_account(&signed_in).await?.map_err(of_directory)?
+                    }
+                    None => false,
+                }
             };
             if !is_right {
                 return result(401, false);

@@ -29,6 +29,8 @@ use crate::support::visitor::Visitor;
 
 #[path = "rest/login.rs"]
 mod login;
+#[path = "rest/overtaken.rs"]
+mod overtaken;
 
 const CALLS: &str = include_str!("rest/calls.json");
 /// The origin of a page of another site.

@@ -33,7 +33,6 @@ use crate::account::CLASS;
 use crate::account::Email;
 use crate::account::Login;
 use crate::account::Profile;
-use crate::account::User;
 use crate::backend::native::Singleton;
 use crate::base::Caller;
 use crate::base::SessionId;
@@ -43,6 +42,7 @@ use crate::flow::directory::DirectoryError;
 use crate::flow::directory::Draft;
 use crate::flow::directory::NewPassword;
 use crate::flow::directory::Presented;
+use crate::flow::directory::SignedIn;
 use crate::http::HandlerError;
 use crate::http::IncomingMessage;
 use crate::http::Reply;
@@ -109,7 +109,7 @@ async fn signup(request: IncomingMessage, session: Session) -> Done {
         groups: Vec::new(),
     });
     let user = added.await.map_err(refusal::of_directory)?;
-    enter(&request, &session, (&user, 201)).await
+    enter(&request, &session, (SignedIn::new_account(user), 201)).await
 }
 
 async fn validate(request: IncomingMessage, session: Session) -> Done {
@@ -124,23 +124,31 @@ async fn validate(request: IncomingMessage, session: Session) -> Done {
 async fn signin(request: IncomingMessage, session: Session) -> Done {
     let body = json(&request)?;
     let presented = Presented::Password(secret(&body)?);
-    let signed_in = session.directory().sign_in(&text(&body, "login")?, presented).await;
-    let Some(user) = signed_in.map_err(refusal::of_directory)? else {
-        // One text for a wrong login and a wrong password: which it was tells who has an account.
-        return Err(refuse(400, "WRONG_PASSWORD", "The login or the password is wrong."));
-    };
-    enter(&request, &session, (&user, 200)).await
+    let signed_in = session.directory().check(&text(&body, "login")?, presented).await;
+    let signed_in = signed_in.map_err(refusal::of_directory)?.ok_or_else(wrong_password)?;
+    enter(&request, &session, (signed_in, 200)).await
 }
 
 /// Signs an account in, under a fresh credential. Only a program is given it in the body: a browser
 /// has it as a cookie that scripts cannot read.
-async fn enter(request: &IncomingMessage, session: &Session, (user, status): (&User, u16)) -> Done {
-    session.sign_in(user)?;
+async fn enter(
+    request: &IncomingMessage,
+    session: &Session,
+    (signed_in, status): (SignedIn, u16),
+) -> Done {
+    if !session.enter_account(&signed_in).await?.map_err(refusal::of_directory)? {
+        return Err(wrong_password());
+    }
     let credential = session.credential_to_tell().await?;
     let opened = session.opened().ok_or_else(refusal::not_signed)?;
     let credential = credential.as_ref().filter(|_| !keeps_cookies(request.headers()));
     let id = credential.map_or_else(|| view::public_id(&opened), |it| it.expose().to_owned());
-    answer(status, view::session(&opened, &id, Some(user)))
+    answer(status, view::session(&opened, &id, Some(&signed_in.user)))
+}
+
+/// One text for a wrong login and a wrong password: which it was tells who has an account.
+fn wrong_password() -> Refusal {
+    refuse(400, "WRONG_PASSWORD", "The login or the password is wrong.")
 }
 
 /// Whether the client is a browser or keeps cookies. A script of a page can choose what a request

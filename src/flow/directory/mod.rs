@@ -18,7 +18,9 @@ mod hasher;
 mod sign_in;
 
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::sync::OnceCell;
@@ -35,6 +37,7 @@ use crate::account::User;
 use crate::account::client_digest;
 use crate::base::Clock;
 use crate::base::Entropy;
+use crate::base::Timestamp;
 use crate::base::UserId;
 use crate::base::secret::SecretText;
 use crate::base::secret::entropy::NoEntropy;
@@ -45,11 +48,14 @@ use crate::store::port::RecordChange;
 use hasher::Hasher;
 
 pub use sign_in::Presented;
+pub(crate) use sign_in::SignedIn;
 
 /// Attempts of one change before it is given up. Each round of concurrent writers has a winner.
 const ATTEMPTS_MAX: usize = 64;
 /// Sign-ins with different logins that may be decided at the same time.
 const TURNS: usize = 64;
+/// Times are stored in these units.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The accounts of an application.
 pub struct Directory {
@@ -61,6 +67,9 @@ pub struct Directory {
     /// One sign-in of a login at a time, so that right passwords that arrive together are not taken
     /// for wrong ones.
     turns: Vec<Mutex<()>>,
+    /// Which login takes which turn. Keyed, so that no client can choose a login which makes
+    /// another one wait.
+    turn_keys: RandomState,
     /// The hash of an unknown password, to be verified where there is no account.
     decoy: OnceCell<PasswordHash>,
 }
@@ -173,7 +182,8 @@ impl Directory {
     ) -> Self {
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
         let hasher = Hasher::new(&config);
-        Self { store, clock, entropy, config, hasher, turns, decoy: OnceCell::new() }
+        let (turn_keys, decoy) = (RandomState::new(), OnceCell::new());
+        Self { store, clock, entropy, config, hasher, turns, turn_keys, decoy }
     }
 
     /// The account with this id.
@@ -221,7 +231,7 @@ impl Directory {
             if self.id_of(&user.login).await?.is_some() {
                 return Err(DirectoryError::LoginTaken);
             }
-            let credentials = self.credentials(&user, password).await?;
+            let credentials = self.credentials(&user, password, now).await?;
             changes.push(created(password_key(id), credentials.encode().map_err(unwritable)?));
         }
         if self.store.write_records(changes).await? {
@@ -252,15 +262,20 @@ impl Directory {
     /// Sets the password of an account, and unlocks its login.
     pub async fn set_password(&self, id: UserId, password: NewPassword) -> Done<()> {
         let user = self.get(id).await?.ok_or(DirectoryError::Unknown)?;
-        let credentials = self.credentials(&user, password).await?;
-        let value = credentials.encode().map_err(unwritable)?;
+        let mut credentials = self.credentials(&user, password, self.clock.now()).await?;
         for _ in 0..ATTEMPTS_MAX {
             let [user, expected] = self.read([user_key(id), password_key(id)]).await?;
             let user = user.ok_or(DirectoryError::Unknown)?;
+            if let Some(before) = expected.as_deref().map(Credentials::decode).transpose()? {
+                // Two passwords of an account never have the same time, whatever the clock does.
+                let next = before.changed_at.after(TICK);
+                credentials.changed_at = credentials.changed_at.max(next);
+            }
+            let value = credentials.encode().map_err(unwritable)?;
             let changes = vec![
                 // The account must still be there.
                 RecordChange { key: user_key(id), expected: Some(user.clone()), value: Some(user) },
-                RecordChange { key: password_key(id), expected, value: Some(value.clone()) },
+                RecordChange { key: password_key(id), expected, value: Some(value) },
             ];
             if self.store.write_records(changes).await? {
                 return Ok(());
@@ -304,8 +319,12 @@ impl Directory {
     }
 
     /// What is stored of a new password, if it is accepted.
-    async fn credentials(&self, user: &User, password: NewPassword) -> Done<Credentials> {
-        let changed_at = self.clock.now();
+    async fn credentials(
+        &self,
+        user: &User,
+        password: NewPassword,
+        changed_at: Timestamp,
+    ) -> Done<Credentials> {
         let password = match password {
             NewPassword::Plain(password) => password,
             NewPassword::Hashed { password, digest } => {

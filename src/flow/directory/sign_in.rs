@@ -4,9 +4,8 @@
 //! whether the password is right: two reads, one write that counts the attempt, and one hash. Where
 //! there is nothing to be checked, a decoy is counted and verified.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher as _;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 
 use crate::account::Attempts;
 use crate::account::Credentials;
@@ -39,6 +38,21 @@ pub enum Presented {
     Digest(SecretText),
 }
 
+/// An account whose password was right, and which password that was.
+#[derive(Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) user: User,
+    /// When the password was set: no two passwords of an account have the same time.
+    set_at: Timestamp,
+}
+
+impl SignedIn {
+    /// The owner of an account that was just created.
+    pub(crate) fn new_account(user: User) -> Self {
+        Self { set_at: user.created_at, user }
+    }
+}
+
 /// An attempt that was counted.
 struct Counted {
     /// The account; `None` where a decoy was counted instead.
@@ -59,9 +73,14 @@ impl Directory {
     /// The account of this login, if what is presented is right and the login is not locked. A
     /// refusal never says which of them it was.
     pub async fn sign_in(&self, login: &str, presented: Presented) -> Done<Option<User>> {
+        Ok(self.check(login, presented).await?.map(|signed_in| signed_in.user))
+    }
+
+    /// As [`Directory::sign_in`], and tells which password it was.
+    pub(crate) async fn check(&self, login: &str, presented: Presented) -> Done<Option<SignedIn>> {
         let _place = self.hasher.place()?;
         let login = Login::read(login).ok();
-        let turn = turn(login.as_ref().map_or("", Login::folded));
+        let turn = turn(&self.turn_keys, login.as_ref().map_or("", Login::folded));
         let _turn = match self.turns.get(turn) {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -153,7 +172,7 @@ impl Directory {
         &self,
         id: UserId,
         (verified, presented): (&PasswordHash, Presented),
-    ) -> Done<Option<User>> {
+    ) -> Done<Option<SignedIn>> {
         let mut renewed = None;
         for _ in 0..ATTEMPTS_MAX {
             let [user, stored] = self.read([user_key(id), password_key(id)]).await?;
@@ -180,10 +199,27 @@ impl Directory {
             let value = Some(credentials.encode().map_err(unwritable)?);
             let change = RecordChange { key: password_key(id), expected: Some(stored), value };
             if self.store.write_records(vec![change]).await? {
-                return Ok(Some(user));
+                return Ok(Some(SignedIn { user, set_at: credentials.changed_at }));
             }
         }
         Err(DirectoryError::Contended)
+    }
+
+    /// Whether nothing that ends the sessions of an account has happened since the sign-in was
+    /// checked: a new password, a role or group that was taken away, or the account disabled.
+    ///
+    /// A sign-in asks once its session is stored. Who changes an account ends its sessions after
+    /// the change. So whichever comes first, one of the two sees the other.
+    pub(crate) async fn still_stands(&self, signed_in: &SignedIn) -> Done<bool> {
+        let SignedIn { user: before, set_at } = signed_in;
+        let [user, stored] = self.read([user_key(before.id), password_key(before.id)]).await?;
+        let (Some(user), Some(stored)) = (user, stored) else { return Ok(false) };
+        let (user, credentials) = (User::decode(&user)?, Credentials::decode(&stored)?);
+        let keeps = |held: &[String], now: &[String]| held.iter().all(|name| now.contains(name));
+        Ok(credentials.changed_at == *set_at
+            && !user.disabled
+            && keeps(&before.roles, &user.roles)
+            && keeps(&before.groups, &user.groups))
     }
 
     fn is_outdated(&self, credentials: &Credentials) -> bool {
@@ -201,10 +237,8 @@ fn secret(presented: &Presented) -> SecretText {
 }
 
 /// The turn that a login takes. Which one says nothing: logins that share one only wait longer.
-fn turn(folded: &str) -> usize {
-    let mut hasher = DefaultHasher::new();
-    folded.hash(&mut hasher);
-    usize::try_from(hasher.finish() % (TURNS as u64)).unwrap_or_default()
+fn turn(keys: &RandomState, folded: &str) -> usize {
+    usize::try_from(keys.hash_one(folded) % (TURNS as u64)).unwrap_or_default()
 }
 
 /// The id under which attempts without an account are counted: no account has it.

@@ -7,6 +7,8 @@ use crate::base::SessionId;
 use crate::base::UserId;
 use crate::base::secret::SecretText;
 use crate::flow::directory::Directory;
+use crate::flow::directory::DirectoryError;
+use crate::flow::directory::SignedIn;
 use crate::flow::session::Privileges;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
@@ -37,9 +39,28 @@ impl Session {
         self.sessions.rates.found(client, now).map_err(SessionError::TooManyGuests)
     }
 
+    /// Signs an account in and stores it. False if what the sign-in was checked against has been
+    /// changed meanwhile: the session is ended then, as all others of the account are.
+    pub(crate) async fn enter_account(
+        &self,
+        signed_in: &SignedIn,
+    ) -> Result<Result<bool, DirectoryError>, SessionError> {
+        self.sign_in(&signed_in.user)?;
+        {
+            let _turn = self.request.turn.lock().await;
+            // Nothing of it is left to be stored later, when it would not be looked at again.
+            self.publish(None).await.inspect_err(|_| self.take_back())?;
+        }
+        let stands = self.directory().still_stands(signed_in).await;
+        if !matches!(stands, Ok(true)) {
+            self.logout().await?;
+        }
+        Ok(stands)
+    }
+
     /// Signs an account in: the session gets its roles in place of all privileges that it had. What
     /// another user has stored in it is removed.
-    pub(crate) fn sign_in(&self, user: &User) -> Result<(), SessionError> {
+    fn sign_in(&self, user: &User) -> Result<(), SessionError> {
         let known = &self.sessions.roles;
         let (roles, privileges) = user.roles.iter().cloned().partition(|it| known.has_role(it));
         if !self.is_guest() && self.account() != Some(user.id) {

@@ -36,9 +36,9 @@ use crate::support::program;
 use crate::support::settings;
 use crate::support::visitor::Visitor;
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 const WASID: &str = "WASID4D";
-const LOGIN: &str = "/rest/$directory/login";
+pub(super) const LOGIN: &str = "/rest/$directory/login";
 const USER: &str = "/rest/$directory/currentUser";
 
 /// Creates the account of Ada past the gate, as the operator does.
