@@ -69,7 +69,7 @@ impl Lint<'_> {
         }
         let needs = [
             (*row.otp() != OtpRule::default(), "\"otp\""),
-            (!row.requires().is_empty(), "\"requires\""),
+            (!row.requirement().is_nothing(), "\"requires\""),
             (row.repeat().is_some(), "\"repeat\""),
             (is_of_accounts(row.name()), account::CLASS),
         ];
@@ -180,7 +180,7 @@ impl Lint<'_> {
                 ),
             ),
             Target::Upstream(_) => (
-                row.requires().is_empty(),
+                row.requirement().is_nothing(),
                 "write \"requires\": \"guest\" into the row, or name a privilege".to_owned(),
             ),
         };

@@ -220,7 +220,15 @@ fn row(notes: &mut Diagnostics<'_>, number: usize, entry: SpannedValue<'_>) -> O
         ),
         None => Some(Verbs::ALL),
     };
-    let requires = fields.take("requires").map(|value| requires::read(notes, value));
+    let requires = fields.take("requires").map(|value| {
+        let span = value.span.clone();
+        let requires = requires::read(notes, value);
+        let missing = pattern.as_ref().and_then(|(own, _)| requires.missing_group(own));
+        if let Some(flaw) = missing {
+            notes.error(&span, flaw);
+        }
+        requires
+    });
     let requires = requires.unwrap_or_default();
     let otp = match fields.take("otp") {
         Some(value) => {

@@ -8,6 +8,7 @@ use hyper::Response;
 use hyper::header;
 
 use crate::account::is_of_accounts;
+use crate::base::UserId;
 use crate::flow::open::Presented;
 use crate::flow::redeem::Redemption;
 use crate::flow::session::Session;
@@ -33,8 +34,10 @@ use crate::http::message::reply::OutgoingMessage;
 use crate::http::message::token_place::Brought;
 use crate::http::message::token_place::target_without_token;
 use crate::session::permissions::GUEST;
+use crate::table::CanonicalPath;
 use crate::table::OnRefused;
 use crate::table::Reserved;
+use crate::table::Row;
 use crate::token::Outcome;
 use crate::token::Question;
 
@@ -53,6 +56,21 @@ fn told_session<'h>(route: &Route, headers: &'h HeaderMap) -> Result<Option<&'h 
         (Some(told), None) => told.to_str().map(Some).map_err(|_| Fault::session_not_found()),
         (Some(_), Some(_)) => Err(Fault::session_not_found()),
     }
+}
+
+/// Whether the session has what the row requires.
+fn is_fit(row: &Row, path: &CanonicalPath, session: &Session) -> bool {
+    let required = row.requirement();
+    let has = |name: &str| name.eq_ignore_ascii_case(GUEST) || session.has_privilege(name);
+    let is_owner = |group: &str| {
+        let named = row.params(path).into_iter().find(|(name, _)| name == group);
+        let named = named.and_then(|(_, id)| id.parse::<UserId>().ok());
+        named.is_some() && named == session.account()
+    };
+    required.is_nothing()
+        || required.any.iter().any(|name| has(name))
+        || (required.signed && !session.is_guest())
+        || required.owner.as_deref().is_some_and(is_owner)
 }
 
 impl Dispatch {
@@ -158,7 +176,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Checks what the row and `roles.json` require, after the redemption, which may have brought the privilege.
+    /// Checks what the row and `roles.json` require, after the redemption, which may have given the
+    /// session the privilege.
     /// Then responds in the place of the handler where the row says so about the token.
     pub(super) async fn authorize(
         &self,
@@ -166,10 +185,7 @@ impl Dispatch {
         route: &Route,
         session: &Session,
     ) -> PhaseResult<()> {
-        let required = route.row.requires();
-        let has = |name: &str| name.eq_ignore_ascii_case(GUEST) || session.has_privilege(name);
-        let is_fit = required.is_empty() || required.iter().any(|name| has(name));
-        if !is_fit || !route.access.allows(session) {
+        if !is_fit(&route.row, &exchange.path, session) || !route.access.allows(session) {
             Box::pin(self.send_to_sign_in(exchange, route, session)).await?;
             return Err(access::refusal(session, route.part).into());
         }

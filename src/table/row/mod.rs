@@ -123,6 +123,11 @@ impl Row {
         &self.requires.any
     }
 
+    /// What the row requires of the session.
+    pub(crate) const fn requirement(&self) -> &Requires {
+        &self.requires
+    }
+
     /// The page of this site on which a guest's browser signs in, to come back afterwards.
     pub fn sign_in(&self) -> Option<&str> {
         self.requires.sign_in.as_deref()

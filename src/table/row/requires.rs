@@ -1,7 +1,8 @@
-//! The privileges that a row requires, and where a browser signs in that has none of them.
+//! What a row requires of the session, and where a browser signs in that does not fulfil it.
 
 use crate::table::check::Diagnostics;
 use crate::table::fields::Fields;
+use crate::table::pattern::Pattern;
 use crate::table::problem::Flaw;
 use crate::table::raw::SpannedValue;
 use crate::table::raw::ValueKind;
@@ -9,19 +10,44 @@ use crate::table::row::otp;
 
 const SHAPE: &str = "name privileges, such as \"viewInvoices, admin\", or leave requires out";
 
-/// The property `requires` of a row (docs/CONTRACT.md §3).
+/// The property `requires` of a row (docs/CONTRACT.md §3). Of several requirements any one is
+/// enough.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Requires {
-    /// Privileges of which the session needs any one; empty if none is required.
+    /// Privileges of which the session needs any one; may be empty.
     pub(crate) any: Box<[Box<str>]>,
+    /// Whether it is enough to be signed in.
+    pub(crate) signed: bool,
+    /// The group of the pattern that holds the id of an account: it is enough to be signed in to
+    /// that one.
+    pub(crate) owner: Option<Box<str>>,
     /// The page of this site to which a guest's browser is sent, to come back afterwards.
     pub(crate) sign_in: Option<Box<str>>,
 }
 
-/// Reads `requires`: names in a text or a list, or an object of such names and a page.
+impl Requires {
+    /// Whether every session may use the row.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.any.is_empty() && !self.signed && self.owner.is_none()
+    }
+
+    /// Reports that the pattern has no group of the name in `owner`.
+    pub(crate) fn missing_group(&self, pattern: &Pattern) -> Option<Flaw> {
+        let group = self.owner.as_ref().filter(|group| !pattern.has_group(group))?;
+        Some(Flaw::new(
+            "requires-owner",
+            format!("requires.owner {group:?} names a group that the pattern does not have"),
+            format!(
+                "write a regexPattern with it, such as \"/orders/(?<{group}>[0-9a-f]{{32}})$\""
+            ),
+        ))
+    }
+}
+
+/// Reads `requires`: names in a text or a list, or an object of requirements and a page.
 pub(crate) fn read(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> Requires {
     if !matches!(value.kind, ValueKind::Object(_)) {
-        return Requires { any: names(notes, value), sign_in: None };
+        return Requires { any: names(notes, value), ..Requires::default() };
     }
     let span = value.span.clone();
     let Some(mut fields) = notes.keep(&span, Fields::of(value, "requires")) else {
@@ -32,14 +58,24 @@ pub(crate) fn read(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> Requ
         let path = otp::path_of_this_site("requires.signIn", &value);
         notes.keep(&value.span, path.map(Box::from))
     });
-    notes.unknown(fields, "requires.", &["any", "signIn"]);
-    let Some(any) = any else {
-        let what = "requires has no \"any\", so that it requires nothing";
+    let signed = fields.take("signed").and_then(|value| {
+        let flag = value.flag("requires.signed");
+        notes.keep(&value.span, flag)
+    });
+    let owner = fields.take("owner").and_then(|value| {
+        let group = value.text("requires.owner");
+        notes.keep(&value.span, group.map(Box::from))
+    });
+    notes.unknown(fields, "requires.", &["any", "signed", "owner", "signIn"]);
+    if any.is_none() && owner.is_none() && signed != Some(true) {
+        let what =
+            "requires has none of \"any\", \"signed\" and \"owner\", so that it requires nothing";
         let fix = "write such as \"requires\": { \"any\": [\"member\"], \"signIn\": \"/signin\" }";
         notes.error(&span, Flaw::new("requires-empty", what, fix));
         return Requires::default();
-    };
-    Requires { any, sign_in }
+    }
+    let (any, signed) = (any.unwrap_or_default(), signed.unwrap_or_default());
+    Requires { any, signed, owner, sign_in }
 }
 
 fn names(notes: &mut Diagnostics<'_>, value: SpannedValue<'_>) -> Box<[Box<str>]> {

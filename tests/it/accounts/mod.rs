@@ -146,6 +146,53 @@ async fn each_route_is_open_to_whom_it_says() {
     }
 }
 
+/// The same authorizers in rows of an application.
+#[tokio::test]
+async fn a_row_may_require_a_sign_in_an_owner_or_a_privilege() {
+    let requirements = [
+        ("anybody", "\"guest\"", [200, 200, 200, 200, 200]),
+        ("signed", r#"{ "signed": true }"#, [401, 200, 200, 200, 200]),
+        ("owner", r#"{ "owner": "user_id" }"#, [401, 403, 403, 200, 403]),
+        ("owner_or_admin", r#"{ "owner": "user_id", "any": "admin" }"#, [401, 403, 403, 200, 200]),
+        ("roles", r#"["admin", "boss"]"#, [401, 403, 403, 403, 200]),
+    ];
+    let row = |(name, requires, _): &(&str, &str, _)| {
+        format!(
+            r#"{{ "class": "Probe", "method": "whoami",
+                 "regexPattern": "/of/{name}/(?<user_id>[^/]+)$", "requires": {requires} }},"#
+        )
+    };
+    let rows: String = requirements.iter().map(row).collect();
+    let accounts = ROWS.trim().trim_start_matches('[').trim_end_matches(']');
+    let mut settings = settings();
+    (settings.accounts.memory_kib, settings.accounts.passes) = (64, 1);
+    let house = House::rows_on(fresh().await, settings, &format!("{rows}{accounts}")).await;
+    let guest = house.gate.client();
+    let by_name = house.gate.client();
+    by_name.get("/login?privileges=simple&user=Somebody").send().await;
+    let other = signup(&house, "other@example.com").await;
+    let owner = signup(&house, "owner@example.com").await;
+    signup(&house, "admin@example.com").await;
+    grant(&house, "admin@example.com", "admin").await;
+    let admin = signin(&house, "admin@example.com", PASSWORD).await.json();
+    let with = |session: &Value| {
+        let client = house.gate.client();
+        client.plant(house.cookie_name(), session["id"].as_str().unwrap());
+        client
+    };
+    let clients = [guest, by_name, with(&other), with(&owner), with(&admin)];
+    let owner_id = owner["user_id"].as_str().unwrap();
+    for (name, _, statuses) in requirements {
+        for (at, (client, status)) in clients.iter().zip(statuses).enumerate() {
+            let answer = client.get(&format!("/of/{name}/{owner_id}")).send().await;
+            assert_eq!(answer.status, status, "{name}, client {at}: {}", answer.text());
+        }
+        let nobody = clients[3].get(&format!("/of/{name}/nobody")).send().await;
+        let expected = if name.starts_with("owner") { 403 } else { statuses[3] };
+        assert_eq!(nobody.status, expected, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_listed_opens_nothing() {
     let house = house().await;

@@ -50,7 +50,9 @@ impl AccessRule {
             Target::Function { class, method } => {
                 Self::of_function(roles, handlers, (class, method))
             }
-            Target::Upstream(_) if roles.restricts_by_default() && row.requires().is_empty() => {
+            Target::Upstream(_)
+                if roles.restricts_by_default() && row.requirement().is_nothing() =>
+            {
                 let execute = Execute::AnyOf(Box::default());
                 Self {
                     permission: Permission { execute, ..Permission::default() },
