@@ -87,7 +87,8 @@
 //! To follow a request, begin at `Gate::serve`: `http::conn::server` accepts a connection, whose
 //! requests `gate` hands to `http::exchange::dispatch`; `http::exchange` lists the phases. To follow
 //! a token, read its phases in `http::exchange::session`, then `flow::redeem`, the port
-//! `store::port::Store`, and its rule: `token::Token::judge`, which `store::live` applies.
+//! `store::port::Store`, and its rule: `token::Token::judge`, which `store::live` applies. Redis and PostgreSQL grant the
+//! plain case by a copy of it (`claim.lua`, `claim_v1`).
 //!
 //! Comments cite what callgate does as `docs/CONTRACT.md §…`, and threats, guarantees and limits as
 //! `docs/SECURITY.md …`, by the ids of these pages.

@@ -23,11 +23,11 @@
 //! |---|---|
 //! | `builder` | loading and checking everything, and opening the store |
 //! | `error` | why that can fail |
-//! | `stores`, `acceptors`, `steady_clock` | the store, the acceptors and the clock of the settings |
-//! | `plan_builder`, `lint`, `class_report` | a plan of table and classes, warnings about it, a plan that is only checked |
+//! | `stores`, `listening::acceptors`, `steady_clock` | the store, the acceptors and the clock of the settings |
+//! | `builder::plan_builder`, `lint`, `class_report` | a plan of table and classes, warnings about it, a plan that is only checked |
 //! | `classes` | the folder of class files |
-//! | `file_watch`, `reload`, `certificate` | files that may change, and what is loaded from them |
-//! | `listeners`, `service` | what a gate serves on; a gate as the service of another server |
+//! | `reload`, `listening::certificate` | files that may change, and what is loaded from them |
+//! | `listening::listeners`, `service` | what a gate serves on; a gate as the service of another server |
 //! | `client` | a client for tests |
 
 mod builder;

@@ -13,8 +13,9 @@
 //! A setting is declared once (see [`crate::base::setting`]): in `declared`, or in the part of
 //! callgate that uses it, whose struct is then a field in `declared`. The default file, its
 //! environment variable, its flag, `--help`, `docs/SETTINGS.md` and its typed value are generated
-//! from the declaration. To add one, declare it, use it in `gate::builder`, and show in
-//! `tests/it/settings_reach.rs` that it reaches a gate; `CALLGATE_TEST_WRITE=1 cargo test --test tidy`
+//! from the declaration. To add one, declare it, use it (most are handed on by
+//! `gate::builder`, those of the process by `cli`), and show in `tests/it/settings_reach.rs` that it
+//! reaches a gate; `CALLGATE_TEST_WRITE=1 cargo test --test tidy`
 //! writes the pages that list it. A type with a syntax of its own belongs in `types`, conflicts with
 //! other settings and checks of files in `checks`.
 //!

@@ -4,8 +4,8 @@
 //! - `context`: the properties of the request and its row that concern it
 //! - `draft`, `state`: writes that are not stored yet; the state of the request
 //! - `settle`: the operations that use the store: writing, reloading, ending
-//! - `write_guard`: single writes for an upstream, which are stored at once
-//! - `gain`, `privileges`: gains of privileges, and their effect on other browsers
+//! - `settle::write_guard`: single writes for an upstream, which are stored at once
+//! - `settle::gain`, `privileges`: gains of privileges, and their effect on other browsers
 //! - `account`: the account that is signed in, and the sessions of accounts
 //! - `return_path`: where a browser goes back to after a sign-in
 //! - `handles`: the handle for parts that outlive the request

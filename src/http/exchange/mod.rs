@@ -6,7 +6,7 @@
 //! | admit | host, framing, proxies, rates, CORS | a refusal, a preflight | `route`, `edge` |
 //! | route | the canonical path, its row and handler | 404, 405, `OPTIONS` | `route` |
 //! | receive | the body within its limits, or a stream to pass on | 413, a redirection to this site | `receive` |
-//! | open | the session of the cookie, or a guest | 503 | `session` |
+//! | open | the session of the cookie, or a guest | 400, 440, the page that asks, 503 | `session` |
 //! | redeem | room in the handler, then the token of the request | the page that asks, a replayed response, 503 | `session`, `replay` |
 //! | authorize | `requires`, `roles.json`, `onRefused`, `strip` | 401, 403, a redirection | `session`, `sign_in` |
 //! | handle | native, script, forward | an error of the handler | `handle` |

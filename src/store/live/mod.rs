@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   session    one session with its tokens: what it is, and how changes are applied to it
-//!   sessions   decides the operations on a session
-//!   tokens     decides minting and redeeming
-//!   runs       decides how the run of a callback is renewed, ended and taken over
 //!   decision   the changes of an operation, and its result
+//!     sessions   decides the operations on a session
+//!     tokens     decides minting and redeeming
+//!     runs       decides how the run of a callback is renewed, ended and taken over
 //!   change     the changes, as data
 //!   apply      applies changes to all sessions and tokens, and keeps them in order
 //!   room       admits what a decision adds
