@@ -198,7 +198,8 @@ async fn change(sessions: &Sessions, user: User, changes: Changes) -> Result<Use
 
 /// Ends every session in which an account is signed in.
 async fn end_sessions(sessions: &Sessions, account: UserId) -> Result<(), StoreError> {
-    let (store, now, mut after) = (&sessions.store, sessions.clock.now(), None);
+    let (store, now) = (&sessions.store, sessions.clock.now());
+    let (mut after, mut ended) = (None, 0_u32);
     loop {
         let page = store.sessions(now, after, PAGE).await?;
         for opened in &page {
@@ -207,10 +208,12 @@ async fn end_sessions(sessions: &Sessions, account: UserId) -> Result<(), StoreE
                 store.end(now, id, Right::Operator).await?;
                 sessions.watchers.wake(id);
                 tracing::info!(event = "session.ended", session = %id, source = "operator");
+                ended += 1;
             }
         }
         after = page.last().map(|opened| opened.record.id);
         if page.len() < PAGE {
+            tracing::info!(event = "account.sessions_ended", user = %account, sessions = ended);
             return Ok(());
         }
     }

@@ -67,10 +67,15 @@ impl Handler for Login {
             let Asked { user, presented, minutes } = Asked::read(&request)?;
             let is_right = if let Some(check) = check {
                 let arguments = arguments(&request, &user, &presented);
+                session.count_sign_in()?;
                 let called = check.call(request.with_arguments(arguments), session.clone(), permit);
-                checked(called.await?, &session, &user)?
+                let is_right = checked(called.await?, &session, &user)?;
+                if is_right {
+                    session.forget_sign_in();
+                }
+                is_right
             } else {
-                let found = session.directory().check(&user, presented).await;
+                let found = session.check_password(&user, presented).await?;
                 match found.map_err(of_directory)? {
                     Some(signed_in) => {
                         session.enter_account(&signed_in).await?.map_err(of_directory)?

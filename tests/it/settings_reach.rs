@@ -234,6 +234,14 @@ const TABLE: &[(&str, Shown)] = &[
     ),
     ("rates.failures_alarm_per_min", Here(|| Box::pin(failures_alarm()))),
     (
+        "rates.sign_ins_per_min",
+        By("it/accounts/floods.rs", "a_client_whose_sign_ins_fail_waits_and_others_do_not"),
+    ),
+    (
+        "rates.sign_ins_burst",
+        By("it/accounts/floods.rs", "a_client_whose_sign_ins_fail_waits_and_others_do_not"),
+    ),
+    (
         "rates.session_mints_per_min",
         By("it/limits.rs", "a_session_mints_sixty_at_once_and_then_ten_a_minute"),
     ),

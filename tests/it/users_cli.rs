@@ -193,6 +193,7 @@ async fn a_body_that_was_changed_on_the_way_changes_nothing() {
 /// Whoever else has a session of the account keeps nothing of it.
 #[tokio::test]
 async fn a_new_password_or_a_lost_role_ends_the_sessions_of_the_account() {
+    let (log, _capture) = Log::capture();
     let desk = Desk::start().await;
     desk.run(&["add", "ada", "--role", "boss"], PASSWORD).await.told();
     desk.run(&["add", "grace"], PASSWORD).await.told();
@@ -212,4 +213,9 @@ async fn a_new_password_or_a_lost_role_ends_the_sessions_of_the_account() {
     }
     let answer = grace.get("/rest/$directory/currentUser").send().await;
     assert_eq!(answer.json()["result"]["userName"], "grace");
+    let ended = log.of("account.sessions_ended");
+    assert_eq!(ended.iter().map(|it| &it["sessions"]).collect::<Vec<_>>(), [1, 1]);
+    let changed = log.of("account.password_changed");
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0]["user"], ended[1]["user"]);
 }

@@ -124,7 +124,7 @@ async fn validate(request: IncomingMessage, session: Session) -> Done {
 async fn signin(request: IncomingMessage, session: Session) -> Done {
     let body = json(&request)?;
     let presented = Presented::Password(secret(&body)?);
-    let signed_in = session.directory().check(&text(&body, "login")?, presented).await;
+    let signed_in = session.check_password(&text(&body, "login")?, presented).await?;
     let signed_in = signed_in.map_err(refusal::of_directory)?.ok_or_else(wrong_password)?;
     enter(&request, &session, (signed_in, 200)).await
 }

@@ -67,9 +67,9 @@ pub struct Directory {
     /// One sign-in of a login at a time, so that right passwords that arrive together are not taken
     /// for wrong ones.
     turns: Vec<Mutex<()>>,
-    /// Which login takes which turn. Keyed, so that no client can choose a login which makes
-    /// another one wait.
-    turn_keys: RandomState,
+    /// Hashes logins, with a key of this process: no client can choose a login that takes the turn
+    /// of another one, and the log names a login without telling it.
+    logins: RandomState,
     /// The hash of an unknown password, to be verified where there is no account.
     decoy: OnceCell<PasswordHash>,
 }
@@ -182,8 +182,8 @@ impl Directory {
     ) -> Self {
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
         let hasher = Hasher::new(&config);
-        let (turn_keys, decoy) = (RandomState::new(), OnceCell::new());
-        Self { store, clock, entropy, config, hasher, turns, turn_keys, decoy }
+        let (logins, decoy) = (RandomState::new(), OnceCell::new());
+        Self { store, clock, entropy, config, hasher, turns, logins, decoy }
     }
 
     /// The account with this id.
@@ -235,6 +235,7 @@ impl Directory {
             changes.push(created(password_key(id), credentials.encode().map_err(unwritable)?));
         }
         if self.store.write_records(changes).await? {
+            tracing::info!(event = "account.created", user = %user.id);
             Ok(user)
         } else {
             Err(DirectoryError::LoginTaken)
@@ -278,6 +279,7 @@ impl Directory {
                 RecordChange { key: password_key(id), expected, value: Some(value) },
             ];
             if self.store.write_records(changes).await? {
+                tracing::info!(event = "account.password_changed", user = %id);
                 return Ok(());
             }
         }
@@ -335,7 +337,7 @@ impl Directory {
         let others = [user.profile.name.as_str(), email];
         let accepted = self.hasher.hashing().accepts(&password, &user.login, &others);
         accepted.map_err(DirectoryError::BadPassword)?;
-        let _place = self.hasher.place()?;
+        let _place = self.hasher.place(None)?;
         let (password, digest) = self.hashes(password).await?;
         Ok(Credentials { password, digest, changed_at, attempts: <_>::default() })
     }

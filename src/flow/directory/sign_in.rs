@@ -5,7 +5,9 @@
 //! there is nothing to be checked, a decoy is counted and verified.
 
 use std::hash::BuildHasher;
-use std::hash::RandomState;
+use std::net::IpAddr;
+
+use tracing::field::display;
 
 use crate::account::Attempts;
 use crate::account::Credentials;
@@ -73,29 +75,54 @@ impl Directory {
     /// The account of this login, if what is presented is right and the login is not locked. A
     /// refusal never says which of them it was.
     pub async fn sign_in(&self, login: &str, presented: Presented) -> Done<Option<User>> {
-        Ok(self.check(login, presented).await?.map(|signed_in| signed_in.user))
+        Ok(self.check(login, presented, None).await?.map(|signed_in| signed_in.user))
     }
 
-    /// As [`Directory::sign_in`], and tells which password it was.
-    pub(crate) async fn check(&self, login: &str, presented: Presented) -> Done<Option<SignedIn>> {
-        let _place = self.hasher.place()?;
-        let login = Login::read(login).ok();
-        let turn = turn(&self.turn_keys, login.as_ref().map_or("", Login::folded));
+    /// As [`Directory::sign_in`], for a client that has a share of the places to wait; tells which
+    /// password it was.
+    pub(crate) async fn check(
+        &self,
+        login: &str,
+        presented: Presented,
+        client: Option<IpAddr>,
+    ) -> Done<Option<SignedIn>> {
+        let _place = self.hasher.place(client)?;
+        let read = Login::read(login).ok();
+        let name = self.logins.hash_one(read.as_ref().map_or(login, Login::folded));
+        let (why, user) = match self.attempt((read.as_ref(), name), presented).await? {
+            Ok(signed_in) => return Ok(Some(signed_in)),
+            Err(refused) => refused,
+        };
+        // The login may be a password in the wrong field.
+        let name = format_args!("{:08x}", name >> 32);
+        let (user, client) = (user.map(display), client.map(display));
+        tracing::info!(event = "account.refused", why, login = %name, user, client);
+        Ok(None)
+    }
+
+    /// Counts an attempt and checks it; or why it is refused, and the account.
+    async fn attempt(
+        &self,
+        (login, name): (Option<&Login>, u64),
+        presented: Presented,
+    ) -> Done<Result<SignedIn, (&'static str, Option<UserId>)>> {
+        let turn = usize::try_from(name % (TURNS as u64)).unwrap_or_default();
         let _turn = match self.turns.get(turn) {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
         let decoy = self.decoy().await?;
-        let id = match &login {
+        let id = match login {
             Some(login) => self.id_of(login).await?,
             None => None,
         };
         let counted = self.count(id, turn, (&presented, &decoy)).await?;
         let (secret, hash) = (secret(&presented), counted.hash.clone());
         let is_right = self.hasher.run(move |_| hash.is_of(&secret)).await?;
-        let Some(user) = counted.user else { return Ok(None) };
+        let Some(user) = counted.user else { return Ok(Err(("not_checked", id))) };
         if is_right {
-            return self.settle(user.id, (&counted.hash, presented)).await;
+            let settled = self.settle(user.id, (&counted.hash, presented)).await?;
+            return Ok(settled.ok_or(("overtaken", id)));
         }
         if counted.attempts.checked == self.config.attempts {
             tracing::warn!(
@@ -105,7 +132,7 @@ impl Directory {
                 "too many wrong passwords in a row: the login is locked for a while"
             );
         }
-        Ok(None)
+        Ok(Err(("wrong", id)))
     }
 
     /// The hash of an unknown password.
@@ -234,11 +261,6 @@ fn secret(presented: &Presented) -> SecretText {
         // Digits of either case are the same digest.
         Presented::Digest(digest) => SecretText::new(digest.expose().to_ascii_lowercase()),
     }
-}
-
-/// The turn that a login takes. Which one says nothing: logins that share one only wait longer.
-fn turn(keys: &RandomState, folded: &str) -> usize {
-    usize::try_from(keys.hash_one(folded) % (TURNS as u64)).unwrap_or_default()
 }
 
 /// The id under which attempts without an account are counted: no account has it.

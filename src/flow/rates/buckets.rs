@@ -126,6 +126,17 @@ impl Buckets {
         })
     }
 
+    /// Gives back one that was taken. A bucket that is not kept is full anyway.
+    pub(crate) fn give_back(&self, owner: impl Hash, pace: BucketPace) {
+        let given = self.at(owner, |place, owner| {
+            if let Some(bucket) = place.iter_mut().find(|bucket| bucket.owner == owner) {
+                bucket.due = bucket.due.saturating_sub(pace.interval);
+            }
+            Ok(())
+        });
+        debug_assert!(given.is_ok(), "nothing is waited for");
+    }
+
     /// Runs a function on the group of a bucket, which is locked for a few comparisons.
     fn at<T>(
         &self,

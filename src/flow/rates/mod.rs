@@ -42,6 +42,11 @@ settings! {
         failures_burst: u32 = 20, in 1..=RATE_MAX;
         /// Unknown tokens of all clients in a minute, beyond which the log raises an alarm.
         failures_alarm_per_min: u32 = 1_000, in 1..=RATE_MAX;
+        /// Sign-ins of one client that fail; further ones are answered 429 and not checked: how many
+        /// a minute.
+        sign_ins_per_min: u32 = 30, in 1..=RATE_MAX;
+        /// Sign-ins of one client that fail at once, after a quiet time.
+        sign_ins_burst: u32 = 100, in 1..=RATE_MAX;
         /// Tokens that one session mints; more are an error in the handler, and 429: how many a
         /// minute.
         session_mints_per_min: u32 = 10, in 1..=RATE_MAX;
@@ -81,6 +86,7 @@ struct Counters {
     requests: Limit,
     failures: Limit,
     failures_alarm: Limit,
+    sign_ins: Limit,
     session_mints: Limit,
     mints: Limit,
     guests: Limit,
@@ -118,6 +124,7 @@ impl Rates {
         let failures = per_min(rules.failures_per_min, rules.failures_burst);
         // It refuses nothing, so a burst of its own would mean nothing.
         let alarm = per_min(rules.failures_alarm_per_min, rules.failures_alarm_per_min);
+        let sign_ins = per_min(rules.sign_ins_per_min, rules.sign_ins_burst);
         // A session may hold 16 unspent tokens (docs/CONTRACT.md §6.1), so its burst must not be
         // less.
         let session_mints = per_min(rules.session_mints_per_min, rules.session_mints_burst);
@@ -129,6 +136,7 @@ impl Rates {
             requests: Limit::new("requests", requests),
             failures: Limit::new("failures", failures),
             failures_alarm: Limit::new("failures_alarm", alarm),
+            sign_ins: Limit::new("sign_ins", sign_ins),
             session_mints: Limit::new("session_mints", session_mints),
             mints: Limit::new("mints", mints),
             guests: Limit::new("guests", guests),
@@ -156,6 +164,20 @@ impl Rates {
             counters.failures_alarm.alarm(now);
         }
         counters.take(&counters.failures, client.map(Owner::of), now)
+    }
+
+    /// Counts a sign-in of this client as one that fails, before it is checked.
+    pub(crate) fn sign_in(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), Wait> {
+        let Some(counters) = &self.0 else { return Ok(()) };
+        counters.take(&counters.sign_ins, client.map(Owner::of), now)
+    }
+
+    /// Forgets a sign-in that was counted and has not failed.
+    pub(crate) fn forget_sign_in(&self, client: Option<IpAddr>) {
+        if let (Some(counters), Some(client)) = (&self.0, client) {
+            let limit = &counters.sign_ins;
+            counters.buckets.give_back((limit.name, Owner::of(client)), limit.pace);
+        }
     }
 
     /// Counts a token that this session is about to mint for this client.
@@ -304,6 +326,9 @@ mod tests {
         let one = Some(client("192.0.2.1"));
         assert_eq!(until_refused(|| rates.request(one, now())), 400);
         assert_eq!(until_refused(|| rates.unknown_token(one, now())), 20);
+        assert_eq!(until_refused(|| rates.sign_in(one, now())), 100);
+        rates.forget_sign_in(one);
+        assert_eq!(until_refused(|| rates.sign_in(one, now())), 1, "one that has not failed");
         let (a, b) = (SessionId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
         assert_eq!(until_refused(|| rates.mint(a, one, now())), 60);
         assert_eq!(until_refused(|| rates.mint(b, one, now())), 40, "100 for the client");

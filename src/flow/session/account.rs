@@ -8,7 +8,9 @@ use crate::base::UserId;
 use crate::base::secret::SecretText;
 use crate::flow::directory::Directory;
 use crate::flow::directory::DirectoryError;
+use crate::flow::directory::Presented;
 use crate::flow::directory::SignedIn;
+use crate::flow::rates::network_of;
 use crate::flow::session::Privileges;
 use crate::flow::session::Session;
 use crate::flow::session::SessionError;
@@ -39,6 +41,34 @@ impl Session {
         self.sessions.rates.found(client, now).map_err(SessionError::TooManyGuests)
     }
 
+    /// The account of this login, if what is presented is right. A client has a share of those that
+    /// wait, and may fail so often.
+    pub(crate) async fn check_password(
+        &self,
+        login: &str,
+        presented: Presented,
+    ) -> Result<Result<Option<SignedIn>, DirectoryError>, SessionError> {
+        self.count_sign_in()?;
+        let client = self.context.client.map(network_of);
+        let found = self.directory().check(login, presented, client).await;
+        if !matches!(found, Ok(None)) {
+            self.forget_sign_in();
+        }
+        Ok(found)
+    }
+
+    /// Counts a sign-in of this client as one that fails, until it is forgotten: those that are
+    /// under way count too.
+    pub(crate) fn count_sign_in(&self) -> Result<(), SessionError> {
+        let (client, now) = (self.context.client, self.sessions.clock.now());
+        self.sessions.rates.sign_in(client, now).map_err(SessionError::TooOften)
+    }
+
+    /// Forgets a sign-in that has not failed.
+    pub(crate) fn forget_sign_in(&self) {
+        self.sessions.rates.forget_sign_in(self.context.client);
+    }
+
     /// Signs an account in and stores it. False if what the sign-in was checked against has been
     /// changed meanwhile: the session is ended then, as all others of the account are.
     pub(crate) async fn enter_account(
@@ -52,7 +82,11 @@ impl Session {
             self.publish(None).await.inspect_err(|_| self.take_back())?;
         }
         let stands = self.directory().still_stands(signed_in).await;
-        if !matches!(stands, Ok(true)) {
+        let user = signed_in.user.id;
+        if matches!(stands, Ok(true)) {
+            tracing::info!(event = "account.signed_in", %user, session = %self.id());
+        } else {
+            tracing::info!(event = "account.refused", why = "overtaken", %user);
             self.logout().await?;
         }
         Ok(stands)

@@ -1,7 +1,10 @@
 //! The built-in class `callgate.Accounts`, by the rows that ship with callgate: its exchanges as a
 //! table (`facade.json`), who may do what, and what a stranger cannot.
 
+mod floods;
+
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use callgate::Settings;
 use callgate::account::Login;
@@ -228,6 +231,20 @@ async fn all_that_refuses_a_sign_in_answers_alike() {
     answers.push((locked.status, locked.text()));
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
+    // Only the log tells them apart, and names a login by a digest of it.
+    let refused = log.of("account.refused");
+    assert_eq!(refused.len(), 17);
+    let whys = |user: bool| {
+        let of_user = refused.iter().filter(|it| it["user"].is_string() == user);
+        of_user.map(|it| it["why"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(whys(false), ["not_checked"; 8]);
+    assert_eq!(whys(true)[..5], ["wrong"; 5]);
+    assert_eq!(whys(true)[5..], ["not_checked"; 4]);
+    let logins: BTreeSet<_> = refused.iter().map(|it| it["login"].as_str().unwrap()).collect();
+    assert_eq!(logins.len(), 2, "{logins:?}");
+    log.has(&["account.created", "account.signed_in"]);
+    assert!(!log.text().contains("@example.com"), "{}", log.text());
     log.has(&["account.locked"]);
     assert!(!log.text().contains("a wrong password") && !log.text().contains(PASSWORD));
     house.wait_secs(15 * 60);
