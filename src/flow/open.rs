@@ -174,8 +174,11 @@ impl Sessions {
         }
     }
 
-    /// What a handler is given in place of a session where there are none.
-    pub(crate) fn none(self: &Arc<Self>, context: SessionContext) -> Result<Session, SessionError> {
+    /// Stands in for a session where there are none: empty, stored nowhere, with no cookie.
+    pub(crate) fn placeholder(
+        self: &Arc<Self>,
+        context: SessionContext,
+    ) -> Result<Session, SessionError> {
         let session = self.guest(self.clock.now(), context, Gives::Nothing)?;
         session.give_no_cookie();
         Ok(session)

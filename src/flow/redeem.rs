@@ -170,7 +170,7 @@ impl Session {
         token: Option<&TokenSecret>,
         how: (Consent, Option<ReplayOptions>),
     ) -> Result<CallbackRedemption, SessionError> {
-        self.demand()?;
+        self.refuse_if_off()?;
         let mut redemption = Outcome::Unknown.into();
         if let Some(token) = token {
             redemption = self.redeem_one(token, how).await?;

@@ -70,7 +70,7 @@ pub struct Sessions {
     /// The keys that seal cookies.
     pub keyring: Keyring,
     /// Whether there are sessions at all (setting `sessions`).
-    pub are_on: bool,
+    pub enabled: bool,
     /// Which privileges exist.
     pub roles: Roles,
     /// Names that were granted and that `roles.json` does not define.

@@ -74,8 +74,9 @@ impl Lint<'_> {
             (is_of_accounts(row.name()), account::CLASS),
         ];
         let needs: Vec<&str> = needs.iter().filter(|(needs, _)| *needs).map(|it| it.1).collect();
+        let verb = if needs.len() == 1 { "needs" } else { "need" };
         let what =
-            format!("{} needs sessions, and the setting sessions is \"off\"", needs.join(" and "));
+            format!("{} {verb} sessions, and the setting sessions is \"off\"", needs.join(" and "));
         let fix = "take it out of the row, or set sessions = \"on\"".to_owned();
         (!needs.is_empty()).then_some(("no-sessions", what, fix))
     }

@@ -118,7 +118,7 @@ async fn rows_that_need_a_session_are_errors_all_of_them_at_once() {
     let found = found.join("\n");
     for (line, what) in [
         (":2:", "\"otp\" needs sessions"),
-        (":3:", "\"requires\" and \"repeat\" needs sessions"),
+        (":3:", "\"requires\" and \"repeat\" need sessions"),
         (":5:", "callgate.Accounts needs sessions"),
         ("roles.json:1:1", "forceLogin needs sessions"),
     ] {
@@ -166,4 +166,17 @@ async fn an_upstream_is_told_of_no_session_and_gets_the_query_as_it_is() {
         assert!(!asked.headers.contains_key(field), "{field}");
     }
     assert!(asked.headers.contains_key("x-callgate-request-id"));
+}
+
+#[tokio::test]
+async fn parameters_and_forms_of_callgate_are_the_applications_own() {
+    let folder = folder(SHOW, None);
+    let gate = Gate::builder(off(folder.path())).open().await.unwrap();
+    let client = gate.client();
+    let hop = client.get("/show?$4DHOP=ZZ").as_browser().send().await;
+    assert_eq!(hop.status, 200, "{}", hop.text());
+    assert_eq!(hop.json()["result"]["query"], json!({ "$4DHOP": "ZZ" }));
+    let form = client.post("/show?$4DCONFIRM=1").as_browser();
+    let form = form.form(&[("$4DSID", TOKEN)]).send().await;
+    assert_eq!(form.status, 200, "{}", form.text());
 }

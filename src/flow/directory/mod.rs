@@ -68,7 +68,7 @@ pub struct Directory {
     /// for wrong ones.
     turns: Vec<Mutex<()>>,
     /// Hashes logins, with a key of this process: no client can choose a login that takes the turn
-    /// of another one, and the log names a login without telling it.
+    /// of another one, and log lines about a login can be matched without showing it.
     logins: RandomState,
     /// The hash of an unknown password, to be verified where there is no account.
     decoy: OnceCell<PasswordHash>,

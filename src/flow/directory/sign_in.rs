@@ -235,8 +235,8 @@ impl Directory {
     /// Whether nothing that ends the sessions of an account has happened since the sign-in was
     /// checked: a new password, a role or group that was taken away, or the account disabled.
     ///
-    /// A sign-in asks once its session is stored. Who changes an account ends its sessions after
-    /// the change. So whichever comes first, one of the two sees the other.
+    /// A sign-in checks this once its session is stored, and a change of the account ends its
+    /// sessions once it is stored. So whichever is stored first, the other one sees it.
     pub(crate) async fn still_stands(&self, signed_in: &SignedIn) -> Done<bool> {
         let SignedIn { user: before, set_at } = signed_in;
         let [user, stored] = self.read([user_key(before.id), password_key(before.id)]).await?;

@@ -109,11 +109,11 @@ impl Session {
     /// guest's with an empty storage, and everything that would write, mint or redeem returns
     /// [`SessionError::Off`].
     pub fn is_off(&self) -> bool {
-        !self.sessions.are_on
+        !self.sessions.enabled
     }
 
     /// [`SessionError::Off`] where there are no sessions.
-    pub(super) fn demand(&self) -> Result<(), SessionError> {
+    pub(super) fn refuse_if_off(&self) -> Result<(), SessionError> {
         if self.is_off() { Err(SessionError::Off) } else { Ok(()) }
     }
 
@@ -154,7 +154,7 @@ impl Session {
     }
 
     fn put(&self, key: &str, json: JsonText) -> Result<(), SessionError> {
-        self.demand()?;
+        self.refuse_if_off()?;
         Self::admit(key, &json)?;
         self.lock().draft.entries.insert(key.into(), Some(json));
         Ok(())
@@ -209,7 +209,7 @@ impl Session {
     /// see [`SessionError::Replaced`]. In a `context` that `auto` chose nothing can be gained: see
     /// [`SessionError::ContextMayNotGain`].
     pub fn set_privileges(&self, privileges: impl Into<Privileges>) -> Result<(), SessionError> {
-        self.demand()?;
+        self.refuse_if_off()?;
         let privileges = privileges.into();
         let keep_devices = privileges.keep_devices;
         let change = self.access_change(privileges)?;

@@ -166,7 +166,7 @@ impl GateBuilder {
             clock: self.clock,
             entropy: self.entropy,
             keyring,
-            are_on: self.settings.sessions,
+            enabled: self.settings.sessions,
             roles,
             unknown_privileges: UnknownNames::default(),
             lifetime: self.settings.lifetime,

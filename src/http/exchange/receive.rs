@@ -28,7 +28,7 @@ impl Dispatch {
     pub(super) async fn receive(&self, exchange: &mut Exchange, route: &Route) -> PhaseResult<()> {
         self.read_body(exchange, route).await?;
         let Exchange { head, path, body, .. } = &*exchange;
-        if route.redeems() && self.site.sessions.are_on {
+        if route.redeems() && self.site.sessions.enabled {
             exchange.brought = Brought::find(Places { head, path, body }, &route.row);
         }
         exchange.policy.watch(&exchange.brought);

@@ -61,8 +61,9 @@ impl Dispatch {
         if let Some(part) = part {
             exchange.policy.format_for(part);
         }
-        // No token is redeemed below `/rest`, so that nothing was asked about or kept.
-        if part != Some(Reserved::Rest) {
+        // No token is redeemed below `/rest` or without sessions, so that no page has asked about
+        // one and no request is kept for a redirection.
+        if part != Some(Reserved::Rest) && self.site.sessions.enabled {
             self.replace_by_original(exchange).await?;
         }
         if let Some(part) = exchange.path.reserved() {

@@ -108,8 +108,8 @@ impl Dispatch {
             host: headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
             client: exchange.client.address,
         };
-        if !self.site.sessions.are_on {
-            return Ok(self.site.sessions.none(context)?);
+        if !self.site.sessions.enabled {
+            return Ok(self.site.sessions.placeholder(context)?);
         }
         let cookies = exchange.shown.as_ref().unwrap_or(&exchange.head.headers);
         let mut cookies = self.site.cookie.read(cookies);

@@ -92,7 +92,7 @@ impl Session {
     /// Ends the session for good, with every credential and token of it. The rest of the request
     /// works in a new guest's session.
     pub async fn logout(&self) -> Result<(), SessionError> {
-        self.demand()?;
+        self.refuse_if_off()?;
         let _right = self.request.lock_right().await;
         let now = self.sessions.clock.now();
         // A guest's too: another of its requests may have created it since this one began.
@@ -314,7 +314,7 @@ impl Session {
 
     /// Creates the session with this write, or changes it, under the right of the request.
     async fn write(&self, write: Write, token: Option<Token>) -> Result<Written, SessionError> {
-        self.demand()?;
+        self.refuse_if_off()?;
         let now = self.sessions.clock.now();
         let (store, patch) = (&self.sessions.store, write.patch);
         if token.is_some() {
