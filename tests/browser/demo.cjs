@@ -51,6 +51,8 @@ async function visitor(browser, origin) {
 
 /** Takes pictures of the page in both widths, light and dark. */
 async function picture(page, name) {
+  // Before its style sheet has arrived, a page may be wider.
+  await page.waitForLoadState("load");
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false, `${name} is wider than its window`);
   for (const [look, width, height] of LOOKS) {
