@@ -74,12 +74,13 @@ struct Found {
 impl Directory {
     /// The account of this login, if what is presented is right and the login is not locked. A
     /// refusal never says which of them it was.
+    #[cfg(any(test, feature = "testing"))]
     pub async fn sign_in(&self, login: &str, presented: Presented) -> Done<Option<User>> {
         Ok(self.check(login, presented, None).await?.map(|signed_in| signed_in.user))
     }
 
-    /// As [`Directory::sign_in`], for a client that has a share of the places to wait; tells which
-    /// password it was.
+    /// The account of this login and which password it was, if what is presented is right and the
+    /// login is not locked. The client has a share of the places to wait.
     pub(crate) async fn check(
         &self,
         login: &str,
